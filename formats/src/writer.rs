@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What every format's writer does.
+
+use crate::{ImageOutput, OutputError};
+use linpmem_phys::{PhysAddr, PhysRange, Unreadable};
+
+/// Writes one image, front to back.
+///
+/// Writers never seek and never ask back. The calls come in this order:
+/// [`begin`](Self::begin) once, [`chunk`](Self::chunk) for every chunk of every
+/// planned range by address and without gaps, [`finish`](Self::finish) once.
+/// Dropping a writer finishes nothing.
+pub trait ImageWriter: Send {
+    /// The offset in the image at which the data of range `index` of the plan
+    /// begins.
+    fn data_offset(&self, index: usize) -> Option<u64>;
+
+    /// Writes what comes before the first chunk.
+    ///
+    /// # Errors
+    /// If the plan cannot be expressed in this format, or the output failed.
+    fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError>;
+
+    /// Writes one chunk, and whatever the format wants before it.
+    ///
+    /// # Errors
+    /// If the chunk is not the one that the plan has next, or the output failed.
+    fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError>;
+
+    /// Writes what comes after the last chunk.
+    ///
+    /// # Errors
+    /// If chunks are missing, or the output failed.
+    fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError>;
+}
+
+/// A piece of memory on its way into an image. It lies in one planned range.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk<'a> {
+    /// The address of the first byte.
+    pub start: PhysAddr,
+    /// The bytes; zero where they could not be read.
+    pub data: &'a [u8],
+    /// Whether every byte of `data` is zero, for whatever reason.
+    pub is_zero: bool,
+    /// The compressed form of `data`, if the output is to be compressed.
+    pub frame: Option<&'a [u8]>,
+    /// What could not be read.
+    pub unreadable: &'a [Unreadable],
+}
+
+/// An image that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The output failed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A chunk came that the plan does not have next.
+    #[error("the next byte of the image belongs to {expected}, but the chunk begins at {found}")]
+    OutOfOrder {
+        /// Where the next chunk was to begin.
+        expected: PhysAddr,
+        /// Where it begins.
+        found: PhysAddr,
+    },
+    /// The image was to be finished before this range was complete.
+    #[error("the image lacks data from {missing}")]
+    Incomplete {
+        /// What is missing of the range.
+        missing: PhysRange,
+    },
+    /// The format cannot hold such an image.
+    #[error("{0}")]
+    Unsupported(String),
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The vocabulary of physical memory: no I/O and no dependencies.
+//!
+//! - [`PhysAddr`] and [`PhysLen`]: an address is not an integer, and a length
+//!   is not an address;
+//! - [`PhysRange`]: half-open and never empty;
+//! - [`MemoryMap`]: sorted and disjoint [`Region`]s, each of one [`RegionKind`];
+//! - [`Extent`]: what is known of a range's content. Zero is not "unread";
+//! - [`ReadPhys`]: anything that physical memory can be read from.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::as_conversions))]
+
+mod addr;
+mod errno;
+mod extent;
+mod map;
+mod range;
+mod read;
+
+pub use addr::{PAGE_SIZE, PhysAddr, PhysLen};
+pub use errno::Errno;
+pub use extent::{Content, Extent, SkipReason};
+pub use map::{MemoryMap, OverlapError, Region, RegionKind};
+pub use range::{EmptyRangeError, PhysRange};
+pub use read::{MemoryImage, ReadPhys, SourceError, Unreadable, Unreadables};

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which physical addresses are what.
+
+use crate::{PhysAddr, PhysLen, PhysRange};
+use std::fmt;
+
+/// What the kernel says a range is. The names are those of /proc/iomem
+/// (`e820_type_to_string` in arch/x86/kernel/e820.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RegionKind {
+    /// Memory that the kernel uses as such.
+    SystemRam,
+    /// Kept by the firmware, or from the kernel by `memmap=`.
+    Reserved,
+    /// ACPI tables.
+    AcpiTables,
+    /// ACPI's non-volatile storage.
+    AcpiNonVolatile,
+    /// Memory set aside for a special purpose (EFI_MEMORY_SP).
+    SoftReserved,
+    /// Memory that outlives a power cycle.
+    PersistentMemory,
+    /// Memory that the firmware calls broken.
+    Unusable,
+    /// System, video and adapter ROMs.
+    Rom,
+    /// Anything else with an owner: buses, PCI windows, registers.
+    Device,
+    /// In no entry at all.
+    Hole,
+}
+
+/// A range of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Where.
+    pub range: PhysRange,
+    /// What.
+    pub kind: RegionKind,
+}
+
+/// Regions of physical memory.
+///
+/// # Invariants
+/// Sorted by address and disjoint; two regions that touch differ in kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryMap {
+    regions: Vec<Region>,
+}
+
+/// Two regions that claim the same addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverlapError {
+    /// The region that begins first.
+    pub lower: Region,
+    /// The one that begins within it.
+    pub upper: Region,
+}
+
+impl MemoryMap {
+    /// A map of these regions, in any order. Touching ones of one kind become one.
+    ///
+    /// # Errors
+    /// If two overlap.
+    pub fn new(regions: impl IntoIterator<Item = Region>) -> Result<Self, OverlapError> {
+        let mut sorted: Vec<Region> = regions.into_iter().collect();
+        sorted.sort_by_key(|region| region.range);
+        let mut merged: Vec<Region> = Vec::with_capacity(sorted.len());
+        for upper in sorted {
+            if let Some(lower) = merged.last_mut() {
+                if upper.range.start() < lower.range.end() {
+                    return Err(OverlapError {
+                        lower: *lower,
+                        upper,
+                    });
+                }
+                if lower.range.end() == upper.range.start() && lower.kind == upper.kind {
+                    if let Ok(joined) = PhysRange::new(lower.range.start(), upper.range.end()) {
+                        lower.range = joined;
+                        continue;
+                    }
+                }
+            }
+            merged.push(upper);
+        }
+        Ok(Self { regions: merged })
+    }
+
+    /// The regions, by address.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// Whether there is no region.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.regions.is_empty()
+    }
+
+    /// The address after the last region's end.
+    #[must_use]
+    pub fn end(&self) -> Option<PhysAddr> {
+        self.regions.last().map(|region| region.range.end())
+    }
+
+    /// The region that `addr` lies in.
+    #[must_use]
+    pub fn at(&self, addr: PhysAddr) -> Option<Region> {
+        let after = self
+            .regions
+            .partition_point(|region| region.range.start() <= addr);
+        let candidate = self.regions.get(after.checked_sub(1)?)?;
+        candidate.range.contains(addr).then_some(*candidate)
+    }
+
+    /// The regions for which `keep` holds, as a map of their own.
+    #[must_use]
+    pub fn filter(&self, mut keep: impl FnMut(&Region) -> bool) -> Self {
+        Self {
+            regions: self
+                .regions
+                .iter()
+                .filter(|region| keep(region))
+                .copied()
+                .collect(),
+        }
+    }
+
+    /// What of the map lies in `window`.
+    #[must_use]
+    pub fn clip(&self, window: PhysRange) -> Self {
+        let regions = self.regions.iter().filter_map(|region| {
+            let range = region.range.intersect(window)?;
+            Some(Region { range, ..*region })
+        });
+        Self {
+            regions: regions.collect(),
+        }
+    }
+
+    /// The map with every gap below `end` named a [`RegionKind::Hole`].
+    #[must_use]
+    pub fn with_holes(&self, end: PhysAddr) -> Self {
+        let mut regions = Vec::with_capacity(self.regions.len().saturating_mul(2));
+        let mut next = PhysAddr::ZERO;
+        for region in &self.regions {
+            regions.extend(hole(next, region.range.start().min(end)));
+            regions.push(*region);
+            next = region.range.end();
+        }
+        regions.extend(hole(next, end));
+        Self { regions }
+    }
+
+    /// The sum of the regions' lengths.
+    #[must_use]
+    pub fn total(&self) -> PhysLen {
+        // Disjoint ranges below 2^64 cannot add up to more than 2^64 − 1.
+        PhysLen::new(self.regions.iter().fold(0, |sum: u64, region| {
+            sum.saturating_add(region.range.len().get())
+        }))
+    }
+}
+
+fn hole(start: PhysAddr, end: PhysAddr) -> Option<Region> {
+    let range = PhysRange::new(start, end).ok()?;
+    Some(Region {
+        range,
+        kind: RegionKind::Hole,
+    })
+}
+
+impl RegionKind {
+    /// The kind of the /proc/iomem entry called `name`. RAM that a driver added
+    /// is called `System RAM (virtio_mem)` and the like.
+    #[must_use]
+    pub fn from_iomem_name(name: &str) -> Self {
+        match name {
+            "Reserved" | "reserved" => Self::Reserved,
+            "ACPI Tables" => Self::AcpiTables,
+            "ACPI Non-volatile Storage" => Self::AcpiNonVolatile,
+            "Soft Reserved" => Self::SoftReserved,
+            "Unusable memory" => Self::Unusable,
+            "System ROM" | "Video ROM" | "Adapter ROM" => Self::Rom,
+            _ if name == "System RAM" || name.starts_with("System RAM (") => Self::SystemRam,
+            _ if name.starts_with("Persistent Memory") => Self::PersistentMemory,
+            _ => Self::Device,
+        }
+    }
+
+    /// The name in /proc/iomem, in manifests and in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SystemRam => "System RAM",
+            Self::Reserved => "Reserved",
+            Self::AcpiTables => "ACPI Tables",
+            Self::AcpiNonVolatile => "ACPI Non-volatile Storage",
+            Self::SoftReserved => "Soft Reserved",
+            Self::PersistentMemory => "Persistent Memory",
+            Self::Unusable => "Unusable memory",
+            Self::Rom => "ROM",
+            Self::Device => "Device",
+            Self::Hole => "Hole",
+        }
+    }
+}
+
+impl fmt::Display for RegionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for OverlapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({}) overlaps {} ({})",
+            self.upper.range, self.upper.kind, self.lower.range, self.lower.kind
+        )
+    }
+}
+
+impl std::error::Error for OverlapError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(start: u64, end: u64, kind: RegionKind) -> Region {
+        let range = PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap();
+        Region { range, kind }
+    }
+
+    fn pc() -> MemoryMap {
+        MemoryMap::new([
+            region(0x10_0000, 0x4000_0000, RegionKind::SystemRam),
+            region(0x9_fc00, 0xa_0000, RegionKind::Reserved),
+            region(0x1000, 0x9_0000, RegionKind::SystemRam),
+            region(0x9_0000, 0x9_fc00, RegionKind::SystemRam),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn is_sorted_and_merges_neighbours_of_one_kind_only() {
+        let map = pc();
+        assert_eq!(map.regions().len(), 3);
+        assert_eq!(
+            map.regions()[0],
+            region(0x1000, 0x9_fc00, RegionKind::SystemRam)
+        );
+        assert_eq!(map.total().get(), 0x9_f000 + 0x3ff0_0000);
+    }
+
+    #[test]
+    fn refuses_overlap_and_names_both() {
+        let error = MemoryMap::new([
+            region(0x1000, 0x3000, RegionKind::SystemRam),
+            region(0x2000, 0x4000, RegionKind::Reserved),
+        ])
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "0x2000-0x3fff (Reserved) overlaps 0x1000-0x2fff (System RAM)"
+        );
+    }
+
+    #[test]
+    fn finds_the_region_of_an_address() {
+        let map = pc();
+        assert_eq!(map.at(PhysAddr::new(0xfff)), None);
+        assert_eq!(
+            map.at(PhysAddr::new(0x9_ffff)).unwrap().kind,
+            RegionKind::Reserved
+        );
+        assert_eq!(map.at(PhysAddr::new(0xa_0000)), None);
+        assert_eq!(
+            map.at(PhysAddr::new(0x3fff_ffff)).unwrap().kind,
+            RegionKind::SystemRam
+        );
+        assert_eq!(map.at(PhysAddr::new(0x4000_0000)), None);
+    }
+
+    #[test]
+    fn holes_fill_exactly_what_no_region_claims() {
+        let full = pc().with_holes(PhysAddr::new(0x5000_0000));
+        let mut next = PhysAddr::ZERO;
+        for part in full.regions() {
+            assert_eq!(part.range.start(), next);
+            next = part.range.end();
+        }
+        assert_eq!(next, PhysAddr::new(0x5000_0000));
+        assert_eq!(
+            full.at(PhysAddr::new(0xb_8000)).unwrap().kind,
+            RegionKind::Hole
+        );
+        let low = pc().with_holes(PhysAddr::new(0x1000));
+        assert_eq!(low.regions()[0], region(0, 0x1000, RegionKind::Hole));
+        assert_eq!(low.regions().len(), 4);
+    }
+
+    #[test]
+    fn names_of_ram_that_drivers_add_are_ram() {
+        assert_eq!(
+            RegionKind::from_iomem_name("System RAM (virtio_mem)"),
+            RegionKind::SystemRam
+        );
+        assert_eq!(
+            RegionKind::from_iomem_name("System RAMdisk"),
+            RegionKind::Device
+        );
+        assert_eq!(
+            RegionKind::from_iomem_name("Persistent Memory (legacy)"),
+            RegionKind::PersistentMemory
+        );
+    }
+}

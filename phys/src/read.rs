@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading physical memory.
+
+use crate::{Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
+use std::fmt;
+
+/// Something that physical memory can be read from: a driver, /proc/kcore, an image.
+pub trait ReadPhys: Send + Sync {
+    /// Fills `buf` with the bytes from `start` on.
+    ///
+    /// What cannot be read is zero in `buf` and listed in `unreadable`, in whole
+    /// pages clipped to the request; the call still succeeds. Each byte is read
+    /// at most once: by a second look it would have changed.
+    ///
+    /// # Errors
+    /// Only if the source as a whole has failed, so that going on is pointless:
+    /// the device is gone, or the permission was taken away.
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError>;
+}
+
+/// A range that could not be read, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where.
+    pub range: PhysRange,
+    /// The kernel's reason.
+    pub errno: Errno,
+}
+
+/// Ranges that could not be read, in the order in which they were met.
+/// A range that continues the one before it, for the same reason, extends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadables {
+    list: Vec<Unreadable>,
+}
+
+/// A source that can no longer be read at all.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SourceError {
+    /// What failed, on what, and what to do.
+    pub message: String,
+    /// The address that was to be read.
+    pub at: PhysAddr,
+}
+
+impl Unreadables {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// Adds `range`.
+    pub fn push(&mut self, range: PhysRange, errno: Errno) {
+        if let Some(last) = self.list.last_mut() {
+            if last.errno == errno && last.range.end() == range.start() {
+                if let Ok(joined) = PhysRange::new(last.range.start(), range.end()) {
+                    last.range = joined;
+                    return;
+                }
+            }
+        }
+        self.list.push(Unreadable { range, errno });
+    }
+
+    /// Adds all of `other`, in its order.
+    pub fn append(&mut self, other: &Self) {
+        for item in &other.list {
+            self.push(item.range, item.errno);
+        }
+    }
+
+    /// The ranges.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Unreadable] {
+        &self.list
+    }
+
+    /// Whether everything could be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Forgets all, and keeps the memory for the next use.
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// Bytes that could not be read.
+    #[must_use]
+    pub fn total(&self) -> PhysLen {
+        PhysLen::new(self.list.iter().fold(0, |sum: u64, item| {
+            sum.saturating_add(item.range.len().get())
+        }))
+    }
+}
+
+impl SourceError {
+    /// The source failed at `at`; `message` says how and what to do.
+    #[must_use]
+    pub fn new(at: PhysAddr, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            at,
+        }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reading at {}: {}", self.at, self.message)
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+/// Physical memory held in a byte vector, for tests and small images: address 0
+/// is the first byte, and only what `present` lists can be read.
+#[derive(Clone, Debug)]
+pub struct MemoryImage {
+    present: MemoryMap,
+    bytes: Vec<u8>,
+}
+
+impl MemoryImage {
+    /// The memory `bytes`, of which the regions of `present` can be read.
+    #[must_use]
+    pub fn new(present: MemoryMap, bytes: Vec<u8>) -> Self {
+        Self { present, bytes }
+    }
+
+    fn page(&self, part: PhysRange) -> Option<&[u8]> {
+        let region = self.present.at(part.start())?;
+        if !region.range.covers(part) {
+            return None;
+        }
+        let start = usize::try_from(part.start().get()).ok()?;
+        let end = usize::try_from(part.end().get()).ok()?;
+        self.bytes.get(start..end)
+    }
+}
+
+impl ReadPhys for MemoryImage {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+        let Ok(whole) = PhysRange::from_len(start, len) else {
+            return Ok(()); // nothing was asked for
+        };
+        let mut rest = buf;
+        for part in whole.pieces(PAGE_SIZE) {
+            let size = usize::try_from(part.len().get()).unwrap_or(usize::MAX);
+            let (target, tail) = rest.split_at_mut(size.min(rest.len()));
+            rest = tail;
+            match self.page(part) {
+                Some(source) => target.copy_from_slice(source),
+                None => {
+                    target.fill(0);
+                    unreadable.push(part, Errno::ENXIO);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Region, RegionKind};
+
+    fn range(start: u64, end: u64) -> PhysRange {
+        PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap()
+    }
+
+    #[test]
+    fn what_is_absent_is_zero_and_listed_once() {
+        let present = MemoryMap::new([
+            Region {
+                range: range(0, 0x1000),
+                kind: RegionKind::SystemRam,
+            },
+            Region {
+                range: range(0x3000, 0x4000),
+                kind: RegionKind::SystemRam,
+            },
+        ])
+        .unwrap();
+        let memory = MemoryImage::new(present, vec![0xaa; 0x4000]);
+        let mut buf = vec![0x55; 0x3000];
+        let mut unreadable = Unreadables::new();
+        memory
+            .read_phys(PhysAddr::new(0x800), &mut buf, &mut unreadable)
+            .unwrap();
+        assert!(buf[..0x800].iter().all(|&byte| byte == 0xaa));
+        assert!(buf[0x800..0x2800].iter().all(|&byte| byte == 0));
+        assert!(buf[0x2800..].iter().all(|&byte| byte == 0xaa));
+        assert_eq!(
+            unreadable.as_slice(),
+            [Unreadable {
+                range: range(0x1000, 0x3000),
+                errno: Errno::ENXIO
+            }]
+        );
+        assert_eq!(unreadable.total().get(), 0x2000);
+    }
+
+    #[test]
+    fn different_reasons_stay_apart() {
+        let mut list = Unreadables::new();
+        list.push(range(0x1000, 0x2000), Errno::EIO);
+        list.push(range(0x2000, 0x3000), Errno::ENXIO);
+        list.push(range(0x4000, 0x5000), Errno::ENXIO);
+        assert_eq!(list.as_slice().len(), 3);
+    }
+}
