@@ -25,7 +25,8 @@ pub trait ImageOutput {
     fn zeros(&mut self, len: u64) -> Result<(), OutputError>;
 
     /// Appends the chunk's bytes, whose compressed form, if there is to be one,
-    /// was made beforehand in parallel.
+    /// was made beforehand in parallel. Writers pass every chunk through here, so
+    /// an output that can leave holes makes one when the chunk is zero.
     ///
     /// # Errors
     /// If the sink failed.

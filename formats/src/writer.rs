@@ -2,7 +2,7 @@
 //! What every format's writer does.
 
 use crate::{ImageOutput, OutputError};
-use linpmem_phys::{PhysAddr, PhysRange, Unreadable};
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable};
 
 /// Writes one image, front to back.
 ///
@@ -64,12 +64,25 @@ pub enum WriteError {
         /// Where it begins.
         found: PhysAddr,
     },
+    /// A chunk reaches beyond the range that it begins in.
+    #[error("the chunk of {len} at {start} reaches beyond its range, {range}")]
+    Overrun {
+        /// Where the chunk begins.
+        start: PhysAddr,
+        /// Its length.
+        len: PhysLen,
+        /// The range that it begins in.
+        range: PhysRange,
+    },
     /// The image was to be finished before this range was complete.
     #[error("the image lacks data from {missing}")]
     Incomplete {
         /// What is missing of the range.
         missing: PhysRange,
     },
+    /// The calls came in another order than [`ImageWriter`] asks for.
+    #[error("{0}: this is a defect of the caller")]
+    Misuse(&'static str),
     /// The format cannot hold such an image.
     #[error("{0}")]
     Unsupported(String),

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writing an ELF core, front to back.
+
+use super::layout::{
+    EHDR_BYTES, Layout, PHDR_BYTES, PN_XNUM, SHDR_BYTES, VMCOREINFO_NAME, VMCOREINFO_TYPE, bytes,
+    too_big,
+};
+use super::range_note;
+use crate::sequence::Sequence;
+use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, WriteError};
+use goblin::elf::header::{
+    EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE, EV_CURRENT,
+    SIZEOF_IDENT, header64,
+};
+use goblin::elf::note::Nhdr32;
+use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, program_header64};
+use goblin::elf::section_header::{SHT_NULL, section_header64};
+use linpmem_phys::{PAGE_SIZE, PhysLen};
+use scroll::{LE, Pwrite, ctx::TryIntoCtx};
+
+/// Writes an ELF64 core file that crash, drgn, gdb, makedumpfile, libkdumpfile,
+/// LeechCore and Volatility 3 all open.
+///
+/// Everything but the data is known from the plan and comes first, so the file
+/// needs no seek. Pages that could not be read are zero in it; the format has no
+/// word for them that could still be written at the end.
+#[derive(Debug)]
+pub struct ElfWriter {
+    plan: ImagePlan,
+    layout: Layout,
+    sequence: Sequence,
+}
+
+impl ElfWriter {
+    /// A writer of the image that `plan` describes.
+    ///
+    /// # Errors
+    /// If the file would pass 2^64 bytes or a table its 2^32 entries.
+    pub fn new(plan: &ImagePlan) -> Result<Self, WriteError> {
+        Ok(Self {
+            layout: Layout::new(plan)?,
+            sequence: Sequence::new(plan),
+            plan: plan.clone(),
+        })
+    }
+
+    /// All that comes before the data, the padding to a page border included.
+    fn preamble(&self) -> Result<Vec<u8>, WriteError> {
+        let mut preamble = Vec::new();
+        append::<_, EHDR_BYTES>(&mut preamble, self.file_header())?;
+        append::<_, PHDR_BYTES>(&mut preamble, self.note_segment())?;
+        for (planned, &offset) in self.plan.ranges().iter().zip(&self.layout.data) {
+            let start = planned.range.start().get();
+            // What lies beyond the direct map's reach has no virtual address.
+            let vaddr = self
+                .plan
+                .machine()
+                .direct_map_base
+                .and_then(|base| base.checked_add(start))
+                .unwrap_or(0);
+            let load = program_header64::ProgramHeader {
+                p_type: PT_LOAD,
+                p_flags: PF_R | PF_W | PF_X,
+                p_offset: offset,
+                p_vaddr: vaddr,
+                p_paddr: start,
+                p_filesz: planned.range.len().get(),
+                p_memsz: planned.range.len().get(),
+                // With page-aligned offsets *and* an alignment, crash takes the
+                // file for another dialect and does not apply KASLR.
+                p_align: 0,
+            };
+            append::<_, PHDR_BYTES>(&mut preamble, load)?;
+        }
+        if self.layout.section_header.is_some() {
+            append::<_, SHDR_BYTES>(&mut preamble, self.counting_section())?;
+        }
+        if let Some(text) = &self.plan.machine().vmcoreinfo {
+            append_note(&mut preamble, VMCOREINFO_NAME, VMCOREINFO_TYPE, text)?;
+        }
+        let content = range_note::content(&self.plan);
+        append_note(&mut preamble, range_note::NAME, range_note::TYPE, &content)?;
+        preamble.resize(next_multiple(preamble.len(), PAGE_SIZE)?, 0);
+        Ok(preamble)
+    }
+
+    fn file_header(&self) -> header64::Header {
+        let mut ident = [0; SIZEOF_IDENT];
+        for (byte, value) in ident.iter_mut().zip(ELFMAG) {
+            *byte = *value;
+        }
+        for (index, value) in [
+            (EI_CLASS, ELFCLASS64),
+            (EI_DATA, ELFDATA2LSB),
+            (EI_VERSION, goblin::elf::header::EV_CURRENT),
+        ] {
+            if let Some(byte) = ident.get_mut(index) {
+                *byte = value;
+            }
+        }
+        let counted_elsewhere = self.layout.section_header.is_some();
+        header64::Header {
+            e_ident: ident,
+            e_type: ET_CORE,
+            e_machine: EM_X86_64,
+            e_version: u32::from(EV_CURRENT),
+            e_phoff: bytes(EHDR_BYTES),
+            e_shoff: self.layout.section_header.unwrap_or(0),
+            e_ehsize: short(EHDR_BYTES),
+            e_phentsize: short(PHDR_BYTES),
+            e_phnum: match u16::try_from(self.layout.program_headers) {
+                Ok(count) if !counted_elsewhere => count,
+                _ => PN_XNUM,
+            },
+            e_shentsize: if counted_elsewhere {
+                short(SHDR_BYTES)
+            } else {
+                0
+            },
+            e_shnum: u16::from(counted_elsewhere),
+            ..header64::Header::default()
+        }
+    }
+
+    fn note_segment(&self) -> program_header64::ProgramHeader {
+        program_header64::ProgramHeader {
+            p_type: PT_NOTE,
+            p_offset: self.layout.notes,
+            p_filesz: self.layout.notes_bytes,
+            p_memsz: self.layout.notes_bytes,
+            p_align: 4,
+            ..program_header64::ProgramHeader::default()
+        }
+    }
+
+    fn counting_section(&self) -> section_header64::SectionHeader {
+        section_header64::SectionHeader {
+            sh_type: SHT_NULL,
+            sh_info: self.layout.program_headers,
+            ..section_header64::SectionHeader::default()
+        }
+    }
+}
+
+impl ImageWriter for ElfWriter {
+    fn data_offset(&self, index: usize) -> Option<u64> {
+        self.layout.data.get(index).copied()
+    }
+
+    fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+        self.sequence.begin()?;
+        out.bytes(&self.preamble()?)?;
+        Ok(())
+    }
+
+    fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+        self.sequence.advance(chunk)?;
+        out.chunk(chunk)?;
+        Ok(())
+    }
+
+    fn finish(&mut self, _out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+        self.sequence.finish()
+    }
+}
+
+/// Appends a structure that is `SIZE` bytes in the file.
+fn append<T, const SIZE: usize>(target: &mut Vec<u8>, structure: T) -> Result<(), WriteError>
+where
+    T: TryIntoCtx<scroll::Endian, [u8]>,
+    T::Error: From<scroll::Error> + std::fmt::Display,
+{
+    let mut encoded = [0; SIZE];
+    encoded
+        .pwrite_with(structure, 0, LE)
+        .map_err(|error| WriteError::Unsupported(format!("encoding an ELF header: {error}")))?;
+    target.extend_from_slice(&encoded);
+    Ok(())
+}
+
+fn append_note(
+    target: &mut Vec<u8>,
+    name: &[u8],
+    kind: u32,
+    content: &[u8],
+) -> Result<(), WriteError> {
+    let too_long = |_| too_big("a note passes 2^32 bytes");
+    // ELF64 notes have the 32-bit header too: the kernel writes no other.
+    let header = Nhdr32 {
+        n_namesz: u32::try_from(name.len()).map_err(too_long)?,
+        n_descsz: u32::try_from(content.len()).map_err(too_long)?,
+        n_type: kind,
+    };
+    append::<_, 12>(target, header)?;
+    for part in [name, content] {
+        target.extend_from_slice(part);
+        target.resize(next_multiple(target.len(), PhysLen::new(4))?, 0);
+    }
+    Ok(())
+}
+
+fn next_multiple(len: usize, of: PhysLen) -> Result<usize, WriteError> {
+    usize::try_from(of.get())
+        .ok()
+        .and_then(|of| len.checked_next_multiple_of(of))
+        .ok_or_else(|| too_big("its headers pass the address space"))
+}
+
+/// The header sizes are 64 and less.
+fn short(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}

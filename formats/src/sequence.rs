@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The order in which a writer's calls must come.
+
+use crate::{Chunk, ImagePlan, WriteError};
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
+
+/// Holds a writer's callers to the order that [`crate::ImageWriter`] asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Sequence {
+    ranges: Vec<PhysRange>,
+    index: usize,
+    next: PhysAddr,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    New,
+    Begun,
+    Finished,
+}
+
+impl Sequence {
+    pub(crate) fn new(plan: &ImagePlan) -> Self {
+        let ranges: Vec<PhysRange> = plan.ranges().iter().map(|planned| planned.range).collect();
+        let next = ranges.first().map_or(PhysAddr::ZERO, |range| range.start());
+        Self {
+            ranges,
+            index: 0,
+            next,
+            state: State::New,
+        }
+    }
+
+    pub(crate) fn begin(&mut self) -> Result<(), WriteError> {
+        if self.state != State::New {
+            return Err(WriteError::Misuse("the image was begun twice"));
+        }
+        self.state = State::Begun;
+        Ok(())
+    }
+
+    /// Checks that `chunk` is the next one, and moves past it.
+    pub(crate) fn advance(&mut self, chunk: &Chunk<'_>) -> Result<(), WriteError> {
+        if self.state != State::Begun {
+            return Err(WriteError::Misuse(
+                "a chunk came before the image was begun or after it was finished",
+            ));
+        }
+        let current = self.ranges.get(self.index).copied();
+        let Some(range) = current.filter(|_| chunk.start == self.next) else {
+            return Err(WriteError::OutOfOrder {
+                expected: self.next,
+                found: chunk.start,
+            });
+        };
+        let len = PhysLen::new(u64::try_from(chunk.data.len()).unwrap_or(u64::MAX));
+        let end = chunk.start.checked_add(len);
+        let Some(end) = end.filter(|end| *end <= range.end()) else {
+            return Err(WriteError::Overrun {
+                start: chunk.start,
+                len,
+                range,
+            });
+        };
+        self.next = end;
+        if end == range.end() {
+            self.index = self.index.saturating_add(1);
+            if let Some(following) = self.ranges.get(self.index) {
+                self.next = following.start();
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
+        if self.state != State::Begun {
+            return Err(WriteError::Misuse(
+                "the image was finished before it was begun, or twice",
+            ));
+        }
+        if let Some(range) = self.ranges.get(self.index) {
+            let (_, missing) = range.split_at(self.next);
+            return Err(WriteError::Incomplete {
+                missing: missing.unwrap_or(*range),
+            });
+        }
+        self.state = State::Finished;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MachineFacts, PlannedRange};
+    use linpmem_phys::RegionKind;
+
+    fn plan(ranges: &[(u64, u64)]) -> ImagePlan {
+        let planned = ranges.iter().map(|&(start, end)| PlannedRange {
+            range: PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap(),
+            kind: RegionKind::SystemRam,
+        });
+        ImagePlan::new(planned.collect(), MachineFacts::default()).unwrap()
+    }
+
+    fn chunk(start: u64, data: &[u8]) -> Chunk<'_> {
+        Chunk {
+            start: PhysAddr::new(start),
+            data,
+            is_zero: false,
+            frame: None,
+            unreadable: &[],
+        }
+    }
+
+    #[test]
+    fn takes_every_range_once_and_in_order() {
+        let mut sequence = Sequence::new(&plan(&[(0x1000, 0x3000), (0x8000, 0x9000)]));
+        let page = [0; 0x1000];
+        sequence.begin().unwrap();
+        sequence.advance(&chunk(0x1000, &page)).unwrap();
+        sequence.advance(&chunk(0x2000, &page)).unwrap();
+        assert!(matches!(
+            sequence.clone().finish(),
+            Err(WriteError::Incomplete { missing }) if missing.start().get() == 0x8000
+        ));
+        sequence.advance(&chunk(0x8000, &page)).unwrap();
+        sequence.finish().unwrap();
+        assert!(matches!(
+            sequence.advance(&chunk(0x8000, &page)),
+            Err(WriteError::Misuse(_))
+        ));
+    }
+
+    #[test]
+    fn refuses_gaps_repeats_and_overruns() {
+        let mut sequence = Sequence::new(&plan(&[(0x1000, 0x3000)]));
+        let pages = [0; 0x3000];
+        assert!(matches!(
+            sequence.advance(&chunk(0x1000, &pages[..1])),
+            Err(WriteError::Misuse(_))
+        ));
+        sequence.begin().unwrap();
+        assert!(matches!(sequence.begin(), Err(WriteError::Misuse(_))));
+        assert!(matches!(
+            sequence.advance(&chunk(0x2000, &pages[..0x1000])),
+            Err(WriteError::OutOfOrder { .. })
+        ));
+        assert!(matches!(
+            sequence.advance(&chunk(0x1000, &pages)),
+            Err(WriteError::Overrun { .. })
+        ));
+        sequence.advance(&chunk(0x1000, &pages[..0x2000])).unwrap();
+        assert!(matches!(
+            sequence.advance(&chunk(0x1000, &pages[..0x2000])),
+            Err(WriteError::OutOfOrder { .. })
+        ));
+    }
+}
