@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the module tells of itself and of the machine.
+
+use crate::InfoError;
+use linpmem_core::abi;
+use linpmem_phys::{PhysAddr, PhysRange};
+use std::fmt;
+
+/// The module's account of itself and of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// Version of the ABI that the module speaks.
+    pub abi_version: u32,
+    /// Version of the module itself.
+    pub module_version: Version,
+    /// Bits of a physical address.
+    pub phys_bits: u32,
+    /// Levels of the page tables, 4 or 5.
+    pub paging_levels: u32,
+    /// Virtual address of physical address 0 in the kernel's map of all memory.
+    pub page_offset_base: u64,
+    /// Where the kernel's text map begins in physical memory; it can lie below 0.
+    pub phys_base: i64,
+    /// How far KASLR moved the kernel's text, if the kernel tells.
+    pub kaslr_offset: Option<u64>,
+    /// The kernel's own top page table, if the kernel tells.
+    pub kernel_page_table: Option<PhysAddr>,
+    /// Where the VMCOREINFO note lies, headers and padding included.
+    pub vmcoreinfo: Option<PhysRange>,
+    /// The page-table bit that marks encrypted memory, or 0.
+    pub encryption_mask: u64,
+}
+
+/// A module's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u32);
+
+impl Info {
+    /// Checks what a device answered.
+    pub(crate) fn from_abi(raw: &abi::Info) -> Result<Self, InfoError> {
+        let known = |value: u64| (value != abi::UNKNOWN).then_some(value);
+        if raw.abi_version == 0 {
+            return Err(InfoError::NotLinpmem);
+        }
+        if !(32..=52).contains(&raw.phys_bits) || !(4..=5).contains(&raw.paging_levels) {
+            return Err(InfoError::Senseless {
+                phys_bits: raw.phys_bits,
+                paging_levels: raw.paging_levels,
+            });
+        }
+        let note = PhysRange::from_len(
+            PhysAddr::new(raw.vmcoreinfo_addr),
+            linpmem_phys::PhysLen::new(raw.vmcoreinfo_len),
+        );
+        Ok(Self {
+            abi_version: raw.abi_version,
+            module_version: Version(raw.module_version),
+            phys_bits: raw.phys_bits,
+            paging_levels: raw.paging_levels,
+            page_offset_base: raw.page_offset_base,
+            phys_base: i64::from_ne_bytes(raw.phys_base.to_ne_bytes()),
+            kaslr_offset: known(raw.kaslr_offset),
+            kernel_page_table: known(raw.kernel_page_table).map(PhysAddr::new),
+            vmcoreinfo: note.ok().filter(|note| note.start() != PhysAddr::ZERO),
+            encryption_mask: raw.encryption_mask,
+        })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(packed) = self;
+        write!(
+            f,
+            "{}.{}.{}",
+            packed >> 24,
+            (packed >> 16) & 0xff,
+            packed & 0xffff
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw() -> abi::Info {
+        abi::Info {
+            abi_version: 1,
+            module_version: 0x0102_0003,
+            phys_bits: 46,
+            paging_levels: 5,
+            phys_base: u64::MAX - 4095,
+            kaslr_offset: abi::UNKNOWN,
+            kernel_page_table: 0x1000,
+            vmcoreinfo_addr: 0x2000,
+            vmcoreinfo_len: 4096,
+            ..abi::Info::default()
+        }
+    }
+
+    #[test]
+    fn unknown_is_none_and_signs_survive() {
+        let info = Info::from_abi(&raw()).unwrap();
+        assert_eq!(info.kaslr_offset, None);
+        assert_eq!(info.kernel_page_table, Some(PhysAddr::new(0x1000)));
+        assert_eq!(info.phys_base, -4096);
+        assert_eq!(info.vmcoreinfo.unwrap().to_string(), "0x2000-0x2fff");
+        assert_eq!(info.module_version.to_string(), "1.2.3");
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_is_refused() {
+        let mut odd = raw();
+        odd.phys_bits = 64;
+        assert!(matches!(
+            Info::from_abi(&odd),
+            Err(InfoError::Senseless { phys_bits: 64, .. })
+        ));
+        odd.abi_version = 0;
+        assert!(matches!(Info::from_abi(&odd), Err(InfoError::NotLinpmem)));
+    }
+}

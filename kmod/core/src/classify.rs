@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+//! Which pages are read, and how.
+
+use super::kernel::{Kernel, PAGE_SIZE};
+use super::Errno;
+
+/// What the kernel's page descriptor says of a page of System RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageState {
+    /// In use or free, and readable.
+    Online,
+    /// No descriptor that is online: hot-unplugged, or its block is offline.
+    NotOnline,
+    /// Marked offline within an online block: ballooned, or given back.
+    Offline,
+    /// Given by the hypervisor and not yet accepted (TDX, SEV-SNP).
+    Unaccepted,
+    /// Reported broken by the hardware.
+    Poisoned,
+}
+
+/// What the resource tree says of a page without System RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// Memory that the firmware keeps: reserved, ACPI tables, ACPI storage.
+    Firmware,
+    /// A device's window, or nothing at all.
+    Other,
+}
+
+/// How a page is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Through the kernel's mapping of all RAM.
+    DirectMap,
+    /// Through a cached mapping of that one page.
+    Mapping,
+}
+
+/// Remembers the extent of System RAM that was found last, so that a long read
+/// asks the resource tree once an extent and not once a page.
+pub struct Classifier<'k, K> {
+    kernel: &'k K,
+    /// Where addresses end.
+    limit: u64,
+    /// The pages that hold at least one byte of the next System RAM at or above
+    /// `searched_from`; `None` if there is none below the limit.
+    ram: Option<(u64, u64)>,
+    searched_from: Option<u64>,
+}
+
+impl<'k, K: Kernel> Classifier<'k, K> {
+    /// A classifier for one request.
+    pub fn new(kernel: &'k K) -> Self {
+        Self {
+            kernel,
+            limit: limit(kernel),
+            ram: None,
+            searched_from: None,
+        }
+    }
+
+    /// The first address that no memory can have.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// How the page at `page` (page-aligned) is read.
+    ///
+    /// # Errors
+    /// The reason why it is not: see [`Errno`].
+    pub fn route(&mut self, page: u64) -> Result<Route, Errno> {
+        if page >= self.limit {
+            return Err(Errno::ENXIO);
+        }
+        if self.holds_ram(page) {
+            return match self.kernel.ram_page(page) {
+                PageState::Online => Ok(Route::DirectMap),
+                PageState::Poisoned => Err(Errno::EHWPOISON),
+                PageState::NotOnline | PageState::Offline | PageState::Unaccepted => {
+                    Err(Errno::ENODATA)
+                }
+            };
+        }
+        match self.kernel.region(page) {
+            Region::Firmware => Ok(Route::Mapping),
+            Region::Other => Err(Errno::EACCES),
+        }
+    }
+
+    /// Whether any byte of the page is System RAM. A page that RAM shares with
+    /// something else is in the direct map like any other page of RAM.
+    fn holds_ram(&mut self, page: u64) -> bool {
+        let known = match (self.searched_from, self.ram) {
+            (Some(from), Some((_, end))) => from <= page && page < end,
+            (Some(from), None) => from <= page,
+            (None, _) => false,
+        };
+        if !known {
+            self.ram = self.kernel.next_ram(page, self.limit).map(|(start, end)| {
+                let ceil = end.checked_add(PAGE_SIZE - 1).unwrap_or(end);
+                (start & !(PAGE_SIZE - 1), ceil & !(PAGE_SIZE - 1))
+            });
+            self.searched_from = Some(page);
+        }
+        self.ram
+            .is_some_and(|(start, end)| start <= page && page < end)
+    }
+}
+
+/// The first address beyond what the processor can name.
+pub fn limit<K: Kernel>(kernel: &K) -> u64 {
+    1u64.checked_shl(kernel.phys_bits().min(52)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::FakeKernel;
+    use super::*;
+
+    #[test]
+    fn every_kind_of_page_has_its_answer() {
+        let kernel = FakeKernel::pc();
+        let mut classifier = Classifier::new(&kernel);
+        let mut route = |page| classifier.route(page);
+        assert_eq!(route(0x0000), Ok(Route::Mapping), "reserved first page");
+        assert_eq!(route(0x1000), Ok(Route::DirectMap));
+        assert_eq!(route(0x9f000), Ok(Route::DirectMap), "part RAM");
+        assert_eq!(route(0xa0000), Err(Errno::EACCES), "video memory");
+        assert_eq!(route(0xf0000), Ok(Route::Mapping), "ROM");
+        assert_eq!(route(0x20_0000), Ok(Route::DirectMap));
+        assert_eq!(route(0x20_1000), Err(Errno::EHWPOISON));
+        assert_eq!(route(0x20_2000), Err(Errno::ENODATA));
+        assert_eq!(route(0x20_3000), Err(Errno::ENODATA));
+        assert_eq!(route(0x20_4000), Err(Errno::ENODATA));
+        assert_eq!(route(0x8000_0000), Err(Errno::EACCES), "hole");
+        assert_eq!(route(1 << 40), Err(Errno::ENXIO));
+        assert_eq!(route(u64::MAX - 4095), Err(Errno::ENXIO));
+    }
+
+    #[test]
+    fn going_back_asks_again_and_an_extent_is_searched_once() {
+        let kernel = FakeKernel::pc();
+        let mut classifier = Classifier::new(&kernel);
+        for page in (0x10_0000..0x20_0000).step_by(4096) {
+            assert_eq!(classifier.route(page), Ok(Route::DirectMap));
+        }
+        assert_eq!(kernel.searches(), 1);
+        assert_eq!(classifier.route(0x1000), Ok(Route::DirectMap));
+        assert_eq!(classifier.route(0xa0000), Err(Errno::EACCES));
+        assert_eq!(classifier.route(0xb0000), Err(Errno::EACCES));
+        assert_eq!(kernel.searches(), 3);
+    }
+}

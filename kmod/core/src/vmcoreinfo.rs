@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+//! The kernel's own account of itself: lines of `KEY=VALUE` text
+//! (Documentation/admin-guide/kdump/vmcoreinfo.rst).
+
+/// Where the kernel's text map begins in virtual memory (`__START_KERNEL_map`).
+const TEXT_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// How far KASLR moved the kernel's text.
+#[must_use]
+pub fn kaslr_offset(text: &[u8]) -> Option<u64> {
+    hex(value(text, b"KERNELOFFSET")?)
+}
+
+/// Physical address of the kernel's top page table, given the `phys_base` that
+/// maps its text.
+#[must_use]
+pub fn kernel_page_table(text: &[u8], phys_base: u64) -> Option<u64> {
+    let virt = hex(value(text, b"SYMBOL(swapper_pg_dir)")?)?;
+    // `phys_base` is two's complement: it wraps where it is negative.
+    Some(virt.checked_sub(TEXT_MAP)?.wrapping_add(phys_base))
+}
+
+/// The value of `key`.
+fn value<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
+    text.split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(b"="))
+}
+
+/// A number in base 16 without a prefix, as printk's `%lx` writes it.
+fn hex(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0, |sum: u64, &digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(sum << 4 | u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"OSRELEASE=7.3.4\nPAGESIZE=4096\n\
+        SYMBOL(swapper_pg_dir)=ffffffffb7a20000\nKERNELOFFSET=34200000\n\
+        NUMBER(phys_base)=-855638016\n";
+
+    #[test]
+    fn finds_what_the_kernel_tells() {
+        assert_eq!(kaslr_offset(TEXT), Some(0x3420_0000));
+        let phys_base = u64::from_ne_bytes((-855_638_016_i64).to_ne_bytes());
+        assert_eq!(
+            kernel_page_table(TEXT, phys_base),
+            Some(0x37a2_0000 - 0x3300_0000)
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_number() {
+        assert_eq!(kaslr_offset(b"KERNELOFFSET=\n"), None);
+        assert_eq!(kaslr_offset(b"KERNELOFFSET=0x10\n"), None);
+        assert_eq!(kaslr_offset(b"KERNELOFFSET=11111111111111111\n"), None);
+        assert_eq!(kaslr_offset(b"XKERNELOFFSET=1\n"), None);
+        assert_eq!(kernel_page_table(b"SYMBOL(swapper_pg_dir)=1000", 0), None);
+    }
+}
