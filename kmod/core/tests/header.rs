@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The C header and the Rust ABI say the same: the C compiler is asked.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test")]
+
 use linpmem_core::abi::{self, Info};
 use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};
