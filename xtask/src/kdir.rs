@@ -1,16 +1,243 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernel build folders.
+//! Kernel build folders with the `rust/` metadata, which no Debian package
+//! ships: rebuilt from the kernel's own source, configuration and compiler.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 
-/// The command line.
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cache::Cache;
+use crate::kernel::Kernel;
+use crate::root::Root;
+use crate::setup::stamp::Stamp;
+use crate::setup::step::{Log, step};
+use crate::setup::{self, Part, folder};
+
+/// The command line of `cargo xtask kdir`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// A kernel release, as `uname -r` gives it [default: the cache's kernel]
+    #[arg(conflicts_with = "running")]
+    release: Option<String>,
+    /// The kernel that runs on this machine
+    #[arg(long)]
+    running: bool,
+}
 
-/// Runs the command.
+/// What a module's build cannot do without.
+const FILES: &[&str] = &[
+    ".config",
+    "Makefile",
+    "Module.symvers",
+    "include/generated/autoconf.h",
+    "include/config/auto.conf",
+    "rust/libkernel.rmeta",
+    "rust/libmacros.so",
+    "scripts/mod/modpost",
+    "scripts/module.lds",
+    "tools/objtool/objtool",
+];
+
+const STAMP: &str = ".stamp.json";
+
+/// What a build folder is made from.
+#[derive(Debug)]
+pub struct Ingredients {
+    /// The release it is for.
+    pub release: String,
+    /// What identifies the kernel: a change makes the folder anew.
+    pub version: String,
+    /// The compiler that built the kernel.
+    pub rustc: String,
+    /// The header package's `.config`.
+    pub config: PathBuf,
+    /// The header package's `Module.symvers`.
+    pub symvers: PathBuf,
+}
+
+/// Where the kernel's source comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A `linux-source-X.Y` package.
+    Package(PathBuf),
+    /// The archive that such a package installs in `/usr/src`.
+    Archive(PathBuf),
+}
+
+impl Ingredients {
+    /// Those of a kernel in the cache.
+    ///
+    /// # Errors
+    /// When the kernel is built without Rust.
+    pub fn of(kernel: &Kernel) -> Result<Self> {
+        let facts = kernel.facts();
+        let rustc = facts.rustc.clone().with_context(|| {
+            format!(
+                "{} is built without Rust (CONFIG_RUST): it has no rust/ metadata",
+                facts.release
+            )
+        })?;
+        Ok(Self {
+            release: facts.release.clone(),
+            version: facts.version.clone(),
+            rustc,
+            config: kernel.dir().join("headers/.config"),
+            symvers: kernel.dir().join("headers/Module.symvers"),
+        })
+    }
+
+    fn recipe(&self) -> String {
+        format!("{} by {}", self.version, self.rustc)
+    }
+
+    /// Whether the folder is there and whole.
+    ///
+    /// # Errors
+    /// What is the matter with it.
+    pub fn check(&self, cache: &Cache) -> Result<(), String> {
+        let dir = cache.kdir(&self.release);
+        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("is not there or unfinished")?;
+        stamp.check(&dir, &self.recipe())?;
+        if !cache.source(&self.release).join("Makefile").is_file() {
+            return Err("lacks its kernel source".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Builds the folder. Its path is recorded in it, so it is made in its
+    /// place; without its stamp it counts as unfinished.
+    ///
+    /// # Errors
+    /// When the compiler is another one than the kernel's, or make fails.
+    pub fn make(&self, cache: &Cache, source: &Source) -> Result<()> {
+        let what = format!("a build folder for {} (about 2 minutes)", self.release);
+        step(cache, "kdir", &what, |log| {
+            let root = Root::open(cache)?;
+            let rustc = log.output(root.command("rustc", &[]).arg("--version"))?;
+            ensure!(
+                rustc.trim() == self.rustc,
+                "the kernel {} was built by `{}`, but the Debian tree has `{}`: Rust modules load \
+                 only when built by the same compiler. `cargo xtask setup --refresh` renews both",
+                self.release,
+                self.rustc,
+                rustc.trim()
+            );
+            let sources = cache.source(&self.release);
+            unpack(log, &root, source, &sources)?;
+            self.build(log, cache, &root, &sources)?;
+            prune(log, &root, &sources, &cache.kdir(&self.release))?;
+            let dir = cache.kdir(&self.release);
+            Stamp::take(&dir, &self.recipe(), FILES, &["rust"])?.write(&dir.join(STAMP))
+        })
+    }
+
+    fn build(&self, log: &mut Log, cache: &Cache, root: &Root, sources: &Path) -> Result<()> {
+        let dir = cache.kdir(&self.release);
+        folder::remove(&dir)?;
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        copy(&self.config, &dir.join(".config"))?;
+        let number = self
+            .release
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let jobs = thread::available_parallelism().map_or(1, usize::from);
+        let mut make = root.command("make", &[]);
+        make.arg("-C")
+            .arg(sources)
+            .arg(format!("O={}", dir.display()));
+        make.arg(format!("LOCALVERSION={number}"))
+            .arg(format!("-j{jobs}"));
+        make.args(["olddefconfig", "modules_prepare"])
+            .env("RUSTC_ICE", "0");
+        log.run(&mut make)?;
+        let built = fs::read_to_string(dir.join("include/config/kernel.release"))
+            .context("the build left no include/config/kernel.release")?;
+        ensure!(
+            built.trim() == self.release,
+            "the source is that of {}, not of {}: modules would not load",
+            built.trim(),
+            self.release
+        );
+        ensure!(
+            dir.join("rust/libkernel.rmeta").is_file(),
+            "the build left no rust/libkernel.rmeta: the tree's compilers do not satisfy \
+             `make rustavailable`"
+        );
+        copy(&self.symvers, &dir.join("Module.symvers"))
+    }
+}
+
+/// Unpacks the source without what a build of modules never looks at; the
+/// Kconfig files stay, as the configuration is read from all of them.
+fn unpack(log: &mut Log, root: &Root, source: &Source, to: &Path) -> Result<()> {
+    folder::remove(to)?;
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    let (path, read) = match source {
+        Source::Package(path) => (
+            path,
+            "dpkg-deb --fsys-tarfile \"$1\" | tar -x --to-stdout --wildcards './usr/src/linux-source-*.tar.*'",
+        ),
+        Source::Archive(path) => (path, "cat \"$1\""),
+    };
+    let script = format!(
+        "set -o pipefail; {read} | xz -dcf -T0 | tar -x -C \"$2\" --strip-components=1 \
+         --exclude='*/drivers/*.[cS]' --exclude='*/drivers/gpu/*.h' --exclude='*/sound/*.[ch]' \
+         --exclude='*/fs/*.[ch]' --exclude='*/net/*/*.[ch]' --exclude='*/Documentation/*/*' \
+         --exclude='*/tools/testing/*' --exclude='*/tools/perf/*' --exclude='*.dts' --exclude='*.dtsi'"
+    );
+    let mut command = root.command("bash", &[]);
+    let binds: Vec<&Path> = path.parent().into_iter().collect();
+    let _ = binds;
+    log.run(command.args(["-c", &script, "unpack"]).arg(path).arg(to))
+}
+
+/// Removes what only the preparation needed.
+fn prune(_log: &mut Log, _root: &Root, _sources: &Path, _dir: &Path) -> Result<()> {
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// The build folder of the cache's default kernel, made when missing.
 ///
 /// # Errors
-/// When it fails.
-pub fn run(_args: &Args) -> Result<()> {
-    bail!("not built yet")
+/// When it cannot be made.
+pub fn default_kdir(cache: &Cache) -> Result<(Kernel, PathBuf)> {
+    setup::ensure(cache, &[Part::Root, Part::Kernel, Part::Kdir])?;
+    let kernel = Kernel::default(cache)?;
+    let dir = cache.kdir(kernel.release());
+    Ok((kernel, dir))
+}
+
+/// Runs `cargo xtask kdir`.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub fn run(args: &Args) -> Result<()> {
+    let cache = Cache::open()?;
+    let release = if args.running {
+        Some(
+            rustix::system::uname()
+                .release()
+                .to_string_lossy()
+                .into_owned(),
+        )
+    } else {
+        args.release.clone()
+    };
+    let dir = match release {
+        None => default_kdir(&cache)?.1,
+        Some(release) => {
+            let _ = Command::new("true");
+            bail!("not built yet: {release}")
+        }
+    };
+    println!("{}", dir.display());
+    Ok(())
 }

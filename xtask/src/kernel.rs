@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
+use crate::setup::kernels::Wanted;
 
 /// A kernel taken apart from its packages.
 #[derive(Clone, Debug)]
@@ -29,8 +30,17 @@ pub struct Facts {
     pub suite: String,
     /// `CONFIG_RUSTC_VERSION_TEXT`, when the kernel is built with Rust.
     pub rustc: Option<String>,
-    /// Sizes in bytes of the files that must be there, by relative path.
-    pub files: std::collections::BTreeMap<String, u64>,
+}
+
+impl Facts {
+    /// What was asked for when it was fetched.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            package: self.package.clone(),
+            suite: self.suite.clone(),
+        }
+    }
 }
 
 impl Kernel {
@@ -46,7 +56,9 @@ impl Kernel {
         let mut kernels = Vec::new();
         for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
             let entry = entry?;
-            if entry.file_type()?.is_dir() && entry.path().join("kernel.json").is_file() {
+            let name = entry.file_name();
+            let half = name.to_string_lossy().ends_with(".partial");
+            if !half && entry.file_type()?.is_dir() && entry.path().join("kernel.json").is_file() {
                 kernels.push(Self::read(&entry.path())?);
             }
         }

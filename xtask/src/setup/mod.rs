@@ -1,16 +1,345 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything the rest needs, fetched into the cache.
+//!
+//! Each part is made beside its place and moved there when it is whole, so a
+//! set-up that was killed takes up where it stopped. With all parts in the
+//! cache nothing reaches for the network, however old they are.
 
-use anyhow::{Result, bail};
+pub mod apt;
+pub mod folder;
+mod host;
+pub mod kernels;
+mod lock;
+pub mod mirror;
+mod python;
+pub mod stamp;
+pub mod step;
+pub mod tools;
+mod tree;
 
-/// The command line.
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::cache::Cache;
+use crate::kdir::{Ingredients, Source};
+use crate::kernel::{Facts, Kernel};
+use apt::Suite;
+use kernels::{Found, Wanted};
+use mirror::Mirrors;
+use step::step;
+
+/// The command line of `cargo xtask setup`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Renew what is in the cache: the newest kernel, compilers and tools
+    #[arg(long)]
+    refresh: bool,
+    /// Another kernel to fetch beside the default one, such as
+    /// linux-image-amd64@sid
+    #[arg(long, value_name = "PACKAGE@SUITE")]
+    kernel: Vec<Wanted>,
+}
 
-/// Runs the command.
+/// A part of the cache that something needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The Debian tree, in which programs run.
+    Root,
+    /// The default kernel.
+    Kernel,
+    /// Its debug symbols.
+    Debug,
+    /// Its build folder.
+    Kdir,
+    /// drgn.
+    Python,
+    /// cargo-deny.
+    CargoDeny,
+}
+
+/// All parts.
+pub const ALL: &[Part] = &[
+    Part::Root,
+    Part::Kernel,
+    Part::Debug,
+    Part::Kdir,
+    Part::Python,
+    Part::CargoDeny,
+];
+
+/// Runs `cargo xtask setup`.
 ///
 /// # Errors
-/// When it fails.
-pub fn run(_args: &Args) -> Result<()> {
-    bail!("not built yet")
+/// When a part cannot be made.
+pub fn run(args: &Args) -> Result<()> {
+    let started = Instant::now();
+    let cache = Cache::open()?;
+    if args.refresh {
+        let _lock = lock::Lock::take(&cache)?;
+        make(&cache, ALL.iter().copied().collect(), true)?;
+    } else {
+        ensure(&cache, ALL)?;
+    }
+    for wanted in &args.kernel {
+        another_kernel(&cache, wanted, args.refresh)?;
+    }
+    let kernel = Kernel::default(&cache)?;
+    println!(
+        "[setup] {} is complete: {} ({}); {:.1} s",
+        cache.dir().display(),
+        kernel.release(),
+        kernel.facts().version,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Makes those of `parts` that are missing or broken. With all of them whole
+/// this takes well under a second and no network.
+///
+/// # Errors
+/// When a part cannot be made.
+pub fn ensure(cache: &Cache, parts: &[Part]) -> Result<()> {
+    let parts: BTreeSet<Part> = parts.iter().copied().collect();
+    if lacking(cache, &parts).is_empty() {
+        return Ok(());
+    }
+    let _lock = lock::Lock::take(cache)?;
+    // Another set-up may have made them meanwhile.
+    let lacking = lacking(cache, &parts);
+    for (part, reason) in &lacking {
+        println!("[setup] {}: {reason}", part.name());
+    }
+    make(
+        cache,
+        lacking.into_iter().map(|(part, _)| part).collect(),
+        false,
+    )
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Root => "the Debian tree",
+            Self::Kernel => "the kernel",
+            Self::Debug => "the kernel's debug symbols",
+            Self::Kdir => "the kernel's build folder",
+            Self::Python => "the Python packages",
+            Self::CargoDeny => "cargo-deny",
+        }
+    }
+
+    fn check(self, cache: &Cache) -> Result<(), String> {
+        let facts = || match Kernel::default(cache) {
+            Ok(kernel) => Ok(kernel),
+            Err(_) => Err("is not there or unfinished".to_owned()),
+        };
+        match self {
+            Self::Root => tree::check(cache),
+            Self::Kernel => kernels::check(cache, facts()?.facts()),
+            Self::Debug => kernels::check_debug(cache, facts()?.facts()),
+            Self::Kdir => Ingredients::of(&facts()?)
+                .map_err(|error| error.to_string())?
+                .check(cache),
+            Self::Python => python::check(cache),
+            Self::CargoDeny => match tools::cargo_deny(cache) {
+                Some(_) => Ok(()),
+                None => Err("is not there".to_owned()),
+            },
+        }
+    }
+}
+
+fn lacking(cache: &Cache, parts: &BTreeSet<Part>) -> Vec<(Part, String)> {
+    let check = |part: &Part| part.check(cache).err().map(|reason| (*part, reason));
+    parts.iter().filter_map(check).collect()
+}
+
+/// Makes `parts`, in an order in which each finds what it needs; what waits
+/// for the network or for one processor runs beside the rest.
+fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
+    let has = |part| parts.contains(&part);
+    thread::scope(|scope| {
+        let deny = has(Part::CargoDeny).then(|| scope.spawn(|| tools::make(cache)));
+        let rest = (|| {
+            let of_tree = [
+                Part::Root,
+                Part::Kernel,
+                Part::Debug,
+                Part::Kdir,
+                Part::Python,
+            ];
+            if !of_tree.into_iter().any(has) {
+                return Ok(());
+            }
+            let mirrors = Mirrors::of_this_machine()?;
+            if refresh || tree::check(cache).is_err() {
+                let bootstrap = host::ready(cache)?;
+                tree::make(cache, &mirrors, bootstrap)?;
+            }
+            let python = has(Part::Python).then(|| scope.spawn(|| python::make(cache)));
+            let kernel = if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
+                default_kernel(cache, &mirrors, &parts, refresh)
+            } else {
+                Ok(())
+            };
+            let python = python.map_or(Ok(()), join);
+            kernel.and(python)
+        })();
+        let deny = deny.map_or(Ok(()), join);
+        rest.and(deny)
+    })
+}
+
+fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(anyhow!("a step of the set-up panicked")))
+}
+
+/// The kernel that tests use, with what belongs to it.
+fn default_kernel(
+    cache: &Cache,
+    mirrors: &Mirrors,
+    parts: &BTreeSet<Part>,
+    refresh: bool,
+) -> Result<()> {
+    let wanted = Wanted::default_kernel();
+    let suite = Suite::open(cache, mirrors, &wanted.suite)?;
+    // What is in the cache already is not replaced by a newer one unasked.
+    let present = match Kernel::default(cache) {
+        Ok(kernel) if kernels::check(cache, kernel.facts()).is_ok() => Some(kernel),
+        _ => None,
+    };
+    let found = resolve(cache, &suite, &wanted)?;
+    let kernel = match present {
+        Some(kernel) if !refresh => kernel,
+        _ => {
+            if !found.is_in(cache) {
+                found.fetch(cache, &suite)?;
+            }
+            Kernel::find(cache, &found.release)?
+        }
+    };
+    let facts = kernel.facts();
+    facts.rustc.as_ref().with_context(|| {
+        format!(
+            "the newest {} ({}) is built without Rust",
+            wanted.package, facts.release
+        )
+    })?;
+    thread::scope(|scope| {
+        let debug = parts.contains(&Part::Debug) && kernels::check_debug(cache, facts).is_err();
+        let debug = debug.then(|| scope.spawn(|| kernels::fetch_debug(cache, &suite, facts)));
+        let kdir = if parts.contains(&Part::Kdir) {
+            kdir(cache, &suite, &kernel)
+        } else {
+            Ok(())
+        };
+        kdir.and(debug.map_or(Ok(()), join))
+    })?;
+    point_default_at(cache, &facts.release)?;
+    remove_superseded(cache, facts)
+}
+
+fn resolve(cache: &Cache, suite: &Suite, wanted: &Wanted) -> Result<Found> {
+    let what = format!("the newest {} in {}", wanted.package, wanted.suite);
+    step(cache, "lists", &what, |log| {
+        suite.update(log)?;
+        let found = kernels::resolve(log, suite, wanted)?;
+        println!("[setup] lists: it is {}", found.release);
+        Ok(found)
+    })
+}
+
+/// The build folder of `kernel`, unless it is there.
+fn kdir(cache: &Cache, suite: &Suite, kernel: &Kernel) -> Result<()> {
+    let ingredients = Ingredients::of(kernel)?;
+    if ingredients.check(cache).is_ok() {
+        return Ok(());
+    }
+    let facts = kernel.facts();
+    let debs = kernels::debs(cache, &facts.release);
+    let package = step(
+        cache,
+        "source",
+        &format!("the source of {}", facts.release),
+        |log| {
+            let mut numbers = facts.version.split('.');
+            let series = [
+                numbers.next().unwrap_or_default(),
+                numbers.next().unwrap_or_default(),
+            ];
+            let package = suite.package(log, &format!("linux-source-{}", series.join(".")))?;
+            anyhow::ensure!(
+                package.version == facts.version,
+                "the suite {} has {} {} only, the kernel in the cache is {}: \
+             `cargo xtask setup --refresh` takes the newest of both",
+                suite.name(),
+                package.name,
+                package.version,
+                facts.version
+            );
+            suite.download(log, &[&package], &debs)?;
+            Ok(package)
+        },
+    )?;
+    let archive = apt::find(&debs, &package.name)?;
+    ingredients.make(cache, &Source::Package(archive))?;
+    kernels::remove_debs(&debs, &package.name)
+}
+
+/// A kernel beside the default one.
+fn another_kernel(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<()> {
+    let have = Kernel::list(cache)?
+        .into_iter()
+        .find(|kernel| kernel.facts().wanted() == *wanted);
+    if let Some(kernel) = have {
+        if !refresh && kernels::check(cache, kernel.facts()).is_ok() {
+            return Ok(());
+        }
+    }
+    let _lock = lock::Lock::take(cache)?;
+    let mirrors = Mirrors::of_this_machine()?;
+    let suite = Suite::open(cache, &mirrors, &wanted.suite)?;
+    let found = resolve(cache, &suite, wanted)?;
+    if !found.is_in(cache) {
+        found.fetch(cache, &suite)?;
+    }
+    remove_superseded(cache, Kernel::find(cache, &found.release)?.facts())
+}
+
+fn point_default_at(cache: &Cache, release: &str) -> Result<()> {
+    let link = cache.kernels().join("default");
+    if fs::read_link(&link).is_ok_and(|target| target.as_os_str() == release) {
+        return Ok(());
+    }
+    let new = cache.kernels().join("default.partial");
+    let _ = fs::remove_file(&new);
+    symlink(release, &new)
+        .and_then(|()| fs::rename(&new, &link))
+        .with_context(|| format!("cannot make the link {}", link.display()))
+}
+
+/// Removes kernels that were asked for by the same name as `facts`.
+fn remove_superseded(cache: &Cache, facts: &Facts) -> Result<()> {
+    for kernel in Kernel::list(cache)? {
+        let old = kernel.facts();
+        if old.wanted() == facts.wanted() && old.release != facts.release {
+            println!(
+                "[setup] removing {}, superseded by {}",
+                old.release, facts.release
+            );
+            for dir in [cache.kdir(&old.release), cache.source(&old.release)] {
+                folder::remove(&dir)?;
+            }
+            folder::remove(kernel.dir())?;
+        }
+    }
+    Ok(())
 }
