@@ -109,6 +109,19 @@ impl ImagePlan {
     }
 }
 
+impl MachineFacts {
+    /// What stands behind `key` and `=` on a line of the VMCOREINFO text, as in
+    /// `OSRELEASE` or `NUMBER(phys_base)`.
+    #[must_use]
+    pub fn vmcoreinfo_value(&self, key: &str) -> Option<&str> {
+        let text = self.vmcoreinfo.as_deref()?;
+        text.split(|&byte| byte == b'\n').find_map(|line| {
+            let value = line.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
+            std::str::from_utf8(value).ok()
+        })
+    }
+}
+
 impl PlannedRange {
     /// Each region of `map`, widened to whole pages. A page that two regions
     /// share goes to the one that begins first, so that RAM with a partial last

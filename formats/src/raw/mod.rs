@@ -2,7 +2,9 @@
 //! Memory and nothing else. The bytes are described in docs/formats/raw.md.
 
 mod layout;
+mod reader;
 mod writer;
 
 pub use layout::RawLayout;
+pub use reader::{RawError, RawReader};
 pub use writer::RawWriter;

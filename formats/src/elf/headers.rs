@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The headers of an ELF core, read and checked against the file.
+
+use super::ElfError;
+use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES, bytes};
+use crate::ReadAt;
+use goblin::elf::header::{
+    EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE, header64,
+};
+use goblin::elf::program_header::{PT_LOAD, PT_NOTE, program_header64};
+use goblin::elf::section_header::section_header64;
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
+use scroll::{LE, Pread};
+
+/// What a core's headers say.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    pub(super) loads: Vec<Load>,
+    pub(super) notes: Vec<NoteSegment>,
+    /// Segments without a physical address: other names of memory that is in the
+    /// file anyway.
+    pub(super) aliases: u32,
+}
+
+/// Memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) range: PhysRange,
+    pub(super) vaddr: u64,
+    pub(super) offset: u64,
+    /// Bytes in the file, from the range's start on; not more than the range.
+    pub(super) stored: PhysLen,
+}
+
+/// A segment of notes; it lies within the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoteSegment {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    pub(super) align: u64,
+}
+
+/// The most program headers that are believed: fifteen times what the limits
+/// test writes, in 56 MiB of file.
+const MAX_SEGMENTS: u32 = 1 << 20;
+
+/// Program headers that are read at once.
+const BLOCK_HEADERS: u64 = 1024;
+
+pub(super) fn read(source: &impl ReadAt) -> Result<Headers, ElfError> {
+    let file = file_header(source)?;
+    let count = segment_count(source, &file)?;
+    let phdr_bytes = bytes(PHDR_BYTES);
+    within(
+        source,
+        "table of program headers",
+        file.e_phoff,
+        u64::from(count).saturating_mul(phdr_bytes),
+    )?;
+    let mut headers = Headers::default();
+    let mut block = Vec::new();
+    let mut index: u32 = 0;
+    while index < count {
+        // The table ends within the file: no sum overflows.
+        let offset = file
+            .e_phoff
+            .saturating_add(u64::from(index).saturating_mul(phdr_bytes));
+        let headers_left = u64::from(count.saturating_sub(index)).min(BLOCK_HEADERS);
+        let size = headers_left.saturating_mul(phdr_bytes);
+        block.resize(usize::try_from(size).unwrap_or(0), 0);
+        source
+            .read_exact_at(offset, &mut block)
+            .map_err(|source| ElfError::Io { offset, source })?;
+        for encoded in block.chunks_exact(PHDR_BYTES) {
+            let header: program_header64::ProgramHeader = encoded
+                .pread_with(0, LE)
+                .map_err(|_| damaged(index, "it is cut off"))?;
+            headers.take(source, index, &header)?;
+            index = index.saturating_add(1);
+        }
+    }
+    Ok(headers)
+}
+
+impl Headers {
+    fn take(
+        &mut self,
+        source: &impl ReadAt,
+        index: u32,
+        header: &program_header64::ProgramHeader,
+    ) -> Result<(), ElfError> {
+        match header.p_type {
+            PT_NOTE => {
+                within(source, "notes", header.p_offset, header.p_filesz)?;
+                self.notes.push(NoteSegment {
+                    offset: header.p_offset,
+                    len: header.p_filesz,
+                    align: header.p_align,
+                });
+            }
+            PT_LOAD if header.p_paddr == u64::MAX => self.aliases = self.aliases.saturating_add(1),
+            PT_LOAD if header.p_memsz == 0 && header.p_filesz == 0 => {}
+            PT_LOAD => {
+                if header.p_filesz > header.p_memsz {
+                    return Err(damaged(
+                        index,
+                        "it has more bytes in the file than in memory",
+                    ));
+                }
+                let start = PhysAddr::new(header.p_paddr);
+                let range = PhysRange::from_len(start, PhysLen::new(header.p_memsz))
+                    .map_err(|_| damaged(index, "its addresses pass 2^64"))?;
+                within(
+                    source,
+                    "data of a segment",
+                    header.p_offset,
+                    header.p_filesz,
+                )?;
+                self.loads.push(Load {
+                    range,
+                    vaddr: header.p_vaddr,
+                    offset: header.p_offset,
+                    stored: PhysLen::new(header.p_filesz),
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn file_header(source: &impl ReadAt) -> Result<header64::Header, ElfError> {
+    let mut encoded = [0; header64::SIZEOF_EHDR];
+    within(source, "file header", 0, bytes(encoded.len()))?;
+    source
+        .read_exact_at(0, &mut encoded)
+        .map_err(|source| ElfError::Io { offset: 0, source })?;
+    if !encoded.starts_with(ELFMAG) {
+        return Err(ElfError::NotThisKind("none at all"));
+    }
+    if encoded.get(EI_CLASS) != Some(&ELFCLASS64) {
+        return Err(ElfError::NotThisKind("not of the 64-bit class"));
+    }
+    if encoded.get(EI_DATA) != Some(&ELFDATA2LSB) {
+        return Err(ElfError::NotThisKind("not little-endian"));
+    }
+    let header: header64::Header = encoded
+        .pread_with(0, LE)
+        .map_err(|_| ElfError::Header("its file header is cut off"))?;
+    if header.e_type != ET_CORE {
+        return Err(ElfError::NotThisKind("no core file"));
+    }
+    if header.e_machine != EM_X86_64 {
+        return Err(ElfError::NotThisKind("of another processor"));
+    }
+    Ok(header)
+}
+
+fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, ElfError> {
+    if usize::from(file.e_phentsize) != PHDR_BYTES && file.e_phnum != 0 {
+        return Err(ElfError::Header(
+            "its program headers are not 56 bytes long",
+        ));
+    }
+    if file.e_phnum != PN_XNUM {
+        return Ok(u32::from(file.e_phnum));
+    }
+    if file.e_shoff == 0 || usize::from(file.e_shentsize) != SHDR_BYTES {
+        return Err(ElfError::Header(
+            "it has no section header, in which its many program headers would be counted",
+        ));
+    }
+    let mut encoded = [0; SHDR_BYTES];
+    within(
+        source,
+        "first section header",
+        file.e_shoff,
+        bytes(encoded.len()),
+    )?;
+    source
+        .read_exact_at(file.e_shoff, &mut encoded)
+        .map_err(|source| ElfError::Io {
+            offset: file.e_shoff,
+            source,
+        })?;
+    let section: section_header64::SectionHeader = encoded
+        .pread_with(0, LE)
+        .map_err(|_| ElfError::Header("its first section header is cut off"))?;
+    if section.sh_info > MAX_SEGMENTS {
+        return Err(ElfError::TooManySegments {
+            count: section.sh_info,
+            limit: MAX_SEGMENTS,
+        });
+    }
+    Ok(section.sh_info)
+}
+
+fn within(source: &impl ReadAt, what: &'static str, offset: u64, len: u64) -> Result<(), ElfError> {
+    let file = source.len();
+    match offset.checked_add(len) {
+        Some(end) if end <= file => Ok(()),
+        _ => Err(ElfError::BeyondFile {
+            what,
+            offset,
+            len,
+            file,
+        }),
+    }
+}
+
+fn damaged(index: u32, what: &'static str) -> ElfError {
+    ElfError::Segment { index, what }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading an ELF core, ours or another's.
+
+use super::notes::Notes;
+use super::{ElfError, headers, segments};
+use crate::linear::Linear;
+use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
+
+/// Reads an ELF64 core of x86-64: ours, and those of kexec, QEMU and others.
+///
+/// Segments may come in any order, begin and end within pages, and show memory
+/// twice; the one of the kernel's text that has no physical address is passed
+/// over. What a segment names but the file has no bytes for is
+/// [`linpmem_phys::Content::Skipped`] and not zero.
+#[derive(Debug)]
+pub struct ElfReader<S> {
+    memory: Linear<S>,
+    machine: MachineFacts,
+    oddities: Vec<String>,
+}
+
+impl<S: ReadAt> ElfReader<S> {
+    /// The core in `source`.
+    ///
+    /// # Errors
+    /// If it is no such core or holds no memory; if a header lies outside the
+    /// file, contradicts itself, or two segments give different bytes for the
+    /// same addresses.
+    pub fn new(source: S) -> Result<Self, ElfError> {
+        let headers = headers::read(&source)?;
+        let mut notes = Notes::read(&source, &headers.notes);
+        let mut ranges = segments::resolve(&headers.loads)?;
+        if ranges.is_empty() {
+            return Err(ElfError::Empty);
+        }
+        if !headers.loads.is_sorted_by_key(|load| load.range.start()) {
+            notes.odd("the segments are not in the order of their addresses".to_owned());
+        }
+        if headers.aliases > 1 {
+            notes.odd(format!(
+                "{} segments have no physical address; they are passed over",
+                headers.aliases
+            ));
+        }
+        let mut machine = MachineFacts {
+            direct_map_base: segments::direct_map_base(&headers.loads),
+            ..MachineFacts::default()
+        };
+        if let Some(own) = notes.own.take() {
+            ranges = segments::with_kinds(ranges, &own.kinds);
+            machine.direct_map_base = own.direct_map_base.or(machine.direct_map_base);
+            machine.paging_levels = own.paging_levels;
+        }
+        machine.vmcoreinfo = notes.vmcoreinfo.take();
+        if machine.paging_levels.is_none() {
+            machine.paging_levels = levels_of(&machine);
+        }
+        Ok(Self {
+            memory: Linear::new(source, ranges),
+            machine,
+            oddities: notes.oddities,
+        })
+    }
+}
+
+/// From what the kernel says of itself (arch_crash_save_vmcoreinfo in
+/// arch/x86/kernel/vmcore_info_64.c).
+fn levels_of(machine: &MachineFacts) -> Option<u32> {
+    match machine.vmcoreinfo_value("NUMBER(pgtable_l5_enabled)")? {
+        "0" => Some(4),
+        "1" => Some(5),
+        _ => None,
+    }
+}
+
+impl<S: ReadAt> ReadPhys for ElfReader<S> {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        self.memory.read_phys(start, buf, unreadable)
+    }
+}
+
+impl<S: ReadAt> ImageReader for ElfReader<S> {
+    fn format(&self) -> Format {
+        Format::Elf
+    }
+
+    fn ranges(&self) -> &[StoredRange] {
+        self.memory.ranges()
+    }
+
+    fn machine(&self) -> &MachineFacts {
+        &self.machine
+    }
+
+    fn oddities(&self) -> &[String] {
+        &self.oddities
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading a raw image.
+
+use super::RawLayout;
+use crate::linear::Linear;
+use crate::{Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange};
+use linpmem_phys::{
+    Content, PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables,
+};
+
+/// Reads a raw image. Such an image does not tell its addresses; the caller does.
+#[derive(Debug)]
+pub struct RawReader<S> {
+    layout: RawLayout,
+    memory: Linear<S>,
+    machine: MachineFacts,
+}
+
+/// A raw image and a list of ranges that do not fit each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RawError {
+    /// The image is empty.
+    #[error("the raw image is empty")]
+    Empty,
+    /// Two ranges are out of order or share addresses.
+    #[error("the range {upper} does not lie above {lower}")]
+    Disorder {
+        /// The range that comes first in the list.
+        lower: PhysRange,
+        /// The next one.
+        upper: PhysRange,
+    },
+    /// The ranges end elsewhere than the image.
+    #[error(
+        "the ranges take {expected} bytes but the image has {found}: it is truncated, or another image's ranges were given"
+    )]
+    Length {
+        /// Bytes that the ranges take, gaps included if the image is padded.
+        expected: u128,
+        /// Bytes of the image.
+        found: u64,
+    },
+}
+
+impl<S: ReadAt> RawReader<S> {
+    /// An image of `ranges`, which must be ascending and disjoint.
+    ///
+    /// # Errors
+    /// If they are not, or if the image is not exactly as long as they ask for.
+    pub fn new(source: S, ranges: &[PlannedRange], layout: RawLayout) -> Result<Self, RawError> {
+        let mut stored: Vec<StoredRange> = Vec::with_capacity(ranges.len());
+        let mut end: u128 = 0;
+        for planned in ranges {
+            let upper = planned.range;
+            if let Some(lower) = stored.last().map(|lower| lower.range) {
+                if upper.start() < lower.end() {
+                    return Err(RawError::Disorder { lower, upper });
+                }
+            }
+            if layout == RawLayout::Padded {
+                end = u128::from(upper.start().get());
+            }
+            stored.push(present(upper, Some(planned.kind), end));
+            end = end.saturating_add(u128::from(upper.len().get()));
+        }
+        let found = source.len();
+        if end != u128::from(found) {
+            return Err(RawError::Length {
+                expected: end,
+                found,
+            });
+        }
+        Ok(Self::of(source, stored, layout))
+    }
+
+    /// A padded image of which nothing else is known: one range from address 0.
+    ///
+    /// # Errors
+    /// If it is empty.
+    pub fn padded(source: S) -> Result<Self, RawError> {
+        let whole = PhysRange::from_len(PhysAddr::ZERO, PhysLen::new(source.len()))
+            .map_err(|_| RawError::Empty)?;
+        Ok(Self::of(
+            source,
+            vec![present(whole, None, 0)],
+            RawLayout::Padded,
+        ))
+    }
+
+    fn of(source: S, ranges: Vec<StoredRange>, layout: RawLayout) -> Self {
+        Self {
+            layout,
+            memory: Linear::new(source, ranges),
+            machine: MachineFacts::default(),
+        }
+    }
+}
+
+fn present(range: PhysRange, kind: Option<RegionKind>, offset: u128) -> StoredRange {
+    StoredRange {
+        range,
+        kind,
+        content: Content::Data,
+        // Past 2^64 the length cannot agree, and no reader comes to be.
+        offset: u64::try_from(offset).ok(),
+    }
+}
+
+impl<S: ReadAt> ReadPhys for RawReader<S> {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        self.memory.read_phys(start, buf, unreadable)
+    }
+}
+
+impl<S: ReadAt> ImageReader for RawReader<S> {
+    fn format(&self) -> Format {
+        Format::Raw(self.layout)
+    }
+
+    fn ranges(&self) -> &[StoredRange] {
+        self.memory.ranges()
+    }
+
+    fn machine(&self) -> &MachineFacts {
+        &self.machine
+    }
+
+    fn oddities(&self) -> &[String] {
+        &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(start: u64, end: u64) -> PlannedRange {
+        PlannedRange {
+            range: PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap(),
+            kind: RegionKind::SystemRam,
+        }
+    }
+
+    #[test]
+    fn ranges_must_fit_the_image_to_the_byte() {
+        let ranges = [planned(0x1000, 0x2000), planned(0x4000, 0x5000)];
+        for (layout, len) in [
+            (RawLayout::Concatenated, 0x2000),
+            (RawLayout::Padded, 0x5000),
+        ] {
+            assert!(RawReader::new(vec![0; len], &ranges, layout).is_ok());
+            for wrong in [len - 1, len + 1] {
+                assert!(matches!(
+                    RawReader::new(vec![0; wrong], &ranges, layout),
+                    Err(RawError::Length { .. })
+                ));
+            }
+        }
+        let twice = [planned(0x1000, 0x3000), planned(0x2000, 0x4000)];
+        assert!(matches!(
+            RawReader::new(vec![0; 0x4000], &twice, RawLayout::Concatenated),
+            Err(RawError::Disorder { .. })
+        ));
+    }
+
+    #[test]
+    fn a_padded_image_begins_at_address_zero() {
+        let image = RawReader::padded(vec![9; 0x3000]).unwrap();
+        assert_eq!(image.ranges()[0].range, planned(0, 0x3000).range);
+        assert_eq!(RawReader::padded(Vec::new()).err(), Some(RawError::Empty));
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading the content of a zstd file from any offset.
+
+use super::ZstdError;
+use super::cache::{Cache, Frame};
+use super::index::{Entry, Index};
+use crate::ReadAt;
+use std::io;
+use std::sync::Arc;
+
+/// The most that one frame may hold. To read a byte of it all of it is
+/// decompressed; and a few bytes can pretend to be any amount.
+pub const MAX_FRAME_CONTENT_BYTES: u32 = 64 << 20;
+
+/// Decompressed frames that are kept, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// The content of a zstd file of independent frames. Where they lie is known
+/// from its seek table or, without one, from a walk over the headers.
+///
+/// Memory: 24 bytes a frame, 64 MiB of decompressed frames, and one frame for
+/// each thread that reads.
+#[derive(Debug)]
+pub struct ZstdReader<S> {
+    source: S,
+    index: Index,
+    cache: Cache,
+}
+
+impl<S: ReadAt> ZstdReader<S> {
+    /// The content of `source`.
+    ///
+    /// # Errors
+    /// If it is truncated or no zstd file, or has a frame that is too large or
+    /// does not tell its size, as `zstd` makes them of a pipe.
+    pub fn new(source: S) -> Result<Self, ZstdError> {
+        Ok(Self {
+            index: Index::of(&source)?,
+            cache: Cache::new(CACHE_BYTES),
+            source,
+        })
+    }
+
+    fn frame(&self, number: usize, entry: Entry) -> io::Result<Arc<Frame>> {
+        if let Some(frame) = self.cache.get(number) {
+            return Ok(frame);
+        }
+        let mut content = vec![0; size(entry.content_bytes)];
+        let frame = Arc::new(match self.decompress(entry, &mut content)? {
+            Ok(()) => Ok(content),
+            Err(what) => Err(what),
+        });
+        self.cache.put(number, Arc::clone(&frame));
+        Ok(frame)
+    }
+
+    /// Decompresses a frame into `content`, which is as long as the frame says.
+    fn decompress(&self, entry: Entry, content: &mut [u8]) -> io::Result<Result<(), &'static str>> {
+        let mut compressed = vec![0; size(entry.compressed_bytes)];
+        self.source
+            .read_exact_at(entry.file_offset, &mut compressed)?;
+        let expected = content.len();
+        Ok(
+            match zstd::bulk::decompress_to_buffer(&compressed, content) {
+                Ok(found) if found == expected => Ok(()),
+                Ok(_) => Err("it holds less than it says"),
+                Err(_) => Err("it does not decompress, or holds more than it says"),
+            },
+        )
+    }
+}
+
+impl<S: ReadAt> ReadAt for ZstdReader<S> {
+    fn len(&self) -> u64 {
+        self.index.content_bytes()
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let mut offset = offset;
+        let mut rest = buf;
+        while !rest.is_empty() {
+            let (number, entry) = self.index.at(offset).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let within = size32(offset.saturating_sub(entry.content_offset));
+            let available = size(entry.content_bytes).saturating_sub(within);
+            let (target, tail) = rest.split_at_mut(available.min(rest.len()));
+            let damaged = |what| {
+                let place = entry.file_offset;
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("the zstd frame at offset {place} is damaged: {what}"),
+                )
+            };
+            if target.len() == size(entry.content_bytes) && self.cache.get(number).is_none() {
+                // All of it is wanted, so nobody will come back for the rest.
+                if let Err(what) = self.decompress(entry, target)? {
+                    self.cache.put(number, Arc::new(Err(what)));
+                    return Err(damaged(what));
+                }
+            } else {
+                let frame = self.frame(number, entry)?;
+                let content = (*frame).as_ref().map_err(|what| damaged(what))?;
+                let end = within.saturating_add(target.len());
+                let source = content
+                    .get(within..end)
+                    .ok_or(io::ErrorKind::UnexpectedEof)?;
+                target.copy_from_slice(source);
+            }
+            offset = offset.saturating_add(u64::try_from(target.len()).unwrap_or(u64::MAX));
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+/// A size that the index has bounded.
+fn size(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// An offset within a frame, below [`MAX_FRAME_CONTENT_BYTES`].
+fn size32(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ZstdFrame, seek_table};
+
+    fn content() -> Vec<u8> {
+        (0..300_000_u32)
+            .map(|index| (index.wrapping_mul(2_654_435_761) >> 28) as u8)
+            .collect()
+    }
+
+    /// Frames of `step` bytes; with a seek table where asked for.
+    fn compressed(content: &[u8], step: usize, table: bool) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut frames = Vec::new();
+        for piece in content.chunks(step) {
+            let frame = zstd::bulk::compress(piece, 1).unwrap();
+            frames.push(ZstdFrame {
+                compressed_bytes: frame.len() as u32,
+                content_bytes: piece.len() as u32,
+            });
+            file.extend_from_slice(&frame);
+        }
+        if table {
+            file.extend_from_slice(&seek_table(&frames));
+        }
+        file
+    }
+
+    #[test]
+    fn table_and_scan_find_the_same_frames() {
+        let content = content();
+        let with = compressed(&content, 70_000, true);
+        let without = compressed(&content, 70_000, false);
+        let table = Index::of(&with).unwrap();
+        let scan = Index::of(&without).unwrap();
+        assert_eq!(table.entries(), scan.entries());
+        assert_eq!(table.entries().len(), 5);
+        for file in [with, without] {
+            let reader = ZstdReader::new(file).unwrap();
+            assert_eq!(reader.len(), content.len() as u64);
+            for (offset, len) in [(0, 300_000), (69_999, 2), (70_000, 70_000), (299_999, 1)] {
+                let mut buf = vec![0; len];
+                reader.read_exact_at(offset as u64, &mut buf).unwrap();
+                assert_eq!(buf, content[offset..offset + len]);
+            }
+            assert!(reader.read_exact_at(299_999, &mut [0; 2]).is_err());
+        }
+    }
+
+    #[test]
+    fn truncation_anywhere_is_noticed() {
+        let content = content();
+        let with = compressed(&content[..50_000], 20_000, true);
+        for cut in 0..with.len() {
+            let Ok(reader) = ZstdReader::new(&with[..cut]) else {
+                continue;
+            };
+            // Only what ends between two frames can look whole; it is shorter then.
+            assert!(reader.len() <= 50_000);
+            let mut buf = vec![0; reader.len() as usize];
+            reader.read_exact_at(0, &mut buf).unwrap();
+            assert_eq!(buf, content[..buf.len()]);
+        }
+    }
+
+    #[test]
+    fn one_damaged_frame_leaves_the_others_readable() {
+        let content = content();
+        let mut file = compressed(&content, 100_000, true);
+        let second = Index::of(&file).unwrap().entries()[1];
+        // Within the first block's header: a reserved block type.
+        file[second.file_offset as usize + 9] |= 6;
+        let reader = ZstdReader::new(file).unwrap();
+        let mut buf = vec![0; 100_000];
+        reader.read_exact_at(0, &mut buf).unwrap();
+        for _ in 0..2 {
+            let error = reader.read_exact_at(100_000, &mut buf).unwrap_err();
+            assert!(error.to_string().contains("damaged"), "{error}");
+            assert!(reader.read_exact_at(150_000, &mut [0; 1]).is_err());
+        }
+        reader.read_exact_at(200_000, &mut buf).unwrap();
+        assert_eq!(buf, content[200_000..]);
+    }
+
+    #[test]
+    fn lies_of_the_table_are_noticed() {
+        let content = content();
+        let good = compressed(&content, 100_000, true);
+        let table = good.len() - 8 - 3 * 8 - 9;
+        // Sizes that do not add up.
+        let mut bad = good.clone();
+        bad[table + 8] ^= 1;
+        assert!(matches!(
+            ZstdReader::new(bad),
+            Err(ZstdError::Damaged { .. })
+        ));
+        // Content other than the frame holds: one more, one less.
+        for change in [1_u8, 0xff] {
+            let mut bad = good.clone();
+            bad[table + 12] = bad[table + 12].wrapping_add(change);
+            let reader = ZstdReader::new(bad).unwrap();
+            assert!(reader.read_exact_at(0, &mut [0; 10]).is_err());
+        }
+        // A count that the file has no room for.
+        let mut bad = good.clone();
+        let footer = good.len() - 9;
+        bad[footer..footer + 4].copy_from_slice(&1_000_000_u32.to_le_bytes());
+        assert!(matches!(
+            ZstdReader::new(bad),
+            Err(ZstdError::Damaged { .. })
+        ));
+    }
+
+    #[test]
+    fn one_huge_frame_and_one_of_unknown_length_are_refused_with_advice() {
+        let huge = zstd::bulk::compress(&vec![0; (64 << 20) + 1], 1).unwrap();
+        let error = ZstdReader::new(huge).unwrap_err();
+        assert!(matches!(error, ZstdError::FrameTooLarge { offset: 0, .. }));
+        assert!(error.to_string().contains("zstd -d"));
+        let piped = zstd::stream::encode_all(content().as_slice(), 1).unwrap();
+        assert!(matches!(
+            ZstdReader::new(piped),
+            Err(ZstdError::UnknownLength { offset: 0 })
+        ));
+        let largest = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
+        assert_eq!(ZstdReader::new(largest).unwrap().len(), 64 << 20);
+    }
+}
