@@ -27,7 +27,7 @@ enum Command {
     /// Build static release binaries into target/dist
     Dist(dist::Args),
     /// Boot a kernel from the cache and run a command in it
-    Vm(vm::Args),
+    Vm(Box<vm::Args>),
     /// Acquire a virtual machine's memory for real and prove the image right
     Demo(demo::Args),
     /// Run every test, or one suite

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Files to and from the host.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use linpmem_guest::{FrameKind, MAX_PAYLOAD, data_payload, split_data};
+use nix::unistd::{Whence, lseek};
+
+use crate::agent::Host;
+
+/// What is sent at once. A run of zeros of this length is not sent.
+const BLOCK: usize = 64 << 10;
+
+/// A file on its way in. The first failure is kept until the file's end, so
+/// that the host need not listen while it sends.
+pub struct Arriving {
+    path: PathBuf,
+    len: u64,
+    file: Result<File>,
+}
+
+impl Arriving {
+    /// A new file of `len` bytes at `path`.
+    pub fn new(path: &str, mode: u32, len: u64) -> Self {
+        let path = PathBuf::from(path);
+        let file = create(&path, mode).with_context(|| format!("creating {}", path.display()));
+        Self { path, len, file }
+    }
+
+    /// Takes a part. Whether it was the last one.
+    pub fn part(&mut self, payload: &[u8]) -> bool {
+        let Some((offset, bytes)) = split_data(payload).filter(|(_, bytes)| !bytes.is_empty())
+        else {
+            return true;
+        };
+        if let Ok(file) = &self.file {
+            if let Err(error) = file.write_all_at(bytes, offset) {
+                let what = format!("writing {}", self.path.display());
+                self.file = Err(anyhow::Error::new(error).context(what));
+            }
+        }
+        false
+    }
+
+    /// Whether all of it arrived.
+    pub fn finish(self) -> Result<()> {
+        self.file?
+            .set_len(self.len)
+            .with_context(|| format!("writing {}", self.path.display()))
+    }
+}
+
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // A program that runs cannot be written to, but it can be replaced.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+}
+
+/// Sends the file at `path`, without its holes and zeros. Returns its length.
+/// Files in /proc and /sys have no length before they are read.
+pub fn send(path: &Path, host: &Host) -> Result<u64> {
+    let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let reading = || format!("reading {}", path.display());
+    let mut buffer = vec![0; BLOCK.min(MAX_PAYLOAD / 2)];
+    let mut offset: u64 = 0;
+    loop {
+        let count = file.read(&mut buffer).with_context(reading)?;
+        if count == 0 {
+            return Ok(offset.max(file.metadata().map_or(0, |data| data.len())));
+        }
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if bytes.iter().any(|&byte| byte != 0) {
+            host.send(FrameKind::Data, data_payload(offset, bytes))?;
+        }
+        offset = offset.saturating_add(u64::try_from(count)?);
+        offset = skip_hole(&mut file, offset);
+    }
+}
+
+/// Moves on to the next data, where the file system tells.
+fn skip_hole(file: &mut File, offset: u64) -> u64 {
+    let Ok(here) = i64::try_from(offset) else {
+        return offset;
+    };
+    match lseek(&*file, here, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).unwrap_or(offset),
+        Err(_) => offset,
+    }
+}
+
+/// The tool `cat`: files to the output.
+pub fn cat(args: &[String]) -> Result<()> {
+    for path in args {
+        let mut file = File::open(path).with_context(|| format!("opening {path}"))?;
+        io::copy(&mut file, &mut io::stdout()).with_context(|| format!("copying {path}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The tool `fill`: occupies memory with random, text-like and zero pages.
+
+use std::io::Write;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+
+use crate::pages::{Noise, text};
+
+const PAGE: usize = 4096;
+/// Pages of one sort that lie together.
+const RUN: usize = 16;
+
+/// `fill PERCENT [SEED]`: that share of the machine's RAM, then stays.
+pub fn run(args: &[String]) -> Result<()> {
+    let percent: u64 = match args {
+        [percent, ..] => percent.parse().context("PERCENT is a number up to 95")?,
+        [] => 70,
+    };
+    ensure!(percent <= 95, "PERCENT is a number up to 95");
+    let seed = match args {
+        [_, seed, ..] => seed.parse().context("SEED is a number")?,
+        _ => 1,
+    };
+    let ram = ram_bytes()?;
+    let bytes = usize::try_from(ram / 100 * percent)? / PAGE * PAGE;
+    let mut memory = vec![0_u8; bytes];
+    // Zero pages count only once they are pages of our own.
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE).context("locking memory")?;
+    let mut noise = Noise::new(seed);
+    let [mut random, mut textual, mut zero] = [0_u64; 3];
+    for (index, run) in memory.chunks_mut(RUN * PAGE).enumerate() {
+        let count = u64::try_from(run.len() / PAGE)?;
+        match index % 3 {
+            0 => {
+                noise.fill(run);
+                random += count;
+            }
+            1 => {
+                for (page, bytes) in run.chunks_mut(PAGE).enumerate() {
+                    text(bytes, u64::try_from(index * RUN + page)?);
+                }
+                textual += count;
+            }
+            _ => zero += count,
+        }
+    }
+    println!(
+        "filled {} of {} MiB: {random} random, {textual} text and {zero} zero pages",
+        bytes >> 20,
+        ram >> 20
+    );
+    std::io::stdout().flush()?;
+    loop {
+        thread::park();
+        std::hint::black_box(&memory);
+    }
+}
+
+/// RAM that the kernel manages.
+fn ram_bytes() -> Result<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
+    let total = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .context("/proc/meminfo has no MemTotal")?;
+    Ok(total.parse::<u64>()? << 10)
+}

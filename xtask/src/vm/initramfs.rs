@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guest's first file system: init, its tools by name, and modules.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use goblin::elf::Elf;
+
+use super::cpio::Cpio;
+use crate::kernel::Kernel;
+use crate::root::Root;
+
+/// Tools that init is called by.
+const TOOLS: &[&str] = &["init", "fill", "plant", "kmsg", "cat"];
+
+/// The archive with the init `guest`, and the modules `needed` where `kernel`
+/// has them as modules and not built in.
+pub fn build(kernel: &Kernel, root: &Root, guest: &Path, needed: &[String]) -> Result<Vec<u8>> {
+    let mut cpio = Cpio::new();
+    for folder in ["bin", "dev", "proc", "sys", "tmp", "modules"] {
+        cpio.folder(folder);
+    }
+    // The kernel opens it for init before there is a devtmpfs.
+    cpio.device("dev/console", 0o600, 5, 1);
+    let init = fs::read(guest).with_context(|| format!("reading {}", guest.display()))?;
+    cpio.file("init", 0o755, &init);
+    for tool in TOOLS {
+        cpio.link(&format!("bin/{tool}"), "/init");
+    }
+    let mut modules = Modules::index(kernel, root)?;
+    for name in needed {
+        modules.add(name, true)?;
+    }
+    for (number, (name, module)) in modules.chosen.iter().enumerate() {
+        cpio.file(&format!("modules/{number:02}-{name}.ko"), 0o644, module);
+    }
+    Ok(cpio.finish())
+}
+
+/// The kernel's modules by name, and those chosen in the order to load them.
+struct Modules<'a> {
+    kernel: &'a Kernel,
+    root: &'a Root,
+    files: BTreeMap<String, PathBuf>,
+    chosen: Vec<(String, Vec<u8>)>,
+}
+
+impl<'a> Modules<'a> {
+    fn index(kernel: &'a Kernel, root: &'a Root) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![kernel.modules()];
+        while let Some(folder) = folders.pop() {
+            let listing = || format!("listing the modules in {}", folder.display());
+            for entry in fs::read_dir(&folder).with_context(listing)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                let file = entry.file_name().to_string_lossy().into_owned();
+                if let Some((name, "" | ".xz" | ".zst" | ".gz")) = file.split_once(".ko") {
+                    files.insert(name.replace('-', "_"), entry.path());
+                }
+            }
+        }
+        Ok(Self {
+            kernel,
+            root,
+            files,
+            chosen: Vec::new(),
+        })
+    }
+
+    /// Chooses `name` after what it depends on. One that is `wanted` may be
+    /// built in; one that a module depends on is a module.
+    fn add(&mut self, name: &str, wanted: bool) -> Result<()> {
+        let name = name.replace('-', "_");
+        if self.chosen.iter().any(|(chosen, _)| *chosen == name) {
+            return Ok(());
+        }
+        let Some(path) = self.files.get(&name).cloned() else {
+            ensure!(
+                wanted,
+                "kernel {} has no module {name}",
+                self.kernel.release()
+            );
+            return Ok(());
+        };
+        let module = self.read(&path)?;
+        for depended in dependencies(&module).with_context(|| path.display().to_string())? {
+            self.add(&depended, false)?;
+        }
+        self.chosen.push((name, module));
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let program = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("xz") => "xz",
+            Some("zst") => "zstd",
+            Some("gz") => "gzip",
+            _ => return fs::read(path).with_context(|| format!("reading {}", path.display())),
+        };
+        let output = self
+            .root
+            .command(program, &[])
+            .arg("-dc")
+            .arg(path)
+            .output()
+            .with_context(|| format!("running {program}"))?;
+        if !output.status.success() {
+            bail!(
+                "{program} cannot unpack {}: {}",
+                path.display(),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(output.stdout)
+    }
+}
+
+/// The modules that `module` names in its `.modinfo`.
+fn dependencies(module: &[u8]) -> Result<Vec<String>> {
+    let elf = Elf::parse(module).context("not a module")?;
+    let section = elf
+        .section_headers
+        .iter()
+        .find(|section| elf.shdr_strtab.get_at(section.sh_name) == Some(".modinfo"))
+        .and_then(goblin::elf::SectionHeader::file_range)
+        .and_then(|range| module.get(range))
+        .context("a module without .modinfo")?;
+    let entries = section.split(|&byte| byte == 0);
+    let depends = entries
+        .filter_map(|entry| entry.strip_prefix(b"depends="))
+        .flat_map(|list| list.split(|&byte| byte == b','))
+        .filter(|name| !name.is_empty());
+    Ok(depends
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect())
+}
