@@ -22,8 +22,8 @@ impl ReadPhys for Device {
                 Err(io::Errno::PERM) => Err(ReadFailure::Source(SourceError::new(
                     PhysAddr::new(offset),
                     format!(
-                        "{} no longer permits reading: the kernel was locked down, or \
-                         CAP_SYS_RAWIO was dropped",
+                        "{} no longer permits reading: the kernel was locked down after it \
+                         was opened",
                         self.path().display()
                     ),
                 ))),

@@ -80,16 +80,22 @@ impl PinnedDrop for Device {
     }
 }
 
-/// Whether the caller may read memory now: what /dev/mem asks for. Lockdown can
-/// come at any time, so every call asks again.
-fn allowed() -> Result {
-    // SAFETY: Both ask about the current task.
-    unsafe {
-        if !bindings::capable(bindings::CAP_SYS_RAWIO as c_int) {
-            return Err(EPERM);
-        }
-        to_result(shim::linpmem_locked_down())
+/// Whether the kernel lets memory be read at all. It can be locked down at any
+/// time, so every call asks again.
+fn not_locked_down() -> Result {
+    // SAFETY: Asks about the kernel's state, at any time.
+    to_result(unsafe { shim::linpmem_locked_down() })
+}
+
+/// Whether the caller may open the file. What /dev/mem asks for
+/// (`open_port` in drivers/char/mem.c), and asked once: whoever drops the
+/// capability afterwards keeps the file, as with any other.
+fn may_open() -> Result {
+    // SAFETY: Asks about the current task.
+    if !unsafe { bindings::capable(bindings::CAP_SYS_RAWIO as c_int) } {
+        return Err(EPERM);
     }
+    not_locked_down()
 }
 
 impl From<Errno> for Error {
@@ -101,7 +107,7 @@ impl From<Errno> for Error {
 /// # Safety
 /// Called by the kernel for a file that is being opened.
 unsafe extern "C" fn open(_inode: *mut bindings::inode, _file: *mut bindings::file) -> c_int {
-    match allowed() {
+    match may_open() {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }
@@ -117,10 +123,7 @@ unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_in
 
 /// # Safety
 /// Called by the kernel with the control block of a read and the buffers it fills.
-unsafe extern "C" fn read_iter(
-    kiocb: *mut bindings::kiocb,
-    iov: *mut bindings::iov_iter,
-) -> isize {
+unsafe extern "C" fn read_iter(kiocb: *mut bindings::kiocb, iov: *mut bindings::iov_iter) -> isize {
     // SAFETY: Both are valid and ours alone for this call.
     let (position, iov) = unsafe { (&mut (*kiocb).ki_pos, IovIterDest::from_raw(iov)) };
     match read(position, iov) {
@@ -130,7 +133,7 @@ unsafe extern "C" fn read_iter(
 }
 
 fn read(position: &mut i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
-    allowed()?;
+    not_locked_down()?;
     let start = u64::try_from(*position).map_err(|_| EINVAL)?;
     let len = iov.len();
     let mut buffer = UserBuffer::new(iov).ok_or(EINVAL)?;
@@ -159,7 +162,7 @@ const INFO: u32 = abi::without_size(abi::IOCTL_INFO);
 unsafe impl AsBytes for Info {}
 
 fn info(arg: usize) -> Result {
-    allowed()?;
+    not_locked_down()?;
     let info = running::info()?;
     reply(arg, info.as_bytes())
 }

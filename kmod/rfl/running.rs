@@ -113,9 +113,8 @@ unsafe extern "C" fn first_extent(res: *mut bindings::resource, arg: *mut c_void
 pub(crate) fn copy_nofault(addr: *const c_void, out: &mut [u8]) -> Result {
     // SAFETY: `out` can take `out.len()` bytes; the source may be any address,
     // the function returns an error where it faults.
-    let status = unsafe {
-        bindings::copy_from_kernel_nofault(out.as_mut_ptr().cast(), addr, out.len())
-    };
+    let status =
+        unsafe { bindings::copy_from_kernel_nofault(out.as_mut_ptr().cast(), addr, out.len()) };
     kernel::error::to_result(status as c_int)
 }
 

@@ -64,9 +64,8 @@ impl Transfer for UserBuffer<'_, '_> {
         let offset = (start - page) as usize;
         // SAFETY: The core asks this only for pages without System RAM and below
         // the last physical address, the two things that memremap warns about.
-        let mapping = unsafe {
-            bindings::memremap(page, PAGE_SIZE as usize, bindings::MEMREMAP_WB as _)
-        };
+        let mapping =
+            unsafe { bindings::memremap(page, PAGE_SIZE as usize, bindings::MEMREMAP_WB as _) };
         if mapping.is_null() {
             // The memory type says that this is no memory, or that it is mapped
             // uncached elsewhere: a device.
