@@ -150,7 +150,6 @@ impl Cr3Info {
 impl VtopInfo {
     /// The answer, given the translation and where the kernel maps address 0.
     /// An address that is not mapped comes with zeros, and `EIO` beside them.
-    #[must_use]
     pub fn answered(
         mut self,
         walk: &Translate,
