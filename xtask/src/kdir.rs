@@ -169,28 +169,48 @@ impl Ingredients {
     }
 }
 
-/// Unpacks the source without what a build of modules never looks at; the
-/// Kconfig files stay, as the configuration is read from all of them.
+/// Source files that a build of modules never looks at. The Kconfig files beside
+/// them stay, as the configuration is read from all of them.
+const LEFT_OUT: &[&str] = &[
+    "drivers/*.[cS]",
+    "drivers/gpu/*.h",
+    "fs/*.[ch]",
+    "net/*.[ch]",
+    "sound/*.[ch]",
+    "Documentation/*/*",
+    "tools/perf/*",
+    "tools/testing/*",
+    "*.dts",
+    "*.dtsi",
+];
+
+/// Unpacks the source.
 fn unpack(log: &mut Log, root: &Root, source: &Source, to: &Path) -> Result<()> {
     folder::remove(to)?;
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let (path, read) = match source {
         Source::Package(path) => (
             path,
-            "dpkg-deb --fsys-tarfile \"$1\" | tar -x --to-stdout --wildcards './usr/src/linux-source-*.tar.*'",
+            "dpkg-deb --fsys-tarfile \"$1\" | tar -x --to-stdout --wildcards '*/linux-source-*.tar.*'",
         ),
         Source::Archive(path) => (path, "cat \"$1\""),
     };
+    // `linux-source-7.3`, in the names of the package, the archive and the
+    // folder in it.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.split(['_']).next().unwrap_or_default();
+    let name = name.split(".tar").next().unwrap_or_default();
     let script = format!(
-        "set -o pipefail; {read} | xz -dcf -T0 | tar -x -C \"$2\" --strip-components=1 \
-         --exclude='*/drivers/*.[cS]' --exclude='*/drivers/gpu/*.h' --exclude='*/sound/*.[ch]' \
-         --exclude='*/fs/*.[ch]' --exclude='*/net/*/*.[ch]' --exclude='*/Documentation/*/*' \
-         --exclude='*/tools/testing/*' --exclude='*/tools/perf/*' --exclude='*.dts' --exclude='*.dtsi'"
+        "set -o pipefail; {read} | xz -dcf -T0 | tar -x -C \"$2\" --strip-components=1 --anchored \"${{@:3}}\""
     );
-    let mut command = root.command("bash", &[]);
-    let binds: Vec<&Path> = path.parent().into_iter().collect();
-    let _ = binds;
-    log.run(command.args(["-c", &script, "unpack"]).arg(path).arg(to))
+    let mut command = root.command("bash", &path.parent().into_iter().collect::<Vec<_>>());
+    command.args(["-c", &script, "unpack"]).arg(path).arg(to);
+    command.args(
+        LEFT_OUT
+            .iter()
+            .map(|pattern| format!("--exclude={name}/{pattern}")),
+    );
+    log.run(&mut command)
 }
 
 /// Removes what only the preparation needed.

@@ -189,10 +189,10 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 Ok(())
             };
             let python = python.map_or(Ok(()), join);
-            kernel.and(python)
+            both(kernel, python)
         })();
         let deny = deny.map_or(Ok(()), join);
-        rest.and(deny)
+        both(rest, deny)
     })
 }
 
@@ -200,6 +200,14 @@ fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
     thread
         .join()
         .unwrap_or_else(|_| Err(anyhow!("a step of the set-up panicked")))
+}
+
+/// Two outcomes in one; of two errors none is lost.
+fn both(one: Result<()>, other: Result<()>) -> Result<()> {
+    match (one, other) {
+        (Err(one), Err(other)) => Err(anyhow!("{one:#}\n{other:#}")),
+        (one, other) => one.and(other),
+    }
 }
 
 /// The kernel that tests use, with what belongs to it.
@@ -241,7 +249,7 @@ fn default_kernel(
         } else {
             Ok(())
         };
-        kdir.and(debug.map_or(Ok(()), join))
+        both(kdir, debug.map_or(Ok(()), join))
     })?;
     point_default_at(cache, &facts.release)?;
     remove_superseded(cache, facts)
