@@ -4,10 +4,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::cache::Cache;
 use crate::kernel::Kernel;
@@ -128,7 +127,6 @@ impl Ingredients {
             let sources = cache.source(&self.release);
             unpack(log, &root, source, &sources)?;
             self.build(log, cache, &root, &sources)?;
-            prune(log, &root, &sources, &cache.kdir(&self.release))?;
             let dir = cache.kdir(&self.release);
             Stamp::take(&dir, &self.recipe(), FILES, &["rust"])?.write(&dir.join(STAMP))
         })
@@ -180,8 +178,8 @@ const LEFT_OUT: &[&str] = &[
     "Documentation/*/*",
     "tools/perf/*",
     "tools/testing/*",
-    "*.dts",
-    "*.dtsi",
+    "arch/[a-wyz]*/*",
+    "arch/xtensa/*",
 ];
 
 /// Unpacks the source.
@@ -213,26 +211,31 @@ fn unpack(log: &mut Log, root: &Root, source: &Source, to: &Path) -> Result<()> 
     log.run(&mut command)
 }
 
-/// Removes what only the preparation needed.
-fn prune(_log: &mut Log, _root: &Root, _sources: &Path, _dir: &Path) -> Result<()> {
-    Ok(())
-}
-
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
 }
 
-/// The build folder of the cache's default kernel, made when missing.
+/// The cache's default kernel and its build folder, made when missing.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn default_kdir(cache: &Cache) -> Result<(Kernel, PathBuf)> {
+pub fn of_default(cache: &Cache) -> Result<(Kernel, PathBuf)> {
     setup::ensure(cache, &[Part::Root, Part::Kernel, Part::Kdir])?;
     let kernel = Kernel::default(cache)?;
     let dir = cache.kdir(kernel.release());
     Ok((kernel, dir))
+}
+
+/// The build folder of any Debian kernel with Rust, made when missing.
+///
+/// # Errors
+/// When no suite has the kernel, or the folder cannot be made.
+pub fn of_release(cache: &Cache, release: &str) -> Result<PathBuf> {
+    setup::ensure(cache, &[Part::Root])?;
+    setup::kdir_of_release(cache, release)?;
+    Ok(cache.kdir(release))
 }
 
 /// Runs `cargo xtask kdir`.
@@ -252,11 +255,8 @@ pub fn run(args: &Args) -> Result<()> {
         args.release.clone()
     };
     let dir = match release {
-        None => default_kdir(&cache)?.1,
-        Some(release) => {
-            let _ = Command::new("true");
-            bail!("not built yet: {release}")
-        }
+        None => of_default(&cache)?.1,
+        Some(release) => of_release(&cache, &release)?,
     };
     println!("{}", dir.display());
     Ok(())
