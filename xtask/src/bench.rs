@@ -1,16 +1,153 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Benchmarks.
+//! Benchmarks by name, as a table or as JSON lines.
+
+use std::time::Instant;
 
 use anyhow::{Result, bail};
+use serde::Serialize;
 
-/// The command line.
+/// The command line of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// One benchmark [default: all]
+    name: Option<String>,
+    /// One JSON object a line: name, value, unit, baseline, ratio
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
+/// A benchmark.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Report) -> Result<()>,
+}
+
+/// All benchmarks.
+const BENCHES: &[Bench] = &[];
+
+/// What a benchmark measured.
+#[derive(Debug, Default)]
+pub struct Report {
+    figures: Vec<Figure>,
+}
+
+/// One measured figure.
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: &'static str,
+    /// The same job done in the plainest way, measured in the same run.
+    baseline: Option<f64>,
+    /// Value to baseline.
+    ratio: Option<f64>,
+}
+
+impl Report {
+    /// Adds `value`, with what the plainest way of doing the same gave.
+    pub fn add(&mut self, name: &str, value: f64, unit: &'static str, baseline: Option<f64>) {
+        let ratio = baseline
+            .filter(|baseline| *baseline != 0.0)
+            .map(|baseline| value / baseline);
+        self.figures.push(Figure {
+            name: name.to_owned(),
+            value,
+            unit,
+            baseline,
+            ratio,
+        });
+    }
+
+    fn table(&self) -> String {
+        let mut table = format!(
+            "{:32} {:>12} {:8} {:>12} {:>7}\n",
+            "name", "value", "unit", "baseline", "ratio"
+        );
+        let number = |number: Option<f64>| number.map_or("-".to_owned(), |x| format!("{x:.2}"));
+        for figure in &self.figures {
+            table.push_str(&format!(
+                "{:32} {:>12.2} {:8} {:>12} {:>7}\n",
+                figure.name,
+                figure.value,
+                figure.unit,
+                number(figure.baseline),
+                number(figure.ratio)
+            ));
+        }
+        table
+    }
+
+    fn json_lines(&self) -> Result<String> {
+        let mut lines = String::new();
+        for figure in &self.figures {
+            lines.push_str(&serde_json::to_string(figure)?);
+            lines.push('\n');
+        }
+        Ok(lines)
+    }
+}
+
+/// Runs `cargo xtask bench`.
 ///
 /// # Errors
-/// When it fails.
-pub fn run(_args: &Args) -> Result<()> {
-    bail!("not built yet")
+/// When a benchmark fails, or there is none of that name.
+pub fn run(args: &Args) -> Result<()> {
+    let wanted = |bench: &&Bench| args.name.as_ref().is_none_or(|name| bench.name == name);
+    let chosen: Vec<&Bench> = BENCHES.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        let known = BENCHES
+            .iter()
+            .map(|bench| format!("\n    {:8} {}", bench.name, bench.about));
+        let known = known.collect::<String>();
+        let known = if known.is_empty() {
+            " none yet"
+        } else {
+            &known
+        };
+        match &args.name {
+            Some(name) => bail!("there is no benchmark `{name}`; there are:{known}"),
+            None => bail!("there are no benchmarks yet"),
+        }
+    }
+    let mut report = Report::default();
+    for bench in chosen {
+        let started = Instant::now();
+        eprintln!("[bench] {}: {}", bench.name, bench.about);
+        (bench.run)(&mut report)?;
+        eprintln!(
+            "[bench] {}: done in {:.1} s",
+            bench.name,
+            started.elapsed().as_secs_f64()
+        );
+    }
+    print!(
+        "{}",
+        if args.json {
+            report.json_lines()?
+        } else {
+            report.table()
+        }
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_become_lines() {
+        let mut report = Report::default();
+        report.add("dump", 300.0, "MiB/s", Some(200.0));
+        report.add("size", 5.0, "MiB", None);
+        let json = report.json_lines().unwrap();
+        let lines: Vec<serde_json::Value> = json
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines[0]["ratio"], 1.5);
+        assert_eq!(lines[1]["baseline"], serde_json::Value::Null);
+        assert_eq!(report.table().lines().count(), 3);
+    }
 }

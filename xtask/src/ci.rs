@@ -1,16 +1,188 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What continuous integration runs.
+//! What continuous integration checks, and what anyone can check before it.
 
-use anyhow::{Result, bail};
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-/// The command line.
+use anyhow::{Context, Result, bail};
+
+use crate::cache::Cache;
+use crate::checkout;
+use crate::setup::{self, tools};
+
+/// The command line of `cargo xtask ci`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Runs the command.
+/// Something to check.
+struct Check {
+    name: &'static str,
+    run: fn() -> Result<()>,
+}
+
+/// In the order of what fails soonest.
+const CHECKS: &[Check] = &[
+    Check {
+        name: "format",
+        run: format,
+    },
+    Check {
+        name: "clippy",
+        run: clippy,
+    },
+    Check {
+        name: "documentation",
+        run: documentation,
+    },
+    Check {
+        name: "setup",
+        run: set_up,
+    },
+    Check {
+        name: "licences",
+        run: licences,
+    },
+    // The commands that the README gives.
+    Check {
+        name: "tests",
+        run: || xtask(&["test"]),
+    },
+    Check {
+        name: "demo",
+        run: || xtask(&["demo"]),
+    },
+];
+
+/// Runs `cargo xtask ci`: every check, also after one has failed.
 ///
 /// # Errors
-/// When it fails.
+/// When a check fails.
 pub fn run(_args: &Args) -> Result<()> {
-    bail!("not built yet")
+    let started = Instant::now();
+    let mut outcomes = Vec::new();
+    for check in CHECKS {
+        println!("[ci] {}", check.name);
+        let start = Instant::now();
+        let outcome = (check.run)();
+        let took = start.elapsed();
+        match &outcome {
+            Ok(()) => println!("[ci] {}: passed in {:.1} s", check.name, took.as_secs_f64()),
+            Err(error) => println!("[ci] {}: FAILED: {error:#}", check.name),
+        }
+        outcomes.push((check.name, took, outcome.is_ok()));
+    }
+    summarise(&outcomes, started.elapsed())
+}
+
+fn summarise(outcomes: &[(&str, Duration, bool)], total: Duration) -> Result<()> {
+    println!("[ci] summary");
+    for (name, took, passed) in outcomes {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        println!("[ci]   {name:16} {verdict} {:8.1} s", took.as_secs_f64());
+    }
+    println!(
+        "[ci]   {:16}        {:8.1} s",
+        "in all",
+        total.as_secs_f64()
+    );
+    let failed: Vec<&str> = outcomes
+        .iter()
+        .filter(|(_, _, passed)| !passed)
+        .map(|(name, _, _)| *name)
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    // The module is no package of cargo's.
+    let dir = checkout::dir().join("kmod/rfl");
+    let mut files: Vec<PathBuf> = fs::read_dir(&dir)
+        .with_context(|| format!("cannot list {}", dir.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt
+        .args([
+            "--check",
+            "--edition",
+            "2021",
+            "--config",
+            "skip_children=true",
+        ])
+        .args(&files);
+    succeed(&mut rustfmt)
+}
+
+fn clippy() -> Result<()> {
+    cargo(
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &[],
+    )
+}
+
+fn documentation() -> Result<()> {
+    cargo(
+        &["doc", "--workspace", "--no-deps", "--locked"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )
+}
+
+fn set_up() -> Result<()> {
+    setup::ensure(&Cache::open()?, setup::ALL)
+}
+
+fn licences() -> Result<()> {
+    let deny = tools::cargo_deny(&Cache::open()?)
+        .context("there is no cargo-deny: run `cargo xtask setup`")?;
+    let mut command = Command::new(deny);
+    command.current_dir(checkout::dir());
+    succeed(command.args(["--workspace", "check", "licenses", "bans", "sources"]))
+}
+
+/// A command of our own, as a user would type it.
+fn xtask(args: &[&str]) -> Result<()> {
+    let args: Vec<&str> = ["xtask"].iter().chain(args).copied().collect();
+    cargo(&args, &[])
+}
+
+fn cargo(args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let cargo: OsString = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(checkout::dir())
+        .args(args)
+        .envs(variables.iter().copied());
+    succeed(&mut command)
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {name}"))?;
+    if !status.success() {
+        let args: Vec<_> = command
+            .get_args()
+            .map(|arg| arg.to_string_lossy())
+            .collect();
+        bail!("`{name} {}` ended with {status}", args.join(" "));
+    }
+    Ok(())
 }

@@ -1,16 +1,115 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Static release binaries.
+//! Static release binaries, which run on any x86-64 Linux.
 
-use anyhow::{Result, bail};
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
-/// The command line.
+use anyhow::{Context, Result, ensure};
+use goblin::elf::{Elf, program_header::PT_INTERP};
+
+use crate::checkout;
+
+/// The command line of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Runs the command.
+/// Named in full, so that the flags below are not those of build scripts too.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Packages and their binaries of the same name.
+const BINARIES: &[&str] = &["linpmem-dump"];
+
+/// Runs `cargo xtask dist`.
 ///
 /// # Errors
-/// When it fails.
+/// As [`build`].
 pub fn run(_args: &Args) -> Result<()> {
-    bail!("not built yet")
+    for path in build()? {
+        let len = path.metadata()?.len();
+        println!("{} ({} KiB, static)", path.display(), len.div_ceil(1024));
+    }
+    Ok(())
+}
+
+/// Builds all binaries into `target/dist`; their paths.
+///
+/// # Errors
+/// When one cannot be built, or is not static.
+pub fn build() -> Result<Vec<PathBuf>> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(checkout::dir());
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        TARGET,
+    ]);
+    for name in BINARIES {
+        cargo.args(["--package", name, "--bin", name]);
+    }
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    cargo.env(
+        "RUSTFLAGS",
+        format!("{flags} -C target-feature=+crt-static").trim(),
+    );
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let status = cargo.status().context("cannot start cargo")?;
+    ensure!(
+        status.success(),
+        "cargo, building the release binaries, ended with {status}"
+    );
+
+    let dist = checkout::dist_dir();
+    fs::create_dir_all(&dist).with_context(|| format!("cannot make {}", dist.display()))?;
+    let place = |name: &&str| {
+        let built = checkout::target_dir()
+            .join(TARGET)
+            .join("release")
+            .join(name);
+        let bytes =
+            fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
+        check_static(&bytes).with_context(|| format!("{} is not static", built.display()))?;
+        let path = dist.join(name);
+        let partial = dist.join(format!("{name}.partial"));
+        fs::copy(&built, &partial)
+            .and_then(|_| fs::rename(&partial, &path))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    };
+    BINARIES.iter().map(place).collect()
+}
+
+fn check_static(bytes: &[u8]) -> Result<()> {
+    let elf = Elf::parse(bytes)?;
+    let interpreted = elf
+        .program_headers
+        .iter()
+        .any(|header| header.p_type == PT_INTERP);
+    ensure!(
+        !interpreted,
+        "it asks for the dynamic loader {}",
+        elf.interpreter.unwrap_or("?")
+    );
+    ensure!(
+        elf.libraries.is_empty(),
+        "it needs {}",
+        elf.libraries.join(", ")
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_is_told_apart() {
+        // Tests are linked dynamically, with the machine's C library.
+        let own = fs::read(env::current_exe().unwrap()).unwrap();
+        assert!(check_static(&own).is_err());
+    }
 }

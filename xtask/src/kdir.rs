@@ -4,10 +4,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::cache::Cache;
 use crate::kernel::Kernel;
@@ -128,7 +127,6 @@ impl Ingredients {
             let sources = cache.source(&self.release);
             unpack(log, &root, source, &sources)?;
             self.build(log, cache, &root, &sources)?;
-            prune(log, &root, &sources, &cache.kdir(&self.release))?;
             let dir = cache.kdir(&self.release);
             Stamp::take(&dir, &self.recipe(), FILES, &["rust"])?.write(&dir.join(STAMP))
         })
@@ -169,33 +167,48 @@ impl Ingredients {
     }
 }
 
-/// Unpacks the source without what a build of modules never looks at; the
-/// Kconfig files stay, as the configuration is read from all of them.
+/// Source files that a build of modules never looks at. The Kconfig files beside
+/// them stay, as the configuration is read from all of them.
+const LEFT_OUT: &[&str] = &[
+    "drivers/*.[cS]",
+    "drivers/gpu/*.h",
+    "fs/*.[ch]",
+    "net/*.[ch]",
+    "sound/*.[ch]",
+    "Documentation/*/*",
+    "tools/perf/*",
+    "tools/testing/*",
+    "arch/[a-wyz]*/*",
+    "arch/xtensa/*",
+];
+
+/// Unpacks the source.
 fn unpack(log: &mut Log, root: &Root, source: &Source, to: &Path) -> Result<()> {
     folder::remove(to)?;
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let (path, read) = match source {
         Source::Package(path) => (
             path,
-            "dpkg-deb --fsys-tarfile \"$1\" | tar -x --to-stdout --wildcards './usr/src/linux-source-*.tar.*'",
+            "dpkg-deb --fsys-tarfile \"$1\" | tar -x --to-stdout --wildcards '*/linux-source-*.tar.*'",
         ),
         Source::Archive(path) => (path, "cat \"$1\""),
     };
+    // `linux-source-7.3`, in the names of the package, the archive and the
+    // folder in it.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.split(['_']).next().unwrap_or_default();
+    let name = name.split(".tar").next().unwrap_or_default();
     let script = format!(
-        "set -o pipefail; {read} | xz -dcf -T0 | tar -x -C \"$2\" --strip-components=1 \
-         --exclude='*/drivers/*.[cS]' --exclude='*/drivers/gpu/*.h' --exclude='*/sound/*.[ch]' \
-         --exclude='*/fs/*.[ch]' --exclude='*/net/*/*.[ch]' --exclude='*/Documentation/*/*' \
-         --exclude='*/tools/testing/*' --exclude='*/tools/perf/*' --exclude='*.dts' --exclude='*.dtsi'"
+        "set -o pipefail; {read} | xz -dcf -T0 | tar -x -C \"$2\" --strip-components=1 --anchored \"${{@:3}}\""
     );
-    let mut command = root.command("bash", &[]);
-    let binds: Vec<&Path> = path.parent().into_iter().collect();
-    let _ = binds;
-    log.run(command.args(["-c", &script, "unpack"]).arg(path).arg(to))
-}
-
-/// Removes what only the preparation needed.
-fn prune(_log: &mut Log, _root: &Root, _sources: &Path, _dir: &Path) -> Result<()> {
-    Ok(())
+    let mut command = root.command("bash", &path.parent().into_iter().collect::<Vec<_>>());
+    command.args(["-c", &script, "unpack"]).arg(path).arg(to);
+    command.args(
+        LEFT_OUT
+            .iter()
+            .map(|pattern| format!("--exclude={name}/{pattern}")),
+    );
+    log.run(&mut command)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -204,15 +217,25 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The build folder of the cache's default kernel, made when missing.
+/// The cache's default kernel and its build folder, made when missing.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn default_kdir(cache: &Cache) -> Result<(Kernel, PathBuf)> {
+pub fn of_default(cache: &Cache) -> Result<(Kernel, PathBuf)> {
     setup::ensure(cache, &[Part::Root, Part::Kernel, Part::Kdir])?;
     let kernel = Kernel::default(cache)?;
     let dir = cache.kdir(kernel.release());
     Ok((kernel, dir))
+}
+
+/// The build folder of any Debian kernel with Rust, made when missing.
+///
+/// # Errors
+/// When no suite has the kernel, or the folder cannot be made.
+pub fn of_release(cache: &Cache, release: &str) -> Result<PathBuf> {
+    setup::ensure(cache, &[Part::Root])?;
+    setup::kdir_of_release(cache, release)?;
+    Ok(cache.kdir(release))
 }
 
 /// Runs `cargo xtask kdir`.
@@ -232,11 +255,8 @@ pub fn run(args: &Args) -> Result<()> {
         args.release.clone()
     };
     let dir = match release {
-        None => default_kdir(&cache)?.1,
-        Some(release) => {
-            let _ = Command::new("true");
-            bail!("not built yet: {release}")
-        }
+        None => of_default(&cache)?.1,
+        Some(release) => of_release(&cache, &release)?,
     };
     println!("{}", dir.display());
     Ok(())

@@ -127,7 +127,7 @@ impl Kernel {
         self.dir.join("config")
     }
 
-    /// `System.map`.
+    /// `System.map`, which comes with the debug symbols.
     #[must_use]
     pub fn system_map(&self) -> PathBuf {
         self.dir.join("System.map")

@@ -7,12 +7,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acquisition;
+pub mod artifacts;
 pub mod bench;
 pub mod cache;
 pub mod checkout;
 pub mod ci;
 pub mod demo;
 pub mod dist;
+pub mod drgn;
+pub mod ground_truth;
 pub mod kdir;
 pub mod kernel;
 pub mod kmod;

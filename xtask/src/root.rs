@@ -57,6 +57,26 @@ const PASSED: &[&str] = &[
     "TERM",
 ];
 
+/// Files that say how to reach the network and whom to trust there: programs in
+/// the tree see the machine's own.
+const NETWORK_FILES: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/pip.conf",
+    "/etc/ssl/certs/ca-certificates.crt",
+];
+
+/// Those of [`PASSED`] that may name files or folders.
+const NAMING_FILES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_CONFIG_FILE",
+    "PIP_FIND_LINKS",
+];
+
 impl Root {
     /// The tree of `cache`.
     ///
@@ -79,6 +99,11 @@ impl Root {
         binds.push(checkout::dir());
         binds.push(checkout::target_dir());
         binds.push(cache.dir().to_path_buf());
+        for name in NAMING_FILES {
+            let value = std::env::var_os(name).map(PathBuf::from);
+            binds.extend(value.filter(|path| path.is_absolute()));
+        }
+        binds.extend(NETWORK_FILES.iter().map(PathBuf::from));
         Self {
             dir: dir.to_path_buf(),
             binds,

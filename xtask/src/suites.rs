@@ -1,16 +1,198 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The test suites.
+//! The test suites by name.
 
-use anyhow::{Result, bail};
+use std::env;
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, IsTerminal as _};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-/// The command line.
+use anyhow::{Context, Result, bail};
+
+use crate::cache::Cache;
+use crate::setup::{self, Part};
+use crate::{checkout, dist, kmod};
+
+/// The command line of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// One suite [default: all]
+    suite: Option<String>,
+    /// Handed to the test programs, such as a test's name or --nocapture
+    #[arg(last = true)]
+    rest: Vec<OsString>,
+}
 
-/// Runs the command.
+/// A set of tests that run together.
+#[derive(Debug)]
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    /// What to select with `cargo test`.
+    cargo: &'static [&'static str],
+    /// What has to be there first.
+    prepare: fn() -> Result<()>,
+}
+
+/// The crate of the end-to-end tests.
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "unit",
+        about: "the crates' own tests, without a virtual machine",
+        cargo: &["--workspace", "--exclude", "linpmem-tests"],
+        prepare: || Ok(()),
+    },
+    Suite {
+        name: "vm",
+        about: "acquisitions in virtual machines, compared with QEMU's view",
+        cargo: &["--package", "linpmem-tests"],
+        prepare: machines,
+    },
+];
+
+/// What became of the tests.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// Suites whose command failed, whatever their tests said.
+    broken: Vec<&'static str>,
+}
+
+/// Runs `cargo xtask test`.
 ///
 /// # Errors
-/// When it fails.
-pub fn run(_args: &Args) -> Result<()> {
-    bail!("not built yet")
+/// When a test fails, or there is no such suite.
+pub fn run(args: &Args) -> Result<()> {
+    let chosen: Vec<&Suite> = match &args.suite {
+        None => SUITES.iter().collect(),
+        Some(name) => SUITES.iter().filter(|suite| suite.name == name).collect(),
+    };
+    if chosen.is_empty() {
+        let known = SUITES
+            .iter()
+            .map(|suite| format!("\n    {:8} {}", suite.name, suite.about));
+        let name = args.suite.as_deref().unwrap_or_default();
+        bail!(
+            "there is no test suite `{name}`; there are:{}",
+            known.collect::<String>()
+        );
+    }
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    for suite in chosen {
+        println!("[test] {}: {}", suite.name, suite.about);
+        (suite.prepare)().with_context(|| format!("cannot prepare the suite `{}`", suite.name))?;
+        suite.run(&args.rest, &mut tally)?;
+    }
+    let ignored = if tally.ignored == 0 {
+        String::new()
+    } else {
+        format!(", {} ignored", tally.ignored)
+    };
+    println!(
+        "[test] {} passed, {} failed{ignored}; {:.0} s",
+        tally.passed,
+        tally.failed,
+        started.elapsed().as_secs_f64()
+    );
+    if !tally.broken.is_empty() {
+        bail!("tests failed in: {}", tally.broken.join(", "));
+    }
+    if tally.passed == 0 {
+        bail!("no test has run");
+    }
+    Ok(())
+}
+
+/// What tests in virtual machines need.
+fn machines() -> Result<()> {
+    let cache = Cache::open()?;
+    setup::ensure(
+        &cache,
+        &[
+            Part::Root,
+            Part::Kernel,
+            Part::Debug,
+            Part::Kdir,
+            Part::Python,
+        ],
+    )?;
+    kmod::build_default(&cache)?;
+    dist::build()?;
+    Ok(())
+}
+
+impl Suite {
+    /// Runs cargo, shows what it says, and counts.
+    fn run(&self, rest: &[OsString], tally: &mut Tally) -> Result<()> {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .current_dir(checkout::dir())
+            .args(["test", "--no-fail-fast"])
+            .args(self.cargo);
+        cargo.arg("--").args(rest);
+        if std::io::stdout().is_terminal() {
+            cargo.env("CARGO_TERM_COLOR", "always");
+        }
+        let mut child = cargo
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start cargo test")?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).split(b'\n') {
+                let line = line.context("cannot read what cargo test says")?;
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                tally.count(&line);
+            }
+        }
+        if !child
+            .wait()
+            .context("cannot wait for cargo test")?
+            .success()
+        {
+            tally.broken.push(self.name);
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    /// Counts a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn count(&mut self, line: &str) {
+        let Some((_, counts)) = line.split_once("test result: ") else {
+            return;
+        };
+        for count in counts.split([';', '.']) {
+            let mut words = count.split_whitespace();
+            let number: Option<u64> = words.next().and_then(|word| word.parse().ok());
+            if let (Some(number), Some(what)) = (number, words.next()) {
+                let sum = match what {
+                    "passed" => &mut self.passed,
+                    "failed" => &mut self.failed,
+                    "ignored" => &mut self.ignored,
+                    _ => continue,
+                };
+                *sum = sum.saturating_add(number);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_summed() {
+        let mut tally = Tally::default();
+        tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
+        tally.count(
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out",
+        );
+        tally.count("test passes ... ok");
+        assert_eq!((tally.passed, tally.failed, tally.ignored), (5, 1, 1));
+    }
 }

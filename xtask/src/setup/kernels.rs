@@ -144,7 +144,6 @@ impl Found {
             let files = [
                 "vmlinuz",
                 "config",
-                "System.map",
                 "kernel.json",
                 "headers/.config",
                 "headers/Module.symvers",
@@ -173,7 +172,7 @@ impl Found {
             std::os::unix::fs::symlink("usr/lib", tree.join("lib"))
                 .context("cannot link lib to usr/lib")?;
         }
-        for name in ["vmlinuz", "config", "System.map"] {
+        for name in ["vmlinuz", "config"] {
             let places = [
                 tree.join("boot").join(format!("{name}-{release}")),
                 modules.join(name),
@@ -229,10 +228,10 @@ pub fn check_debug(cache: &Cache, facts: &Facts) -> Result<(), String> {
     stamp.check(&dir, &recipe(&facts.wanted(), &facts.version))
 }
 
-/// Fetches the kernel's debug package and keeps `vmlinux` alone.
+/// Fetches the kernel's debug package and keeps `vmlinux` and `System.map`.
 ///
 /// # Errors
-/// When it cannot be fetched, or holds no `vmlinux`.
+/// When it cannot be fetched, or lacks one of them.
 pub fn fetch_debug(cache: &Cache, suite: &Suite, facts: &Facts) -> Result<()> {
     let release = &facts.release;
     let what = format!("debug symbols of {release} (several hundred MiB)");
@@ -250,28 +249,23 @@ pub fn fetch_debug(cache: &Cache, suite: &Suite, facts: &Facts) -> Result<()> {
         let debs = debs(cache, release);
         let dir = cache.kernels().join(release);
         let root = Root::open(cache)?;
-        let [deb] = suite
-            .download(log, &[&package], &debs)?
-            .try_into()
-            .unwrap_or_default();
-        let partial = dir.join("vmlinux.partial");
-        let script = "set -eo pipefail
-            path=$(dpkg-deb --fsys-tarfile \"$1\" | tar -t | grep -E '/vmlinux(-[^/]*)?$' | head -n 1)
-            dpkg-deb --fsys-tarfile \"$1\" | tar -x --to-stdout \"$path\" > \"$2\"";
+        let fetched = suite.download(log, &[&package], &debs)?;
+        let deb = fetched.first().context("apt fetched no package")?;
+        let partial = folder::begin(&dir.join("debug"))?;
+        // One pass: unpacking a package of this size takes its time.
+        let script = "set -o pipefail
+            dpkg-deb --fsys-tarfile \"$1\" |
+            tar -x -C \"$2\" --wildcards '*/vmlinux' '*/vmlinux-*' '*/System.map*' || [ $? = 2 ]";
         let mut command = root.command("bash", &[]);
-        log.run(
-            command
-                .args(["-c", script, "vmlinux"])
-                .arg(&deb)
-                .arg(&partial),
-        )?;
-        move_to(&partial, &dir.join("vmlinux"))?;
-        let stamp = Stamp::take(
-            &dir,
-            &recipe(&facts.wanted(), &facts.version),
-            &["vmlinux"],
-            &[],
-        )?;
+        log.run(command.args(["-c", script, "debug"]).arg(deb).arg(&partial))?;
+        for name in ["vmlinux", "System.map"] {
+            let found = find_file(&partial, name)?
+                .with_context(|| format!("{} holds no {name}", package.name))?;
+            move_to(&found, &dir.join(name))?;
+        }
+        folder::remove(&partial)?;
+        let recipe = recipe(&facts.wanted(), &facts.version);
+        let stamp = Stamp::take(&dir, &recipe, &["vmlinux", "System.map"], &[])?;
         stamp.write(&dir.join(DEBUG_STAMP))?;
         remove_debs(&debs, &package.name)
     })
@@ -309,6 +303,26 @@ pub fn remove_debs(dir: &Path, name: &str) -> Result<()> {
     // Fails while another package is in it, as it should.
     let _ = fs::remove_dir(dir);
     Ok(())
+}
+
+/// The first regular file below `dir` called `name` or `name-…`.
+fn find_file(dir: &Path, name: &str) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            if let Some(found) = find_file(&entry.path(), name)? {
+                return Ok(Some(found));
+            }
+        } else if kind.is_file() {
+            let file = entry.file_name();
+            let rest = file.to_str().and_then(|file| file.strip_prefix(name));
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+                return Ok(Some(entry.path()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn recipe(wanted: &Wanted, version: &str) -> String {

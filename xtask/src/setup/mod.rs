@@ -6,6 +6,7 @@
 //! cache nothing reaches for the network, however old they are.
 
 pub mod apt;
+mod build_folder;
 pub mod folder;
 mod host;
 pub mod kernels;
@@ -17,6 +18,8 @@ pub mod step;
 pub mod tools;
 mod tree;
 
+pub use build_folder::of_release as kdir_of_release;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,7 +29,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 
 use crate::cache::Cache;
-use crate::kdir::{Ingredients, Source};
+use crate::kdir::Ingredients;
 use crate::kernel::{Facts, Kernel};
 use apt::Suite;
 use kernels::{Found, Wanted};
@@ -189,10 +192,10 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 Ok(())
             };
             let python = python.map_or(Ok(()), join);
-            kernel.and(python)
+            both(kernel, python)
         })();
         let deny = deny.map_or(Ok(()), join);
-        rest.and(deny)
+        both(rest, deny)
     })
 }
 
@@ -200,6 +203,14 @@ fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
     thread
         .join()
         .unwrap_or_else(|_| Err(anyhow!("a step of the set-up panicked")))
+}
+
+/// Two outcomes in one; of two errors none is lost.
+fn both(one: Result<()>, other: Result<()>) -> Result<()> {
+    match (one, other) {
+        (Err(one), Err(other)) => Err(anyhow!("{one:#}\n{other:#}")),
+        (one, other) => one.and(other),
+    }
 }
 
 /// The kernel that tests use, with what belongs to it.
@@ -237,11 +248,11 @@ fn default_kernel(
         let debug = parts.contains(&Part::Debug) && kernels::check_debug(cache, facts).is_err();
         let debug = debug.then(|| scope.spawn(|| kernels::fetch_debug(cache, &suite, facts)));
         let kdir = if parts.contains(&Part::Kdir) {
-            kdir(cache, &suite, &kernel)
+            build_folder::of_kernel(cache, &suite, &kernel)
         } else {
             Ok(())
         };
-        kdir.and(debug.map_or(Ok(()), join))
+        both(kdir, debug.map_or(Ok(()), join))
     })?;
     point_default_at(cache, &facts.release)?;
     remove_superseded(cache, facts)
@@ -255,43 +266,6 @@ fn resolve(cache: &Cache, suite: &Suite, wanted: &Wanted) -> Result<Found> {
         println!("[setup] lists: it is {}", found.release);
         Ok(found)
     })
-}
-
-/// The build folder of `kernel`, unless it is there.
-fn kdir(cache: &Cache, suite: &Suite, kernel: &Kernel) -> Result<()> {
-    let ingredients = Ingredients::of(kernel)?;
-    if ingredients.check(cache).is_ok() {
-        return Ok(());
-    }
-    let facts = kernel.facts();
-    let debs = kernels::debs(cache, &facts.release);
-    let package = step(
-        cache,
-        "source",
-        &format!("the source of {}", facts.release),
-        |log| {
-            let mut numbers = facts.version.split('.');
-            let series = [
-                numbers.next().unwrap_or_default(),
-                numbers.next().unwrap_or_default(),
-            ];
-            let package = suite.package(log, &format!("linux-source-{}", series.join(".")))?;
-            anyhow::ensure!(
-                package.version == facts.version,
-                "the suite {} has {} {} only, the kernel in the cache is {}: \
-             `cargo xtask setup --refresh` takes the newest of both",
-                suite.name(),
-                package.name,
-                package.version,
-                facts.version
-            );
-            suite.download(log, &[&package], &debs)?;
-            Ok(package)
-        },
-    )?;
-    let archive = apt::find(&debs, &package.name)?;
-    ingredients.make(cache, &Source::Package(archive))?;
-    kernels::remove_debs(&debs, &package.name)
 }
 
 /// A kernel beside the default one.

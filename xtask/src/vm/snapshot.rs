@@ -3,25 +3,25 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use linpmem_phys::{
-    Errno, MemoryMap, PhysAddr, PhysLen, PhysRange, ReadPhys, Region, RegionKind, SourceError,
-    Unreadables,
+    MemoryMap, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError, Unreadables,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 
 use super::{Vm, sparse};
+use crate::ground_truth::{MappedFile, Piece};
 
 /// Memory as QEMU saved it: a sparse file in which every byte lies at its
 /// physical address.
 #[derive(Debug)]
 pub struct Snapshot {
-    file: File,
+    memory: MappedFile,
     map: MemoryMap,
 }
 
@@ -39,7 +39,12 @@ impl Vm {
                 .with_context(|| format!("saving {}", region.range))?;
         }
         file.set_len(map.end().unwrap_or_default().get())?;
-        Ok(Snapshot { file, map })
+        let piece = |region: &Region| Piece {
+            range: region.range,
+            offset: region.range.start().get(),
+        };
+        let memory = MappedFile::new(file, map.regions().iter().map(piece).collect())?;
+        Ok(Snapshot { memory, map })
     }
 
     /// The physical ranges behind which QEMU has memory, RAM and ROM: its own
@@ -141,35 +146,7 @@ impl ReadPhys for Snapshot {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        buf.fill(0);
-        let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
-        let Ok(whole) = PhysRange::from_len(start, len) else {
-            return Ok(());
-        };
-        let mut next = whole.start();
-        for region in self.map.clip(whole).regions() {
-            let (before, _) = whole.split_at(region.range.start());
-            if let Some(gap) = before.and_then(|before| before.split_at(next).1) {
-                unreadable.push(gap, Errno::ENXIO);
-            }
-            next = region.range.end();
-            let index = |addr: PhysAddr| {
-                addr.checked_sub(start)
-                    .and_then(|offset| usize::try_from(offset.get()).ok())
-            };
-            let (Some(from), Some(to)) = (index(region.range.start()), index(next)) else {
-                continue;
-            };
-            if let Some(part) = buf.get_mut(from..to) {
-                self.file
-                    .read_exact_at(part, region.range.start().get())
-                    .map_err(|error| SourceError::new(start, format!("the snapshot: {error}")))?;
-            }
-        }
-        if let Some(gap) = whole.split_at(next).1 {
-            unreadable.push(gap, Errno::ENXIO);
-        }
-        Ok(())
+        self.memory.read_phys(start, buf, unreadable)
     }
 }
 
@@ -210,31 +187,5 @@ FlatView #1
                 "0x100000000-0x11fffffff System RAM"
             ]
         );
-    }
-
-    #[test]
-    fn what_is_not_memory_is_not_read_as_zero() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(0x3000).unwrap();
-        file.write_all_at(&[7; 0x1000], 0x1000).unwrap();
-        let map = MemoryMap::new([Region {
-            range: PhysRange::new(PhysAddr::new(0x1000), PhysAddr::new(0x2000)).unwrap(),
-            kind: RegionKind::SystemRam,
-        }])
-        .unwrap();
-        let snapshot = Snapshot { file, map };
-        let mut buf = [9; 0x3000];
-        let mut unreadable = Unreadables::new();
-        snapshot
-            .read_phys(PhysAddr::ZERO, &mut buf, &mut unreadable)
-            .unwrap();
-        assert!(buf[..0x1000].iter().all(|&byte| byte == 0));
-        assert!(buf[0x1000..0x2000].iter().all(|&byte| byte == 7));
-        let listed: Vec<String> = unreadable
-            .as_slice()
-            .iter()
-            .map(|item| item.range.to_string())
-            .collect();
-        assert_eq!(listed, ["0x0-0xfff", "0x2000-0x2fff"]);
     }
 }

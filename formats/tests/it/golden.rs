@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bytes of our formats do not change by accident.
+
+use crate::memory::{DIRECT_MAP, ram, range, write};
+use crate::outputs::{VecOutput, ZstdOutput};
+use linpmem_formats::{
+    Codec, ElfReader, ElfWriter, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange,
+    RawLayout, RawWriter, ZstdReader, open_image,
+};
+use linpmem_phys::RegionKind;
+use std::path::{Path, PathBuf};
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/golden")
+        .join(name)
+}
+
+fn plan() -> ImagePlan {
+    let reserved = PlannedRange {
+        range: range(0x2000, 0x3000),
+        kind: RegionKind::Reserved,
+    };
+    let machine = MachineFacts {
+        vmcoreinfo: Some(
+            b"OSRELEASE=6.12.0-golden\nPAGESIZE=4096\nKERNELOFFSET=2a000000\n".to_vec(),
+        ),
+        direct_map_base: Some(DIRECT_MAP),
+        paging_levels: Some(5),
+    };
+    ImagePlan::new(
+        vec![ram(0x1000, 0x2000), reserved, ram(0x4000, 0x5000)],
+        machine,
+    )
+    .unwrap()
+}
+
+/// Compares with the golden file, or writes it where `LINPMEM_BLESS` is 1.
+fn compare(name: &str, found: &[u8]) {
+    if std::env::var_os("LINPMEM_BLESS").is_some_and(|value| value == "1") {
+        std::fs::write(path(name), found).unwrap();
+        return;
+    }
+    let expected = std::fs::read(path(name)).unwrap();
+    if let Some(at) =
+        (0..expected.len().max(found.len())).find(|&at| expected.get(at) != found.get(at))
+    {
+        panic!("{name} differs from offset {at:#x} on; if that is meant, run `cargo xtask bless`");
+    }
+}
+
+fn written(mut writer: impl ImageWriter) -> Vec<u8> {
+    let mut out = VecOutput::default();
+    write(&plan(), &mut writer, 0x1000, Codec::None, &mut out);
+    out.0
+}
+
+#[test]
+fn elf() {
+    compare("elf.core", &written(ElfWriter::new(&plan()).unwrap()));
+}
+
+#[test]
+fn raw() {
+    for (name, layout) in [
+        ("concatenated.raw", RawLayout::Concatenated),
+        ("padded.raw", RawLayout::Padded),
+    ] {
+        compare(name, &written(RawWriter::new(&plan(), layout).unwrap()));
+    }
+}
+
+/// The compressor may change its bytes with its version: what counts is that the
+/// old file still opens.
+#[test]
+fn compressed() {
+    let mut writer = ElfWriter::new(&plan()).unwrap();
+    let mut out = ZstdOutput::default();
+    write(
+        &plan(),
+        &mut writer,
+        0x1000,
+        Codec::Zstd { level: 3 },
+        &mut out,
+    );
+    let file = out.into_file(true);
+    if std::env::var_os("LINPMEM_BLESS").is_some_and(|value| value == "1") {
+        std::fs::write(path("elf.core.zst"), &file).unwrap();
+    }
+    let old = open_image(&path("elf.core.zst")).unwrap();
+    let new = ElfReader::new(ZstdReader::new(file).unwrap()).unwrap();
+    assert_eq!(old.ranges(), new.ranges());
+    assert_eq!(old.machine(), plan().machine());
+}

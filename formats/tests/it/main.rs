@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Images written and read back, compared with golden files, taken to their
+//! limits, damaged, and shown to other programs.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod dialects;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod interop;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod outputs;
+#[cfg(test)]
+mod roundtrip;

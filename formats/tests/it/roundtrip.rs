@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is read is what was written.
+
+use crate::memory::{fill, range, write};
+use crate::outputs::{VecOutput, ZstdOutput};
+use linpmem_formats::{
+    Codec, ElfReader, ElfWriter, FileSource, ImagePlan, ImageReader, ImageWriter, MachineFacts,
+    PlannedRange, RawLayout, RawReader, RawWriter, ZstdReader, open_image,
+};
+use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn kinds() -> impl Strategy<Value = RegionKind> {
+    prop_oneof![
+        Just(RegionKind::SystemRam),
+        Just(RegionKind::Reserved),
+        Just(RegionKind::AcpiTables),
+        Just(RegionKind::AcpiNonVolatile),
+        Just(RegionKind::SoftReserved),
+        Just(RegionKind::PersistentMemory),
+        Just(RegionKind::Unusable),
+        Just(RegionKind::Rom),
+        Just(RegionKind::Device),
+        Just(RegionKind::Hole),
+    ]
+}
+
+fn machines() -> impl Strategy<Value = MachineFacts> {
+    let base = prop_oneof![
+        Just(None),
+        (0xffff_8880_u64..0xffff_c000).prop_map(|high| Some(high << 32))
+    ];
+    let levels = prop_oneof![Just(None), Just(Some(4)), Just(Some(5))];
+    let text = prop_oneof![Just(None), vec(any::<u8>(), 0..3000).prop_map(Some)];
+    (text, base, levels).prop_map(
+        |(vmcoreinfo, direct_map_base, paging_levels)| MachineFacts {
+            vmcoreinfo,
+            direct_map_base,
+            paging_levels,
+        },
+    )
+}
+
+/// Ranges of up to 12 pages, some touching, from `lowest` pages on.
+fn plans(lowest: std::ops::Range<u64>) -> impl Strategy<Value = ImagePlan> {
+    let gaps = prop_oneof![Just(0_u64), 1..20_u64];
+    (lowest, vec((gaps, 1..12_u64, kinds()), 1..12), machines()).prop_map(
+        |(mut page, list, machine)| {
+            let ranges = list.into_iter().map(|(gap, pages, kind)| {
+                let start = page + gap;
+                page = start + pages;
+                PlannedRange {
+                    range: range(start << 12, page << 12),
+                    kind,
+                }
+            });
+            ImagePlan::new(ranges.collect(), machine).unwrap()
+        },
+    )
+}
+
+/// The ranges, kinds and bytes of the image are those of the plan.
+fn check(plan: &ImagePlan, writer: &dyn ImageWriter, image: &dyn ImageReader) {
+    assert_eq!(image.ranges().len(), plan.ranges().len());
+    for (index, (stored, planned)) in image.ranges().iter().zip(plan.ranges()).enumerate() {
+        assert_eq!(stored.range, planned.range);
+        assert_eq!(stored.kind, Some(planned.kind));
+        assert_eq!(stored.content, Content::Data);
+        assert_eq!(stored.offset, writer.data_offset(index));
+        let (found, unreadable) = read(image, planned.range);
+        assert!(unreadable.is_empty());
+        let mut expected = vec![0; found.len()];
+        fill(planned.range.start(), &mut expected);
+        assert!(found == expected, "{} differs", planned.range);
+    }
+}
+
+fn read(image: &dyn ImageReader, range: PhysRange) -> (Vec<u8>, Unreadables) {
+    let mut buf = vec![0xee; usize::try_from(range.len().get()).unwrap()];
+    let mut unreadable = Unreadables::new();
+    image
+        .read_phys(range.start(), &mut buf, &mut unreadable)
+        .unwrap();
+    (buf, unreadable)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn an_elf_core_gives_back_ranges_kinds_bytes_and_facts(
+        plan in plans(0..0x10_0000),
+        step in 1..5_u64,
+    ) {
+        let mut writer = ElfWriter::new(&plan).unwrap();
+        let mut out = VecOutput::default();
+        write(&plan, &mut writer, step << 12, Codec::None, &mut out);
+        let image = ElfReader::new(out.0).unwrap();
+        check(&plan, &writer, &image);
+        prop_assert_eq!(image.machine(), plan.machine());
+        prop_assert_eq!(image.oddities().len(), 0);
+    }
+
+    #[test]
+    fn a_raw_image_gives_back_bytes_to_who_knows_its_ranges(
+        plan in plans(0..64),
+        step in 1..5_u64,
+        padded in any::<bool>(),
+    ) {
+        let layout = if padded { RawLayout::Padded } else { RawLayout::Concatenated };
+        let mut writer = RawWriter::new(&plan, layout).unwrap();
+        let mut out = VecOutput::default();
+        write(&plan, &mut writer, step << 12, Codec::None, &mut out);
+        let image = RawReader::new(out.0.as_slice(), plan.ranges(), layout).unwrap();
+        check(&plan, &writer, &image);
+        if padded {
+            let whole = RawReader::padded(out.0.as_slice()).unwrap();
+            for planned in plan.ranges() {
+                prop_assert_eq!(read(&whole, planned.range), read(&image, planned.range));
+            }
+        }
+    }
+
+    #[test]
+    fn slice_file_and_compressed_file_read_the_same(
+        plan in plans(0..64),
+        with_table in any::<bool>(),
+        windows in vec((0..0xa_0000_u64, 1..0x8000_u64), 8),
+    ) {
+        let codec = Codec::Zstd { level: 1 };
+        let mut out = ZstdOutput::default();
+        write(&plan, &mut ElfWriter::new(&plan).unwrap(), 0x3000, codec, &mut out);
+        let packed = out.into_file(with_table);
+        let mut out = VecOutput::default();
+        write(&plan, &mut ElfWriter::new(&plan).unwrap(), 0x3000, Codec::None, &mut out);
+
+        let folder = tempfile::tempdir().unwrap();
+        let (plain_path, packed_path) = (folder.path().join("a"), folder.path().join("b"));
+        std::fs::write(&plain_path, &out.0).unwrap();
+        std::fs::write(&packed_path, &packed).unwrap();
+        let slice = ElfReader::new(out.0.as_slice()).unwrap();
+        let images: [Box<dyn ImageReader>; 4] = [
+            Box::new(ElfReader::new(FileSource::open(&plain_path).unwrap()).unwrap()),
+            Box::new(ElfReader::new(ZstdReader::new(packed).unwrap()).unwrap()),
+            open_image(&plain_path).unwrap(),
+            open_image(&packed_path).unwrap(),
+        ];
+        for image in images {
+            prop_assert_eq!(image.ranges(), slice.ranges());
+            prop_assert_eq!(image.machine(), slice.machine());
+            for &(start, len) in &windows {
+                let window = PhysRange::from_len(PhysAddr::new(start), PhysLen::new(len)).unwrap();
+                prop_assert_eq!(read(&*image, window), read(&slice, window));
+            }
+        }
+    }
+}

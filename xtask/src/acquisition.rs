@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Acquisitions in a virtual machine, with QEMU's view before and after.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use linpmem_phys::MemoryMap;
+use tempfile::TempDir;
+
+use crate::artifacts::Artifacts;
+use crate::ground_truth::{Comparison, Manifest, compare, open_elf};
+use crate::vm::{Output, Process, Snapshot, Vm, VmBuilder};
+
+/// The dumper in the guest.
+pub const DUMPER: &str = "linpmem-dump";
+
+/// A machine that has the module loaded and the dumper in its `PATH`.
+#[derive(Debug)]
+pub struct Subject {
+    /// The machine.
+    pub vm: Vm,
+    work: TempDir,
+}
+
+/// An image that was taken, and what QEMU saw.
+#[derive(Debug)]
+pub struct Acquired {
+    /// The image, on the host. Its manifest and digest lie beside it.
+    pub image: PathBuf,
+    /// What the dumper recorded.
+    pub manifest: Manifest,
+    /// How the dumper ended.
+    pub output: Output,
+    /// Memory before the dumper was started.
+    pub before: Snapshot,
+    /// Memory after it had ended.
+    pub after: Snapshot,
+    /// The guest's System RAM.
+    pub ram: MemoryMap,
+}
+
+impl Subject {
+    /// Boots a machine, loads the module and brings the dumper.
+    ///
+    /// # Errors
+    /// When one of these fails.
+    pub fn boot(machine: VmBuilder, artifacts: &Artifacts) -> Result<Self> {
+        let vm = machine.boot()?;
+        vm.insmod(&artifacts.module, "")?;
+        Self::without_module(vm, artifacts)
+    }
+
+    /// Brings the dumper to a machine that has no module loaded.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn without_module(vm: Vm, artifacts: &Artifacts) -> Result<Self> {
+        vm.push(&artifacts.dumper, &format!("/bin/{DUMPER}"))?;
+        let work = tempfile::Builder::new()
+            .prefix("linpmem-images-")
+            .tempdir()?;
+        Ok(Self { vm, work })
+    }
+
+    /// A folder for files of this subject. It goes when the subject goes.
+    #[must_use]
+    pub fn work(&self) -> &Path {
+        self.work.path()
+    }
+
+    /// Fills this share of the guest's memory and says how.
+    ///
+    /// # Errors
+    /// When the guest cannot.
+    pub fn fill(&self, percent: u32) -> Result<String> {
+        let argv = ["fill", &percent.to_string()];
+        self.vm.command(&argv).start()?.wait_for("filled ")
+    }
+
+    /// Plants a process that an examiner can find.
+    ///
+    /// # Errors
+    /// When the guest cannot.
+    pub fn plant(&self, name: &str, token: &str) -> Result<(Process<'_>, String)> {
+        let argv = ["plant", name, token, "--and", "an argument"];
+        let mut process = self.vm.command(&argv).start()?;
+        let said = process.wait_for("planted ")?;
+        Ok((process, said))
+    }
+
+    /// Runs the dumper with `args` and the output `/scratch/NAME`, between two
+    /// snapshots, and brings home what it wrote.
+    ///
+    /// # Errors
+    /// When anything fails but the dumper: its end is in the result.
+    pub fn acquire(&self, args: &[&str], name: &str) -> Result<Acquired> {
+        let ram = self.vm.system_ram()?;
+        let before = self.snapshot(&format!("{name}.before"))?;
+        let output = self.dump(args, name)?;
+        let after = self.snapshot(&format!("{name}.after"))?;
+        let image = self.pull(name)?;
+        let manifest = Manifest::open(&beside(&image, "manifest.json"))?;
+        Ok(Acquired {
+            image,
+            manifest,
+            output,
+            before,
+            after,
+            ram,
+        })
+    }
+
+    /// Runs the dumper with `args` and the output `/scratch/NAME`.
+    ///
+    /// # Errors
+    /// When it cannot be run; it may itself have failed.
+    pub fn dump(&self, args: &[&str], name: &str) -> Result<Output> {
+        let path = format!("/scratch/{name}");
+        let argv: Vec<&str> = [DUMPER]
+            .iter()
+            .chain(args)
+            .copied()
+            .chain([path.as_str()])
+            .collect();
+        self.vm
+            .command(&argv)
+            .timeout(Duration::from_secs(300))
+            .run()
+    }
+
+    /// Brings home the image `/scratch/NAME`, its manifest and its digest.
+    ///
+    /// # Errors
+    /// When one of them is missing.
+    pub fn pull(&self, name: &str) -> Result<PathBuf> {
+        let image = self.work().join(name);
+        self.vm.pull(&format!("/scratch/{name}"), &image)?;
+        for ending in ["manifest.json", "sha256"] {
+            let path = format!("/scratch/{name}.{ending}");
+            self.vm.pull(&path, &beside(&image, ending))?;
+        }
+        Ok(image)
+    }
+
+    /// QEMU's view of the memory at one moment.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub fn snapshot(&self, name: &str) -> Result<Snapshot> {
+        self.vm.pause()?;
+        let snapshot = self.vm.snapshot(&self.work().join(name));
+        self.vm.resume()?;
+        snapshot
+    }
+
+    /// Switches the machine off.
+    ///
+    /// # Errors
+    /// When its kernel complained, or the module warned.
+    pub fn end(self) -> Result<()> {
+        let log = self.vm.kernel_log()?;
+        if let Some(line) = module_warning(&log) {
+            anyhow::bail!("the module warned: {line}");
+        }
+        self.vm.shutdown()
+    }
+}
+
+impl Acquired {
+    /// Compares the image, an ELF core, with QEMU's view.
+    ///
+    /// # Errors
+    /// When the image cannot be read, or does not hold exactly the RAM.
+    pub fn compare_elf(&self) -> Result<Comparison> {
+        let image = open_elf(&self.image)?;
+        compare(
+            &self.ram,
+            &self.before,
+            &self.after,
+            &image,
+            &self.manifest.unreadable()?,
+        )
+    }
+
+    /// The same, if the dumper was content.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn complete(self) -> Result<Self> {
+        ensure!(
+            self.output.success(),
+            "{}:\n{}",
+            self.output,
+            self.output.text()
+        );
+        Ok(self)
+    }
+}
+
+/// The file beside `image` whose name has one ending more.
+#[must_use]
+pub fn beside(image: &Path, ending: &str) -> PathBuf {
+    let mut name = image.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// The first line of the module with a level of warning or worse. What the
+/// kernel says of every module that is not its own is not the module's.
+fn module_warning(log: &str) -> Option<&str> {
+    log.lines().find(|line| {
+        let Some((head, text)) = line.split_once(';') else {
+            return false;
+        };
+        let level = head
+            .split(',')
+            .next()
+            .and_then(|code| code.parse::<u32>().ok());
+        level.is_some_and(|code| code & 7 <= 4)
+            && text.contains("linpmem")
+            && !text.contains("taints kernel")
+            && !text.contains("tainting kernel")
+            && !text.contains("linpmem-guest")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_modules_own_warnings_count() {
+        let quiet = "6,1,0,-;linpmem: ready\n\
+                     4,2,0,-;linpmem: loading out-of-tree module taints kernel.\n\
+                     4,3,0,-;clock: odd\n";
+        assert_eq!(module_warning(quiet), None);
+        let loud = "4,3,0,-;linpmem: odd\n";
+        assert_eq!(module_warning(loud), Some("4,3,0,-;linpmem: odd"));
+    }
+}

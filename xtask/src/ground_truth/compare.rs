@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Page against page.
+
+use std::fmt;
+
+use anyhow::{Result, anyhow, ensure};
+use linpmem_phys::{
+    MemoryMap, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, Unreadable, Unreadables,
+};
+
+/// Wrong and missing pages of which the addresses are kept.
+const KEPT: usize = 16;
+
+/// What a comparison found, in pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Pages of RAM. A page of which only a part is RAM counts as one.
+    pub total: u64,
+    /// Equal before and after the acquisition.
+    pub stable: u64,
+    /// Of the stable ones: equal in the image.
+    pub equal: u64,
+    /// Of the equal ones: not all zero.
+    pub equal_with_data: u64,
+    /// Stable, in the image, and different there.
+    pub wrong: u64,
+    /// Not in the image, and not excused by the manifest.
+    pub missing: u64,
+    /// Not in the image, and listed as unreadable by the manifest.
+    pub excused: u64,
+    /// The first wrong ones.
+    pub first_wrong: Vec<PhysAddr>,
+    /// The first missing ones.
+    pub first_missing: Vec<PhysAddr>,
+}
+
+/// Compares `image` with QEMU's view of the same memory `before` and `after`,
+/// in all of `ram`. Pages in `excused` are those that the manifest lists as
+/// unreadable: they are zero in the image, and never count as equal.
+///
+/// # Errors
+/// If one of the three cannot be read, or QEMU has no memory where the guest has.
+pub fn compare(
+    ram: &MemoryMap,
+    before: &dyn ReadPhys,
+    after: &dyn ReadPhys,
+    image: &dyn ReadPhys,
+    excused: &[PhysRange],
+) -> Result<Comparison> {
+    let mut comparison = Comparison::default();
+    let mut views = [before, after, image].map(View::new);
+    for region in ram.regions() {
+        for piece in region.range.pieces(PhysLen::new(1 << 20)) {
+            for view in &mut views {
+                view.load(piece)?;
+            }
+            let [before, after, image] = &views;
+            for view in [before, after] {
+                ensure!(
+                    view.unreadable.is_empty(),
+                    "QEMU has no memory in {piece}, which the guest calls RAM"
+                );
+            }
+            for page in piece.pieces(PAGE_SIZE) {
+                let known = [before, after].map(|view| view.page(page));
+                let excused = excused.iter().any(|range| range.intersect(page).is_some());
+                let found = image.page(page).filter(|_| !excused && !image.lacks(page));
+                comparison.count(page.start(), known, found, excused);
+            }
+        }
+    }
+    Ok(comparison)
+}
+
+impl Comparison {
+    fn count(
+        &mut self,
+        at: PhysAddr,
+        known: [Option<&[u8]>; 2],
+        found: Option<&[u8]>,
+        excused: bool,
+    ) {
+        let [before, after] = known;
+        self.total += 1;
+        let stable = before == after;
+        self.stable += u64::from(stable);
+        match found {
+            None if excused => self.excused += 1,
+            None => {
+                self.missing += 1;
+                keep(&mut self.first_missing, at);
+            }
+            Some(_) if !stable => {}
+            Some(bytes) if found == before => {
+                self.equal += 1;
+                self.equal_with_data += u64::from(bytes.iter().any(|&byte| byte != 0));
+            }
+            Some(_) => {
+                self.wrong += 1;
+                keep(&mut self.first_wrong, at);
+            }
+        }
+    }
+
+    /// The part of all pages that were stable and equal in the image, from 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        ratio(self.equal, self.total)
+    }
+
+    /// Whether the image is right, and enough of it could be compared.
+    ///
+    /// # Errors
+    /// If a page is wrong or missing, or the share is not above `least`.
+    pub fn require(&self, least: f64) -> Result<()> {
+        let right = self.wrong == 0 && self.missing == 0 && self.share() > least;
+        right
+            .then_some(())
+            .ok_or_else(|| anyhow!("the image is not what the machine's memory was: {self}"))
+    }
+}
+
+fn keep(list: &mut Vec<PhysAddr>, at: PhysAddr) {
+    if list.len() < KEPT {
+        list.push(at);
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    // Pages of one machine fit a u32.
+    let number = |pages: u64| f64::from(u32::try_from(pages).unwrap_or(u32::MAX));
+    number(part) / number(whole.max(1))
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} pages of RAM, {} equal before and after, {} of these equal in the image \
+             ({:.1} % of RAM; {} with data), {} wrong, {} missing, {} unreadable",
+            self.total,
+            self.stable,
+            self.equal,
+            self.share() * 100.0,
+            self.equal_with_data,
+            self.wrong,
+            self.missing,
+            self.excused
+        )?;
+        for (what, list) in [
+            ("wrong", &self.first_wrong),
+            ("missing", &self.first_missing),
+        ] {
+            if !list.is_empty() {
+                let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+                write!(f, "; {what} at {}", list.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One of the three, and the piece of it at hand.
+struct View<'a> {
+    memory: &'a dyn ReadPhys,
+    bytes: Vec<u8>,
+    start: PhysAddr,
+    unreadable: Unreadables,
+}
+
+impl<'a> View<'a> {
+    fn new(memory: &'a dyn ReadPhys) -> Self {
+        Self {
+            memory,
+            bytes: Vec::new(),
+            start: PhysAddr::ZERO,
+            unreadable: Unreadables::new(),
+        }
+    }
+
+    fn load(&mut self, piece: PhysRange) -> Result<()> {
+        self.start = piece.start();
+        self.bytes.resize(usize::try_from(piece.len().get())?, 0);
+        self.unreadable.clear();
+        self.memory
+            .read_phys(piece.start(), &mut self.bytes, &mut self.unreadable)?;
+        Ok(())
+    }
+
+    fn page(&self, page: PhysRange) -> Option<&[u8]> {
+        let index = |addr: PhysAddr| usize::try_from(addr.checked_sub(self.start)?.get()).ok();
+        self.bytes.get(index(page.start())?..index(page.end())?)
+    }
+
+    fn lacks(&self, page: PhysRange) -> bool {
+        let touches = |item: &Unreadable| item.range.intersect(page).is_some();
+        self.unreadable.as_slice().iter().any(touches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linpmem_phys::{MemoryImage, Region, RegionKind};
+
+    fn range(start: u64, end: u64) -> PhysRange {
+        PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap()
+    }
+
+    fn map(end: u64) -> MemoryMap {
+        let kind = RegionKind::SystemRam;
+        let range = range(0, end);
+        MemoryMap::new([Region { range, kind }]).unwrap()
+    }
+
+    /// Pages, each of one byte.
+    fn memory(pages: &[u8]) -> MemoryImage {
+        let bytes = pages.iter().flat_map(|&byte| [byte; 4096]).collect();
+        MemoryImage::new(map(u64::try_from(pages.len()).unwrap() << 12), bytes)
+    }
+
+    #[test]
+    fn only_stable_pages_are_judged() {
+        let before = memory(&[0, 1, 2, 3, 4]);
+        let after = memory(&[0, 1, 9, 3, 4]);
+        let image = memory(&[0, 1, 7, 8]);
+        let found = compare(&map(0x5000), &before, &after, &image, &[]).unwrap();
+        assert_eq!(
+            (
+                found.total,
+                found.stable,
+                found.equal,
+                found.equal_with_data
+            ),
+            (5, 4, 2, 1)
+        );
+        assert_eq!((found.wrong, found.missing, found.excused), (1, 1, 0));
+        assert_eq!(found.first_wrong, [PhysAddr::new(0x3000)]);
+        assert_eq!(found.first_missing, [PhysAddr::new(0x4000)]);
+        assert!(found.require(0.1).is_err());
+    }
+
+    #[test]
+    fn a_page_listed_as_unreadable_is_excused_and_never_equal() {
+        let truth = memory(&[0, 0, 1]);
+        let image = memory(&[0, 0, 1]);
+        let listed = [range(0x1000, 0x2000)];
+        let found = compare(&map(0x3000), &truth, &truth, &image, &listed).unwrap();
+        assert_eq!((found.equal, found.excused, found.missing), (2, 1, 0));
+        found.require(0.6).unwrap();
+        assert!(found.require(0.7).is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_page_is_compared_as_far_as_it_is_ram() {
+        let truth = memory(&[1, 1]);
+        let mut bytes = vec![1; 0x2000];
+        bytes[0x1c00..].fill(2);
+        let image = MemoryImage::new(map(0x2000), bytes);
+        let found = compare(&map(0x1c00), &truth, &truth, &image, &[]).unwrap();
+        assert_eq!((found.total, found.equal), (2, 2));
+        let found = compare(&map(0x1c01), &truth, &truth, &image, &[]).unwrap();
+        assert_eq!(found.wrong, 1);
+    }
+
+    #[test]
+    fn memory_that_qemu_does_not_have_is_an_error() {
+        let truth = memory(&[1]);
+        assert!(compare(&map(0x2000), &truth, &truth, &truth, &[]).is_err());
+    }
+}
