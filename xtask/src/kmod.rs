@@ -108,7 +108,11 @@ pub fn build(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
     make.arg(format!("KDIR={}", kdir.display()))
         .arg(format!("MO={}", work.display()));
     // Unknown symbols are named below, in words.
-    make.arg("KBUILD_MODPOST_WARN=1").env("RUSTC_ICE", "0");
+    make.arg("KBUILD_MODPOST_WARN=1");
+    // Type information for a module takes the kernel's whole debug symbols, and
+    // nothing asks for it.
+    make.arg("CONFIG_DEBUG_INFO_BTF_MODULES=")
+        .env("RUSTC_ICE", "0");
     let status = make
         .status()
         .context("cannot start make in the Debian tree")?;
@@ -121,7 +125,21 @@ pub fn build(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
     let bytes = fs::read(&built).with_context(|| format!("make left no {}", built.display()))?;
     check(&bytes, &exports, &release)?;
     let module = out.join("linpmem.ko");
-    fs::copy(&built, &module).with_context(|| format!("cannot write {}", module.display()))?;
+    // As distributions ship theirs; the build folder keeps the debug symbols.
+    let mut strip = root.command("strip", &[]);
+    strip
+        .arg("--strip-debug")
+        .arg("-o")
+        .arg(&module)
+        .arg(&built);
+    let status = strip
+        .status()
+        .context("cannot start strip in the Debian tree")?;
+    ensure!(
+        status.success(),
+        "strip, writing {}, ended with {status}",
+        module.display()
+    );
     Ok(module)
 }
 
@@ -148,7 +166,7 @@ fn check(bytes: &[u8], exports: &BTreeSet<&str>, release: &str) -> Result<()> {
     unknown.sort();
     if !unknown.is_empty() {
         bail!(
-            "linpmem.ko asks for {} symbols that the kernel {release} does not export:\n    {}\n\
+            "linpmem.ko asks for symbols ({}) that the kernel {release} does not export:\n    {}\n\
              Rust symbols carry a hash of the compiler and its options: when the source is right, \
              the build folder was made by another compiler than the kernel",
             unknown.len(),

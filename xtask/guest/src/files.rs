@@ -2,7 +2,7 @@
 //! Files to and from the host.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -109,4 +109,17 @@ pub fn cat(args: &[String]) -> Result<()> {
         io::copy(&mut file, &mut io::stdout()).with_context(|| format!("copying {path}"))?;
     }
     Ok(())
+}
+
+/// The tool `write PATH TEXT`: for the kernel's own files, which are there and
+/// take what is written to them at once.
+pub fn write(args: &[String]) -> Result<()> {
+    let [path, text] = args else {
+        anyhow::bail!("usage: write PATH TEXT");
+    };
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("writing {path}"))
 }

@@ -29,8 +29,9 @@ fn main() -> ExitCode {
         "plant" => plant::run(rest),
         "kmsg" => kmsg::run(),
         "cat" => files::cat(rest),
+        "write" => files::write(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; there are init, fill, plant, kmsg and cat"
+            "no such tool; there are init, fill, plant, kmsg, cat and write"
         )),
     };
     match outcome {
