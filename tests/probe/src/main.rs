@@ -5,6 +5,7 @@
 
 mod bench;
 mod exact;
+mod lifetime;
 mod original;
 mod pages;
 mod random;
@@ -42,6 +43,8 @@ fn run(args: &[String]) -> Result<String> {
         parsed.with_context(|| format!("{text} is no number"))
     };
     match command.as_str() {
+        "reload" => lifetime::reload(rest, number(1)?),
+        "unload" => lifetime::unload(number(0)?),
         "exact" => exact::modes(number(0)?, number(1)?),
         "device" => exact::device(number(0)?, number(1)?),
         "load" => exact::load(number(0)?, number(1)?),
@@ -57,6 +60,7 @@ fn run(args: &[String]) -> Result<String> {
         "secret" => pages::secret(),
         "errno" => pages::errno(number(0)?, number(1)?),
         "offline" => pages::offline(),
+        "node" => pages::node(number(0)?),
         "held" => pages::held(),
         "bench" => bench::run(),
         _ => bail!("no such command: {command}"),

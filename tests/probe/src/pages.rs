@@ -2,11 +2,14 @@
 //! Pages that are not like others, made for real.
 
 use crate::sys::{self, Memory};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use linpmem::{Access, AddressSpace, Device, Width};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Poisons a page of this process's and asks for it.
 pub fn poison() -> Result<String> {
@@ -57,16 +60,30 @@ pub fn errno(addr: u64, device_too: u64) -> Result<String> {
     Ok(format!("{errno}"))
 }
 
-/// Opens the device, says so, and waits to be killed or for the end of input.
+/// Opens the device, says so, waits for the file /tmp/go and reads again.
 pub fn held() -> Result<String> {
     let device = Device::open()?;
     println!("open");
-    std::io::stdin().read_line(&mut String::new())?;
-    let again = device.load(PhysAddr::new(0x10_0000), Width::Dword);
-    match again {
-        Ok(_) => Ok("held: still reads".to_owned()),
-        Err(error) => Ok(format!("held: {}", error.errno())),
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !Path::new("/tmp/go").exists() {
+        ensure!(Instant::now() < deadline, "nobody made /tmp/go");
+        thread::sleep(Duration::from_millis(50));
     }
+    let phys = PhysAddr::new(0x10_0000);
+    let mut page = [0; 4096];
+    let bulk = device.read_phys(phys, &mut page, &mut Unreadables::new());
+    let single = device.load(phys, Width::Dword);
+    match (bulk, single) {
+        (Ok(()), Ok(_)) => Ok("held: still reads".to_owned()),
+        (Err(bulk), Err(single)) => Ok(format!("held: {bulk}; {single}")),
+        (bulk, single) => bail!("READ says {bulk:?}, and LOAD {single:?}"),
+    }
+}
+
+/// A node for the original's device number, owned by this user.
+pub fn node(owner: u64) -> Result<String> {
+    sys::make_node(linpmem::DEFAULT_PATH, 42, u32::try_from(owner)?)?;
+    Ok("node: made".to_owned())
 }
 
 /// Every page that /proc/kpageflags calls offline (bit 23,

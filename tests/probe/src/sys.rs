@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use anyhow::{Context, Result, ensure};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
@@ -122,6 +123,41 @@ pub fn run_on(processor: usize) -> Result<()> {
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
     };
     Ok(done(status)?)
+}
+
+/// Loads the module in `file`.
+pub fn load(file: &impl AsRawFd, parameters: &str) -> Result<()> {
+    let parameters = CString::new(parameters)?;
+    // SAFETY: The parameters are a string that ends in NUL and outlives the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_finit_module,
+            file.as_raw_fd(),
+            parameters.as_ptr(),
+            0,
+        )
+    };
+    Ok(done(i32::try_from(status)?)?)
+}
+
+/// Unloads the module called `name`, without waiting for its users.
+pub fn unload(name: &str) -> io::Result<()> {
+    let name = CString::new(name).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: The name is a string that ends in NUL and outlives the call.
+    let status = unsafe { libc::syscall(libc::SYS_delete_module, name.as_ptr(), libc::O_NONBLOCK) };
+    done(i32::try_from(status).unwrap_or(-1))
+}
+
+/// Makes a character device with this major number and the minor number 0.
+pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
+    let name = CString::new(path)?;
+    // SAFETY: The path is a string that ends in NUL and outlives both calls.
+    unsafe {
+        let device = libc::makedev(major, 0);
+        done(libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o600, device))?;
+        done(libc::chown(name.as_ptr(), owner, owner))?;
+    }
+    Ok(())
 }
 
 /// One ioctl with any number and any bytes as its argument.

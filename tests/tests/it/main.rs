@@ -6,6 +6,7 @@
 mod acquisition;
 mod drgn;
 mod identity;
+mod kmod;
 mod layouts;
 mod pattern;
 mod refusal;

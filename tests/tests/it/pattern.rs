@@ -37,3 +37,11 @@ pub fn planted(machine: VmBuilder, folder: &Path) -> Result<VmBuilder> {
         .append(&format!("memmap={LEN:#x}${START:#x}"))
         .preload(&file, START))
 }
+
+/// The same pattern counted from 0, for a device's window.
+pub fn counted(len: u64) -> Vec<u8> {
+    (0..len)
+        .step_by(8)
+        .flat_map(|offset| offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .collect()
+}

@@ -102,6 +102,16 @@ fn skip_hole(file: &mut File, offset: u64) -> u64 {
     }
 }
 
+/// Lists the names in a folder, a line each.
+pub fn ls(args: &[String]) -> Result<()> {
+    let folder = args.first().context("which folder?")?;
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {folder}"))?;
+    for entry in entries {
+        println!("{}", entry?.file_name().to_string_lossy());
+    }
+    Ok(())
+}
+
 /// The tool `cat`: files to the output.
 pub fn cat(args: &[String]) -> Result<()> {
     for path in args {
