@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use xtask::artifacts::Artifacts;
 
-use super::{ask, machine, probe, without_module};
+use super::{ask, machine, probe, text, without_module};
 
 /// What delete_module(2) gives for a module that is in use.
 const EAGAIN: i32 = 11;
@@ -67,7 +67,7 @@ fn the_owner_may_open_it_and_nobody_else() -> Result<()> {
         vm.read("/dev/linpmem").is_err(),
         "with a device number of its own it makes no node"
     );
-    let devices = String::from_utf8(vm.read("/proc/devices")?)?;
+    let devices = text(&vm, "/proc/devices")?;
     ensure!(devices.contains("42 linpmem"), "{devices}");
     ask(&vm, "node 1000")?;
     let owner = probe(&vm, "errno 0xb8000 0").uid(1000).run()?.ok()?;
@@ -82,7 +82,7 @@ fn without_a_wish_it_serves_the_originals_number_too() -> Result<()> {
     let vm = without_module(|machine| machine)?;
     let artifacts = Artifacts::build(vm.kernel())?;
     vm.insmod(&artifacts.module, "")?;
-    let devices = String::from_utf8(vm.read("/proc/devices")?)?;
+    let devices = text(&vm, "/proc/devices")?;
     ensure!(devices.contains("42 linpmem"), "{devices}");
     ask(&vm, "errno 0xb8000 0")?;
     vm.shutdown()

@@ -62,11 +62,21 @@ fn devices_answer_as_they_are_asked() -> Result<()> {
     for (width, format) in [(1, "xb"), (2, "xh"), (8, "xg")] {
         let said = ask(&vm, &format!("load {registers:#x} {width}"))?;
         let seen = vm.monitor(&format!("xp /1{format} {registers:#x}"))?;
-        let (_, value) = seen.split_once(": ").context("no value")?;
-        let parse = |text: &str| u64::from_str_radix(text.trim().trim_start_matches("0x"), 16);
+        if seen.contains("Cannot access memory") {
+            // The device refuses that width. A module that loaded four bytes and
+            // cut them would show the register here.
+            ensure!(
+                !said.ends_with("ed"),
+                "{width} bytes gave a part of the register: {said}"
+            );
+            continue;
+        }
+        let value = seen.rsplit_once("0x").map_or("", |(_, digits)| digits);
+        let value =
+            u64::from_str_radix(value.trim(), 16).with_context(|| format!("QEMU says {seen:?}"))?;
         ensure!(
-            parse(&said)? == parse(value)?,
-            "{width} bytes: {said}, and for QEMU {value}"
+            said == format!("{value:#x}"),
+            "{width} bytes: {said}, and for QEMU {value:#x}"
         );
     }
     vm.shutdown()

@@ -46,13 +46,18 @@ fn ask(vm: &Vm, arguments: &str) -> Result<String> {
     Ok(said)
 }
 
+/// A file of the kernel's, whose length is not what its size says.
+fn text(vm: &Vm, path: &str) -> Result<String> {
+    let output = vm.run(&["cat", path])?.ok()?;
+    Ok(output.stdout_text()?.to_owned())
+}
+
 /// The memory window `index` of the first PCI device of this vendor and kind.
 fn window(vm: &Vm, vendor: &str, device: &str, index: usize) -> Result<(u64, u64)> {
     let list = vm.run(&["ls", "/sys/bus/pci/devices"])?.ok()?;
     for slot in list.stdout_text()?.lines() {
         let file = |name: &str| -> Result<String> {
-            let path = format!("/sys/bus/pci/devices/{slot}/{name}");
-            Ok(String::from_utf8(vm.read(&path)?)?)
+            text(vm, &format!("/sys/bus/pci/devices/{slot}/{name}"))
         };
         if file("vendor")?.trim() != vendor || file("device")?.trim() != device {
             continue;

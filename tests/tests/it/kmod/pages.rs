@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{ask, machine};
+use super::{ask, machine, text};
 
 #[test]
 fn poisoned_and_secret_pages_have_their_answers() -> Result<()> {
@@ -48,7 +48,7 @@ fn memory_that_was_taken_offline_has_its_answer() -> Result<()> {
         |machine| machine.append("movable_node movablecore=256M"),
         "",
     )?;
-    let block = String::from_utf8(vm.read("/sys/devices/system/memory/block_size_bytes")?)?;
+    let block = text(&vm, "/sys/devices/system/memory/block_size_bytes")?;
     let block = u64::from_str_radix(block.trim(), 16)?;
     let list = vm.run(&["ls", "/sys/devices/system/memory"])?.ok()?;
     let numbers = list.stdout_text()?.lines();

@@ -13,7 +13,7 @@ fn translates(cpu: &str, isolation: &str) -> Result<()> {
     let vm = machine(
         |machine: VmBuilder| {
             machine
-                .memory_mib(3072)
+                .memory_mib(4096)
                 .cpu(cpu)
                 .append(isolation)
                 .append("hugepagesz=1G hugepages=1")
