@@ -20,8 +20,9 @@ use crate::source::{Source, SourceError};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use linpmem_formats::{Codec, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError};
+use rustix::fs::FallocateFlags;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Seek};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,10 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
+/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
+const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
+/// A chunk's line, or a range's.
+const MANIFEST_LINE_BYTES: u64 = 320;
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -217,7 +222,11 @@ impl<'a> Request<'a> {
         let Target::File(path) = &self.target else {
             return Ok(None);
         };
-        let needed = plan.total().get().saturating_add(HEADERS_BYTES);
+        let needed = plan
+            .total()
+            .get()
+            .saturating_add(HEADERS_BYTES)
+            .saturating_add(manifest_bytes(plan));
         match check_space(path, needed) {
             Err(error @ SpaceError::TooLittle { .. }) if self.shape.codec != Codec::None => {
                 Ok(Some(format!("if the memory compresses badly: {error}")))
@@ -361,7 +370,9 @@ impl Files {
             Some(manifest) => manifest.file().try_clone(),
             None => Err(io::ErrorKind::NotFound.into()),
         };
-        let out = BufWriter::new(manifest.map_err(failed("opening the manifest"))?);
+        let manifest = manifest.map_err(failed("opening the manifest"))?;
+        reserve(&manifest, acquisition.plan);
+        let out = BufWriter::new(manifest);
         let folder = folder_of(&self.manifest_path).to_path_buf();
         let mut manifest =
             ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
@@ -422,6 +433,24 @@ impl Files {
     }
 }
 
+/// Sets room aside for the manifest, so that it can still be ended when the
+/// image has filled the disk. Where that cannot be done, it is done without.
+fn reserve(manifest: &File, plan: &ImagePlan) {
+    let bytes = manifest_bytes(plan);
+    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+}
+
+/// About what the manifest of `plan` takes, unreadable pages aside.
+fn manifest_bytes(plan: &ImagePlan) -> u64 {
+    let chunk = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
+    let ranges = u64::try_from(plan.ranges().len()).unwrap_or(u64::MAX);
+    let chunks = (plan.total().get() / chunk).saturating_add(ranges.saturating_mul(2));
+    let lines = chunks.saturating_add(ranges);
+    MANIFEST_LINE_BYTES
+        .saturating_mul(lines)
+        .saturating_add(MANIFEST_HEADER_BYTES)
+}
+
 fn end_manifest(
     manifest: ManifestWriter<BufWriter<File>>,
     outcome: &Outcome,
@@ -442,8 +471,12 @@ fn end_manifest(
         ended: Moment::now().stamp(),
         state: state_of(outcome),
     };
-    let out = manifest.finish(&footer)?;
-    out.get_ref().sync_all()
+    let mut out = manifest.finish(&footer)?;
+    let manifest = out.get_mut();
+    // Gives back what was set aside and not used.
+    let length = manifest.stream_position()?;
+    manifest.set_len(length)?;
+    manifest.sync_all()
 }
 
 const fn state_of(outcome: &Outcome) -> State {

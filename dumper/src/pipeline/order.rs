@@ -103,16 +103,18 @@ impl<'a, W: Write> Assembly<'a, W> {
     /// Ends the image, be it whole or not. An error changes only what is known of
     /// the file.
     pub fn finish(mut self) -> (Finished, Result<(), RunError>) {
-        let ended = self.end();
-        let mut finished = Finished {
-            file: self.stream.abandon(),
+        let (file, ended) = match self.end() {
+            Ok(()) => {
+                let (file, ended) = self.stream.finish();
+                (file, ended.map_err(RunError::Sink))
+            }
+            Err(error) => (self.stream.abandon(), Err(error)),
+        };
+        let finished = Finished {
+            file,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         };
-        let ended = ended.and_then(|()| {
-            finished.file = self.stream.finish().map_err(RunError::Sink)?;
-            Ok(())
-        });
         (finished, ended)
     }
 

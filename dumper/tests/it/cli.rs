@@ -101,6 +101,47 @@ fn stdout_holds_nothing_but_the_image() {
 }
 
 #[test]
+fn a_full_stdout_is_a_failure_that_the_manifest_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .current_dir(folder.path())
+        .args(["--source", "file:a.core", "-", "--manifest", "b.json"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let words = String::from_utf8(run.stderr).unwrap();
+    assert!(words.contains("No space left on device"), "{words}");
+    let manifest = linpmem_dump::manifest::read(&folder.path().join("b.json")).unwrap();
+    assert!(manifest.error.unwrap().contains("No space left"));
+    assert_eq!(manifest.file.sha256, None);
+}
+
+#[test]
+fn tables_may_be_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .current_dir(folder.path())
+        .args(["info", "a.core"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let run = child.wait_with_output().unwrap();
+    assert_eq!(
+        (run.status.code(), run.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
+
+#[test]
 fn without_a_name_the_host_names_the_image() {
     let folder = tempfile::tempdir().unwrap();
     Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
@@ -163,6 +204,12 @@ fn progress_in_json_is_json_to_the_last_line() {
         .collect();
     assert_eq!(lines.last().unwrap()["event"], "summary");
     assert_eq!(lines.last().unwrap()["state"], "complete");
+    let run = dump(folder.path())
+        .args(["--source", "file:a.core", "b.core", "--progress", "json"])
+        .assert()
+        .code(1);
+    let line: serde_json::Value = serde_json::from_slice(&run.get_output().stderr).unwrap();
+    assert_eq!(line["event"], "error");
 }
 
 #[test]

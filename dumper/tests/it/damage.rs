@@ -85,11 +85,12 @@ fn a_zeroed_chunk_is_found_even_as_a_hole() {
     let sample = sample("a.core");
     let range = &sample.manifest.ranges[2];
     let bytes = fs::read(&sample.image).unwrap();
-    let from = (range.file_offset + 0x20_0000) as usize;
+    let offset = range.file_offset + 0x20_0000;
+    let from = usize::try_from(offset).unwrap();
     let mut file = fs::File::create(&sample.image).unwrap();
     file.write_all(&bytes[..from]).unwrap();
-    file.set_len((from + 0x10_0000) as u64).unwrap();
-    file.write_all_at(&bytes[from + 0x10_0000..], (from + 0x10_0000) as u64)
+    file.set_len(offset + 0x10_0000).unwrap();
+    file.write_all_at(&bytes[from + 0x10_0000..], offset + 0x10_0000)
         .unwrap();
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);

@@ -70,10 +70,10 @@ fn raw_images_hold_ranges_back_to_back_or_at_their_addresses() {
         .acquire(folder.path(), &["a.raw", "--range", "0-9fffff"])
         .unwrap();
     let raw = fs::read(folder.path().join("a.raw")).unwrap();
-    let expected: Vec<u8> = (0x1000..0xa_0000)
+    let expected: Vec<u8> = (0x1000..0xa_0000_u64)
         .chain(0x10_0000..0x80_0000)
         .step_by(4096)
-        .flat_map(|start| page(start as u64))
+        .flat_map(page)
         .collect();
     assert!(raw == expected);
 

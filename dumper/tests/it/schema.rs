@@ -82,8 +82,8 @@ impl Schema {
                 }
             }
             "minimum" => value.as_f64() >= wanted.as_f64(),
-            "minItems" => value.as_array().unwrap().len() as u64 >= wanted.as_u64().unwrap(),
-            "maxItems" => value.as_array().unwrap().len() as u64 <= wanted.as_u64().unwrap(),
+            "minItems" => length(value) >= wanted.as_u64(),
+            "maxItems" => length(value) <= wanted.as_u64(),
             "required" => wanted
                 .as_array()
                 .unwrap()
@@ -103,6 +103,10 @@ impl Schema {
             Err(format!("{value} breaks {keyword}: {wanted}"))
         }
     }
+}
+
+fn length(value: &Value) -> Option<u64> {
+    u64::try_from(value.as_array()?.len()).ok()
 }
 
 /// A keyword says nothing about values of other types than its own.
