@@ -20,8 +20,9 @@ use crate::source::{Source, SourceError};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use linpmem_formats::{Codec, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError};
+use rustix::fs::FallocateFlags;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Seek};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,10 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
+/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
+const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
+/// A chunk's line, or a range's.
+const MANIFEST_LINE_BYTES: u64 = 320;
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -93,100 +98,159 @@ impl AcquireError {
 pub fn acquire(
     args: &AcquireArgs,
     command: Vec<String>,
-    mut warn: impl FnMut(&str),
+    warn: impl FnMut(&str),
 ) -> Result<Summary, AcquireError> {
-    let started = Moment::now();
-    let host = Host::current();
-    let shape = Shape::of(args)?;
-    let target = Target::of(
-        args.output.as_deref(),
-        shape,
-        &host.hostname,
-        &started.compact(),
-    )?;
-    if target == Target::Stdout {
-        if args.manifest.is_none() {
-            return Err(AcquireError::StdoutWithoutManifest);
-        }
-        if io::stdout().is_terminal() {
-            return Err(AcquireError::StdoutIsTerminal);
-        }
-    }
+    let request = Request::new(args, command)?;
     let stop = Stop::on_signals().map_err(|source| AcquireError::Io {
         action: "catching signals",
         source,
     })?;
     let source = Source::open(&args.selection.source)?;
-    let selected = Selection::from(&args.selection).apply(&source.map)?;
-    let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
-    let mut writer: Box<dyn ImageWriter> = match shape.format {
-        ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
-        ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
-    };
-    let mut warnings = source.warnings.clone();
-    if let Target::File(path) = &target {
-        let needed = plan.total().get().saturating_add(HEADERS_BYTES);
-        match check_space(path, needed) {
-            Err(error @ SpaceError::TooLittle { .. }) if shape.codec != Codec::None => {
-                warnings.push(format!("if the memory compresses badly: {error}"));
+    request.run(&source, &stop, warn)
+}
+
+/// A command line that makes sense.
+#[derive(Debug)]
+pub struct Request<'a> {
+    args: &'a AcquireArgs,
+    command: Vec<String>,
+    started: Moment,
+    host: Host,
+    shape: Shape,
+    target: Target,
+}
+
+impl<'a> Request<'a> {
+    /// What `args` mean. The run counts as begun here.
+    ///
+    /// # Errors
+    /// If they contradict each other.
+    pub fn new(args: &'a AcquireArgs, command: Vec<String>) -> Result<Self, AcquireError> {
+        let started = Moment::now();
+        let host = Host::current();
+        let shape = Shape::of(args)?;
+        let target = Target::of(
+            args.output.as_deref(),
+            shape,
+            &host.hostname,
+            &started.compact(),
+        )?;
+        if target == Target::Stdout {
+            if args.manifest.is_none() {
+                return Err(AcquireError::StdoutWithoutManifest);
             }
-            other => other?,
+            if io::stdout().is_terminal() {
+                return Err(AcquireError::StdoutIsTerminal);
+            }
+        }
+        Ok(Self {
+            args,
+            command,
+            started,
+            host,
+            shape,
+            target,
+        })
+    }
+
+    /// Acquires from `source`, until `stop` is raised.
+    ///
+    /// # Errors
+    /// As [`acquire`].
+    pub fn run(
+        self,
+        source: &Source,
+        stop: &Stop,
+        mut warn: impl FnMut(&str),
+    ) -> Result<Summary, AcquireError> {
+        let Self { shape, started, .. } = self;
+        let is_compressed = shape.codec != Codec::None;
+        let selected = Selection::from(&self.args.selection).apply(&source.map)?;
+        let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
+        let mut writer: Box<dyn ImageWriter> = match shape.format {
+            ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
+            ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
+        };
+        let mut warnings = source.warnings.clone();
+        warnings.extend(self.room(&plan)?);
+        warnings.iter().for_each(|warning| warn(warning));
+
+        let mut files = Files::create(&self.target, self.args)?;
+        let meter = Arc::new(Meter::default());
+        let acquisition = Acquisition {
+            source: &*source.reader,
+            plan: &plan,
+            codec: shape.codec,
+            workers: workers(self.args.threads),
+            started,
+            stop,
+            meter: &meter,
+        };
+        let progress = Progress::show(
+            self.args.progress,
+            Arc::clone(&meter),
+            plan.total().get(),
+            is_compressed,
+        );
+        let header = self.header(source, &selected, &plan);
+        let ran = files.run(acquisition, &mut *writer, &header, warnings);
+        progress.end();
+        let (outcome, state) = match ran {
+            Ok(ran) => ran,
+            Err(error) => {
+                files.discard();
+                return Err(error);
+            }
+        };
+        let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started.monotonic_ns));
+        let (image, manifest) = files.end(&outcome, state)?;
+        Ok(Summary {
+            state,
+            image,
+            manifest,
+            outcome,
+            planned: plan.total(),
+            ranges: plan.ranges().len(),
+            is_compressed,
+            elapsed,
+        })
+    }
+
+    /// Whether the image will fit. If compression may make it fit, that is only
+    /// worth a warning.
+    fn room(&self, plan: &ImagePlan) -> Result<Option<String>, SpaceError> {
+        let Target::File(path) = &self.target else {
+            return Ok(None);
+        };
+        let needed = plan
+            .total()
+            .get()
+            .saturating_add(HEADERS_BYTES)
+            .saturating_add(manifest_bytes(plan));
+        match check_space(path, needed) {
+            Err(error @ SpaceError::TooLittle { .. }) if self.shape.codec != Codec::None => {
+                Ok(Some(format!("if the memory compresses badly: {error}")))
+            }
+            other => other.map(|()| None),
         }
     }
-    warnings.iter().for_each(|warning| warn(warning));
 
-    let mut files = Files::create(&target, args)?;
-    let header = Header {
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
-        command,
-        host,
-        source: source.record.clone(),
-        started: started.stamp(),
-        machine: source.machine_record.clone(),
-        iomem: source.iomem.clone(),
-        map: map_entries(&selected),
-        image: image_record(&target, shape, &plan),
-    };
-    let meter = Arc::new(Meter::default());
-    let acquisition = Acquisition {
-        source: &*source.reader,
-        plan: &plan,
-        codec: shape.codec,
-        workers: workers(args.threads),
-        started,
-        stop: &stop,
-        meter: &meter,
-    };
-    let progress = Progress::show(
-        args.progress,
-        Arc::clone(&meter),
-        plan.total().get(),
-        shape.codec != Codec::None,
-    );
-    let ran = files.run(acquisition, &mut *writer, &header, warnings);
-    progress.end();
-    let (outcome, state) = match ran {
-        Ok(ran) => ran,
-        Err(error) => {
-            files.discard();
-            return Err(error);
+    fn header(self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
+        Header {
+            tool: Tool {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            image: image_record(&self.target, self.shape, plan),
+            command: self.command,
+            host: self.host,
+            source: source.record.clone(),
+            started: self.started.stamp(),
+            machine: source.machine_record.clone(),
+            iomem: source.iomem.clone(),
+            map: map_entries(selected),
         }
-    };
-    let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started.monotonic_ns));
-    let (image, manifest) = files.end(&outcome, state)?;
-    Ok(Summary {
-        state,
-        image,
-        manifest,
-        outcome,
-        planned: plan.total(),
-        ranges: plan.ranges().len(),
-        is_compressed: shape.codec != Codec::None,
-        elapsed,
-    })
+    }
 }
 
 /// How many threads hash and compress: as many as there are CPUs for them,
@@ -306,7 +370,9 @@ impl Files {
             Some(manifest) => manifest.file().try_clone(),
             None => Err(io::ErrorKind::NotFound.into()),
         };
-        let out = BufWriter::new(manifest.map_err(failed("opening the manifest"))?);
+        let manifest = manifest.map_err(failed("opening the manifest"))?;
+        reserve(&manifest, acquisition.plan);
+        let out = BufWriter::new(manifest);
         let folder = folder_of(&self.manifest_path).to_path_buf();
         let mut manifest =
             ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
@@ -367,6 +433,24 @@ impl Files {
     }
 }
 
+/// Sets room aside for the manifest, so that it can still be ended when the
+/// image has filled the disk. Where that cannot be done, it is done without.
+fn reserve(manifest: &File, plan: &ImagePlan) {
+    let bytes = manifest_bytes(plan);
+    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+}
+
+/// About what the manifest of `plan` takes, unreadable pages aside.
+fn manifest_bytes(plan: &ImagePlan) -> u64 {
+    let chunk = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
+    let ranges = u64::try_from(plan.ranges().len()).unwrap_or(u64::MAX);
+    let chunks = (plan.total().get() / chunk).saturating_add(ranges.saturating_mul(2));
+    let lines = chunks.saturating_add(ranges);
+    MANIFEST_LINE_BYTES
+        .saturating_mul(lines)
+        .saturating_add(MANIFEST_HEADER_BYTES)
+}
+
 fn end_manifest(
     manifest: ManifestWriter<BufWriter<File>>,
     outcome: &Outcome,
@@ -387,8 +471,12 @@ fn end_manifest(
         ended: Moment::now().stamp(),
         state: state_of(outcome),
     };
-    let out = manifest.finish(&footer)?;
-    out.get_ref().sync_all()
+    let mut out = manifest.finish(&footer)?;
+    let manifest = out.get_mut();
+    // Gives back what was set aside and not used.
+    let length = manifest.stream_position()?;
+    manifest.set_len(length)?;
+    manifest.sync_all()
 }
 
 const fn state_of(outcome: &Outcome) -> State {

@@ -217,7 +217,7 @@ fn percent(part: u64, total: u64) -> u64 {
 #[must_use]
 pub fn rate(bytes: u64, elapsed: Duration) -> String {
     let micros = elapsed.as_micros().max(1);
-    let mib_tenths = u128::from(bytes) * 10 * 1_000_000 / micros >> 20;
+    let mib_tenths = (u128::from(bytes) * 10 * 1_000_000 / micros) >> 20;
     format!("{}.{} MiB/s", mib_tenths / 10, mib_tenths % 10)
 }
 

@@ -87,28 +87,33 @@ impl<'a> ImageStream<'a> {
         self.sink.position()
     }
 
-    /// Ends the file and brings it to where it can be kept.
-    ///
-    /// # Errors
-    /// Those of the sink.
-    pub fn finish(mut self) -> io::Result<Streamed> {
+    /// Ends the file and brings it to where it can be kept. An error of the sink
+    /// leaves it without a sum.
+    pub fn finish(mut self) -> (Streamed, io::Result<()>) {
+        if let Err(error) = self.end() {
+            return (self.abandon(), Err(error));
+        }
+        let streamed = Streamed {
+            file_length: self.sink.position(),
+            image_length: self.position,
+            sha256: self.file_sum.finish(),
+        };
+        (streamed, Ok(()))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
         self.flush_pending()?;
         if let Some(frames) = self.frames.take() {
             let table = seek_table(&frames.table);
             self.sink.bytes(&table)?;
             self.file_sum.feed(Feed::Bytes(table.into()));
         }
-        self.sink.finish()?;
-        Ok(Streamed {
-            file_length: self.sink.position(),
-            image_length: self.position,
-            sha256: self.file_sum.finish(),
-        })
+        self.sink.finish()
     }
 
-    /// What is in the file after a failed write, as far as is known.
-    #[must_use]
-    pub fn abandon(&self) -> Streamed {
+    /// Ends the file after an error; says what is in it, as far as is known.
+    pub fn abandon(&mut self) -> Streamed {
+        self.sink.abandon();
         Streamed {
             file_length: self.sink.position(),
             image_length: self.position,

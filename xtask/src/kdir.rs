@@ -98,10 +98,10 @@ impl Ingredients {
     /// What is the matter with it.
     pub fn check(&self, cache: &Cache) -> Result<(), String> {
         let dir = cache.kdir(&self.release);
-        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("is not there or unfinished")?;
+        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("missing or unfinished")?;
         stamp.check(&dir, &self.recipe())?;
         if !cache.source(&self.release).join("Makefile").is_file() {
-            return Err("lacks its kernel source".to_owned());
+            return Err("its kernel source is missing".to_owned());
         }
         Ok(())
     }
@@ -178,8 +178,8 @@ const LEFT_OUT: &[&str] = &[
     "Documentation/*/*",
     "tools/perf/*",
     "tools/testing/*",
-    "arch/[a-wyz]*/*",
-    "arch/xtensa/*",
+    "arch/[a-wyz]*/*.[chS]",
+    "arch/xtensa/*.[chS]",
 ];
 
 /// Unpacks the source.

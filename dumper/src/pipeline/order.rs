@@ -100,21 +100,22 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.written == self.plan.total().get()
     }
 
-    /// Ends the image, be it whole or not.
-    pub fn finish(mut self) -> Result<Finished, (RunError, Finished)> {
-        let ended = self.end();
-        let mut finished = Finished {
-            file: self.stream.abandon(),
+    /// Ends the image, be it whole or not. An error changes only what is known of
+    /// the file.
+    pub fn finish(mut self) -> (Finished, Result<(), RunError>) {
+        let (file, ended) = match self.end() {
+            Ok(()) => {
+                let (file, ended) = self.stream.finish();
+                (file, ended.map_err(RunError::Sink))
+            }
+            Err(error) => (self.stream.abandon(), Err(error)),
+        };
+        let finished = Finished {
+            file,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         };
-        match ended.and_then(|()| self.stream.finish().map_err(RunError::Sink)) {
-            Ok(file) => {
-                finished.file = file;
-                Ok(finished)
-            }
-            Err(error) => Err((error, finished)),
-        }
+        (finished, ended)
     }
 
     /// Closes what is open in the manifest after a failed write.

@@ -135,11 +135,13 @@ pub fn run<W: Write>(
         Ok(match written.and(read).and(worked) {
             Ok(()) => {
                 let is_whole = assembly.is_whole();
-                match assembly.finish() {
-                    Ok(finished) if is_whole => (End::Whole, finished),
-                    Ok(finished) => (End::Interrupted, finished),
-                    Err((error, finished)) => (End::Failed(error), finished),
-                }
+                let (finished, ended) = assembly.finish();
+                let end = match ended {
+                    Ok(()) if is_whole => End::Whole,
+                    Ok(()) => End::Interrupted,
+                    Err(error) => End::Failed(error),
+                };
+                (end, finished)
             }
             Err(error) => (End::Failed(error), assembly.abandon()),
         })

@@ -57,6 +57,13 @@ impl Sink for FileSink {
         drop_cache(&self.file, 0, self.position);
         Ok(())
     }
+
+    fn abandon(&mut self) {
+        // The error that brought this about is the one to tell.
+        let _ = self.behind.finish();
+        let _ = self.file.set_len(self.position);
+        let _ = self.file.sync_all();
+    }
 }
 
 #[cfg(test)]

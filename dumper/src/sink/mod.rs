@@ -38,4 +38,8 @@ pub trait Sink: Send {
     /// # Errors
     /// The system's, and those of earlier writes that only show now.
     fn finish(&mut self) -> io::Result<()>;
+
+    /// After an error: takes away, if that can be, what arrived of the call that
+    /// failed, so that the file ends at [`Self::position`].
+    fn abandon(&mut self) {}
 }

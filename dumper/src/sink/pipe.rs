@@ -5,7 +5,7 @@ use super::Sink;
 use crate::measure::{in_memory, len_bytes};
 use std::io::{self, Write};
 
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Writes to a stream, zeros and all.
 #[derive(Debug)]

@@ -76,11 +76,11 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         })
     });
     let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
-    let machine = image.machine().clone();
+    let (machine, machine_record) = facts(path, image.machine());
     Ok(Source {
         map,
         iomem: None,
-        machine_record: record(&machine),
+        machine_record,
         machine,
         record: SourceRecord {
             kind: "file".to_owned(),
@@ -92,14 +92,30 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     })
 }
 
-/// What a machine's facts from an image say in a manifest.
-fn record(machine: &MachineFacts) -> MachineRecord {
-    MachineRecord {
+/// What `told`, an image's own word of its machine, and the manifest beside it
+/// say. A raw image says nothing.
+fn facts(path: &Path, told: &MachineFacts) -> (MachineFacts, MachineRecord) {
+    let known = manifest::read(&manifest_of(path))
+        .map(|manifest| manifest.machine)
+        .unwrap_or_default();
+    let vmcoreinfo = known.vmcoreinfo.as_ref();
+    let machine = MachineFacts {
+        vmcoreinfo: told
+            .vmcoreinfo
+            .clone()
+            .or_else(|| vmcoreinfo.map(|note| note.text.clone().into_bytes())),
+        direct_map_base: told
+            .direct_map_base
+            .or(known.direct_map_base.map(|base| base.0)),
+        paging_levels: told.paging_levels.or(known.paging_levels),
+    };
+    let record = MachineRecord {
         paging_levels: machine.paging_levels,
         direct_map_base: machine.direct_map_base.map(Address),
         vmcoreinfo: machine.vmcoreinfo.as_deref().map(vmcoreinfo::record),
-        ..MachineRecord::default()
-    }
+        ..known
+    };
+    (machine, record)
 }
 
 /// The ranges of a raw image, as its manifest tells them.

@@ -11,7 +11,7 @@ use linpmem_formats::open_image;
 use linpmem_phys::PhysRange;
 use xtask::acquisition::beside;
 use xtask::artifacts::Artifacts;
-use xtask::ground_truth::{compare, open_elf};
+use xtask::ground_truth::open_elf;
 
 #[test]
 fn a_filled_machine_is_acquired_byte_for_byte() -> Result<()> {
@@ -30,13 +30,7 @@ fn a_filled_machine_is_acquired_byte_for_byte() -> Result<()> {
         "the memory was hardly used: {found}"
     );
     let ours = open_image(&acquired.image)?;
-    let again = compare(
-        &acquired.ram,
-        &acquired.before,
-        &acquired.after,
-        &*ours,
-        &acquired.manifest.unreadable()?,
-    )?;
+    let again = acquired.compare(&*ours)?;
     assert_eq!(found, again);
 
     // The segments are the RAM, in whole pages, and nothing else.

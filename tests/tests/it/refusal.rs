@@ -2,8 +2,8 @@
 //! What cannot be done is refused with a reason.
 
 use anyhow::{Result, ensure};
-use xtask::acquisition::{DUMPER, Subject};
-use xtask::artifacts::Artifacts;
+use xtask::acquisition::Subject;
+use xtask::artifacts::{Artifacts, DUMPER};
 use xtask::vm::{Output, Vm};
 
 fn says(output: &Output, words: &[&str]) -> Result<()> {

@@ -16,6 +16,7 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
     let machine = planted(xtask::vm::Vm::builder(&kernel).memory_mib(512))?;
     let subject = crate::subject(|_| machine)?;
 
+    println!("{}", subject.fill(30)?);
     let without = subject.acquire(&[], "without.core")?.complete()?;
     let segments = open_elf(&without.image)?;
     ensure!(
