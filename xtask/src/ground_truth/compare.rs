@@ -12,9 +12,10 @@ use linpmem_phys::{
 const KEPT: usize = 16;
 
 /// A page that differs in this many bytes at most may have changed for a moment:
-/// a lock, a count, some entries of a page table, the far end of an interrupt's
-/// stack. So may a free page that is zero: it is cleared before anyone gets it.
-const FLICKER_BYTES: usize = 1024;
+/// a lock, a count, some entries of a page table, the deep end of a kernel
+/// stack, which looks as before once its task sleeps again. So may a free page
+/// that is zero: it is cleared before anyone gets it.
+const FLICKER_BYTES: usize = 3072;
 
 /// Of this many pages, one may flicker.
 const FLICKER_SHARE: u64 = 10_000;
