@@ -17,8 +17,8 @@ const KEPT: usize = 16;
 /// that is zero: it is cleared before anyone gets it.
 const FLICKER_BYTES: usize = 3072;
 
-/// Of this many pages, one may flicker.
-const FLICKER_SHARE: u64 = 10_000;
+/// Of this many pages, one may flicker. The slower the machine, the more do.
+const FLICKER_SHARE: u64 = 5_000;
 
 /// What a comparison found, in pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
