@@ -4,10 +4,11 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
+use xtask::vm::Vm;
 
-use super::{ask, machine, text};
+use super::{ask, machine, probe, text};
 
 #[test]
 fn poisoned_and_secret_pages_have_their_answers() -> Result<()> {
@@ -42,29 +43,64 @@ fn ballooned_pages_have_their_answer() -> Result<()> {
     vm.shutdown()
 }
 
+/// Memory that was plugged in a moment ago, which nothing but movable pages may
+/// use: it can be taken offline whatever else the machine does.
 #[test]
 fn memory_that_was_taken_offline_has_its_answer() -> Result<()> {
     let vm = machine(
-        |machine| machine.append("movable_node movablecore=256M"),
+        |machine| {
+            machine
+                .append("memhp_default_state=online_movable")
+                .qemu_arg("-m")
+                .qemu_arg("slots=1,maxmem=2G")
+        },
         "",
     )?;
-    let block = text(&vm, "/sys/devices/system/memory/block_size_bytes")?;
-    let block = u64::from_str_radix(block.trim(), 16)?;
-    let list = vm.run(&["ls", "/sys/devices/system/memory"])?.ok()?;
-    let numbers = list.stdout_text()?.lines();
-    let mut blocks: Vec<u64> = numbers
-        .filter_map(|name| name.strip_prefix("memory")?.parse().ok())
-        .collect();
-    blocks.sort_unstable();
-    let taken = blocks
-        .iter()
-        .rev()
-        .find(|number| {
-            let state = format!("/sys/devices/system/memory/memory{number}/state");
-            vm.write(&state, "offline").is_ok()
-        })
-        .context("no block of memory could be taken offline")?;
-    let addr = taken * block;
+    let before = blocks(&vm)?;
+    let backend = json!({ "qom-type": "memory-backend-ram", "id": "bank", "size": 256_u64 << 20 });
+    vm.execute("object-add", backend)?;
+    let dimm = json!({ "driver": "pc-dimm", "id": "dimm", "memdev": "bank" });
+    vm.execute("device_add", dimm)?;
+    let plugged = patiently("the plugged memory does not appear", || {
+        let mut now = blocks(&vm)?;
+        now.retain(|block| !before.contains(block));
+        Ok(now.first().copied())
+    })?;
+    let folder = format!("/sys/devices/system/memory/memory{plugged}");
+    let state = format!("{folder}/state");
+    patiently("the plugged memory does not come online", || {
+        Ok((text(&vm, &state)?.trim() == "online").then_some(()))
+    })?;
+    let size = text(&vm, "/sys/devices/system/memory/block_size_bytes")?;
+    let addr = plugged * u64::from_str_radix(size.trim(), 16)?;
+    let read = probe(&vm, &format!("errno {addr:#x} 0")).run()?;
+    ensure!(
+        String::from_utf8_lossy(&read.stderr).contains("the page was read"),
+        "{read:?}"
+    );
+    patiently("the plugged memory cannot be taken offline", || {
+        Ok(vm.write(&state, "offline").ok())
+    })?;
     ensure!(ask(&vm, &format!("errno {addr:#x} 0"))? == "ENODATA");
     vm.shutdown()
+}
+
+/// The numbers of the kernel's blocks of memory.
+fn blocks(vm: &Vm) -> Result<Vec<u64>> {
+    let list = vm.run(&["ls", "/sys/devices/system/memory"])?.ok()?;
+    let names = list.stdout_text()?.lines();
+    Ok(names
+        .filter_map(|name| name.strip_prefix("memory")?.parse().ok())
+        .collect())
+}
+
+/// Asks again and again until there is an answer, for half a minute.
+fn patiently<T>(failure: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    for _ in 0..60 {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    bail!("{failure}")
 }
