@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Acquisitions in a virtual machine, with QEMU's view before and after.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use linpmem_phys::{MemoryMap, ReadPhys};
+use anyhow::{Context, Result, ensure};
+use linpmem_phys::{MemoryMap, PhysRange, ReadPhys};
 use tempfile::TempDir;
 
 use crate::artifacts::{Artifacts, DUMPER};
 use crate::ground_truth::{Comparison, Manifest, compare, open_elf};
-use crate::vm::{Output, Process, Snapshot, Vm, VmBuilder};
+use crate::vm::{Output, Process, Snapshot, Vm, VmBuilder, iomem};
 
 /// Views of the memory that are saved while the dumper runs, at most.
 const VIEWS_DURING: u32 = 3;
@@ -25,6 +26,8 @@ pub struct Subject {
     pub vm: Vm,
     work: TempDir,
     images: PathBuf,
+    /// Pages that [`Subject::fill`] filled.
+    filled: OnceCell<Vec<PhysRange>>,
 }
 
 /// An image that was taken, and what QEMU saw.
@@ -41,6 +44,8 @@ pub struct Acquired {
     pub views: Vec<Snapshot>,
     /// The guest's System RAM.
     pub ram: MemoryMap,
+    /// Pages that did not change in all that time, by address.
+    pub still: Vec<PhysRange>,
 }
 
 impl Subject {
@@ -64,7 +69,12 @@ impl Subject {
             .prefix("linpmem-images-")
             .tempdir()?;
         let images = work.path().to_path_buf();
-        Ok(Self { vm, work, images })
+        Ok(Self {
+            vm,
+            work,
+            images,
+            filled: OnceCell::new(),
+        })
     }
 
     /// Brings images to `folder`, where they stay.
@@ -80,13 +90,21 @@ impl Subject {
         self.work.path()
     }
 
-    /// Fills this share of the guest's memory and says how.
+    /// Fills this share of the guest's memory, once, with pages that hold still
+    /// from then on, and says how.
     ///
     /// # Errors
     /// When the guest cannot.
     pub fn fill(&self, percent: u32) -> Result<String> {
         let argv = ["fill", &percent.to_string()];
-        self.vm.command(&argv).start()?.wait_for("filled ")
+        let said = self.vm.command(&argv).start()?.wait_for("filled ")?;
+        let places = String::from_utf8(self.vm.read("/tmp/filled")?)?;
+        let filled = iomem::ranges(&places).context("where the filled pages lie")?;
+        ensure!(
+            self.filled.set(filled).is_ok(),
+            "the memory was filled before"
+        );
+        Ok(said)
     }
 
     /// Plants a process that an examiner can find.
@@ -125,6 +143,7 @@ impl Subject {
             output,
             views,
             ram,
+            still: self.filled.get().cloned().unwrap_or_default(),
         })
     }
 
@@ -206,7 +225,8 @@ impl Acquired {
             .iter()
             .map(|view| -> &dyn ReadPhys { view })
             .collect();
-        compare(&self.ram, &views, image, &self.manifest.unreadable()?)
+        let excused = self.manifest.unreadable()?;
+        compare(&self.ram, &views, image, &excused, &self.still)
     }
 
     /// The same, if the dumper was content.

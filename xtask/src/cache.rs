@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! root/             a Debian tree: compilers, QEMU, e2fsprogs, python3
+//! compilers/SUITE/  compilers of later releases, for the kernels that they built
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -72,6 +73,12 @@ impl Cache {
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.dir.join("root")
+    }
+
+    /// Compilers of other releases than the tree's, a folder for each suite.
+    #[must_use]
+    pub fn compilers(&self) -> PathBuf {
+        self.dir.join("compilers")
     }
 
     /// Kernels, a folder for each release.

@@ -106,41 +106,21 @@ impl Ingredients {
         Ok(())
     }
 
-    /// Builds the folder. Its path is recorded in it, so it is made in its
+    /// Builds the folder with the compilers of `root`, which have to be those
+    /// that built the kernel. Its path is recorded in it, so it is made in its
     /// place; without its stamp it counts as unfinished.
     ///
     /// # Errors
-    /// When the compiler is another one than the kernel's, or make fails.
-    pub fn make(&self, cache: &Cache, source: &Source) -> Result<()> {
+    /// When make fails.
+    pub fn make(&self, cache: &Cache, root: &Root, source: &Source) -> Result<()> {
         let what = format!("a build folder for {} (about 2 minutes)", self.release);
         step(cache, "kdir", &what, |log| {
-            let root = Root::open(cache)?;
-            self.check_compiler(&root)?;
             let sources = cache.source(&self.release);
-            unpack(log, &root, source, &sources)?;
-            self.build(log, cache, &root, &sources)?;
+            unpack(log, root, source, &sources)?;
+            self.build(log, cache, root, &sources)?;
             let dir = cache.kdir(&self.release);
             Stamp::take(&dir, &self.recipe(), FILES, &["rust"])?.write(&dir.join(STAMP))
         })
-    }
-
-    /// Whether the tree's compiler is the one that built the kernel.
-    ///
-    /// # Errors
-    /// When it is another one.
-    pub fn check_compiler(&self, root: &Root) -> Result<()> {
-        let output = root.command("rustc", &[]).arg("--version").output()?;
-        let rustc = String::from_utf8_lossy(&output.stdout);
-        ensure!(
-            rustc.trim() == self.rustc,
-            "the kernel {} was built by `{}`, but the Debian tree has `{}`: Rust modules load \
-             only when built by the same compiler. If one of the two is out of date, `cargo xtask \
-             setup --refresh` renews both",
-            self.release,
-            self.rustc,
-            rustc.trim()
-        );
-        Ok(())
     }
 
     fn build(&self, log: &mut Log, cache: &Cache, root: &Root, sources: &Path) -> Result<()> {

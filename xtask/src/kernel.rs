@@ -44,6 +44,21 @@ impl Facts {
 }
 
 impl Kernel {
+    /// The variable that names the release to test on, instead of the default.
+    pub const CHOSEN: &str = "LINPMEM_KERNEL";
+
+    /// The kernel that tests run on: the one that `LINPMEM_KERNEL` names, else
+    /// the default.
+    ///
+    /// # Errors
+    /// When it is not in the cache.
+    pub fn chosen(cache: &Cache) -> Result<Self> {
+        match std::env::var(Self::CHOSEN) {
+            Ok(release) if !release.is_empty() => Self::find(cache, &release),
+            _ => Self::default(cache),
+        }
+    }
+
     /// All kernels in the cache, by release.
     ///
     /// # Errors
@@ -66,7 +81,7 @@ impl Kernel {
         Ok(kernels)
     }
 
-    /// The kernel that tests use: the newest cloud flavour with Rust.
+    /// The default: the newest cloud flavour with Rust.
     ///
     /// # Errors
     /// When the set-up has not fetched it yet.

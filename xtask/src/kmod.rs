@@ -15,7 +15,7 @@ use crate::checkout;
 use crate::kdir;
 use crate::root::Root;
 use crate::setup::kernels::config_value;
-use crate::setup::{self, Part};
+use crate::setup::{self, Part, compilers};
 
 /// The command line of `cargo xtask kmod`.
 #[derive(Debug, clap::Args)]
@@ -82,18 +82,7 @@ pub fn build(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
         "{} has no rust/ metadata: `cargo xtask kdir {release}` makes a folder that has",
         kdir.display()
     );
-    let root = Root::open(cache)?;
-    let compiler = root.command("rustc", &[]).arg("--version").output()?.stdout;
-    let compiler = String::from_utf8_lossy(&compiler);
-    let wanted = config_value(&config, "CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
-    ensure!(
-        compiler.trim() == wanted.trim_matches('"'),
-        "{} was made with {wanted}, but the Debian tree has `{}`: a module built by another \
-         compiler does not load. With the right one at hand, use `make -C kmod KDIR={}`",
-        kdir.display(),
-        compiler.trim(),
-        kdir.display()
-    );
+    let root = compilers_of(cache, &kdir, &config)?;
 
     let out = checkout::kmod_dir(&release);
     let source = checkout::dir().join("kmod/rfl");
@@ -127,13 +116,29 @@ pub fn build_facts(cache: &Cache, release: &str) -> Result<PathBuf> {
     let kdir = kdir::of_release(cache, release)?;
     let source = checkout::dir().join("tests/facts-module");
     let work = checkout::kmod_dir(release).join("facts");
+    let config = fs::read_to_string(kdir.join(".config")).context("cannot read its .config")?;
     make(
-        &Root::open(cache)?,
+        &compilers_of(cache, &kdir, &config)?,
         &kdir,
         &source,
         &work,
         "linpmem_facts.ko",
     )
+}
+
+/// The tree with the compiler that the build folder `kdir` was made with.
+fn compilers_of(cache: &Cache, kdir: &Path, config: &str) -> Result<Root> {
+    let wanted = config_value(config, "CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
+    let wanted = wanted.trim_matches('"').trim();
+    compilers::find(cache, wanted)?.with_context(|| {
+        format!(
+            "{} was made with `{wanted}`, which no Debian tree in the cache has: a module built \
+             by another compiler does not load. With the right one at hand, use `make -C kmod \
+             KDIR={}`",
+            kdir.display(),
+            kdir.display()
+        )
+    })
 }
 
 /// Runs Kbuild in the Debian tree over the folder `source`, with all that it

@@ -17,7 +17,8 @@ pub struct Root {
     binds: Vec<PathBuf>,
 }
 
-/// Runs as root of a mount namespace of its own, which ends with the program.
+/// Runs as root of a mount namespace of its own, which ends with the program;
+/// the program ends when the thread that started it does, however that ends.
 /// Arguments: the tree, the paths to bind, `--`, the program and its arguments.
 const ENTER: &str = r#"
 root=$1; shift
@@ -28,7 +29,7 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
-exec chroot "$root" /usr/bin/env -C "$WORKDIR" -u WORKDIR "$@"
+exec setpriv --pdeathsig KILL chroot "$root" /usr/bin/env -C "$WORKDIR" -u WORKDIR "$@"
 "#;
 
 /// Variables that programs in the tree may see: how to reach the network.

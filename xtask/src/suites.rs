@@ -7,9 +7,11 @@ use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cache::Cache;
+use crate::kernel::Kernel;
+use crate::matrix::Choice;
 use crate::setup::{self, Part};
 use crate::{checkout, dist, kmod};
 
@@ -18,6 +20,11 @@ use crate::{checkout, dist, kmod};
 pub struct Args {
     /// One suite [default: all]
     suite: Option<String>,
+    /// Kernels for the tests in virtual machines: `all` for every stock kernel
+    /// with Rust, or releases from the cache, divided by commas [default: the
+    /// newest]
+    #[arg(long, requires = "suite")]
+    kernels: Option<Choice>,
     /// Handed to the test programs, such as a test's name or --nocapture
     #[arg(last = true)]
     rest: Vec<OsString>,
@@ -32,6 +39,8 @@ struct Suite {
     cargo: &'static [&'static str],
     /// What to select among the tests.
     tests: &'static [&'static str],
+    /// Whether its tests run on any kernel with Rust.
+    any_kernel: bool,
     /// What has to be there first.
     prepare: fn() -> Result<()>,
 }
@@ -43,6 +52,7 @@ const SUITES: &[Suite] = &[
         about: "the crates' own tests, without a virtual machine",
         cargo: &["--workspace", "--exclude", "linpmem-tests"],
         tests: &[],
+        any_kernel: false,
         prepare: || Ok(()),
     },
     Suite {
@@ -50,6 +60,7 @@ const SUITES: &[Suite] = &[
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
         tests: &["--skip", "kmod::"],
+        any_kernel: false,
         prepare: machines,
     },
     Suite {
@@ -57,6 +68,7 @@ const SUITES: &[Suite] = &[
         about: "the module from within a virtual machine: every mode, every kind of page",
         cargo: &["--package", "linpmem-tests"],
         tests: &["kmod::"],
+        any_kernel: true,
         prepare: machines,
     },
 ];
@@ -95,7 +107,19 @@ pub fn run(args: &Args) -> Result<()> {
     for suite in chosen {
         println!("[test] {}: {}", suite.name, suite.about);
         (suite.prepare)().with_context(|| format!("cannot prepare the suite `{}`", suite.name))?;
-        suite.run(&args.rest, &mut tally)?;
+        let Some(kernels) = &args.kernels else {
+            suite.run(None, &args.rest, &mut tally)?;
+            continue;
+        };
+        ensure!(
+            suite.any_kernel,
+            "the suite `{}` is for the default kernel, or for none: --kernels is for `kmod`",
+            suite.name
+        );
+        for kernel in kernels.kernels(&Cache::open()?)? {
+            println!("[test] {} on {}", suite.name, kernel.release());
+            suite.run(Some(kernel.release()), &args.rest, &mut tally)?;
+        }
     }
     let ignored = if tally.ignored == 0 {
         String::new()
@@ -137,13 +161,16 @@ pub(crate) fn machines() -> Result<()> {
 
 impl Suite {
     /// Runs cargo, shows what it says, and counts.
-    fn run(&self, rest: &[OsString], tally: &mut Tally) -> Result<()> {
+    fn run(&self, kernel: Option<&str>, rest: &[OsString], tally: &mut Tally) -> Result<()> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(checkout::dir())
             .args(["test", "--no-fail-fast"])
             .args(self.cargo);
         cargo.arg("--").args(self.tests).args(rest);
+        if let Some(release) = kernel {
+            cargo.env(Kernel::CHOSEN, release);
+        }
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
         }

@@ -20,9 +20,9 @@ use xtask::cache::Cache;
 use xtask::kernel::Kernel;
 use xtask::vm::{Vm, VmBuilder};
 
-/// The kernel that tests use.
+/// The kernel that tests run on.
 fn kernel() -> Result<Kernel> {
-    Kernel::default(&Cache::open()?)
+    Kernel::chosen(&Cache::open()?)
 }
 
 /// Boots a machine as `shape` wants it, with the module loaded and the dumper

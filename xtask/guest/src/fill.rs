@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The tool `fill`: occupies memory with random, text-like and zero pages.
+//! The tool `fill`: occupies memory with random, text-like and zero pages, and
+//! tells where they lie.
 
-use std::fs;
+use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +16,11 @@ use crate::pages::{Noise, Prose};
 const PAGE: usize = 4096;
 /// Pages of one sort that lie together.
 const RUN: usize = 64;
+/// Where the filled pages lie, a range of physical addresses a line: `1000-1fff`.
+const PLACES: &str = "/tmp/filled";
 
-/// `fill PERCENT [SEED]`: that share of the machine's RAM, then stays.
+/// `fill PERCENT [SEED]`: that share of the machine's RAM, then stays. From then
+/// on nothing changes these pages, and nothing moves them.
 pub fn run(args: &[String]) -> Result<()> {
     let percent: u64 = match args {
         [percent, ..] => percent.parse().context("PERCENT is a number up to 95")?,
@@ -50,6 +56,8 @@ pub fn run(args: &[String]) -> Result<()> {
             _ => zero += count,
         }
     }
+    hold_still()?;
+    fs::write(PLACES, places(&memory)?).with_context(|| format!("writing {PLACES}"))?;
     println!(
         "filled {} of {} MiB: {random} random, {textual} text and {zero} zero pages",
         bytes >> 20,
@@ -60,6 +68,54 @@ pub fn run(args: &[String]) -> Result<()> {
         thread::park();
         std::hint::black_box(&memory);
     }
+}
+
+/// Keeps the kernel from gathering locked pages in other places.
+fn hold_still() -> Result<()> {
+    for (path, value) in [
+        ("/proc/sys/vm/compact_unevictable_allowed", "0"),
+        ("/sys/kernel/mm/transparent_hugepage/enabled", "never"),
+    ] {
+        fs::write(path, value).with_context(|| format!("writing {path}"))?;
+    }
+    Ok(())
+}
+
+/// The physical ranges of `memory`, in the order of its pages, from
+/// /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst: 8 bytes a page,
+/// bit 63 present, bits 0 to 54 the frame).
+fn places(memory: &[u8]) -> Result<String> {
+    let pagemap = File::open("/proc/self/pagemap").context("opening the page map")?;
+    // A slice of bytes has no alignment: its first whole page is looked for.
+    let start = memory.as_ptr().addr().next_multiple_of(PAGE);
+    let end = (memory.as_ptr().addr() + memory.len()) / PAGE * PAGE;
+    let mut entries = vec![0_u8; end.saturating_sub(start) / PAGE * 8];
+    pagemap
+        .read_exact_at(&mut entries, u64::try_from(start / PAGE * 8)?)
+        .context("reading the page map")?;
+    let mut text = String::new();
+    let mut run: Option<(u64, u64)> = None;
+    for entry in entries.chunks_exact(8) {
+        let entry = u64::from_le_bytes(entry.try_into()?);
+        ensure!(entry >> 63 == 1, "a locked page is not present");
+        let frame = entry & ((1 << 55) - 1);
+        ensure!(frame != 0, "the page map hides its frames");
+        match &mut run {
+            Some((_, last)) if *last + 1 == frame => *last = frame,
+            _ => {
+                put(&mut text, run.replace((frame, frame)))?;
+            }
+        }
+    }
+    put(&mut text, run)?;
+    Ok(text)
+}
+
+fn put(text: &mut String, run: Option<(u64, u64)>) -> Result<()> {
+    if let Some((first, last)) = run {
+        writeln!(text, "{:x}-{:x}", first << 12, (last << 12) | 0xfff)?;
+    }
+    Ok(())
 }
 
 /// Leaves a mark in pages that are free now, each its own. A free page that is

@@ -11,7 +11,7 @@ use linpmem_phys::{
 /// Wrong and missing pages of which the addresses are kept.
 const KEPT: usize = 16;
 
-/// A page that differs in this many bytes at most may have changed for a moment:
+/// A page that nobody holds still and that differs in this many bytes at most may have changed for a moment:
 /// a lock, a count, some entries of a page table, the deep end of a kernel
 /// stack, which looks as before once its task sleeps again. So may a free page
 /// that is zero: it is cleared before anyone gets it.
@@ -31,6 +31,8 @@ pub struct Comparison {
     pub equal: u64,
     /// Of the equal ones: not all zero.
     pub equal_with_data: u64,
+    /// Of the equal ones: pages that hold still.
+    pub equal_and_still: u64,
     /// Stable, in the image, and different there in a few bytes, or not zero as
     /// in all views.
     pub flickered: u64,
@@ -51,7 +53,8 @@ pub struct Comparison {
 /// Compares `image` with QEMU's `views` of the same memory, taken before, during
 /// and after the acquisition, in all of `ram`. Pages in `excused` are those that
 /// the manifest lists as unreadable: they are zero in the image, and never count
-/// as equal.
+/// as equal. In `still`, which is sorted, nothing changes: any difference there is
+/// an error.
 ///
 /// # Errors
 /// If one of them cannot be read, or QEMU has no memory where the guest has.
@@ -60,6 +63,7 @@ pub fn compare(
     views: &[&dyn ReadPhys],
     image: &dyn ReadPhys,
     excused: &[PhysRange],
+    still: &[PhysRange],
 ) -> Result<Comparison> {
     let mut comparison = Comparison::default();
     let mut views: Vec<View<'_>> = views.iter().map(|&view| View::new(view)).collect();
@@ -79,23 +83,43 @@ pub fn compare(
                 let mut pages = views.iter().map(|view| view.page(page));
                 let first = pages.next().flatten();
                 let known = first.filter(|_| pages.all(|other| other == first));
-                let excused = excused.iter().any(|range| range.intersect(page).is_some());
-                let found = image.page(page).filter(|_| !excused && !image.lacks(page));
-                comparison.count(page.start(), known, found, excused);
+                let state = State {
+                    excused: excused.iter().any(|range| range.intersect(page).is_some()),
+                    still: holds(still, page),
+                };
+                let found = image.page(page);
+                let found = found.filter(|_| !state.excused && !image.lacks(page));
+                comparison.count(page.start(), known, found, state);
             }
         }
     }
     Ok(comparison)
 }
 
+/// What is known of a page but its bytes.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// The manifest lists it as unreadable.
+    excused: bool,
+    /// Nothing changes it.
+    still: bool,
+}
+
+/// Whether all of `page` is in one of `ranges`, which are sorted.
+fn holds(ranges: &[PhysRange], page: PhysRange) -> bool {
+    let after = ranges.partition_point(|range| range.start() <= page.start());
+    let before = after.checked_sub(1).and_then(|index| ranges.get(index));
+    before.is_some_and(|range| page.end() <= range.end())
+}
+
 impl Comparison {
     /// Counts the page at `at`: what is `known` of it if it is stable, and what
     /// was `found` in the image if it is there.
-    fn count(&mut self, at: PhysAddr, known: Option<&[u8]>, found: Option<&[u8]>, excused: bool) {
+    fn count(&mut self, at: PhysAddr, known: Option<&[u8]>, found: Option<&[u8]>, state: State) {
         self.total += 1;
         self.stable += u64::from(known.is_some());
         match (known, found) {
-            (_, None) if excused => self.excused += 1,
+            (_, None) if state.excused => self.excused += 1,
             (_, None) => {
                 self.missing += 1;
                 keep(&mut self.first_missing, at);
@@ -104,12 +128,13 @@ impl Comparison {
             (Some(known), Some(found)) if known == found => {
                 self.equal += 1;
                 self.equal_with_data += u64::from(found.iter().any(|&byte| byte != 0));
+                self.equal_and_still += u64::from(state.still);
             }
             (Some(known), Some(found)) => {
                 let pairs = known.iter().zip(found);
                 let different = pairs.filter(|(known, found)| known != found).count();
                 let was_zero = known.iter().all(|&byte| byte == 0);
-                if different <= FLICKER_BYTES || was_zero {
+                if !state.still && (different <= FLICKER_BYTES || was_zero) {
                     self.flickered += 1;
                     keep(&mut self.first_flickered, at);
                 } else {
@@ -159,13 +184,14 @@ impl fmt::Display for Comparison {
         write!(
             f,
             "{} pages of RAM, {} equal before, during and after, {} of these equal in the \
-             image ({:.1} % of RAM; {} with data), {} changed for a moment, {} wrong, \
+             image ({:.1} % of RAM; {} with data, {} held still), {} changed for a moment, {} wrong, \
              {} missing, {} unreadable",
             self.total,
             self.stable,
             self.equal,
             self.share() * 100.0,
             self.equal_with_data,
+            self.equal_and_still,
             self.flickered,
             self.wrong,
             self.missing,
@@ -250,7 +276,7 @@ mod tests {
         let before = memory(&[0, 1, 2, 3, 4]);
         let after = memory(&[0, 1, 9, 3, 4]);
         let image = memory(&[0, 1, 7, 8]);
-        let found = compare(&map(0x5000), &[&before, &after], &image, &[]).unwrap();
+        let found = compare(&map(0x5000), &[&before, &after], &image, &[], &[]).unwrap();
         assert_eq!(
             (
                 found.total,
@@ -271,9 +297,9 @@ mod tests {
         let truth = memory(&[1; 2]);
         let during = memory(&[1, 2]);
         let image = memory(&[1, 2]);
-        let found = compare(&map(0x2000), &[&truth, &during, &truth], &image, &[]).unwrap();
+        let found = compare(&map(0x2000), &[&truth, &during, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.stable, found.equal, found.wrong), (1, 1, 0));
-        let found = compare(&map(0x2000), &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&map(0x2000), &[&truth, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.stable, found.equal, found.wrong), (2, 1, 1));
     }
 
@@ -285,20 +311,40 @@ mod tests {
         let mut bytes = vec![1; many << 12];
         bytes[0x3000..0x3000 + FLICKER_BYTES].fill(2);
         let image = MemoryImage::new(whole.clone(), bytes.clone());
-        let found = compare(&whole, &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&whole, &[&truth, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.flickered, found.wrong), (1, 0));
         found.require(0.9).unwrap();
         bytes[0x5000] = 2;
         let image = MemoryImage::new(whole.clone(), bytes.clone());
-        let found = compare(&whole, &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&whole, &[&truth, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.flickered, found.wrong), (2, 0));
         assert!(found.require(0.9).is_err());
         bytes[0x5000] = 1;
         bytes[0x3000 + FLICKER_BYTES] = 2;
         let image = MemoryImage::new(whole.clone(), bytes);
-        let found = compare(&whole, &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&whole, &[&truth, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.flickered, found.wrong), (0, 1));
         assert!(found.require(0.9).is_err());
+    }
+
+    #[test]
+    fn a_page_that_holds_still_may_not_flicker() {
+        let many = usize::try_from(FLICKER_SHARE).unwrap();
+        let truth = memory(&vec![0; many]);
+        let whole = map(FLICKER_SHARE << 12);
+        let mut bytes = vec![0; many << 12];
+        bytes[0x3000] = 2;
+        let image = MemoryImage::new(whole.clone(), bytes);
+        let judge = |still: &[PhysRange]| compare(&whole, &[&truth, &truth], &image, &[], still);
+        let beside = [range(0x1000, 0x3000), range(0x4000, 0x6000)];
+        let found = judge(&beside).unwrap();
+        assert_eq!((found.flickered, found.wrong), (1, 0));
+        assert_eq!(found.equal_and_still, 4);
+        let over = [range(0x1000, 0x2000), range(0x2000, 0x5000)];
+        let found = judge(&over).unwrap();
+        assert_eq!((found.flickered, found.wrong), (0, 1));
+        assert_eq!(found.first_wrong, [(PhysAddr::new(0x3000), 1)]);
+        assert!(found.require(0.1).is_err());
     }
 
     #[test]
@@ -306,7 +352,7 @@ mod tests {
         let truth = memory(&[0, 0, 1]);
         let image = memory(&[0, 0, 1]);
         let listed = [range(0x1000, 0x2000)];
-        let found = compare(&map(0x3000), &[&truth, &truth], &image, &listed).unwrap();
+        let found = compare(&map(0x3000), &[&truth, &truth], &image, &listed, &[]).unwrap();
         assert_eq!((found.equal, found.excused, found.missing), (2, 1, 0));
         found.require(0.6).unwrap();
         assert!(found.require(0.7).is_err());
@@ -318,15 +364,15 @@ mod tests {
         let mut bytes = vec![1; 0x2000];
         bytes[0x1100..].fill(2);
         let image = MemoryImage::new(map(0x2000), bytes);
-        let found = compare(&map(0x1100), &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&map(0x1100), &[&truth, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.total, found.equal), (2, 2));
-        let found = compare(&map(0x1f00), &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&map(0x1f00), &[&truth, &truth], &image, &[], &[]).unwrap();
         assert_eq!((found.equal, found.wrong), (1, 1));
     }
 
     #[test]
     fn memory_that_qemu_does_not_have_is_an_error() {
         let truth = memory(&[1]);
-        assert!(compare(&map(0x2000), &[&truth, &truth], &truth, &[]).is_err());
+        assert!(compare(&map(0x2000), &[&truth, &truth], &truth, &[], &[]).is_err());
     }
 }

@@ -8,12 +8,12 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::apt::{self, Suite};
-use super::folder;
 use super::kernels::{self, config_value};
 use super::lock::Lock;
 use super::mirror::Mirrors;
 use super::stamp::Stamp;
 use super::step::{Log, step};
+use super::{compilers, folder};
 use crate::cache::Cache;
 use crate::kdir::{Ingredients, Source};
 use crate::kernel::Kernel;
@@ -72,7 +72,14 @@ pub fn of_release(cache: &Cache, release: &str) -> Result<()> {
     }
     let _lock = Lock::take(cache)?;
     if let Some((version, source)) = installed(release, &headers)? {
-        return ingredients(release, &headers, &version)?.make(cache, &source);
+        let ingredients = ingredients(release, &headers, &version)?;
+        let root = compilers::find(cache, &ingredients.rustc)?.with_context(|| {
+            format!(
+                "the kernel {release} was built by `{}`, which no tree in the cache has",
+                ingredients.rustc
+            )
+        })?;
+        return ingredients.make(cache, &root, &source);
     }
     let (suite, version) = published(cache, release, &headers)?;
     with_source_package(cache, &suite, &ingredients(release, &headers, &version)?)
@@ -80,8 +87,8 @@ pub fn of_release(cache: &Cache, release: &str) -> Result<()> {
 
 /// Fetches the source package of the same version and makes the folder.
 fn with_source_package(cache: &Cache, suite: &Suite, ingredients: &Ingredients) -> Result<()> {
-    // Asked again when the folder is made; here it saves the download.
-    ingredients.check_compiler(&Root::open(cache)?)?;
+    let root = compilers::of_suite(cache, &ingredients.rustc, suite.name())
+        .with_context(|| format!("no build folder for {}", ingredients.release))?;
     let debs = kernels::debs(cache, &ingredients.release);
     let what = format!("the source of {}", ingredients.release);
     let package = step(cache, "source", &what, |log| {
@@ -99,7 +106,7 @@ fn with_source_package(cache: &Cache, suite: &Suite, ingredients: &Ingredients) 
         Ok(package)
     })?;
     let archive = apt::find(&debs, &package.name)?;
-    ingredients.make(cache, &Source::Package(archive))?;
+    ingredients.make(cache, &root, &Source::Package(archive))?;
     kernels::remove_debs(&debs, &package.name)
 }
 

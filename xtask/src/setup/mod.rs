@@ -7,6 +7,7 @@
 
 pub mod apt;
 mod build_folder;
+pub mod compilers;
 pub mod folder;
 mod host;
 pub mod kernels;
@@ -35,6 +36,7 @@ use apt::Suite;
 use kernels::{Found, Wanted};
 use mirror::Mirrors;
 use step::step;
+use tree::Tree;
 
 /// The command line of `cargo xtask setup`.
 #[derive(Debug, clap::Args)]
@@ -89,7 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
         ensure(&cache, ALL)?;
     }
     for wanted in &args.kernel {
-        another_kernel(&cache, wanted, args.refresh)?;
+        self::kernel(&cache, wanted, args.refresh)?;
     }
     let kernel = Kernel::default(&cache)?;
     println!(
@@ -154,7 +156,7 @@ impl Part {
             Err(_) => Err("missing or unfinished".to_owned()),
         };
         match self {
-            Self::Root => tree::check(cache),
+            Self::Root => Tree::workshop(cache).check(),
             Self::Kernel => kernels::check(cache, facts()?.facts()),
             Self::Debug => kernels::check_debug(cache, facts()?.facts()),
             Self::Kdir => Ingredients::of(&facts()?)
@@ -195,9 +197,9 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 return Ok(());
             }
             let mirrors = Mirrors::of_this_machine()?;
-            if refresh || tree::check(cache).is_err() {
-                let bootstrap = host::ready(cache)?;
-                tree::make(cache, &mirrors, bootstrap)?;
+            let tree = Tree::workshop(cache);
+            if refresh || tree.check().is_err() {
+                tree.make(cache, &mirrors, host::ready(cache)?)?;
             }
             let python = has(Part::Python).then(|| scope.spawn(|| python::make(cache)));
             let kernel = if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
@@ -282,14 +284,17 @@ fn resolve(cache: &Cache, suite: &Suite, wanted: &Wanted) -> Result<Found> {
     })
 }
 
-/// A kernel beside the default one.
-fn another_kernel(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<()> {
+/// A kernel beside the default one, fetched when it is missing.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn kernel(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<Kernel> {
     let have = Kernel::list(cache)?
         .into_iter()
         .find(|kernel| kernel.facts().wanted() == *wanted);
     if let Some(kernel) = have {
         if !refresh && kernels::check(cache, kernel.facts()).is_ok() {
-            return Ok(());
+            return Ok(kernel);
         }
     }
     let _lock = lock::Lock::take(cache)?;
@@ -299,7 +304,9 @@ fn another_kernel(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<()> {
     if !found.is_in(cache) {
         found.fetch(cache, &suite)?;
     }
-    remove_superseded(cache, Kernel::find(cache, &found.release)?.facts())
+    let kernel = Kernel::find(cache, &found.release)?;
+    remove_superseded(cache, kernel.facts())?;
+    Ok(kernel)
 }
 
 fn point_default_at(cache: &Cache, release: &str) -> Result<()> {

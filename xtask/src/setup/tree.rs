@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Debian tree: the compilers that stock kernels were built with, QEMU,
-//! and the file system tools.
+//! Debian trees: the workshop's own, with QEMU, the file system tools and the
+//! compilers of its release; and compilers alone, of later releases.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -16,11 +17,12 @@ use super::step::{Log, step};
 use crate::cache::Cache;
 use crate::root::Root;
 
-/// The release whose compilers built the kernels.
+/// The release of the workshop's tree. Its compilers built the kernels of its
+/// backports.
 pub const SUITE: &str = "trixie";
 
-const PACKAGES: &[&str] = &[
-    // Kbuild, for C and for Rust.
+/// Kbuild, for C and for Rust.
+const COMPILERS: &[&str] = &[
     "bc",
     "bindgen",
     "binutils",
@@ -29,7 +31,6 @@ const PACKAGES: &[&str] = &[
     "cpio",
     "flex",
     "gcc",
-    "gcc-14",
     "kmod",
     "libc6-dev",
     "libdw-dev",
@@ -39,6 +40,7 @@ const PACKAGES: &[&str] = &[
     "llvm",
     "make",
     "pahole",
+    "python3",
     "rsync",
     "rust-src",
     "rustc",
@@ -46,6 +48,10 @@ const PACKAGES: &[&str] = &[
     "xz-utils",
     "zlib1g-dev",
     "zstd",
+];
+
+/// What the workshop has beside compilers.
+const WORKSHOP: &[&str] = &[
     // Virtual machines and their discs.
     "e2fsprogs",
     "ipxe-qemu",
@@ -55,19 +61,22 @@ const PACKAGES: &[&str] = &[
     "seabios",
     // Consumers of images.
     "ca-certificates",
-    "python3",
     "python3-pip",
 ];
 
-/// Programs without which the tree is of no use.
-const PROGRAMS: &[&str] = &[
+/// Programs without which no module can be built.
+const BUILDING: &[&str] = &[
     "usr/bin/apt-get",
     "usr/bin/bindgen",
     "usr/bin/gcc",
     "usr/bin/make",
     "usr/bin/python3",
-    "usr/bin/qemu-system-x86_64",
     "usr/bin/rustc",
+];
+
+/// Programs without which the workshop is of no use.
+const WORKING: &[&str] = &[
+    "usr/bin/qemu-system-x86_64",
     "usr/sbin/mke2fs",
     "usr/share/seabios/bios-256k.bin",
 ];
@@ -89,112 +98,171 @@ const LEFT_OUT: &[&str] = &[
     "/usr/share/info/*",
 ];
 
-fn recipe() -> String {
-    format!("{SUITE}: {}", PACKAGES.join(" "))
+/// A Debian tree, made or to be made.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    suite: String,
+    dir: PathBuf,
+    packages: Vec<&'static str>,
+    programs: Vec<&'static str>,
+    /// The step that makes it, and its log.
+    step: String,
+    contents: &'static str,
 }
 
-/// Whether the tree is there and whole.
-///
-/// # Errors
-/// What is the matter with it.
-pub fn check(cache: &Cache) -> Result<(), String> {
-    let root = cache.root();
-    let stamp = Stamp::read(&root.join(STAMP)).ok_or("missing or unfinished")?;
-    stamp.check(&root, &recipe())
-}
-
-/// Makes the tree.
-///
-/// # Errors
-/// When packages cannot be fetched or installed.
-pub fn make(cache: &Cache, mirrors: &Mirrors, bootstrap: Bootstrap) -> Result<()> {
-    let what = format!("a Debian {SUITE} tree with compilers and QEMU (about 2 minutes)");
-    step(cache, "root", &what, |log| {
-        let partial = folder::begin(&cache.root())?;
-        match bootstrap {
-            Bootstrap::Mmdebstrap => mmdebstrap(log, mirrors, &partial)?,
-            Bootstrap::Debootstrap => debootstrap(log, cache, mirrors, &partial)?,
+impl Tree {
+    /// The workshop's own.
+    #[must_use]
+    pub fn workshop(cache: &Cache) -> Self {
+        Self {
+            suite: SUITE.to_owned(),
+            dir: cache.root(),
+            packages: [COMPILERS, WORKSHOP].concat(),
+            programs: [BUILDING, WORKING].concat(),
+            step: "root".to_owned(),
+            contents: "compilers and QEMU",
         }
-        let root = Root::at(&partial, cache);
-        let version = log.output(root.command("qemu-system-x86_64", &[]).arg("--version"))?;
-        log.say(version.trim());
-        Stamp::take(&partial, &recipe(), PROGRAMS, TREES)?.write(&partial.join(STAMP))?;
-        folder::finish(&cache.root())
-    })
-}
+    }
 
-fn mmdebstrap(log: &mut Log, mirrors: &Mirrors, tree: &Path) -> Result<()> {
-    let is_root = rustix::process::geteuid().is_root();
-    // Without being root, only an archive can hold the owners of files. They
-    // are of no interest here: all files become ours when it is unpacked.
-    let tar = tree.join("tree.tar");
-    let mut command = Command::new("mmdebstrap");
-    command.args([
-        "--variant=apt",
-        "--components=main",
-        "--aptopt=Acquire::Languages \"none\"",
-    ]);
-    command.arg(if is_root {
-        "--mode=root"
-    } else {
-        "--mode=unshare"
-    });
-    command.arg("--dpkgopt=force-unsafe-io");
-    for left_out in LEFT_OUT {
-        command.arg(format!("--dpkgopt=path-exclude={left_out}"));
+    /// The compilers of another release, for the kernels that they built.
+    #[must_use]
+    pub fn compilers(cache: &Cache, suite: &str) -> Self {
+        Self {
+            suite: suite.to_owned(),
+            dir: cache.compilers().join(suite),
+            packages: COMPILERS.to_vec(),
+            programs: BUILDING.to_vec(),
+            step: format!("compilers-{suite}"),
+            contents: "compilers",
+        }
     }
-    for option in apt_options().lines() {
-        command.arg(format!("--aptopt={option}"));
-    }
-    command.arg(format!("--include={}", PACKAGES.join(",")));
-    command
-        .arg(SUITE)
-        .arg(if is_root { tree } else { &tar })
-        .args(mirrors.lines(SUITE));
-    log.run(&mut command)
-        .with_context(|| format!("cannot make a tree from {}", mirrors.archive))?;
-    if !is_root {
-        let mut unpack = Command::new("tar");
-        unpack
-            .arg("--extract")
-            .arg("--file")
-            .arg(&tar)
-            .arg("--directory")
-            .arg(tree);
-        log.run(unpack.args(["--no-same-owner", "--exclude=./dev/*"]))?;
-        fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))?;
-    }
-    Ok(())
-}
 
-fn debootstrap(log: &mut Log, cache: &Cache, mirrors: &Mirrors, tree: &Path) -> Result<()> {
-    let mut command = Command::new("debootstrap");
-    command
-        .args(["--variant=minbase", SUITE])
-        .arg(tree)
-        .arg(&mirrors.archive);
-    log.run(&mut command)
-        .with_context(|| format!("cannot make a tree from {}", mirrors.archive))?;
-    let etc = tree.join("etc");
-    let excluded = LEFT_OUT.iter().map(|path| format!("path-exclude={path}\n"));
-    let files = [
-        ("apt/sources.list", mirrors.lines(SUITE).join("\n") + "\n"),
-        ("apt/apt.conf.d/99network", apt_options()),
-        (
-            "dpkg/dpkg.cfg.d/99linpmem",
-            excluded.chain(["force-unsafe-io\n".to_owned()]).collect(),
-        ),
-    ];
-    for (name, text) in files {
-        let path = etc.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    fn recipe(&self) -> String {
+        format!("{}: {}", self.suite, self.packages.join(" "))
     }
-    let root = Root::at(tree, cache);
-    log.run(root.command("apt-get", &[]).arg("update"))?;
-    let mut install = root.command("apt-get", &[]);
-    install
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(PACKAGES);
-    log.run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
-    log.run(root.command("apt-get", &[]).arg("clean"))
+
+    /// Whether the tree is there and whole.
+    ///
+    /// # Errors
+    /// What is the matter with it.
+    pub fn check(&self) -> Result<(), String> {
+        let stamp = Stamp::read(&self.dir.join(STAMP)).ok_or("missing or unfinished")?;
+        stamp.check(&self.dir, &stamp.recipe)?;
+        let has: BTreeSet<&str> = stamp.recipe.split([':', ' ']).collect();
+        let wanted = self.packages.iter().copied();
+        let lacking: Vec<&str> = wanted.filter(|name| !has.contains(name)).collect();
+        if lacking.is_empty() && has.contains(self.suite.as_str()) {
+            return Ok(());
+        }
+        Err(format!("it lacks {}", lacking.join(", ")))
+    }
+
+    /// Makes the tree.
+    ///
+    /// # Errors
+    /// When packages cannot be fetched or installed.
+    pub fn make(&self, cache: &Cache, mirrors: &Mirrors, bootstrap: Bootstrap) -> Result<()> {
+        let Self {
+            suite, contents, ..
+        } = self;
+        let what = format!("a Debian {suite} tree with {contents} (about 2 minutes)");
+        step(cache, &self.step, &what, |log| {
+            let partial = folder::begin(&self.dir)?;
+            match bootstrap {
+                Bootstrap::Mmdebstrap => self.mmdebstrap(log, mirrors, &partial)?,
+                Bootstrap::Debootstrap => self.debootstrap(log, cache, mirrors, &partial)?,
+            }
+            let root = Root::at(&partial, cache);
+            let version = log.output(root.command("rustc", &[]).arg("--version"))?;
+            log.say(version.trim());
+            let stamp = Stamp::take(&partial, &self.recipe(), &self.programs, TREES)?;
+            stamp.write(&partial.join(STAMP))?;
+            folder::finish(&self.dir)
+        })
+    }
+
+    fn mmdebstrap(&self, log: &mut Log, mirrors: &Mirrors, tree: &Path) -> Result<()> {
+        let is_root = rustix::process::geteuid().is_root();
+        // Without being root, only an archive can hold the owners of files. They
+        // are of no interest here: all files become ours when it is unpacked.
+        let tar = tree.join("tree.tar");
+        let mut command = Command::new("mmdebstrap");
+        command.args([
+            "--variant=apt",
+            "--components=main",
+            "--aptopt=Acquire::Languages \"none\"",
+        ]);
+        command.arg(if is_root {
+            "--mode=root"
+        } else {
+            "--mode=unshare"
+        });
+        command.arg("--dpkgopt=force-unsafe-io");
+        for left_out in LEFT_OUT {
+            command.arg(format!("--dpkgopt=path-exclude={left_out}"));
+        }
+        for option in apt_options().lines() {
+            command.arg(format!("--aptopt={option}"));
+        }
+        command.arg(format!("--include={}", self.packages.join(",")));
+        command
+            .arg(&self.suite)
+            .arg(if is_root { tree } else { &tar })
+            .args(mirrors.lines(&self.suite));
+        log.run(&mut command)
+            .with_context(|| format!("cannot make a tree from {}", mirrors.archive))?;
+        if !is_root {
+            let mut unpack = Command::new("tar");
+            unpack
+                .arg("--extract")
+                .arg("--file")
+                .arg(&tar)
+                .arg("--directory")
+                .arg(tree);
+            log.run(unpack.args(["--no-same-owner", "--exclude=./dev/*"]))?;
+            fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))?;
+        }
+        Ok(())
+    }
+
+    fn debootstrap(
+        &self,
+        log: &mut Log,
+        cache: &Cache,
+        mirrors: &Mirrors,
+        tree: &Path,
+    ) -> Result<()> {
+        let mut command = Command::new("debootstrap");
+        command
+            .args(["--variant=minbase", &self.suite])
+            .arg(tree)
+            .arg(&mirrors.archive);
+        log.run(&mut command)
+            .with_context(|| format!("cannot make a tree from {}", mirrors.archive))?;
+        let etc = tree.join("etc");
+        let excluded = LEFT_OUT.iter().map(|path| format!("path-exclude={path}\n"));
+        let files = [
+            (
+                "apt/sources.list",
+                mirrors.lines(&self.suite).join("\n") + "\n",
+            ),
+            ("apt/apt.conf.d/99network", apt_options()),
+            (
+                "dpkg/dpkg.cfg.d/99linpmem",
+                excluded.chain(["force-unsafe-io\n".to_owned()]).collect(),
+            ),
+        ];
+        for (name, text) in files {
+            let path = etc.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let root = Root::at(tree, cache);
+        log.run(root.command("apt-get", &[]).arg("update"))?;
+        let mut install = root.command("apt-get", &[]);
+        install
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(&self.packages);
+        log.run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+        log.run(root.command("apt-get", &[]).arg("clean"))
+    }
 }

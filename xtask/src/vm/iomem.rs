@@ -3,7 +3,7 @@
 //! dumper's own parser, for tests should not rest on what they test.
 
 use anyhow::{Context, Result, ensure};
-use linpmem_phys::{MemoryMap, PhysAddr, PhysRange, Region, RegionKind};
+use linpmem_phys::{MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, Region, RegionKind};
 
 /// Every `System RAM` entry, nested or not. Entries within it are RAM as well.
 ///
@@ -16,19 +16,34 @@ pub fn system_ram(text: &str) -> Result<MemoryMap> {
         if name != "System RAM" && !name.starts_with("System RAM (") {
             continue;
         }
-        let (first, last) = range
-            .trim()
-            .split_once('-')
-            .context("a line without an end")?;
-        let parse = |digits| u64::from_str_radix(digits, 16).map(PhysAddr::new);
-        let (first, last) = (parse(first)?, parse(last)?);
-        ensure!(last > first, "/proc/iomem was read without privilege");
+        let range = self::range(range.trim())?;
+        ensure!(
+            range.start() != PhysAddr::ZERO || range.len() > PAGE_SIZE,
+            "/proc/iomem was read without privilege"
+        );
         regions.push(Region {
-            range: PhysRange::from_inclusive(first, last)?,
+            range,
             kind: RegionKind::SystemRam,
         });
     }
     Ok(MemoryMap::new(regions)?)
+}
+
+/// Ranges such as `1000-1fff`, a line each, by address.
+///
+/// # Errors
+/// When a line is no range.
+pub fn ranges(text: &str) -> Result<Vec<PhysRange>> {
+    let mut ranges: Vec<PhysRange> = text.lines().map(range).collect::<Result<_>>()?;
+    ranges.sort_unstable();
+    Ok(ranges)
+}
+
+/// Hexadecimal, with its last byte.
+fn range(text: &str) -> Result<PhysRange> {
+    let (first, last) = text.split_once('-').context("a line without an end")?;
+    let parse = |digits| u64::from_str_radix(digits, 16).map(PhysAddr::new);
+    Ok(PhysRange::from_inclusive(parse(first)?, parse(last)?)?)
 }
 
 #[cfg(test)]
@@ -50,5 +65,14 @@ mod tests {
         let ends: Vec<u64> = map.regions().iter().map(|r| r.range.end().get()).collect();
         assert_eq!(ends, [0x9fc00, 0x2000_0000, 0x8100_0000, 0x1_2000_0000]);
         assert!(system_ram("00000000-00000000 : System RAM\n").is_err());
+    }
+
+    #[test]
+    fn ranges_are_sorted() {
+        let ranges = ranges("3000-4fff\n1000-1fff\n").unwrap();
+        let starts: Vec<u64> = ranges.iter().map(|range| range.start().get()).collect();
+        assert_eq!(starts, [0x1000, 0x3000]);
+        assert!(super::ranges("1000\n").is_err());
+        assert!(super::ranges("2000-1fff\n").is_err());
     }
 }

@@ -10,7 +10,7 @@ mod console;
 mod cpio;
 pub mod guest;
 mod initramfs;
-mod iomem;
+pub mod iomem;
 mod machine;
 mod process;
 mod qemu;
@@ -22,7 +22,7 @@ mod transfer;
 pub use builder::VmBuilder;
 pub use command::{Args, run};
 pub use console::Console;
-pub use iomem::system_ram;
+
 pub use machine::Vm;
 pub use process::{GuestCommand, Output, Process};
 pub use qmp::Qmp;
