@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A running machine.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +41,23 @@ pub struct Vm {
     _folder: TempDir,
 }
 
+/// How often a kernel that falls before its init runs is booted.
+const BOOTS: u32 = 3;
+
+/// A kernel fell before its init ran, and so before anything of ours was in it.
+/// QEMU's emulation makes that happen once in a few hundred boots on a busy
+/// machine: a processor runs into code that another one is just patching.
+#[derive(Debug)]
+struct EarlyFall {
+    complaint: String,
+}
+
+impl fmt::Display for EarlyFall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the kernel fell before its init ran: {}", self.complaint)
+    }
+}
+
 impl Vm {
     /// A machine to be booted with `kernel`.
     #[must_use]
@@ -48,6 +66,18 @@ impl Vm {
     }
 
     pub(super) fn boot(builder: VmBuilder) -> Result<Self> {
+        for attempt in 1.. {
+            match Self::boot_once(builder.clone()) {
+                Err(error) if attempt < BOOTS && error.is::<EarlyFall>() => {
+                    eprintln!("[vm] {error}; booting again");
+                }
+                outcome => return outcome,
+            }
+        }
+        bail!("no attempt to boot was made")
+    }
+
+    fn boot_once(builder: VmBuilder) -> Result<Self> {
         let root = Root::open(&Cache::open()?)?;
         let folder = tempfile::Builder::new()
             .prefix("linpmem-vm-")
@@ -73,7 +103,19 @@ impl Vm {
             boot_time: started.elapsed(),
             _folder: folder,
         };
-        let frame = greeted.map_err(|silence| vm.trouble(silence, "the boot"))?;
+        let frame = match greeted {
+            Ok(frame) => frame,
+            Err(silence) => {
+                let fell = vm.console.complaint();
+                let error = vm.trouble(silence, "the boot");
+                return Err(match fell {
+                    Some(complaint) if !complaint.contains("linpmem-guest") => {
+                        error.context(EarlyFall { complaint })
+                    }
+                    _ => error,
+                });
+            }
+        };
         let Reply::Hello { release } = agent::reply(&frame)? else {
             bail!("the guest did not greet");
         };
