@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::as_conversions))]
 
+mod aff4;
+mod cache;
 mod codec;
 mod detect;
 mod elf;
@@ -18,6 +20,11 @@ mod seekable;
 mod sequence;
 mod writer;
 
+pub use aff4::{
+    Aff4Case, Aff4Clock, Aff4Compression, Aff4CompressionError, Aff4Error, Aff4Facts, Aff4File,
+    Aff4FileInfo, Aff4Options, Aff4Reader, Aff4Recovery, Aff4Urn, Aff4Urns, Aff4Writer, HashAlgorithm, RecoverError,
+    UnknownHash, aff4_recover,
+};
 pub use codec::{Codec, CodecError};
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
 pub use elf::{ElfError, ElfReader, ElfWriter};
@@ -28,4 +35,4 @@ pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use raw::{RawError, RawLayout, RawReader, RawWriter};
 pub use read_at::{FileSource, ReadAt};
 pub use seekable::{MAX_FRAME_CONTENT_BYTES, ZstdError, ZstdFrame, ZstdReader, seek_table};
-pub use writer::{Chunk, ImageWriter, WriteError};
+pub use writer::{Chunk, ChunkEncoder, ImageWriter, WriteError};

@@ -2,7 +2,7 @@
 //! Opening an image, whatever it is.
 
 use crate::{
-    DETECT_BYTES, Detected, ElfError, ElfReader, FileSource, Format, ImageReader, ReadAt,
+    Aff4Error, Aff4Reader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource, Format, ImageReader, ReadAt,
     ZstdError, ZstdReader, detect,
 };
 use std::io;
@@ -33,6 +33,9 @@ pub enum OpenError {
     /// A damaged ELF core.
     #[error(transparent)]
     Elf(#[from] ElfError),
+    /// A damaged AFF4 volume.
+    #[error(transparent)]
+    Aff4(#[from] Aff4Error),
     /// A format that is known but not read.
     #[error("this is an image in the format {0}, which is not read here")]
     Unsupported(Format),
@@ -83,6 +86,9 @@ pub fn open_image(path: &Path) -> Result<Box<dyn ImageReader>, OpenError> {
 pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>, OpenError> {
     match magic(&bytes)? {
         Some(Detected::Image(Format::Elf)) => Ok(Box::new(ElfReader::new(bytes)?)),
+        Some(Detected::Image(Format::Aff4)) => {
+            Ok(Box::new(Aff4Reader::open(vec![Arc::new(bytes)])?))
+        }
         Some(Detected::Image(other)) => Err(OpenError::Unsupported(other)),
         Some(Detected::Zstd) => Err(OpenError::CompressedTwice),
         Some(Detected::Compressed(program)) => Err(OpenError::Compressed(program)),

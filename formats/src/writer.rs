@@ -3,6 +3,7 @@
 
 use crate::{ImageOutput, OutputError};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable};
+use std::sync::Arc;
 
 /// Writes one image, front to back.
 ///
@@ -14,6 +15,13 @@ pub trait ImageWriter: Send {
     /// The offset in the image at which the data of range `index` of the plan
     /// begins.
     fn data_offset(&self, index: usize) -> Option<u64>;
+
+    /// What can be done to each chunk alone, by many threads, before it comes
+    /// here; its result then is the chunk's [`Chunk::frame`]. `None` if there is no
+    /// such work. A chunk that is zero throughout is never encoded.
+    fn encoder(&self) -> Option<Arc<dyn ChunkEncoder>> {
+        None
+    }
 
     /// Writes what comes before the first chunk.
     ///
@@ -34,6 +42,17 @@ pub trait ImageWriter: Send {
     fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError>;
 }
 
+/// A format's own work on each chunk. The same chunk gives the same bytes, whoever
+/// does it; what they mean is between this and the writer.
+pub trait ChunkEncoder: Send + Sync {
+    /// Replaces what `target` holds by the encoded form of the memory `data`, which
+    /// begins at `start`.
+    fn encode(&self, start: PhysAddr, data: &[u8], target: &mut Vec<u8>);
+
+    /// The most bytes that the encoded form of `len` bytes can take.
+    fn bound(&self, len: usize) -> usize;
+}
+
 /// A piece of memory on its way into an image. It lies in one planned range.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'a> {
@@ -43,7 +62,8 @@ pub struct Chunk<'a> {
     pub data: &'a [u8],
     /// Whether every byte of `data` is zero, for whatever reason.
     pub is_zero: bool,
-    /// The compressed form of `data`, if the output is to be compressed.
+    /// The encoded form of `data`, if the writer has an encoder; else its compressed
+    /// form, if the output is to be compressed.
     pub frame: Option<&'a [u8]>,
     /// What could not be read.
     pub unreadable: &'a [Unreadable],

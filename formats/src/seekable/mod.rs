@@ -2,7 +2,6 @@
 //! zstd files that can be read from the middle. The bytes are described in
 //! docs/formats/zstd.md.
 
-mod cache;
 mod error;
 mod index;
 mod reader;

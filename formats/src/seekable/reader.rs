@@ -2,9 +2,9 @@
 //! Reading the content of a zstd file from any offset.
 
 use super::ZstdError;
-use super::cache::{Cache, Frame};
 use super::index::{Entry, Index};
 use crate::ReadAt;
+use crate::cache::Cache;
 use std::io;
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ pub const MAX_FRAME_CONTENT_BYTES: u32 = 64 << 20;
 /// Decompressed frames that are kept, in bytes.
 const CACHE_BYTES: usize = 64 << 20;
 
+/// What a frame holds, or why it cannot be known.
+type Frame = Result<Vec<u8>, &'static str>;
+
 /// The content of a zstd file of independent frames. Where they lie is known
 /// from its seek table or, without one, from a walk over the headers.
 ///
@@ -24,7 +27,7 @@ const CACHE_BYTES: usize = 64 << 20;
 pub struct ZstdReader<S> {
     source: S,
     index: Index,
-    cache: Cache,
+    cache: Cache<usize, Frame>,
 }
 
 impl<S: ReadAt> ZstdReader<S> {
@@ -42,7 +45,7 @@ impl<S: ReadAt> ZstdReader<S> {
     }
 
     fn frame(&self, number: usize, entry: Entry) -> io::Result<Arc<Frame>> {
-        if let Some(frame) = self.cache.get(number) {
+        if let Some(frame) = self.cache.get(&number) {
             return Ok(frame);
         }
         let mut content = vec![0; size(entry.content_bytes)];
@@ -50,7 +53,8 @@ impl<S: ReadAt> ZstdReader<S> {
             Ok(()) => Ok(content),
             Err(what) => Err(what),
         });
-        self.cache.put(number, Arc::clone(&frame));
+        let bytes = frame.as_ref().as_ref().map_or(0, Vec::len);
+        self.cache.put(number, Arc::clone(&frame), bytes);
         Ok(frame)
     }
 
@@ -90,10 +94,10 @@ impl<S: ReadAt> ReadAt for ZstdReader<S> {
                     format!("the zstd frame at offset {place} is damaged: {what}"),
                 )
             };
-            if target.len() == size(entry.content_bytes) && self.cache.get(number).is_none() {
+            if target.len() == size(entry.content_bytes) && self.cache.get(&number).is_none() {
                 // All of it is wanted, so nobody will come back for the rest.
                 if let Err(what) = self.decompress(entry, target)? {
-                    self.cache.put(number, Arc::new(Err(what)));
+                    self.cache.put(number, Arc::new(Err(what)), 0);
                     return Err(damaged(what));
                 }
             } else {

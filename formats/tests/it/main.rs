@@ -5,6 +5,12 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod aff4_images;
+#[cfg(test)]
+mod aff4_reference;
+#[cfg(test)]
+mod aff4_roundtrip;
+#[cfg(test)]
 mod dialects;
 #[cfg(test)]
 mod golden;

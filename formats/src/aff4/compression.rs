@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How chunks of a stream are compressed.
+
+use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use std::fmt;
+use std::str::FromStr;
+
+/// A compression of AFF4's chunks, as it is written here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Aff4Compression {
+    /// Fast, and read by every program.
+    #[default]
+    Snappy,
+    /// A little smaller and faster to read; not read by the crate `aff4`.
+    Lz4,
+    /// Small and slow.
+    Zlib,
+    /// Not at all.
+    None,
+}
+
+/// A name that is no compression of AFF4.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Aff4CompressionError {
+    /// A name that is not known.
+    #[error("`{0}` is no compression of AFF4: use snappy, lz4, zlib or none")]
+    Unknown(String),
+    /// zstd.
+    #[error(
+        "AFF4 has no registered name for zstd, so no other program could read such an image: use \
+         snappy, lz4, zlib or none"
+    )]
+    Zstd,
+}
+
+/// Compressed chunks that are not at least this many bytes smaller are stored.
+const LEAST_GAIN_BYTES: usize = 16;
+
+impl Aff4Compression {
+    /// What the vocabulary calls it.
+    pub(super) const fn uri(self) -> &'static str {
+        match self {
+            Self::Snappy => "http://code.google.com/p/snappy/",
+            Self::Lz4 => "https://code.google.com/p/lz4/",
+            Self::Zlib => "https://www.ietf.org/rfc/rfc1950.txt",
+            Self::None => "http://aff4.org/Schema#NullCompressor",
+        }
+    }
+
+    /// The compressed form of `chunk`; `None` if it is to be stored.
+    pub(super) fn compress(self, chunk: &[u8]) -> Option<Vec<u8>> {
+        let compressed = match self {
+            Self::None => return None,
+            Self::Snappy => snap::raw::Encoder::new().compress_vec(chunk).ok()?,
+            Self::Lz4 => lz4_flex::block::compress(chunk),
+            Self::Zlib => zlib(chunk)?,
+        };
+        let gain = chunk.len().saturating_sub(compressed.len());
+        (gain > LEAST_GAIN_BYTES).then_some(compressed)
+    }
+}
+
+fn zlib(chunk: &[u8]) -> Option<Vec<u8>> {
+    // What does not fit is stored anyway.
+    let mut target = Vec::with_capacity(chunk.len());
+    let mut encoder = Compress::new(flate2::Compression::fast(), true);
+    match encoder.compress_vec(chunk, &mut target, FlushCompress::Finish) {
+        Ok(Status::StreamEnd) => Some(target),
+        _ => None,
+    }
+}
+
+impl FromStr for Aff4Compression {
+    type Err = Aff4CompressionError;
+
+    fn from_str(text: &str) -> Result<Self, Aff4CompressionError> {
+        Ok(match text {
+            "snappy" => Self::Snappy,
+            "lz4" => Self::Lz4,
+            "zlib" => Self::Zlib,
+            "none" => Self::None,
+            _ if text == "zstd" || text.starts_with("zstd:") => {
+                return Err(Aff4CompressionError::Zstd);
+            }
+            _ => return Err(Aff4CompressionError::Unknown(text.to_owned())),
+        })
+    }
+}
+
+impl fmt::Display for Aff4Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zlib => "zlib",
+            Self::None => "none",
+        })
+    }
+}
+
+/// A compression that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Snappy,
+    Lz4,
+    Zlib,
+    /// RFC 1951; some writers put zlib or stored data under this name.
+    Deflate,
+    Stored,
+}
+
+impl Method {
+    /// The method that the vocabulary calls `uri`.
+    pub(super) fn from_uri(uri: &str) -> Option<Self> {
+        let plain = uri.trim_end_matches('/');
+        let plain = plain.split_once("://").map_or(plain, |(_, rest)| rest);
+        Some(match plain {
+            "code.google.com/p/snappy" | "github.com/google/snappy" => Self::Snappy,
+            "code.google.com/p/lz4" => Self::Lz4,
+            "www.ietf.org/rfc/rfc1950.txt" | "tools.ietf.org/html/rfc1950" => Self::Zlib,
+            "tools.ietf.org/html/rfc1951" | "www.ietf.org/rfc/rfc1951.txt" => Self::Deflate,
+            "aff4.org/Schema#NullCompressor" | "aff4.org/Schema#compression/stored" => Self::Stored,
+            _ => return None,
+        })
+    }
+
+    /// Fills the beginning of `target`, which is as long as a chunk, and says how
+    /// much of it; `None` if `compressed` is damaged or holds more.
+    pub(super) fn decompress(self, compressed: &[u8], target: &mut [u8]) -> Option<usize> {
+        // As long as a chunk means stored, whatever the method.
+        if compressed.len() == target.len() {
+            target.copy_from_slice(compressed);
+            return Some(target.len());
+        }
+        match self {
+            Self::Stored => {
+                let (head, _) = target.split_at_mut_checked(compressed.len())?;
+                head.copy_from_slice(compressed);
+                Some(compressed.len())
+            }
+            Self::Snappy => {
+                let len = snap::raw::decompress_len(compressed).ok()?;
+                let (head, _) = target.split_at_mut_checked(len)?;
+                snap::raw::Decoder::new().decompress(compressed, head).ok()
+            }
+            Self::Lz4 => lz4_flex::block::decompress_into(compressed, target).ok(),
+            Self::Zlib => inflate(compressed, target, true),
+            Self::Deflate => inflate(compressed, target, true)
+                .or_else(|| inflate(compressed, target, false)),
+        }
+    }
+}
+
+/// Inflates into `target`; `None` if that is damaged or longer.
+pub(super) fn inflate(compressed: &[u8], target: &mut [u8], zlib: bool) -> Option<usize> {
+    let mut decoder = Decompress::new(zlib);
+    // A byte of room beyond the target shows that there is more.
+    match decoder.decompress(compressed, target, FlushDecompress::Finish) {
+        Ok(Status::StreamEnd) => usize::try_from(decoder.total_out()).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [(Aff4Compression, Method); 4] = [
+        (Aff4Compression::Snappy, Method::Snappy),
+        (Aff4Compression::Lz4, Method::Lz4),
+        (Aff4Compression::Zlib, Method::Zlib),
+        (Aff4Compression::None, Method::Stored),
+    ];
+
+    fn text() -> Vec<u8> {
+        (0..32_768_u32).map(|index| (index / 7 % 11) as u8).collect()
+    }
+
+    #[test]
+    fn what_is_compressed_comes_back_and_never_more_than_a_chunk() {
+        let chunk = text();
+        for (compression, method) in ALL {
+            assert_eq!(Method::from_uri(compression.uri()), Some(method));
+            assert_eq!(compression.to_string().parse(), Ok(compression));
+            let Some(compressed) = compression.compress(&chunk) else {
+                assert_eq!(compression, Aff4Compression::None);
+                continue;
+            };
+            assert!(compressed.len() < chunk.len() / 4);
+            let mut target = vec![0; chunk.len()];
+            assert_eq!(
+                method.decompress(&compressed, &mut target),
+                Some(chunk.len())
+            );
+            assert_eq!(target, chunk);
+            let mut short = vec![0; chunk.len() - 1];
+            assert_eq!(method.decompress(&compressed, &mut short), None);
+            for cut in 0..compressed.len() {
+                let found = method.decompress(&compressed[..cut], &mut target);
+                assert!(found.is_none_or(|found| found < chunk.len()), "{method:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn deflate_takes_what_others_put_under_its_name() {
+        let chunk = text();
+        let mut raw = Vec::with_capacity(chunk.len());
+        Compress::new(flate2::Compression::fast(), false)
+            .compress_vec(&chunk, &mut raw, FlushCompress::Finish)
+            .unwrap();
+        let wrapped = zlib(&chunk).unwrap();
+        for compressed in [raw, wrapped, chunk.clone()] {
+            let mut target = vec![0; chunk.len()];
+            assert_eq!(
+                Method::Deflate.decompress(&compressed, &mut target),
+                Some(chunk.len())
+            );
+            assert_eq!(target, chunk);
+        }
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_stored() {
+        let mut state = 1_u64;
+        let noise: Vec<u8> = (0..32_768)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 56) as u8
+            })
+            .collect();
+        for (compression, _) in ALL {
+            assert_eq!(compression.compress(&noise), None);
+        }
+        assert_eq!("zstd:3".parse::<Aff4Compression>(), Err(Aff4CompressionError::Zstd));
+        assert!("gzip".parse::<Aff4Compression>().is_err());
+    }
+}

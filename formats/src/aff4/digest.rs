@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The hashes that AFF4 knows.
+
+use blake2::Blake2b512;
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha512};
+use std::fmt;
+use std::str::FromStr;
+
+/// A hash of AFF4. The order is the one in which the standard combines them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "their names say what they are")]
+pub enum HashAlgorithm {
+    Md5,
+    Sha1,
+    Sha256,
+    Sha512,
+    /// 512 bits of it.
+    Blake2b,
+}
+
+/// A name that is no hash.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no hash that AFF4 knows: use md5, sha1, sha256, sha512 or blake2b")]
+pub struct UnknownHash(String);
+
+impl HashAlgorithm {
+    /// All of them, in the standard's order.
+    pub const ALL: [Self; 5] = [
+        Self::Md5,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha512,
+        Self::Blake2b,
+    ];
+
+    /// As the names of members end, and as people type it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+            Self::Blake2b => "blake2b",
+        }
+    }
+
+    /// As the vocabulary calls it.
+    pub(super) const fn datatype(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+            Self::Blake2b => "Blake2b",
+        }
+    }
+
+    /// The hash that the vocabulary calls `datatype`, in whatever case.
+    pub(super) fn from_datatype(datatype: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.datatype().eq_ignore_ascii_case(datatype))
+    }
+
+    /// Bytes in a digest.
+    pub(super) const fn digest_bytes(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 | Self::Blake2b => 64,
+        }
+    }
+
+    /// The digest of `bytes`.
+    pub(super) fn digest(self, bytes: &[u8]) -> Digest {
+        let mut hasher = self.hasher();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    pub(super) fn hasher(self) -> Hasher {
+        match self {
+            Self::Md5 => Hasher::Md5(Md5::new()),
+            Self::Sha1 => Hasher::Sha1(Sha1::new()),
+            Self::Sha256 => Hasher::Sha256(Sha256::new()),
+            Self::Sha512 => Hasher::Sha512(Sha512::new()),
+            Self::Blake2b => Hasher::Blake2b(Box::new(Blake2b512::new())),
+        }
+    }
+}
+
+impl FromStr for HashAlgorithm {
+    type Err = UnknownHash;
+
+    fn from_str(text: &str) -> Result<Self, UnknownHash> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.name() == text)
+            .ok_or_else(|| UnknownHash(text.to_owned()))
+    }
+}
+
+impl fmt::Display for HashAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A hash in the making.
+#[derive(Clone, Debug)]
+pub(super) enum Hasher {
+    Md5(Md5),
+    Sha1(Sha1),
+    Sha256(Sha256),
+    Sha512(Sha512),
+    Blake2b(Box<Blake2b512>),
+}
+
+impl Hasher {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Md5(hasher) => hasher.update(bytes),
+            Self::Sha1(hasher) => hasher.update(bytes),
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+            Self::Blake2b(hasher) => hasher.update(bytes),
+        }
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest(match self {
+            Self::Md5(hasher) => hasher.finalize().to_vec(),
+            Self::Sha1(hasher) => hasher.finalize().to_vec(),
+            Self::Sha256(hasher) => hasher.finalize().to_vec(),
+            Self::Sha512(hasher) => hasher.finalize().to_vec(),
+            Self::Blake2b(hasher) => hasher.finalize().to_vec(),
+        })
+    }
+}
+
+/// A hash's result. In text: lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digest(Vec<u8>);
+
+impl Digest {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_as_long_as_said_and_names_read_back() {
+        for algorithm in HashAlgorithm::ALL {
+            assert_eq!(
+                algorithm.digest(b"").as_bytes().len(),
+                algorithm.digest_bytes()
+            );
+            assert_eq!(algorithm.name().parse(), Ok(algorithm));
+            assert_eq!(
+                HashAlgorithm::from_datatype(algorithm.datatype()),
+                Some(algorithm)
+            );
+        }
+        assert!("crc32".parse::<HashAlgorithm>().is_err());
+        assert_eq!(
+            HashAlgorithm::Md5.digest(b"abc").to_string(),
+            "900150983cd24fb0d6963f7d28e17f72"
+        );
+    }
+}

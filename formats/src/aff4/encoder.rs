@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is done to each piece of memory alone: zero blocks, compression, hashes.
+
+use super::{Aff4Compression, HashAlgorithm};
+use crate::ChunkEncoder;
+use linpmem_phys::PhysAddr;
+
+/// Bytes in a chunk of a stream ("block" here, as `Chunk` is something else).
+/// Blocks begin at multiples of this in the stream, and hold what lies between
+/// multiples of this in memory.
+pub(super) const BLOCK_BYTES: u32 = 32 << 10;
+/// The same.
+pub(super) const BLOCK: usize = 32 << 10;
+
+/// Begins the encoded form of a piece of memory, so that a compressed form of
+/// another kind is not taken for one.
+const MAGIC: [u8; 4] = *b"blk1";
+
+/// Makes blocks of pieces of memory.
+#[derive(Clone, Debug)]
+pub(super) struct Encoder {
+    compression: Aff4Compression,
+    hashes: Vec<HashAlgorithm>,
+}
+
+/// A block, encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Block<'a> {
+    /// Nothing but zeros.
+    Zero,
+    /// Anything else.
+    Data {
+        /// The digests, one behind the other.
+        digests: &'a [u8],
+        /// What is written; as long as a block if it is not compressed.
+        bytes: &'a [u8],
+    },
+}
+
+impl Encoder {
+    pub(super) fn new(compression: Aff4Compression, hashes: Vec<HashAlgorithm>) -> Self {
+        Self {
+            compression,
+            hashes,
+        }
+    }
+
+    /// Appends a block, zero or not.
+    pub(super) fn encode_block(&self, block: &[u8], target: &mut Vec<u8>) {
+        let compressed = self.compression.compress(block);
+        let bytes = compressed.as_deref().unwrap_or(block);
+        target.push(1);
+        target.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for algorithm in &self.hashes {
+            target.extend_from_slice(algorithm.digest(block).as_bytes());
+        }
+        target.extend_from_slice(bytes);
+    }
+
+    /// The blocks in `encoded`, if it is that.
+    pub(super) fn decode<'a>(&self, encoded: &'a [u8]) -> Option<Blocks<'a>> {
+        Some(self.blocks(encoded.strip_prefix(&MAGIC)?))
+    }
+
+    /// The blocks in `encoded`, one behind the other.
+    pub(super) fn blocks<'a>(&self, encoded: &'a [u8]) -> Blocks<'a> {
+        Blocks {
+            rest: encoded,
+            digest_bytes: self.digest_bytes(),
+        }
+    }
+
+    fn digest_bytes(&self) -> usize {
+        self.hashes.iter().map(|hash| hash.digest_bytes()).sum()
+    }
+}
+
+impl ChunkEncoder for Encoder {
+    fn encode(&self, start: PhysAddr, data: &[u8], target: &mut Vec<u8>) {
+        target.clear();
+        target.extend(MAGIC);
+        let mut padded = Vec::new();
+        for (within, part) in parts(start, data) {
+            if is_zero(part) {
+                target.push(0);
+            } else if part.len() == BLOCK {
+                self.encode_block(part, target);
+            } else {
+                padded.clear();
+                padded.resize(within, 0);
+                padded.extend_from_slice(part);
+                padded.resize(BLOCK, 0);
+                self.encode_block(&padded, target);
+            }
+        }
+    }
+
+    fn bound(&self, len: usize) -> usize {
+        // A piece that begins and ends within blocks touches two more than it fills.
+        let blocks = (len / BLOCK).saturating_add(2);
+        let each = BLOCK.saturating_add(self.digest_bytes()).saturating_add(5);
+        blocks.saturating_mul(each).saturating_add(MAGIC.len())
+    }
+}
+
+/// The blocks that memory from `start` on touches: where in its block each part
+/// begins, and the part.
+pub(super) fn parts(start: PhysAddr, data: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut within = offset_in_block(start.get());
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (part, tail) = rest.split_at(rest.len().min(BLOCK.saturating_sub(within)));
+        let found = (within, part);
+        rest = tail;
+        within = 0;
+        Some(found)
+    })
+}
+
+/// Where in its block an address lies.
+pub(super) fn offset_in_block(addr: u64) -> usize {
+    usize::try_from(addr % u64::from(BLOCK_BYTES)).unwrap_or(0)
+}
+
+/// Page by page, each without a branch, which compilers make fast.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes
+        .chunks(4096)
+        .all(|page| page.iter().fold(0, |seen, byte| seen | byte) == 0)
+}
+
+/// The blocks of an encoded piece of memory; ends early if that is damaged.
+#[derive(Clone, Debug)]
+pub(super) struct Blocks<'a> {
+    rest: &'a [u8],
+    digest_bytes: usize,
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Block<'a>;
+
+    fn next(&mut self) -> Option<Block<'a>> {
+        let (&kind, rest) = self.rest.split_first()?;
+        if kind == 0 {
+            self.rest = rest;
+            return Some(Block::Zero);
+        }
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let (digests, rest) = rest.split_at_checked(self.digest_bytes)?;
+        let (bytes, rest) = rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(Block::Data { digests, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_lie_where_their_addresses_say() {
+        let encoder = Encoder::new(
+            Aff4Compression::None,
+            vec![HashAlgorithm::Md5, HashAlgorithm::Sha1],
+        );
+        // The end of one block, a whole zero one, and a page of a third.
+        let mut data = vec![7; 0x1000];
+        data.resize(0x1000 + BLOCK, 0);
+        data.resize(0x2000 + BLOCK, 9);
+        let mut encoded = Vec::new();
+        encoder.encode(PhysAddr::new(0x1_f000), &data, &mut encoded);
+        assert!(encoded.len() <= encoder.bound(data.len()));
+        let blocks: Vec<Block<'_>> = encoder.decode(&encoded).unwrap().collect();
+        let mut first = vec![0; BLOCK];
+        first[0x7000..].fill(7);
+        let mut last = vec![0; BLOCK];
+        last[..0x1000].fill(9);
+        assert_eq!(blocks.len(), 3);
+        assert_eq!(blocks[1], Block::Zero);
+        for (block, expected) in [(blocks[0], first), (blocks[2], last)] {
+            let Block::Data { digests, bytes } = block else {
+                panic!("{block:?}");
+            };
+            assert_eq!(bytes, expected);
+            let md5 = HashAlgorithm::Md5.digest(&expected);
+            let sha1 = HashAlgorithm::Sha1.digest(&expected);
+            assert_eq!(digests, [md5.as_bytes(), sha1.as_bytes()].concat());
+        }
+        assert!(encoder.decode(b"\x28\xb5\x2f\xfd").is_none());
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Streams that are never stored, as every byte of them follows from its offset.
+
+use super::schema::{AFF4, UNKNOWN, UNREADABLE, ZERO};
+
+/// A stream without an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Symbolic {
+    /// The same byte throughout.
+    Byte(u8),
+    /// Nobody tried to read this: `UNKNOWN`, over and over.
+    Unknown,
+    /// This could not be read: `UNREADABLEDATA`, over and over.
+    Unreadable,
+}
+
+/// Texts begin anew at each multiple of this.
+const PERIOD: u64 = 1 << 20;
+
+impl Symbolic {
+    /// The stream that the vocabulary calls `iri`.
+    pub(super) fn from_iri(iri: &str) -> Option<Self> {
+        match iri {
+            ZERO => return Some(Self::Byte(0)),
+            UNKNOWN => return Some(Self::Unknown),
+            UNREADABLE => return Some(Self::Unreadable),
+            _ => {}
+        }
+        let digits = iri.strip_prefix(AFF4)?.strip_prefix("SymbolicStream")?;
+        if digits.len() != 2 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        u8::from_str_radix(digits, 16).ok().map(Self::Byte)
+    }
+
+    /// Fills `buf` with what begins at `offset`.
+    pub(super) fn fill(self, offset: u64, buf: &mut [u8]) {
+        let text: &[u8] = match self {
+            Self::Byte(byte) => return buf.fill(byte),
+            Self::Unknown => b"UNKNOWN",
+            Self::Unreadable => b"UNREADABLEDATA",
+        };
+        let mut rest = buf;
+        let mut within = offset % PERIOD;
+        while !rest.is_empty() {
+            let left = usize::try_from(PERIOD.saturating_sub(within)).unwrap_or(usize::MAX);
+            let (target, tail) = rest.split_at_mut(left.min(rest.len()));
+            let skipped = usize::try_from(within).unwrap_or(0) % text.len();
+            for (byte, value) in target.iter_mut().zip(text.iter().cycle().skip(skipped)) {
+                *byte = *value;
+            }
+            rest = tail;
+            within = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_begin_anew_every_mebibyte() {
+        let mut buf = [0; 12];
+        Symbolic::Unknown.fill((1 << 20) - 3, &mut buf);
+        // 2^20 - 3 is 1 more than a multiple of 7.
+        assert_eq!(&buf, b"NKNUNKNOWNUN");
+        let mut buf = [0; 4];
+        Symbolic::Unreadable.fill(15, &mut buf);
+        assert_eq!(&buf, b"NREA");
+        let byte = Symbolic::from_iri("http://aff4.org/Schema#SymbolicStreamAB").unwrap();
+        byte.fill(u64::MAX, &mut buf);
+        assert_eq!(buf, [0xab; 4]);
+        assert_eq!(Symbolic::from_iri("http://aff4.org/Schema#SymbolicStream+1"), None);
+    }
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading an archive's directory.
+
+use super::fields::{
+    CENTRAL, CENTRAL_BYTES, END, END64, END64_BYTES, END_BYTES, EXTRA64, Fields, LOCATOR64,
+    LOCATOR64_BYTES, extra, widened,
+};
+use crate::ReadAt;
+use crate::aff4::Aff4Error;
+
+/// A member, after the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::aff4) struct Entry {
+    pub(in crate::aff4) name: String,
+    /// Where its local header lies.
+    pub(in crate::aff4) offset: u64,
+    /// Bytes in the archive.
+    pub(in crate::aff4) stored_bytes: u64,
+    /// Bytes of content.
+    pub(in crate::aff4) content_bytes: u64,
+    pub(in crate::aff4) crc: u32,
+    /// 0: stored; 8: deflated.
+    pub(in crate::aff4) method: u16,
+}
+
+/// What an archive's end says.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) entries: Vec<Entry>,
+    /// The comment behind the directory.
+    pub(super) comment: Vec<u8>,
+}
+
+/// Members at most. An image of 64 TiB has a quarter of them.
+const MAX_MEMBERS: u64 = 16 << 20;
+/// The longest directory that is read: all of it is kept.
+const MAX_DIRECTORY_BYTES: u64 = 2 << 30;
+/// The most that a member may have that is kept in memory as a whole.
+pub(in crate::aff4) const MAX_MEMBER_IN_MEMORY_BYTES: u64 = 256 << 20;
+/// The directory is read in pieces of this size.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// Where the directory lies.
+struct Extent {
+    offset: u64,
+    bytes: u64,
+    count: u64,
+}
+
+pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Aff4Error> {
+    let len = source.len();
+    let reach = len.min(END_BYTES + LOCATOR64_BYTES + u64::from(u16::MAX));
+    let base = len.saturating_sub(reach);
+    let tail = bytes(source, base, reach)?;
+    let at = find_end(&tail).ok_or(Aff4Error::NoDirectory)?;
+    let end_offset = base.saturating_add(offset(at));
+    let damaged = || Aff4Error::Zip {
+        offset: end_offset,
+        what: "the end of the directory contradicts itself",
+    };
+    let (extent, comment) = extent(source, &tail, at, end_offset).ok_or_else(damaged)?;
+    // A directory that ends where its end begins may be moved: something was put
+    // before the archive. AFF4 has no such thing, and offsets would lie.
+    if extent
+        .offset
+        .checked_add(extent.bytes)
+        .is_none_or(|end| end > end_offset)
+    {
+        return Err(damaged());
+    }
+    if extent.bytes > MAX_DIRECTORY_BYTES || extent.count > MAX_MEMBERS {
+        return Err(Aff4Error::TooLarge("the directory"));
+    }
+    let entries = entries(source, &extent)?;
+    Ok(Directory { entries, comment })
+}
+
+/// The last place where the directory could end.
+fn find_end(tail: &[u8]) -> Option<usize> {
+    let last = tail.len().checked_sub(usize::try_from(END_BYTES).ok()?)?;
+    (0..=last).rev().find(|&at| {
+        let mut fields = Fields(tail.get(at..).unwrap_or_default());
+        if fields.u32() != Some(END) || fields.take(16).is_none() {
+            return false;
+        }
+        // What stands behind the comment is padding.
+        fields
+            .u16()
+            .is_some_and(|len| fields.take(usize::from(len)).is_some())
+    })
+}
+
+fn extent(
+    source: &dyn ReadAt,
+    tail: &[u8],
+    at: usize,
+    end_offset: u64,
+) -> Option<(Extent, Vec<u8>)> {
+    let mut fields = Fields(tail.get(at..)?);
+    fields.take(8)?;
+    let _here = fields.u16()?;
+    let mut extent = Extent {
+        count: u64::from(fields.u16()?),
+        bytes: u64::from(fields.u32()?),
+        offset: u64::from(fields.u32()?),
+    };
+    let comment_len = usize::from(fields.u16()?);
+    let comment = fields.take(comment_len)?.to_vec();
+    let locator = end_offset
+        .checked_sub(LOCATOR64_BYTES)
+        .and_then(|offset| bytes(source, offset, LOCATOR64_BYTES).ok());
+    if let Some(locator) = locator {
+        let mut fields = Fields(&locator);
+        if fields.u32()? == LOCATOR64 {
+            fields.take(4)?;
+            let end64 = bytes(source, fields.u64()?, END64_BYTES).ok()?;
+            let mut fields = Fields(&end64);
+            if fields.u32()? != END64 {
+                return None;
+            }
+            fields.take(28)?;
+            extent.count = fields.u64()?;
+            extent.bytes = fields.u64()?;
+            extent.offset = fields.u64()?;
+        }
+    }
+    Some((extent, comment))
+}
+
+fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Aff4Error> {
+    // The count is only believed as far as there are bytes for it.
+    let room = extent.count.min(extent.bytes / CENTRAL_BYTES);
+    let mut entries = Vec::with_capacity(usize::try_from(room).unwrap_or(0).min(1 << 16));
+    let mut window = Window {
+        source,
+        held: Vec::new(),
+        start: extent.offset,
+        end: extent.offset.saturating_add(extent.bytes),
+    };
+    let mut next = extent.offset;
+    for _ in 0..extent.count {
+        let damaged = |what| Aff4Error::Zip { offset: next, what };
+        let cut = || damaged("the directory has fewer entries than it says");
+        let fixed = window.get(next, CENTRAL_BYTES)?.ok_or_else(cut)?;
+        let lens = lens(fixed).ok_or_else(|| damaged("this is no entry of a directory"))?;
+        let whole = CENTRAL_BYTES.saturating_add(lens.iter().map(|&len| u64::from(len)).sum());
+        let record = window.get(next, whole)?.ok_or_else(cut)?;
+        let entry = entry(record, lens).ok_or_else(|| damaged("an entry contradicts itself"))?;
+        entries.push(entry);
+        next = next.saturating_add(whole);
+    }
+    Ok(entries)
+}
+
+/// The lengths of name, extra fields and comment.
+fn lens(fixed: &[u8]) -> Option<[u16; 3]> {
+    let mut fields = Fields(fixed);
+    if fields.u32()? != CENTRAL {
+        return None;
+    }
+    fields.take(24)?;
+    Some([fields.u16()?, fields.u16()?, fields.u16()?])
+}
+
+fn entry(record: &[u8], [name, extras, _]: [u16; 3]) -> Option<Entry> {
+    let mut fields = Fields(record);
+    fields.take(8)?;
+    let flags = fields.u16()?;
+    let method = fields.u16()?;
+    fields.take(4)?;
+    let crc = fields.u32()?;
+    let stored = fields.u32()?;
+    let content = fields.u32()?;
+    fields.take(14)?;
+    let offset = fields.u32()?;
+    let name = fields.take(usize::from(name))?;
+    let mut wide = extra(fields.take(usize::from(extras))?, EXTRA64);
+    // Encrypted.
+    if flags & 1 != 0 {
+        return None;
+    }
+    // In this order in the extra field, those that stand there.
+    let content_bytes = widened(content, &mut wide)?;
+    let stored_bytes = widened(stored, &mut wide)?;
+    let offset = widened(offset, &mut wide)?;
+    Some(Entry {
+        name: String::from_utf8_lossy(name).into_owned(),
+        offset,
+        stored_bytes,
+        content_bytes,
+        crc,
+        method,
+    })
+}
+
+/// A piece of the directory, so that not every entry is a read of its own.
+struct Window<'a> {
+    source: &'a dyn ReadAt,
+    held: Vec<u8>,
+    start: u64,
+    end: u64,
+}
+
+impl Window<'_> {
+    /// `len` bytes at `offset`; `None` beyond the directory's end.
+    fn get(&mut self, offset: u64, len: u64) -> Result<Option<&[u8]>, Aff4Error> {
+        let Some(until) = offset.checked_add(len).filter(|end| *end <= self.end) else {
+            return Ok(None);
+        };
+        let held_end = self.start.saturating_add(self::offset(self.held.len()));
+        if offset < self.start || until > held_end {
+            let piece = PIECE_BYTES.max(len).min(self.end.saturating_sub(offset));
+            self.held = bytes(self.source, offset, piece)?;
+            self.start = offset;
+        }
+        let from = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let to = usize::try_from(until.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        Ok(self.held.get(from..to))
+    }
+}
+
+/// `len` bytes at `offset`. The caller has bounded `len`.
+pub(super) fn bytes(source: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Aff4Error> {
+    let beyond = offset
+        .checked_add(len)
+        .is_none_or(|end| end > source.len());
+    let (false, Ok(size)) = (beyond, usize::try_from(len)) else {
+        return Err(Aff4Error::Zip {
+            offset,
+            what: "something that the archive names lies beyond the end of the file",
+        });
+    };
+    let mut held = vec![0; size];
+    source.read_exact_at(offset, &mut held)?;
+    Ok(held)
+}
+
+fn offset(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writing an archive, front to back.
+
+use super::directory::Entry;
+use super::fields::{CENTRAL, ELSEWHERE, END, END64, END64_BYTES, EXTRA64, LOCAL, LOCATOR64};
+use crate::{ImageOutput, WriteError};
+
+/// 4.5: what knows 64-bit sizes.
+const VERSION: u16 = 45;
+/// The same, made on Unix.
+const MADE_BY: u16 = (3 << 8) | VERSION;
+/// The first day that a DOS date can name, 1980-01-01: images do not differ
+/// because of when they were made.
+const DATE: u16 = (1 << 5) | 1;
+/// A regular file that only its owner reads and writes.
+const MODE: u32 = 0o100_600 << 16;
+
+/// An archive in the making. It holds a line for the directory per member and
+/// nothing else.
+#[derive(Debug, Default)]
+pub(in crate::aff4) struct ZipStream {
+    members: Vec<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    name: Box<str>,
+    crc: u32,
+    len: u64,
+    offset: u64,
+}
+
+impl ZipStream {
+    /// Writes a member whose content is `parts`, one behind the other. The encoding
+    /// is the one that every reader of AFF4 takes: real sizes in the local header,
+    /// so that it can be found without the directory, and all sizes 64 bits wide.
+    pub(in crate::aff4) fn member(
+        &mut self,
+        name: &str,
+        parts: &[&[u8]],
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut len: u64 = 0;
+        for part in parts {
+            crc.update(part);
+            len = len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+        }
+        let written = Written {
+            name: name.into(),
+            crc: crc.finalize(),
+            len,
+            offset: out.position(),
+        };
+        out.bytes(&written.local_header()?)?;
+        for part in parts {
+            out.bytes(part)?;
+        }
+        self.members.push(written);
+        Ok(())
+    }
+
+    /// Takes note of a stored member that the output has already.
+    pub(in crate::aff4) fn adopt(&mut self, entry: &Entry) {
+        self.members.push(Written {
+            name: entry.name.as_str().into(),
+            crc: entry.crc,
+            len: entry.stored_bytes,
+            offset: entry.offset,
+        });
+    }
+
+    /// Writes the directory, with `comment` behind it.
+    pub(in crate::aff4) fn finish(
+        &mut self,
+        comment: &str,
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
+        let start = out.position();
+        for written in &self.members {
+            out.bytes(&written.central_entry()?)?;
+        }
+        let end = out.position();
+        let count = u64::try_from(self.members.len()).unwrap_or(u64::MAX);
+        let short_count = u16::try_from(count).unwrap_or(u16::MAX);
+
+        let mut tail = Vec::new();
+        tail.extend(END64.to_le_bytes());
+        // The size of what follows this field.
+        tail.extend((END64_BYTES - 12).to_le_bytes());
+        tail.extend(MADE_BY.to_le_bytes());
+        tail.extend(VERSION.to_le_bytes());
+        // This disk, and the one with the directory.
+        tail.extend([0; 8]);
+        tail.extend(count.to_le_bytes());
+        tail.extend(count.to_le_bytes());
+        tail.extend(end.saturating_sub(start).to_le_bytes());
+        tail.extend(start.to_le_bytes());
+
+        tail.extend(LOCATOR64.to_le_bytes());
+        tail.extend(0_u32.to_le_bytes());
+        tail.extend(end.to_le_bytes());
+        // Disks.
+        tail.extend(1_u32.to_le_bytes());
+
+        tail.extend(END.to_le_bytes());
+        tail.extend([0; 4]);
+        tail.extend(short_count.to_le_bytes());
+        tail.extend(short_count.to_le_bytes());
+        tail.extend(ELSEWHERE.to_le_bytes());
+        tail.extend(ELSEWHERE.to_le_bytes());
+        tail.extend(short(comment)?.to_le_bytes());
+        tail.extend(comment.as_bytes());
+        out.bytes(&tail)?;
+        Ok(())
+    }
+}
+
+impl Written {
+    fn local_header(&self) -> Result<Vec<u8>, WriteError> {
+        let mut header = Vec::with_capacity(64);
+        header.extend(LOCAL.to_le_bytes());
+        header.extend(VERSION.to_le_bytes());
+        self.extend_common(&mut header);
+        header.extend(short(&self.name)?.to_le_bytes());
+        header.extend(20_u16.to_le_bytes());
+        header.extend(self.name.as_bytes());
+        header.extend(EXTRA64.to_le_bytes());
+        header.extend(16_u16.to_le_bytes());
+        header.extend(self.len.to_le_bytes());
+        header.extend(self.len.to_le_bytes());
+        Ok(header)
+    }
+
+    fn central_entry(&self) -> Result<Vec<u8>, WriteError> {
+        let mut entry = Vec::with_capacity(128);
+        entry.extend(CENTRAL.to_le_bytes());
+        entry.extend(MADE_BY.to_le_bytes());
+        entry.extend(VERSION.to_le_bytes());
+        self.extend_common(&mut entry);
+        entry.extend(short(&self.name)?.to_le_bytes());
+        entry.extend(28_u16.to_le_bytes());
+        // Comment, disk and internal attributes.
+        entry.extend([0; 6]);
+        entry.extend(MODE.to_le_bytes());
+        entry.extend(ELSEWHERE.to_le_bytes());
+        entry.extend(self.name.as_bytes());
+        entry.extend(EXTRA64.to_le_bytes());
+        entry.extend(24_u16.to_le_bytes());
+        entry.extend(self.len.to_le_bytes());
+        entry.extend(self.len.to_le_bytes());
+        entry.extend(self.offset.to_le_bytes());
+        Ok(entry)
+    }
+
+    /// Flags, method (stored), time, date, checksum and both sizes.
+    fn extend_common(&self, target: &mut Vec<u8>) {
+        target.extend([0; 6]);
+        target.extend(DATE.to_le_bytes());
+        target.extend(self.crc.to_le_bytes());
+        target.extend(ELSEWHERE.to_le_bytes());
+        target.extend(ELSEWHERE.to_le_bytes());
+    }
+}
+
+fn short(text: &str) -> Result<u16, WriteError> {
+    u16::try_from(text.len()).map_err(|_| {
+        WriteError::Unsupported("the name of a member passes 65,535 bytes".to_owned())
+    })
+}

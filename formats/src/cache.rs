@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What was read or decompressed a moment ago.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The values used last, up to a fixed number of bytes. Failures are kept as
+/// well: who looks for the readable pages around a damage asks page by page.
+#[derive(Debug)]
+pub(crate) struct Cache<K, V> {
+    capacity_bytes: usize,
+    held: Mutex<VecDeque<Held<K, V>>>,
+}
+
+#[derive(Debug)]
+struct Held<K, V> {
+    key: K,
+    value: Arc<V>,
+    bytes: usize,
+}
+
+/// Values at most, so that looking for one stays quick.
+const MAX_VALUES: usize = 64;
+
+impl<K: PartialEq, V> Cache<K, V> {
+    pub(crate) fn new(capacity_bytes: usize) -> Self {
+        Self {
+            capacity_bytes,
+            held: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<Arc<V>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = held.iter().position(|item| item.key == *key)?;
+        let used = held.remove(position)?;
+        let value = Arc::clone(&used.value);
+        held.push_back(used);
+        Some(value)
+    }
+
+    /// Keeps `value`, which takes `bytes`.
+    pub(crate) fn put(&self, key: K, value: Arc<V>, bytes: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|item| item.key != key);
+        held.push_back(Held { key, value, bytes });
+        let mut total = held
+            .iter()
+            .fold(0, |sum: usize, item| sum.saturating_add(item.bytes));
+        while held.len() > MAX_VALUES || (total > self.capacity_bytes && held.len() > 1) {
+            let Some(oldest) = held.pop_front() else {
+                break;
+            };
+            total = total.saturating_sub(oldest.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_was_used_last_within_its_capacity() {
+        let cache = Cache::new(20);
+        for number in 0..3 {
+            cache.put(number, Arc::new(()), 8);
+            assert!(cache.get(&0).is_some() || number == 2);
+        }
+        // 0 was asked for after 1 came, so 1 went first.
+        assert!(cache.get(&1).is_none());
+        assert!(cache.get(&0).is_some() && cache.get(&2).is_some());
+        cache.put(3, Arc::new(()), 100);
+        assert!(cache.get(&3).is_some() && cache.get(&0).is_none());
+        for number in 0..200 {
+            cache.put(number, Arc::new(()), 0);
+        }
+        assert!(cache.get(&0).is_none() && cache.get(&199).is_some());
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! AFF4 images for the tests: memory with zeros and unreadable pages in it.
+
+use crate::memory::{fill, plan, ram, range};
+use crate::outputs::VecOutput;
+use linpmem_formats::{
+    Aff4Clock, Aff4Compression, Aff4Options, Aff4Reader, Aff4Urns, Aff4Writer, Chunk, ImageOutput,
+    ImagePlan, ImageWriter, PlannedRange,
+};
+use linpmem_phys::{Errno, PhysLen, PhysRange, RegionKind, Unreadable};
+use std::sync::Arc;
+
+/// Options that make the same bytes each time.
+pub fn options(compression: Aff4Compression) -> Aff4Options {
+    let urns = Aff4Urns::from_random([[1; 16], [2; 16], [3; 16], [4; 16]]);
+    let clock = Aff4Clock::new(|| "2025-01-31T12:00:00Z".to_owned());
+    Aff4Options {
+        compression,
+        chunks_in_segment: 4,
+        ..Aff4Options::new(urns, clock, "linpmem-formats test")
+    }
+}
+
+/// Memory: what is planned, and which pages of it cannot be read.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    pub plan: ImagePlan,
+    pub unreadable: Vec<PhysRange>,
+}
+
+/// A little of everything: ranges that touch, that begin within a block, holes,
+/// zero blocks, unreadable pages in data and in zeros.
+pub fn mixed() -> Memory {
+    let reserved = PlannedRange {
+        range: range(0x9_f000, 0xa_0000),
+        kind: RegionKind::Reserved,
+    };
+    Memory {
+        plan: plan(vec![
+            ram(0x1000, 0x9_f000),
+            reserved,
+            ram(0x10_0000, 0x24_3000),
+        ]),
+        unreadable: vec![
+            range(0x3000, 0x4000),
+            range(0x2_0000, 0x3_1000),
+            range(0x20_5000, 0x20_6000),
+            range(0x24_2000, 0x24_3000),
+        ],
+    }
+}
+
+impl Memory {
+    /// The bytes from `piece` on, and what of them cannot be read. Every fifth run
+    /// of 64 KiB is zero.
+    pub fn read(&self, piece: PhysRange) -> (Vec<u8>, Vec<Unreadable>) {
+        let mut data = vec![0; usize::try_from(piece.len().get()).unwrap()];
+        fill(piece.start(), &mut data);
+        for (addr, byte) in (piece.start().get()..).zip(&mut data) {
+            if (addr >> 16) % 5 == 3 {
+                *byte = 0;
+            }
+        }
+        let mut unreadable = Vec::new();
+        for range in &self.unreadable {
+            if let Some(part) = range.intersect(piece) {
+                let at = |addr: u64| usize::try_from(addr - piece.start().get()).unwrap();
+                data[at(part.start().get())..at(part.end().get())].fill(0);
+                unreadable.push(Unreadable {
+                    range: part,
+                    errno: Errno::EIO,
+                });
+            }
+        }
+        (data, unreadable)
+    }
+
+    /// Writes all of it in chunks of up to `step` bytes; encoded beforehand or not.
+    pub fn write(&self, options: Aff4Options, step: u64, encoded: bool, out: &mut dyn ImageOutput) {
+        let mut writer = Aff4Writer::new(&self.plan, options).unwrap();
+        let encoder = writer.encoder().unwrap();
+        writer.begin(out).unwrap();
+        let mut frame = Vec::new();
+        for planned in self.plan.ranges() {
+            for piece in planned.range.pieces(PhysLen::new(step)) {
+                let (data, unreadable) = self.read(piece);
+                let is_zero = data.iter().all(|&byte| byte == 0);
+                if encoded && !is_zero {
+                    encoder.encode(piece.start(), &data, &mut frame);
+                    assert!(frame.len() <= encoder.bound(data.len()));
+                }
+                let chunk = Chunk {
+                    start: piece.start(),
+                    data: &data,
+                    is_zero,
+                    frame: (encoded && !is_zero).then_some(frame.as_slice()),
+                    unreadable: &unreadable,
+                };
+                writer.chunk(&chunk, out).unwrap();
+            }
+        }
+        writer.finish(out).unwrap();
+    }
+
+    pub fn image(&self, options: Aff4Options) -> Vec<u8> {
+        let mut out = VecOutput::default();
+        self.write(options, 0x10_0000, true, &mut out);
+        out.0
+    }
+}
+
+pub fn open(bytes: Vec<u8>) -> Aff4Reader {
+    Aff4Reader::open(vec![Arc::new(bytes)]).unwrap()
+}
