@@ -2,8 +2,8 @@
 //! Opening an image, whatever it is.
 
 use crate::{
-    Aff4Error, Aff4Reader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource, Format, ImageReader, ReadAt,
-    ZstdError, ZstdReader, detect,
+    Aff4Error, Aff4Reader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource, Format,
+    ImageReader, ReadAt, ZstdError, ZstdReader, detect,
 };
 use std::io;
 use std::path::Path;

@@ -147,8 +147,9 @@ impl Method {
             }
             Self::Lz4 => lz4_flex::block::decompress_into(compressed, target).ok(),
             Self::Zlib => inflate(compressed, target, true),
-            Self::Deflate => inflate(compressed, target, true)
-                .or_else(|| inflate(compressed, target, false)),
+            Self::Deflate => {
+                inflate(compressed, target, true).or_else(|| inflate(compressed, target, false))
+            }
         }
     }
 }
@@ -175,7 +176,9 @@ mod tests {
     ];
 
     fn text() -> Vec<u8> {
-        (0..32_768_u32).map(|index| (index / 7 % 11) as u8).collect()
+        (0..32_768_u32)
+            .map(|index| (index / 7 % 11) as u8)
+            .collect()
     }
 
     #[test]
@@ -227,14 +230,19 @@ mod tests {
         let mut state = 1_u64;
         let noise: Vec<u8> = (0..32_768)
             .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 (state >> 56) as u8
             })
             .collect();
         for (compression, _) in ALL {
             assert_eq!(compression.compress(&noise), None);
         }
-        assert_eq!("zstd:3".parse::<Aff4Compression>(), Err(Aff4CompressionError::Zstd));
+        assert_eq!(
+            "zstd:3".parse::<Aff4Compression>(),
+            Err(Aff4CompressionError::Zstd)
+        );
         assert!("gzip".parse::<Aff4Compression>().is_err());
     }
 }

@@ -216,13 +216,21 @@ fn case(turtle: &mut Turtle, options: &Aff4Options, start_time: &str) {
     if case.name.is_some() || case.examiner.is_some() {
         let mut properties = about("CaseDetails");
         properties.extend(case.name.iter().map(|name| ("caseName", Value::Text(name))));
-        properties.extend(case.examiner.iter().map(|who| ("examiner", Value::Text(who))));
+        properties.extend(
+            case.examiner
+                .iter()
+                .map(|who| ("examiner", Value::Text(who))),
+        );
         turtle.say(urns.image.join("case").as_str(), &properties);
     }
     if let Some(notes) = &case.notes {
         let mut properties = about("CaseNotes");
         properties.push(("notes", Value::Text(notes)));
-        properties.extend(case.examiner.iter().map(|who| ("examiner", Value::Text(who))));
+        properties.extend(
+            case.examiner
+                .iter()
+                .map(|who| ("examiner", Value::Text(who))),
+        );
         properties.push(("timestamp", Value::Time(start_time)));
         turtle.say(urns.image.join("notes").as_str(), &properties);
     }

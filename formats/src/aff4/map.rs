@@ -135,10 +135,7 @@ impl MapBuilder {
 
 /// Records, one behind the other.
 pub(super) fn encoded(records: &[Record]) -> Vec<u8> {
-    records
-        .iter()
-        .flat_map(|record| record.encoded())
-        .collect()
+    records.iter().flat_map(|record| record.encoded()).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a map: bytes that lie in other streams.
 
+use super::Aff4Error;
 use super::map::{RECORD_BYTES, Record};
 use super::stream::Stream;
 use super::symbolic::Symbolic;
 use super::zip::Member;
-use super::Aff4Error;
 use crate::ReadAt;
 use std::collections::BinaryHeap;
 use std::io;
@@ -220,7 +220,8 @@ pub(super) fn pieces(
     }
     let mut pieces = Vec::with_capacity(records.len());
     for (number, bytes) in records.enumerate() {
-        let wrong = |what: &str| Aff4Error::object(urn, format!("record {number} of its map {what}"));
+        let wrong =
+            |what: &str| Aff4Error::object(urn, format!("record {number} of its map {what}"));
         let record = decode(bytes).ok_or_else(|| wrong("is no record"))?;
         let target = usize::try_from(record.target)
             .ok()

@@ -4,6 +4,7 @@
 //! docs/formats/aff4.md.
 
 mod bevy;
+mod check;
 mod compression;
 mod describe;
 mod digest;
@@ -24,9 +25,11 @@ mod stream;
 mod symbolic;
 mod turtle;
 mod urn;
+mod verify;
 mod writer;
 mod zip;
 
+pub use check::{Aff4Check, Aff4Level, Aff4Verdict};
 pub use compression::{Aff4Compression, Aff4CompressionError};
 pub use digest::{HashAlgorithm, UnknownHash};
 pub use error::Aff4Error;

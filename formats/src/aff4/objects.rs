@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The objects of a volume, put together: image, maps, streams.
 
+use super::Aff4Error;
 use super::map::Record;
 use super::mapped::{Mapped, Piece, Source, pieces};
 use super::schema::MEMORY;
 use super::stream::{Shared, Stream};
 use super::symbolic::Symbolic;
 use super::turtle::Graph;
-use super::Aff4Error;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -87,15 +87,14 @@ impl Opener<'_> {
             let found = (image.to_owned(), data.collect());
             if images.len() > 1 {
                 let count = images.len();
-                let what = format!("the volume has {count} images; {image} is the one that is read");
+                let what =
+                    format!("the volume has {count} images; {image} is the one that is read");
                 self.oddities.push(what);
             }
             return Ok(found);
         }
         // Without an image, the map is one itself, or there is just a stream.
-        let is_memory = |urn: &&str| {
-            graph.iris(urn, "category").any(|iri| iri == MEMORY)
-        };
+        let is_memory = |urn: &&str| graph.iris(urn, "category").any(|iri| iri == MEMORY);
         let maps: Vec<&str> = graph
             .subjects()
             .filter(|urn| graph.is_a(urn, "Map"))
@@ -166,7 +165,11 @@ impl Opener<'_> {
             return Err(Aff4Error::TooLarge("the list of a map's streams"));
         }
         let is_old = !self.graph().iris(urn, "a").any(|iri| iri.ends_with("#Map"));
-        let decode = if is_old { Record::decode_old } else { Record::decode };
+        let decode = if is_old {
+            Record::decode_old
+        } else {
+            Record::decode
+        };
         let pieces = pieces(urn, &map, names.len(), decode)?;
         // A line is only followed if there is something behind it.
         let mut used = vec![false; names.len()];
@@ -192,7 +195,10 @@ impl Opener<'_> {
         let (mapped, flags) = Mapped::new(size, &pieces, targets, gap);
         for (flag, what) in [
             (flags.is_unsorted, "is not in the order of its addresses"),
-            (flags.overlaps, "has addresses twice; the later entry counts"),
+            (
+                flags.overlaps,
+                "has addresses twice; the later entry counts",
+            ),
             (flags.reaches_beyond, "reaches beyond its size"),
         ] {
             if flag {

@@ -170,11 +170,7 @@ impl Left<'_> {
             let (Some(journal), Some(_)) = (journal, index) else {
                 break;
             };
-            bytes.extend(content(
-                self.source,
-                journal,
-                MAX_MEMBER_IN_MEMORY_BYTES,
-            )?);
+            bytes.extend(content(self.source, journal, MAX_MEMBER_IN_MEMORY_BYTES)?);
             segments = segments.saturating_add(1);
         }
         if bytes.len() % RECORD_BYTES != 0 {

@@ -108,9 +108,7 @@ impl Store {
     }
 
     /// Every member there is: the volume's URN, the entry, and its content.
-    pub(super) fn all(
-        &self,
-    ) -> impl Iterator<Item = (&str, &Entry, Result<Member, Aff4Error>)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Entry, Result<Member, Aff4Error>)> {
         self.volumes.iter().flat_map(|volume| {
             let archive = &volume.archive;
             archive

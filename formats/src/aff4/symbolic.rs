@@ -71,6 +71,9 @@ mod tests {
         let byte = Symbolic::from_iri("http://aff4.org/Schema#SymbolicStreamAB").unwrap();
         byte.fill(u64::MAX, &mut buf);
         assert_eq!(buf, [0xab; 4]);
-        assert_eq!(Symbolic::from_iri("http://aff4.org/Schema#SymbolicStream+1"), None);
+        assert_eq!(
+            Symbolic::from_iri("http://aff4.org/Schema#SymbolicStream+1"),
+            None
+        );
     }
 }

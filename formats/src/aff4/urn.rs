@@ -143,7 +143,10 @@ mod tests {
             let name = member_name(volume, urn);
             assert_eq!(member_key(volume, &name), urn_key(urn));
         }
-        assert_eq!(member_name(volume, "aff4://other/x"), "aff4%3A%2F%2Fother/x");
+        assert_eq!(
+            member_name(volume, "aff4://other/x"),
+            "aff4%3A%2F%2Fother/x"
+        );
         assert_eq!(
             member_key(volume, "proc%2fkcore/00000000"),
             "aff4://volume/proc/kcore/00000000"

@@ -201,7 +201,12 @@ impl Aff4Writer {
         }
         match &mut self.zeros {
             Some(zeros) if zeros.end == from => zeros.end = to,
-            zeros => *zeros = Some(Zeros { start: from, end: to }),
+            zeros => {
+                *zeros = Some(Zeros {
+                    start: from,
+                    end: to,
+                })
+            }
         }
     }
 
@@ -400,7 +405,10 @@ fn check_files(options: &Aff4Options) -> Result<(), WriteError> {
         .collect();
     names.extend([DESCRIPTION, VERSION, JOURNAL, INFORMATION].map(str::to_owned));
     names.sort_unstable();
-    match names.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+    match names
+        .windows(2)
+        .find(|pair| matches!(pair, [a, b] if a == b))
+    {
         Some([name, ..]) => Err(WriteError::Unsupported(format!(
             "the volume would have two members of the name {name}"
         ))),

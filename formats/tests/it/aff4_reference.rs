@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reference images of the standard, read to their published hashes.
 
-use linpmem_formats::{Aff4Reader, FileSource, ImageReader, ReadAt};
+use linpmem_formats::{Aff4Level, Aff4Reader, Aff4Verdict, FileSource, ImageReader};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use std::io::Write;
@@ -77,4 +77,23 @@ fn a_memory_image_with_holes_reads_to_its_published_hash() {
         .map(|stored| (stored.range.start().get(), stored.range.len().get()))
         .collect();
     assert_eq!(ranges, [(0, 1024), (2048, 131_072), (137_216, 8704)]);
+}
+
+#[test]
+fn every_hash_in_them_is_right() {
+    for (name, hashes, undefined) in [("Base-Linear.aff4", 13, 1), ("Micro7.001.aff4", 9, 2)] {
+        let Some(image) = open(name) else {
+            return;
+        };
+        let mut right = 0;
+        let mut unknown = 0;
+        image.verify(|check| match check.verdict {
+            Aff4Verdict::Right if check.level == Aff4Level::Member => {}
+            Aff4Verdict::Right => right += 1,
+            Aff4Verdict::Unknown(_) => unknown += 1,
+            _ => panic!("{check:?}"),
+        });
+        // Hashes whose definition nobody published: imageStreamHash, linearBlockHash.
+        assert_eq!((right, unknown), (hashes, undefined), "{name}");
+    }
 }

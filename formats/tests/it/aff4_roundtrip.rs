@@ -4,7 +4,9 @@
 use crate::aff4_images::{Memory, mixed, open, options};
 use crate::memory::{plan, ram, range};
 use crate::outputs::VecOutput;
-use linpmem_formats::{Aff4Case, Aff4Compression, Aff4Facts, Aff4File, Format, ImageReader, open_reader};
+use linpmem_formats::{
+    Aff4Case, Aff4Compression, Aff4Facts, Aff4File, Format, ImageReader, open_reader,
+};
 use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, Unreadables};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -31,10 +33,18 @@ fn compare(image: &dyn ImageReader, memory: &Memory, step: u64) {
     let mut missing = Vec::new();
     for planned in memory.plan.ranges() {
         let mut next = Some(planned.range);
-        for gap in memory.unreadable.iter().filter_map(|gap| gap.intersect(planned.range)) {
+        for gap in memory
+            .unreadable
+            .iter()
+            .filter_map(|gap| gap.intersect(planned.range))
+        {
             missing.push(gap);
             let Some(rest) = next else { break };
-            expected.extend(rest.split_at(gap.start()).0.map(|part| (part, Some(planned.kind))));
+            expected.extend(
+                rest.split_at(gap.start())
+                    .0
+                    .map(|part| (part, Some(planned.kind))),
+            );
             next = rest.split_at(gap.end()).1;
         }
         expected.extend(next.map(|part| (part, Some(planned.kind))));
@@ -46,7 +56,9 @@ fn compare(image: &dyn ImageReader, memory: &Memory, step: u64) {
             let (data, gaps) = memory.read(piece);
             let mut buf = vec![0xee; data.len()];
             let mut found = Unreadables::new();
-            image.read_phys(piece.start(), &mut buf, &mut found).unwrap();
+            image
+                .read_phys(piece.start(), &mut buf, &mut found)
+                .unwrap();
             assert!(buf == data, "{piece}");
             let found: Vec<PhysRange> = found.as_slice().iter().map(|item| item.range).collect();
             let gaps: Vec<PhysRange> = gaps.iter().map(|item| item.range).collect();
@@ -118,7 +130,10 @@ fn facts_case_and_files_come_back() {
         ("caseName", case.name),
         ("examiner", case.examiner),
         ("notes", case.notes),
-        ("acquisitionCompletionState", Some("Completed Normally".to_owned())),
+        (
+            "acquisitionCompletionState",
+            Some("Completed Normally".to_owned()),
+        ),
         ("kernelRelease", Some("6.12.0-test".to_owned())),
     ] {
         let found = properties.iter().find(|(known, _)| known == name);

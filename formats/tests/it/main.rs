@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod aff4_images;
 #[cfg(test)]
+mod aff4_interop;
+#[cfg(test)]
 mod aff4_reference;
 #[cfg(test)]
 mod aff4_roundtrip;

@@ -4,5 +4,5 @@
 mod graph;
 mod text;
 
-pub(super) use graph::Graph;
+pub(super) use graph::{Graph, Term};
 pub(super) use text::{Turtle, Value};

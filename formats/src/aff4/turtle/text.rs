@@ -43,7 +43,8 @@ impl Turtle {
         self.0.push('\n');
         self.iri(subject);
         for (index, (name, value)) in properties.iter().enumerate() {
-            self.0.push_str(if index == 0 { "\n    " } else { " ;\n    " });
+            self.0
+                .push_str(if index == 0 { "\n    " } else { " ;\n    " });
             match *name {
                 "a" => self.0.push('a'),
                 own if own.contains(':') => self.0.push_str(own),

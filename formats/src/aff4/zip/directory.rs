@@ -2,7 +2,7 @@
 //! Reading an archive's directory.
 
 use super::fields::{
-    CENTRAL, CENTRAL_BYTES, END, END64, END64_BYTES, END_BYTES, EXTRA64, Fields, LOCATOR64,
+    CENTRAL, CENTRAL_BYTES, END, END_BYTES, END64, END64_BYTES, EXTRA64, Fields, LOCATOR64,
     LOCATOR64_BYTES, extra, widened,
 };
 use crate::ReadAt;
@@ -221,9 +221,7 @@ impl Window<'_> {
 
 /// `len` bytes at `offset`. The caller has bounded `len`.
 pub(super) fn bytes(source: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Aff4Error> {
-    let beyond = offset
-        .checked_add(len)
-        .is_none_or(|end| end > source.len());
+    let beyond = offset.checked_add(len).is_none_or(|end| end > source.len());
     let (false, Ok(size)) = (beyond, usize::try_from(len)) else {
         return Err(Aff4Error::Zip {
             offset,

@@ -164,7 +164,6 @@ impl Written {
 }
 
 fn short(text: &str) -> Result<u16, WriteError> {
-    u16::try_from(text.len()).map_err(|_| {
-        WriteError::Unsupported("the name of a member passes 65,535 bytes".to_owned())
-    })
+    u16::try_from(text.len())
+        .map_err(|_| WriteError::Unsupported("the name of a member passes 65,535 bytes".to_owned()))
 }
