@@ -2,8 +2,10 @@
 //! The open device.
 
 use crate::{Info, InfoError, OpenError, sys};
+use linpmem_core::abi;
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -60,15 +62,15 @@ impl Device {
     /// # Errors
     /// If the device is not linpmem's, or the module refused.
     pub fn info(&self) -> Result<Info, InfoError> {
-        match sys::info(&self.file) {
+        match sys::ask(self.fd(), abi::Info::default()) {
             Ok(raw) => Info::from_abi(&raw),
             Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS) => Err(InfoError::NotLinpmem),
             Err(errno) => Err(InfoError::Failed(errno.into())),
         }
     }
 
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong before a byte is read.
 
+use linpmem_phys::Errno;
 use std::io;
 use std::path::PathBuf;
 
@@ -68,4 +69,36 @@ pub enum InfoError {
     /// The module refused.
     #[error("asking the module for its facts failed: {0}")]
     Failed(#[source] io::Error),
+}
+
+/// The module refused a request.
+#[derive(Debug, thiserror::Error)]
+#[error("the module refused to {verb} {subject:#x}: {}", refusal(*.errno))]
+pub struct RequestError {
+    verb: &'static str,
+    subject: u64,
+    errno: Errno,
+}
+
+impl RequestError {
+    pub(crate) fn new(verb: &'static str, subject: u64, errno: rustix::io::Errno) -> Self {
+        Self {
+            verb,
+            subject,
+            errno: Errno::new(errno.raw_os_error()),
+        }
+    }
+
+    /// The kernel's reason.
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        self.errno
+    }
+}
+
+fn refusal(errno: Errno) -> String {
+    match errno.meaning() {
+        Some(meaning) => format!("{errno} ({meaning})"),
+        None => io::Error::from_raw_os_error(errno.get()).to_string(),
+    }
 }

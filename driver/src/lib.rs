@@ -21,12 +21,16 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod device;
 mod error;
 mod info;
 mod read;
 mod sys;
+mod translate;
 
+pub use access::{Access, Caching, Width};
 pub use device::{DEFAULT_PATH, Device};
-pub use error::{InfoError, OpenError};
+pub use error::{InfoError, OpenError, RequestError};
 pub use info::{Info, Version};
+pub use translate::{AddressSpace, Entry, Mapped, Outcome, PageTables, Translation};

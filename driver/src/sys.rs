@@ -4,40 +4,125 @@
 #![allow(unsafe_code)]
 
 use linpmem_core::abi;
+use rustix::fd::BorrowedFd;
+use rustix::io;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
-use rustix::{fd::AsFd, io};
 use std::ffi::c_void;
+use std::marker::PhantomData;
 
-/// Asks the module for its INFO struct.
-pub(crate) fn info(device: impl AsFd) -> io::Result<abi::Info> {
-    let info = abi::Info {
-        size: u32::try_from(size_of::<abi::Info>()).map_err(|_| io::Errno::OVERFLOW)?,
-        ..abi::Info::default()
-    };
-    // SAFETY: `InfoRequest` describes the ioctl of that number truly.
-    unsafe { rustix::ioctl::ioctl(device, InfoRequest(info)) }
+/// A struct of the module's ABI whose ioctl holds no pointer.
+///
+/// # Safety
+/// `NUMBER` must be the ioctl that reads and writes at most the bytes of this
+/// struct; every field must be an integer, and none of those that the caller
+/// sets an address in this process.
+pub(crate) unsafe trait Request: Copy + Default {
+    /// The ioctl's number.
+    const NUMBER: Opcode;
+
+    /// Where the struct says how large it is.
+    fn size_mut(&mut self) -> &mut u32;
 }
 
-struct InfoRequest(abi::Info);
+macro_rules! requests {
+    ($($name:ident = $number:ident),+ $(,)?) => {$(
+        // SAFETY: linpmem_core::abi describes the struct and its number, and
+        // none of its fields is a pointer.
+        unsafe impl Request for abi::$name {
+            const NUMBER: Opcode = abi::$number;
 
-// SAFETY: The module reads the struct's first four bytes and writes at most as
-// many bytes as these say, which is the size of the struct. All its fields are
-// integers, so any bytes are valid. A file that is not linpmem's answers ENOTTY
-// to this number.
-unsafe impl Ioctl for InfoRequest {
-    type Output = abi::Info;
+            fn size_mut(&mut self) -> &mut u32 {
+                &mut self.size
+            }
+        }
+    )+};
+}
+requests!(
+    Info = IOCTL_INFO,
+    SetAccess = IOCTL_SET_ACCESS,
+    Load = IOCTL_LOAD,
+    Translate = IOCTL_TRANSLATE,
+    PageTable = IOCTL_PAGE_TABLE,
+);
+
+/// Sends `request` to the module and returns it as the module answered it.
+pub(crate) fn ask<R: Request>(device: BorrowedFd<'_>, mut request: R) -> io::Result<R> {
+    *request.size_mut() = size_of::<R>().try_into().map_err(|_| io::Errno::OVERFLOW)?;
+    let call = Call {
+        number: R::NUMBER,
+        argument: request,
+        borrowed: PhantomData::<()>,
+    };
+    // SAFETY: As `Request` promises.
+    unsafe { rustix::ioctl::ioctl(device, call) }
+}
+
+/// Reads from physical address `addr` on into `buffer`, with a status for each
+/// page that is touched; returns how many bytes of `buffer` are filled. Where
+/// `statuses` is too short for all pages, less is read.
+pub(crate) fn read_pages(
+    device: BorrowedFd<'_>,
+    access: u32,
+    addr: u64,
+    buffer: &mut [u8],
+    statuses: &mut [u8],
+) -> io::Result<usize> {
+    let offset = usize::try_from(addr % 4096).map_err(|_| io::Errno::OVERFLOW)?;
+    let described = statuses.len().saturating_mul(4096).saturating_sub(offset);
+    let len = buffer.len().min(described);
+    let argument = abi::Read {
+        size: size_of::<abi::Read>()
+            .try_into()
+            .map_err(|_| io::Errno::OVERFLOW)?,
+        access,
+        addr,
+        len: len.try_into().map_err(|_| io::Errno::OVERFLOW)?,
+        buffer: pointer(buffer)?,
+        statuses: pointer(statuses)?,
+        done: 0,
+    };
+    let call = Call {
+        number: abi::IOCTL_READ,
+        argument,
+        borrowed: PhantomData::<&mut [u8]>,
+    };
+    // SAFETY: The module writes at most `len` bytes to `buffer` and a byte for
+    // each page that `len` bytes touch to `statuses`, which has as many; both
+    // are borrowed until the call returns.
+    let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
+    let done = usize::try_from(answer.done).map_err(|_| io::Errno::OVERFLOW)?;
+    Ok(done.min(len))
+}
+
+fn pointer(bytes: &mut [u8]) -> io::Result<u64> {
+    let address = bytes.as_mut_ptr().expose_provenance();
+    u64::try_from(address).map_err(|_| io::Errno::OVERFLOW)
+}
+
+/// One ioctl with a struct of type `T`, which may point to memory borrowed for `B`.
+struct Call<T, B = ()> {
+    number: Opcode,
+    argument: T,
+    borrowed: PhantomData<B>,
+}
+
+// SAFETY: The pointer is that of a whole `T`, which the kernel may read and
+// write; `T` is made of integers, so any bytes that come back are a value.
+// Whether the number fits the struct is the promise of whoever makes the call.
+unsafe impl<T: Copy, B> Ioctl for Call<T, B> {
+    type Output = T;
     const IS_MUTATING: bool = true;
 
     fn opcode(&self) -> Opcode {
-        abi::IOCTL_INFO
+        self.number
     }
 
     fn as_ptr(&mut self) -> *mut c_void {
-        (&raw mut self.0).cast()
+        (&raw mut self.argument).cast()
     }
 
-    unsafe fn output_from_ptr(_: IoctlOutput, info: *mut c_void) -> io::Result<abi::Info> {
-        // SAFETY: The pointer is the one from `as_ptr`, to a whole `Info`.
-        Ok(unsafe { info.cast::<abi::Info>().read() })
+    unsafe fn output_from_ptr(_: IoctlOutput, argument: *mut c_void) -> io::Result<T> {
+        // SAFETY: The pointer is the one from `as_ptr`.
+        Ok(unsafe { argument.cast::<T>().read() })
     }
 }

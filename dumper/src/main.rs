@@ -1,2 +1,91 @@
-//! Placeholder
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `linpmem-dump`: parse, run, exit code.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use linpmem_dump::acquire::{AcquireError, acquire};
+use linpmem_dump::args::{Cli, Command, ProgressStyle};
+use linpmem_dump::{info, ranges, verify};
+use serde_json::json;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let voice = Voice {
+        is_json: cli.command.is_none() && cli.acquire.progress == ProgressStyle::Json,
+    };
+    match run(&cli, voice) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_closed_stdout(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            voice.say("error", &format!("{error:#}"));
+            let is_usage = error
+                .downcast_ref::<AcquireError>()
+                .is_some_and(AcquireError::is_usage);
+            ExitCode::from(if is_usage { USAGE } else { FAILED })
+        }
+    }
+}
+
+fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
+    let out = &mut io::stdout().lock();
+    match &cli.command {
+        None => {
+            let command = std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            let warn = |warning: &str| voice.say("warning", warning);
+            let summary = acquire(&cli.acquire, command, warn)?;
+            if voice.is_json {
+                to_stderr(&summary.to_json());
+            } else {
+                to_stderr(&format!("linpmem-dump: {}", summary.to_string().trim_end()));
+            }
+            Ok(summary.exit_code())
+        }
+        Some(Command::Verify(args)) => Ok(verify::verify(args, out)?),
+        Some(Command::Info(args)) => {
+            info::info(args, out)?;
+            Ok(0)
+        }
+        Some(Command::Ranges(args)) => {
+            ranges::ranges(args, out)?;
+            Ok(0)
+        }
+    }
+}
+
+/// How stderr is spoken to.
+#[derive(Clone, Copy)]
+struct Voice {
+    is_json: bool,
+}
+
+impl Voice {
+    fn say(self, event: &str, message: &str) {
+        to_stderr(&match (self.is_json, event) {
+            (true, _) => json!({ "event": event, "message": message }).to_string(),
+            (false, "error") => format!("linpmem-dump: {message}"),
+            (false, _) => format!("linpmem-dump: {event}: {message}"),
+        });
+    }
+}
+
+/// A stderr that is gone changes nothing in what was done.
+fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether someone has read enough: `linpmem-dump ranges | head`. An image on a
+/// closed stdout is not that; its failure is part of the summary.
+fn is_closed_stdout(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}

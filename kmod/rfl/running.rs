@@ -1,30 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The running kernel as the core sees it.
 
-use crate::linpmem_core::abi::{Info, ABI_VERSION, FEATURE_READ, MODULE_VERSION, UNKNOWN};
-use crate::linpmem_core::classify::{PageState, Region};
+use crate::linpmem_core::abi::{self, Info};
+use crate::linpmem_core::access::Width;
+use crate::linpmem_core::classify::{PageState, Region, Route};
 use crate::linpmem_core::kernel::PAGE_SIZE;
-use crate::linpmem_core::{vmcoreinfo, Kernel};
+use crate::linpmem_core::walk::Paging;
+use crate::linpmem_core::{vmcoreinfo, Errno, Kernel};
+use crate::{shim, transfer};
 use core::ffi::{c_int, c_void};
 use kernel::{bindings, prelude::*};
-
-/// shim.h.
-pub(crate) mod shim {
-    use kernel::bindings;
-
-    extern "C" {
-        pub(crate) fn linpmem_phys_bits() -> u32;
-        pub(crate) fn linpmem_paging_levels() -> u32;
-        pub(crate) fn linpmem_encryption_mask() -> u64;
-        pub(crate) fn linpmem_direct_map(phys: u64) -> *const core::ffi::c_void;
-        pub(crate) fn linpmem_ram_page(pfn: u64) -> u32;
-        pub(crate) fn linpmem_yield() -> bool;
-        pub(crate) fn linpmem_is_user_backed(iter: *const bindings::iov_iter) -> bool;
-        pub(crate) fn linpmem_locked_down() -> core::ffi::c_int;
-        pub(crate) fn linpmem_vmcoreinfo_addr() -> u64;
-        pub(crate) fn linpmem_vmcoreinfo_len() -> u64;
-    }
-}
 
 /// The kernel that this module is loaded into.
 pub(crate) struct RunningKernel;
@@ -91,6 +76,38 @@ impl Kernel for RunningKernel {
         }
     }
 
+    fn load(&self, route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
+        transfer::load_by(route, addr, width)
+    }
+
+    fn paging(&self) -> Result<Paging, Errno> {
+        // SAFETY: All of them read values that are fixed at boot.
+        unsafe {
+            if shim::linpmem_is_xen_pv() {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            Ok(Paging {
+                levels: shim::linpmem_paging_levels(),
+                phys_bits: self.phys_bits(),
+                encryption_mask: shim::linpmem_encryption_mask(),
+            })
+        }
+    }
+
+    fn page_table(&self, pid: i32) -> Result<u64, Errno> {
+        let mut root = 0;
+        // SAFETY: `root` is written before the shim returns 0.
+        match unsafe { shim::linpmem_page_table(pid, &mut root) } {
+            0 => Ok(root),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
+    fn is_isolated(&self) -> bool {
+        // SAFETY: Reads a value that is fixed at boot.
+        unsafe { shim::linpmem_is_isolated() }
+    }
+
     fn yield_now(&self) -> bool {
         // SAFETY: Called from system calls only, with no lock held, so the task
         // may sleep here.
@@ -119,7 +136,7 @@ pub(crate) fn copy_nofault(addr: *const c_void, out: &mut [u8]) -> Result {
 }
 
 /// The INFO struct of this module and machine.
-pub(crate) fn info() -> Result<Info> {
+pub(crate) fn info(device_allowed: bool) -> Result<Info> {
     // SAFETY: All of them read values that are fixed at boot.
     let (vmcoreinfo_addr, vmcoreinfo_len, encryption_mask, paging_levels, base, phys_base) = unsafe {
         (
@@ -131,20 +148,28 @@ pub(crate) fn info() -> Result<Info> {
             bindings::phys_base,
         )
     };
+    let always = abi::FEATURE_READ
+        | abi::FEATURE_READ_PAGES
+        | abi::FEATURE_TRANSLATE
+        | abi::FEATURE_ORIGINAL;
     let text = vmcoreinfo_text(vmcoreinfo_addr, vmcoreinfo_len)?;
     Ok(Info {
         size: core::mem::size_of::<Info>() as u32,
-        abi_version: ABI_VERSION,
-        features: FEATURE_READ,
-        module_version: MODULE_VERSION,
+        abi_version: abi::ABI_VERSION,
+        features: if device_allowed {
+            always | abi::FEATURE_DEVICE
+        } else {
+            always
+        },
+        module_version: abi::MODULE_VERSION,
         phys_bits: RunningKernel.phys_bits(),
         paging_levels,
         reserved: 0,
         page_offset_base: base as u64,
         phys_base: phys_base as u64,
-        kaslr_offset: vmcoreinfo::kaslr_offset(&text).unwrap_or(UNKNOWN),
+        kaslr_offset: vmcoreinfo::kaslr_offset(&text).unwrap_or(abi::UNKNOWN),
         kernel_page_table: vmcoreinfo::kernel_page_table(&text, phys_base as u64)
-            .unwrap_or(UNKNOWN),
+            .unwrap_or(abi::UNKNOWN),
         vmcoreinfo_addr,
         vmcoreinfo_len,
         encryption_mask,

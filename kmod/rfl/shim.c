@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cred.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
+#include <linux/pid.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/security.h>
+#include <linux/uidgid.h>
 #include <linux/uio.h>
+#include <linux/vmalloc.h>
 #include <linux/vmcore_info.h>
+#include <asm/asm.h>
+#include <asm/cpufeature.h>
 #include <asm/mem_encrypt.h>
 #include <asm/page.h>
 #include <asm/pgtable.h>
@@ -29,6 +37,34 @@ u64 linpmem_encryption_mask(void)
 	return sme_me_mask;
 }
 
+bool linpmem_is_xen_pv(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_XENPV);
+}
+
+bool linpmem_is_isolated(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_PTI);
+}
+
+u64 linpmem_vmcoreinfo_addr(void)
+{
+#ifdef CONFIG_VMCORE_INFO
+	return paddr_vmcoreinfo_note();
+#else
+	return 0;
+#endif
+}
+
+u64 linpmem_vmcoreinfo_len(void)
+{
+#ifdef CONFIG_VMCORE_INFO
+	return VMCOREINFO_NOTE_SIZE;
+#else
+	return 0;
+#endif
+}
+
 const void *linpmem_direct_map(u64 phys)
 {
 	return __va(phys);
@@ -49,15 +85,60 @@ u32 linpmem_ram_page(u64 pfn)
 	return LINPMEM_PAGE_ONLINE;
 }
 
+void *linpmem_map_ram_page(u64 pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+
+	return page ? vmap(&page, 1, VM_MAP, PAGE_KERNEL_RO) : NULL;
+}
+
+void linpmem_unmap_ram_page(void *mapping)
+{
+	vunmap(mapping);
+}
+
+/*
+ * The fixup leaves the trap's number in eax and goes on behind the load, for
+ * page faults, general protection faults and machine checks alike.
+ */
+#define LOAD(insn, type, out)                                              \
+	asm volatile("1:	" insn "\n"                                \
+		     "2:\n" _ASM_EXTABLE_TYPE(1b, 2b,                      \
+					      EX_TYPE_FAULT_MCE_SAFE)      \
+		     : [val] "=&r"(out), "+a"(trap)                        \
+		     : [src] "m"(*(const volatile type *)addr))
+
+int linpmem_load(const void *addr, u32 width, u64 *value)
+{
+	unsigned long loaded = 0;
+	unsigned long trap = ~0UL;
+
+	switch (width) {
+	case 1:
+		LOAD("movzbl %[src], %k[val]", u8, loaded);
+		break;
+	case 2:
+		LOAD("movzwl %[src], %k[val]", u16, loaded);
+		break;
+	case 4:
+		LOAD("movl %[src], %k[val]", u32, loaded);
+		break;
+	case 8:
+		LOAD("movq %[src], %[val]", u64, loaded);
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (trap != ~0UL)
+		return -EIO;
+	*value = loaded;
+	return 0;
+}
+
 bool linpmem_yield(void)
 {
 	cond_resched();
 	return signal_pending(current);
-}
-
-bool linpmem_is_user_backed(const struct iov_iter *iter)
-{
-	return user_backed_iter(iter);
 }
 
 int linpmem_locked_down(void)
@@ -65,20 +146,43 @@ int linpmem_locked_down(void)
 	return security_locked_down(LOCKDOWN_DEV_MEM);
 }
 
-u64 linpmem_vmcoreinfo_addr(void)
+bool linpmem_is_user(u32 uid)
 {
-#ifdef CONFIG_VMCORE_INFO
-	return paddr_vmcoreinfo_note();
-#else
-	return 0;
-#endif
+	kuid_t user = make_kuid(&init_user_ns, uid);
+
+	return uid_valid(user) && uid_eq(current_euid(), user);
 }
 
-u64 linpmem_vmcoreinfo_len(void)
+int linpmem_page_table(s32 pid, u64 *root)
 {
-#ifdef CONFIG_VMCORE_INFO
-	return VMCOREINFO_NOTE_SIZE;
-#else
+	struct task_struct *task = NULL;
+	struct mm_struct *mm;
+
+	if (pid) {
+		struct pid *found = find_get_pid(pid);
+
+		task = get_pid_task(found, PIDTYPE_PID);
+		put_pid(found);
+	} else {
+		task = get_task_struct(current);
+	}
+	if (!task)
+		return -ESRCH;
+	mm = get_task_mm(task);
+	put_task_struct(task);
+	if (!mm)
+		return -ESRCH;
+	*root = __pa(mm->pgd);
+	mmput(mm);
 	return 0;
-#endif
+}
+
+bool linpmem_is_user_backed(const struct iov_iter *iter)
+{
+	return user_backed_iter(iter);
+}
+
+int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len)
+{
+	return import_ubuf(ITER_DEST, u64_to_user_ptr(addr), len, iter);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the kernel offers only as C: inline functions, macros and assembler.
- * Nothing here decides anything.
+ * What the kernel offers only as C: inline functions, macros, assembler, and
+ * fields whose place in their struct moves. Nothing here decides anything.
+ * shim.rs declares the same to Rust.
  */
 #ifndef LINPMEM_SHIM_H
 #define LINPMEM_SHIM_H
@@ -10,7 +11,7 @@
 
 struct iov_iter;
 
-/* Answers of linpmem_ram_page(); shell.rs repeats them. */
+/* Answers of linpmem_ram_page(). */
 enum linpmem_page_state {
 	LINPMEM_PAGE_ONLINE = 0,
 	LINPMEM_PAGE_NOT_ONLINE = 1,
@@ -19,15 +20,32 @@ enum linpmem_page_state {
 	LINPMEM_PAGE_POISONED = 4,
 };
 
+/* The machine: fixed at boot. */
 u32 linpmem_phys_bits(void);
 u32 linpmem_paging_levels(void);
 u64 linpmem_encryption_mask(void);
-const void *linpmem_direct_map(u64 phys);
-u32 linpmem_ram_page(u64 pfn);
-bool linpmem_yield(void);
-bool linpmem_is_user_backed(const struct iov_iter *iter);
-int linpmem_locked_down(void);
+bool linpmem_is_xen_pv(void);
+bool linpmem_is_isolated(void);
 u64 linpmem_vmcoreinfo_addr(void);
 u64 linpmem_vmcoreinfo_len(void);
+
+/* Pages. */
+const void *linpmem_direct_map(u64 phys);
+u32 linpmem_ram_page(u64 pfn);
+void *linpmem_map_ram_page(u64 pfn);
+void linpmem_unmap_ram_page(void *mapping);
+
+/* Exactly one load of @width bytes from @addr, which may fault: 0 or -EIO. */
+int linpmem_load(const void *addr, u32 width, u64 *value);
+
+/* The calling task and others. */
+bool linpmem_yield(void);
+int linpmem_locked_down(void);
+bool linpmem_is_user(u32 uid);
+int linpmem_page_table(s32 pid, u64 *root);
+
+/* The caller's buffers. */
+bool linpmem_is_user_backed(const struct iov_iter *iter);
+int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len);
 
 #endif

@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Bytes into the caller's buffer, over memory that may fail under the copy.
+//! Bytes into the caller's memory, from memory that may fail under the copy.
 
-use crate::linpmem_core::kernel::PAGE_SIZE;
-use crate::linpmem_core::{Copied, Errno, Transfer};
-use crate::running::shim;
+use crate::linpmem_core::access::Width;
+use crate::linpmem_core::classify::Route;
+use crate::linpmem_core::{Copied, Errno, Statuses, Transfer};
+use crate::mapping::Mapping;
+use crate::shim;
 use core::ffi::c_void;
+use kernel::uaccess::UserSliceWriter;
 use kernel::{bindings, iov::IovIterDest};
 
-/// The buffers of one read system call.
+/// The loads with which a device is read unless a caller asks for another width:
+/// what the registers of most devices take.
+const DEVICE_WIDTH: Width = Width::Dword;
+
+/// Bytes of a device that are gathered before they go to the caller.
+const GATHER_BYTES: usize = 128;
+
+/// The caller's buffers.
 pub(crate) struct UserBuffer<'i, 'data> {
     iov: &'i mut IovIterDest<'data>,
 }
@@ -21,20 +31,14 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
         user.then_some(Self { iov })
     }
 
-    /// Copies from a kernel address whose mapping, memory or machine may fail.
-    ///
-    /// # Safety
-    /// `source` must be an address of the direct map, or of a mapping that lives
-    /// until this returns. It need not be readable.
-    unsafe fn copy(&mut self, source: *const c_void, len: usize) -> Copied {
-        // SAFETY: The iterator is valid and user-backed by construction, so the
-        // copy is protected against faults and machine checks on either side.
-        let bytes = unsafe { bindings::_copy_mc_to_iter(source, len, self.iov.as_raw()) };
-        let stopped = if bytes == len {
-            None
-        } else {
-            Some(self.why_short())
-        };
+    /// Copies from a mapping that may fail at any byte.
+    fn copy_memory(&mut self, mapping: &Mapping, len: usize) -> Copied {
+        // SAFETY:
+        // - the iterator is valid, and user-backed by construction, so the copy
+        //   is protected against faults and machine checks on either side;
+        // - `mapping` lives across the call.
+        let bytes = unsafe { bindings::_copy_mc_to_iter(mapping.addr(), len, self.iov.as_raw()) };
+        let stopped = (bytes < len).then(|| self.why_short());
         Copied { bytes, stopped }
     }
 
@@ -49,32 +53,105 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
             Errno::EFAULT
         }
     }
+
+    /// Copies from a device, load by load.
+    fn copy_device(&mut self, mapping: &Mapping, start: u64, len: usize) -> Copied {
+        let mut gathered = [0u8; GATHER_BYTES];
+        let mut done = 0;
+        while done < len {
+            let part = (len - done).min(GATHER_BYTES);
+            let at = mapping.addr().wrapping_byte_add(done);
+            let good = gather(at, start.wrapping_add(done as u64), part, &mut gathered);
+            let bytes = self.iov.copy_to_iter(gathered.get(..good).unwrap_or(&[]));
+            done += bytes;
+            if bytes < good {
+                return Copied {
+                    bytes: done,
+                    stopped: Some(Errno::EFAULT),
+                };
+            }
+            if good < part {
+                return Copied {
+                    bytes: done,
+                    stopped: Some(Errno::EIO),
+                };
+            }
+        }
+        Copied {
+            bytes: done,
+            stopped: None,
+        }
+    }
+}
+
+/// Loads `len` bytes from the mapped address `at` of physical address `phys`
+/// into `out`; returns how many could be loaded.
+fn gather(at: *const c_void, phys: u64, len: usize, out: &mut [u8]) -> usize {
+    let mut done = 0;
+    while done < len {
+        let width = DEVICE_WIDTH.at(phys.wrapping_add(done as u64), (len - done) as u64);
+        let Ok(value) = load(at.wrapping_byte_add(done), width) else {
+            break;
+        };
+        let size = width.bytes() as usize;
+        let bytes = value.to_le_bytes();
+        if let (Some(target), Some(source)) = (out.get_mut(done..done + size), bytes.get(..size)) {
+            target.copy_from_slice(source);
+        }
+        done += size;
+    }
+    done
+}
+
+/// Exactly one load, which may fail.
+pub(crate) fn load(at: *const c_void, width: Width) -> Result<u64, Errno> {
+    let mut value = 0;
+    // SAFETY: The load is protected against whatever `at` may be; `value` is
+    // written before the shim returns.
+    match unsafe { shim::linpmem_load(at, width.bytes() as u32, &mut value) } {
+        0 => Ok(value),
+        _ => Err(Errno::EIO),
+    }
 }
 
 impl Transfer for UserBuffer<'_, '_> {
-    fn copy_direct_map(&mut self, start: u64, len: usize) -> Copied {
-        // SAFETY: Computes an address of the direct map, reads nothing.
-        let source = unsafe { shim::linpmem_direct_map(start) };
-        // SAFETY: It is an address of the direct map.
-        unsafe { self.copy(source, len) }
+    fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
+        let mapping = Mapping::new(route, start)?;
+        Ok(match route {
+            Route::DirectMap | Route::Alias | Route::Firmware => self.copy_memory(&mapping, len),
+            Route::Device { .. } => self.copy_device(&mapping, start, len),
+        })
     }
 
-    fn copy_mapping(&mut self, start: u64, len: usize) -> Result<Copied, Errno> {
-        let page = start & !(PAGE_SIZE - 1);
-        let offset = (start - page) as usize;
-        // SAFETY: The core asks this only for pages without System RAM and below
-        // the last physical address, the two things that memremap warns about.
-        let mapping =
-            unsafe { bindings::memremap(page, PAGE_SIZE as usize, bindings::MEMREMAP_WB as _) };
-        if mapping.is_null() {
-            // The memory type says that this is no memory, or that it is mapped
-            // uncached elsewhere: a device.
-            return Err(Errno::EACCES);
+    fn zero(&mut self, len: usize) -> Copied {
+        // SAFETY: The iterator is valid.
+        let bytes = unsafe { bindings::iov_iter_zero(len, self.iov.as_raw()) };
+        Copied {
+            bytes,
+            stopped: (bytes < len).then_some(Errno::EFAULT),
         }
-        // SAFETY: `offset` lies in the page, and the mapping lives until `memunmap`.
-        let copied = unsafe { self.copy(mapping.byte_add(offset), len) };
-        // SAFETY: `mapping` is from `memremap` and used no more.
-        unsafe { bindings::memunmap(mapping) };
-        Ok(copied)
     }
+}
+
+/// The caller's list of page statuses.
+pub(crate) struct UserStatuses(pub(crate) UserSliceWriter);
+
+impl Statuses for UserStatuses {
+    fn append(&mut self, pages: u64, status: u8) -> Result<(), Errno> {
+        let same = [status; GATHER_BYTES];
+        let mut left = usize::try_from(pages).unwrap_or(usize::MAX);
+        while left > 0 {
+            let part = left.min(same.len());
+            let bytes = same.get(..part).unwrap_or(&[]);
+            self.0.write_slice(bytes).map_err(|_| Errno::EFAULT)?;
+            left -= part;
+        }
+        Ok(())
+    }
+}
+
+/// One exact load through a mapping of its own.
+pub(crate) fn load_by(route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
+    let mapping = Mapping::new(route, addr)?;
+    load(mapping.addr(), width)
 }

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use linpmem_phys::MemoryMap;
+use linpmem_phys::{MemoryMap, ReadPhys};
 use tempfile::TempDir;
 
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, DUMPER};
 use crate::ground_truth::{Comparison, Manifest, compare, open_elf};
 use crate::vm::{Output, Process, Snapshot, Vm, VmBuilder};
 
-/// The dumper in the guest.
-pub const DUMPER: &str = "linpmem-dump";
+/// Views of the memory that are saved while the dumper runs, at most.
+const VIEWS_DURING: u32 = 3;
+
+/// How long the dumper runs between two of them.
+const BETWEEN_VIEWS: Duration = Duration::from_millis(1500);
 
 /// A machine that has the module loaded and the dumper in its `PATH`.
 #[derive(Debug)]
@@ -32,10 +35,9 @@ pub struct Acquired {
     pub manifest: Manifest,
     /// How the dumper ended.
     pub output: Output,
-    /// Memory before the dumper was started.
-    pub before: Snapshot,
-    /// Memory after it had ended.
-    pub after: Snapshot,
+    /// Memory before the dumper was started, a few times while it ran, and
+    /// after it had ended.
+    pub views: Vec<Snapshot>,
     /// The guest's System RAM.
     pub ram: MemoryMap,
 }
@@ -89,24 +91,30 @@ impl Subject {
         Ok((process, said))
     }
 
-    /// Runs the dumper with `args` and the output `/scratch/NAME`, between two
-    /// snapshots, and brings home what it wrote.
+    /// Runs the dumper with `args` and the output `/scratch/NAME`, saves QEMU's
+    /// view of the memory before, during and after, and brings home what it wrote.
     ///
     /// # Errors
     /// When anything fails but the dumper: its end is in the result.
     pub fn acquire(&self, args: &[&str], name: &str) -> Result<Acquired> {
         let ram = self.vm.system_ram()?;
-        let before = self.snapshot(&format!("{name}.before"))?;
-        let output = self.dump(args, name)?;
-        let after = self.snapshot(&format!("{name}.after"))?;
+        let mut views = vec![self.snapshot(&format!("{name}.before"))?];
+        let mut dumper = self.start(args, name)?;
+        for number in 0..VIEWS_DURING {
+            if dumper.ends_within(BETWEEN_VIEWS)? {
+                break;
+            }
+            views.push(self.snapshot(&format!("{name}.during-{number}"))?);
+        }
+        let output = dumper.wait()?;
+        views.push(self.snapshot(&format!("{name}.after"))?);
         let image = self.pull(name)?;
         let manifest = Manifest::open(&beside(&image, "manifest.json"))?;
         Ok(Acquired {
             image,
             manifest,
             output,
-            before,
-            after,
+            views,
             ram,
         })
     }
@@ -116,17 +124,20 @@ impl Subject {
     /// # Errors
     /// When it cannot be run; it may itself have failed.
     pub fn dump(&self, args: &[&str], name: &str) -> Result<Output> {
+        self.start(args, name)?.wait()
+    }
+
+    /// Starts the dumper with `args` and the output `/scratch/NAME`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&self, args: &[&str], name: &str) -> Result<Process<'_>> {
         let path = format!("/scratch/{name}");
-        let argv: Vec<&str> = [DUMPER]
-            .iter()
-            .chain(args)
-            .copied()
-            .chain([path.as_str()])
-            .collect();
-        self.vm
-            .command(&argv)
-            .timeout(Duration::from_secs(300))
-            .run()
+        let mut argv = vec![DUMPER];
+        argv.extend(args);
+        argv.push(&path);
+        let patience = Duration::from_secs(300);
+        self.vm.command(&argv).timeout(patience).start()
     }
 
     /// Brings home the image `/scratch/NAME`, its manifest and its digest.
@@ -168,19 +179,25 @@ impl Subject {
 }
 
 impl Acquired {
-    /// Compares the image, an ELF core, with QEMU's view.
+    /// Compares the image, an ELF core, with QEMU's views.
     ///
     /// # Errors
-    /// When the image cannot be read, or does not hold exactly the RAM.
+    /// When one of them cannot be read.
     pub fn compare_elf(&self) -> Result<Comparison> {
-        let image = open_elf(&self.image)?;
-        compare(
-            &self.ram,
-            &self.before,
-            &self.after,
-            &image,
-            &self.manifest.unreadable()?,
-        )
+        self.compare(&open_elf(&self.image)?)
+    }
+
+    /// Compares what a reader finds in the image with QEMU's views.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn compare(&self, image: &dyn ReadPhys) -> Result<Comparison> {
+        let views: Vec<&dyn ReadPhys> = self
+            .views
+            .iter()
+            .map(|view| -> &dyn ReadPhys { view })
+            .collect();
+        compare(&self.ram, &views, image, &self.manifest.unreadable()?)
     }
 
     /// The same, if the dumper was content.

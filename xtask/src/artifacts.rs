@@ -4,10 +4,14 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::checkout;
+use crate::cache::Cache;
 use crate::kernel::Kernel;
+use crate::{dist, kdir, kmod};
+
+/// The dumper's name, here and in the guest.
+pub const DUMPER: &str = "linpmem-dump";
 
 /// The things that a test machine is given.
 #[derive(Clone, Debug)]
@@ -29,11 +33,13 @@ impl Artifacts {
         if let Some((_, artifacts)) = built.iter().find(|(r, _)| r == kernel.release()) {
             return Ok(artifacts.clone());
         }
-        let artifacts = Self {
-            module: checkout::kmod_dir(kernel.release()).join("linpmem.ko"),
-            dumper: checkout::dist_dir().join("linpmem-dump"),
-        };
-        ensure!(artifacts.module.exists() && artifacts.dumper.exists());
+        let cache = Cache::open()?;
+        let module = kmod::build(&cache, &kdir::of_release(&cache, kernel.release())?)?;
+        let dumper = dist::build()?
+            .into_iter()
+            .find(|path| path.file_name().is_some_and(|name| name == DUMPER))
+            .context("no static linpmem-dump was built")?;
+        let artifacts = Self { module, dumper };
         built.push((kernel.release().to_owned(), artifacts.clone()));
         Ok(artifacts)
     }

@@ -110,15 +110,7 @@ fn format() -> Result<()> {
         .collect::<Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     let mut rustfmt = Command::new("rustfmt");
-    rustfmt
-        .args([
-            "--check",
-            "--edition",
-            "2021",
-            "--config",
-            "skip_children=true",
-        ])
-        .args(&files);
+    rustfmt.args(["--check", "--edition", "2021"]).args(&files);
     succeed(&mut rustfmt)
 }
 

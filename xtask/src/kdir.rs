@@ -98,10 +98,10 @@ impl Ingredients {
     /// What is the matter with it.
     pub fn check(&self, cache: &Cache) -> Result<(), String> {
         let dir = cache.kdir(&self.release);
-        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("is not there or unfinished")?;
+        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("missing or unfinished")?;
         stamp.check(&dir, &self.recipe())?;
         if !cache.source(&self.release).join("Makefile").is_file() {
-            return Err("lacks its kernel source".to_owned());
+            return Err("its kernel source is missing".to_owned());
         }
         Ok(())
     }
@@ -115,21 +115,32 @@ impl Ingredients {
         let what = format!("a build folder for {} (about 2 minutes)", self.release);
         step(cache, "kdir", &what, |log| {
             let root = Root::open(cache)?;
-            let rustc = log.output(root.command("rustc", &[]).arg("--version"))?;
-            ensure!(
-                rustc.trim() == self.rustc,
-                "the kernel {} was built by `{}`, but the Debian tree has `{}`: Rust modules load \
-                 only when built by the same compiler. `cargo xtask setup --refresh` renews both",
-                self.release,
-                self.rustc,
-                rustc.trim()
-            );
+            self.check_compiler(&root)?;
             let sources = cache.source(&self.release);
             unpack(log, &root, source, &sources)?;
             self.build(log, cache, &root, &sources)?;
             let dir = cache.kdir(&self.release);
             Stamp::take(&dir, &self.recipe(), FILES, &["rust"])?.write(&dir.join(STAMP))
         })
+    }
+
+    /// Whether the tree's compiler is the one that built the kernel.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn check_compiler(&self, root: &Root) -> Result<()> {
+        let output = root.command("rustc", &[]).arg("--version").output()?;
+        let rustc = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            rustc.trim() == self.rustc,
+            "the kernel {} was built by `{}`, but the Debian tree has `{}`: Rust modules load \
+             only when built by the same compiler. If one of the two is out of date, `cargo xtask \
+             setup --refresh` renews both",
+            self.release,
+            self.rustc,
+            rustc.trim()
+        );
+        Ok(())
     }
 
     fn build(&self, log: &mut Log, cache: &Cache, root: &Root, sources: &Path) -> Result<()> {
@@ -178,8 +189,8 @@ const LEFT_OUT: &[&str] = &[
     "Documentation/*/*",
     "tools/perf/*",
     "tools/testing/*",
-    "arch/[a-wyz]*/*",
-    "arch/xtensa/*",
+    "arch/[a-wyz]*/*.[chS]",
+    "arch/xtensa/*.[chS]",
 ];
 
 /// Unpacks the source.

@@ -96,33 +96,73 @@ pub fn build(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
     );
 
     let out = checkout::kmod_dir(&release);
-    let work = out.join("build");
-    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let source = fs::canonicalize(kdir.join("source")).unwrap_or_else(|_| kdir.clone());
+    let source = checkout::dir().join("kmod/rfl");
+    let built = make(&root, &kdir, &source, &out.join("build"), "linpmem.ko")?;
+    let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    check(&bytes, &exports, &release)?;
+    let module = out.join("linpmem.ko");
+    // As distributions ship theirs; the build folder keeps the debug symbols.
+    let mut strip = root.command("strip", &[]);
+    strip
+        .arg("--strip-debug")
+        .arg("-o")
+        .arg(&module)
+        .arg(&built);
+    let status = strip
+        .status()
+        .context("cannot start strip in the Debian tree")?;
+    ensure!(
+        status.success(),
+        "strip, writing {}, ended with {status}",
+        module.display()
+    );
+    Ok(module)
+}
+
+/// Builds the module that tells the tests kernel addresses; its path.
+///
+/// # Errors
+/// When there is no build folder for `release`, or the build fails.
+pub fn build_facts(cache: &Cache, release: &str) -> Result<PathBuf> {
+    let kdir = kdir::of_release(cache, release)?;
+    let source = checkout::dir().join("tests/facts-module");
+    let work = checkout::kmod_dir(release).join("facts");
+    make(
+        &Root::open(cache)?,
+        &kdir,
+        &source,
+        &work,
+        "linpmem_facts.ko",
+    )
+}
+
+/// Runs Kbuild in the Debian tree over the folder `source`, with all that it
+/// makes in `work`; the path of the module called `name` there.
+fn make(root: &Root, kdir: &Path, source: &Path, work: &Path, name: &str) -> Result<PathBuf> {
+    fs::create_dir_all(work).with_context(|| format!("cannot make {}", work.display()))?;
+    let kernel = fs::canonicalize(kdir.join("source")).unwrap_or_else(|_| kdir.to_path_buf());
     let jobs = thread::available_parallelism().map_or(1, usize::from);
-    let mut make = root.command("make", &[&kdir, &source]);
-    make.arg("-s")
-        .arg(format!("-j{jobs}"))
-        .arg("-C")
-        .arg(checkout::dir().join("kmod"));
-    make.arg(format!("KDIR={}", kdir.display()))
+    let mut make = root.command("make", &[kdir, &kernel]);
+    make.arg("-s").arg(format!("-j{jobs}")).arg("-C").arg(kdir);
+    make.arg(format!("M={}", source.display()))
         .arg(format!("MO={}", work.display()));
     // Unknown symbols are named below, in words.
-    make.arg("KBUILD_MODPOST_WARN=1").env("RUSTC_ICE", "0");
+    make.arg("KBUILD_MODPOST_WARN=1");
+    // Type information for a module takes the kernel's whole debug symbols, and
+    // nothing asks for it.
+    make.arg("CONFIG_DEBUG_INFO_BTF_MODULES=")
+        .arg("modules")
+        .env("RUSTC_ICE", "0");
     let status = make
         .status()
         .context("cannot start make in the Debian tree")?;
     ensure!(
         status.success(),
-        "make, building linpmem.ko for {release}, ended with {status}"
+        "make, building {name}, ended with {status}"
     );
-
-    let built = work.join("linpmem.ko");
-    let bytes = fs::read(&built).with_context(|| format!("make left no {}", built.display()))?;
-    check(&bytes, &exports, &release)?;
-    let module = out.join("linpmem.ko");
-    fs::copy(&built, &module).with_context(|| format!("cannot write {}", module.display()))?;
-    Ok(module)
+    let built = work.join(name);
+    ensure!(built.is_file(), "make left no {}", built.display());
+    Ok(built)
 }
 
 /// The gate: what the module `bytes` asks for, `exports` must hold.
@@ -148,7 +188,7 @@ fn check(bytes: &[u8], exports: &BTreeSet<&str>, release: &str) -> Result<()> {
     unknown.sort();
     if !unknown.is_empty() {
         bail!(
-            "linpmem.ko asks for {} symbols that the kernel {release} does not export:\n    {}\n\
+            "linpmem.ko asks for symbols ({}) that the kernel {release} does not export:\n    {}\n\
              Rust symbols carry a hash of the compiler and its options: when the source is right, \
              the build folder was made by another compiler than the kernel",
             unknown.len(),

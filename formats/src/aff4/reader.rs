@@ -93,6 +93,15 @@ impl Aff4Reader {
             .collect()
     }
 
+    /// The members of the archive, and how many bytes each has.
+    #[must_use]
+    pub fn members(&self) -> Vec<(String, u64)> {
+        self.store
+            .all()
+            .map(|(_, entry, _)| (entry.name.clone(), entry.content_bytes))
+            .collect()
+    }
+
     /// The files that lie beside the memory.
     #[must_use]
     pub fn files(&self) -> Vec<Aff4FileInfo> {

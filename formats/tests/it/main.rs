@@ -5,13 +5,23 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod aff4_dialects;
+#[cfg(test)]
+mod aff4_hostile;
+#[cfg(test)]
 mod aff4_images;
 #[cfg(test)]
 mod aff4_interop;
 #[cfg(test)]
+mod aff4_limits;
+#[cfg(test)]
+mod aff4_recover;
+#[cfg(test)]
 mod aff4_reference;
 #[cfg(test)]
 mod aff4_roundtrip;
+#[cfg(test)]
+mod aff4_volume;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]

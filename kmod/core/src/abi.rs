@@ -23,8 +23,59 @@ pub const IOCTL_TYPE: u32 = 0xbe;
 /// [`Info`], in and out.
 pub const IOCTL_INFO: u32 = iowr(0x01, size_of::<Info>());
 
+/// [`Read`], in and out.
+pub const IOCTL_READ: u32 = iowr(0x02, size_of::<Read>());
+/// [`SetAccess`], in.
+pub const IOCTL_SET_ACCESS: u32 = iowr(0x03, size_of::<SetAccess>());
+/// [`Translate`], in and out.
+pub const IOCTL_TRANSLATE: u32 = iowr(0x04, size_of::<Translate>());
+/// [`PageTable`], in and out.
+pub const IOCTL_PAGE_TABLE: u32 = iowr(0x05, size_of::<PageTable>());
+/// [`Load`], in and out.
+pub const IOCTL_LOAD: u32 = iowr(0x06, size_of::<Load>());
+
 /// read(2), pread(2) and lseek(2) take physical addresses.
 pub const FEATURE_READ: u64 = 1 << 0;
+/// [`IOCTL_READ`] and [`IOCTL_LOAD`].
+pub const FEATURE_READ_PAGES: u64 = 1 << 1;
+/// [`IOCTL_TRANSLATE`] and [`IOCTL_PAGE_TABLE`].
+pub const FEATURE_TRANSLATE: u64 = 1 << 2;
+/// The ioctls of the original Linpmem ([`original`](super::original)).
+pub const FEATURE_ORIGINAL: u64 = 1 << 3;
+/// The module was loaded with `allow_device=1`: [`ACCESS_DEVICE`] may be asked for.
+pub const FEATURE_DEVICE: u64 = 1 << 4;
+
+/// Read device windows and holes as well. Loading from a device can have
+/// effects; the module parameter `allow_device` must permit it.
+pub const ACCESS_DEVICE: u32 = 1 << 0;
+/// Map what is not RAM cached.
+pub const ACCESS_CACHED: u32 = 1 << 1;
+/// Map what is not RAM uncached.
+pub const ACCESS_UNCACHED: u32 = 1 << 2;
+/// Read RAM that has left the kernel's map of all memory (memfd_secret).
+pub const ACCESS_UNMAPPED: u32 = 1 << 3;
+/// All of them.
+pub const ACCESS_ALL: u32 = ACCESS_DEVICE | ACCESS_CACHED | ACCESS_UNCACHED | ACCESS_UNMAPPED;
+
+/// Bytes that one [`Read`] handles at most.
+pub const READ_MAX_BYTES: u64 = 1 << 30;
+
+/// [`Translate::outcome`]: the address is mapped.
+pub const OUTCOME_MAPPED: u32 = 1;
+/// [`Translate::outcome`]: the last entry read is not present.
+pub const OUTCOME_NOT_PRESENT: u32 = 2;
+/// [`Translate::outcome`]: the next page table cannot be read, for the reason in
+/// [`Translate::error`].
+pub const OUTCOME_BROKEN: u32 = 3;
+
+/// [`Translate::rights`]: every entry is writable.
+pub const RIGHT_WRITE: u32 = 1 << 0;
+/// [`Translate::rights`]: every entry is open to user space.
+pub const RIGHT_USER: u32 = 1 << 1;
+/// [`Translate::rights`]: no entry forbids execution.
+pub const RIGHT_EXECUTE: u32 = 1 << 2;
+/// [`Translate::rights`]: mapped, but any access faults (PROT_NONE).
+pub const RIGHT_NONE: u32 = 1 << 3;
 
 /// [`Info::kaslr_offset`] where the module could not find it out.
 pub const UNKNOWN: u64 = u64::MAX;
@@ -84,6 +135,166 @@ pub struct Info {
 
 const _: () = assert!(size_of::<Info>() == 88);
 
+/// A read of any length, with the status of every page that it touches.
+///
+/// The module handles at most [`READ_MAX_BYTES`] a call, and stops short at a
+/// signal and where the caller's memory ends: `done` says how far it came.
+/// Where a page could not be read, zeros are in the buffer and an errno in the
+/// page's status.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | `size` |
+/// | 4 | 4 | `access` |
+/// | 8 | 8 | `addr` |
+/// | 16 | 8 | `len` |
+/// | 24 | 8 | `buffer` |
+/// | 32 | 8 | `statuses` |
+/// | 40 | 8 | `done` |
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// In: the caller's struct. Out: bytes that the module filled.
+    pub size: u32,
+    /// In: `ACCESS_*` bits for this read alone, beside those of the file.
+    pub access: u32,
+    /// In: physical address of the first byte.
+    pub addr: u64,
+    /// In: bytes.
+    pub len: u64,
+    /// In: where they go, `len` bytes.
+    pub buffer: u64,
+    /// In: where the statuses go: a byte for each page that `addr..addr+len`
+    /// touches, 0 if it was read and else an errno.
+    pub statuses: u64,
+    /// Out: bytes of `buffer` that are filled.
+    pub done: u64,
+}
+
+/// What the open file may read from now on, by read(2) and by every ioctl.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | `size` |
+/// | 4 | 4 | `access` |
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAccess {
+    /// In: the caller's struct. Out: bytes that the module filled.
+    pub size: u32,
+    /// In: `ACCESS_*` bits, instead of those before.
+    pub access: u32,
+}
+
+/// One load of 1, 2, 4 or 8 bytes: never split, never repeated.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | `size` |
+/// | 4 | 4 | `access` |
+/// | 8 | 8 | `addr` |
+/// | 16 | 8 | `value` |
+/// | 24 | 4 | `width` |
+/// | 28 | 4 | `reserved` |
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// In: the caller's struct. Out: bytes that the module filled.
+    pub size: u32,
+    /// In: `ACCESS_*` bits for this load alone, beside those of the file.
+    pub access: u32,
+    /// In: physical address, a multiple of `width`.
+    pub addr: u64,
+    /// Out: what was there, zero-extended.
+    pub value: u64,
+    /// In: 1, 2, 4 or 8.
+    pub width: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Where a virtual address lies in physical memory.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | `size` |
+/// | 4 | 4 | `outcome` |
+/// | 8 | 8 | `virt` |
+/// | 16 | 8 | `page_table` |
+/// | 24 | 8 | `phys` |
+/// | 32 | 8 | `page_bytes` |
+/// | 40 | 4 | `rights` |
+/// | 44 | 4 | `error` |
+/// | 48 | 4 | `steps` |
+/// | 52 | 4 | `levels` |
+/// | 56 | 80 | `entries`: five pairs of 8 bytes address, 8 bytes value |
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Translate {
+    /// In: the caller's struct. Out: bytes that the module filled.
+    pub size: u32,
+    /// Out: `OUTCOME_*`.
+    pub outcome: u32,
+    /// In: the address.
+    pub virt: u64,
+    /// In: a CR3 value or a top page table's physical address; 0 is the caller's.
+    /// Out: the physical address used.
+    pub page_table: u64,
+    /// Out: physical address, if mapped.
+    pub phys: u64,
+    /// Out: 4 KiB, 2 MiB or 1 GiB, if mapped.
+    pub page_bytes: u64,
+    /// Out: `RIGHT_*` bits.
+    pub rights: u32,
+    /// Out: why the walk broke off.
+    pub error: u32,
+    /// Out: how many of `entries` were read.
+    pub steps: u32,
+    /// Out: levels of the page tables, 4 or 5.
+    pub levels: u32,
+    /// Out: the entries read, from the top down.
+    pub entries: [Entry; 5],
+}
+
+/// A page-table entry.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its physical address.
+    pub addr: u64,
+    /// What it held.
+    pub value: u64,
+}
+
+/// The page tables of a process.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | `size` |
+/// | 4 | 4 | `pid` |
+/// | 8 | 8 | `kernel` |
+/// | 16 | 8 | `user` |
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageTable {
+    /// In: the caller's struct. Out: bytes that the module filled.
+    pub size: u32,
+    /// In: a process id in the caller's pid namespace; 0 is the caller.
+    pub pid: i32,
+    /// Out: physical address of its top page table, as the kernel uses it.
+    pub kernel: u64,
+    /// Out: the same for user mode, which differs with page-table isolation.
+    pub user: u64,
+}
+
+const _: () = {
+    assert!(size_of::<Read>() == 48);
+    assert!(size_of::<SetAccess>() == 8);
+    assert!(size_of::<Load>() == 32);
+    assert!(size_of::<Translate>() == 136);
+    assert!(size_of::<PageTable>() == 24);
+};
+
 /// Direction, type and number of an ioctl, without the size of its struct.
 #[must_use]
 pub const fn without_size(cmd: u32) -> u32 {
@@ -108,5 +319,6 @@ mod tests {
     fn ioctl_numbers_are_those_of_the_c_header() {
         assert_eq!(IOCTL_INFO, 0xc058_be01);
         assert_eq!(without_size(IOCTL_INFO), 0xc000_be01);
+        assert_eq!(IOCTL_TRANSLATE, 0xc088_be04);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
 //! Which pages are read, and how.
 
+use super::access::{Access, Caching};
 use super::kernel::{Kernel, PAGE_SIZE};
 use super::Errno;
 
@@ -31,16 +32,24 @@ pub enum Region {
 /// How a page is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Through the kernel's mapping of all RAM.
+    /// Through the kernel's map of all RAM.
     DirectMap,
-    /// Through a cached mapping of that one page.
-    Mapping,
+    /// RAM that is not in that map, through a mapping of that one page.
+    Alias,
+    /// Memory outside RAM, through a cached mapping of that one page.
+    Firmware,
+    /// A device, by loads of its own width through a mapping of that one page.
+    Device {
+        /// Whether the mapping is cached.
+        cached: bool,
+    },
 }
 
 /// Remembers the extent of System RAM that was found last, so that a long read
 /// asks the resource tree once an extent and not once a page.
 pub struct Classifier<'k, K> {
     kernel: &'k K,
+    access: Access,
     /// Where addresses end.
     limit: u64,
     /// The pages that hold at least one byte of the next System RAM at or above
@@ -51,9 +60,10 @@ pub struct Classifier<'k, K> {
 
 impl<'k, K: Kernel> Classifier<'k, K> {
     /// A classifier for one request.
-    pub fn new(kernel: &'k K) -> Self {
+    pub fn new(kernel: &'k K, access: Access) -> Self {
         Self {
             kernel,
+            access,
             limit: limit(kernel),
             ram: None,
             searched_from: None,
@@ -74,17 +84,46 @@ impl<'k, K: Kernel> Classifier<'k, K> {
             return Err(Errno::ENXIO);
         }
         if self.holds_ram(page) {
-            return match self.kernel.ram_page(page) {
-                PageState::Online => Ok(Route::DirectMap),
-                PageState::Poisoned => Err(Errno::EHWPOISON),
-                PageState::NotOnline | PageState::Offline | PageState::Unaccepted => {
-                    Err(Errno::ENODATA)
-                }
-            };
+            return self.ram_route(page);
         }
-        match self.kernel.region(page) {
-            Region::Firmware => Ok(Route::Mapping),
-            Region::Other => Err(Errno::EACCES),
+        let Access {
+            device, caching, ..
+        } = self.access;
+        match (self.kernel.region(page), caching) {
+            (Region::Firmware, Caching::Natural | Caching::Cached) => Ok(Route::Firmware),
+            // Uncached loads go through a device's mapping, and are asked for
+            // as a device's are.
+            (Region::Firmware, Caching::Uncached) | (Region::Other, _) if device => {
+                Ok(Route::Device {
+                    cached: caching == Caching::Cached,
+                })
+            }
+            _ => Err(Errno::EACCES),
+        }
+    }
+
+    fn ram_route(&self, page: u64) -> Result<Route, Errno> {
+        match self.kernel.ram_page(page) {
+            // A second mapping of RAM with another memory type can corrupt it.
+            PageState::Online if self.access.caching == Caching::Uncached => Err(Errno::EOPNOTSUPP),
+            PageState::Online => Ok(Route::DirectMap),
+            PageState::Poisoned => Err(Errno::EHWPOISON),
+            PageState::NotOnline | PageState::Offline | PageState::Unaccepted => {
+                Err(Errno::ENODATA)
+            }
+        }
+    }
+
+    /// Another way to a page for which `route` failed with `errno`.
+    pub fn detour(&self, route: Route, errno: Errno) -> Option<Route> {
+        match route {
+            // The direct map has a hole there.
+            Route::DirectMap if errno == Errno::EIO && self.access.unmapped => Some(Route::Alias),
+            // The memory type says that it is no memory, whatever the firmware calls it.
+            Route::Firmware if errno == Errno::EACCES && self.access.device => {
+                Some(Route::Device { cached: false })
+            }
+            _ => None,
         }
     }
 
@@ -121,13 +160,13 @@ mod tests {
     #[test]
     fn every_kind_of_page_has_its_answer() {
         let kernel = FakeKernel::pc();
-        let mut classifier = Classifier::new(&kernel);
+        let mut classifier = Classifier::new(&kernel, Access::default());
         let mut route = |page| classifier.route(page);
-        assert_eq!(route(0x0000), Ok(Route::Mapping), "reserved first page");
+        assert_eq!(route(0x0000), Ok(Route::Firmware), "reserved first page");
         assert_eq!(route(0x1000), Ok(Route::DirectMap));
         assert_eq!(route(0x9f000), Ok(Route::DirectMap), "part RAM");
         assert_eq!(route(0xa0000), Err(Errno::EACCES), "video memory");
-        assert_eq!(route(0xf0000), Ok(Route::Mapping), "ROM");
+        assert_eq!(route(0xf0000), Ok(Route::Firmware), "ROM");
         assert_eq!(route(0x20_0000), Ok(Route::DirectMap));
         assert_eq!(route(0x20_1000), Err(Errno::EHWPOISON));
         assert_eq!(route(0x20_2000), Err(Errno::ENODATA));
@@ -139,9 +178,37 @@ mod tests {
     }
 
     #[test]
+    fn devices_and_caching_are_as_asked_for() {
+        let kernel = FakeKernel::pc();
+        let route = |page, device, caching| {
+            let access = Access {
+                device,
+                caching,
+                unmapped: false,
+            };
+            Classifier::new(&kernel, access).route(page)
+        };
+        let device = |cached| Ok(Route::Device { cached });
+        assert_eq!(route(0xa0000, true, Caching::Natural), device(false));
+        assert_eq!(route(0xa0000, true, Caching::Cached), device(true));
+        assert_eq!(route(0xa0000, false, Caching::Cached), Err(Errno::EACCES));
+        assert_eq!(route(0xf0000, true, Caching::Natural), Ok(Route::Firmware));
+        assert_eq!(route(0xf0000, true, Caching::Uncached), device(false));
+        assert_eq!(route(0xf0000, false, Caching::Uncached), Err(Errno::EACCES));
+        assert_eq!(
+            route(0x20_0000, true, Caching::Uncached),
+            Err(Errno::EOPNOTSUPP)
+        );
+        assert_eq!(
+            route(0x20_1000, true, Caching::Cached),
+            Err(Errno::EHWPOISON)
+        );
+    }
+
+    #[test]
     fn going_back_asks_again_and_an_extent_is_searched_once() {
         let kernel = FakeKernel::pc();
-        let mut classifier = Classifier::new(&kernel);
+        let mut classifier = Classifier::new(&kernel, Access::default());
         for page in (0x10_0000..0x20_0000).step_by(4096) {
             assert_eq!(classifier.route(page), Ok(Route::DirectMap));
         }

@@ -12,6 +12,8 @@ impl Errno {
     pub const EIO: Self = Self(5);
     /// Beyond the last physical address.
     pub const ENXIO: Self = Self(6);
+    /// No such process, or one without memory of its own.
+    pub const ESRCH: Self = Self(3);
     /// A struct larger than any that this module knows how to answer.
     pub const E2BIG: Self = Self(7);
     /// Device memory or a hole, which was not asked for.
@@ -24,6 +26,8 @@ impl Errno {
     pub const ENOTTY: Self = Self(25);
     /// Memory that is offline, ballooned or not yet accepted.
     pub const ENODATA: Self = Self(61);
+    /// What this machine or this page cannot do.
+    pub const EOPNOTSUPP: Self = Self(95);
     /// Memory that the hardware reported as broken.
     pub const EHWPOISON: Self = Self(133);
 

@@ -12,14 +12,18 @@
 #![cfg_attr(not(MODULE), no_std)]
 
 pub mod abi;
+pub mod access;
 pub mod bulk;
 pub mod classify;
 pub mod errno;
 pub mod kernel;
+pub mod original;
+pub mod request;
 pub mod vmcoreinfo;
+pub mod walk;
 
 #[cfg(test)]
 mod testing;
 
 pub use errno::Errno;
-pub use kernel::{Copied, Kernel, Transfer};
+pub use kernel::{Copied, Kernel, Statuses, Transfer};

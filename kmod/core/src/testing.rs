@@ -5,10 +5,12 @@
 
 extern crate std;
 
-use super::classify::{PageState, Region};
-use super::kernel::{Copied, Kernel, Transfer};
+use super::access::Width;
+use super::classify::{PageState, Region, Route};
+use super::kernel::{Copied, Kernel, Statuses, Transfer};
+use super::walk::Paging;
 use super::Errno;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::vec::Vec;
 
 /// A PC with 1 GiB of RAM, some of it unfit to be read, and 40 address bits.
@@ -18,7 +20,9 @@ pub struct FakeKernel {
     unmappable: Option<u64>,
     fault: Option<u64>,
     signal: bool,
+    isolated: bool,
     searches: Cell<usize>,
+    loads: RefCell<Vec<(u64, u64)>>,
 }
 
 impl FakeKernel {
@@ -29,7 +33,9 @@ impl FakeKernel {
             unmappable: None,
             fault: None,
             signal: false,
+            isolated: false,
             searches: Cell::new(0),
+            loads: RefCell::default(),
         }
     }
 
@@ -45,8 +51,17 @@ impl FakeKernel {
         self.signal = true;
     }
 
+    pub fn isolate(&mut self) {
+        self.isolated = true;
+    }
+
     pub fn searches(&self) -> usize {
         self.searches.get()
+    }
+
+    /// Address and width of each load.
+    pub fn loads(&self) -> Vec<(u64, u64)> {
+        self.loads.borrow().clone()
     }
 }
 
@@ -86,6 +101,32 @@ impl Kernel for FakeKernel {
         }
     }
 
+    /// Every address holds itself.
+    fn load(&self, _route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
+        self.loads.borrow_mut().push((addr, width.bytes()));
+        Ok(addr)
+    }
+
+    fn paging(&self) -> Result<Paging, Errno> {
+        Ok(Paging {
+            levels: 4,
+            phys_bits: 40,
+            encryption_mask: 0,
+        })
+    }
+
+    fn page_table(&self, pid: i32) -> Result<u64, Errno> {
+        if pid < 2 {
+            Ok(0x30_0000)
+        } else {
+            Err(Errno::ESRCH)
+        }
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.isolated
+    }
+
     fn yield_now(&self) -> bool {
         self.signal
     }
@@ -94,6 +135,9 @@ impl Kernel for FakeKernel {
 /// Notes what was copied into it, in place of the bytes.
 pub struct FakeBuffer {
     copies: Vec<(u64, usize)>,
+    routes: Vec<Route>,
+    zeroed: usize,
+    room: usize,
     unmappable: Option<u64>,
     fault: Option<u64>,
 }
@@ -102,44 +146,85 @@ impl FakeBuffer {
     pub fn new(kernel: &FakeKernel) -> Self {
         Self {
             copies: Vec::new(),
+            routes: Vec::new(),
+            zeroed: 0,
+            room: usize::MAX,
             unmappable: kernel.unmappable,
             fault: kernel.fault,
         }
     }
 
-    /// Address and length of each copy.
+    /// The buffer has room for `bytes` more.
+    pub fn end_after(&mut self, bytes: usize) {
+        self.room = bytes;
+    }
+
+    /// Address and length of each copy that brought something.
     pub fn copies(&self) -> &[(u64, usize)] {
         &self.copies
     }
 
-    /// Whether each copy went on where the one before ended.
-    pub fn is_exact(&self) -> bool {
-        self.copies
-            .windows(2)
-            .all(|pair| pair[0].0 + pair[0].1 as u64 == pair[1].0)
+    /// The route of each of them.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
-    fn copy(&mut self, start: u64, len: usize) -> Copied {
-        let end = start + len as u64;
-        let fault = self.fault.filter(|&at| start <= at && at < end);
-        let bytes = fault.map_or(len, |at| (at - start) as usize);
-        self.copies.push((start, bytes));
+    /// Zero bytes that were appended.
+    pub fn zeroed(&self) -> usize {
+        self.zeroed
+    }
+
+    fn take(&mut self, wanted: usize) -> Copied {
+        let bytes = wanted.min(self.room);
+        self.room -= bytes;
         Copied {
             bytes,
-            stopped: fault.map(|_| Errno::EIO),
+            stopped: (bytes < wanted).then_some(Errno::EFAULT),
         }
     }
 }
 
 impl Transfer for FakeBuffer {
-    fn copy_direct_map(&mut self, start: u64, len: usize) -> Copied {
-        self.copy(start, len)
-    }
-
-    fn copy_mapping(&mut self, start: u64, len: usize) -> Result<Copied, Errno> {
-        if self.unmappable == Some(start & !4095) {
+    fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
+        if route == Route::Firmware && self.unmappable == Some(start & !4095) {
             return Err(Errno::EACCES);
         }
-        Ok(self.copy(start, len))
+        let end = start + len as u64;
+        let fault = self
+            .fault
+            .filter(|&at| route == Route::DirectMap && start <= at && at < end);
+        let readable = fault.map_or(len, |at| (at - start) as usize);
+        let mut copied = self.take(readable);
+        if copied.bytes > 0 {
+            self.copies.push((start, copied.bytes));
+            self.routes.push(route);
+        }
+        copied.stopped = copied.stopped.or(fault.map(|_| Errno::EIO));
+        Ok(copied)
+    }
+
+    fn zero(&mut self, len: usize) -> Copied {
+        let copied = self.take(len);
+        self.zeroed += copied.bytes;
+        copied
+    }
+}
+
+/// The statuses, page by page.
+#[derive(Default)]
+pub struct FakeStatuses(Vec<u8>);
+
+impl FakeStatuses {
+    pub fn list(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Statuses for FakeStatuses {
+    fn append(&mut self, pages: u64, status: u8) -> Result<(), Errno> {
+        for _ in 0..pages {
+            self.0.push(status);
+        }
+        Ok(())
     }
 }

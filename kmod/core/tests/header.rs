@@ -3,7 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test")]
 
-use linpmem_core::abi::{self, Info};
+use linpmem_core::abi::{self, Entry, Info, Load, PageTable, Read, SetAccess, Translate};
+use linpmem_core::original::{self, Cr3Info, DataTransfer, VtopInfo};
 use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};
 use std::process::Command;
@@ -51,9 +52,9 @@ macro_rules! layout {
     };
 }
 
-#[test]
-fn the_c_header_agrees() {
-    let mut facts: Vec<(&str, u64)> = layout!(
+/// Every struct and every constant.
+fn facts() -> Vec<(&'static str, u64)> {
+    let mut facts = layout!(
         Info,
         "linpmem_info",
         size,
@@ -71,13 +72,122 @@ fn the_c_header_agrees() {
         vmcoreinfo_len,
         encryption_mask
     );
+    facts.extend(layout!(
+        Read,
+        "linpmem_read",
+        size,
+        access,
+        addr,
+        len,
+        buffer,
+        statuses,
+        done
+    ));
+    facts.extend(layout!(SetAccess, "linpmem_set_access", size, access));
+    facts.extend(layout!(
+        Load,
+        "linpmem_load",
+        size,
+        access,
+        addr,
+        value,
+        width,
+        reserved
+    ));
+    facts.extend(layout!(
+        Translate,
+        "linpmem_translate",
+        size,
+        outcome,
+        virt,
+        page_table,
+        phys,
+        page_bytes,
+        rights,
+        error,
+        steps,
+        levels,
+        entries
+    ));
+    facts.extend(layout!(Entry, "linpmem_entry", addr, value));
+    facts.extend(layout!(
+        PageTable,
+        "linpmem_page_table",
+        size,
+        pid,
+        kernel,
+        user
+    ));
+    facts.extend(layout!(
+        DataTransfer,
+        "linpmem_original_data_transfer",
+        phys_address,
+        out_value,
+        readbuffer,
+        readbuffer_size,
+        access_type,
+        unused,
+        padding
+    ));
+    facts.extend(layout!(
+        VtopInfo,
+        "linpmem_original_vtop_info",
+        virt_address,
+        associated_cr3,
+        phys_address,
+        ppte
+    ));
+    facts.extend(layout!(
+        Cr3Info,
+        "linpmem_original_cr3_info",
+        target_process,
+        result_cr3
+    ));
     facts.extend([
         ("LINPMEM_IOCTL_INFO", u64::from(abi::IOCTL_INFO)),
+        ("LINPMEM_IOCTL_READ", u64::from(abi::IOCTL_READ)),
+        ("LINPMEM_IOCTL_SET_ACCESS", u64::from(abi::IOCTL_SET_ACCESS)),
+        ("LINPMEM_IOCTL_TRANSLATE", u64::from(abi::IOCTL_TRANSLATE)),
+        ("LINPMEM_IOCTL_PAGE_TABLE", u64::from(abi::IOCTL_PAGE_TABLE)),
+        ("LINPMEM_IOCTL_LOAD", u64::from(abi::IOCTL_LOAD)),
+        (
+            "LINPMEM_ORIGINAL_READ_PHYSADDR",
+            u64::from(original::IOCTL_READ_PHYSADDR),
+        ),
+        ("LINPMEM_ORIGINAL_VTOP", u64::from(original::IOCTL_VTOP)),
+        (
+            "LINPMEM_ORIGINAL_QUERY_CR3",
+            u64::from(original::IOCTL_QUERY_CR3),
+        ),
         ("LINPMEM_ABI_VERSION", u64::from(abi::ABI_VERSION)),
-        ("LINPMEM_FEATURE_READ", abi::FEATURE_READ),
         ("LINPMEM_UNKNOWN", abi::UNKNOWN),
+        ("LINPMEM_READ_MAX_BYTES", abi::READ_MAX_BYTES),
+        ("LINPMEM_FEATURE_READ", abi::FEATURE_READ),
+        ("LINPMEM_FEATURE_READ_PAGES", abi::FEATURE_READ_PAGES),
+        ("LINPMEM_FEATURE_TRANSLATE", abi::FEATURE_TRANSLATE),
+        ("LINPMEM_FEATURE_ORIGINAL", abi::FEATURE_ORIGINAL),
+        ("LINPMEM_FEATURE_DEVICE", abi::FEATURE_DEVICE),
+        ("LINPMEM_ACCESS_DEVICE", u64::from(abi::ACCESS_DEVICE)),
+        ("LINPMEM_ACCESS_CACHED", u64::from(abi::ACCESS_CACHED)),
+        ("LINPMEM_ACCESS_UNCACHED", u64::from(abi::ACCESS_UNCACHED)),
+        ("LINPMEM_ACCESS_UNMAPPED", u64::from(abi::ACCESS_UNMAPPED)),
+        ("LINPMEM_OUTCOME_MAPPED", u64::from(abi::OUTCOME_MAPPED)),
+        (
+            "LINPMEM_OUTCOME_NOT_PRESENT",
+            u64::from(abi::OUTCOME_NOT_PRESENT),
+        ),
+        ("LINPMEM_OUTCOME_BROKEN", u64::from(abi::OUTCOME_BROKEN)),
+        ("LINPMEM_RIGHT_WRITE", u64::from(abi::RIGHT_WRITE)),
+        ("LINPMEM_RIGHT_USER", u64::from(abi::RIGHT_USER)),
+        ("LINPMEM_RIGHT_EXECUTE", u64::from(abi::RIGHT_EXECUTE)),
+        ("LINPMEM_RIGHT_NONE", u64::from(abi::RIGHT_NONE)),
     ]);
-    let (agrees, said) = compiles("header", &assertions(&facts));
+    facts
+}
+
+#[test]
+fn the_c_header_agrees() {
+    let (agrees, said) = compiles("header", &assertions(&facts()));
     assert!(agrees, "{said}");
 }
 

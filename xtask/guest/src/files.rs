@@ -2,7 +2,7 @@
 //! Files to and from the host.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -102,6 +102,16 @@ fn skip_hole(file: &mut File, offset: u64) -> u64 {
     }
 }
 
+/// Lists the names in a folder, a line each.
+pub fn ls(args: &[String]) -> Result<()> {
+    let folder = args.first().context("which folder?")?;
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {folder}"))?;
+    for entry in entries {
+        println!("{}", entry?.file_name().to_string_lossy());
+    }
+    Ok(())
+}
+
 /// The tool `cat`: files to the output.
 pub fn cat(args: &[String]) -> Result<()> {
     for path in args {
@@ -109,4 +119,17 @@ pub fn cat(args: &[String]) -> Result<()> {
         io::copy(&mut file, &mut io::stdout()).with_context(|| format!("copying {path}"))?;
     }
     Ok(())
+}
+
+/// The tool `write PATH TEXT`: for the kernel's own files, which are there and
+/// take what is written to them at once.
+pub fn write(args: &[String]) -> Result<()> {
+    let [path, text] = args else {
+        anyhow::bail!("usage: write PATH TEXT");
+    };
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("writing {path}"))
 }

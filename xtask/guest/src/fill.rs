@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tool `fill`: occupies memory with random, text-like and zero pages.
 
+use std::fs;
 use std::io::Write;
 use std::thread;
 
@@ -24,7 +25,8 @@ pub fn run(args: &[String]) -> Result<()> {
         [_, seed, ..] => seed.parse().context("SEED is a number")?,
         _ => 1,
     };
-    let ram = ram_bytes()?;
+    let ram = from_meminfo("MemTotal:")?;
+    mark_free_pages()?;
     let bytes = usize::try_from(ram / 100 * percent)? / PAGE * PAGE;
     let mut memory = vec![0_u8; bytes];
     // Zero pages count only once they are pages of our own.
@@ -59,13 +61,38 @@ pub fn run(args: &[String]) -> Result<()> {
     }
 }
 
-/// RAM that the kernel manages.
-fn ram_bytes() -> Result<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
-    let total = info
+/// Leaves a mark in pages that are free now, each its own. A free page that is
+/// zero can be used, cleared and freed again, and nobody sees that it ever
+/// changed; one with a mark cannot.
+fn mark_free_pages() -> Result<()> {
+    const LEFT: u64 = 8 << 20;
+    const RESERVE: &str = "/proc/sys/vm/min_free_kbytes";
+    let reserve = fs::read_to_string(RESERVE).context("the kernel's reserve")?;
+    // It grows with the use of huge pages, and nobody may touch it.
+    fs::write(RESERVE, "1024").context("the kernel's reserve")?;
+    let mut parts = Vec::new();
+    let mut mark: u64 = 1;
+    while from_meminfo("MemFree:")? > LEFT {
+        let mut part = vec![0_u8; 2 << 20];
+        for page in part.chunks_mut(PAGE) {
+            for (target, byte) in page.iter_mut().zip(mark.to_le_bytes()) {
+                *target = byte;
+            }
+            mark = mark.wrapping_add(0x9e37_79b9_7f4a_7c16);
+        }
+        parts.push(std::hint::black_box(part));
+    }
+    drop(parts);
+    fs::write(RESERVE, reserve).context("the kernel's reserve")
+}
+
+/// An entry of /proc/meminfo, in bytes.
+fn from_meminfo(name: &str) -> Result<u64> {
+    let info = fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
+    let entry = info
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .context("/proc/meminfo has no MemTotal")?;
-    Ok(total.parse::<u64>()? << 10)
+        .with_context(|| format!("/proc/meminfo has no {name}"))?;
+    Ok(entry.parse::<u64>()? << 10)
 }

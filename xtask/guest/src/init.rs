@@ -50,6 +50,7 @@ fn mount_all() -> Result<()> {
         ("devtmpfs", "/dev"),
         ("tmpfs", "/tmp"),
         ("debugfs", "/sys/kernel/debug"),
+        ("securityfs", "/sys/kernel/security"),
     ];
     for (kind, at) in systems {
         fs::create_dir_all(at).with_context(|| format!("making {at}"))?;

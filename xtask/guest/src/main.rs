@@ -29,8 +29,10 @@ fn main() -> ExitCode {
         "plant" => plant::run(rest),
         "kmsg" => kmsg::run(),
         "cat" => files::cat(rest),
+        "ls" => files::ls(rest),
+        "write" => files::write(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; there are init, fill, plant, kmsg and cat"
+            "no such tool; there are init, fill, plant, kmsg, cat, ls and write"
         )),
     };
     match outcome {

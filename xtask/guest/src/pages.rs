@@ -17,13 +17,10 @@ impl Noise {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Fills `page`.
+    /// Fills `page`, a multiple of 8 bytes.
     pub fn fill(&mut self, page: &mut [u8]) {
-        for word in page.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
-            for (target, byte) in word.iter_mut().zip(bytes) {
-                *target = byte;
-            }
+        for word in page.chunks_exact_mut(8) {
+            word.copy_from_slice(&self.next().to_le_bytes());
         }
     }
 }
@@ -62,7 +59,6 @@ pub fn text(page: &mut [u8], number: u64) {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(number | 1);
     }
-    for (target, byte) in page.iter_mut().zip(text) {
-        *target = byte;
-    }
+    text.truncate(page.len());
+    page.copy_from_slice(&text);
 }

@@ -11,58 +11,73 @@ use linpmem_phys::{
 /// Wrong and missing pages of which the addresses are kept.
 const KEPT: usize = 16;
 
+/// A page that differs in this many bytes at most may have changed for a moment:
+/// a lock, a count, a few entries of a page table. So may a free page that is
+/// zero: it is cleared before anyone gets it.
+const FLICKER_BYTES: usize = 64;
+
+/// Of this many pages, one may flicker.
+const FLICKER_SHARE: u64 = 10_000;
+
 /// What a comparison found, in pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Pages of RAM. A page of which only a part is RAM counts as one.
     pub total: u64,
-    /// Equal before and after the acquisition.
+    /// Equal before, during and after the acquisition.
     pub stable: u64,
     /// Of the stable ones: equal in the image.
     pub equal: u64,
     /// Of the equal ones: not all zero.
     pub equal_with_data: u64,
-    /// Stable, in the image, and different there.
+    /// Stable, in the image, and different there in a few bytes, or not zero as
+    /// in all views.
+    pub flickered: u64,
+    /// Stable, in the image, and different there in any other way.
     pub wrong: u64,
     /// Not in the image, and not excused by the manifest.
     pub missing: u64,
     /// Not in the image, and listed as unreadable by the manifest.
     pub excused: u64,
+    /// The first ones that flickered.
+    pub first_flickered: Vec<PhysAddr>,
     /// The first wrong ones.
     pub first_wrong: Vec<PhysAddr>,
     /// The first missing ones.
     pub first_missing: Vec<PhysAddr>,
 }
 
-/// Compares `image` with QEMU's view of the same memory `before` and `after`,
-/// in all of `ram`. Pages in `excused` are those that the manifest lists as
-/// unreadable: they are zero in the image, and never count as equal.
+/// Compares `image` with QEMU's `views` of the same memory, taken before, during
+/// and after the acquisition, in all of `ram`. Pages in `excused` are those that
+/// the manifest lists as unreadable: they are zero in the image, and never count
+/// as equal.
 ///
 /// # Errors
-/// If one of the three cannot be read, or QEMU has no memory where the guest has.
+/// If one of them cannot be read, or QEMU has no memory where the guest has.
 pub fn compare(
     ram: &MemoryMap,
-    before: &dyn ReadPhys,
-    after: &dyn ReadPhys,
+    views: &[&dyn ReadPhys],
     image: &dyn ReadPhys,
     excused: &[PhysRange],
 ) -> Result<Comparison> {
     let mut comparison = Comparison::default();
-    let mut views = [before, after, image].map(View::new);
+    let mut views: Vec<View<'_>> = views.iter().map(|&view| View::new(view)).collect();
+    ensure!(views.len() >= 2, "a view before and one after are needed");
+    let mut image = View::new(image);
     for region in ram.regions() {
         for piece in region.range.pieces(PhysLen::new(1 << 20)) {
+            image.load(piece)?;
             for view in &mut views {
                 view.load(piece)?;
-            }
-            let [before, after, image] = &views;
-            for view in [before, after] {
                 ensure!(
                     view.unreadable.is_empty(),
                     "QEMU has no memory in {piece}, which the guest calls RAM"
                 );
             }
             for page in piece.pieces(PAGE_SIZE) {
-                let known = [before, after].map(|view| view.page(page));
+                let mut pages = views.iter().map(|view| view.page(page));
+                let first = pages.next().flatten();
+                let known = first.filter(|_| pages.all(|other| other == first));
                 let excused = excused.iter().any(|range| range.intersect(page).is_some());
                 let found = image.page(page).filter(|_| !excused && !image.lacks(page));
                 comparison.count(page.start(), known, found, excused);
@@ -73,31 +88,33 @@ pub fn compare(
 }
 
 impl Comparison {
-    fn count(
-        &mut self,
-        at: PhysAddr,
-        known: [Option<&[u8]>; 2],
-        found: Option<&[u8]>,
-        excused: bool,
-    ) {
-        let [before, after] = known;
+    /// Counts the page at `at`: what is `known` of it if it is stable, and what
+    /// was `found` in the image if it is there.
+    fn count(&mut self, at: PhysAddr, known: Option<&[u8]>, found: Option<&[u8]>, excused: bool) {
         self.total += 1;
-        let stable = before == after;
-        self.stable += u64::from(stable);
-        match found {
-            None if excused => self.excused += 1,
-            None => {
+        self.stable += u64::from(known.is_some());
+        match (known, found) {
+            (_, None) if excused => self.excused += 1,
+            (_, None) => {
                 self.missing += 1;
                 keep(&mut self.first_missing, at);
             }
-            Some(_) if !stable => {}
-            Some(bytes) if found == before => {
+            (None, Some(_)) => {}
+            (Some(known), Some(found)) if known == found => {
                 self.equal += 1;
-                self.equal_with_data += u64::from(bytes.iter().any(|&byte| byte != 0));
+                self.equal_with_data += u64::from(found.iter().any(|&byte| byte != 0));
             }
-            Some(_) => {
-                self.wrong += 1;
-                keep(&mut self.first_wrong, at);
+            (Some(known), Some(found)) => {
+                let pairs = known.iter().zip(found);
+                let different = pairs.filter(|(known, found)| known != found).count();
+                let was_zero = known.iter().all(|&byte| byte == 0);
+                if different <= FLICKER_BYTES || was_zero {
+                    self.flickered += 1;
+                    keep(&mut self.first_flickered, at);
+                } else {
+                    self.wrong += 1;
+                    keep(&mut self.first_wrong, at);
+                }
             }
         }
     }
@@ -111,9 +128,13 @@ impl Comparison {
     /// Whether the image is right, and enough of it could be compared.
     ///
     /// # Errors
-    /// If a page is wrong or missing, or the share is not above `least`.
+    /// If a page is wrong or missing, more than a few flickered, or the share is
+    /// not above `least`.
     pub fn require(&self, least: f64) -> Result<()> {
-        let right = self.wrong == 0 && self.missing == 0 && self.share() > least;
+        let right = self.wrong == 0
+            && self.missing == 0
+            && self.flickered <= self.total / FLICKER_SHARE
+            && self.share() > least;
         right
             .then_some(())
             .ok_or_else(|| anyhow!("the image is not what the machine's memory was: {self}"))
@@ -136,18 +157,21 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} pages of RAM, {} equal before and after, {} of these equal in the image \
-             ({:.1} % of RAM; {} with data), {} wrong, {} missing, {} unreadable",
+            "{} pages of RAM, {} equal before, during and after, {} of these equal in the \
+             image ({:.1} % of RAM; {} with data), {} changed for a moment, {} wrong, \
+             {} missing, {} unreadable",
             self.total,
             self.stable,
             self.equal,
             self.share() * 100.0,
             self.equal_with_data,
+            self.flickered,
             self.wrong,
             self.missing,
             self.excused
         )?;
         for (what, list) in [
+            ("changed", &self.first_flickered),
             ("wrong", &self.first_wrong),
             ("missing", &self.first_missing),
         ] {
@@ -160,7 +184,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// One of the three, and the piece of it at hand.
+/// One side of the comparison, and the piece of it at hand.
 struct View<'a> {
     memory: &'a dyn ReadPhys,
     bytes: Vec<u8>,
@@ -224,7 +248,7 @@ mod tests {
         let before = memory(&[0, 1, 2, 3, 4]);
         let after = memory(&[0, 1, 9, 3, 4]);
         let image = memory(&[0, 1, 7, 8]);
-        let found = compare(&map(0x5000), &before, &after, &image, &[]).unwrap();
+        let found = compare(&map(0x5000), &[&before, &after], &image, &[]).unwrap();
         assert_eq!(
             (
                 found.total,
@@ -241,11 +265,46 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_changed_and_changed_back_is_not_judged_if_that_was_seen() {
+        let truth = memory(&[1; 2]);
+        let during = memory(&[1, 2]);
+        let image = memory(&[1, 2]);
+        let found = compare(&map(0x2000), &[&truth, &during, &truth], &image, &[]).unwrap();
+        assert_eq!((found.stable, found.equal, found.wrong), (1, 1, 0));
+        let found = compare(&map(0x2000), &[&truth, &truth], &image, &[]).unwrap();
+        assert_eq!((found.stable, found.equal, found.wrong), (2, 1, 1));
+    }
+
+    #[test]
+    fn a_few_bytes_in_a_few_pages_may_flicker() {
+        let many = usize::try_from(FLICKER_SHARE).unwrap();
+        let truth = memory(&vec![1; many]);
+        let whole = map(FLICKER_SHARE << 12);
+        let mut bytes = vec![1; many << 12];
+        bytes[0x3000..0x3000 + FLICKER_BYTES].fill(2);
+        let image = MemoryImage::new(whole.clone(), bytes.clone());
+        let found = compare(&whole, &[&truth, &truth], &image, &[]).unwrap();
+        assert_eq!((found.flickered, found.wrong), (1, 0));
+        found.require(0.9).unwrap();
+        bytes[0x5000] = 2;
+        let image = MemoryImage::new(whole.clone(), bytes.clone());
+        let found = compare(&whole, &[&truth, &truth], &image, &[]).unwrap();
+        assert_eq!((found.flickered, found.wrong), (2, 0));
+        assert!(found.require(0.9).is_err());
+        bytes[0x5000] = 1;
+        bytes[0x3000 + FLICKER_BYTES] = 2;
+        let image = MemoryImage::new(whole.clone(), bytes);
+        let found = compare(&whole, &[&truth, &truth], &image, &[]).unwrap();
+        assert_eq!((found.flickered, found.wrong), (0, 1));
+        assert!(found.require(0.9).is_err());
+    }
+
+    #[test]
     fn a_page_listed_as_unreadable_is_excused_and_never_equal() {
         let truth = memory(&[0, 0, 1]);
         let image = memory(&[0, 0, 1]);
         let listed = [range(0x1000, 0x2000)];
-        let found = compare(&map(0x3000), &truth, &truth, &image, &listed).unwrap();
+        let found = compare(&map(0x3000), &[&truth, &truth], &image, &listed).unwrap();
         assert_eq!((found.equal, found.excused, found.missing), (2, 1, 0));
         found.require(0.6).unwrap();
         assert!(found.require(0.7).is_err());
@@ -257,15 +316,15 @@ mod tests {
         let mut bytes = vec![1; 0x2000];
         bytes[0x1c00..].fill(2);
         let image = MemoryImage::new(map(0x2000), bytes);
-        let found = compare(&map(0x1c00), &truth, &truth, &image, &[]).unwrap();
+        let found = compare(&map(0x1c00), &[&truth, &truth], &image, &[]).unwrap();
         assert_eq!((found.total, found.equal), (2, 2));
-        let found = compare(&map(0x1c01), &truth, &truth, &image, &[]).unwrap();
-        assert_eq!(found.wrong, 1);
+        let found = compare(&map(0x1d00), &[&truth, &truth], &image, &[]).unwrap();
+        assert_eq!((found.equal, found.wrong), (1, 1));
     }
 
     #[test]
     fn memory_that_qemu_does_not_have_is_an_error() {
         let truth = memory(&[1]);
-        assert!(compare(&map(0x2000), &truth, &truth, &truth, &[]).is_err());
+        assert!(compare(&map(0x2000), &[&truth, &truth], &truth, &[]).is_err());
     }
 }

@@ -80,6 +80,8 @@ pub fn of_release(cache: &Cache, release: &str) -> Result<()> {
 
 /// Fetches the source package of the same version and makes the folder.
 fn with_source_package(cache: &Cache, suite: &Suite, ingredients: &Ingredients) -> Result<()> {
+    // Asked again when the folder is made; here it saves the download.
+    ingredients.check_compiler(&Root::open(cache)?)?;
     let debs = kernels::debs(cache, &ingredients.release);
     let what = format!("the source of {}", ingredients.release);
     let package = step(cache, "source", &what, |log| {

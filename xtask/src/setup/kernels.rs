@@ -214,7 +214,7 @@ impl Found {
 /// What is the matter with it.
 pub fn check(cache: &Cache, facts: &Facts) -> Result<(), String> {
     let dir = cache.kernels().join(&facts.release);
-    let stamp = Stamp::read(&dir.join(STAMP)).ok_or("is unfinished")?;
+    let stamp = Stamp::read(&dir.join(STAMP)).ok_or("unfinished")?;
     stamp.check(&dir, &recipe(&facts.wanted(), &facts.version))
 }
 
@@ -224,7 +224,7 @@ pub fn check(cache: &Cache, facts: &Facts) -> Result<(), String> {
 /// What is the matter with them.
 pub fn check_debug(cache: &Cache, facts: &Facts) -> Result<(), String> {
     let dir = cache.kernels().join(&facts.release);
-    let stamp = Stamp::read(&dir.join(DEBUG_STAMP)).ok_or("are not there or unfinished")?;
+    let stamp = Stamp::read(&dir.join(DEBUG_STAMP)).ok_or("missing or unfinished")?;
     stamp.check(&dir, &recipe(&facts.wanted(), &facts.version))
 }
 

@@ -140,7 +140,7 @@ impl Part {
     fn check(self, cache: &Cache) -> Result<(), String> {
         let facts = || match Kernel::default(cache) {
             Ok(kernel) => Ok(kernel),
-            Err(_) => Err("is not there or unfinished".to_owned()),
+            Err(_) => Err("missing or unfinished".to_owned()),
         };
         match self {
             Self::Root => tree::check(cache),
@@ -152,7 +152,7 @@ impl Part {
             Self::Python => python::check(cache),
             Self::CargoDeny => match tools::cargo_deny(cache) {
                 Some(_) => Ok(()),
-                None => Err("is not there".to_owned()),
+                None => Err("missing".to_owned()),
             },
         }
     }
@@ -167,6 +167,9 @@ fn lacking(cache: &Cache, parts: &BTreeSet<Part>) -> Vec<(Part, String)> {
 /// for the network or for one processor runs beside the rest.
 fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
     let has = |part| parts.contains(&part);
+    if !has(Part::CargoDeny) && tools::cargo_deny(cache).is_some() {
+        tools::tidy(cache)?;
+    }
     thread::scope(|scope| {
         let deny = has(Part::CargoDeny).then(|| scope.spawn(|| tools::make(cache)));
         let rest = (|| {

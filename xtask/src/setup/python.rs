@@ -18,7 +18,7 @@ const STAMP: &str = ".stamp.json";
 /// What is the matter with them.
 pub fn check(cache: &Cache) -> Result<(), String> {
     let dir = cache.python();
-    let stamp = Stamp::read(&dir.join(STAMP)).ok_or("are not there or unfinished")?;
+    let stamp = Stamp::read(&dir.join(STAMP)).ok_or("missing or unfinished")?;
     stamp.check(&dir, &PACKAGES.join(" "))
 }
 

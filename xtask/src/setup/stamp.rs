@@ -79,7 +79,7 @@ impl Stamp {
     /// What is the matter with it, in words for the user.
     pub fn check(&self, dir: &Path, recipe: &str) -> Result<(), String> {
         if self.recipe != recipe {
-            return Err("was made by an older recipe".to_owned());
+            return Err("made by an older recipe".to_owned());
         }
         for (file, len) in &self.files {
             match dir.join(file).metadata() {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(stamp.check(dir, "r1"), Ok(()));
         assert_eq!(
             stamp.check(dir, "r2"),
-            Err("was made by an older recipe".to_owned())
+            Err("made by an older recipe".to_owned())
         );
         fs::write(dir.join("t/u/c"), "").unwrap();
         assert_eq!(stamp.check(dir, "r1"), Err("t/ has changed".to_owned()));

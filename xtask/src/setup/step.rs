@@ -47,7 +47,7 @@ pub fn step<T>(
             println!("[setup] {name}: FAILED after {seconds:.1} s");
             Err(anyhow!(
                 "the step `{name}` ({what}) failed: {error:#}\n\
-                 Its whole log is {}. `cargo xtask setup` takes up where it stopped.",
+                 Its whole log is {}. The next try takes up where this one stopped.",
                 log.path.display()
             ))
         }

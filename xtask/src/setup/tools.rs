@@ -45,7 +45,15 @@ pub fn make(cache: &Cache) -> Result<()> {
                 .env_remove("RUSTC_WRAPPER");
             install.env_remove("RUSTFLAGS").current_dir("/");
             log.run(&mut install)?;
-            super::folder::remove(&cache.tools().join("build"))
+            tidy(cache)
         },
     )
+}
+
+/// Removes what a build left, also one that was killed.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn tidy(cache: &Cache) -> Result<()> {
+    super::folder::remove(&cache.tools().join("build"))
 }

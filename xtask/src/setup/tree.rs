@@ -99,7 +99,7 @@ fn recipe() -> String {
 /// What is the matter with it.
 pub fn check(cache: &Cache) -> Result<(), String> {
     let root = cache.root();
-    let stamp = Stamp::read(&root.join(STAMP)).ok_or("is not there or unfinished")?;
+    let stamp = Stamp::read(&root.join(STAMP)).ok_or("missing or unfinished")?;
     stamp.check(&root, &recipe())
 }
 

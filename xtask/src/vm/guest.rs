@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest's init, built.
+//! Programs for the guest, built: small and static.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,17 +12,18 @@ use crate::checkout;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the static init if it is not up to date. Returns its path.
+/// Builds the binary of the workspace's `package` if it is not up to date.
+/// Returns its path.
 ///
 /// # Errors
 /// When cargo fails; what it said is in the error.
-pub fn build() -> Result<PathBuf> {
+pub fn build(package: &str) -> Result<PathBuf> {
     // Tests of one process ask at the same time; once is enough.
-    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    static BUILT: Mutex<Vec<(String, PathBuf)>> = Mutex::new(Vec::new());
     let mut built = BUILT
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(path) = built.as_ref() {
+    if let Some((_, path)) = built.iter().find(|(name, _)| name == package) {
         return Ok(path.clone());
     }
     // A folder of its own: other flags than those of the workspace.
@@ -30,8 +31,8 @@ pub fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(checkout::dir())
-        .args(["build", "--release", "--quiet", "-p", "linpmem-guest"])
-        .args(["--bin", "linpmem-guest", "--target", TARGET])
+        .args(["build", "--release", "--quiet", "-p", package])
+        .args(["--bin", package, "--target", TARGET])
         .args(["--config", "profile.release.opt-level=\"s\""])
         .arg("--target-dir")
         .arg(&folder)
@@ -41,11 +42,11 @@ pub fn build() -> Result<PathBuf> {
         .context("running cargo")?;
     if !output.status.success() {
         bail!(
-            "the guest's init does not build:\n{}",
+            "{package} does not build for the guest:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    let path = folder.join(TARGET).join("release/linpmem-guest");
-    *built = Some(path.clone());
+    let path = folder.join(TARGET).join("release").join(package);
+    built.push((package.to_owned(), path.clone()));
     Ok(path)
 }

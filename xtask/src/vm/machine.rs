@@ -139,6 +139,15 @@ impl Vm {
         })
     }
 
+    /// Writes to a file that is there in the guest: one of the kernel's, in
+    /// /sys or /proc. [`put`](Self::put) makes files.
+    ///
+    /// # Errors
+    /// When the guest cannot.
+    pub fn write(&self, path: &str, text: &str) -> Result<()> {
+        self.run(&["write", path, text])?.ok().map(drop)
+    }
+
     /// The kernel's log, a record a line as /dev/kmsg has it: `LEVEL,…;TEXT`.
     ///
     /// # Errors

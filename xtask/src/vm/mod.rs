@@ -8,7 +8,7 @@ mod builder;
 mod command;
 mod console;
 mod cpio;
-mod guest;
+pub mod guest;
 mod initramfs;
 mod iomem;
 mod machine;

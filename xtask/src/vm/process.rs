@@ -30,6 +30,7 @@ pub struct Process<'a> {
     deadline: Instant,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    ended: Option<Ended>,
 }
 
 /// What a program that has ended leaves.
@@ -113,6 +114,7 @@ impl<'a> GuestCommand<'a> {
             deadline,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            ended: None,
         })
     }
 
@@ -143,7 +145,7 @@ impl Process<'_> {
             if let Some(line) = complete.into_iter().find(|line| line.contains(text)) {
                 return Ok(line.trim_end().to_owned());
             }
-            if let Some(ended) = self.step()? {
+            if let Some(ended) = self.step(self.deadline)? {
                 let output = self.output(ended);
                 bail!("{output} before it wrote \"{text}\"");
             }
@@ -156,10 +158,24 @@ impl Process<'_> {
     /// When it takes too long, or the guest is in trouble.
     pub fn wait(mut self) -> Result<Output> {
         loop {
-            if let Some(ended) = self.step()? {
+            if let Some(ended) = self.step(self.deadline)? {
                 return Ok(self.output(ended));
             }
         }
+    }
+
+    /// Waits for its end, but not for long. Whether it has ended.
+    ///
+    /// # Errors
+    /// When the guest is in trouble.
+    pub fn ends_within(&mut self, patience: Duration) -> Result<bool> {
+        let until = self.deadline.min(Instant::now() + patience);
+        while Instant::now() < until {
+            if self.step(until)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(self.ended.is_some())
     }
 
     /// Sends it a signal.
@@ -170,9 +186,14 @@ impl Process<'_> {
         self.vm.signal(self.pid, signal)
     }
 
-    fn step(&mut self) -> Result<Option<Ended>> {
-        let frame = match self.conversation.next(self.deadline) {
+    /// Takes what comes next before `until`.
+    fn step(&mut self, until: Instant) -> Result<Option<Ended>> {
+        if self.ended.is_some() {
+            return Ok(self.ended);
+        }
+        let frame = match self.conversation.next(until) {
             Ok(frame) => frame,
+            Err(Silence::Timeout) if until < self.deadline => return Ok(None),
             Err(Silence::Timeout) if self.vm.ping().is_ok() => {
                 let _ = self.signal(9);
                 let output = self.output(Ended::default());
@@ -184,11 +205,11 @@ impl Process<'_> {
             FrameKind::Stdout => self.stdout.extend(frame.payload),
             FrameKind::Stderr => self.stderr.extend(frame.payload),
             _ => match agent::reply(&frame)? {
-                Reply::Ended(ended) => return Ok(Some(ended)),
+                Reply::Ended(ended) => self.ended = Some(ended),
                 other => bail!("the guest answered {other:?} for {}", self.what),
             },
         }
-        Ok(None)
+        Ok(self.ended)
     }
 
     fn output(&mut self, ended: Ended) -> Output {

@@ -60,7 +60,12 @@ impl Qemu {
             needed.extend(["virtio_blk", "ext4"].map(str::to_owned));
             format_disk(root, &files.disk, gib)?;
         }
-        let archive = initramfs::build(&builder.kernel, root, &guest::build()?, &needed)?;
+        let archive = initramfs::build(
+            &builder.kernel,
+            root,
+            &guest::build("linpmem-guest")?,
+            &needed,
+        )?;
         fs::write(&files.initramfs, archive)
             .with_context(|| format!("writing {}", files.initramfs.display()))?;
         // Ours to make, so that a reader never finds it missing.

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Virtual addresses and the page tables of processes.
+
+use crate::{Device, RequestError, sys};
+use linpmem_core::abi;
+use linpmem_phys::{Errno, PhysAddr, PhysLen};
+
+/// Whose page tables a translation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressSpace {
+    /// The calling process's.
+    Caller,
+    /// Those of a process, by its id in the caller's pid namespace.
+    Process(u32),
+    /// Those below this CR3 value or top page table.
+    PageTable(u64),
+}
+
+/// A walk through page tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Translation {
+    /// The top page table that was used.
+    pub page_table: PhysAddr,
+    /// Levels of the page tables, 4 or 5.
+    pub levels: u32,
+    /// The entries read, from the top down.
+    pub entries: Vec<Entry>,
+    /// What the walk came to.
+    pub outcome: Outcome,
+}
+
+/// A page-table entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it lies.
+    pub addr: PhysAddr,
+    /// What it held.
+    pub value: u64,
+}
+
+/// What a walk came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The address is mapped.
+    Mapped(Mapped),
+    /// The last entry is not present.
+    NotPresent,
+    /// The table that the last entry names could not be read.
+    Broken(Errno),
+}
+
+/// Where an address is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The physical address of the byte.
+    pub phys: PhysAddr,
+    /// 4 KiB, 2 MiB or 1 GiB.
+    pub page: PhysLen,
+    /// Every entry is writable.
+    pub write: bool,
+    /// Every entry is open to user space.
+    pub user: bool,
+    /// No entry forbids execution.
+    pub execute: bool,
+    /// Mapped, but any access faults (PROT_NONE).
+    pub no_access: bool,
+}
+
+/// The top page tables of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageTables {
+    /// What the kernel runs on for the process: its CR3 without the flags.
+    pub kernel: PhysAddr,
+    /// What user mode runs on; the same unless page-table isolation is on.
+    pub user: PhysAddr,
+}
+
+impl Device {
+    /// Translates the virtual address `virt`.
+    ///
+    /// # Errors
+    /// If `virt` is no address (`EINVAL`), the process is not there or has no
+    /// memory of its own (`ESRCH`), or the machine has no page tables that hold
+    /// physical addresses (`EOPNOTSUPP`).
+    pub fn translate(&self, space: AddressSpace, virt: u64) -> Result<Translation, RequestError> {
+        let page_table = match space {
+            AddressSpace::Caller => 0,
+            AddressSpace::Process(pid) => self.page_tables(pid)?.kernel.get(),
+            AddressSpace::PageTable(root) => root,
+        };
+        let request = abi::Translate {
+            virt,
+            page_table,
+            ..abi::Translate::default()
+        };
+        let answer = sys::ask(self.fd(), request)
+            .map_err(|errno| RequestError::new("translate", virt, errno))?;
+        Ok(Translation::from_abi(&answer))
+    }
+
+    /// The top page tables of process `pid`; 0 is the caller.
+    ///
+    /// # Errors
+    /// `ESRCH` if there is no such process, or it is a kernel thread.
+    pub fn page_tables(&self, pid: u32) -> Result<PageTables, RequestError> {
+        let wrong = |errno| RequestError::new("find the page table of process", pid.into(), errno);
+        let request = abi::PageTable {
+            pid: i32::try_from(pid).map_err(|_| wrong(rustix::io::Errno::SRCH))?,
+            ..abi::PageTable::default()
+        };
+        let answer = sys::ask(self.fd(), request).map_err(wrong)?;
+        Ok(PageTables {
+            kernel: PhysAddr::new(answer.kernel),
+            user: PhysAddr::new(answer.user),
+        })
+    }
+}
+
+impl Translation {
+    fn from_abi(answer: &abi::Translate) -> Self {
+        let steps = usize::try_from(answer.steps).unwrap_or(usize::MAX);
+        let entries = answer.entries.iter().take(steps);
+        let has = |right| answer.rights & right != 0;
+        let outcome = match answer.outcome {
+            abi::OUTCOME_MAPPED => Outcome::Mapped(Mapped {
+                phys: PhysAddr::new(answer.phys),
+                page: PhysLen::new(answer.page_bytes),
+                write: has(abi::RIGHT_WRITE),
+                user: has(abi::RIGHT_USER),
+                execute: has(abi::RIGHT_EXECUTE),
+                no_access: has(abi::RIGHT_NONE),
+            }),
+            abi::OUTCOME_BROKEN => {
+                Outcome::Broken(i32::try_from(answer.error).map_or(Errno::EIO, Errno::new))
+            }
+            _ => Outcome::NotPresent,
+        };
+        Self {
+            page_table: PhysAddr::new(answer.page_table),
+            levels: answer.levels,
+            entries: entries
+                .map(|entry| Entry {
+                    addr: PhysAddr::new(entry.addr),
+                    value: entry.value,
+                })
+                .collect(),
+            outcome,
+        }
+    }
+
+    /// Where the address is mapped, if it is.
+    #[must_use]
+    pub fn mapped(&self) -> Option<Mapped> {
+        match self.outcome {
+            Outcome::Mapped(mapped) => Some(mapped),
+            Outcome::NotPresent | Outcome::Broken(_) => None,
+        }
+    }
+}

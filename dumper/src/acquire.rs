@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One acquisition, from the command line to the files.
+
+use crate::args::AcquireArgs;
+use crate::checksum;
+use crate::clock::{Moment, monotonic_ns};
+use crate::manifest::{
+    FileRecord, Footer, Header, Host, ImageRecord, ManifestWriter, MapEntry, State, Tool,
+};
+use crate::naming::{
+    ImageFormat, NamingError, Shape, Target, checksum_of, manifest_of, partial_of,
+};
+use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, run};
+use crate::progress::{Meter, Progress};
+use crate::selection::{NothingSelected, Selected, Selection};
+use crate::sink::{
+    FileSink, PartialError, PartialFile, PipeSink, Sink, SpaceError, check_space, folder_of,
+};
+use crate::source::{Source, SourceError};
+use crate::stop::Stop;
+use crate::summary::Summary;
+use linpmem_formats::{Codec, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError};
+use rustix::fs::FallocateFlags;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Seek};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Headers take less than this, however many ranges there are.
+const HEADERS_BYTES: u64 = 1 << 20;
+/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
+const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
+/// A chunk's line, or a range's.
+const MANIFEST_LINE_BYTES: u64 = 320;
+/// More workers than this wait for the one reader.
+const MAX_DEFAULT_WORKERS: usize = 4;
+
+/// An acquisition that did not begin, or whose files could not be named.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// Options that do not go together.
+    #[error(transparent)]
+    Naming(#[from] NamingError),
+    /// stdout without a place for the manifest.
+    #[error("with the image on stdout, --manifest PATH is needed: it holds hashes and addresses")]
+    StdoutWithoutManifest,
+    /// stdout is where someone looks.
+    #[error("stdout is a terminal: send it to a pipe or a file")]
+    StdoutIsTerminal,
+    /// Nothing was selected.
+    #[error(transparent)]
+    Nothing(#[from] NothingSelected),
+    /// No source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The ranges make no image.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The format cannot hold them.
+    #[error(transparent)]
+    Format(#[from] WriteError),
+    /// No room.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// A file cannot be created or named.
+    #[error(transparent)]
+    File(#[from] PartialError),
+    /// Something else of the system.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl AcquireError {
+    /// Whether another command line would have avoided it.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Naming(_) | Self::StdoutWithoutManifest | Self::StdoutIsTerminal
+        )
+    }
+}
+
+/// Acquires as `args` say. `command` is the command line, for the manifest;
+/// `warn` is told what the user should know at once.
+///
+/// # Errors
+/// If the run did not begin, or its files could not get their names. A run that
+/// began and failed is a summary.
+pub fn acquire(
+    args: &AcquireArgs,
+    command: Vec<String>,
+    warn: impl FnMut(&str),
+) -> Result<Summary, AcquireError> {
+    let request = Request::new(args, command)?;
+    let stop = Stop::on_signals().map_err(|source| AcquireError::Io {
+        action: "catching signals",
+        source,
+    })?;
+    let source = Source::open(&args.selection.source)?;
+    request.run(&source, &stop, warn)
+}
+
+/// A command line that makes sense.
+#[derive(Debug)]
+pub struct Request<'a> {
+    args: &'a AcquireArgs,
+    command: Vec<String>,
+    started: Moment,
+    host: Host,
+    shape: Shape,
+    target: Target,
+}
+
+impl<'a> Request<'a> {
+    /// What `args` mean. The run counts as begun here.
+    ///
+    /// # Errors
+    /// If they contradict each other.
+    pub fn new(args: &'a AcquireArgs, command: Vec<String>) -> Result<Self, AcquireError> {
+        let started = Moment::now();
+        let host = Host::current();
+        let shape = Shape::of(args)?;
+        let target = Target::of(
+            args.output.as_deref(),
+            shape,
+            &host.hostname,
+            &started.compact(),
+        )?;
+        if target == Target::Stdout {
+            if args.manifest.is_none() {
+                return Err(AcquireError::StdoutWithoutManifest);
+            }
+            if io::stdout().is_terminal() {
+                return Err(AcquireError::StdoutIsTerminal);
+            }
+        }
+        Ok(Self {
+            args,
+            command,
+            started,
+            host,
+            shape,
+            target,
+        })
+    }
+
+    /// Acquires from `source`, until `stop` is raised.
+    ///
+    /// # Errors
+    /// As [`acquire`].
+    pub fn run(
+        self,
+        source: &Source,
+        stop: &Stop,
+        mut warn: impl FnMut(&str),
+    ) -> Result<Summary, AcquireError> {
+        let Self { shape, started, .. } = self;
+        let is_compressed = shape.codec != Codec::None;
+        let selected = Selection::from(&self.args.selection).apply(&source.map)?;
+        let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
+        let mut writer: Box<dyn ImageWriter> = match shape.format {
+            ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
+            ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
+        };
+        let mut warnings = source.warnings.clone();
+        warnings.extend(self.room(&plan)?);
+        warnings.iter().for_each(|warning| warn(warning));
+
+        let mut files = Files::create(&self.target, self.args)?;
+        let meter = Arc::new(Meter::default());
+        let acquisition = Acquisition {
+            source: &*source.reader,
+            plan: &plan,
+            codec: shape.codec,
+            workers: workers(self.args.threads),
+            started,
+            stop,
+            meter: &meter,
+        };
+        let progress = Progress::show(
+            self.args.progress,
+            Arc::clone(&meter),
+            plan.total().get(),
+            is_compressed,
+        );
+        let header = self.header(source, &selected, &plan);
+        let ran = files.run(acquisition, &mut *writer, &header, warnings);
+        progress.end();
+        let (outcome, state) = match ran {
+            Ok(ran) => ran,
+            Err(error) => {
+                files.discard();
+                return Err(error);
+            }
+        };
+        let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started.monotonic_ns));
+        let (image, manifest) = files.end(&outcome, state)?;
+        Ok(Summary {
+            state,
+            image,
+            manifest,
+            outcome,
+            planned: plan.total(),
+            ranges: plan.ranges().len(),
+            is_compressed,
+            elapsed,
+        })
+    }
+
+    /// Whether the image will fit. If compression may make it fit, that is only
+    /// worth a warning.
+    fn room(&self, plan: &ImagePlan) -> Result<Option<String>, SpaceError> {
+        let Target::File(path) = &self.target else {
+            return Ok(None);
+        };
+        let needed = plan
+            .total()
+            .get()
+            .saturating_add(HEADERS_BYTES)
+            .saturating_add(manifest_bytes(plan));
+        match check_space(path, needed) {
+            Err(error @ SpaceError::TooLittle { .. }) if self.shape.codec != Codec::None => {
+                Ok(Some(format!("if the memory compresses badly: {error}")))
+            }
+            other => other.map(|()| None),
+        }
+    }
+
+    fn header(self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
+        Header {
+            tool: Tool {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            image: image_record(&self.target, self.shape, plan),
+            command: self.command,
+            host: self.host,
+            source: source.record.clone(),
+            started: self.started.stamp(),
+            machine: source.machine_record.clone(),
+            iomem: source.iomem.clone(),
+            map: map_entries(selected),
+        }
+    }
+}
+
+/// How many threads hash and compress: as many as there are CPUs for them,
+/// unless `asked`.
+#[must_use]
+pub fn workers(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    asked.unwrap_or_else(|| {
+        let most = NonZeroUsize::new(MAX_DEFAULT_WORKERS).unwrap_or(NonZeroUsize::MIN);
+        std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cpus| cpus.min(most))
+    })
+}
+
+/// The map as it was cut: what was asked for, and what not.
+fn map_entries(selected: &Selected) -> Vec<MapEntry> {
+    let read = selected
+        .read
+        .iter()
+        .map(|planned| (planned.range, planned.kind, true));
+    let left_out = selected
+        .left_out
+        .iter()
+        .map(|region| (region.range, region.kind, false));
+    let mut parts: Vec<_> = read.chain(left_out).collect();
+    parts.sort_unstable_by_key(|&(range, ..)| range);
+    parts
+        .into_iter()
+        .map(|(range, kind, requested)| MapEntry {
+            start: range.start().into(),
+            last: range.last().into(),
+            kind: kind.name().to_owned(),
+            requested,
+        })
+        .collect()
+}
+
+fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord {
+    let name = match target {
+        Target::Stdout => "-".to_owned(),
+        Target::File(path) => {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        }
+    };
+    ImageRecord {
+        name,
+        format: shape.format.name().to_owned(),
+        raw_layout: match shape.format {
+            ImageFormat::Elf => None,
+            ImageFormat::Raw(layout) => Some(layout.to_string()),
+        },
+        compression: shape.codec.to_string(),
+        chunk_bytes: u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX),
+        planned_bytes: plan.total().get(),
+    }
+}
+
+/// The files that a run makes.
+struct Files {
+    /// None: stdout.
+    image: Option<PartialFile>,
+    image_path: PathBuf,
+    manifest: Option<PartialFile>,
+    manifest_path: PathBuf,
+    force: bool,
+}
+
+impl Files {
+    /// Creates what is written during the run, under working names.
+    fn create(target: &Target, args: &AcquireArgs) -> Result<Self, AcquireError> {
+        let (image, image_path, manifest_path, manifest_partial) = match target {
+            Target::Stdout => {
+                let path = args
+                    .manifest
+                    .clone()
+                    .ok_or(AcquireError::StdoutWithoutManifest)?;
+                let partial = partial_of(&path);
+                (None, PathBuf::from("-"), path, partial)
+            }
+            Target::File(path) => {
+                let partial = partial_of(path);
+                checksum::check_free(&checksum_of(path), args.force)?;
+                let image = PartialFile::create(path, partial.clone(), args.force)?;
+                let (manifest, manifest_partial) = match &args.manifest {
+                    Some(manifest) => (manifest.clone(), partial_of(manifest)),
+                    None => (manifest_of(path), manifest_of(&partial)),
+                };
+                (Some(image), path.clone(), manifest, manifest_partial)
+            }
+        };
+        match PartialFile::create(&manifest_path, manifest_partial, args.force) {
+            Ok(manifest) => Ok(Self {
+                image,
+                image_path,
+                manifest: Some(manifest),
+                manifest_path,
+                force: args.force,
+            }),
+            Err(error) => {
+                if let Some(image) = image {
+                    image.discard();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Runs the pipeline into the files and ends the manifest.
+    fn run(
+        &mut self,
+        acquisition: Acquisition<'_>,
+        writer: &mut dyn ImageWriter,
+        header: &Header,
+        warnings: Vec<String>,
+    ) -> Result<(Outcome, State), AcquireError> {
+        let failed = |action| move |source| AcquireError::Io { action, source };
+        let manifest = match &self.manifest {
+            Some(manifest) => manifest.file().try_clone(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        let manifest = manifest.map_err(failed("opening the manifest"))?;
+        reserve(&manifest, acquisition.plan);
+        let out = BufWriter::new(manifest);
+        let folder = folder_of(&self.manifest_path).to_path_buf();
+        let mut manifest =
+            ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
+        let mut sink = self.sink().map_err(failed("opening the output"))?;
+        let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
+        let ended = end_manifest(manifest, &outcome, warnings);
+        if let Err(error) = ended {
+            // Without its manifest an image is not complete.
+            if !matches!(outcome.end, End::Failed(_)) {
+                outcome.end = End::Failed(crate::pipeline::RunError::Manifest(error));
+            }
+        }
+        let state = state_of(&outcome);
+        Ok((outcome, state))
+    }
+
+    fn sink(&self) -> io::Result<Box<dyn Sink>> {
+        Ok(match &self.image {
+            Some(image) => Box::new(FileSink::new(image.file().try_clone()?)?),
+            // Not std's own stdout, which looks for line ends in all that passes.
+            None => {
+                let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+                Box::new(PipeSink::new(File::from(stdout)))
+            }
+        })
+    }
+
+    /// Gives everything its name: the image last, so that whatever bears its name
+    /// is whole and has its manifest. Says what image and manifest are called.
+    fn end(mut self, outcome: &Outcome, state: State) -> Result<(PathBuf, PathBuf), AcquireError> {
+        let Some(manifest) = self.manifest.take() else {
+            return Ok((self.image_path, self.manifest_path));
+        };
+        match self.image.take() {
+            Some(image) if state.is_whole() => {
+                manifest.commit()?;
+                if let Some(sum) = outcome.file.sha256 {
+                    checksum::write(&self.image_path, sum, self.force)?;
+                }
+                image.commit()?;
+                Ok((self.image_path, self.manifest_path))
+            }
+            Some(image) => Ok((
+                image.partial().to_path_buf(),
+                manifest.partial().to_path_buf(),
+            )),
+            None => {
+                manifest.commit()?;
+                Ok((self.image_path, self.manifest_path))
+            }
+        }
+    }
+
+    fn discard(self) {
+        for file in [self.image, self.manifest].into_iter().flatten() {
+            file.discard();
+        }
+    }
+}
+
+/// Sets room aside for the manifest, so that it can still be ended when the
+/// image has filled the disk. Where that cannot be done, it is done without.
+fn reserve(manifest: &File, plan: &ImagePlan) {
+    let bytes = manifest_bytes(plan);
+    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+}
+
+/// About what the manifest of `plan` takes, unreadable pages aside.
+fn manifest_bytes(plan: &ImagePlan) -> u64 {
+    let chunk = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
+    let ranges = u64::try_from(plan.ranges().len()).unwrap_or(u64::MAX);
+    let chunks = (plan.total().get() / chunk).saturating_add(ranges.saturating_mul(2));
+    let lines = chunks.saturating_add(ranges);
+    MANIFEST_LINE_BYTES
+        .saturating_mul(lines)
+        .saturating_add(MANIFEST_HEADER_BYTES)
+}
+
+fn end_manifest(
+    manifest: ManifestWriter<BufWriter<File>>,
+    outcome: &Outcome,
+    warnings: Vec<String>,
+) -> io::Result<()> {
+    let footer = Footer {
+        unreadable_pages: outcome.unreadable_pages,
+        file: FileRecord {
+            length: outcome.file.file_length,
+            image_length: outcome.file.image_length,
+            sha256: outcome.file.sha256,
+        },
+        warnings,
+        error: match &outcome.end {
+            End::Failed(error) => Some(error.to_string()),
+            _ => None,
+        },
+        ended: Moment::now().stamp(),
+        state: state_of(outcome),
+    };
+    let mut out = manifest.finish(&footer)?;
+    let manifest = out.get_mut();
+    // Gives back what was set aside and not used.
+    let length = manifest.stream_position()?;
+    manifest.set_len(length)?;
+    manifest.sync_all()
+}
+
+const fn state_of(outcome: &Outcome) -> State {
+    match &outcome.end {
+        End::Whole if outcome.unreadable_pages > 0 => State::CompleteWithUnreadable,
+        End::Whole => State::Complete,
+        End::Interrupted => State::Interrupted,
+        End::Failed(_) => State::Failed,
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What can be typed.
+
+use crate::notation::{SourceSpec, parse_range};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use linpmem_formats::Codec;
+use linpmem_phys::PhysRange;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  linpmem-dump                             HOSTNAME-TIME.core in the current folder
+  linpmem-dump /mnt/usb/host.core          ELF core: crash, drgn, gdb, Volatility 3
+  linpmem-dump /mnt/usb/host.core.zst --compress zstd
+  linpmem-dump --include-reserved host.raw --raw-layout padded
+  linpmem-dump - --manifest host.json | ssh keep 'cat > host.core'
+  linpmem-dump verify /mnt/usb/host.core   is it still what was read?
+  linpmem-dump ranges                      what would be read, and what not
+
+Beside OUTPUT come OUTPUT.manifest.json (ranges, hashes, times, unreadable pages)
+and OUTPUT.sha256 (for sha256sum -c). Until all of it is on the disk, the image
+is called OUTPUT.partial; an interrupted or failed run leaves it under that name.
+
+Exit codes: 0 complete; 1 failed or interrupted; 2 wrong usage; 3 complete, but
+some pages could not be read (they are zero in the image and in the manifest).";
+
+/// Acquires the physical memory of a running Linux machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "linpmem-dump",
+    version,
+    after_long_help = EXAMPLES,
+    after_help = "--help tells more, with examples.",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// What else than acquiring is to be done.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to acquire.
+    #[command(flatten)]
+    pub acquire: AcquireArgs,
+}
+
+/// Beside acquiring, which is the default.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Recompute every hash of an image, and say exactly what differs
+    ///
+    /// Reads IMAGE once and compares it with its manifest: the file as a whole,
+    /// each range, each chunk. Exit code 0 if all is well, 1 if anything differs,
+    /// is missing or was appended.
+    Verify(VerifyArgs),
+    /// Show what an image holds
+    Info(InfoArgs),
+    /// Show what of this machine's memory would be read, and what not
+    Ranges(RangesArgs),
+}
+
+/// Options that decide what is read.
+#[derive(Clone, Debug, Args)]
+pub struct SelectionArgs {
+    /// Read reserved memory as well
+    ///
+    /// Beside System RAM: Reserved, ACPI Tables, ACPI Non-volatile Storage, Soft
+    /// Reserved and ROMs. Never read are device registers (reading them can hang
+    /// the machine), memory that the firmware calls unusable, and persistent memory.
+    #[arg(long)]
+    pub include_reserved: bool,
+
+    /// Read what /proc/iomem has no entry for, as well
+    ///
+    /// Up to the end of RAM, or to the end of --range. Most of it is not there;
+    /// what cannot be read is zero in the image and listed as unreadable.
+    #[arg(long)]
+    pub include_holes: bool,
+
+    /// Read only this range: A-B, or A+LENGTH; may be repeated
+    ///
+    /// Addresses are hexadecimal, with or without 0x, and B is the last one
+    /// included, as in /proc/iomem; LENGTH is decimal with KiB, MiB, GiB or TiB, or
+    /// 0x…: 100000-1fffff and 1MiB+1MiB are the same. Widened to whole pages.
+    #[arg(long = "range", value_name = "A-B", value_parser = parse_range)]
+    pub ranges: Vec<PhysRange>,
+
+    /// Where memory comes from: auto, linpmem, a device node, or file:IMAGE
+    ///
+    /// auto and linpmem are the linpmem module at /dev/linpmem; a path is that
+    /// module's node elsewhere. file: reads an image that this program can open,
+    /// which converts it.
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub source: SourceSpec,
+}
+
+/// How to acquire.
+#[derive(Debug, Args)]
+pub struct AcquireArgs {
+    /// The image; - is stdout
+    ///
+    /// Without it, HOSTNAME-TIME.core (or .raw) in the current folder. It is created
+    /// with mode 0600, never through a symbolic link, and never over an existing
+    /// file unless --force is given.
+    pub output: Option<PathBuf>,
+
+    /// Format of the image
+    ///
+    /// Without it, OUTPUT's ending decides: .raw, .bin, .img, .mem, .dd and .padded
+    /// are raw (.padded also means --raw-layout padded), all else is ELF. A further
+    /// .zst does not matter here.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// How the ranges of a raw image lie
+    ///
+    /// concatenated: back to back; only the manifest knows the addresses.
+    /// padded: each at the offset of its address, holes between them.
+    #[arg(long, value_enum)]
+    pub raw_layout: Option<Layout>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub selection: SelectionArgs,
+
+    /// Compress the image: none, zstd or zstd:LEVEL
+    ///
+    /// Independent frames with a seek table: `zstd -d` reads it, and so do this
+    /// program's own readers, from any place. Without it, OUTPUT's ending decides.
+    #[arg(long, value_name = "CODEC")]
+    pub compress: Option<Codec>,
+
+    /// Threads that hash and compress [default: the CPUs, at most 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How progress is shown, on stderr
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressStyle,
+
+    /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Replace OUTPUT and what lies beside it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// Its manifest [default: IMAGE.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Threads that hash [default: the CPUs, at most 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How progress is shown, on stderr
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressStyle,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// Its manifest [default: IMAGE.manifest.json, if it is there]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// What to show of this machine's map.
+#[derive(Debug, Args)]
+pub struct RangesArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub selection: SelectionArgs,
+
+    /// One JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Format of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// ELF64 core file
+    Elf,
+    /// Memory and nothing else
+    Raw,
+}
+
+/// How the ranges of a raw image lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// Back to back
+    Concatenated,
+    /// At the offsets of their addresses
+    Padded,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, plain lines elsewhere
+    Auto,
+    /// A bar
+    Bar,
+    /// A line every few seconds
+    Plain,
+    /// A JSON object a line
+    Json,
+    /// Nothing
+    None,
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `linpmem-dump info`: what an image holds.
+
+use crate::args::InfoArgs;
+use crate::manifest::{self, Manifest, ReadError};
+use crate::naming::manifest_of;
+use crate::source::{ImageSourceError, open_reader_at, vmcoreinfo_record};
+use crate::table::{self, Align};
+use linpmem_formats::{ImageReader, StoredRange};
+use linpmem_phys::{Content, PhysLen};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// The image cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InfoError {
+    /// It does not open.
+    #[error("{path}: {source}")]
+    Image {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: ImageSourceError,
+    },
+    /// The manifest that was named does not open.
+    #[error(transparent)]
+    Manifest(#[from] ReadError),
+    /// stdout failed.
+    #[error("writing to stdout: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Shows what the image of `args` holds.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
+    let manifest = match &args.manifest {
+        Some(path) => Some(manifest::read(path)?),
+        None => Some(manifest_of(&args.image))
+            .filter(|path| path.exists())
+            .map(|path| manifest::read(&path))
+            .transpose()?,
+    };
+    let image =
+        open_reader_at(&args.image, manifest.as_ref()).map_err(|source| InfoError::Image {
+            path: args.image.clone(),
+            source,
+        })?;
+    write_image(&*image, out)?;
+    if let Some(manifest) = &manifest {
+        writeln!(out)?;
+        write_manifest(manifest, out)?;
+    }
+    Ok(())
+}
+
+fn write_image(image: &dyn ImageReader, out: &mut dyn Write) -> io::Result<()> {
+    let machine = image.machine();
+    writeln!(out, "format:           {}", image.format())?;
+    match &machine.vmcoreinfo {
+        Some(text) => {
+            let record = vmcoreinfo_record(text);
+            let release = record.release.as_deref().unwrap_or("unknown release");
+            writeln!(
+                out,
+                "kernel:           {release} (VMCOREINFO, {} bytes)",
+                text.len()
+            )?;
+        }
+        None => writeln!(out, "kernel:           unknown (no VMCOREINFO)")?,
+    }
+    if let Some(base) = machine.direct_map_base {
+        writeln!(out, "direct map base:  {base:#x}")?;
+    }
+    if let Some(levels) = machine.paging_levels {
+        writeln!(out, "paging levels:    {levels}")?;
+    }
+    for oddity in image.oddities() {
+        writeln!(out, "note:             {oddity}")?;
+    }
+    writeln!(out)?;
+    let rows: Vec<_> = image.ranges().iter().map(row).collect();
+    let columns = [
+        ("START", Align::Right),
+        ("LAST", Align::Right),
+        ("SIZE", Align::Right),
+        ("OFFSET", Align::Right),
+        ("KIND", Align::Left),
+        ("CONTENT", Align::Left),
+    ];
+    table::write(out, columns, &rows)?;
+    let total = image.ranges().iter().fold(0, |sum: u64, stored| {
+        sum.saturating_add(stored.range.len().get())
+    });
+    writeln!(
+        out,
+        "{} in {} ranges",
+        PhysLen::new(total),
+        image.ranges().len()
+    )
+}
+
+fn row(stored: &StoredRange) -> [String; 6] {
+    [
+        stored.range.start().to_string(),
+        stored.range.last().to_string(),
+        stored.range.len().to_string(),
+        stored
+            .offset
+            .map_or_else(|| "-".to_owned(), |offset| format!("{offset:#x}")),
+        stored
+            .kind
+            .map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
+        match stored.content {
+            Content::Data => "data".to_owned(),
+            Content::Zero => "zero".to_owned(),
+            Content::Unreadable { errno } => format!("unreadable: {errno}"),
+            Content::Skipped { reason } => format!("absent: {reason}"),
+        },
+    ]
+}
+
+fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
+    let Manifest { tool, host, .. } = manifest;
+    writeln!(out, "acquired by:      {} {}", tool.name, tool.version)?;
+    writeln!(out, "command:          {}", manifest.command.join(" "))?;
+    writeln!(
+        out,
+        "host:             {}, {} {}",
+        host.hostname, host.kernel_release, host.machine
+    )?;
+    let source = &manifest.source;
+    let detail = source.detail.as_deref().unwrap_or("-");
+    writeln!(
+        out,
+        "source:           {} {} ({detail})",
+        source.kind, source.path
+    )?;
+    writeln!(
+        out,
+        "time:             {} to {}",
+        manifest.started.utc, manifest.ended.utc
+    )?;
+    writeln!(out, "state:            {}", manifest.state.name())?;
+    if let Some(error) = &manifest.error {
+        writeln!(out, "error:            {error}")?;
+    }
+    writeln!(out, "unreadable pages: {}", manifest.unreadable_pages)?;
+    for warning in &manifest.warnings {
+        writeln!(out, "warning:          {warning}")?;
+    }
+    match manifest.file.sha256 {
+        Some(sum) => writeln!(out, "sha256:           {sum}")?,
+        None => writeln!(out, "sha256:           unknown")?,
+    }
+    writeln!(out)?;
+    let rows: Vec<_> = manifest
+        .ranges
+        .iter()
+        .map(|range| {
+            [
+                range.index.to_string(),
+                format!("{:#x}", range.start.0),
+                range.chunks.len().to_string(),
+                range.unreadable_pages.to_string(),
+                range.sha256.to_string(),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("RANGE", Align::Right),
+        ("START", Align::Right),
+        ("CHUNKS", Align::Right),
+        ("UNREADABLE", Align::Right),
+        ("SHA-256", Align::Left),
+    ];
+    table::write(out, columns, &rows)?;
+    for range in manifest.ranges.iter() {
+        for part in &range.unreadable {
+            let name = part.name.as_deref().unwrap_or("errno");
+            writeln!(
+                out,
+                "unreadable: {:#x}-{:#x}, {} pages: {name} ({})",
+                part.start.0, part.last.0, part.pages, part.errno
+            )?;
+        }
+    }
+    Ok(())
+}

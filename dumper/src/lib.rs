@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Acquires the physical memory of a running Linux machine.
+//!
+//! A library only so that its parts can be tested from outside; the program is
+//! `linpmem-dump`. [`pipeline`] shows how the parts go together.
+
+#![forbid(unsafe_code)]
+
+pub mod acquire;
+pub mod args;
+pub mod checksum;
+pub mod clock;
+pub mod digest;
+mod frame;
+mod host;
+pub mod info;
+pub mod manifest;
+mod measure;
+pub mod naming;
+pub mod notation;
+mod pages;
+pub mod pipeline;
+pub mod progress;
+pub mod ranges;
+pub mod selection;
+pub mod sink;
+pub mod source;
+pub mod stop;
+mod stream;
+pub mod summary;
+mod table;
+pub mod verify;

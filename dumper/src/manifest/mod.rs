@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The record of an acquisition.
+//!
+//! A manifest is written front to back beside the image, a line for every chunk,
+//! so that it takes no memory and a run that is killed leaves what it knew. What
+//! is known only at the end stands at the end. The form is described by
+//! docs/manifest.schema.json.
+
+mod address;
+mod model;
+mod reader;
+mod spool;
+mod writer;
+
+pub use address::Address;
+pub use model::{
+    ChunkRecord, FileRecord, FrameRecord, Host, ImageRecord, MachineRecord, Manifest, MapEntry,
+    RangeRecord, SourceRecord, State, Tool, UnreadableRecord, VmcoreinfoRecord,
+};
+pub use reader::{ReadError, read};
+pub use writer::{Footer, Header, ManifestWriter, RangeHead, RangeTail};
+
+/// The number that stands in `manifest_version`. It grows when a reader of the
+/// old form would misunderstand the new one.
+pub const VERSION: u32 = 1;

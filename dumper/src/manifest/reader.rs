@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading a manifest.
+
+use super::{Manifest, VERSION};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// There is no manifest to go by.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("{path}: {source} (the manifest's place can be given with --manifest)")]
+    Io {
+        /// The manifest.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It breaks off, as after a crash.
+    #[error("{path} breaks off: the run that wrote it did not end in order")]
+    Truncated {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// It is none.
+    #[error("{path} is not a manifest that this version reads: {source}")]
+    Json {
+        /// The manifest.
+        path: PathBuf,
+        /// Where it went wrong.
+        source: serde_json::Error,
+    },
+    /// It is of another version.
+    #[error("{path} has manifest version {version}; this program reads version {VERSION}")]
+    Version {
+        /// The manifest.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+/// Reads the manifest at `path`.
+///
+/// # Errors
+/// If it is missing, damaged, or of another version.
+pub fn read(path: &Path) -> Result<Manifest, ReadError> {
+    let file = File::open(path).map_err(|source| ReadError::Io {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let manifest: Manifest = serde_json::from_reader(BufReader::new(file)).map_err(|source| {
+        let path = path.to_path_buf();
+        if source.is_eof() {
+            ReadError::Truncated { path }
+        } else {
+            ReadError::Json { path, source }
+        }
+    })?;
+    if manifest.manifest_version != VERSION {
+        return Err(ReadError::Version {
+            path: path.to_path_buf(),
+            version: manifest.manifest_version,
+        });
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Names of files, and what they decide.
+
+use crate::args::{AcquireArgs, Format, Layout};
+use linpmem_formats::{Codec, RawLayout};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What an image looks like from the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Format, and the layout that only raw images have.
+    pub format: ImageFormat,
+    /// Compression around it.
+    pub codec: Codec,
+}
+
+/// A format that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// ELF64 core.
+    Elf,
+    /// Raw.
+    Raw(RawLayout),
+}
+
+/// Where an image goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Options that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NamingError {
+    /// A layout for a format that has none.
+    #[error("--raw-layout is for raw images; add --format raw, or end OUTPUT in .raw")]
+    LayoutOfElf,
+    /// An ending that promises another compression.
+    #[error("{0} would not be zstd: leave --compress out, or the .zst off the name")]
+    NotZstd(PathBuf),
+    /// A name that ends in a slash, or in `..`.
+    #[error("{0} does not name a file: add a file name to it")]
+    NoFileName(PathBuf),
+}
+
+impl Shape {
+    /// What the options and the ending of OUTPUT mean.
+    ///
+    /// # Errors
+    /// If they contradict each other.
+    pub fn of(args: &AcquireArgs) -> Result<Self, NamingError> {
+        let name = args.output.as_deref().unwrap_or(Path::new(""));
+        let is_zstd = has_extension(name, &["zst"]);
+        let bare = if is_zstd {
+            name.with_extension("")
+        } else {
+            name.to_path_buf()
+        };
+        let codec = match args.compress {
+            Some(Codec::None) if is_zstd => return Err(NamingError::NotZstd(name.to_path_buf())),
+            Some(codec) => codec,
+            None if is_zstd => Codec::Zstd {
+                level: Codec::DEFAULT_ZSTD_LEVEL,
+            },
+            None => Codec::None,
+        };
+        let is_padded = has_extension(&bare, &["padded"]);
+        let is_raw = is_padded || has_extension(&bare, &["raw", "bin", "img", "mem", "dd"]);
+        let format = args
+            .format
+            .unwrap_or(if is_raw { Format::Raw } else { Format::Elf });
+        let format = match (format, args.raw_layout) {
+            (Format::Elf, None) => ImageFormat::Elf,
+            (Format::Elf, Some(_)) => return Err(NamingError::LayoutOfElf),
+            (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(RawLayout::Padded),
+            (Format::Raw, None) if is_padded => ImageFormat::Raw(RawLayout::Padded),
+            (Format::Raw, _) => ImageFormat::Raw(RawLayout::Concatenated),
+        };
+        Ok(Self { format, codec })
+    }
+
+    /// What the name of such an image ends with.
+    #[must_use]
+    pub fn extension(self) -> String {
+        let format = match self.format {
+            ImageFormat::Elf => "core",
+            ImageFormat::Raw(RawLayout::Padded) => "padded",
+            ImageFormat::Raw(_) => "raw",
+        };
+        match self.codec.extension() {
+            Some(codec) => format!("{format}.{codec}"),
+            None => format.to_owned(),
+        }
+    }
+}
+
+impl ImageFormat {
+    /// `elf` or `raw`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Elf => "elf",
+            Self::Raw(_) => "raw",
+        }
+    }
+}
+
+impl Target {
+    /// Where the image goes; `host` and `utc` name it if nobody did.
+    ///
+    /// # Errors
+    /// If OUTPUT cannot be a file's name.
+    pub fn of(
+        output: Option<&Path>,
+        shape: Shape,
+        host: &str,
+        utc: &str,
+    ) -> Result<Self, NamingError> {
+        match output {
+            Some(path) if path.as_os_str() == "-" => Ok(Self::Stdout),
+            // Path::file_name passes over a trailing slash.
+            Some(path)
+                if path.file_name().is_none()
+                    || path.as_os_str().as_encoded_bytes().ends_with(b"/") =>
+            {
+                Err(NamingError::NoFileName(path.to_path_buf()))
+            }
+            Some(path) => Ok(Self::File(path.to_path_buf())),
+            None => {
+                let host: String = host
+                    .chars()
+                    .map(|letter| match letter {
+                        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => letter,
+                        _ => '_',
+                    })
+                    .collect();
+                // A leading dot hides the file, a leading dash makes it an option.
+                let host = host.trim_start_matches(['.', '-']);
+                let host = if host.is_empty() { "memory" } else { host };
+                Ok(Self::File(PathBuf::from(format!(
+                    "{host}-{utc}.{}",
+                    shape.extension()
+                ))))
+            }
+        }
+    }
+}
+
+/// `path` with `suffix` behind its whole name.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The manifest that belongs to the image at `path`.
+#[must_use]
+pub fn manifest_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".manifest.json")
+}
+
+/// The `sha256sum -c` file that belongs to the image at `path`.
+#[must_use]
+pub fn checksum_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".sha256")
+}
+
+/// What the image at `path` is called until it is complete.
+#[must_use]
+pub fn partial_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".partial")
+}
+
+fn has_extension(path: &Path, endings: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| {
+        endings
+            .iter()
+            .any(|ending| extension.eq_ignore_ascii_case(ending))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
+
+    fn shape(words: &[&str]) -> Result<(ImageFormat, Codec), NamingError> {
+        let cli = Cli::parse_from(["linpmem-dump"].iter().chain(words));
+        Shape::of(&cli.acquire).map(|shape| (shape.format, shape.codec))
+    }
+
+    const CONCATENATED: ImageFormat = ImageFormat::Raw(RawLayout::Concatenated);
+    const PADDED: ImageFormat = ImageFormat::Raw(RawLayout::Padded);
+    const ZSTD: Codec = Codec::Zstd {
+        level: Codec::DEFAULT_ZSTD_LEVEL,
+    };
+
+    #[test]
+    fn the_ending_decides_unless_an_option_does() {
+        assert_eq!(shape(&[]), Ok((ImageFormat::Elf, Codec::None)));
+        assert_eq!(shape(&["a.core"]), Ok((ImageFormat::Elf, Codec::None)));
+        assert_eq!(shape(&["a.RAW"]), Ok((CONCATENATED, Codec::None)));
+        assert_eq!(shape(&["a.padded.zst"]), Ok((PADDED, ZSTD)));
+        assert_eq!(shape(&["raw"]), Ok((ImageFormat::Elf, Codec::None)));
+        assert_eq!(
+            shape(&["a.raw", "--format", "elf"]),
+            Ok((ImageFormat::Elf, Codec::None))
+        );
+        assert_eq!(
+            shape(&["a.x", "--format=raw", "--raw-layout=padded"]),
+            Ok((PADDED, Codec::None))
+        );
+        assert_eq!(
+            shape(&["a.core.zst", "--compress", "zstd:1"]),
+            Ok((ImageFormat::Elf, Codec::Zstd { level: 1 }))
+        );
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        assert_eq!(
+            shape(&["a.core", "--raw-layout", "padded"]),
+            Err(NamingError::LayoutOfElf)
+        );
+        assert!(shape(&["a.zst", "--compress", "none"]).is_err());
+    }
+
+    #[test]
+    fn without_a_name_the_host_and_the_time_make_one() {
+        let elf = Shape {
+            format: ImageFormat::Elf,
+            codec: ZSTD,
+        };
+        let name = |host| Target::of(None, elf, host, "20260131T000000Z").unwrap();
+        assert_eq!(
+            name("web-1.example"),
+            Target::File("web-1.example-20260131T000000Z.core.zst".into())
+        );
+        assert_eq!(
+            name("../a b"),
+            Target::File("_a_b-20260131T000000Z.core.zst".into())
+        );
+        assert_eq!(
+            name("--"),
+            Target::File("memory-20260131T000000Z.core.zst".into())
+        );
+    }
+
+    #[test]
+    fn a_folder_is_no_file_name() {
+        let elf = Shape {
+            format: ImageFormat::Elf,
+            codec: Codec::None,
+        };
+        for name in ["out/", "..", "/"] {
+            assert!(Target::of(Some(Path::new(name)), elf, "h", "t").is_err());
+        }
+        assert_eq!(
+            Target::of(Some(Path::new("-")), elf, "h", "t"),
+            Ok(Target::Stdout)
+        );
+    }
+
+    #[test]
+    fn suffixes_follow_the_whole_name() {
+        let image = Path::new("/a/b.core.zst");
+        assert_eq!(manifest_of(image), Path::new("/a/b.core.zst.manifest.json"));
+        assert_eq!(checksum_of(image), Path::new("/a/b.core.zst.sha256"));
+        assert_eq!(partial_of(image), Path::new("/a/b.core.zst.partial"));
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The reading end: every planned byte once, in order.
+
+use super::buffer::{Buffer, Pool};
+use crate::clock::monotonic_ns;
+use crate::measure::in_memory;
+use crate::progress::Meter;
+use crate::stop::Stop;
+use crossbeam_channel::Sender;
+use linpmem_formats::ImagePlan;
+use linpmem_phys::{PhysLen, PhysRange, ReadPhys, SourceError, Unreadables};
+
+/// A chunk as it was read.
+#[derive(Debug)]
+pub struct RawChunk {
+    /// Counts the chunks of the plan from 0, in order.
+    pub sequence: u64,
+    /// Where it lies.
+    pub place: Place,
+    /// Its bytes.
+    pub buffer: Buffer,
+    /// What could not be read; zero in `buffer`.
+    pub unreadable: Unreadables,
+    /// When it was read.
+    pub time: ReadTime,
+}
+
+/// Where a chunk lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The number of the planned range that it is part of.
+    pub range_index: usize,
+    /// Its addresses.
+    pub range: PhysRange,
+}
+
+/// When a chunk was read, in nanoseconds of CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadTime {
+    /// Before the first byte.
+    pub begin_ns: u64,
+    /// After the last.
+    pub end_ns: u64,
+}
+
+/// Reads all of `plan` in chunks that end at multiples of `chunk`, until `stop`
+/// is raised or nobody takes them.
+///
+/// # Errors
+/// If the source as a whole failed.
+pub fn read_all(
+    source: &dyn ReadPhys,
+    plan: &ImagePlan,
+    chunk: PhysLen,
+    pool: &Pool,
+    chunks: &Sender<RawChunk>,
+    stop: &Stop,
+    meter: &Meter,
+) -> Result<(), SourceError> {
+    let places = plan
+        .ranges()
+        .iter()
+        .enumerate()
+        .flat_map(|(range_index, planned)| {
+            let pieces = planned.range.pieces(chunk);
+            pieces.map(move |range| Place { range_index, range })
+        });
+    for (sequence, place) in (0..).zip(places) {
+        if stop.is_raised() {
+            return Ok(());
+        }
+        let Some(mut buffer) = pool.take(in_memory(place.range.len().get())) else {
+            return Ok(());
+        };
+        let mut unreadable = Unreadables::new();
+        let begin_ns = monotonic_ns();
+        source.read_phys(place.range.start(), buffer.data_mut(), &mut unreadable)?;
+        let time = ReadTime {
+            begin_ns,
+            end_ns: monotonic_ns(),
+        };
+        meter.add_read(place.range.len().get(), unreadable.total().pages());
+        let raw = RawChunk {
+            sequence,
+            place,
+            buffer,
+            unreadable,
+            time,
+        };
+        if chunks.send(raw).is_err() {
+            // A later stage failed, and says why.
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::*;
+use RegionKind::{
+    AcpiNonVolatile, AcpiTables, Device, PersistentMemory, Reserved, Rom, SoftReserved, SystemRam,
+    Unusable,
+};
+
+fn flat(text: &str) -> Vec<(u64, u64, RegionKind)> {
+    Iomem::parse(text.to_owned())
+        .unwrap()
+        .map
+        .regions()
+        .iter()
+        .map(|region| {
+            let range = region.range;
+            (range.start().get(), range.last().get(), region.kind)
+        })
+        .collect()
+}
+
+#[test]
+fn what_the_kernel_nests_in_ram_stays_ram() {
+    assert_eq!(
+        flat(include_str!("../../../testdata/iomem/pc-512m.txt")),
+        [
+            (0, 0xfff, Reserved),
+            (0x1000, 0x9_fbff, SystemRam),
+            (0x9_fc00, 0x9_ffff, Reserved),
+            (0xa_0000, 0xb_ffff, Device),
+            (0xc_0000, 0xc_99ff, Rom),
+            (0xc_a000, 0xc_adff, Rom),
+            (0xf_0000, 0xf_ffff, Rom),
+            (0x10_0000, 0x1ffd_ffff, SystemRam),
+            (0x1ffe_0000, 0x1fff_ffff, Reserved),
+            // Devices that touch are one region.
+            (0x2000_0000, 0xfec0_03ff, Device),
+            (0xfed0_0000, 0xfed0_03ff, Device),
+            (0xfee0_0000, 0xfee0_0fff, Device),
+            (0xfffc_0000, 0xffff_ffff, Reserved),
+        ]
+    );
+}
+
+#[test]
+fn crash_kernel_reserved_and_ramoops_within_ram_are_ram_and_4_gib_is_no_border() {
+    assert_eq!(
+        flat(include_str!("../../../testdata/iomem/above-4g.txt")),
+        [
+            (0, 0xfff, Reserved),
+            (0x1000, 0x9_ffff, SystemRam),
+            (0xf_0000, 0xf_ffff, Rom),
+            (0x10_0000, 0xbffd_cfff, SystemRam),
+            (0xbffd_d000, 0xbfff_ffff, Reserved),
+            (0xc000_0000, 0xfec0_03ff, Device),
+            (0xfffc_0000, 0xffff_ffff, Reserved),
+            (0x1_0000_0000, 0x2_3f5f_fbff, SystemRam),
+            (0x2_3f5f_fc00, 0x2_3fff_ffff, Reserved),
+            (0x3800_0000_0000, 0x57ff_ffff_ffff, Device),
+        ]
+    );
+}
+
+#[test]
+fn registers_within_or_around_reserved_stay_devices() {
+    assert_eq!(
+        flat(include_str!("../../../testdata/iomem/firmware.txt")),
+        [
+            (0, 0xfff, Reserved),
+            (0x1000, 0x9_e7ff, SystemRam),
+            (0x9_e800, 0x9_ffff, Reserved),
+            // A ROM behind a bus window is read through that bus.
+            (0xa_0000, 0xd_ffff, Device),
+            (0xf_0000, 0xf_ffff, Rom),
+            (0x10_0000, 0x69c6_cfff, SystemRam),
+            (0x69c6_d000, 0x6c6d_2fff, Reserved),
+            (0x6c6d_3000, 0x6cdd_3fff, AcpiNonVolatile),
+            (0x6cdd_4000, 0x6ce4_efff, AcpiTables),
+            (0x6ce4_f000, 0x6ce4_ffff, SystemRam),
+            (0x6ce5_0000, 0x6ce5_0fff, Unusable),
+            (0x6ce5_1000, 0x6fff_ffff, Reserved),
+            (0x7000_0000, 0x7fff_ffff, SoftReserved),
+            (0x8000_0000, 0xfbff_bfff, Device),
+            (0xfec0_0000, 0xfec0_03ff, Device),
+            (0xfed0_0000, 0xfed0_03ff, Device),
+            (0xfed0_0400, 0xfed0_0fff, Reserved),
+            (0xfed1_c000, 0xfed1_ffff, Device),
+            (0xfed2_0000, 0xfed4_4fff, Reserved),
+            (0xfee0_0000, 0xfee0_0fff, Device),
+            (0x1_0000_0000, 0x10_4fff_ffff, SystemRam),
+            // Only the namespace is a device: a name that the kernel's drivers gave.
+            (0x10_5000_0000, 0x11_dfff_ffff, Device),
+        ]
+    );
+}
+
+#[test]
+fn ram_nested_under_other_resources_is_ram() {
+    assert_eq!(
+        flat(include_str!("../../../testdata/iomem/virtio-mem.txt")),
+        [
+            (0, 0xfff, Reserved),
+            (0x1000, 0x9_fbff, SystemRam),
+            (0x10_0000, 0x7fff_ffff, SystemRam),
+            // RAM that was there at boot, and what virtio-mem added right above it.
+            (0x1_0000_0000, 0x1_8fff_ffff, SystemRam),
+            (0x1_9000_0000, 0x1_9fff_ffff, Device),
+            (0x1_a000_0000, 0x1_a7ff_ffff, SystemRam),
+            (0x1_a800_0000, 0x2_87ff_ffff, Device),
+            (0x2_8800_0000, 0x3_3fff_ffff, SystemRam),
+        ]
+    );
+}
+
+#[test]
+fn persistent_memory_without_a_driver_keeps_its_kind() {
+    let text = "00100000-1fffffff : System RAM\n20000000-2fffffff : Persistent Memory (legacy)\n";
+    assert_eq!(flat(text)[1].2, PersistentMemory);
+}
+
+#[test]
+fn hidden_addresses_are_an_error_that_says_what_to_do() {
+    let text = include_str!("../../../testdata/iomem/unprivileged.txt");
+    let error = Iomem::parse(text.to_owned()).unwrap_err();
+    assert!(matches!(error, IomemError::Hidden));
+    assert!(error.to_string().contains("sudo"), "{error}");
+}
+
+#[test]
+fn odd_texts_are_errors_or_cut_to_a_tree() {
+    for text in ["", "00000000-00000fff : Reserved\n"] {
+        assert!(matches!(
+            Iomem::parse(text.to_owned()),
+            Err(IomemError::NoRam)
+        ));
+    }
+    for text in ["nonsense", "1000 : System RAM", "zz-ff : System RAM"] {
+        assert!(matches!(
+            Iomem::parse(text.to_owned()),
+            Err(IomemError::Parse(_))
+        ));
+    }
+    assert!(matches!(
+        Iomem::parse("00002000-00000fff : System RAM\n".to_owned()),
+        Err(IomemError::Inverted { .. })
+    ));
+    // A child beyond its parent, a sibling that overlaps, a jump in depth, the
+    // last address there is, and a resource of no bytes.
+    assert_eq!(
+        flat(
+            "00001000-00001fff : System RAM\n      00000000-00002fff : Reserved\n\
+             00001800-00003fff : Reserved\n00005000-00004fff : none\n\
+             00005000-ffffffffffffffff : PCI mem\n"
+        ),
+        [
+            (0x1000, 0x1fff, SystemRam),
+            (0x2000, 0x3fff, Reserved),
+            (0x5000, u64::MAX - 1, Device),
+        ]
+    );
+}

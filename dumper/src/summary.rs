@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The last words of a run.
+
+use crate::digest::Sha256Sum;
+use crate::manifest::{State, UnreadableRecord};
+use crate::pipeline::{End, Outcome};
+use crate::progress::rate;
+use linpmem_phys::PhysLen;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Summary {
+    /// How it ended.
+    pub state: State,
+    /// What the image is called.
+    pub image: PathBuf,
+    /// What the manifest is called.
+    pub manifest: PathBuf,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Bytes that were to be read.
+    pub planned: PhysLen,
+    /// Ranges that were to be read.
+    pub ranges: usize,
+    /// Whether the image is compressed.
+    pub is_compressed: bool,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A summary as one line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    state: State,
+    image: String,
+    manifest: String,
+    planned_bytes: u64,
+    image_bytes: u64,
+    file_bytes: u64,
+    sha256: Option<Sha256Sum>,
+    unreadable_pages: u64,
+    first_unreadable: Vec<UnreadableRecord>,
+    seconds: f64,
+    error: Option<&'a str>,
+}
+
+impl Summary {
+    /// The exit code that says the same.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self.state {
+            State::Complete => 0,
+            State::CompleteWithUnreadable => 3,
+            State::Interrupted | State::Failed => 1,
+        }
+    }
+
+    /// The summary as one line of JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let error = self.error();
+        let line = Line {
+            event: "summary",
+            state: self.state,
+            image: self.image.to_string_lossy().into_owned(),
+            manifest: self.manifest.to_string_lossy().into_owned(),
+            planned_bytes: self.planned.get(),
+            image_bytes: self.outcome.file.image_length,
+            file_bytes: self.outcome.file.file_length,
+            sha256: self.outcome.file.sha256,
+            unreadable_pages: self.outcome.unreadable_pages,
+            first_unreadable: self
+                .outcome
+                .first_unreadable
+                .iter()
+                .map(|&item| item.into())
+                .collect(),
+            seconds: self.elapsed.as_secs_f64(),
+            error: error.as_deref(),
+        };
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+
+    fn error(&self) -> Option<String> {
+        match &self.outcome.end {
+            End::Failed(error) => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
+    fn is_stdout(&self) -> bool {
+        self.image.as_os_str() == "-"
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = &self.outcome.file;
+        let image = if self.is_stdout() {
+            "the image on stdout".to_owned()
+        } else {
+            self.image.display().to_string()
+        };
+        match self.state {
+            State::Complete | State::CompleteWithUnreadable => writeln!(
+                f,
+                "{image} is complete: {} in {} {}, {:.1} s, {}",
+                self.planned,
+                self.ranges,
+                if self.ranges == 1 { "range" } else { "ranges" },
+                self.elapsed.as_secs_f64(),
+                rate(self.planned.get(), self.elapsed),
+            )?,
+            State::Interrupted => writeln!(
+                f,
+                "interrupted after {} of {}: {image} is not complete",
+                PhysLen::new(file.image_length.min(self.planned.get())),
+                self.planned,
+            )?,
+            State::Failed => {
+                let error = self.error().unwrap_or_default();
+                writeln!(f, "failed: {error}")?;
+                writeln!(f, "{image} is not complete")?;
+            }
+        }
+        if self.is_compressed {
+            writeln!(
+                f,
+                "  file:       {} ({} before compression)",
+                PhysLen::new(file.file_length),
+                PhysLen::new(file.image_length)
+            )?;
+        } else {
+            writeln!(f, "  file:       {}", PhysLen::new(file.file_length))?;
+        }
+        writeln!(f, "  manifest:   {}", self.manifest.display())?;
+        if let Some(sum) = file.sha256 {
+            writeln!(f, "  sha256:     {sum}")?;
+        }
+        if self.outcome.unreadable_pages == 0 {
+            return Ok(());
+        }
+        let pages = self.outcome.unreadable_pages;
+        let noun = if pages == 1 { "page" } else { "pages" };
+        writeln!(
+            f,
+            "  unreadable: {pages} {noun}, zero in the image and listed in the manifest:"
+        )?;
+        let mut shown = 0;
+        for item in &self.outcome.first_unreadable {
+            shown += item.range.len().pages();
+            write!(f, "    {} {}", item.range, item.errno)?;
+            match item.errno.meaning() {
+                Some(meaning) => writeln!(f, " ({meaning})")?,
+                None => writeln!(f)?,
+            }
+        }
+        if shown < pages {
+            writeln!(f, "    and {} more", pages - shown)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where a manifest says that everything lies in the file.
+
+use crate::frame::FrameEncoder;
+use crate::manifest::{ChunkRecord, Manifest, RangeRecord};
+use crate::measure::in_memory;
+use crate::pipeline::ZeroBlocks;
+use linpmem_phys::PhysRange;
+
+/// A manifest and the places of its chunks.
+///
+/// # Invariants
+/// Chunks are in the order of the file, do not overlap, lie in their ranges one
+/// after the other, and are no longer than [`Layout::chunk_bytes`].
+#[derive(Debug)]
+pub struct Layout<'a> {
+    /// The manifest.
+    pub manifest: &'a Manifest,
+    /// All chunks of all ranges.
+    pub chunks: Vec<Chunk<'a>>,
+    /// The longest chunk, and the longest compressed one.
+    pub chunk_bytes: usize,
+}
+
+/// A chunk and its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk<'a> {
+    /// What the manifest says of it.
+    pub record: &'a ChunkRecord,
+    /// The range that it is part of.
+    pub range: &'a RangeRecord,
+    /// Counts the chunks of the range from 0.
+    pub number: usize,
+    /// Its addresses.
+    pub addresses: PhysRange,
+    /// Its first byte in the file.
+    pub offset: u64,
+    /// Its bytes in the file.
+    pub length: u64,
+}
+
+/// A manifest that contradicts itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// A range that is none.
+    #[error("range {0} has no addresses, or not those that its length says")]
+    Range(u64),
+    /// Chunks that are not a range's.
+    #[error("the chunks of range {0} do not make up what it says was written")]
+    Chunks(u64),
+    /// A chunk that is too long.
+    #[error(
+        "a chunk of range {range} has {bytes} bytes; chunks have at most {}",
+        ZeroBlocks::MAX_BYTES
+    )]
+    TooLong {
+        /// The range.
+        range: u64,
+        /// The chunk's length.
+        bytes: u64,
+    },
+    /// Places that overlap or lie behind the end.
+    #[error("the chunk at {addresses} lies where another does, or behind the end of the file")]
+    Place {
+        /// The chunk.
+        addresses: PhysRange,
+    },
+    /// A whole image that is not.
+    #[error("it says that the image is complete, but {0} bytes of its ranges were not written")]
+    NotWhole(u64),
+}
+
+impl<'a> Layout<'a> {
+    /// The places that `manifest` tells.
+    pub fn new(manifest: &'a Manifest) -> Result<Self, LayoutError> {
+        let mut chunks = Vec::new();
+        let mut next_offset = 0;
+        let mut longest = 0;
+        let mut missing: u64 = manifest.image.planned_bytes;
+        for range in &manifest.ranges {
+            let whole = range.range().ok_or(LayoutError::Range(range.index))?;
+            if whole.last().get() != range.last.0 {
+                return Err(LayoutError::Range(range.index));
+            }
+            let mut next = whole.start();
+            for (number, record) in range.chunks.iter().enumerate() {
+                let chunk = place(range, whole, number, record)?;
+                if chunk.addresses.start() != next || !whole.covers(chunk.addresses) {
+                    return Err(LayoutError::Chunks(range.index));
+                }
+                next = chunk.addresses.end();
+                let end = chunk.offset.checked_add(chunk.length);
+                let overlap = LayoutError::Place {
+                    addresses: chunk.addresses,
+                };
+                match end {
+                    Some(end) if next_offset <= chunk.offset && end <= manifest.file.length => {
+                        next_offset = end;
+                    }
+                    _ => return Err(overlap),
+                }
+                longest = longest.max(record.length).max(chunk.length);
+                chunks.push(chunk);
+            }
+            let written = crate::measure::distance(whole.start(), next);
+            if written != range.written_bytes {
+                return Err(LayoutError::Chunks(range.index));
+            }
+            missing = missing.saturating_sub(written);
+        }
+        if manifest.state.is_whole() && missing > 0 {
+            return Err(LayoutError::NotWhole(missing));
+        }
+        Ok(Self {
+            manifest,
+            chunks,
+            chunk_bytes: in_memory(longest),
+        })
+    }
+}
+
+fn place<'a>(
+    range: &'a RangeRecord,
+    whole: PhysRange,
+    number: usize,
+    record: &'a ChunkRecord,
+) -> Result<Chunk<'a>, LayoutError> {
+    let addresses = record.range().ok_or(LayoutError::Chunks(range.index))?;
+    let too_long = |bytes| LayoutError::TooLong {
+        range: range.index,
+        bytes,
+    };
+    if in_memory(record.length) > ZeroBlocks::MAX_BYTES {
+        return Err(too_long(record.length));
+    }
+    let (offset, length) = match record.frame {
+        Some(frame) if in_memory(frame.length) > FrameEncoder::bound(ZeroBlocks::MAX_BYTES) => {
+            return Err(too_long(frame.length));
+        }
+        Some(frame) => (frame.offset, frame.length),
+        None => {
+            let within = crate::measure::distance(whole.start(), addresses.start());
+            let offset = range
+                .file_offset
+                .checked_add(within)
+                .ok_or(LayoutError::Place { addresses })?;
+            (offset, record.length)
+        }
+    };
+    Ok(Chunk {
+        record,
+        range,
+        number,
+        addresses,
+        offset,
+        length,
+    })
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a comparison showed, in words.
+
+use super::check::{Fault, Found};
+use super::layout::Layout;
+use crate::digest::Sha256Sum;
+use crate::manifest::{Manifest, RangeRecord, State};
+use crate::progress::rate;
+use linpmem_phys::PhysLen;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// Chunks that are named one by one; of the others only their number is told.
+const SHOWN_CHUNKS: usize = 20;
+
+/// The result of a comparison.
+#[derive(Debug)]
+pub struct Report {
+    damages: Vec<Damage>,
+    ranges: usize,
+    chunks: usize,
+    length: u64,
+    elapsed: Duration,
+}
+
+/// One way in which an image is not what its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The run that made it did not end well.
+    NotComplete {
+        /// How it ended.
+        state: State,
+        /// Bytes of memory that were written.
+        written: u64,
+        /// Bytes of memory that were to be.
+        planned: u64,
+    },
+    /// The file is too short.
+    Truncated {
+        /// Bytes that are missing.
+        missing: u64,
+        /// Bytes that there should be.
+        expected: u64,
+    },
+    /// The file is too long.
+    Appended {
+        /// Bytes that are too many.
+        extra: u64,
+        /// Bytes that there should be.
+        expected: u64,
+    },
+    /// A chunk is not what it was.
+    Chunk {
+        /// The range that it is part of, in words.
+        range: String,
+        /// Counts the chunks of the range from 0.
+        number: usize,
+        /// Its addresses, in words.
+        addresses: String,
+        /// Its first byte in the file.
+        offset: u64,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// As many more chunks are not what they were.
+    MoreChunks(usize),
+    /// A range is not what it was.
+    Range {
+        /// The range, in words.
+        range: String,
+        /// What it should be.
+        expected: Sha256Sum,
+        /// What it is; none if it is not all there.
+        found: Option<Sha256Sum>,
+    },
+    /// The file as a whole is not what it was.
+    File {
+        /// What it should be.
+        expected: Sha256Sum,
+        /// What it is, without what was appended.
+        found: Sha256Sum,
+        /// Whether it is so although every range is as it was.
+        outside_ranges: bool,
+    },
+}
+
+impl Report {
+    pub(super) fn new(layout: &Layout<'_>, found: Found, elapsed: Duration) -> Self {
+        let manifest = layout.manifest;
+        let mut damages = Vec::new();
+        damages.extend(not_complete(manifest));
+        damages.extend(wrong_length(manifest.file.length, found.length));
+        for (index, fault) in found.chunks.iter().take(SHOWN_CHUNKS) {
+            if let Some(chunk) = layout.chunks.get(*index) {
+                damages.push(Damage::Chunk {
+                    range: name(chunk.range),
+                    number: chunk.number,
+                    addresses: chunk.addresses.to_string(),
+                    offset: chunk.offset,
+                    fault: fault.clone(),
+                });
+            }
+        }
+        let more = found.chunks.len().saturating_sub(SHOWN_CHUNKS);
+        if more > 0 {
+            damages.push(Damage::MoreChunks(more));
+        }
+        let mut are_ranges_good = true;
+        for (range, &sum) in manifest.ranges.iter().zip(&found.ranges) {
+            if sum != Some(range.sha256) {
+                are_ranges_good = false;
+                damages.push(Damage::Range {
+                    range: name(range),
+                    expected: range.sha256,
+                    found: sum,
+                });
+            }
+        }
+        if let (Some(expected), Some(sum)) = (manifest.file.sha256, found.sha256) {
+            if expected != sum {
+                damages.push(Damage::File {
+                    expected,
+                    found: sum,
+                    outside_ranges: are_ranges_good && found.chunks.is_empty(),
+                });
+            }
+        }
+        Self {
+            damages,
+            ranges: manifest.ranges.len(),
+            chunks: layout.chunks.len(),
+            length: found.length,
+            elapsed,
+        }
+    }
+
+    /// Whether the image is what its manifest says.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.damages.is_empty()
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn damages(&self) -> &[Damage] {
+        &self.damages
+    }
+
+    /// Writes what was found of the image at `path`, a line for each damage.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, path: &Path, out: &mut dyn Write) -> io::Result<()> {
+        let path = path.display();
+        for damage in &self.damages {
+            writeln!(out, "{path}: {damage}")?;
+        }
+        let result = if self.is_good() { "good" } else { "NOT GOOD" };
+        writeln!(
+            out,
+            "{path}: {result}: {} in {} ranges and {} chunks compared with the manifest \
+             ({:.1} s, {})",
+            PhysLen::new(self.length),
+            self.ranges,
+            self.chunks,
+            self.elapsed.as_secs_f64(),
+            rate(self.length, self.elapsed)
+        )
+    }
+}
+
+fn not_complete(manifest: &Manifest) -> Option<Damage> {
+    if manifest.state.is_whole() {
+        return None;
+    }
+    let written = manifest
+        .ranges
+        .iter()
+        .fold(0, |sum: u64, range| sum.saturating_add(range.written_bytes));
+    Some(Damage::NotComplete {
+        state: manifest.state,
+        written,
+        planned: manifest.image.planned_bytes,
+    })
+}
+
+fn wrong_length(expected: u64, found: u64) -> Option<Damage> {
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Less => Some(Damage::Truncated {
+            missing: expected - found,
+            expected,
+        }),
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Greater => Some(Damage::Appended {
+            extra: found - expected,
+            expected,
+        }),
+    }
+}
+
+fn name(range: &RangeRecord) -> String {
+    format!(
+        "range {} ({} {:#x}-{:#x})",
+        range.index, range.kind, range.start.0, range.last.0
+    )
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotComplete {
+                state,
+                written,
+                planned,
+            } => write!(
+                f,
+                "the acquisition was not completed ({}): {written} of {planned} bytes of memory \
+                 were written",
+                state.name()
+            ),
+            Self::Truncated { missing, expected } => write!(
+                f,
+                "truncated: the last {missing} of {expected} bytes are missing"
+            ),
+            Self::Appended { extra, expected } => write!(
+                f,
+                "{extra} bytes were appended behind the {expected} that belong to it"
+            ),
+            Self::Chunk {
+                range,
+                number,
+                addresses,
+                offset,
+                fault,
+            } => write!(
+                f,
+                "{range}, chunk {number} ({addresses}, file offset {offset:#x}) {fault}"
+            ),
+            Self::MoreChunks(count) => write!(f, "and {count} more chunks"),
+            Self::Range {
+                range,
+                expected,
+                found: Some(found),
+            } => write!(f, "{range} differs: SHA-256 {found}, was {expected}"),
+            Self::Range {
+                range, found: None, ..
+            } => write!(f, "{range} is not all there"),
+            Self::File {
+                expected,
+                found,
+                outside_ranges,
+            } => {
+                write!(f, "the file differs: SHA-256 {found}, was {expected}")?;
+                if *outside_ranges {
+                    f.write_str(" (outside of all ranges: in headers or padding)")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Differs => f.write_str("differs"),
+            Self::Missing => f.write_str("is missing: the file ends before its end"),
+            Self::Damaged => f.write_str("differs: it does not decompress"),
+            Self::Unreadable(reason) => write!(f, "cannot be read from the disk: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line.
+
+use crate::fake::Fake;
+use assert_cmd::Command;
+use predicates::str::contains;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+fn dump(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("linpmem-dump").unwrap();
+    command.current_dir(folder);
+    command
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    for (words, hint) in [
+        (&["--range", "5"][..], "FIRST-LAST or START+LENGTH"),
+        (&["--range", "2000-1000"], "must not lie below"),
+        (&["--compress", "gzip"], "zstd"),
+        (&["--compress", "zstd:99"], "1 to 22"),
+        (&["--source", "kcor"], "device node"),
+        (&["--threads", "0"], "--threads"),
+        (&["--format", "qcow"], "elf"),
+        (&["a.core", "--raw-layout", "padded"], "--format raw"),
+        (&["a.zst", "--compress", "none"], "leave --compress out"),
+        (&["-"], "--manifest PATH is needed"),
+        (&["a/"], "does not name a file"),
+        (&["a", "b"], "cannot be used with '[OUTPUT]'"),
+        (&["verify"], "<IMAGE>"),
+        (&["ranges", "--progress", "none"], "--progress"),
+    ] {
+        dump(folder.path())
+            .args(words)
+            .assert()
+            .code(2)
+            .stdout("")
+            .stderr(contains(hint));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn help_answers_the_next_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = dump(folder.path()).arg("--help").assert().success();
+    let help = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    // Lines break where the terminal ends.
+    let help: Vec<&str> = help.split_whitespace().collect();
+    let help = help.join(" ");
+    for hint in [
+        "Examples:",
+        "Exit codes: 0 complete",
+        "the image is called OUTPUT.partial",
+        "for sha256sum -c",
+        "Never read are device registers",
+        "and persistent memory",
+        "as in /proc/iomem",
+    ] {
+        assert!(help.contains(hint), "{hint}: {help}");
+    }
+    dump(folder.path())
+        .args(["verify", "--help"])
+        .assert()
+        .success()
+        .stdout(contains("Exit code 0 if all is well"));
+}
+
+#[test]
+fn without_the_module_it_says_how_to_load_it() {
+    let folder = tempfile::tempdir().unwrap();
+    dump(folder.path())
+        .args(["--source", "/nonexistent/linpmem", "a.core"])
+        .assert()
+        .code(1)
+        .stderr(contains("insmod linpmem.ko"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn stdout_holds_nothing_but_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let expected = fs::read(folder.path().join("a.core")).unwrap();
+    let run = dump(folder.path())
+        .args(["--source", "file:a.core", "-", "--manifest", "b.json"])
+        .assert()
+        .success()
+        .stderr(contains("the image on stdout is complete"));
+    assert!(run.get_output().stdout == expected);
+    fs::write(folder.path().join("b.core"), expected).unwrap();
+    dump(folder.path())
+        .args(["verify", "b.core", "--manifest", "b.json"])
+        .assert()
+        .success()
+        .stdout(contains("good"));
+}
+
+#[test]
+fn a_full_stdout_is_a_failure_that_the_manifest_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .current_dir(folder.path())
+        .args(["--source", "file:a.core", "-", "--manifest", "b.json"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let words = String::from_utf8(run.stderr).unwrap();
+    assert!(words.contains("No space left on device"), "{words}");
+    let manifest = linpmem_dump::manifest::read(&folder.path().join("b.json")).unwrap();
+    assert!(manifest.error.unwrap().contains("No space left"));
+    assert_eq!(manifest.file.sha256, None);
+}
+
+#[test]
+fn tables_may_be_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .current_dir(folder.path())
+        .args(["info", "a.core"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let run = child.wait_with_output().unwrap();
+    assert_eq!(
+        (run.status.code(), run.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
+
+#[test]
+fn without_a_name_the_host_names_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    dump(folder.path())
+        .args([
+            "--source",
+            "file:a.core",
+            "--format=raw",
+            "--compress=zstd:1",
+        ])
+        .assert()
+        .success();
+    let made = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .find(|name| name.ends_with("Z.raw.zst"));
+    assert!(made.is_some());
+}
+
+#[test]
+fn info_and_ranges_tell_what_is_in_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default()
+        .acquire(folder.path(), &["a.core.zst", "--include-reserved"])
+        .unwrap();
+    for hint in ["ELF core", "1.2.3", "0x800000", "Reserved", "complete"] {
+        dump(folder.path())
+            .args(["info", "a.core.zst"])
+            .assert()
+            .success()
+            .stdout(contains(hint));
+    }
+    dump(folder.path())
+        .args(["ranges", "--source", "file:a.core.zst"])
+        .assert()
+        .success()
+        .stdout(contains("23.6 MiB would be read."));
+    let run = dump(folder.path())
+        .args(["ranges", "--source", "file:a.core.zst", "--json"])
+        .args(["--include-reserved", "--range", "7ff000-800fff"])
+        .assert()
+        .success();
+    let json: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    assert_eq!(json["read_bytes"], 0x2000);
+    assert_eq!(json["totals"]["Reserved"]["read_bytes"], 0x1000);
+}
+
+#[test]
+fn progress_in_json_is_json_to_the_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let run = dump(folder.path())
+        .args(["--source", "file:a.core", "b.core", "--progress", "json"])
+        .assert()
+        .success();
+    let stderr = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+    let lines: Vec<serde_json::Value> = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.last().unwrap()["event"], "summary");
+    assert_eq!(lines.last().unwrap()["state"], "complete");
+    let run = dump(folder.path())
+        .args(["--source", "file:a.core", "b.core", "--progress", "json"])
+        .assert()
+        .code(1);
+    let line: serde_json::Value = serde_json::from_slice(&run.get_output().stderr).unwrap();
+    assert_eq!(line["event"], "error");
+}
+
+#[test]
+fn a_signal_leaves_no_image_under_the_final_name() {
+    let folder = tempfile::tempdir().unwrap();
+    // 8 GiB of nothing take long enough to be interrupted.
+    let sparse = fs::File::create(folder.path().join("a.padded")).unwrap();
+    sparse.set_len(8 << 30).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .current_dir(folder.path())
+        .args(["--source", "file:a.padded", "b.core"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let partial = folder.path().join("b.core.partial.manifest.json");
+    let begun = Instant::now();
+    // The first ranges and chunks are in the manifest: the run is on its way.
+    while fs::metadata(&partial).map_or(0, |metadata| metadata.len()) < 4096 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is read");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(!folder.path().join("b.core").exists());
+    dump(folder.path())
+        .args(["verify", "b.core.partial"])
+        .assert()
+        .code(1)
+        .stdout(contains("not completed (interrupted)"));
+}

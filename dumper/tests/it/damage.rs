@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `verify` says of images that were tampered with.
+
+use crate::fake::{Fake, manifest_of, verify};
+use linpmem_dump::manifest::Manifest;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+struct Sample {
+    _folder: tempfile::TempDir,
+    image: PathBuf,
+    manifest: Manifest,
+}
+
+fn sample(name: &str) -> Sample {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = Fake::default().acquire(folder.path(), &[name]).unwrap();
+    let image = folder.path().join(name);
+    assert_eq!(verify(&image).0, 0);
+    Sample {
+        image,
+        manifest: manifest_of(&summary),
+        _folder: folder,
+    }
+}
+
+fn flip(image: &Path, offset: u64) {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(image)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_is_found_by_range_chunk_address_and_offset() {
+    let sample = sample("a.core");
+    let range = &sample.manifest.ranges[1];
+    let offset = range.file_offset + 0x21_2345;
+    flip(&sample.image, offset);
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    let chunk = format!(
+        "range 1 (System RAM 0x100000-0x7fffff), chunk 2 (0x300000-0x3fffff, file offset {:#x}) differs",
+        range.file_offset + 0x20_0000
+    );
+    assert!(words.contains(&chunk), "{words}");
+    assert!(words.contains("range 1 (System RAM 0x100000-0x7fffff) differs: SHA-256"));
+    assert!(words.contains("the file differs: SHA-256"));
+    assert!(words.contains("NOT GOOD"));
+    assert!(!words.contains("range 0"), "{words}");
+    assert_eq!(words.lines().count(), 4, "{words}");
+    flip(&sample.image, offset);
+    assert_eq!(verify(&sample.image).0, 0);
+}
+
+#[test]
+fn a_byte_in_a_hole_counts_as_well() {
+    let sample = sample("a.core");
+    let (range, chunk) = sample
+        .manifest
+        .ranges
+        .iter()
+        .find_map(|range| Some((range, range.chunks.iter().find(|chunk| chunk.zero)?)))
+        .unwrap();
+    flip(
+        &sample.image,
+        range.file_offset + (chunk.start.0 - range.start.0) + 77,
+    );
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(
+        words.contains(&format!("({:#x}-", chunk.start.0)),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_zeroed_chunk_is_found_even_as_a_hole() {
+    let sample = sample("a.core");
+    let range = &sample.manifest.ranges[2];
+    let bytes = fs::read(&sample.image).unwrap();
+    let offset = range.file_offset + 0x20_0000;
+    let from = usize::try_from(offset).unwrap();
+    let mut file = fs::File::create(&sample.image).unwrap();
+    file.write_all(&bytes[..from]).unwrap();
+    file.set_len(offset + 0x10_0000).unwrap();
+    file.write_all_at(&bytes[from + 0x10_0000..], offset + 0x10_0000)
+        .unwrap();
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(
+        words.contains("chunk 2 (0x100200000-0x1002fffff"),
+        "{words}"
+    );
+    assert_eq!(words.lines().count(), 4, "{words}");
+}
+
+#[test]
+fn headers_belong_to_the_image() {
+    let sample = sample("a.core");
+    flip(&sample.image, 40);
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(words.contains("outside of all ranges"), "{words}");
+    assert_eq!(words.lines().count(), 2, "{words}");
+}
+
+#[test]
+fn one_byte_less_and_one_byte_more() {
+    let sample = sample("a.core");
+    let length = sample.manifest.file.length;
+    let file = OpenOptions::new().append(true).open(&sample.image).unwrap();
+    file.set_len(length - 1).unwrap();
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    let truncated = format!("truncated: the last 1 of {length} bytes are missing");
+    assert!(words.contains(&truncated), "{words}");
+    assert!(
+        words.contains("range 2 (System RAM 0x100000000-0x100ffefff), chunk 15 (0x100f00000-"),
+        "{words}"
+    );
+    assert!(words.contains("is missing: the file ends"), "{words}");
+
+    file.set_len(length).unwrap();
+    // The byte that was cut off comes back as zero, which it may not have been.
+    (&file).write_all(b"!").unwrap();
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(words.contains("1 bytes were appended"), "{words}");
+
+    file.set_len(0).unwrap();
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(words.contains("range 0"), "{words}");
+    assert!(words.contains("more chunks"), "{words}");
+}
+
+#[test]
+fn compressed_images_are_compared_by_what_they_hold() {
+    let sample = sample("a.core.zst");
+    let chunk = &sample.manifest.ranges[1].chunks[3];
+    let frame = chunk.frame.unwrap();
+    flip(&sample.image, frame.offset + frame.length / 2);
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(words.contains("chunk 3 (0x400000-0x4fffff"), "{words}");
+    assert!(words.contains("the file differs"), "{words}");
+    assert!(!words.contains("range 0"), "{words}");
+
+    // The seek table is part of the file.
+    flip(&sample.image, frame.offset + frame.length / 2);
+    flip(&sample.image, sample.manifest.file.length - 20);
+    let (code, words) = verify(&sample.image);
+    assert_eq!(code, 1);
+    assert!(words.contains("outside of all ranges"), "{words}");
+}
+
+#[test]
+fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
+    let sample = sample("a.core");
+    let path = linpmem_dump::naming::manifest_of(&sample.image);
+    let text = fs::read_to_string(&path).unwrap();
+    for (from, to) in [
+        ("\"length\":1048576", "\"length\":4096"),
+        ("\"length\":1048576", "\"length\":18446744073709551615"),
+        (
+            "\"file_offset\":4096",
+            "\"file_offset\":18446744073709551615",
+        ),
+        ("\"file_offset\":4096", "\"file_offset\":4097"),
+        (
+            "\"index\":0,\"start\":\"0x1000\"",
+            "\"index\":0,\"start\":\"0x2000\"",
+        ),
+        ("\"manifest_version\": 1", "\"manifest_version\": 2"),
+        ("\"state\": \"complete\"", "\"state\": \"perfect\""),
+        ("\"index\":0", "\"index\":0,\"sha1\":1"),
+        ("\"written_bytes\":", "\"written_bytes\":1"),
+        ("\"planned_bytes\":", "\"planned_bytes\":1"),
+    ] {
+        let damaged = text.replacen(from, to, 1);
+        assert_ne!(damaged, text, "{from}");
+        fs::write(&path, damaged).unwrap();
+        let run = assert_cmd::Command::cargo_bin("linpmem-dump")
+            .unwrap()
+            .arg("verify")
+            .arg(&sample.image)
+            .assert()
+            .code(1);
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        assert!(!stderr.contains("panicked"), "{to}: {stderr}");
+        assert!(
+            stderr.contains("manifest") || stdout.contains("differs"),
+            "{to}: {stderr} {stdout}"
+        );
+    }
+    for end in [0, 1, text.len() / 2, text.len() - 3] {
+        fs::write(&path, &text[..end]).unwrap();
+        assert_cmd::Command::cargo_bin("linpmem-dump")
+            .unwrap()
+            .arg("verify")
+            .arg(&sample.image)
+            .assert()
+            .code(1)
+            .stderr(predicates::str::contains("breaks off"));
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs that end early, and names that are taken.
+
+use crate::fake::{Fake, manifest_of, range, verify};
+use linpmem_dump::manifest::State;
+use linpmem_dump::stop::Stop;
+use linpmem_phys::{Errno, PhysAddr};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_complete_run_leaves_image_manifest_and_sum_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    assert_eq!(
+        names(folder.path()),
+        ["a.core", "a.core.manifest.json", "a.core.sha256"]
+    );
+}
+
+#[test]
+fn an_interrupted_run_leaves_a_described_partial_image() {
+    for name in ["a.core", "a.core.zst", "a.raw"] {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake {
+            stop_at: Some((PhysAddr::new(0x40_1000), Stop::default())),
+            // Refused pages belong to the description as well.
+            refused: vec![(range(0x20_0000, 0x20_0fff), Errno::EIO)],
+            delay: Duration::from_millis(1),
+            ..Fake::default()
+        };
+        let summary = fake.acquire(folder.path(), &[name]).unwrap();
+        assert_eq!(summary.state, State::Interrupted);
+        assert_eq!(summary.exit_code(), 1);
+        assert_eq!(
+            names(folder.path()),
+            [
+                format!("{name}.partial"),
+                format!("{name}.partial.manifest.json")
+            ]
+        );
+        let manifest = manifest_of(&summary);
+        assert_eq!(manifest.state, State::Interrupted);
+        assert_eq!(manifest.ranges[1].unreadable_pages, 1);
+        // The chunk that was being read when the signal came is still there.
+        assert_eq!(manifest.ranges[1].written_bytes, 0x40_0000);
+        let (code, words) = verify(&folder.path().join(format!("{name}.partial")));
+        assert_eq!(code, 1);
+        assert!(words.contains("not completed (interrupted)"), "{words}");
+        assert_eq!(words.lines().count(), 2, "{words}");
+    }
+}
+
+#[test]
+fn a_source_that_dies_leaves_what_it_gave() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake {
+        dead_from: Some(PhysAddr::new(0x30_2000)),
+        ..Fake::default()
+    };
+    let summary = fake.acquire(folder.path(), &["a.core"]).unwrap();
+    assert_eq!((summary.state, summary.exit_code()), (State::Failed, 1));
+    let manifest = manifest_of(&summary);
+    let error = manifest.error.unwrap();
+    assert!(error.contains("the device is gone"), "{error}");
+    assert!(summary.to_string().contains("the device is gone"));
+    let (code, words) = verify(&folder.path().join("a.core.partial"));
+    assert_eq!(code, 1);
+    assert!(words.contains("not completed (failed)"), "{words}");
+}
+
+#[test]
+fn names_that_are_taken_stay_as_they_are() {
+    for taken in [
+        "a.core",
+        "a.core.partial",
+        "a.core.sha256",
+        "a.core.manifest.json",
+        "a.core.partial.manifest.json",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(taken);
+        fs::write(&path, b"precious").unwrap();
+        let error = Fake::default()
+            .acquire(folder.path(), &["a.core"])
+            .unwrap_err();
+        assert!(error.to_string().contains("--force"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        assert_eq!(names(folder.path()), [taken]);
+
+        let words = ["a.core", "--force"];
+        Fake::default().acquire(folder.path(), &words).unwrap();
+        assert_eq!(names(folder.path()).len(), 3, "{taken}");
+        assert_eq!(verify(&folder.path().join("a.core")).0, 0);
+    }
+}
+
+#[test]
+fn nothing_is_written_through_a_link() {
+    for name in ["a.core", "a.core.partial", "a.core.partial.manifest.json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, b"precious").unwrap();
+        symlink(&victim, folder.path().join(name)).unwrap();
+        let run = |words: &[&str]| Fake::default().acquire(folder.path(), words);
+        assert!(run(&["a.core"]).is_err(), "{name}");
+        run(&["a.core", "--force"]).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that does what a test wants.
+
+use clap::Parser;
+use linpmem_dump::acquire::{AcquireError, Request};
+use linpmem_dump::args::Cli;
+use linpmem_dump::manifest::{self, MachineRecord, Manifest, SourceRecord};
+use linpmem_dump::source::Source;
+use linpmem_dump::stop::Stop;
+use linpmem_dump::summary::Summary;
+use linpmem_formats::MachineFacts;
+use linpmem_phys::{
+    Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError,
+    Unreadables,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// Memory whose bytes follow from their addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Fake {
+    /// Pages that cannot be read.
+    pub refused: Vec<(PhysRange, Errno)>,
+    /// From here on the source has failed as a whole.
+    pub dead_from: Option<PhysAddr>,
+    /// Raises the wish to stop when this is read.
+    pub stop_at: Option<(PhysAddr, Stop)>,
+    /// Time that each read takes.
+    pub delay: Duration,
+}
+
+/// Inclusive, as in /proc/iomem.
+pub fn range(first: u64, last: u64) -> PhysRange {
+    PhysRange::from_inclusive(PhysAddr::new(first), PhysAddr::new(last)).unwrap()
+}
+
+/// What lies at the page that begins at `start`: a third of the pages is zero,
+/// some in long runs; the rest compresses well or not at all.
+pub fn page(start: u64) -> [u8; 4096] {
+    let mut bytes = [0; 4096];
+    let number = start / 4096;
+    match (number / 300 % 4, number % 3) {
+        (0, _) | (_, 0) => {}
+        (_, 1) => {
+            let text = format!("page {number} at {start:#x}; ").into_bytes();
+            bytes
+                .iter_mut()
+                .zip(text.iter().cycle())
+                .for_each(|(byte, letter)| *byte = *letter);
+        }
+        _ => {
+            let mut state = start ^ 0x9e37_79b9_7f4a_7c15;
+            for word in bytes.chunks_exact_mut(8) {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                word.copy_from_slice(&state.to_le_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+impl ReadPhys for Fake {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        std::thread::sleep(self.delay);
+        let mut at = start;
+        for target in buf.chunks_mut(4096) {
+            assert!(at.is_page_aligned());
+            if self.dead_from.is_some_and(|dead| at >= dead) {
+                return Err(SourceError::new(at, "the device is gone"));
+            }
+            if let Some((_, stop)) = self.stop_at.as_ref().filter(|(here, _)| *here == at) {
+                stop.raise();
+            }
+            let whole = PhysRange::from_len(at, PAGE_SIZE).unwrap();
+            let refused = self
+                .refused
+                .iter()
+                .find(|(range, _)| range.contains(at))
+                .copied();
+            match refused {
+                Some((_, errno)) => {
+                    target.fill(0);
+                    unreadable.push(whole, errno);
+                }
+                None => target.copy_from_slice(&page(at.get())[..target.len()]),
+            }
+            at = at.checked_add(PAGE_SIZE).unwrap();
+        }
+        Ok(())
+    }
+}
+
+impl Fake {
+    /// The memory as a source: RAM around a hole, a reserved part, a device.
+    pub fn source(self) -> Source {
+        let region = |first, last, kind| Region {
+            range: range(first, last),
+            kind,
+        };
+        Source {
+            reader: Box::new(self),
+            map: MemoryMap::new([
+                region(0, 0xfff, RegionKind::Reserved),
+                region(0x1000, 0x9_fbff, RegionKind::SystemRam),
+                region(0x9_fc00, 0x9_ffff, RegionKind::Reserved),
+                region(0xa_0000, 0xb_ffff, RegionKind::Device),
+                region(0x10_0000, 0x7f_ffff, RegionKind::SystemRam),
+                region(0x80_0000, 0x8f_ffff, RegionKind::Reserved),
+                region(0x1_0000_0000, 0x1_00ff_efff, RegionKind::SystemRam),
+            ])
+            .unwrap(),
+            iomem: Some("made up".to_owned()),
+            machine: MachineFacts {
+                vmcoreinfo: Some(b"OSRELEASE=1.2.3\n".to_vec()),
+                direct_map_base: Some(0xffff_8880_0000_0000),
+                paging_levels: Some(4),
+            },
+            machine_record: MachineRecord::default(),
+            record: SourceRecord {
+                kind: "fake".to_owned(),
+                path: "nowhere".to_owned(),
+                detail: None,
+            },
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Acquires into `folder`; `words` are those after the program's name.
+    pub fn acquire(self, folder: &Path, words: &[&str]) -> Result<Summary, AcquireError> {
+        let stop = match &self.stop_at {
+            Some((_, stop)) => stop.clone(),
+            None => Stop::default(),
+        };
+        let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
+        let output = cli.acquire.output.take().unwrap();
+        cli.acquire.output = Some(folder.join(output));
+        let command = words.iter().map(|&word| word.to_owned()).collect();
+        Request::new(&cli.acquire, command)?.run(&self.source(), &stop, |_| {})
+    }
+}
+
+/// The manifest that a run left.
+pub fn manifest_of(summary: &Summary) -> Manifest {
+    manifest::read(&summary.manifest).unwrap()
+}
+
+/// Exit code and words of `linpmem-dump verify`.
+pub fn verify(image: &Path) -> (u8, String) {
+    let cli = Cli::parse_from([
+        "linpmem-dump".as_ref(),
+        "verify".as_ref(),
+        "--progress=none".as_ref(),
+        image.as_os_str(),
+    ]);
+    let Some(linpmem_dump::args::Command::Verify(args)) = cli.command else {
+        panic!("not a verification");
+    };
+    let mut out = Vec::new();
+    let code = linpmem_dump::verify::verify(&args, &mut out).unwrap();
+    (code, String::from_utf8(out).unwrap())
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The dumper as a whole, on made-up memory and on the command line.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod ending;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod unreadable;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is left of an AFF4 volume whose acquisition died.
+
+use crate::aff4_images::{mixed, open, options};
+use crate::outputs::VecOutput;
+use linpmem_formats::{
+    Aff4Compression, Aff4Error, Aff4Reader, Aff4Verdict, ImageReader, RecoverError, aff4_recover,
+};
+use linpmem_phys::{Content, ReadPhys, Unreadables};
+use std::sync::Arc;
+
+#[test]
+fn a_volume_cut_anywhere_keeps_its_whole_segments() {
+    let whole = mixed().image(options(Aff4Compression::Snappy));
+    let mut most = 0;
+    for cut in (0..whole.len()).step_by(4099) {
+        let source = &whole[..cut];
+        let unfinished = Aff4Reader::open(vec![Arc::new(source.to_vec())]);
+        assert!(matches!(unfinished, Err(Aff4Error::NoDirectory)), "{cut}");
+        let mut out = VecOutput::default();
+        let recovery = match aff4_recover(source, &mut out) {
+            Ok(recovery) => recovery,
+            Err(RecoverError::Nothing) if cut < 200 => continue,
+            Err(error) => panic!("{cut}: {error}"),
+        };
+        let Some(mapped) = recovery.mapped_bytes else {
+            // The description was whole, or not even the journal.
+            continue;
+        };
+        assert!(mapped >= most, "{cut}");
+        most = mapped;
+        let image = open(out.0);
+        image.verify(|check| assert_eq!(check.verdict, Aff4Verdict::Right, "{check:?}"));
+        let mut readable = 0;
+        for stored in image.ranges() {
+            let (data, _) = mixed().read(stored.range);
+            let mut buf = vec![0xee; data.len()];
+            let mut unreadable = Unreadables::new();
+            image
+                .read_phys(stored.range.start(), &mut buf, &mut unreadable)
+                .unwrap();
+            match stored.content {
+                Content::Data => {
+                    assert!(buf == data, "{cut}: {}", stored.range);
+                    assert!(unreadable.is_empty(), "{cut}: {}", stored.range);
+                    readable += stored.range.len().get();
+                }
+                _ => assert_eq!(unreadable.total(), stored.range.len()),
+            }
+        }
+        assert!(readable <= mapped);
+    }
+    assert!(most > 0x10_0000, "{most:#x}");
+}
+
+#[test]
+fn what_is_whole_or_nothing_is_told_so() {
+    let whole = mixed().image(options(Aff4Compression::Snappy));
+    let mut out = VecOutput::default();
+    let told = aff4_recover(whole.as_slice(), &mut out);
+    assert!(matches!(told, Err(RecoverError::Whole)));
+    for nothing in [&b""[..], b"PK\x03\x04", &[0; 4096], &whole[1..]] {
+        // Without its first byte the volume still has its end.
+        let told = aff4_recover(nothing, &mut out);
+        assert!(
+            matches!(told, Err(RecoverError::Nothing | RecoverError::Whole)),
+            "{told:?}"
+        );
+    }
+    assert!(out.0.is_empty());
+}

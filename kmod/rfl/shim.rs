@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! shim.h for Rust.
+
+use core::ffi::{c_int, c_void};
+use kernel::bindings::iov_iter;
+
+extern "C" {
+    pub(crate) fn linpmem_phys_bits() -> u32;
+    pub(crate) fn linpmem_paging_levels() -> u32;
+    pub(crate) fn linpmem_encryption_mask() -> u64;
+    pub(crate) fn linpmem_is_xen_pv() -> bool;
+    pub(crate) fn linpmem_is_isolated() -> bool;
+    pub(crate) fn linpmem_vmcoreinfo_addr() -> u64;
+    pub(crate) fn linpmem_vmcoreinfo_len() -> u64;
+
+    pub(crate) fn linpmem_direct_map(phys: u64) -> *const c_void;
+    pub(crate) fn linpmem_ram_page(pfn: u64) -> u32;
+    pub(crate) fn linpmem_map_ram_page(pfn: u64) -> *mut c_void;
+    pub(crate) fn linpmem_unmap_ram_page(mapping: *mut c_void);
+    pub(crate) fn linpmem_load(addr: *const c_void, width: u32, value: *mut u64) -> c_int;
+
+    pub(crate) fn linpmem_yield() -> bool;
+    pub(crate) fn linpmem_locked_down() -> c_int;
+    pub(crate) fn linpmem_is_user(uid: u32) -> bool;
+    pub(crate) fn linpmem_page_table(pid: i32, root: *mut u64) -> c_int;
+
+    pub(crate) fn linpmem_is_user_backed(iter: *const iov_iter) -> bool;
+    pub(crate) fn linpmem_user_buffer(iter: *mut iov_iter, addr: u64, len: u64) -> c_int;
+}

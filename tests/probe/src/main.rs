@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs in a test machine as root and asks the module what only a program
+//! there can ask. Every command ends with one line that says what was checked,
+//! or with an error and exit code 1.
+
+mod bench;
+mod exact;
+mod lifetime;
+mod original;
+mod pages;
+mod random;
+mod storm;
+mod sys;
+mod translation;
+
+use anyhow::{Context, Result, bail};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("probe: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<String> {
+    let (command, rest) = args.split_first().context("no command")?;
+    let number = |index: usize| -> Result<u64> {
+        let text = rest
+            .get(index)
+            .with_context(|| format!("{command} wants {} numbers", index + 1))?;
+        let parsed = match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        parsed.with_context(|| format!("{text} is no number"))
+    };
+    match command.as_str() {
+        "reload" => lifetime::reload(rest, number(1)?),
+        "unload" => lifetime::unload(number(0)?),
+        "exact" => exact::modes(number(0)?, number(1)?),
+        "device" => exact::device(number(0)?, number(1)?),
+        "load" => exact::load(number(0)?, number(1)?),
+        "steady" => exact::steady(number(0)?, number(1)?, number(2)?),
+        "original" => original::run(number(0)?),
+        "user-pages" => translation::user_pages(number(0)? != 0),
+        "kernel-pages" => translation::kernel_pages(),
+        "processes" => translation::processes(),
+        "garbage" => translation::garbage(),
+        "sweep" => storm::sweep(number(0)?),
+        "ioctls" => storm::ioctls(number(0)?),
+        "poison" => pages::poison(),
+        "secret" => pages::secret(),
+        "errno" => pages::errno(number(0)?, number(1)?),
+        "offline" => pages::offline(),
+        "node" => pages::node(number(0)?),
+        "held" => pages::held(),
+        "bench" => bench::run(),
+        _ => bail!("no such command: {command}"),
+    }
+}

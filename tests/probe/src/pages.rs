@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pages that are not like others, made for real.
+
+use crate::sys::{self, Memory};
+use anyhow::{Context, Result, bail, ensure};
+use linpmem::{Access, AddressSpace, Device, Width};
+use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Poisons a page of this process's and asks for it.
+pub fn poison() -> Result<String> {
+    let device = Device::open()?;
+    let mut memory = Memory::anonymous(3 * 4096, 4096, 0)?;
+    memory.bytes().fill(0x77);
+    memory.lock()?;
+    let phys = place(&device, memory.address() + 4096)?;
+    ensure!(read(&device, phys)? == vec![0x77; 4096]);
+    memory
+        .advise(4096, 4096, libc::MADV_HWPOISON)
+        .context("madvise(MADV_HWPOISON)")?;
+    let errno = refusal(&device, phys)?;
+    Ok(format!("poison: {phys} gives {errno}"))
+}
+
+/// Memory that is in no map of the kernel's: refused, unless it is asked for.
+pub fn secret() -> Result<String> {
+    let device = Device::open()?;
+    let file = sys::memfd_secret(4096)?;
+    let mut memory = Memory::shared(&file, 4096)?;
+    memory.bytes().fill(0x99);
+    let phys = place(&device, memory.address())?;
+    let errno = refusal(&device, phys)?;
+    device.set_access(Access {
+        unmapped: true,
+        ..Access::default()
+    })?;
+    ensure!(
+        read(&device, phys)? == vec![0x99; 4096],
+        "the secret reads differently"
+    );
+    Ok(format!(
+        "secret: {phys} gives {errno}, and its content on request"
+    ))
+}
+
+/// The errno of the page at `addr`, with the file's access bits `device`.
+pub fn errno(addr: u64, device_too: u64) -> Result<String> {
+    let device = Device::open()?;
+    if device_too != 0 {
+        device.set_access(Access {
+            device: true,
+            ..Access::default()
+        })?;
+    }
+    let errno = refusal(&device, PhysAddr::new(addr))?;
+    Ok(format!("{errno}"))
+}
+
+/// Opens the device, says so, waits for the file /tmp/go and reads again.
+pub fn held() -> Result<String> {
+    let device = Device::open()?;
+    println!("open");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !Path::new("/tmp/go").exists() {
+        ensure!(Instant::now() < deadline, "nobody made /tmp/go");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let phys = PhysAddr::new(0x10_0000);
+    let mut page = [0; 4096];
+    let bulk = device.read_phys(phys, &mut page, &mut Unreadables::new());
+    let single = device.load(phys, Width::Dword);
+    match (bulk, single) {
+        (Ok(()), Ok(_)) => Ok("held: still reads".to_owned()),
+        (Err(bulk), Err(single)) => Ok(format!("held: {bulk}; {single}")),
+        (bulk, single) => bail!("READ says {bulk:?}, and LOAD {single:?}"),
+    }
+}
+
+/// A node for the original's device number, owned by this user.
+pub fn node(owner: u64) -> Result<String> {
+    sys::make_node(linpmem::DEFAULT_PATH, 42, u32::try_from(owner)?)?;
+    Ok("node: made".to_owned())
+}
+
+/// Every page that /proc/kpageflags calls offline (bit 23,
+/// include/uapi/linux/kernel-page-flags.h) and that lies in System RAM.
+pub fn offline() -> Result<String> {
+    const PAGES: usize = 4096;
+    let device = Device::open()?;
+    let flags = File::open("/proc/kpageflags")?;
+    let mut words = vec![0_u8; PAGES * 8];
+    let mut seen = 0_u64;
+    let mut frame = 0_u64;
+    loop {
+        let len = flags.read_at(&mut words, frame * 8)?;
+        if len == 0 {
+            break;
+        }
+        for word in words.get(..len).unwrap_or(&[]).chunks_exact(8) {
+            let offline = word.get(2).is_some_and(|byte| byte & 0x80 != 0);
+            if offline && seen < 1000 {
+                let errno = refusal(&device, PhysAddr::new(frame * 4096))?;
+                ensure!(
+                    errno.get() == libc::ENODATA,
+                    "offline page {:#x} gives {errno}",
+                    frame * 4096
+                );
+                seen += 1;
+            }
+            frame += 1;
+        }
+    }
+    ensure!(seen > 0, "no page is offline");
+    Ok(format!("offline: {seen} pages give ENODATA"))
+}
+
+fn place(device: &Device, virt: u64) -> Result<PhysAddr> {
+    let found = device.translate(AddressSpace::Caller, virt)?;
+    let mapped = found
+        .mapped()
+        .with_context(|| format!("{virt:#x} is {:?}", found.outcome))?;
+    Ok(mapped.phys)
+}
+
+fn read(device: &Device, phys: PhysAddr) -> Result<Vec<u8>> {
+    let mut page = vec![0x11; 4096];
+    let mut unreadable = Unreadables::new();
+    device.read_phys(phys, &mut page, &mut unreadable)?;
+    ensure!(unreadable.is_empty(), "{phys}: {unreadable:?}");
+    Ok(page)
+}
+
+/// The one errno with which all ways refuse the page.
+fn refusal(device: &Device, phys: PhysAddr) -> Result<linpmem_phys::Errno> {
+    let mut page = vec![0x11; 4096];
+    let mut unreadable = Unreadables::new();
+    device.read_phys(phys, &mut page, &mut unreadable)?;
+    let listed = unreadable.as_slice().first().context("the page was read")?;
+    ensure!(page == vec![0; 4096], "bytes of a refused page");
+    let load = device.load(phys, Width::Byte);
+    let error = load.err().context("the load was made")?;
+    ensure!(
+        error.errno() == listed.errno,
+        "READ says {}, LOAD {}",
+        listed.errno,
+        error.errno()
+    );
+    Ok(listed.errno)
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! System calls that the standard library lacks: the probe's unsafe code.
+
+#![allow(unsafe_code)]
+
+use anyhow::{Context, Result, ensure};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+/// Memory of this process, mapped for as long as this lives.
+#[derive(Debug)]
+pub struct Memory {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: The mapping belongs to this value alone.
+unsafe impl Send for Memory {}
+
+impl Memory {
+    /// `len` private bytes with `flags` beside those of an anonymous mapping,
+    /// at a multiple of `align`.
+    pub fn anonymous(len: usize, align: usize, flags: i32) -> Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+        Self::map(len, align, flags, -1)
+    }
+
+    /// `len` bytes of the file `fd`.
+    pub fn shared(fd: &OwnedFd, len: usize) -> Result<Self> {
+        Self::map(len, 4096, libc::MAP_SHARED, fd.as_raw_fd())
+    }
+
+    fn map(len: usize, align: usize, flags: i32, fd: i32) -> Result<Self> {
+        // Hugetlb mappings are aligned anyway and must not be cut.
+        let slack = if align > 4096 && flags & libc::MAP_HUGETLB == 0 {
+            align
+        } else {
+            0
+        };
+        // SAFETY: A new mapping at an address of the kernel's choice.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len + slack,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                fd,
+                0,
+            )
+        };
+        ensure!(
+            start != libc::MAP_FAILED,
+            "mmap of {len} bytes: {}",
+            io::Error::last_os_error()
+        );
+        let offset = if slack == 0 {
+            0
+        } else {
+            start.cast::<u8>().align_offset(align)
+        };
+        let start = start.cast::<u8>().wrapping_add(offset);
+        Ok(Self {
+            start: NonNull::new(start).context("mmap gave null")?,
+            len,
+        })
+    }
+
+    /// The virtual address of the first byte.
+    pub fn address(&self) -> u64 {
+        u64::try_from(self.start.as_ptr().expose_provenance()).unwrap_or(0)
+    }
+
+    /// The bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: The mapping is this value's, readable and writable, and zero
+        // or written by this process alone.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+
+    /// madvise(2) over `len` bytes from `offset` on.
+    pub fn advise(&self, offset: usize, len: usize, advice: i32) -> io::Result<()> {
+        let start = self.start.as_ptr().wrapping_add(offset);
+        // SAFETY: Of the advice that is given here none takes away memory that a
+        // reference points to: the callers touch poisoned bytes no more.
+        let status = unsafe { libc::madvise(start.cast(), len, advice) };
+        done(status)
+    }
+
+    /// mprotect(2) over `len` bytes from `offset` on.
+    pub fn protect(&self, offset: usize, len: usize, protection: i32) -> io::Result<()> {
+        let start = self.start.as_ptr().wrapping_add(offset);
+        // SAFETY: No reference to the bytes is held across the call.
+        let status = unsafe { libc::mprotect(start.cast(), len, protection) };
+        done(status)
+    }
+
+    /// mlock(2) over everything.
+    pub fn lock(&self) -> io::Result<()> {
+        // SAFETY: Only keeps the pages where they are.
+        done(unsafe { libc::mlock(self.start.as_ptr().cast(), self.len) })
+    }
+}
+
+/// A file whose pages are taken out of the kernel's map of all memory.
+pub fn memfd_secret(len: u64) -> Result<OwnedFd> {
+    // SAFETY: Takes flags and gives a new descriptor.
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, 0) };
+    ensure!(fd >= 0, "memfd_secret: {}", io::Error::last_os_error());
+    // SAFETY: The descriptor is new and nobody else's.
+    let file = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) };
+    std::fs::File::from(file.try_clone()?).set_len(len)?;
+    Ok(file)
+}
+
+/// Binds the calling thread to one processor.
+pub fn run_on(processor: usize) -> Result<()> {
+    // SAFETY: An empty set is all zeros; the set outlives the call.
+    let status = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
+    };
+    Ok(done(status)?)
+}
+
+/// Loads the module in `file`.
+pub fn load(file: &impl AsRawFd, parameters: &str) -> Result<()> {
+    let parameters = CString::new(parameters)?;
+    // SAFETY: The parameters are a string that ends in NUL and outlives the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_finit_module,
+            file.as_raw_fd(),
+            parameters.as_ptr(),
+            0,
+        )
+    };
+    Ok(done(i32::try_from(status)?)?)
+}
+
+/// Unloads the module called `name`, without waiting for its users.
+pub fn unload(name: &str) -> io::Result<()> {
+    let name = CString::new(name).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: The name is a string that ends in NUL and outlives the call.
+    let status = unsafe { libc::syscall(libc::SYS_delete_module, name.as_ptr(), libc::O_NONBLOCK) };
+    done(i32::try_from(status).unwrap_or(-1))
+}
+
+/// Makes a character device with this major number and the minor number 0.
+pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
+    let name = CString::new(path)?;
+    // SAFETY: The path is a string that ends in NUL and outlives both calls.
+    unsafe {
+        let device = libc::makedev(major, 0);
+        done(libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o600, device))?;
+        done(libc::chown(name.as_ptr(), owner, owner))?;
+    }
+    Ok(())
+}
+
+/// One ioctl with any number and any bytes as its argument.
+///
+/// The bytes may hold addresses that the driver writes to: the caller sees to it
+/// that they point to `scratch` or nowhere.
+pub fn ioctl(device: &impl AsRawFd, number: u32, argument: &mut [u8]) -> io::Result<i32> {
+    assert!(
+        argument.len() >= 4096,
+        "the largest struct of any number must fit"
+    );
+    // SAFETY: The kernel reads and writes at most 4096 bytes of the argument, and
+    // where these point; see above.
+    let status = unsafe { libc::ioctl(device.as_raw_fd(), number.into(), argument.as_mut_ptr()) };
+    if status < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(status)
+    }
+}
+
+fn done(status: i32) -> io::Result<()> {
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Translation compared with what the kernel says elsewhere.
+
+use crate::random::Random;
+use crate::sys::Memory;
+use anyhow::{Context, Result, bail, ensure};
+use linpmem::{AddressSpace, Device, Outcome};
+use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+const MIB: usize = 1 << 20;
+
+/// What /proc/self/pagemap says of an address: bits 0-54 are the page frame,
+/// bit 63 says that there is one (Documentation/admin-guide/mm/pagemap.rst).
+fn pagemap(map: &File, virt: u64) -> Result<Option<u64>> {
+    let mut entry = [0; 8];
+    map.read_exact_at(&mut entry, virt / 4096 * 8)?;
+    let entry = u64::from_le_bytes(entry);
+    let frame = entry & ((1 << 55) - 1);
+    ensure!(
+        entry >> 63 == 0 || frame != 0,
+        "pagemap hides its frames: not root?"
+    );
+    Ok((entry >> 63 == 1).then_some(frame * 4096 + virt % 4096))
+}
+
+/// This process's own memory in pages of all sizes, and without access.
+pub fn user_pages(with_gigantic: bool) -> Result<String> {
+    let device = Device::open()?;
+    let map = File::open("/proc/self/pagemap")?;
+    let mut said = Vec::new();
+
+    let mut small = Memory::anonymous(16 * MIB, 4096, 0)?;
+    let _ = small.advise(0, 16 * MIB, libc::MADV_NOHUGEPAGE);
+    small.bytes().fill(0xa5);
+    said.push(compare(&device, &map, &small, 16 * MIB, 4096)?);
+
+    small.protect(0, 4 * MIB, libc::PROT_NONE)?;
+    let hidden = small.address() + 4096;
+    let found = device.translate(AddressSpace::Caller, hidden)?;
+    let mapped = found.mapped().context("a PROT_NONE page is not mapped")?;
+    ensure!(mapped.no_access, "a PROT_NONE page must be marked");
+    ensure!(
+        pagemap(&map, hidden)? == Some(mapped.phys.get()),
+        "a PROT_NONE page is elsewhere"
+    );
+
+    let mut huge = Memory::anonymous(16 * MIB, 2 * MIB, 0)?;
+    huge.advise(0, 16 * MIB, libc::MADV_HUGEPAGE)?;
+    huge.bytes().fill(0x5a);
+    said.push(compare(&device, &map, &huge, 16 * MIB, 2 << 20)?);
+
+    if with_gigantic {
+        let flags = libc::MAP_HUGETLB | 30 << libc::MAP_HUGE_SHIFT;
+        let mut gigantic = Memory::anonymous(1 << 30, 1 << 30, flags)?;
+        for byte in gigantic.bytes().iter_mut().step_by(4096) {
+            *byte = 7;
+        }
+        said.push(compare(&device, &map, &gigantic, 1 << 30, 1 << 30)?);
+    }
+
+    let absent = Memory::anonymous(MIB, 4096, 0)?;
+    let found = device.translate(AddressSpace::Caller, absent.address())?;
+    ensure!(
+        found.outcome == Outcome::NotPresent,
+        "untouched memory is {:?}",
+        found.outcome
+    );
+    Ok(format!("user pages: {}", said.join(", ")))
+}
+
+/// Thousands of addresses of `memory`, and that `page` is among the page sizes.
+fn compare(device: &Device, map: &File, memory: &Memory, len: usize, page: u64) -> Result<String> {
+    const COUNT: u64 = 4000;
+    let mut random = Random::new(page);
+    let mut of_that_size = 0;
+    for _ in 0..COUNT {
+        let virt = memory.address() + random.below(len.try_into()?);
+        let found = device.translate(AddressSpace::Caller, virt)?;
+        let mapped = found
+            .mapped()
+            .with_context(|| format!("{virt:#x} is {:?}", found.outcome))?;
+        let wanted = pagemap(map, virt)?;
+        ensure!(
+            wanted == Some(mapped.phys.get()),
+            "{virt:#x} is at {}, and for pagemap at {wanted:x?}",
+            mapped.phys
+        );
+        ensure!(mapped.user && mapped.write, "{virt:#x}: {mapped:?}");
+        of_that_size += u64::from(mapped.page.get() == page);
+    }
+    ensure!(
+        of_that_size > COUNT / 2,
+        "only {of_that_size} of {COUNT} addresses are in pages of {page} bytes"
+    );
+    Ok(format!("{COUNT} addresses in pages of {} KiB", page / 1024))
+}
+
+/// Kernel addresses, which the module linpmem_facts translates by the kernel's
+/// own functions: lines of `NAME VIRTUAL PHYSICAL`.
+pub fn kernel_pages() -> Result<String> {
+    let device = Device::open()?;
+    let info = device.info()?;
+    let text = fs::read_to_string("/proc/linpmem_facts")?;
+    let mut count = 0;
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let name = words.next().context("an empty line")?;
+        let mut number = || {
+            let word = words.next().with_context(|| format!("{line} is short"))?;
+            u64::from_str_radix(word, 16).with_context(|| format!("{word} is no number"))
+        };
+        let (virt, phys) = (number()?, number()?);
+        let mut roots = vec![AddressSpace::Caller];
+        roots.extend(
+            info.kernel_page_table
+                .map(|root| AddressSpace::PageTable(root.get())),
+        );
+        for root in roots {
+            let found = device.translate(root, virt)?;
+            let mapped = found
+                .mapped()
+                .with_context(|| format!("{name} by {root:?}: {:?}", found.outcome))?;
+            ensure!(
+                mapped.phys == PhysAddr::new(phys),
+                "{name} at {virt:#x} by {root:?} is at {}, and for the kernel at {phys:#x}",
+                mapped.phys
+            );
+            ensure!(!mapped.user, "{name} is open to user space");
+            count += 1;
+        }
+    }
+    ensure!(count > 10, "only {count} kernel addresses");
+    Ok(format!("kernel pages: {count} addresses"))
+}
+
+/// The page tables of this process and of others.
+pub fn processes() -> Result<String> {
+    let device = Device::open()?;
+    let mut memory = Memory::anonymous(MIB, 4096, 0)?;
+    memory.bytes().fill(0x42);
+    let own = device.page_tables(std::process::id())?;
+    ensure!(own == device.page_tables(0)?, "0 is not the caller");
+    ensure!(own.kernel.is_page_aligned() && own.kernel.get() != 0);
+    let by_root = device.translate(AddressSpace::PageTable(own.kernel.get()), memory.address())?;
+    let mapped = by_root.mapped().context("not mapped by its own root")?;
+
+    let mut page = [0; 4096];
+    let mut unreadable = Unreadables::new();
+    device.read_phys(mapped.phys, &mut page, &mut unreadable)?;
+    ensure!(
+        unreadable.is_empty() && page == [0x42; 4096],
+        "the page is not where the walk says"
+    );
+
+    // With page-table isolation user mode has a table of its own, which has the
+    // same user pages.
+    let by_user = device.translate(AddressSpace::PageTable(own.user.get()), memory.address())?;
+    ensure!(
+        by_user.mapped().map(|found| found.phys) == Some(mapped.phys),
+        "the user's table maps {:?}",
+        by_user.outcome
+    );
+
+    let init = device.page_tables(1)?;
+    ensure!(init.kernel != own.kernel, "init shares our page table");
+    for nobody in [2, 999_999, u32::MAX] {
+        let refused = device.page_tables(nobody);
+        ensure!(
+            refused.is_err_and(|error| error.errno().get() == libc::ESRCH),
+            "process {nobody} must be ESRCH"
+        );
+    }
+    let isolated = if own.user == own.kernel { "off" } else { "on" };
+    Ok(format!("processes: page-table isolation is {isolated}"))
+}
+
+/// Any CR3 and any address: an answer or an errno.
+pub fn garbage() -> Result<String> {
+    let device = Device::open()?;
+    let info = device.info()?;
+    let used = info.paging_levels * 9 + 12;
+    let mut random = Random::new(3);
+    let (mut mapped, mut broken, mut absent, mut refused) = (0, 0, 0, 0);
+    for _ in 0..200_000 {
+        let root = match random.below(3) {
+            0 => random.next(),
+            1 => random.below(1 << 30),
+            _ => random.below(1 << info.phys_bits),
+        };
+        let virt = random.next() >> random.below(30);
+        match device.translate(AddressSpace::PageTable(root.max(1)), virt) {
+            Ok(found) => match found.outcome {
+                Outcome::Mapped(_) => mapped += 1,
+                Outcome::NotPresent => absent += 1,
+                Outcome::Broken(_) => broken += 1,
+            },
+            Err(error) if error.errno().get() == libc::EINVAL => {
+                let high = virt >> (used - 1);
+                let all = u64::MAX >> (used - 1);
+                ensure!(high != 0 && high != all, "{virt:#x} is an address");
+                refused += 1;
+            }
+            Err(error) => bail!("{error}"),
+        }
+    }
+    ensure!(broken > 0 && absent > 0 && refused > 0);
+    Ok(format!(
+        "garbage: {mapped} mapped, {absent} not present, {broken} broken, {refused} refused"
+    ))
+}

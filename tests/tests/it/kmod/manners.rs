@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How the module lives with others: loading, unloading, lockdown, permissions.
+
+use anyhow::{Result, ensure};
+use xtask::artifacts::Artifacts;
+
+use super::{ask, machine, probe, text, without_module};
+
+/// What delete_module(2) gives for a module that is in use.
+const EAGAIN: i32 = 11;
+
+#[test]
+fn it_comes_and_goes_but_not_while_it_is_open() -> Result<()> {
+    let vm = machine(|machine| machine, "")?;
+    let mut holder = probe(&vm, "held").start()?;
+    holder.wait_for("open")?;
+    ask(&vm, &format!("unload {EAGAIN}"))?;
+    // A reader that is killed lets go of it.
+    holder.signal(9)?;
+    holder.wait()?;
+    ask(&vm, "reload /tmp/linpmem.ko 200")?;
+
+    // One line at load and one at unload, and nothing else.
+    let log = vm.kernel_log()?;
+    let ours = log.lines().filter(|line| line.contains(";linpmem: "));
+    let others: Vec<&str> = ours
+        .filter(|line| {
+            ![
+                "linpmem: loaded",
+                "linpmem: unloaded",
+                "out-of-tree",
+                "verification",
+            ]
+            .iter()
+            .any(|known| line.contains(known))
+        })
+        .collect();
+    ensure!(others.is_empty(), "the module said {others:?}");
+    vm.shutdown()
+}
+
+#[test]
+fn lockdown_ends_reading_at_once() -> Result<()> {
+    let vm = machine(|machine| machine, "")?;
+    let mut holder = probe(&vm, "held").start()?;
+    holder.wait_for("open")?;
+    vm.write("/sys/kernel/security/lockdown", "integrity")?;
+    vm.put("/tmp/go", 0o600, b"")?;
+    let said = holder.wait()?.ok()?.text();
+    ensure!(
+        said.contains("locked down") && said.contains("EPERM"),
+        "an open file must be refused: {said}"
+    );
+    let refused = probe(&vm, "errno 0x100000 0").run()?.exited(1)?;
+    let said = refused.text();
+    ensure!(
+        said.contains("lockdown is integrity"),
+        "the reason is missing: {said}"
+    );
+    vm.shutdown()
+}
+
+#[test]
+fn the_owner_may_open_it_and_nobody_else() -> Result<()> {
+    let vm = machine(|machine| machine, "owner_uid=1000 major=42")?;
+    ensure!(
+        vm.read("/dev/linpmem").is_err(),
+        "with a device number of its own it makes no node"
+    );
+    let devices = text(&vm, "/proc/devices")?;
+    ensure!(devices.contains("42 linpmem"), "{devices}");
+    ask(&vm, "node 1000")?;
+    let owner = probe(&vm, "errno 0xb8000 0").uid(1000).run()?.ok()?;
+    ensure!(owner.stdout_text()?.trim() == "EACCES");
+    let other = probe(&vm, "errno 0xb8000 0").uid(1001).run()?.exited(1)?;
+    ensure!(other.text().contains("root"), "{}", other.text());
+    vm.shutdown()
+}
+
+#[test]
+fn without_a_wish_it_serves_the_originals_number_too() -> Result<()> {
+    let vm = without_module(|machine| machine)?;
+    let artifacts = Artifacts::build(vm.kernel())?;
+    vm.insmod(&artifacts.module, "")?;
+    let devices = text(&vm, "/proc/devices")?;
+    ensure!(devices.contains("42 linpmem"), "{devices}");
+    ask(&vm, "errno 0xb8000 0")?;
+    vm.shutdown()
+}
