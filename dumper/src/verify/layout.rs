@@ -143,7 +143,7 @@ fn place<'a>(
             let within = crate::measure::distance(whole.start(), addresses.start());
             let offset = range
                 .file_offset
-                .checked_add(within)
+                .and_then(|offset| offset.checked_add(within))
                 .ok_or(LayoutError::Place { addresses })?;
             (offset, record.length)
         }

@@ -10,11 +10,13 @@ pub use layout::LayoutError;
 pub use report::{Damage, Report};
 
 use crate::acquire::workers;
+use crate::aff4;
 use crate::args::VerifyArgs;
 use crate::manifest::{self, ReadError};
 use crate::naming::manifest_of;
 use crate::progress::{Meter, Progress};
 use layout::Layout;
+use linpmem_formats::Aff4Error;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,14 @@ pub enum VerifyError {
         path: PathBuf,
         /// What is wrong with it.
         source: LayoutError,
+    },
+    /// An AFF4 image that cannot be read.
+    #[error("{path}: {source}")]
+    Aff4 {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: Aff4Error,
     },
     /// No image.
     #[error("{path}: {source}")]
@@ -59,6 +69,13 @@ pub enum VerifyError {
 /// If the comparison could not be made.
 pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError> {
     let begun = Instant::now();
+    let aff4 = aff4::opened(&args.image, &args.volume).map_err(|source| VerifyError::Aff4 {
+        path: args.image.clone(),
+        source,
+    })?;
+    if let Some(image) = aff4 {
+        return aff4::verify(&image, out).map_err(VerifyError::Output);
+    }
     let path = match &args.manifest {
         Some(path) => path.clone(),
         None => manifest_beside(&args.image),

@@ -32,7 +32,9 @@ fn read(image: &Aff4Reader, start: u64, len: usize) -> (Vec<u8>, u64) {
 /// of deflate; names that repeat.
 #[test]
 fn of_c_aff4s_linpmem() {
-    let chunk: Vec<u8> = (0..4096_u32).map(|at| u8::try_from(at / 100).unwrap()).collect();
+    let chunk: Vec<u8> = (0..4096_u32)
+        .map(|at| u8::try_from(at / 100).unwrap())
+        .collect();
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut zlib, &chunk).unwrap();
     let zlib = zlib.finish().unwrap();
@@ -40,7 +42,10 @@ fn of_c_aff4s_linpmem() {
     let bevy = [zlib, vec![9; 4096]].concat();
     let bytes = Volume::new("aff4://v")
         .member("proc%2fkcore/map", &record(0x10_0000, 8192, 0, 1))
-        .member("proc%2fkcore/idx", b"aff4://v/proc/kcore/data\naff4://v/proc/kcore/data\n")
+        .member(
+            "proc%2fkcore/idx",
+            b"aff4://v/proc/kcore/data\naff4://v/proc/kcore/data\n",
+        )
         .member("proc%2fkcore/data/00000000", &bevy)
         .member(
             "proc%2fkcore/data/00000000.index",
@@ -54,7 +59,11 @@ fn of_c_aff4s_linpmem() {
              aff4:compressionMethod <https://tools.ietf.org/html/rfc1951> .",
         );
     let image = crate::aff4_images::open(bytes);
-    let ranges: Vec<String> = image.ranges().iter().map(|stored| stored.range.to_string()).collect();
+    let ranges: Vec<String> = image
+        .ranges()
+        .iter()
+        .map(|stored| stored.range.to_string())
+        .collect();
     assert_eq!(ranges, ["0x100000-0x101fff"]);
     let expected = [chunk, vec![9; 4096]].concat();
     assert_eq!(read(&image, 0x10_0000, 8192), (expected, 0));
@@ -65,9 +74,15 @@ fn of_c_aff4s_linpmem() {
 /// fields of a record in another order, facts in YAML.
 #[test]
 fn from_before_the_standard() {
-    let chunk = |byte: u8| snap::raw::Encoder::new().compress_vec(&[byte; 4096]).unwrap();
+    let chunk = |byte: u8| {
+        snap::raw::Encoder::new()
+            .compress_vec(&[byte; 4096])
+            .unwrap()
+    };
     let (a, b) = (chunk(1), chunk(2));
-    let offsets = [0, u32::try_from(a.len()).unwrap()].map(u32::to_le_bytes).concat();
+    let offsets = [0, u32::try_from(a.len()).unwrap()]
+        .map(u32::to_le_bytes)
+        .concat();
     // Start, offset in the target, length, target.
     let records = [record(0x1000, 0, 4096, 0), record(0x8000, 4096, 4096, 0)].concat();
     let bytes = Volume::new("aff4://v")

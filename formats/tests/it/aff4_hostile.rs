@@ -98,9 +98,15 @@ fn maps_that_lead_back_to_themselves_are_refused() {
     assert!(matches!(opened, Err(Aff4Error::Object { .. })));
     // Over another one.
     let bytes = Volume::new("aff4://v")
-        .member("a/map", &[0, 16, 0, 0].map(|byte: u64| byte.to_le_bytes()).concat()[..28])
+        .member(
+            "a/map",
+            &[0, 16, 0, 0].map(|byte: u64| byte.to_le_bytes()).concat()[..28],
+        )
         .member("a/idx", b"aff4://v/b\n")
-        .member("b/map", &[0, 16, 0, 0].map(|byte: u64| byte.to_le_bytes()).concat()[..28])
+        .member(
+            "b/map",
+            &[0, 16, 0, 0].map(|byte: u64| byte.to_le_bytes()).concat()[..28],
+        )
         .member("b/idx", b"aff4://v/a\n")
         .finish("<aff4://v/a> a aff4:Map . <aff4://v/b> a aff4:Map .");
     assert!(matches!(try_open(bytes), Err(Aff4Error::Object { .. })));
@@ -142,8 +148,11 @@ fn bombs_do_not_go_off() {
         ("https://www.ietf.org/rfc/rfc1950.txt", zeros.clone()),
         ("https://code.google.com/p/lz4/", vec![0xff; 4000]),
     ] {
-        let index = [&0_u64.to_le_bytes()[..], &u32::try_from(chunk.len()).unwrap().to_le_bytes()]
-            .concat();
+        let index = [
+            &0_u64.to_le_bytes()[..],
+            &u32::try_from(chunk.len()).unwrap().to_le_bytes(),
+        ]
+        .concat();
         let bytes = Volume::new("aff4://v")
             .member("stream/00000000", &chunk)
             .member("stream/00000000.index", &index)
@@ -167,8 +176,7 @@ fn bombs_do_not_go_off() {
 }
 
 fn miniz(data: &[u8]) -> Vec<u8> {
-    let mut encoder =
-        flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut encoder, data).unwrap();
     encoder.finish().unwrap()
 }
@@ -184,7 +192,10 @@ fn bad_turtle_and_other_archives_are_named() {
         try_open(volume().finish("")),
         Err(Aff4Error::NoImage(_))
     ));
-    assert!(matches!(try_open(volume().close()), Err(Aff4Error::NotAff4)));
+    assert!(matches!(
+        try_open(volume().close()),
+        Err(Aff4Error::NotAff4)
+    ));
     assert!(matches!(
         try_open(b"PK\x03\x04".to_vec()),
         Err(Aff4Error::NoDirectory)
@@ -193,7 +204,9 @@ fn bad_turtle_and_other_archives_are_named() {
 
 #[test]
 fn overlapping_records_by_the_thousand_take_no_quadratic_time() {
-    let records: Vec<[u64; 4]> = (0..200_000).map(|at| [at, 400_000 - 2 * at, 0, 0]).collect();
+    let records: Vec<[u64; 4]> = (0..200_000)
+        .map(|at| [at, 400_000 - 2 * at, 0, 0])
+        .collect();
     let started = std::time::Instant::now();
     let image = try_open(map_of(&records, IDX, STREAM, "")).unwrap();
     exercise(&image);
@@ -241,7 +254,7 @@ proptest! {
             bytes[at] = value;
         }
         let mut out = crate::outputs::VecOutput::default();
-        let _ = aff4_recover(bytes.as_slice(), &mut out);
+        let _ = aff4_recover(&bytes, &mut out);
         if let Ok(image) = try_open(bytes) {
             exercise(&image);
         }

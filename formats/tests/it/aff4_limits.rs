@@ -4,8 +4,8 @@
 use crate::aff4_images::options;
 use crate::memory::{plan, ram};
 use linpmem_formats::{
-    Aff4Compression, Aff4File, Aff4Options, Aff4Reader, Aff4Writer, Chunk, ImageOutput, ImageReader,
-    ImageWriter, OutputError, ReadAt,
+    Aff4Compression, Aff4File, Aff4Options, Aff4Reader, Aff4Writer, Chunk, ImageOutput,
+    ImageReader, ImageWriter, OutputError, ReadAt,
 };
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::collections::BTreeMap;

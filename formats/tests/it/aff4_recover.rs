@@ -18,7 +18,7 @@ fn a_volume_cut_anywhere_keeps_its_whole_segments() {
         let unfinished = Aff4Reader::open(vec![Arc::new(source.to_vec())]);
         assert!(matches!(unfinished, Err(Aff4Error::NoDirectory)), "{cut}");
         let mut out = VecOutput::default();
-        let recovery = match aff4_recover(source, &mut out) {
+        let recovery = match aff4_recover(&source, &mut out) {
             Ok(recovery) => recovery,
             Err(RecoverError::Nothing) if cut < 200 => continue,
             Err(error) => panic!("{cut}: {error}"),
@@ -57,11 +57,11 @@ fn a_volume_cut_anywhere_keeps_its_whole_segments() {
 fn what_is_whole_or_nothing_is_told_so() {
     let whole = mixed().image(options(Aff4Compression::Snappy));
     let mut out = VecOutput::default();
-    let told = aff4_recover(whole.as_slice(), &mut out);
+    let told = aff4_recover(&whole, &mut out);
     assert!(matches!(told, Err(RecoverError::Whole)));
     for nothing in [&b""[..], b"PK\x03\x04", &[0; 4096], &whole[1..]] {
         // Without its first byte the volume still has its end.
-        let told = aff4_recover(nothing, &mut out);
+        let told = aff4_recover(&nothing, &mut out);
         assert!(
             matches!(told, Err(RecoverError::Nothing | RecoverError::Whole)),
             "{told:?}"

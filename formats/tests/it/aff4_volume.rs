@@ -25,7 +25,13 @@ impl Volume {
     }
 
     pub fn member(self, name: &str, content: &[u8]) -> Self {
-        self.add(name, content, 0, u32::try_from(content.len()).unwrap(), None)
+        self.add(
+            name,
+            content,
+            0,
+            u32::try_from(content.len()).unwrap(),
+            None,
+        )
     }
 
     fn add(mut self, name: &str, stored: &[u8], method: u16, len: u32, wide: Option<u64>) -> Self {

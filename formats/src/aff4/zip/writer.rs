@@ -15,6 +15,9 @@ const DATE: u16 = (1 << 5) | 1;
 /// A regular file that only its owner reads and writes.
 const MODE: u32 = 0o100_600 << 16;
 
+/// Bytes that the output gets at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// An archive in the making. It holds a line for the directory per member and
 /// nothing else.
 #[derive(Debug, Default)]
@@ -53,8 +56,9 @@ impl ZipStream {
             offset: out.position(),
         };
         out.bytes(&written.local_header()?)?;
-        for part in parts {
-            out.bytes(part)?;
+        // Outputs may keep what they get for a while.
+        for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
+            out.bytes(piece)?;
         }
         self.members.push(written);
         Ok(())
