@@ -264,8 +264,9 @@ fn files(turtle: &mut Turtle, options: &Aff4Options) {
         turtle.say(
             urns.volume.join(&escaped_path(&file.path)).as_str(),
             &[
+                // Not an Image as well: pyaff4 takes the first that it finds for
+                // the volume's.
                 ("a", Value::Name("FileImage")),
-                ("a", Value::Name("Image")),
                 ("a", Value::Name("ZipSegment")),
                 ("originalFileName", Value::Text(&file.path)),
                 ("size", Value::Long(len)),

@@ -101,7 +101,7 @@ fn the_crate_aff4_reads_snappy_and_zlib() {
 /// what its validator of block hashes finds.
 const PYAFF4: &str = r#"
 import hashlib, sys
-from pyaff4 import block_hasher, container, lexicon, linear_hasher, rdfvalue
+from pyaff4 import block_hasher, container, rdfvalue
 urn = rdfvalue.URN.FromFileName(sys.argv[1])
 with container.Container.openURNtoContainer(urn) as volume:
     stream = volume.image.dataStream
@@ -123,11 +123,6 @@ class Listener(block_hasher.ValidationListener):
     def onValidHash(self, kind, digest, urn): print("valid", kind)
     def onInvalidHash(self, kind, a, b, urn): print("INVALID", kind, a, b, urn)
 block_hasher.Validator(Listener()).validateContainer(urn)
-
-class Linear:
-    def onValidHash(self, kind, digest, urn): print("valid linear", kind)
-    def onInvalidHash(self, kind, a, b, urn): print("INVALID linear", kind, a, b, urn)
-linear_hasher.LinearHasher2(Linear()).hash(urn)
 "#;
 
 /// A python3 that has pyaff4, from LINPMEM_PYAFF4.
@@ -162,9 +157,8 @@ fn pyaff4_agrees() {
         assert!(!printed.contains("INVALID"), "{compression}: {printed}");
         let sum = linear_sha256(&memory, whole(compression));
         assert!(printed.contains(&format!("sha256 {sum}")), "{printed}");
-        for line in ["valid", "valid linear"] {
-            assert!(printed.contains(line), "{compression}: {printed}");
-        }
+        let valid = printed.lines().filter(|line| line.starts_with("valid "));
+        assert!(valid.count() >= 5, "{compression}: {printed}");
         let mapped: u64 = printed
             .lines()
             .filter_map(|line| {
