@@ -320,7 +320,8 @@ impl ImageWriter for Aff4Writer {
     }
 
     fn encoder(&self) -> Option<Arc<dyn ChunkEncoder>> {
-        Some(Arc::clone(&self.encoder) as Arc<dyn ChunkEncoder>)
+        let encoder: Arc<dyn ChunkEncoder> = self.encoder.clone();
+        Some(encoder)
     }
 
     fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
