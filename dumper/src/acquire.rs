@@ -3,40 +3,27 @@
 
 use crate::aff4::{self, BundleError};
 use crate::args::AcquireArgs;
-use crate::checksum;
 use crate::clock::{Moment, monotonic_ns};
-use crate::manifest::{
-    FileRecord, Footer, Header, Host, ImageRecord, ManifestWriter, MapEntry, State, Tool,
-};
-use crate::naming::{
-    ImageFormat, NamingError, Shape, Target, checksum_of, manifest_of, partial_of,
-};
-use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, run};
+use crate::files::{Files, manifest_bytes};
+use crate::manifest::{Header, Host, ImageRecord, MapEntry, Tool};
+use crate::naming::{ImageFormat, NamingError, Shape, Target};
+use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
-use crate::sink::{
-    FileSink, PartialError, PartialFile, PipeSink, Sink, SpaceError, check_space, folder_of,
-};
+use crate::sink::{PartialError, SpaceError, check_space};
 use crate::source::{Source, SourceError};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use linpmem_formats::{
     Aff4Writer, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError,
 };
-use rustix::fs::FallocateFlags;
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Seek};
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
-/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
-const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
-/// A chunk's line, or a range's.
-const MANIFEST_LINE_BYTES: u64 = 320;
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -331,186 +318,5 @@ fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord 
         },
         chunk_bytes: u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX),
         planned_bytes: plan.total().get(),
-    }
-}
-
-/// The files that a run makes.
-struct Files {
-    /// None: stdout.
-    image: Option<PartialFile>,
-    image_path: PathBuf,
-    manifest: Option<PartialFile>,
-    manifest_path: PathBuf,
-    force: bool,
-}
-
-impl Files {
-    /// Creates what is written during the run, under working names.
-    fn create(target: &Target, args: &AcquireArgs) -> Result<Self, AcquireError> {
-        let (image, image_path, manifest_path, manifest_partial) = match target {
-            Target::Stdout => {
-                let path = args
-                    .manifest
-                    .clone()
-                    .ok_or(AcquireError::StdoutWithoutManifest)?;
-                let partial = partial_of(&path);
-                (None, PathBuf::from("-"), path, partial)
-            }
-            Target::File(path) => {
-                let partial = partial_of(path);
-                checksum::check_free(&checksum_of(path), args.force)?;
-                let image = PartialFile::create(path, partial.clone(), args.force)?;
-                let (manifest, manifest_partial) = match &args.manifest {
-                    Some(manifest) => (manifest.clone(), partial_of(manifest)),
-                    None => (manifest_of(path), manifest_of(&partial)),
-                };
-                (Some(image), path.clone(), manifest, manifest_partial)
-            }
-        };
-        match PartialFile::create(&manifest_path, manifest_partial, args.force) {
-            Ok(manifest) => Ok(Self {
-                image,
-                image_path,
-                manifest: Some(manifest),
-                manifest_path,
-                force: args.force,
-            }),
-            Err(error) => {
-                if let Some(image) = image {
-                    image.discard();
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Runs the pipeline into the files and ends the manifest.
-    fn run(
-        &mut self,
-        acquisition: Acquisition<'_>,
-        writer: &mut dyn ImageWriter,
-        header: &Header,
-        warnings: Vec<String>,
-    ) -> Result<(Outcome, State), AcquireError> {
-        let failed = |action| move |source| AcquireError::Io { action, source };
-        let manifest = match &self.manifest {
-            Some(manifest) => manifest.file().try_clone(),
-            None => Err(io::ErrorKind::NotFound.into()),
-        };
-        let manifest = manifest.map_err(failed("opening the manifest"))?;
-        reserve(&manifest, acquisition.plan);
-        let out = BufWriter::new(manifest);
-        let folder = folder_of(&self.manifest_path).to_path_buf();
-        let mut manifest =
-            ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
-        let mut sink = self.sink().map_err(failed("opening the output"))?;
-        let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
-        let ended = end_manifest(manifest, &outcome, warnings);
-        if let Err(error) = ended {
-            // Without its manifest an image is not complete.
-            if !matches!(outcome.end, End::Failed(_)) {
-                outcome.end = End::Failed(crate::pipeline::RunError::Manifest(error));
-            }
-        }
-        let state = state_of(&outcome);
-        Ok((outcome, state))
-    }
-
-    fn sink(&self) -> io::Result<Box<dyn Sink>> {
-        Ok(match &self.image {
-            Some(image) => Box::new(FileSink::new(image.file().try_clone()?)?),
-            // Not std's own stdout, which looks for line ends in all that passes.
-            None => {
-                let stdout = rustix::io::dup(rustix::stdio::stdout())?;
-                Box::new(PipeSink::new(File::from(stdout)))
-            }
-        })
-    }
-
-    /// Gives everything its name: the image last, so that whatever bears its name
-    /// is whole and has its manifest. Says what image and manifest are called.
-    fn end(mut self, outcome: &Outcome, state: State) -> Result<(PathBuf, PathBuf), AcquireError> {
-        let Some(manifest) = self.manifest.take() else {
-            return Ok((self.image_path, self.manifest_path));
-        };
-        match self.image.take() {
-            Some(image) if state.is_whole() => {
-                manifest.commit()?;
-                if let Some(sum) = outcome.file.sha256 {
-                    checksum::write(&self.image_path, sum, self.force)?;
-                }
-                image.commit()?;
-                Ok((self.image_path, self.manifest_path))
-            }
-            Some(image) => Ok((
-                image.partial().to_path_buf(),
-                manifest.partial().to_path_buf(),
-            )),
-            None => {
-                manifest.commit()?;
-                Ok((self.image_path, self.manifest_path))
-            }
-        }
-    }
-
-    fn discard(self) {
-        for file in [self.image, self.manifest].into_iter().flatten() {
-            file.discard();
-        }
-    }
-}
-
-/// Sets room aside for the manifest, so that it can still be ended when the
-/// image has filled the disk. Where that cannot be done, it is done without.
-fn reserve(manifest: &File, plan: &ImagePlan) {
-    let bytes = manifest_bytes(plan);
-    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
-}
-
-/// About what the manifest of `plan` takes, unreadable pages aside.
-fn manifest_bytes(plan: &ImagePlan) -> u64 {
-    let chunk = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
-    let ranges = u64::try_from(plan.ranges().len()).unwrap_or(u64::MAX);
-    let chunks = (plan.total().get() / chunk).saturating_add(ranges.saturating_mul(2));
-    let lines = chunks.saturating_add(ranges);
-    MANIFEST_LINE_BYTES
-        .saturating_mul(lines)
-        .saturating_add(MANIFEST_HEADER_BYTES)
-}
-
-fn end_manifest(
-    manifest: ManifestWriter<BufWriter<File>>,
-    outcome: &Outcome,
-    warnings: Vec<String>,
-) -> io::Result<()> {
-    let footer = Footer {
-        unreadable_pages: outcome.unreadable_pages,
-        file: FileRecord {
-            length: outcome.file.file_length,
-            image_length: outcome.file.image_length,
-            sha256: outcome.file.sha256,
-        },
-        warnings,
-        error: match &outcome.end {
-            End::Failed(error) => Some(error.to_string()),
-            _ => None,
-        },
-        ended: Moment::now().stamp(),
-        state: state_of(outcome),
-    };
-    let mut out = manifest.finish(&footer)?;
-    let manifest = out.get_mut();
-    // Gives back what was set aside and not used.
-    let length = manifest.stream_position()?;
-    manifest.set_len(length)?;
-    manifest.sync_all()
-}
-
-const fn state_of(outcome: &Outcome) -> State {
-    match &outcome.end {
-        End::Whole if outcome.unreadable_pages > 0 => State::CompleteWithUnreadable,
-        End::Whole => State::Complete,
-        End::Interrupted => State::Interrupted,
-        End::Failed(_) => State::Failed,
     }
 }

@@ -12,6 +12,7 @@ pub mod args;
 pub mod checksum;
 pub mod clock;
 pub mod digest;
+mod files;
 mod frame;
 mod host;
 pub mod info;

@@ -18,7 +18,7 @@ mod running;
 mod shim;
 mod transfer;
 
-use kernel::prelude::*;
+use kernel::{error::to_result, prelude::*};
 
 module! {
     type: Linpmem,
@@ -51,6 +51,10 @@ struct Linpmem {
 impl kernel::InPlaceModule for Linpmem {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _: {
+                // SAFETY: Called once, at load, before there is a device.
+                to_result(unsafe { shim::linpmem_choose_copy() })?;
+            },
             device <- device::Device::register(module, parameters::major()),
             _: {
                 pr_info!("loaded\n");

@@ -48,4 +48,8 @@ int linpmem_page_table(s32 pid, u64 *root);
 bool linpmem_is_user_backed(const struct iov_iter *iter);
 int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len);
 
+/* Copies that survive faults and machine checks on either side: copy.c. */
+int linpmem_choose_copy(void);
+size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter);
+
 #endif

@@ -26,4 +26,11 @@ extern "C" {
 
     pub(crate) fn linpmem_is_user_backed(iter: *const iov_iter) -> bool;
     pub(crate) fn linpmem_user_buffer(iter: *mut iov_iter, addr: u64, len: u64) -> c_int;
+
+    pub(crate) fn linpmem_choose_copy() -> c_int;
+    pub(crate) fn linpmem_copy_to_user(
+        from: *const c_void,
+        len: usize,
+        iter: *mut iov_iter,
+    ) -> usize;
 }

@@ -37,7 +37,7 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
         // - the iterator is valid, and user-backed by construction, so the copy
         //   is protected against faults and machine checks on either side;
         // - `mapping` lives across the call.
-        let bytes = unsafe { bindings::_copy_mc_to_iter(mapping.addr(), len, self.iov.as_raw()) };
+        let bytes = unsafe { shim::linpmem_copy_to_user(mapping.addr(), len, self.iov.as_raw()) };
         let stopped = (bytes < len).then(|| self.why_short());
         Copied { bytes, stopped }
     }

@@ -24,6 +24,7 @@ pub struct Subject {
     /// The machine.
     pub vm: Vm,
     work: TempDir,
+    images: PathBuf,
 }
 
 /// An image that was taken, and what QEMU saw.
@@ -62,7 +63,15 @@ impl Subject {
         let work = tempfile::Builder::new()
             .prefix("linpmem-images-")
             .tempdir()?;
-        Ok(Self { vm, work })
+        let images = work.path().to_path_buf();
+        Ok(Self { vm, work, images })
+    }
+
+    /// Brings images to `folder`, where they stay.
+    #[must_use]
+    pub fn images_in(mut self, folder: &Path) -> Self {
+        self.images = folder.to_path_buf();
+        self
     }
 
     /// A folder for files of this subject. It goes when the subject goes.
@@ -145,7 +154,7 @@ impl Subject {
     /// # Errors
     /// When one of them is missing.
     pub fn pull(&self, name: &str) -> Result<PathBuf> {
-        let image = self.work().join(name);
+        let image = self.images.join(name);
         self.vm.pull(&format!("/scratch/{name}"), &image)?;
         for ending in ["manifest.json", "sha256"] {
             let path = format!("/scratch/{name}.{ending}");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Benchmarks by name, as a table or as JSON lines.
 
+mod kmod;
+
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -24,7 +26,11 @@ struct Bench {
 }
 
 /// All benchmarks.
-const BENCHES: &[Bench] = &[];
+const BENCHES: &[Bench] = &[Bench {
+    name: "kmod",
+    about: "reading through the module, beside a plain copy",
+    run: kmod::run,
+}];
 
 /// What a benchmark measured.
 #[derive(Debug, Default)]

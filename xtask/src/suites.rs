@@ -30,6 +30,8 @@ struct Suite {
     about: &'static str,
     /// What to select with `cargo test`.
     cargo: &'static [&'static str],
+    /// What to select among the tests.
+    tests: &'static [&'static str],
     /// What has to be there first.
     prepare: fn() -> Result<()>,
 }
@@ -40,12 +42,21 @@ const SUITES: &[Suite] = &[
         name: "unit",
         about: "the crates' own tests, without a virtual machine",
         cargo: &["--workspace", "--exclude", "linpmem-tests"],
+        tests: &[],
         prepare: || Ok(()),
     },
     Suite {
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
+        tests: &["--skip", "kmod::"],
+        prepare: machines,
+    },
+    Suite {
+        name: "kmod",
+        about: "the module from within a virtual machine: every mode, every kind of page",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["kmod::"],
         prepare: machines,
     },
 ];
@@ -107,7 +118,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// What tests in virtual machines need.
-fn machines() -> Result<()> {
+pub(crate) fn machines() -> Result<()> {
     let cache = Cache::open()?;
     setup::ensure(
         &cache,
@@ -132,7 +143,7 @@ impl Suite {
             .current_dir(checkout::dir())
             .args(["test", "--no-fail-fast"])
             .args(self.cargo);
-        cargo.arg("--").args(rest);
+        cargo.arg("--").args(self.tests).args(rest);
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
         }

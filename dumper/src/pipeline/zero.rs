@@ -106,6 +106,19 @@ mod tests {
     }
 
     #[test]
+    fn no_place_in_a_block_is_passed_over() {
+        let mut data = vec![0; 2 * BLOCK_BYTES];
+        for at in (BLOCK_BYTES..2 * BLOCK_BYTES)
+            .step_by(511)
+            .chain([2 * BLOCK_BYTES - 1])
+        {
+            data[at] = 0x80;
+            assert_eq!(runs(&data), [(true, 64), (false, 64)], "{at}");
+            data[at] = 0;
+        }
+    }
+
+    #[test]
     fn the_longest_chunk_and_longer_ones() {
         let mut data = vec![0; ZeroBlocks::MAX_BYTES];
         assert_eq!(runs(&data), [(true, 4096)]);

@@ -11,7 +11,10 @@
 //! 2. else, if one of them is a device, it is that device's: `Reserved` is often
 //!    said around or within PCI MMCONFIG, HPET and pnp ranges, and reading a
 //!    device's registers can hang a machine;
-//! 3. else it is what the innermost says.
+//! 3. else it is what the innermost says;
+//! 4. but `Reserved` just below 1 TiB is a device: on AMD processors those
+//!    addresses are messages to the processor's fabric (interrupts, configuration),
+//!    12 GiB of them, and no memory.
 
 use linpmem_phys::{MemoryMap, OverlapError, PhysAddr, PhysRange, Region, RegionKind};
 use procfs::FromBufRead;
@@ -20,6 +23,11 @@ use std::path::Path;
 
 /// Where the kernel tells.
 pub const PATH: &str = "/proc/iomem";
+
+/// The addresses that rule 4 speaks of, the last one included: `HT_RANGE_START`
+/// and `HT_RANGE_END` of drivers/iommu/amd/amd_iommu_types.h.
+const AMD_FABRIC: (PhysAddr, PhysAddr) =
+    (PhysAddr::new(0xfd_0000_0000), PhysAddr::new(0xff_ffff_ffff));
 
 /// The map, and the text that it was made from.
 #[derive(Clone, Debug)]
@@ -103,7 +111,7 @@ impl Iomem {
             })?;
             flat.enter(*depth, range, RegionKind::from_iomem_name(&entry.name));
         }
-        let map = MemoryMap::new(flat.finish())?;
+        let map = MemoryMap::new(flat.finish().into_iter().flat_map(without_fabric))?;
         let has_ram = map
             .regions()
             .iter()
@@ -180,6 +188,35 @@ impl Flattening {
         }
         self.regions
     }
+}
+
+/// Rule 4.
+fn without_fabric(region: Region) -> impl Iterator<Item = Region> {
+    let (first, last) = AMD_FABRIC;
+    let fabric = PhysRange::from_inclusive(first, last)
+        .ok()
+        .filter(|_| region.kind == RegionKind::Reserved)
+        .and_then(|fabric| region.range.intersect(fabric));
+    let parts = match fabric {
+        None => [Some(region), None, None],
+        Some(fabric) => {
+            let part = |range, kind| Region { range, kind };
+            [
+                region
+                    .range
+                    .split_at(fabric.start())
+                    .0
+                    .map(|range| part(range, region.kind)),
+                Some(part(fabric, RegionKind::Device)),
+                region
+                    .range
+                    .split_at(fabric.end())
+                    .1
+                    .map(|range| part(range, region.kind)),
+            ]
+        }
+    };
+    parts.into_iter().flatten()
 }
 
 /// What an address is whose surroundings make it `outer`, in an entry of kind `own`.

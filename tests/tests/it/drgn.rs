@@ -7,7 +7,7 @@ use xtask::drgn::examine;
 #[test]
 fn drgn_finds_the_planted_process_and_its_memory() -> Result<()> {
     let token = "4f1d2c8e-planted-by-the-test";
-    let subject = crate::subject(|machine| machine.memory_mib(512))?;
+    let subject = crate::subject(|machine| machine.memory_mib(256))?;
     let (process, said) = subject.plant("suspicious", token)?;
     let address = said.rsplit(' ').next().context("no address")?;
     let acquired = subject.acquire(&[], "out.core")?.complete()?;

@@ -12,7 +12,7 @@ use crate::pattern;
 fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let kernel = crate::kernel()?;
-    let machine = pattern::planted(Vm::builder(&kernel).memory_mib(512), folder.path())?;
+    let machine = pattern::planted(Vm::builder(&kernel).memory_mib(256), folder.path())?;
     let subject = crate::subject(|_| machine)?;
     println!("{}", subject.fill(60)?);
     let truth = pattern::bytes();

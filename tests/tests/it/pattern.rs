@@ -8,8 +8,8 @@ use anyhow::Result;
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
 use xtask::vm::VmBuilder;
 
-/// Where it lies: 16 MiB at 256 MiB.
-pub const START: u64 = 0x1000_0000;
+/// Where it lies: 16 MiB at 128 MiB.
+pub const START: u64 = 0x800_0000;
 /// Its length in bytes.
 pub const LEN: u64 = 16 << 20;
 

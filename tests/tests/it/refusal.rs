@@ -17,7 +17,7 @@ fn says(output: &Output, words: &[&str]) -> Result<()> {
 fn without_module_or_privilege_there_is_a_clear_message() -> Result<()> {
     let kernel = crate::kernel()?;
     let artifacts = Artifacts::build(&kernel)?;
-    let vm = Vm::builder(&kernel).memory_mib(512).boot()?;
+    let vm = Vm::builder(&kernel).memory_mib(256).boot()?;
     let subject = Subject::without_module(vm, &artifacts)?;
 
     let absent = subject.dump(&[], "absent.core")?.exited(1)?;

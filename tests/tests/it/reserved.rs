@@ -13,7 +13,7 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
     let reserved = pattern::range()?;
     let planted = |machine| pattern::planted(machine, folder.path());
     let kernel = crate::kernel()?;
-    let machine = planted(xtask::vm::Vm::builder(&kernel).memory_mib(512))?;
+    let machine = planted(xtask::vm::Vm::builder(&kernel).memory_mib(256))?;
     let subject = crate::subject(|_| machine)?;
 
     println!("{}", subject.fill(30)?);

@@ -10,7 +10,7 @@ use xtask::vm::Vm;
 fn a_panic_and_a_hang_are_reported_with_the_console() -> Result<()> {
     let kernel = crate::kernel()?;
     let vm = Vm::builder(&kernel)
-        .memory_mib(512)
+        .memory_mib(256)
         .scratch_gib(None)
         .timeout(Duration::from_secs(20))
         .boot()?;

@@ -97,6 +97,12 @@ pub fn serve(mut port: File) -> Result<()> {
                             let _ = host.outcome(sent.map(|len| Reply::Sent { len }));
                         });
                     }
+                    Request::Settle { path } => {
+                        thread::spawn(move || {
+                            let settled = files::settle(Path::new(&path));
+                            let _ = host.outcome(settled.map(|len| Reply::Sent { len }));
+                        });
+                    }
                     Request::LoadModule { path, params } => {
                         // In a thread: a module that hangs must not hang us.
                         thread::spawn(move || {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use linpmem_guest::{FrameKind, MAX_PAYLOAD, data_payload, split_data};
-use nix::unistd::{Whence, lseek};
+use nix::unistd::{Whence, lseek, syncfs};
 
 use crate::agent::Host;
 
@@ -110,6 +110,14 @@ pub fn ls(args: &[String]) -> Result<()> {
         println!("{}", entry?.file_name().to_string_lossy());
     }
     Ok(())
+}
+
+/// Writes all of the file system that `path` lies in to its disk. Returns the
+/// file's length.
+pub fn settle(path: &Path) -> Result<u64> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    syncfs(&file).with_context(|| format!("writing out {}", path.display()))?;
+    Ok(file.metadata()?.len())
 }
 
 /// The tool `cat`: files to the output.

@@ -8,11 +8,11 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
-use crate::pages::{Noise, text};
+use crate::pages::{Noise, Prose};
 
 const PAGE: usize = 4096;
 /// Pages of one sort that lie together.
-const RUN: usize = 16;
+const RUN: usize = 64;
 
 /// `fill PERCENT [SEED]`: that share of the machine's RAM, then stays.
 pub fn run(args: &[String]) -> Result<()> {
@@ -32,6 +32,7 @@ pub fn run(args: &[String]) -> Result<()> {
     // Zero pages count only once they are pages of our own.
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE).context("locking memory")?;
     let mut noise = Noise::new(seed);
+    let prose = Prose::new();
     let [mut random, mut textual, mut zero] = [0_u64; 3];
     for (index, run) in memory.chunks_mut(RUN * PAGE).enumerate() {
         let count = u64::try_from(run.len() / PAGE)?;
@@ -42,7 +43,7 @@ pub fn run(args: &[String]) -> Result<()> {
             }
             1 => {
                 for (page, bytes) in run.chunks_mut(PAGE).enumerate() {
-                    text(bytes, u64::try_from(index * RUN + page)?);
+                    prose.fill(bytes, u64::try_from(index * RUN + page)?);
                 }
                 textual += count;
             }

@@ -39,6 +39,12 @@ pub enum Request {
         /// Which.
         path: String,
     },
+    /// Bring the file system of a file to rest on its disk. Answers
+    /// [`Reply::Sent`], though nothing is sent.
+    Settle {
+        /// The file.
+        path: String,
+    },
     /// Load a kernel module.
     LoadModule {
         /// The module in the guest.
@@ -67,7 +73,7 @@ pub enum Reply {
     },
     /// The program has ended and its output is complete.
     Ended(Ended),
-    /// The file is complete.
+    /// The file is complete, or at rest.
     Sent {
         /// Its length in bytes.
         len: u64,

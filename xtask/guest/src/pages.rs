@@ -25,40 +25,55 @@ impl Noise {
     }
 }
 
-/// Fills `page` with lines that a log could hold; `number` makes each page its own.
-pub fn text(page: &mut [u8], number: u64) {
-    const WORDS: &[&str] = &[
-        "started",
-        "session",
-        "opened",
-        "for",
-        "user",
-        "connection",
-        "from",
-        "closed",
-        "reading",
-        "file",
-        "written",
-        "request",
-        "served",
-        "in",
-        "address",
-        "unknown",
-    ];
-    let mut line = number;
-    let mut text = Vec::with_capacity(page.len().saturating_add(128));
-    while text.len() < page.len() {
-        text.extend(format!("{number:010} {line:016x}").bytes());
-        for step in 0..6 {
-            let index = usize::try_from((line >> (4 * step)) & 15).unwrap_or(0);
-            text.push(b' ');
-            text.extend(WORDS.get(index).unwrap_or(&"").bytes());
+/// Lines as a log could hold them.
+pub struct Prose(Vec<u8>);
+
+impl Prose {
+    /// Words in no order, on lines of different lengths.
+    pub fn new() -> Self {
+        const WORDS: [&str; 16] = [
+            "started",
+            "session",
+            "opened",
+            "for",
+            "user",
+            "connection",
+            "from",
+            "closed",
+            "reading",
+            "file",
+            "written",
+            "request",
+            "served",
+            "in",
+            "address",
+            "unknown",
+        ];
+        let mut noise = Noise::new(0);
+        let mut text = Vec::with_capacity(Self::LEN + 128);
+        while text.len() < Self::LEN {
+            let number = noise.next();
+            text.extend(format!("{:010}", number >> 32).bytes());
+            for step in 0..5 + number % 5 {
+                let index = usize::try_from((number >> (4 * step)) & 15).unwrap_or(0);
+                text.push(b' ');
+                text.extend(WORDS.get(index).unwrap_or(&"").bytes());
+            }
+            text.push(b'\n');
         }
-        text.push(b'\n');
-        line = line
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(number | 1);
+        Self(text)
     }
-    text.truncate(page.len());
-    page.copy_from_slice(&text);
+
+    const LEN: usize = 128 << 10;
+
+    /// Fills `page`, at most 64 KiB. Its `number` makes every page its own.
+    pub fn fill(&self, page: &mut [u8], number: u64) {
+        let from = usize::try_from(number.wrapping_mul(53) % (64 << 10)).unwrap_or(0);
+        let text = self.0.get(from..from.saturating_add(page.len()));
+        page.copy_from_slice(text.unwrap_or_default());
+        let head = format!("page {number:016x}\n");
+        for (target, byte) in page.iter_mut().zip(head.bytes()) {
+            *target = byte;
+        }
+    }
 }

@@ -12,12 +12,13 @@ use linpmem_phys::{
 const KEPT: usize = 16;
 
 /// A page that differs in this many bytes at most may have changed for a moment:
-/// a lock, a count, a few entries of a page table. So may a free page that is
-/// zero: it is cleared before anyone gets it.
-const FLICKER_BYTES: usize = 64;
+/// a lock, a count, some entries of a page table, the deep end of a kernel
+/// stack, which looks as before once its task sleeps again. So may a free page
+/// that is zero: it is cleared before anyone gets it.
+const FLICKER_BYTES: usize = 3072;
 
-/// Of this many pages, one may flicker.
-const FLICKER_SHARE: u64 = 10_000;
+/// Of this many pages, one may flicker. The slower the machine, the more do.
+const FLICKER_SHARE: u64 = 5_000;
 
 /// What a comparison found, in pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,8 +42,8 @@ pub struct Comparison {
     pub excused: u64,
     /// The first ones that flickered.
     pub first_flickered: Vec<PhysAddr>,
-    /// The first wrong ones.
-    pub first_wrong: Vec<PhysAddr>,
+    /// The first wrong ones, and in how many bytes each differs.
+    pub first_wrong: Vec<(PhysAddr, usize)>,
     /// The first missing ones.
     pub first_missing: Vec<PhysAddr>,
 }
@@ -113,7 +114,7 @@ impl Comparison {
                     keep(&mut self.first_flickered, at);
                 } else {
                     self.wrong += 1;
-                    keep(&mut self.first_wrong, at);
+                    keep(&mut self.first_wrong, (at, different));
                 }
             }
         }
@@ -141,7 +142,7 @@ impl Comparison {
     }
 }
 
-fn keep(list: &mut Vec<PhysAddr>, at: PhysAddr) {
+fn keep<T>(list: &mut Vec<T>, at: T) {
     if list.len() < KEPT {
         list.push(at);
     }
@@ -172,13 +173,14 @@ impl fmt::Display for Comparison {
         )?;
         for (what, list) in [
             ("changed", &self.first_flickered),
-            ("wrong", &self.first_wrong),
             ("missing", &self.first_missing),
         ] {
-            if !list.is_empty() {
-                let list: Vec<String> = list.iter().map(ToString::to_string).collect();
-                write!(f, "; {what} at {}", list.join(", "))?;
+            for at in list {
+                write!(f, "; {what} at {at}")?;
             }
+        }
+        for (at, bytes) in &self.first_wrong {
+            write!(f, "; wrong in {bytes} bytes at {at}")?;
         }
         Ok(())
     }
@@ -259,7 +261,7 @@ mod tests {
             (5, 4, 2, 1)
         );
         assert_eq!((found.wrong, found.missing, found.excused), (1, 1, 0));
-        assert_eq!(found.first_wrong, [PhysAddr::new(0x3000)]);
+        assert_eq!(found.first_wrong, [(PhysAddr::new(0x3000), 4096)]);
         assert_eq!(found.first_missing, [PhysAddr::new(0x4000)]);
         assert!(found.require(0.1).is_err());
     }
@@ -314,11 +316,11 @@ mod tests {
     fn a_part_of_a_page_is_compared_as_far_as_it_is_ram() {
         let truth = memory(&[1, 1]);
         let mut bytes = vec![1; 0x2000];
-        bytes[0x1c00..].fill(2);
+        bytes[0x1100..].fill(2);
         let image = MemoryImage::new(map(0x2000), bytes);
-        let found = compare(&map(0x1c00), &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&map(0x1100), &[&truth, &truth], &image, &[]).unwrap();
         assert_eq!((found.total, found.equal), (2, 2));
-        let found = compare(&map(0x1d00), &[&truth, &truth], &image, &[]).unwrap();
+        let found = compare(&map(0x1f00), &[&truth, &truth], &image, &[]).unwrap();
         assert_eq!((found.equal, found.wrong), (1, 1));
     }
 

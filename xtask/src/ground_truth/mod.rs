@@ -10,7 +10,7 @@
 //! count that goes up and down again, and the page looks as if it had never
 //! changed. What lasts as long as the acquisition shows in the views taken during
 //! it. What lasts a moment only does not, so [`Comparison::require`] lets one page in
-//! ten thousand pass that differs in a few bytes, or was free and zero. A page at
+//! ten thousand pass that differs in some bytes, or was free and zero. A page at
 //! the wrong place, or cut, or zero where it should not be, is neither.
 
 mod compare;

@@ -113,16 +113,27 @@ pub fn ensure(cache: &Cache, parts: &[Part]) -> Result<()> {
         return Ok(());
     }
     let _lock = lock::Lock::take(cache)?;
-    // Another set-up may have made them meanwhile.
-    let lacking = lacking(cache, &parts);
-    for (part, reason) in &lacking {
-        println!("[setup] {}: {reason}", part.name());
+    // Another set-up may have made them meanwhile. The second round is for
+    // parts that went with a broken one: debug symbols with their kernel.
+    for _ in 0..2 {
+        let lacking = lacking(cache, &parts);
+        if lacking.is_empty() {
+            break;
+        }
+        for (part, reason) in &lacking {
+            println!("[setup] {}: {reason}", part.name());
+        }
+        let lacking = lacking.into_iter().map(|(part, _)| part).collect();
+        make(cache, lacking, false)?;
     }
-    make(
-        cache,
-        lacking.into_iter().map(|(part, _)| part).collect(),
-        false,
-    )
+    match lacking(cache, &parts).first() {
+        None => Ok(()),
+        Some((part, reason)) => Err(anyhow!(
+            "{} was made, and yet: {reason}; something else changes {}",
+            part.name(),
+            cache.dir().display()
+        )),
+    }
 }
 
 impl Part {

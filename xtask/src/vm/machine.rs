@@ -54,8 +54,8 @@ impl Vm {
             .tempdir()
             .context("making a folder for the machine")?;
         let files = Files::new(folder.path(), &builder);
-        let started = Instant::now();
         let mut qemu = Qemu::start(&builder, &root, &files)?;
+        let started = Instant::now();
         let agent = Agent::new(qemu.connect(&files.agent)?)?;
         let hello = agent.greeting();
         let qmp = Qmp::new(qemu.connect(&files.qmp)?)?;
@@ -257,6 +257,10 @@ impl Vm {
 
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
+    }
+
+    pub(super) fn disk(&self) -> &Path {
+        &self.files.disk
     }
 
     pub(super) fn pipe(&self) -> &Path {

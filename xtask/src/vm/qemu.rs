@@ -34,7 +34,7 @@ pub(super) struct Files {
     pub(super) console: PathBuf,
     pub(super) pipe: PathBuf,
     initramfs: PathBuf,
-    disk: PathBuf,
+    pub(super) disk: PathBuf,
     said: PathBuf,
 }
 

@@ -5,13 +5,16 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use linpmem_guest::{FrameKind, Reply, Request, data_payload, split_data};
+use anyhow::{Context, Result, bail, ensure};
+use linpmem_guest::{FrameKind, Reply, Request, SCRATCH, data_payload, split_data};
 
 use super::agent;
 use super::{Vm, sparse};
+use crate::cache::Cache;
+use crate::root::Root;
 
 impl Vm {
     /// Copies a file of the host into the guest, with its mode.
@@ -51,16 +54,66 @@ impl Vm {
     /// Copies a file of the guest to the host; what is zero becomes a hole.
     /// Returns its length in bytes.
     ///
+    /// A file on the scratch disk is taken from that disk: the guest has only to
+    /// bring it to rest there, and does not spend its emulated time on sending.
+    ///
     /// # Errors
     /// When the guest has no such file, or it cannot be written here.
     pub fn pull(&self, guest: &str, host: &Path) -> Result<u64> {
         let writing = || format!("writing {}", host.display());
         let file = sparse::create(host).with_context(writing)?;
-        let len = self.get(guest, |offset, bytes| {
-            file.write_all_at(bytes, offset).with_context(writing)
-        })?;
+        let on_disk = guest.strip_prefix(SCRATCH).filter(|_| self.disk().exists());
+        let len = match on_disk {
+            Some(path) => {
+                let len = self.settle(guest)?;
+                self.take_from_disk(path, len, &file)
+                    .with_context(|| format!("taking {guest} from the scratch disk"))?;
+                len
+            }
+            None => self.get(guest, |offset, bytes| {
+                file.write_all_at(bytes, offset).with_context(writing)
+            })?,
+        };
         file.set_len(len).with_context(writing)?;
         Ok(len)
+    }
+
+    fn settle(&self, guest: &str) -> Result<u64> {
+        let what = format!("settle {guest}");
+        let path = guest.to_owned();
+        let conversation = self.ask(&Request::Settle { path })?;
+        let frame = self.answer(&conversation, self.deadline(), &what)?;
+        match agent::reply(&frame)? {
+            Reply::Sent { len } => Ok(len),
+            other => bail!("the guest answered {other:?} to {what}"),
+        }
+    }
+
+    /// debugfs reads the file system that the guest has mounted: there is no
+    /// journal, and the guest has just written it out.
+    fn take_from_disk(&self, path: &str, len: u64, target: &File) -> Result<()> {
+        ensure!(!path.contains('"'), "a name that debugfs does not take");
+        let folder = self.disk().parent().unwrap_or(Path::new("/"));
+        let mut child = Root::open(&Cache::open()?)?
+            .command("debugfs", &[folder])
+            .args(["-R", &format!("cat \"{path}\"")])
+            .arg(self.disk())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting debugfs")?;
+        let mut stdout = child.stdout.take().context("no output of debugfs")?;
+        let copied = sparse::copy(&mut stdout, target, 0);
+        drop(stdout);
+        let output = child.wait_with_output().context("waiting for debugfs")?;
+        let copied = copied.context("copying")?;
+        ensure!(
+            output.status.success() && copied == len,
+            "debugfs gave {copied} of {len} bytes: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
     }
 
     /// The content of a small file of the guest: /proc/iomem, say.

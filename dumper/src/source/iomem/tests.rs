@@ -113,6 +113,27 @@ fn ram_nested_under_other_resources_is_ram() {
 }
 
 #[test]
+fn the_fabric_below_1_tib_is_no_memory_unless_it_is_ram() {
+    let ram = "00100000-1fffffff : System RAM\n";
+    assert_eq!(
+        flat(&format!("{ram}fc00000000-100ffffffff : Reserved\n"))[1..],
+        [
+            (0xfc_0000_0000, 0xfc_ffff_ffff, Reserved),
+            (0xfd_0000_0000, 0xff_ffff_ffff, Device),
+            (0x100_0000_0000, 0x100_ffff_ffff, Reserved),
+        ]
+    );
+    assert_eq!(
+        flat(&format!("{ram}fd00000000-ffffffffff : Reserved\n"))[1..],
+        [(0xfd_0000_0000, 0xff_ffff_ffff, Device)]
+    );
+    assert_eq!(
+        flat(&format!("{ram}1000000000-1ffffffffff : System RAM\n"))[1..],
+        [(0x10_0000_0000, 0x1ff_ffff_ffff, SystemRam)]
+    );
+}
+
+#[test]
 fn persistent_memory_without_a_driver_keeps_its_kind() {
     let text = "00100000-1fffffff : System RAM\n20000000-2fffffff : Persistent Memory (legacy)\n";
     assert_eq!(flat(text)[1].2, PersistentMemory);

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The files of one run: made under working names, named at the end.
+
+use crate::acquire::AcquireError;
+use crate::args::AcquireArgs;
+use crate::checksum;
+use crate::clock::Moment;
+use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, State};
+use crate::naming::{Target, checksum_of, manifest_of, partial_of};
+use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
+use crate::sink::{FileSink, PartialFile, PipeSink, Sink, folder_of};
+use linpmem_formats::{ImagePlan, ImageWriter};
+use rustix::fs::FallocateFlags;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek};
+use std::path::PathBuf;
+
+/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
+const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
+/// A chunk's line, or a range's.
+const MANIFEST_LINE_BYTES: u64 = 320;
+/// The files that a run makes.
+pub(crate) struct Files {
+    /// None: stdout.
+    image: Option<PartialFile>,
+    image_path: PathBuf,
+    manifest: Option<PartialFile>,
+    manifest_path: PathBuf,
+    force: bool,
+}
+
+impl Files {
+    /// Creates what is written during the run, under working names.
+    pub(crate) fn create(target: &Target, args: &AcquireArgs) -> Result<Self, AcquireError> {
+        let (image, image_path, manifest_path, manifest_partial) = match target {
+            Target::Stdout => {
+                let path = args
+                    .manifest
+                    .clone()
+                    .ok_or(AcquireError::StdoutWithoutManifest)?;
+                let partial = partial_of(&path);
+                (None, PathBuf::from("-"), path, partial)
+            }
+            Target::File(path) => {
+                let partial = partial_of(path);
+                checksum::check_free(&checksum_of(path), args.force)?;
+                let image = PartialFile::create(path, partial.clone(), args.force)?;
+                let (manifest, manifest_partial) = match &args.manifest {
+                    Some(manifest) => (manifest.clone(), partial_of(manifest)),
+                    None => (manifest_of(path), manifest_of(&partial)),
+                };
+                (Some(image), path.clone(), manifest, manifest_partial)
+            }
+        };
+        match PartialFile::create(&manifest_path, manifest_partial, args.force) {
+            Ok(manifest) => Ok(Self {
+                image,
+                image_path,
+                manifest: Some(manifest),
+                manifest_path,
+                force: args.force,
+            }),
+            Err(error) => {
+                if let Some(image) = image {
+                    image.discard();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Runs the pipeline into the files and ends the manifest.
+    pub(crate) fn run(
+        &mut self,
+        acquisition: Acquisition<'_>,
+        writer: &mut dyn ImageWriter,
+        header: &Header,
+        warnings: Vec<String>,
+    ) -> Result<(Outcome, State), AcquireError> {
+        let failed = |action| move |source| AcquireError::Io { action, source };
+        let manifest = match &self.manifest {
+            Some(manifest) => manifest.file().try_clone(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        let manifest = manifest.map_err(failed("opening the manifest"))?;
+        reserve(&manifest, acquisition.plan);
+        let out = BufWriter::new(manifest);
+        let folder = folder_of(&self.manifest_path).to_path_buf();
+        let mut manifest =
+            ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
+        let mut sink = self.sink().map_err(failed("opening the output"))?;
+        let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
+        let ended = end_manifest(manifest, &outcome, warnings);
+        if let Err(error) = ended {
+            // Without its manifest an image is not complete.
+            if !matches!(outcome.end, End::Failed(_)) {
+                outcome.end = End::Failed(RunError::Manifest(error));
+            }
+        }
+        let state = state_of(&outcome);
+        Ok((outcome, state))
+    }
+
+    fn sink(&self) -> io::Result<Box<dyn Sink>> {
+        Ok(match &self.image {
+            Some(image) => Box::new(FileSink::new(image.file().try_clone()?)?),
+            // Not std's own stdout, which looks for line ends in all that passes.
+            None => {
+                let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+                Box::new(PipeSink::new(File::from(stdout)))
+            }
+        })
+    }
+
+    /// Gives everything its name: the image last, so that whatever bears its name
+    /// is whole and has its manifest. Says what image and manifest are called.
+    pub(crate) fn end(
+        mut self,
+        outcome: &Outcome,
+        state: State,
+    ) -> Result<(PathBuf, PathBuf), AcquireError> {
+        let Some(manifest) = self.manifest.take() else {
+            return Ok((self.image_path, self.manifest_path));
+        };
+        match self.image.take() {
+            Some(image) if state.is_whole() => {
+                manifest.commit()?;
+                if let Some(sum) = outcome.file.sha256 {
+                    checksum::write(&self.image_path, sum, self.force)?;
+                }
+                image.commit()?;
+                Ok((self.image_path, self.manifest_path))
+            }
+            Some(image) => Ok((
+                image.partial().to_path_buf(),
+                manifest.partial().to_path_buf(),
+            )),
+            None => {
+                manifest.commit()?;
+                Ok((self.image_path, self.manifest_path))
+            }
+        }
+    }
+
+    pub(crate) fn discard(self) {
+        for file in [self.image, self.manifest].into_iter().flatten() {
+            file.discard();
+        }
+    }
+}
+
+/// Sets room aside for the manifest, so that it can still be ended when the
+/// image has filled the disk. Where that cannot be done, it is done without.
+fn reserve(manifest: &File, plan: &ImagePlan) {
+    let bytes = manifest_bytes(plan);
+    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+}
+
+/// About what the manifest of `plan` takes, unreadable pages aside.
+pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
+    let chunk = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
+    let ranges = u64::try_from(plan.ranges().len()).unwrap_or(u64::MAX);
+    let chunks = (plan.total().get() / chunk).saturating_add(ranges.saturating_mul(2));
+    let lines = chunks.saturating_add(ranges);
+    MANIFEST_LINE_BYTES
+        .saturating_mul(lines)
+        .saturating_add(MANIFEST_HEADER_BYTES)
+}
+
+fn end_manifest(
+    manifest: ManifestWriter<BufWriter<File>>,
+    outcome: &Outcome,
+    warnings: Vec<String>,
+) -> io::Result<()> {
+    let footer = Footer {
+        unreadable_pages: outcome.unreadable_pages,
+        file: FileRecord {
+            length: outcome.file.file_length,
+            image_length: outcome.file.image_length,
+            sha256: outcome.file.sha256,
+        },
+        warnings,
+        error: match &outcome.end {
+            End::Failed(error) => Some(error.to_string()),
+            _ => None,
+        },
+        ended: Moment::now().stamp(),
+        state: state_of(outcome),
+    };
+    let mut out = manifest.finish(&footer)?;
+    let manifest = out.get_mut();
+    // Gives back what was set aside and not used.
+    let length = manifest.stream_position()?;
+    manifest.set_len(length)?;
+    manifest.sync_all()
+}
+
+const fn state_of(outcome: &Outcome) -> State {
+    match &outcome.end {
+        End::Whole if outcome.unreadable_pages > 0 => State::CompleteWithUnreadable,
+        End::Whole => State::Complete,
+        End::Interrupted => State::Interrupted,
+        End::Failed(_) => State::Failed,
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copies to user space from memory that may fail under the copy, in two ways:
+ * the kernel's own, which is one string instruction on most processors, and a
+ * loop of plain loads and stores. Where string instructions are emulated byte
+ * by byte the loop is several times faster, so the module measures once.
+ */
+#include <linux/ktime.h>
+#include <linux/iov_iter.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+#include <asm/asm.h>
+
+#include "shim.h"
+
+#define BLOCK 64
+
+/* What a copy is timed with: two buffers of this many bytes, in any cache. */
+#define SAMPLE SZ_32K
+#define ROUNDS 5
+
+static bool prefer_loop __ro_after_init;
+
+#define LOAD(offset, reg)                                     \
+	"1:	movq " #offset "(%[from]), %%" #reg "\n"      \
+	_ASM_EXTABLE_TYPE(1b, 9f, EX_TYPE_FAULT_MCE_SAFE)
+#define STORE(reg, offset)                                    \
+	"1:	movq %%" #reg ", " #offset "(%[to])\n"        \
+	_ASM_EXTABLE_UA(1b, 9f)
+#define LOAD_BYTE                                             \
+	"1:	movb (%[from]), %%r8b\n"                      \
+	_ASM_EXTABLE_TYPE(1b, 9f, EX_TYPE_FAULT_MCE_SAFE)
+#define STORE_BYTE                                            \
+	"1:	movb %%r8b, (%[to])\n"                        \
+	_ASM_EXTABLE_UA(1b, 9f)
+
+/*
+ * Copies @len bytes; either side may fault. Returns how many were not copied:
+ * all of the block or byte that failed, and what lies behind it.
+ */
+static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
+{
+	size_t blocks = len / BLOCK;
+	size_t bytes = len % BLOCK;
+
+	asm volatile("	testq %[blocks], %[blocks]\n"
+		     "	jz 4f\n"
+		     "3:\n"
+		     LOAD(0, r8) LOAD(8, r9) LOAD(16, r10) LOAD(24, r11)
+		     STORE(r8, 0) STORE(r9, 8) STORE(r10, 16) STORE(r11, 24)
+		     LOAD(32, r8) LOAD(40, r9) LOAD(48, r10) LOAD(56, r11)
+		     STORE(r8, 32) STORE(r9, 40) STORE(r10, 48) STORE(r11, 56)
+		     "	addq $64, %[from]\n"
+		     "	addq $64, %[to]\n"
+		     "	decq %[blocks]\n"
+		     "	jnz 3b\n"
+		     "4:\n"
+		     "	testq %[bytes], %[bytes]\n"
+		     "	jz 9f\n"
+		     "5:\n"
+		     LOAD_BYTE STORE_BYTE
+		     "	incq %[from]\n"
+		     "	incq %[to]\n"
+		     "	decq %[bytes]\n"
+		     "	jnz 5b\n"
+		     "9:\n"
+		     : [to] "+r"(to), [from] "+r"(from),
+		       [blocks] "+r"(blocks), [bytes] "+r"(bytes)
+		     :
+		     : "rax", "r8", "r9", "r10", "r11", "memory", "cc");
+	return blocks * BLOCK + bytes;
+}
+
+static __always_inline size_t to_user(void __user *to, size_t progress, size_t len,
+				      void *from, void *unused)
+{
+	size_t left;
+
+	if (!user_access_begin(to, len))
+		return len;
+	left = copy_loop((__force void *)to, from + progress, len);
+	user_access_end();
+	return left;
+}
+
+static __always_inline size_t to_kernel(void *to, size_t progress, size_t len,
+					void *from, void *unused)
+{
+	return len;
+}
+
+/* @iter is user-backed. Returns how many bytes were copied. */
+size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter)
+{
+	if (!prefer_loop)
+		return _copy_mc_to_iter(from, len, iter);
+	might_fault();
+	return iterate_and_advance(iter, len, (void *)from, to_user, to_kernel);
+}
+
+static u64 time_string(void *to, const void *from)
+{
+	u64 start = ktime_get_ns();
+	size_t len = SAMPLE;
+
+	asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len) : : "memory");
+	return ktime_get_ns() - start;
+}
+
+static u64 time_loop(void *to, const void *from)
+{
+	u64 start = ktime_get_ns();
+
+	copy_loop(to, from, SAMPLE);
+	return ktime_get_ns() - start;
+}
+
+/*
+ * The loop must win clearly: on real processors the string instruction reads
+ * less into the caches.
+ */
+int __init linpmem_choose_copy(void)
+{
+	u64 string = U64_MAX, loop = U64_MAX;
+	void *from = kvzalloc(SAMPLE, GFP_KERNEL);
+	void *to = kvzalloc(SAMPLE, GFP_KERNEL);
+	int round;
+
+	if (from && to) {
+		for (round = 0; round < ROUNDS; round++) {
+			string = min(string, time_string(to, from));
+			loop = min(loop, time_loop(to, from));
+		}
+		prefer_loop = loop * 3 / 2 < string;
+	}
+	kvfree(from);
+	kvfree(to);
+	return from && to ? 0 : -ENOMEM;
+}
