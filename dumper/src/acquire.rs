@@ -172,7 +172,9 @@ impl<'a> Request<'a> {
                     &source.machine_record,
                     &mut |warning| warnings.push(warning),
                 )?;
-                Box::new(Aff4Writer::new(&plan, options)?)
+                let writer = Aff4Writer::new(&plan, options)?;
+                warnings.extend(aff4::lacks_linear_hash(&writer));
+                Box::new(writer)
             }
         };
         warnings.extend(self.room(&plan)?);
@@ -214,7 +216,7 @@ impl<'a> Request<'a> {
             outcome,
             planned: plan.total(),
             ranges: plan.ranges().len(),
-            is_compressed,
+            shape,
             elapsed,
         })
     }

@@ -178,8 +178,10 @@ pub struct EvidenceArgs {
     #[arg(long, help_heading = "AFF4")]
     pub bundle: bool,
 
-    /// AFF4: keep FILE beside the memory; may be repeated
-    #[arg(long, value_name = "FILE", help_heading = "AFF4")]
+    /// AFF4: keep FILE beside the memory; may be repeated, and be a quoted pattern
+    ///
+    /// As in --add '/etc/*.conf': *, ? and [a-z] within one part of the path.
+    #[arg(long, value_name = "FILE|GLOB", help_heading = "AFF4")]
     pub add: Vec<PathBuf>,
 
     /// AFF4: a further hash over all addresses: md5, sha1, sha512 or blake2b; may be repeated

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that are kept beside the memory.
 
+use super::glob;
 use crate::args::EvidenceArgs;
+use crate::measure::len_bytes;
 use linpmem_formats::Aff4File;
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,6 +21,18 @@ pub enum BundleError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A pattern that no file matches.
+    #[error("--add {path}: no file matches")]
+    NoMatch {
+        /// The pattern.
+        path: PathBuf,
+    },
+    /// Too much in all.
+    #[error(
+        "--add: the files have more than 1 GiB in all, and are held until they are written: \
+         copy them apart from the image"
+    )]
+    TooMuch,
     /// One that is too large.
     #[error(
         "{path} has more than 256 MiB: files beside the memory are held until they are written"
@@ -48,6 +62,9 @@ const BUNDLE: [&str; 9] = [
 /// The longest file that is added.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
+/// All of them.
+const MAX_BUNDLE_BYTES: u64 = 1 << 30;
+
 /// The files that `args` ask for. Those of `--bundle` that are not there or
 /// cannot be read are only worth a warning.
 ///
@@ -74,12 +91,38 @@ pub fn bundle(
             }
         }
     }
+    let mut total = files.iter().map(|file| len_bytes(&file.content)).sum();
     for path in &args.add {
-        if !files.iter().any(|file| Path::new(&file.path) == path) {
-            files.push(read(path)?);
+        for path in matching(path)? {
+            let file = read(&path)?;
+            if files.iter().any(|known| known.path == file.path) {
+                continue;
+            }
+            total = len_bytes(&file.content).saturating_add(total);
+            if total > MAX_BUNDLE_BYTES {
+                return Err(BundleError::TooMuch);
+            }
+            files.push(file);
         }
     }
     Ok(files)
+}
+
+/// The files that one `--add` means. What exists under the very name is that.
+fn matching(path: &Path) -> Result<Vec<PathBuf>, BundleError> {
+    if path.exists() || !glob::is_pattern(path) {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let found = glob::expand(path).map_err(|source| BundleError::Add {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    if found.is_empty() {
+        return Err(BundleError::NoMatch {
+            path: path.to_path_buf(),
+        });
+    }
+    Ok(found)
 }
 
 fn read(path: &Path) -> Result<Aff4File, BundleError> {

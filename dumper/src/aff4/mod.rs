@@ -3,6 +3,7 @@
 //! hashes in the image itself, and the recovery of unfinished ones.
 
 mod bundle;
+mod glob;
 mod list;
 mod options;
 mod recover;
@@ -10,6 +11,6 @@ mod verify;
 
 pub use bundle::{BundleError, bundle};
 pub use list::list;
-pub use options::options;
+pub use options::{lacks_linear_hash, options};
 pub use recover::{RecoverCommandError, recover};
 pub use verify::{opened, verify};

@@ -6,7 +6,8 @@ use crate::args::EvidenceArgs;
 use crate::clock::Moment;
 use crate::manifest::MachineRecord;
 use linpmem_formats::{
-    Aff4Case, Aff4Clock, Aff4Compression, Aff4Facts, Aff4Options, Aff4Urns, HashAlgorithm,
+    Aff4Case, Aff4Clock, Aff4Compression, Aff4Facts, Aff4Options, Aff4Urns, Aff4Writer,
+    HashAlgorithm,
 };
 use std::fs::File;
 use std::io::{self, Read};
@@ -44,6 +45,16 @@ pub fn options(
         },
         files: bundle(args, warn)?,
         ..Aff4Options::new(urns, clock, tool)
+    })
+}
+
+/// What to say if `writer` makes no hash over all addresses.
+#[must_use]
+pub fn lacks_linear_hash(writer: &Aff4Writer) -> Option<String> {
+    writer.linear_hashes().is_empty().then(|| {
+        "the image gets no hash over all addresses: its holes have more than 256 GiB, and would \
+         be hashed as well; chunks, map and image have theirs"
+            .to_owned()
     })
 }
 
