@@ -20,6 +20,7 @@ pub mod ground_truth;
 pub mod kdir;
 pub mod kernel;
 pub mod kmod;
+pub mod pyaff4;
 pub mod root;
 pub mod setup;
 pub mod suites;
