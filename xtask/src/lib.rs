@@ -16,6 +16,7 @@ pub mod ci;
 pub mod demo;
 pub mod dist;
 pub mod drgn;
+pub mod fuzz;
 pub mod ground_truth;
 pub mod kdir;
 pub mod kernel;
