@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-const BYTES: usize = 256 << 20;
+const BYTES: usize = 128 << 20;
 const ROUNDS: usize = 3;
 const PIECE: usize = 1 << 20;
 

@@ -29,6 +29,6 @@ fuzz_target!(|data: &[u8]| {
         .member("stream/00000000", chunk)
         .member("stream/00000000.index", &index);
     exercise::exercise(volume.finish(&format!(
-        "<aff4://v/stream> a aff4:ImageStream ; aff4:chunkSize 4096 ; aff4:chunksInSegment 4 ;          aff4:size 4096 ; aff4:compressionMethod <{method}> ."
+        "<aff4://v/stream> a aff4:ImageStream ; aff4:chunkSize 4096 ; aff4:chunksInSegment 4 ; aff4:size 4096 ; aff4:compressionMethod <{method}> ."
     )));
 });

@@ -15,7 +15,10 @@ fuzz_target!(|data: &[u8]| {
         .member("map/map", &[0; 28])
         .member("map/idx", b"aff4://v/stream\n")
         .member("stream/00000000", &[7; 4096])
-        .member("stream/00000000.index", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0])
+        .member(
+            "stream/00000000.index",
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0],
+        )
         .member("information.turtle", data);
     exercise::exercise(volume.close());
 });
