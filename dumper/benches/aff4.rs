@@ -185,7 +185,7 @@ struct Shared(Arc<Vec<u8>>);
 
 impl ReadAt for Shared {
     fn len(&self) -> u64 {
-        u64::try_from(self.0.len()).unwrap()
+        ReadAt::len(&*self.0)
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
