@@ -170,6 +170,7 @@ impl<'a> Request<'a> {
                     compression,
                     self.file_name(),
                     &source.machine_record,
+                    plan.total(),
                     &mut |warning| warnings.push(warning),
                 )?;
                 let writer = Aff4Writer::new(&plan, options)?;

@@ -14,7 +14,7 @@ use xtask::pyaff4::{Findings, examine};
 
 #[test]
 fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
-    let subject = crate::subject(|machine| machine.memory_mib(256))?;
+    let subject = crate::subject(|machine| machine.memory_mib(384))?;
     println!("{}", subject.fill(60)?);
     let args = [
         "--bundle",
@@ -51,7 +51,7 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
     for compression in ["snappy", "lz4", "zlib", "none"] {
         let part = acquired.image.with_file_name(format!("{compression}.aff4"));
         let source = format!("file:{}", acquired.image.display());
-        let options = ["--range", "0+48MiB", "--compress", compression];
+        let options = ["--range", "0+7MiB", "--compress", compression];
         dumper(&[&["--source", &source], &options[..]].concat(), &part)?;
         let found = examine(&part, true)?;
         agrees(&found, &open(&part)?)?;
