@@ -163,7 +163,16 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
     };
     for (fake, words, state) in [
         (Fake::default(), &["a.core"][..], "complete"),
-        (refusing, &["a.core.zst"], "complete-with-unreadable"),
+        (
+            refusing.clone(),
+            &["a.core.zst"],
+            "complete-with-unreadable",
+        ),
+        (
+            refusing,
+            &["a.aff4", "--range", "0-8fffff"],
+            "complete-with-unreadable",
+        ),
         (stopping, &["a.padded"], "interrupted"),
         (dying, &["a.raw"], "failed"),
     ] {

@@ -24,6 +24,13 @@ pub(super) struct StreamBuilder {
     index_hash: Hasher,
 }
 
+/// What a segment of so many chunks can take, up to that of a usual one.
+fn reserved(chunks: u32) -> usize {
+    const USUAL_CHUNKS: u32 = 2048;
+    let bytes = chunks.min(USUAL_CHUNKS).saturating_mul(BLOCK_BYTES);
+    usize::try_from(bytes).unwrap_or(0)
+}
+
 /// The digests of blocks by one algorithm.
 #[derive(Debug)]
 struct BlockHashes {
@@ -75,6 +82,10 @@ impl StreamBuilder {
 
     /// Adds a block, and says whether the segment is now full and to be written.
     pub(super) fn push(&mut self, digests: &[u8], bytes: &[u8]) -> bool {
+        if self.bytes.capacity() == 0 {
+            // At once: what grows in steps lies in memory twice, and more, meanwhile.
+            self.bytes.reserve_exact(reserved(self.chunks_in_segment));
+        }
         let offset = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.index.extend(offset.to_le_bytes());

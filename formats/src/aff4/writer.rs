@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing an AFF4 image, front to back.
 
+mod place;
+
 use super::bevy::StreamBuilder;
 use super::describe::{Ending, MapHashes, document};
 use super::digest::Digest;
-use super::encoder::{BLOCK, BLOCK_BYTES, Block, Encoder, offset_in_block, parts};
+use super::encoder::{Block, Encoder};
 use super::linear_hash::LinearHash;
-use super::map::{MapBuilder, Target, idx};
+use super::map::{MapBuilder, idx};
 use super::schema::{DESCRIPTION, INFORMATION, JOURNAL, VERSION, VMCOREINFO};
 use super::urn::{escaped_path, member_name};
 use super::zip::ZipStream;
 use super::{Aff4File, Aff4Options, HashAlgorithm};
 use crate::sequence::Sequence;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
-use linpmem_phys::Unreadable;
+use place::Zeros;
 use std::sync::Arc;
 
 /// Writes an AFF4 v1.0 memory image: a map over one stream in a zip volume.
@@ -45,19 +47,9 @@ pub struct Aff4Writer {
     scratch: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Zeros {
-    start: u64,
-    end: u64,
-}
-
-/// Records of a map up to which every zero block is left out.
-const FREE_RECORDS: usize = 32 << 10;
-/// From there on, the shortest run that is left out doubles with this many more,
-/// so that the map of a fragmented memory stays small, however large that is.
-const RECORDS_PER_DOUBLING: usize = 4 << 10;
-/// Holes up to which the linear hashes are worth their time.
-const MAX_HASHED_HOLES_BYTES: u64 = 256 << 30;
+/// Holes up to which the linear hashes are made. Zeros are hashed like everything
+/// else, at about 1 GiB a second, and meanwhile the memory behind the hole waits.
+const MAX_HASHED_HOLES_BYTES: u64 = 16 << 30;
 
 impl Aff4Writer {
     /// A writer of the image that `plan` describes.
@@ -109,166 +101,16 @@ impl Aff4Writer {
         })
     }
 
+    /// The hashes over all addresses that the image will have. None if the holes in
+    /// the plan pass 16 GiB: they are part of it, and hashing so many zeros would
+    /// hold up the acquisition.
+    #[must_use]
+    pub fn linear_hashes(&self) -> &[HashAlgorithm] {
+        &self.options.linear_hashes
+    }
+
     fn member(&self, path: &str) -> String {
         member_name(self.options.urns.volume.as_str(), path)
-    }
-
-    /// Maps what lies below the chunk as zeros, and what the chunk holds.
-    fn place(
-        &mut self,
-        chunk: &Chunk<'_>,
-        blocks: &mut dyn Iterator<Item = Block<'_>>,
-        out: &mut dyn ImageOutput,
-    ) -> Result<(), WriteError> {
-        let start = chunk.start.get();
-        if start > self.next {
-            self.settle_zeros(out)?;
-            let hole = start.saturating_sub(self.next);
-            self.map.push(self.next, hole, Target::Zero, self.next);
-        }
-        let mut addr = start;
-        let mut unreadable = chunk.unreadable;
-        for (_, part) in parts(chunk.start, chunk.data) {
-            let len = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            let block = blocks
-                .next()
-                .ok_or(WriteError::Misuse("a chunk was encoded by something else"))?;
-            let end = addr.saturating_add(len);
-            // Those that this block ends before are the next block's as well.
-            while let Some((first, rest)) = unreadable.split_first() {
-                if first.range.end().get() > addr {
-                    break;
-                }
-                unreadable = rest;
-            }
-            self.place_block(addr, end, block, unreadable, out)?;
-            addr = end;
-        }
-        self.next = addr;
-        Ok(())
-    }
-
-    fn place_block(
-        &mut self,
-        start: u64,
-        end: u64,
-        block: Block<'_>,
-        unreadable: &[Unreadable],
-        out: &mut dyn ImageOutput,
-    ) -> Result<(), WriteError> {
-        // Where in the stream the address 0 of this block's memory would be.
-        let mut base = None;
-        let mut is_full = false;
-        if let Block::Data { digests, bytes } = block {
-            self.settle_zeros(out)?;
-            let within = u64::try_from(offset_in_block(start)).unwrap_or(0);
-            base = Some(self.stream.next_offset().saturating_add(within));
-            is_full = self.stream.push(digests, bytes);
-        }
-        let mut next = start;
-        for item in unreadable {
-            let from = item.range.start().get().clamp(next, end);
-            let to = item.range.end().get().clamp(from, end);
-            self.place_readable(start, next, from, base);
-            if to > from {
-                self.settle_zeros(out)?;
-                self.map
-                    .push(from, to.saturating_sub(from), Target::Unreadable, from);
-            }
-            next = to;
-            if next == end {
-                break;
-            }
-        }
-        self.place_readable(start, next, end, base);
-        if is_full {
-            self.flush(out)?;
-        }
-        Ok(())
-    }
-
-    /// Maps from `from` to `to` of the block that begins at `start`, to the stream
-    /// if the block is there.
-    fn place_readable(&mut self, start: u64, from: u64, to: u64, base: Option<u64>) {
-        if from >= to {
-            return;
-        }
-        if let Some(base) = base {
-            let offset = base.saturating_add(from.saturating_sub(start));
-            self.map
-                .push(from, to.saturating_sub(from), Target::Stream, offset);
-            return;
-        }
-        match &mut self.zeros {
-            Some(zeros) if zeros.end == from => zeros.end = to,
-            zeros => {
-                *zeros = Some(Zeros {
-                    start: from,
-                    end: to,
-                })
-            }
-        }
-    }
-
-    /// Maps the pending zeros: as such, or as blocks, if the map is long already
-    /// and they are few.
-    fn settle_zeros(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        let Some(zeros) = self.zeros.take() else {
-            return Ok(());
-        };
-        let len = zeros.end.saturating_sub(zeros.start);
-        let beyond = self.map.len().saturating_sub(FREE_RECORDS);
-        let doublings = u32::try_from(beyond.div_ceil(RECORDS_PER_DOUBLING)).unwrap_or(u32::MAX);
-        let shortest = match doublings {
-            0 => 0,
-            _ => u64::from(BLOCK_BYTES)
-                .checked_shl(doublings.min(20))
-                .unwrap_or(u64::MAX),
-        };
-        if len >= shortest || self.map.ends_in_zeros() {
-            self.map.push(zeros.start, len, Target::Zero, zeros.start);
-            return Ok(());
-        }
-        if self.zero_block.is_empty() {
-            let mut encoded = Vec::new();
-            self.encoder.encode_block(&[0; BLOCK], &mut encoded);
-            self.zero_block = encoded;
-        }
-        let zero_block = std::mem::take(&mut self.zero_block);
-        let placed = self.place_zero_blocks(&zero_block, zeros, out);
-        self.zero_block = zero_block;
-        placed
-    }
-
-    fn place_zero_blocks(
-        &mut self,
-        encoded: &[u8],
-        zeros: Zeros,
-        out: &mut dyn ImageOutput,
-    ) -> Result<(), WriteError> {
-        let mut start = zeros.start;
-        while start < zeros.end {
-            let within = u64::try_from(offset_in_block(start)).unwrap_or(0);
-            let left = u64::from(BLOCK_BYTES).saturating_sub(within);
-            let end = start.saturating_add(left).min(zeros.end);
-            let block = self.encoder.blocks(encoded).next();
-            let Some(block @ Block::Data { .. }) = block else {
-                return Err(WriteError::Misuse("a block of zeros was not encoded"));
-            };
-            self.place_block(start, end, block, &[], out)?;
-            start = end;
-        }
-        Ok(())
-    }
-
-    /// Writes the full segment, and what the map has of it.
-    fn flush(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        let number = self.stream.segments();
-        self.stream.flush(&mut self.zip, out)?;
-        let name = self.options.urns.map.join(&format!("journal/{number:08}"));
-        let name = self.member(name.as_str());
-        let journal = self.map.journal();
-        self.zip.member(&name, &[&journal], out)
     }
 
     fn feed_linear(&mut self, chunk: &Chunk<'_>) {

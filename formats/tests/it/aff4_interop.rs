@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Our AFF4 images in other programs.
+//! Our AFF4 images in other programs. pyaff4 has a suite of its own, `aff4`.
 
 use crate::aff4_images::{Memory, mixed, open, options};
-use crate::memory::{plan, ram, range};
-use linpmem_formats::{Aff4Compression, Aff4Options, HashAlgorithm};
-use sha2::{Digest, Sha256};
+use linpmem_formats::{Aff4Compression, Aff4Options};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
 use std::process::Command;
 
 /// What the program prints; `None`, said aloud, if it cannot be run.
@@ -34,15 +31,6 @@ fn file(memory: &Memory, options: Aff4Options) -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".aff4").tempfile().unwrap();
     std::fs::write(file.path(), memory.image(options)).unwrap();
     file
-}
-
-fn linear_sha256(memory: &Memory, options: Aff4Options) -> String {
-    let image = open(memory.image(options));
-    let linear = image.linear();
-    let mut all = vec![0; usize::try_from(linear.len()).unwrap()];
-    linear.read_exact_at(0, &mut all).unwrap();
-    let digest = Sha256::digest(&all);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -95,84 +83,4 @@ fn the_crate_aff4_reads_snappy_and_zlib() {
         linear.read_exact_at(0, &mut expected).unwrap();
         assert!(found == expected, "{compression}");
     }
-}
-
-/// Opens an image with pyaff4, prints its ranges, the SHA-256 of the map, and
-/// what its validator of block hashes finds.
-const PYAFF4: &str = r#"
-import hashlib, sys
-from pyaff4 import block_hasher, container, rdfvalue
-urn = rdfvalue.URN.FromFileName(sys.argv[1])
-# Its own way of closing fails while something is in use, so nothing is closed.
-stream = container.Container.openURNtoContainer(urn).image.dataStream
-for run in stream.GetRanges():
-    print("range", run.map_offset, run.length)
-digest = hashlib.sha256()
-stream.SeekRead(0, 0)
-left = int(sys.argv[2])
-while left:
-    piece = stream.Read(min(left, 1 << 20))
-    assert piece
-    digest.update(piece)
-    left -= len(piece)
-print("sha256", digest.hexdigest())
-
-class Listener(block_hasher.ValidationListener):
-    def onValidBlockHash(self, a): pass
-    def onInvalidBlockHash(self, a, b, where, offset): print("INVALID block", a, b, where, offset)
-    def onValidHash(self, kind, digest, urn): print("valid", kind)
-    def onInvalidHash(self, kind, a, b, urn): print("INVALID", kind, a, b, urn)
-block_hasher.Validator(Listener()).validateContainer(urn)
-"#;
-
-/// A python3 that has pyaff4, from LINPMEM_PYAFF4.
-#[test]
-fn pyaff4_agrees() {
-    let Some(python) = std::env::var_os("LINPMEM_PYAFF4") else {
-        return skipped("LINPMEM_PYAFF4 names no python3 that has pyaff4");
-    };
-    // Its validator counts chunks over all segments, so there is to be only one.
-    let whole = |compression| Aff4Options {
-        chunks_in_segment: 2048,
-        linear_hashes: vec![HashAlgorithm::Sha256, HashAlgorithm::Md5],
-        block_hashes: vec![HashAlgorithm::Sha256, HashAlgorithm::Sha1],
-        ..options(compression)
-    };
-    for compression in [
-        Aff4Compression::Snappy,
-        Aff4Compression::Lz4,
-        Aff4Compression::Zlib,
-        Aff4Compression::None,
-    ] {
-        let memory = Memory {
-            plan: plan(vec![ram(0x1000, 0x9_f000), ram(0x10_0000, 0x24_3000)]),
-            unreadable: vec![range(0x2_0000, 0x3_1000)],
-        };
-        let file = file(&memory, whole(compression));
-        let mut command = Command::new(&python);
-        let arguments = [PYAFF4.to_owned(), path(file.path()), 0x24_3000.to_string()];
-        let Some(printed) = run(command.arg("-c").args(arguments), "pyaff4") else {
-            return;
-        };
-        assert!(!printed.contains("INVALID"), "{compression}: {printed}");
-        let sum = linear_sha256(&memory, whole(compression));
-        assert!(printed.contains(&format!("sha256 {sum}")), "{printed}");
-        let valid = printed.lines().filter(|line| line.starts_with("valid "));
-        assert!(valid.count() >= 5, "{compression}: {printed}");
-        let mapped: u64 = printed
-            .lines()
-            .filter_map(|line| {
-                line.strip_prefix("range ")?
-                    .split(' ')
-                    .nth(1)?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .sum();
-        assert_eq!(mapped, 0x24_3000, "{printed}");
-    }
-}
-
-fn path(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
 }
