@@ -37,4 +37,6 @@ mod memory;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod roundtrip;

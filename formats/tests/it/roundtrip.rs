@@ -43,7 +43,7 @@ fn machines() -> impl Strategy<Value = MachineFacts> {
 }
 
 /// Ranges of up to 12 pages, some touching, from `lowest` pages on.
-fn plans(lowest: std::ops::Range<u64>) -> impl Strategy<Value = ImagePlan> {
+pub fn plans(lowest: std::ops::Range<u64>) -> impl Strategy<Value = ImagePlan> {
     let gaps = prop_oneof![Just(0_u64), 1..20_u64];
     (lowest, vec((gaps, 1..12_u64, kinds()), 1..12), machines()).prop_map(
         |(mut page, list, machine)| {
@@ -76,7 +76,7 @@ fn check(plan: &ImagePlan, writer: &dyn ImageWriter, image: &dyn ImageReader) {
     }
 }
 
-fn read(image: &dyn ImageReader, range: PhysRange) -> (Vec<u8>, Unreadables) {
+pub fn read(image: &dyn ImageReader, range: PhysRange) -> (Vec<u8>, Unreadables) {
     let mut buf = vec![0xee; usize::try_from(range.len().get()).unwrap()];
     let mut unreadable = Unreadables::new();
     image
