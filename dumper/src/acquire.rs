@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One acquisition, from the command line to the files.
 
+use crate::aff4::{self, BundleError};
 use crate::args::AcquireArgs;
 use crate::clock::{Moment, monotonic_ns};
 use crate::files::{Files, manifest_bytes};
@@ -13,7 +14,9 @@ use crate::sink::{PartialError, SpaceError, check_space};
 use crate::source::{Source, SourceError};
 use crate::stop::Stop;
 use crate::summary::Summary;
-use linpmem_formats::{Codec, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError};
+use linpmem_formats::{
+    Aff4Writer, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError,
+};
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -52,6 +55,9 @@ pub enum AcquireError {
     /// No room.
     #[error(transparent)]
     Space(#[from] SpaceError),
+    /// A file that was to lie beside the memory.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// A file cannot be created or named.
     #[error(transparent)]
     File(#[from] PartialError),
@@ -151,14 +157,26 @@ impl<'a> Request<'a> {
         mut warn: impl FnMut(&str),
     ) -> Result<Summary, AcquireError> {
         let Self { shape, started, .. } = self;
-        let is_compressed = shape.codec != Codec::None;
+        let is_compressed = shape.is_compressed();
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
+        let mut warnings = source.warnings.clone();
         let mut writer: Box<dyn ImageWriter> = match shape.format {
             ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
             ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
+            ImageFormat::Aff4(compression) => {
+                let options = aff4::options(
+                    &self.args.evidence,
+                    compression,
+                    self.file_name(),
+                    &source.machine_record,
+                    &mut |warning| warnings.push(warning),
+                )?;
+                let writer = Aff4Writer::new(&plan, options)?;
+                warnings.extend(aff4::lacks_linear_hash(&writer));
+                Box::new(writer)
+            }
         };
-        let mut warnings = source.warnings.clone();
         warnings.extend(self.room(&plan)?);
         warnings.iter().for_each(|warning| warn(warning));
 
@@ -198,9 +216,17 @@ impl<'a> Request<'a> {
             outcome,
             planned: plan.total(),
             ranges: plan.ranges().len(),
-            is_compressed,
+            shape,
             elapsed,
         })
+    }
+
+    /// The name of the image without its folder; `None` for stdout.
+    fn file_name(&self) -> Option<String> {
+        let Target::File(path) = &self.target else {
+            return None;
+        };
+        Some(path.file_name()?.to_string_lossy().into_owned())
     }
 
     /// Whether the image will fit. If compression may make it fit, that is only
@@ -215,7 +241,7 @@ impl<'a> Request<'a> {
             .saturating_add(HEADERS_BYTES)
             .saturating_add(manifest_bytes(plan));
         match check_space(path, needed) {
-            Err(error @ SpaceError::TooLittle { .. }) if self.shape.codec != Codec::None => {
+            Err(error @ SpaceError::TooLittle { .. }) if self.shape.is_compressed() => {
                 Ok(Some(format!("if the memory compresses badly: {error}")))
             }
             other => other.map(|()| None),
@@ -285,10 +311,13 @@ fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord 
         name,
         format: shape.format.name().to_owned(),
         raw_layout: match shape.format {
-            ImageFormat::Elf => None,
+            ImageFormat::Elf | ImageFormat::Aff4(_) => None,
             ImageFormat::Raw(layout) => Some(layout.to_string()),
         },
-        compression: shape.codec.to_string(),
+        compression: match shape.format {
+            ImageFormat::Aff4(within) => within.to_string(),
+            _ => shape.codec.to_string(),
+        },
         chunk_bytes: u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX),
         planned_bytes: plan.total().get(),
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be typed.
 
-use crate::notation::{SourceSpec, parse_range};
+use crate::notation::{CompressSpec, SourceSpec, parse_range};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use linpmem_formats::Codec;
+use linpmem_formats::HashAlgorithm;
 use linpmem_phys::PhysRange;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -50,10 +50,18 @@ pub enum Command {
     ///
     /// Reads IMAGE once and compares it with its manifest: the file as a whole,
     /// each range, each chunk. Exit code 0 if all is well, 1 if anything differs,
-    /// is missing or was appended.
+    /// is missing or was appended. Every hash within an AFF4 image is checked too,
+    /// with or without a manifest.
     Verify(VerifyArgs),
     /// Show what an image holds
     Info(InfoArgs),
+    /// List the files that lie in an AFF4 image beside the memory
+    Ls(ListArgs),
+    /// Make a whole AFF4 volume of an unfinished one
+    ///
+    /// IMAGE stays as it is. What was complete when the acquisition died is kept;
+    /// what was not reached is marked as unknown.
+    Recover(RecoverArgs),
     /// Show what of this machine's memory would be read, and what not
     Ranges(RangesArgs),
 }
@@ -106,8 +114,8 @@ pub struct AcquireArgs {
     /// Format of the image
     ///
     /// Without it, OUTPUT's ending decides: .raw, .bin, .img, .mem, .dd and .padded
-    /// are raw (.padded also means --raw-layout padded), all else is ELF. A further
-    /// .zst does not matter here.
+    /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, all else is
+    /// ELF. A further .zst does not matter here.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
@@ -122,12 +130,17 @@ pub struct AcquireArgs {
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub selection: SelectionArgs,
 
-    /// Compress the image: none, zstd or zstd:LEVEL
+    /// Compress the image: none, zstd or zstd:LEVEL; AFF4: snappy, lz4, zlib, none
     ///
-    /// Independent frames with a seek table: `zstd -d` reads it, and so do this
-    /// program's own readers, from any place. Without it, OUTPUT's ending decides.
+    /// zstd: independent frames with a seek table, which `zstd -d` reads, and so do
+    /// this program's own readers, from any place. Without it, OUTPUT's ending
+    /// decides. AFF4 images are compressed within, by snappy if nothing is said.
     #[arg(long, value_name = "CODEC")]
-    pub compress: Option<Codec>,
+    pub compress: Option<CompressSpec>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub evidence: EvidenceArgs,
 
     /// Threads that hash and compress [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]
@@ -146,6 +159,65 @@ pub struct AcquireArgs {
     pub force: bool,
 }
 
+/// What an AFF4 image tells beside the memory.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EvidenceArgs {
+    /// AFF4: the case
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub case_name: Option<String>,
+
+    /// AFF4: who acquires
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub examiner: Option<String>,
+
+    /// AFF4: notes
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub notes: Option<String>,
+
+    /// AFF4: keep iomem, kallsyms, modules, BTF, System.map and the like beside the memory
+    #[arg(long, help_heading = "AFF4")]
+    pub bundle: bool,
+
+    /// AFF4: keep FILE beside the memory; may be repeated, and be a quoted pattern
+    ///
+    /// As in --add '/etc/*.conf': *, ? and [a-z] within one part of the path.
+    #[arg(long, value_name = "FILE|GLOB", help_heading = "AFF4")]
+    pub add: Vec<PathBuf>,
+
+    /// AFF4: a further hash over all addresses: md5, sha1, sha512 or blake2b; may be repeated
+    #[arg(long, value_name = "HASH", help_heading = "AFF4")]
+    pub hash: Vec<HashAlgorithm>,
+}
+
+impl EvidenceArgs {
+    /// Whether something was said that only AFF4 images can hold.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        let texts = [&self.case_name, &self.examiner, &self.notes];
+        texts.iter().any(|text| text.is_some())
+            || self.bundle
+            || !self.add.is_empty()
+            || !self.hash.is_empty()
+    }
+}
+
+/// What to recover.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The unfinished volume, as in host.aff4.partial
+    pub image: PathBuf,
+
+    /// The new volume [default: host.recovered.aff4]
+    pub output: Option<PathBuf>,
+}
+
+/// What to list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// The AFF4 image
+    pub image: PathBuf,
+}
+
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -155,6 +227,10 @@ pub struct VerifyArgs {
     /// Its manifest [default: IMAGE.manifest.json]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    /// A further volume of a striped AFF4 image; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub volume: Vec<PathBuf>,
 
     /// Threads that hash [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]
@@ -195,6 +271,8 @@ pub enum Format {
     Elf,
     /// Memory and nothing else
     Raw,
+    /// Advanced Forensic Format 4, version 1.0
+    Aff4,
 }
 
 /// How the ranges of a raw image lie.

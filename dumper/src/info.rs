@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump info`: what an image holds.
 
+use crate::aff4;
 use crate::args::InfoArgs;
 use crate::manifest::{self, Manifest, ReadError};
 use crate::naming::manifest_of;
@@ -49,6 +50,12 @@ pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
             source,
         })?;
     write_image(&*image, out)?;
+    if let Ok(Some(image)) = aff4::opened(&args.image, &[]) {
+        writeln!(out)?;
+        for (name, value) in image.properties() {
+            writeln!(out, "{name}: {value}")?;
+        }
+    }
     if let Some(manifest) = &manifest {
         writeln!(out)?;
         write_manifest(manifest, out)?;

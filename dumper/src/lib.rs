@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acquire;
+pub mod aff4;
 pub mod args;
 pub mod checksum;
 pub mod clock;

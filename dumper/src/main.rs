@@ -6,7 +6,7 @@
 use clap::Parser;
 use linpmem_dump::acquire::{AcquireError, acquire};
 use linpmem_dump::args::{Cli, Command, ProgressStyle};
-use linpmem_dump::{info, ranges, verify};
+use linpmem_dump::{aff4, info, ranges, verify};
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -49,6 +49,17 @@ fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
             Ok(summary.exit_code())
         }
         Some(Command::Verify(args)) => Ok(verify::verify(args, out)?),
+        Some(Command::Ls(args)) => {
+            match aff4::opened(&args.image, &[])? {
+                Some(image) => aff4::list(&image, out)?,
+                None => anyhow::bail!("{}: only AFF4 images hold files", args.image.display()),
+            }
+            Ok(0)
+        }
+        Some(Command::Recover(args)) => {
+            aff4::recover(args, out)?;
+            Ok(0)
+        }
         Some(Command::Info(args)) => {
             info::info(args, out)?;
             Ok(0)

@@ -2,7 +2,7 @@
 //! Names of files, and what they decide.
 
 use crate::args::{AcquireArgs, Format, Layout};
-use linpmem_formats::{Codec, RawLayout};
+use linpmem_formats::{Aff4Compression, Aff4CompressionError, Codec, CodecError, RawLayout};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub enum ImageFormat {
     Elf,
     /// Raw.
     Raw(RawLayout),
+    /// AFF4, and the compression within.
+    Aff4(Aff4Compression),
 }
 
 /// Where an image goes.
@@ -43,6 +45,21 @@ pub enum NamingError {
     /// An ending that promises another compression.
     #[error("{0} would not be zstd: leave --compress out, or the .zst off the name")]
     NotZstd(PathBuf),
+    /// A compression that cannot be around an image.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A compression that AFF4 does not have.
+    #[error(transparent)]
+    Aff4(#[from] Aff4CompressionError),
+    /// A zstd file of an AFF4 image.
+    #[error("{0}: an AFF4 image is compressed within; leave the .zst off the name")]
+    Aff4InZstd(PathBuf),
+    /// Options for AFF4 without AFF4.
+    #[error(
+        "--case-name, --examiner, --notes, --bundle, --add and --hash are for AFF4 images; add \
+         --format aff4, or end OUTPUT in .aff4"
+    )]
+    EvidenceWithoutAff4,
     /// A name that ends in a slash, or in `..`.
     #[error("{0} does not name a file: add a file name to it")]
     NoFileName(PathBuf),
@@ -61,7 +78,24 @@ impl Shape {
         } else {
             name.to_path_buf()
         };
-        let codec = match args.compress {
+        let is_padded = has_extension(&bare, &["padded"]);
+        let is_raw = is_padded || has_extension(&bare, &["raw", "bin", "img", "mem", "dd"]);
+        let by_name = if is_raw {
+            Format::Raw
+        } else if has_extension(&bare, &["aff4"]) {
+            Format::Aff4
+        } else {
+            Format::Elf
+        };
+        let format = args.format.unwrap_or(by_name);
+        if format == Format::Aff4 {
+            return Self::of_aff4(args, name, is_zstd);
+        }
+        if args.evidence.is_some() {
+            return Err(NamingError::EvidenceWithoutAff4);
+        }
+        let asked = args.compress.as_ref().map(|spec| spec.codec());
+        let codec = match asked.transpose()? {
             Some(Codec::None) if is_zstd => return Err(NamingError::NotZstd(name.to_path_buf())),
             Some(codec) => codec,
             None if is_zstd => Codec::Zstd {
@@ -69,19 +103,37 @@ impl Shape {
             },
             None => Codec::None,
         };
-        let is_padded = has_extension(&bare, &["padded"]);
-        let is_raw = is_padded || has_extension(&bare, &["raw", "bin", "img", "mem", "dd"]);
-        let format = args
-            .format
-            .unwrap_or(if is_raw { Format::Raw } else { Format::Elf });
         let format = match (format, args.raw_layout) {
-            (Format::Elf, None) => ImageFormat::Elf,
-            (Format::Elf, Some(_)) => return Err(NamingError::LayoutOfElf),
+            (Format::Elf | Format::Aff4, None) => ImageFormat::Elf,
+            (Format::Elf | Format::Aff4, Some(_)) => return Err(NamingError::LayoutOfElf),
             (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(RawLayout::Padded),
             (Format::Raw, None) if is_padded => ImageFormat::Raw(RawLayout::Padded),
             (Format::Raw, _) => ImageFormat::Raw(RawLayout::Concatenated),
         };
         Ok(Self { format, codec })
+    }
+
+    fn of_aff4(args: &AcquireArgs, name: &Path, is_zstd: bool) -> Result<Self, NamingError> {
+        if is_zstd {
+            return Err(NamingError::Aff4InZstd(name.to_path_buf()));
+        }
+        if args.raw_layout.is_some() {
+            return Err(NamingError::LayoutOfElf);
+        }
+        let asked = args.compress.as_ref().map(|spec| spec.aff4());
+        Ok(Self {
+            format: ImageFormat::Aff4(asked.transpose()?.unwrap_or_default()),
+            codec: Codec::None,
+        })
+    }
+
+    /// Whether the image is likely smaller than the memory.
+    #[must_use]
+    pub fn is_compressed(self) -> bool {
+        match self.format {
+            ImageFormat::Aff4(within) => within != Aff4Compression::None,
+            _ => self.codec != Codec::None,
+        }
     }
 
     /// What the name of such an image ends with.
@@ -91,6 +143,7 @@ impl Shape {
             ImageFormat::Elf => "core",
             ImageFormat::Raw(RawLayout::Padded) => "padded",
             ImageFormat::Raw(_) => "raw",
+            ImageFormat::Aff4(_) => "aff4",
         };
         match self.codec.extension() {
             Some(codec) => format!("{format}.{codec}"),
@@ -100,12 +153,13 @@ impl Shape {
 }
 
 impl ImageFormat {
-    /// `elf` or `raw`.
+    /// `elf`, `raw` or `aff4`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Elf => "elf",
             Self::Raw(_) => "raw",
+            Self::Aff4(_) => "aff4",
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ranges, sources and formats as they are typed.
 
+use linpmem_formats::{Aff4Compression, Aff4CompressionError, Codec, CodecError};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -91,6 +92,40 @@ fn unit(text: &str) -> Option<(&str, u32)> {
     [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)]
         .into_iter()
         .find_map(|(name, shift)| Some((text.strip_suffix(name)?, shift)))
+}
+
+/// The name of a compression, of which there is one; whether the format has it is
+/// known later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompressSpec(String);
+
+impl CompressSpec {
+    /// As a compression around an image.
+    ///
+    /// # Errors
+    /// If it is none of those.
+    pub fn codec(&self) -> Result<Codec, CodecError> {
+        self.0.parse()
+    }
+
+    /// As a compression within an AFF4 image.
+    ///
+    /// # Errors
+    /// If it is none of those.
+    pub fn aff4(&self) -> Result<Aff4Compression, Aff4CompressionError> {
+        self.0.parse()
+    }
+}
+
+impl FromStr for CompressSpec {
+    type Err = CodecError;
+
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        if text.parse::<Aff4Compression>().is_err() {
+            text.parse::<Codec>()?;
+        }
+        Ok(Self(text.to_owned()))
+    }
 }
 
 #[cfg(test)]

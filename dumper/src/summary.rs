@@ -3,8 +3,10 @@
 
 use crate::digest::Sha256Sum;
 use crate::manifest::{State, UnreadableRecord};
+use crate::naming::{ImageFormat, Shape};
 use crate::pipeline::{End, Outcome};
 use crate::progress::rate;
+use linpmem_formats::Codec;
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::fmt;
@@ -26,8 +28,8 @@ pub struct Summary {
     pub planned: PhysLen,
     /// Ranges that were to be read.
     pub ranges: usize,
-    /// Whether the image is compressed.
-    pub is_compressed: bool,
+    /// The image's form.
+    pub shape: Shape,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -93,6 +95,10 @@ impl Summary {
         }
     }
 
+    const fn is_aff4(&self) -> bool {
+        matches!(self.shape.format, ImageFormat::Aff4(_))
+    }
+
     fn is_stdout(&self) -> bool {
         self.image.as_os_str() == "-"
     }
@@ -128,7 +134,7 @@ impl fmt::Display for Summary {
                 writeln!(f, "{image} is not complete")?;
             }
         }
-        if self.is_compressed {
+        if self.shape.codec != Codec::None {
             writeln!(
                 f,
                 "  file:       {} ({} before compression)",
@@ -139,6 +145,12 @@ impl fmt::Display for Summary {
             writeln!(f, "  file:       {}", PhysLen::new(file.file_length))?;
         }
         writeln!(f, "  manifest:   {}", self.manifest.display())?;
+        if self.is_aff4() && !self.state.is_whole() && !self.is_stdout() {
+            writeln!(
+                f,
+                "  recover:    `linpmem-dump recover {image}` makes a volume of what is there"
+            )?;
+        }
         if let Some(sum) = file.sha256 {
             writeln!(f, "  sha256:     {sum}")?;
         }
@@ -149,7 +161,8 @@ impl fmt::Display for Summary {
         let noun = if pages == 1 { "page" } else { "pages" };
         writeln!(
             f,
-            "  unreadable: {pages} {noun}, zero in the image and listed in the manifest:"
+            "  unreadable: {pages} {noun}, {} in the image and listed in the manifest:",
+            if self.is_aff4() { "marked" } else { "zero" }
         )?;
         let mut shown = 0;
         for item in &self.outcome.first_unreadable {

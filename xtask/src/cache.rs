@@ -8,6 +8,7 @@
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
 //! sources/RELEASE/  the kernel sources it was built from
 //! python/           drgn, for the root's python3
+//! pyaff4/           pyaff4, for the same
 //! tools/bin/        cargo-deny
 //! apt/SUITE/        package lists
 //! logs/STEP.log     what each step of the set-up said last
@@ -96,6 +97,12 @@ impl Cache {
     #[must_use]
     pub fn python(&self) -> PathBuf {
         self.dir.join("python")
+    }
+
+    /// pyaff4 for the root's `python3`, apart from the others: a `PYTHONPATH`.
+    #[must_use]
+    pub fn pyaff4(&self) -> PathBuf {
+        self.dir.join("pyaff4")
     }
 
     /// Tools built with cargo.

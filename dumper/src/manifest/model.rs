@@ -160,7 +160,7 @@ pub struct RangeRecord {
     /// What the kernel calls it.
     pub kind: String,
     /// Where its data begins in the image, before compression.
-    pub file_offset: u64,
+    pub file_offset: Option<u64>,
     /// Its chunks, by address.
     pub chunks: Vec<ChunkRecord>,
     /// What could not be read and is zero in the image.

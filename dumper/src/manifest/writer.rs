@@ -50,7 +50,7 @@ pub struct RangeHead {
     /// What the kernel calls it.
     pub kind: String,
     /// Where its data begins in the image.
-    pub file_offset: u64,
+    pub file_offset: Option<u64>,
 }
 
 /// What is known of a range when it has been read.

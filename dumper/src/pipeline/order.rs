@@ -209,7 +209,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             last: planned.range.last().into(),
             length: planned.range.len().get(),
             kind: planned.kind.name().to_owned(),
-            file_offset: self.writer.data_offset(index).ok_or_else(lacking)?,
+            file_offset: self.writer.data_offset(index),
         };
         self.range = Some(OpenRange {
             index,

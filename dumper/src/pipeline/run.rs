@@ -15,10 +15,11 @@ use crate::sink::Sink;
 use crate::stop::Stop;
 use crate::stream::{ImageStream, Streamed};
 use crossbeam_channel::{Receiver, bounded};
-use linpmem_formats::{Codec, ImagePlan, ImageWriter, WriteError};
+use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
 use linpmem_phys::{PhysLen, ReadPhys, SourceError, Unreadable};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// What is acquired, and how.
@@ -106,7 +107,7 @@ pub fn run<W: Write>(
 ) -> Outcome {
     let zeros = vec![0; CHUNK_BYTES];
     let result = std::thread::scope(|scope| {
-        let threads = Threads::spawn(scope, acquisition)?;
+        let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
         let stream = ImageStream::new(sink, acquisition.codec, threads.file_sum)
             .map_err(RunError::Compress)?;
         let mut assembly = Assembly::new(
@@ -165,11 +166,13 @@ impl<'scope> Threads<'scope> {
     fn spawn<'env: 'scope>(
         scope: &'scope Scope<'scope, 'env>,
         acquisition: Acquisition<'env>,
+        own: Option<Arc<dyn ChunkEncoder>>,
     ) -> Result<Self, RunError> {
         let count = acquisition.workers.get();
-        let frame_bytes = match acquisition.codec {
-            Codec::None => 0,
-            _ => FrameEncoder::bound(CHUNK_BYTES),
+        let frame_bytes = match (&own, acquisition.codec) {
+            (Some(own), _) => own.bound(CHUNK_BYTES),
+            (None, Codec::None) => 0,
+            (None, _) => FrameEncoder::bound(CHUNK_BYTES),
         };
         let buffers = count.saturating_add(SPARE_BUFFERS);
         let pool = Pool::new(buffers, CHUNK_BYTES, frame_bytes);
@@ -194,10 +197,12 @@ impl<'scope> Threads<'scope> {
             .map_err(RunError::Thread)?;
         let workers = (0..count)
             .map(|number| {
-                let (queue, done) = (queue.clone(), done.clone());
+                let (queue, done, own) = (queue.clone(), done.clone(), own.clone());
                 Builder::new()
                     .name(format!("work-{number}"))
-                    .spawn_scoped(scope, move || work(&queue, &done, acquisition.codec))
+                    .spawn_scoped(scope, move || {
+                        work(&queue, &done, acquisition.codec, own.as_deref())
+                    })
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(RunError::Thread)?;

@@ -7,7 +7,7 @@ use super::zero::ZeroBlocks;
 use crate::digest::Sha256Sum;
 use crate::frame::FrameEncoder;
 use crossbeam_channel::{Receiver, Sender};
-use linpmem_formats::Codec;
+use linpmem_formats::{ChunkEncoder, Codec};
 use linpmem_phys::Unreadables;
 use std::collections::HashMap;
 use std::io;
@@ -47,7 +47,8 @@ pub enum Payload {
     },
 }
 
-/// Works on `chunks` until there are no more, or nobody takes the results.
+/// Works on `chunks` until there are no more, or nobody takes the results. `own`
+/// is the format's own work, which stands in for a compression around the image.
 ///
 /// # Errors
 /// If the compression failed.
@@ -55,6 +56,7 @@ pub fn work(
     chunks: &Receiver<RawChunk>,
     finished: &Sender<FinishedChunk>,
     codec: Codec,
+    own: Option<&dyn ChunkEncoder>,
 ) -> io::Result<()> {
     let mut encoder = FrameEncoder::new(codec)?;
     let mut zero_chunks = ZeroChunks::default();
@@ -72,8 +74,10 @@ pub fn work(
             (known.sha256, Payload::Zero { frame: known.frame })
         } else {
             let sha256 = Sha256Sum::of(buffer.data());
-            if let Some(encoder) = &mut encoder {
-                let (data, frame) = buffer.data_and_frame();
+            let (data, frame) = buffer.data_and_frame();
+            if let Some(own) = own {
+                own.encode(place.range.start(), data, frame);
+            } else if let Some(encoder) = &mut encoder {
                 encoder.encode(data, frame)?;
             }
             let buffer = Arc::new(buffer);

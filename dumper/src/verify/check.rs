@@ -40,6 +40,8 @@ pub enum Fault {
     Missing,
     /// It does not decompress.
     Damaged,
+    /// Its bytes are right, but other pages are marked as unreadable.
+    Marks,
     /// The disk does not give it.
     Unreadable(String),
 }
@@ -157,8 +159,14 @@ impl Reading<'_> {
             let mut is_all_there = true;
             for _ in &range.chunks {
                 if let Some(chunk) = self.layout.chunks.get(index).copied() {
-                    self.gap(chunk.offset);
-                    if let Err(fault) = self.chunk(index, &chunk) {
+                    let checked = match chunk.offset {
+                        Some(offset) => {
+                            self.gap(offset);
+                            self.chunk(index, &chunk, offset)
+                        }
+                        None => Err(Fault::Missing),
+                    };
+                    if let Err(fault) = checked {
                         is_all_there = false;
                         let _ = self.faults.send((index, fault));
                     }
@@ -201,18 +209,18 @@ impl Reading<'_> {
         }
     }
 
-    fn chunk(&mut self, index: usize, chunk: &Chunk<'_>) -> Result<(), Fault> {
-        if chunk.offset.saturating_add(chunk.length) > self.length {
+    fn chunk(&mut self, index: usize, chunk: &Chunk<'_>, offset: u64) -> Result<(), Fault> {
+        if offset.saturating_add(chunk.length) > self.length {
             self.position = self.length;
             return Err(Fault::Missing);
         }
         let result = if chunk.record.frame.is_some() {
-            self.compressed_chunk(index, chunk)
+            self.compressed_chunk(index, chunk, offset)
         } else if self.hole(chunk.length) == chunk.length {
             self.zero_chunk(index, chunk);
             Ok(())
         } else {
-            self.plain_chunk(index, chunk)
+            self.plain_chunk(index, chunk, offset)
         };
         self.pass(chunk.length);
         result
@@ -231,10 +239,10 @@ impl Reading<'_> {
         }
     }
 
-    fn plain_chunk(&mut self, index: usize, chunk: &Chunk<'_>) -> Result<(), Fault> {
+    fn plain_chunk(&mut self, index: usize, chunk: &Chunk<'_>, offset: u64) -> Result<(), Fault> {
         let mut buffer = self.buffer(chunk.length)?;
         self.file
-            .read_exact_at(buffer.data_mut(), chunk.offset)
+            .read_exact_at(buffer.data_mut(), offset)
             .map_err(unreadable)?;
         let buffer = Arc::new(buffer);
         self.file_sum.feed(Feed::Data(Arc::clone(&buffer)));
@@ -243,10 +251,15 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn compressed_chunk(&mut self, index: usize, chunk: &Chunk<'_>) -> Result<(), Fault> {
+    fn compressed_chunk(
+        &mut self,
+        index: usize,
+        chunk: &Chunk<'_>,
+        offset: u64,
+    ) -> Result<(), Fault> {
         let mut frame = self.buffer(chunk.length)?;
         self.file
-            .read_exact_at(frame.data_mut(), chunk.offset)
+            .read_exact_at(frame.data_mut(), offset)
             .map_err(unreadable)?;
         let mut buffer = self.buffer(chunk.record.length)?;
         let len = self

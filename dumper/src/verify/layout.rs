@@ -10,8 +10,9 @@ use linpmem_phys::PhysRange;
 /// A manifest and the places of its chunks.
 ///
 /// # Invariants
-/// Chunks are in the order of the file, do not overlap, lie in their ranges one
-/// after the other, and are no longer than [`Layout::chunk_bytes`].
+/// Chunks with a place are in the order of the file and do not overlap. All lie in
+/// their ranges one after the other, and are no longer than
+/// [`Layout::chunk_bytes`].
 #[derive(Debug)]
 pub struct Layout<'a> {
     /// The manifest.
@@ -33,8 +34,9 @@ pub struct Chunk<'a> {
     pub number: usize,
     /// Its addresses.
     pub addresses: PhysRange,
-    /// Its first byte in the file.
-    pub offset: u64,
+    /// Its first byte in the file; none if it does not lie there in one piece, as
+    /// in an AFF4 image.
+    pub offset: Option<u64>,
     /// Its bytes in the file.
     pub length: u64,
 }
@@ -66,12 +68,26 @@ pub enum LayoutError {
         /// The chunk.
         addresses: PhysRange,
     },
+    /// No places, in a format that has them.
+    #[error(
+        "it does not say where in the file the chunk at {addresses} lies; is it the manifest of \
+         another image?"
+    )]
+    NoPlace {
+        /// The chunk.
+        addresses: PhysRange,
+    },
     /// A whole image that is not.
     #[error("it says that the image is complete, but {0} bytes of its ranges were not written")]
     NotWhole(u64),
 }
 
 impl<'a> Layout<'a> {
+    /// The first chunk that has no place in the file.
+    pub fn first_without_place(&self) -> Option<&Chunk<'a>> {
+        self.chunks.iter().find(|chunk| chunk.offset.is_none())
+    }
+
     /// The places that `manifest` tells.
     pub fn new(manifest: &'a Manifest) -> Result<Self, LayoutError> {
         let mut chunks = Vec::new();
@@ -90,15 +106,17 @@ impl<'a> Layout<'a> {
                     return Err(LayoutError::Chunks(range.index));
                 }
                 next = chunk.addresses.end();
-                let end = chunk.offset.checked_add(chunk.length);
-                let overlap = LayoutError::Place {
-                    addresses: chunk.addresses,
-                };
-                match end {
-                    Some(end) if next_offset <= chunk.offset && end <= manifest.file.length => {
-                        next_offset = end;
+                if let Some(offset) = chunk.offset {
+                    match offset.checked_add(chunk.length) {
+                        Some(end) if next_offset <= offset && end <= manifest.file.length => {
+                            next_offset = end;
+                        }
+                        _ => {
+                            return Err(LayoutError::Place {
+                                addresses: chunk.addresses,
+                            });
+                        }
                     }
-                    _ => return Err(overlap),
                 }
                 longest = longest.max(record.length).max(chunk.length);
                 chunks.push(chunk);
@@ -138,14 +156,14 @@ fn place<'a>(
         Some(frame) if in_memory(frame.length) > FrameEncoder::bound(ZeroBlocks::MAX_BYTES) => {
             return Err(too_long(frame.length));
         }
-        Some(frame) => (frame.offset, frame.length),
+        Some(frame) => (Some(frame.offset), frame.length),
         None => {
             let within = crate::measure::distance(whole.start(), addresses.start());
-            let offset = range
-                .file_offset
-                .checked_add(within)
-                .ok_or(LayoutError::Place { addresses })?;
-            (offset, record.length)
+            let place = |offset: u64| {
+                let offset = offset.checked_add(within);
+                offset.ok_or(LayoutError::Place { addresses })
+            };
+            (range.file_offset.map(place).transpose()?, record.length)
         }
     };
     Ok(Chunk {

@@ -2,6 +2,7 @@
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
 mod check;
+mod content;
 mod layout;
 mod report;
 
@@ -10,11 +11,13 @@ pub use layout::LayoutError;
 pub use report::{Damage, Report};
 
 use crate::acquire::workers;
+use crate::aff4;
 use crate::args::VerifyArgs;
 use crate::manifest::{self, ReadError};
 use crate::naming::manifest_of;
 use crate::progress::{Meter, Progress};
 use layout::Layout;
+use linpmem_formats::{Aff4Error, Aff4Reader};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -36,6 +39,14 @@ pub enum VerifyError {
         /// What is wrong with it.
         source: LayoutError,
     },
+    /// An AFF4 image that cannot be read.
+    #[error("{path}: {source}")]
+    Aff4 {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: Aff4Error,
+    },
     /// No image.
     #[error("{path}: {source}")]
     Image {
@@ -52,22 +63,56 @@ pub enum VerifyError {
     Output(#[source] io::Error),
 }
 
-/// Compares the image of `args` with its manifest and says what differs. The
-/// result is the exit code: 0 if nothing does, else 1.
+/// Compares the image of `args` with its manifest, and what is in an AFF4 image
+/// with its own hashes, and says what differs. The result is the exit code: 0 if
+/// nothing does, else 1.
 ///
 /// # Errors
 /// If the comparison could not be made.
 pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError> {
     let begun = Instant::now();
+    let aff4 = aff4::opened(&args.image, &args.volume).map_err(|source| VerifyError::Aff4 {
+        path: args.image.clone(),
+        source,
+    })?;
     let path = match &args.manifest {
         Some(path) => path.clone(),
         None => manifest_beside(&args.image),
     };
+    let mut code = 0;
+    if let Some(image) = &aff4 {
+        code = aff4::verify(image, out).map_err(VerifyError::Output)?;
+        if args.manifest.is_none() && !path.exists() {
+            let path = path.display();
+            writeln!(out, "not compared with a manifest: there is no {path}")
+                .map_err(VerifyError::Output)?;
+            return Ok(code);
+        }
+    }
     let manifest = manifest::read(&path)?;
-    let layout = Layout::new(&manifest).map_err(|source| VerifyError::Layout {
+    let layout = |source| VerifyError::Layout {
         path: path.clone(),
         source,
-    })?;
+    };
+    let places = Layout::new(&manifest).map_err(layout)?;
+    if let (None, Some(chunk)) = (&aff4, places.first_without_place()) {
+        return Err(layout(LayoutError::NoPlace {
+            addresses: chunk.addresses,
+        }));
+    }
+    let report = compare(args, &places, aff4.as_ref(), begun)?;
+    report
+        .write(&args.image, out)
+        .map_err(VerifyError::Output)?;
+    Ok(code.max(u8::from(!report.is_good())))
+}
+
+fn compare(
+    args: &VerifyArgs,
+    layout: &Layout<'_>,
+    aff4: Option<&Aff4Reader>,
+    begun: Instant,
+) -> Result<Report, VerifyError> {
     let image = |source| VerifyError::Image {
         path: args.image.clone(),
         source,
@@ -75,19 +120,17 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError>
     let file = File::open(&args.image).map_err(image)?;
     let length = file.metadata().map_err(image)?.len();
     let meter = Arc::new(Meter::default());
-    let progress = Progress::show(
-        args.progress,
-        Arc::clone(&meter),
-        length.min(manifest.file.length),
-        false,
-    );
-    let found = check::check(&file, length, &layout, workers(args.threads), &meter);
+    let expected = match aff4 {
+        Some(_) => layout.manifest.image.planned_bytes,
+        None => length.min(layout.manifest.file.length),
+    };
+    let progress = Progress::show(args.progress, Arc::clone(&meter), expected, false);
+    let found = match aff4 {
+        Some(image) => content::check_content(image, &file, length, layout, &meter),
+        None => check::check(&file, length, layout, workers(args.threads), &meter),
+    };
     progress.end();
-    let report = Report::new(&layout, found?, begun.elapsed());
-    report
-        .write(&args.image, out)
-        .map_err(VerifyError::Output)?;
-    Ok(u8::from(!report.is_good()))
+    Ok(Report::new(layout, found?, begun.elapsed()))
 }
 
 /// The manifest beside `image`. A run that was killed between naming the two

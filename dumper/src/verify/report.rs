@@ -60,8 +60,8 @@ pub enum Damage {
         number: usize,
         /// Its addresses, in words.
         addresses: String,
-        /// Its first byte in the file.
-        offset: u64,
+        /// Its first byte in the file, if it lies there in one piece.
+        offset: Option<u64>,
         /// What is wrong.
         fault: Fault,
     },
@@ -235,10 +235,13 @@ impl fmt::Display for Damage {
                 addresses,
                 offset,
                 fault,
-            } => write!(
-                f,
-                "{range}, chunk {number} ({addresses}, file offset {offset:#x}) {fault}"
-            ),
+            } => {
+                write!(f, "{range}, chunk {number} ({addresses}")?;
+                if let Some(offset) = offset {
+                    write!(f, ", file offset {offset:#x}")?;
+                }
+                write!(f, ") {fault}")
+            }
             Self::MoreChunks(count) => write!(f, "and {count} more chunks"),
             Self::Range {
                 range,
@@ -268,6 +271,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Differs => f.write_str("differs"),
             Self::Missing => f.write_str("is missing: the file ends before its end"),
+            Self::Marks => f.write_str("differs in which pages are marked as unreadable"),
             Self::Damaged => f.write_str("differs: it does not decompress"),
             Self::Unreadable(reason) => write!(f, "cannot be read from the disk: {reason}"),
         }

@@ -41,13 +41,13 @@ fn flip(image: &Path, offset: u64) {
 fn a_flipped_byte_is_found_by_range_chunk_address_and_offset() {
     let sample = sample("a.core");
     let range = &sample.manifest.ranges[1];
-    let offset = range.file_offset + 0x21_2345;
+    let offset = range.file_offset.unwrap() + 0x21_2345;
     flip(&sample.image, offset);
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);
     let chunk = format!(
         "range 1 (System RAM 0x100000-0x7fffff), chunk 2 (0x300000-0x3fffff, file offset {:#x}) differs",
-        range.file_offset + 0x20_0000
+        range.file_offset.unwrap() + 0x20_0000
     );
     assert!(words.contains(&chunk), "{words}");
     assert!(words.contains("range 1 (System RAM 0x100000-0x7fffff) differs: SHA-256"));
@@ -70,7 +70,7 @@ fn a_byte_in_a_hole_counts_as_well() {
         .unwrap();
     flip(
         &sample.image,
-        range.file_offset + (chunk.start.0 - range.start.0) + 77,
+        range.file_offset.unwrap() + (chunk.start.0 - range.start.0) + 77,
     );
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);
@@ -85,7 +85,7 @@ fn a_zeroed_chunk_is_found_even_as_a_hole() {
     let sample = sample("a.core");
     let range = &sample.manifest.ranges[2];
     let bytes = fs::read(&sample.image).unwrap();
-    let offset = range.file_offset + 0x20_0000;
+    let offset = range.file_offset.unwrap() + 0x20_0000;
     let from = usize::try_from(offset).unwrap();
     let mut file = fs::File::create(&sample.image).unwrap();
     file.write_all(&bytes[..from]).unwrap();

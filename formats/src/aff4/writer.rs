@@ -109,6 +109,14 @@ impl Aff4Writer {
         })
     }
 
+    /// The hashes over all addresses that the image will have. None if the holes in
+    /// the plan pass 256 GiB: they are part of it, and hashing so many zeros would
+    /// take longer than all else.
+    #[must_use]
+    pub fn linear_hashes(&self) -> &[HashAlgorithm] {
+        &self.options.linear_hashes
+    }
+
     fn member(&self, path: &str) -> String {
         member_name(self.options.urns.volume.as_str(), path)
     }

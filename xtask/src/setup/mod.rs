@@ -61,6 +61,8 @@ pub enum Part {
     Kdir,
     /// drgn.
     Python,
+    /// pyaff4.
+    Pyaff4,
     /// cargo-deny.
     CargoDeny,
 }
@@ -72,6 +74,7 @@ pub const ALL: &[Part] = &[
     Part::Debug,
     Part::Kdir,
     Part::Python,
+    Part::Pyaff4,
     Part::CargoDeny,
 ];
 
@@ -143,7 +146,8 @@ impl Part {
             Self::Kernel => "the kernel",
             Self::Debug => "the kernel's debug symbols",
             Self::Kdir => "the kernel's build folder",
-            Self::Python => "the Python packages",
+            Self::Python => "drgn",
+            Self::Pyaff4 => "pyaff4",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -160,7 +164,8 @@ impl Part {
             Self::Kdir => Ingredients::of(&facts()?)
                 .map_err(|error| error.to_string())?
                 .check(cache),
-            Self::Python => python::check(cache),
+            Self::Python => python::DRGN.check(cache),
+            Self::Pyaff4 => python::PYAFF4.check(cache),
             Self::CargoDeny => match tools::cargo_deny(cache) {
                 Some(_) => Ok(()),
                 None => Err("missing".to_owned()),
@@ -190,6 +195,7 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 Part::Debug,
                 Part::Kdir,
                 Part::Python,
+                Part::Pyaff4,
             ];
             if !of_tree.into_iter().any(has) {
                 return Ok(());
@@ -199,14 +205,16 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 let bootstrap = host::ready(cache)?;
                 tree::make(cache, &mirrors, bootstrap)?;
             }
-            let python = has(Part::Python).then(|| scope.spawn(|| python::make(cache)));
+            let python = has(Part::Python).then(|| scope.spawn(|| python::DRGN.make(cache)));
+            let pyaff4 = has(Part::Pyaff4).then(|| scope.spawn(|| python::PYAFF4.make(cache)));
             let kernel = if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
                 default_kernel(cache, &mirrors, &parts, refresh)
             } else {
                 Ok(())
             };
             let python = python.map_or(Ok(()), join);
-            both(kernel, python)
+            let pyaff4 = pyaff4.map_or(Ok(()), join);
+            both(kernel, both(python, pyaff4))
         })();
         let deny = deny.map_or(Ok(()), join);
         both(rest, deny)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Consumers of images that are Python packages: drgn.
+//! Consumers of images that are Python packages: drgn, and pyaff4.
 
-use anyhow::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 
 use super::folder;
 use super::stamp::Stamp;
@@ -9,50 +12,123 @@ use super::step::step;
 use crate::cache::Cache;
 use crate::root::Root;
 
-const PACKAGES: &[&str] = &["drgn"];
-const STAMP: &str = ".stamp.json";
-
-/// Whether the packages are there.
-///
-/// # Errors
-/// What is the matter with them.
-pub fn check(cache: &Cache) -> Result<(), String> {
-    let dir = cache.python();
-    let stamp = Stamp::read(&dir.join(STAMP)).ok_or("missing or unfinished")?;
-    stamp.check(&dir, &PACKAGES.join(" "))
+/// Packages that are installed together, in a folder of their own.
+#[derive(Debug)]
+pub struct Packages {
+    /// The step's name.
+    name: &'static str,
+    folder: fn(&Cache) -> PathBuf,
+    /// What pip is asked for, with all that it needs.
+    whole: &'static [&'static str],
+    /// What pip is asked for without what it says that it needs.
+    alone: &'static [&'static str],
+    /// Modules that are named by others and not needed: empty files.
+    empty: &'static [&'static str],
+    /// What has to import.
+    import: &'static str,
+    /// Folders that the stamp measures.
+    trees: &'static [&'static str],
 }
 
-/// Installs the packages for the tree's `python3`.
-///
-/// # Errors
-/// When pip cannot fetch them.
-pub fn make(cache: &Cache) -> Result<()> {
-    step(
-        cache,
-        "python",
-        &format!("{} for the tree's python3", PACKAGES.join(", ")),
-        |log| {
-            let partial = folder::begin(&cache.python())?;
+/// drgn.
+pub const DRGN: Packages = Packages {
+    name: "python",
+    folder: Cache::python,
+    whole: &["drgn"],
+    alone: &[],
+    empty: &[],
+    import: "import drgn",
+    trees: &["drgn"],
+};
+
+/// pyaff4. Its own list of needs pins versions that this python3 does not have,
+/// and fastchunking, which does not build and which only logical images use.
+/// CryptoPlus takes `pkg_resources` from setuptools, which dropped it in version 81.
+pub const PYAFF4: Packages = Packages {
+    name: "pyaff4",
+    folder: Cache::pyaff4,
+    whole: &[
+        "cryptography",
+        "expiringdict",
+        "future",
+        "hexdump",
+        "html5lib",
+        "intervaltree",
+        "lz4",
+        "passlib",
+        "pycryptodome==3.20.0",
+        "pynacl",
+        "python-dateutil",
+        "python-snappy",
+        "pyyaml",
+        "rdflib",
+        "setuptools<81",
+        "tzlocal",
+    ],
+    alone: &["pyaff4==0.34", "pycryptoplus", "aes-keywrap"],
+    empty: &["fastchunking.py"],
+    import: "from pyaff4 import block_hasher, container, linear_hasher",
+    trees: &["pyaff4", "rdflib", "Crypto", "CryptoPlus", "lz4", "snappy"],
+};
+
+const STAMP: &str = ".stamp.json";
+
+impl Packages {
+    /// Whether the packages are there.
+    ///
+    /// # Errors
+    /// What is the matter with them.
+    pub fn check(&self, cache: &Cache) -> Result<(), String> {
+        let dir = (self.folder)(cache);
+        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("missing or unfinished")?;
+        stamp.check(&dir, &self.recipe())
+    }
+
+    /// Installs the packages for the tree's `python3`.
+    ///
+    /// # Errors
+    /// When pip cannot fetch them, or they do not work.
+    pub fn make(&self, cache: &Cache) -> Result<()> {
+        let asked = self.alone.iter().chain(self.whole).next();
+        let what = format!("{} for the tree's python3", asked.unwrap_or(&self.name));
+        step(cache, self.name, &what, |log| {
+            let dir = (self.folder)(cache);
+            let partial = folder::begin(&dir)?;
             let root = Root::open(cache)?;
-            let mut pip = root.command("python3", &[]);
-            pip.args([
-                "-m",
-                "pip",
-                "install",
-                "--no-cache-dir",
-                "--root-user-action=ignore",
-            ]);
-            pip.arg("--disable-pip-version-check")
-                .arg("--target")
-                .arg(&partial)
-                .args(PACKAGES);
-            log.run(&mut pip)?;
+            log.run(pip(&root, &partial).args(self.whole))?;
+            if !self.alone.is_empty() {
+                log.run(pip(&root, &partial).arg("--no-deps").args(self.alone))?;
+            }
+            for name in self.empty {
+                let path = partial.join(name);
+                fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
+            }
             let mut import = root.command("python3", &[]);
-            import.args(["-c", "import drgn; print('drgn', drgn.__version__)"]);
-            log.run(import.env("PYTHONPATH", &partial))?;
-            Stamp::take(&partial, &PACKAGES.join(" "), &[], PACKAGES)?
+            import.args(["-c", self.import]).env("PYTHONPATH", &partial);
+            log.run(import.env("PYTHONWARNINGS", "ignore"))?;
+            Stamp::take(&partial, &self.recipe(), self.empty, self.trees)?
                 .write(&partial.join(STAMP))?;
-            folder::finish(&cache.python())
-        },
-    )
+            folder::finish(&dir)
+        })
+    }
+
+    fn recipe(&self) -> String {
+        let parts = [self.whole, self.alone, self.empty];
+        parts.concat().join(" ")
+    }
+}
+
+fn pip(root: &Root, target: &Path) -> std::process::Command {
+    let mut pip = root.command("python3", &[]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--no-cache-dir",
+        "--root-user-action=ignore",
+        "--disable-pip-version-check",
+        "--target",
+    ]);
+    pip.arg(target);
+    pip
 }
