@@ -54,23 +54,13 @@ impl<S: ReadAt> ElfReader<S> {
         }
         machine.vmcoreinfo = notes.vmcoreinfo.take();
         if machine.paging_levels.is_none() {
-            machine.paging_levels = levels_of(&machine);
+            machine.paging_levels = machine.told_paging_levels();
         }
         Ok(Self {
             memory: Linear::new(source, ranges),
             machine,
             oddities: notes.oddities,
         })
-    }
-}
-
-/// From what the kernel says of itself (arch_crash_save_vmcoreinfo in
-/// arch/x86/kernel/vmcore_info_64.c).
-fn levels_of(machine: &MachineFacts) -> Option<u32> {
-    match machine.vmcoreinfo_value("NUMBER(pgtable_l5_enabled)")? {
-        "0" => Some(4),
-        "1" => Some(5),
-        _ => None,
     }
 }
 

@@ -31,6 +31,8 @@ mod hostile;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod kdump;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod memory;
