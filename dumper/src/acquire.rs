@@ -15,7 +15,8 @@ use crate::source::{Source, SourceError};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use linpmem_formats::{
-    Aff4Writer, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError,
+    Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
+    RawWriter, WriteError,
 };
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
+const AVML_WARNING: &str = "Volatility 3 hangs on AVML images with memory that does not compress; \
+    LiME (--format lime) is read by all that read AVML's";
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -164,6 +167,12 @@ impl<'a> Request<'a> {
         let mut writer: Box<dyn ImageWriter> = match shape.format {
             ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
             ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
+            ImageFormat::Lime => Box::new(LimeWriter::new(&plan)?),
+            ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(&plan, within)?),
+            ImageFormat::Avml => {
+                warnings.push(AVML_WARNING.to_owned());
+                Box::new(AvmlWriter::new(&plan))
+            }
             ImageFormat::Aff4(compression) => {
                 let options = aff4::options(
                     &self.args.evidence,
@@ -311,11 +320,13 @@ fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord 
         name,
         format: shape.format.name().to_owned(),
         raw_layout: match shape.format {
-            ImageFormat::Elf | ImageFormat::Aff4(_) => None,
             ImageFormat::Raw(layout) => Some(layout.to_string()),
+            _ => None,
         },
         compression: match shape.format {
             ImageFormat::Aff4(within) => within.to_string(),
+            ImageFormat::Kdump(within) => within.to_string(),
+            ImageFormat::Avml => "snappy".to_owned(),
             _ => shape.codec.to_string(),
         },
         chunk_bytes: u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX),

@@ -114,8 +114,9 @@ pub struct AcquireArgs {
     /// Format of the image
     ///
     /// Without it, OUTPUT's ending decides: .raw, .bin, .img, .mem, .dd and .padded
-    /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, all else is
-    /// ELF. A further .zst does not matter here.
+    /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, .lime is LiME,
+    /// .kdump is kdump, .avml is AVML, all else is ELF. A further .zst does not matter
+    /// here.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
@@ -130,11 +131,13 @@ pub struct AcquireArgs {
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub selection: SelectionArgs,
 
-    /// Compress the image: none, zstd or zstd:LEVEL; AFF4: snappy, lz4, zlib, none
+    /// Compress the image: none, zstd or zstd:LEVEL; within AFF4 and kdump: see --help
     ///
     /// zstd: independent frames with a seek table, which `zstd -d` reads, and so do
     /// this program's own readers, from any place. Without it, OUTPUT's ending
-    /// decides. AFF4 images are compressed within, by snappy if nothing is said.
+    /// decides. Images of some formats are compressed within: AFF4 by snappy (if
+    /// nothing is said), lz4, zlib or none; kdump by zlib (if nothing is said),
+    /// snappy, zstd or none; AVML by snappy.
     #[arg(long, value_name = "CODEC")]
     pub compress: Option<CompressSpec>,
 
@@ -273,6 +276,12 @@ pub enum Format {
     Raw,
     /// Advanced Forensic Format 4, version 1.0
     Aff4,
+    /// LiME: Volatility 3, LeechCore
+    Lime,
+    /// Kdump-compressed, as a flattened stream: crash, drgn, makedumpfile
+    Kdump,
+    /// AVML's compressed LiME; Volatility 3 hangs on memory that does not compress
+    Avml,
 }
 
 /// How the ranges of a raw image lie.

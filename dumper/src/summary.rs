@@ -162,7 +162,11 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "  unreadable: {pages} {noun}, {} in the image and listed in the manifest:",
-            if self.is_aff4() { "marked" } else { "zero" }
+            match self.shape.format {
+                ImageFormat::Aff4(_) => "marked",
+                ImageFormat::Kdump(_) => "left out",
+                _ => "zero",
+            }
         )?;
         let mut shown = 0;
         for item in &self.outcome.first_unreadable {
