@@ -18,6 +18,7 @@ use linpmem_formats::{
     Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
     RawWriter, WriteError,
 };
+use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
-const AVML_WARNING: &str = "Volatility 3 hangs on AVML images with memory that does not compress; \
-    LiME (--format lime) is read by all that read AVML's";
+const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress; \
+    unless something else asks for AVML, use --format lime";
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -165,7 +166,12 @@ impl<'a> Request<'a> {
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
         let mut writer: Box<dyn ImageWriter> = match shape.format {
-            ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
+            ImageFormat::Elf => {
+                let writer =
+                    ElfWriter::merging(&plan, self.args.merge_gaps.unwrap_or(PhysLen::ZERO))?;
+                warnings.extend(elf_warning(writer.segments()));
+                Box::new(writer)
+            }
             ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
             ImageFormat::Lime => Box::new(LimeWriter::new(&plan)?),
             ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(&plan, within)?),
@@ -273,6 +279,20 @@ impl<'a> Request<'a> {
             map: map_entries(selected),
         }
     }
+}
+
+/// What opens a core of so many segments and what does not.
+fn elf_warning(segments: usize) -> Option<String> {
+    // LeechCore keeps no more than 144; PN_XNUM is beyond Volatility 3, too.
+    let tools = match segments {
+        0..=144 => return None,
+        145..=65_532 => "LeechCore does",
+        _ => "Volatility 3 and LeechCore do",
+    };
+    Some(format!(
+        "the image has {segments} segments, and {tools} not open so many; --merge-gaps SIZE makes \
+         fewer of them, and crash, drgn and makedumpfile need none of that"
+    ))
 }
 
 /// How many threads hash and compress: as many as there are CPUs for them,

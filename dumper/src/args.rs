@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be typed.
 
-use crate::notation::{CompressSpec, SourceSpec, parse_range};
+use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linpmem_formats::HashAlgorithm;
-use linpmem_phys::PhysRange;
+use linpmem_phys::{PhysLen, PhysRange};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -126,6 +126,13 @@ pub struct AcquireArgs {
     /// padded: each at the offset of its address, holes between them.
     #[arg(long, value_enum)]
     pub raw_layout: Option<Layout>,
+
+    /// ELF: put ranges with less than SIZE between them into one segment
+    ///
+    /// For tools that read no more than 144 segments, on machines with more ranges.
+    /// The gaps are zero in the image and not read; the manifest has the true ranges.
+    #[arg(long, value_name = "SIZE", value_parser = parse_length)]
+    pub merge_gaps: Option<PhysLen>,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]

@@ -51,6 +51,9 @@ pub enum NamingError {
     /// A layout for a format that has none.
     #[error("--raw-layout is for raw images; add --format raw, or end OUTPUT in .raw")]
     LayoutOfElf,
+    /// Segments for a format that has none.
+    #[error("--merge-gaps is for ELF cores; leave it out, or add --format elf")]
+    MergeWithoutElf,
     /// An ending that promises another compression.
     #[error("{0} would not be zstd: leave --compress out, or the .zst off the name")]
     NotZstd(PathBuf),
@@ -114,6 +117,9 @@ impl Shape {
         }
         if format != Format::Raw && args.raw_layout.is_some() {
             return Err(NamingError::LayoutOfElf);
+        }
+        if format != Format::Elf && args.merge_gaps.is_some() {
+            return Err(NamingError::MergeWithoutElf);
         }
         let format = match (format, args.raw_layout) {
             (Format::Elf, _) => ImageFormat::Elf,

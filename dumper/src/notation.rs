@@ -58,6 +58,14 @@ pub fn parse_range(text: &str) -> Result<PhysRange, String> {
         .map_err(|_| "the last address must not lie below the first".to_owned())
 }
 
+/// A length as the command line has it: bytes, or with a unit.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_length(text: &str) -> Result<PhysLen, String> {
+    length(text).map(PhysLen::new)
+}
+
 /// Hexadecimal, as in /proc/iomem, or decimal with a unit.
 fn address(text: &str) -> Result<PhysAddr, String> {
     if unit(text).is_some() {

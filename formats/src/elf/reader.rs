@@ -49,6 +49,9 @@ impl<S: ReadAt> ElfReader<S> {
         };
         if let Some(own) = notes.own.take() {
             ranges = segments::with_kinds(ranges, &own.kinds);
+            if own.is_filled {
+                segments::without_filling(&mut ranges, &own.kinds);
+            }
             machine.direct_map_base = own.direct_map_base.or(machine.direct_map_base);
             machine.paging_levels = own.paging_levels;
         }

@@ -103,6 +103,33 @@ proptest! {
     }
 
     #[test]
+    fn merged_segments_give_back_ranges_and_no_gaps(
+        plan in plans(0..0x10_0000),
+        gap in 0..20_u64,
+        step in 1..5_u64,
+    ) {
+        let mut writer = ElfWriter::merging(&plan, PhysLen::new(gap << 12)).unwrap();
+        let mut out = VecOutput::default();
+        write(&plan, &mut writer, step << 12, Codec::None, &mut out);
+        let image = ElfReader::new(out.0).unwrap();
+        let mut held = image
+            .ranges()
+            .iter()
+            .filter(|stored| stored.content == Content::Data);
+        for (index, planned) in plan.ranges().iter().enumerate() {
+            let stored = held.next().unwrap();
+            prop_assert_eq!((stored.range, stored.kind), (planned.range, Some(planned.kind)));
+            prop_assert_eq!(stored.offset, writer.data_offset(index));
+            let (found, unreadable) = read(&image, planned.range);
+            prop_assert!(unreadable.is_empty());
+            let mut expected = vec![0; found.len()];
+            fill(planned.range.start(), &mut expected);
+            prop_assert!(found == expected);
+        }
+        prop_assert_eq!(held.next(), None);
+    }
+
+    #[test]
     fn a_raw_image_gives_back_bytes_to_who_knows_its_ranges(
         plan in plans(0..64),
         step in 1..5_u64,
