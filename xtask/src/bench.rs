@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Benchmarks by name, as a table or as JSON lines.
 
+mod aff4;
 mod kmod;
 
 use std::time::Instant;
@@ -26,11 +27,18 @@ struct Bench {
 }
 
 /// All benchmarks.
-const BENCHES: &[Bench] = &[Bench {
-    name: "kmod",
-    about: "reading through the module, beside a plain copy",
-    run: kmod::run,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "aff4",
+        about: "AFF4 images, written and read, beside raw ones and the codec alone",
+        run: aff4::run,
+    },
+    Bench {
+        name: "kmod",
+        about: "reading through the module, beside a plain copy",
+        run: kmod::run,
+    },
+];
 
 /// What a benchmark measured.
 #[derive(Debug, Default)]
@@ -67,13 +75,13 @@ impl Report {
 
     fn table(&self) -> String {
         let mut table = format!(
-            "{:32} {:>12} {:8} {:>12} {:>7}\n",
+            "{:44} {:>12} {:8} {:>12} {:>7}\n",
             "name", "value", "unit", "baseline", "ratio"
         );
         let number = |number: Option<f64>| number.map_or("-".to_owned(), |x| format!("{x:.2}"));
         for figure in &self.figures {
             table.push_str(&format!(
-                "{:32} {:>12.2} {:8} {:>12} {:>7}\n",
+                "{:44} {:>12.2} {:8} {:>12} {:>7}\n",
                 figure.name,
                 figure.value,
                 figure.unit,

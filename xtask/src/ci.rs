@@ -55,6 +55,10 @@ const CHECKS: &[Check] = &[
         run: || xtask(&["test"]),
     },
     Check {
+        name: "fuzz",
+        run: || xtask(&["fuzz"]),
+    },
+    Check {
         name: "demo",
         run: || xtask(&["demo"]),
     },

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, ci, demo, dist, kdir, kmod, setup, suites, vm};
+use xtask::{bench, ci, demo, dist, fuzz, kdir, kmod, setup, suites, vm};
 
 /// The tools of the linpmem workspace.
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Demo(demo::Args),
     /// Run every test, or one suite
     Test(suites::Args),
+    /// Look for input that makes a reader panic or hang
+    Fuzz(fuzz::Args),
     /// Run the benchmarks
     Bench(bench::Args),
     /// Everything that continuous integration checks
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Vm(args) => vm::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => suites::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
     };

@@ -49,8 +49,18 @@ const SUITES: &[Suite] = &[
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
-        tests: &["--skip", "kmod::"],
+        tests: &["--skip", "kmod::", "--skip", "aff4::"],
         prepare: machines,
+    },
+    Suite {
+        name: "aff4",
+        about: "an acquisition to AFF4, and what pyaff4 finds in it",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["aff4::"],
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
+            machines()
+        },
     },
     Suite {
         name: "kmod",

@@ -52,7 +52,7 @@ pub fn options(
 #[must_use]
 pub fn lacks_linear_hash(writer: &Aff4Writer) -> Option<String> {
     writer.linear_hashes().is_empty().then(|| {
-        "the image gets no hash over all addresses: its holes have more than 256 GiB, and would \
+        "the image gets no hash over all addresses: its holes have more than 16 GiB, and would \
          be hashed as well; chunks, map and image have theirs"
             .to_owned()
     })

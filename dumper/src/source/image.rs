@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that was acquired before: an image as a source.
 
+use super::remembered::Remembered;
 use super::{Source, SourceError, vmcoreinfo};
 use crate::manifest::{self, Address, MachineRecord, Manifest, SourceRecord};
 use crate::naming::manifest_of;
@@ -8,10 +9,7 @@ use linpmem_formats::{
     ImageReader, MachineFacts, OpenError, PlannedRange, RawError, RawLayout, RawReader, open_bytes,
     open_reader,
 };
-use linpmem_phys::{
-    Content, MemoryMap, OverlapError, PhysAddr, PhysRange, ReadPhys, Region, RegionKind,
-    SourceError as ReadFailure, Unreadables,
-};
+use linpmem_phys::{Content, MemoryMap, OverlapError, PhysRange, Region, RegionKind};
 use std::path::Path;
 
 /// An image that cannot be a source.
@@ -76,7 +74,10 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         })
     });
     let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
-    let (machine, machine_record) = facts(path, image.machine());
+    let manifest = manifest::read(&manifest_of(path))
+        .ok()
+        .filter(|manifest| is_of(manifest, path));
+    let (machine, machine_record) = facts(manifest.as_ref(), image.machine());
     Ok(Source {
         map,
         iomem: None,
@@ -88,15 +89,21 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
             detail: Some(image.format().to_string()),
         },
         warnings: image.oddities().to_vec(),
-        reader: Box::new(ImageMemory(image)),
+        reader: Box::new(Remembered::new(image, manifest.as_ref())),
     })
+}
+
+/// Whether `manifest` can be that of the image at `path`.
+fn is_of(manifest: &Manifest, path: &Path) -> bool {
+    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    length.is_ok_and(|length| length == manifest.file.length)
 }
 
 /// What `told`, an image's own word of its machine, and the manifest beside it
 /// say. A raw image says nothing.
-fn facts(path: &Path, told: &MachineFacts) -> (MachineFacts, MachineRecord) {
-    let known = manifest::read(&manifest_of(path))
-        .map(|manifest| manifest.machine)
+fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, MachineRecord) {
+    let known = manifest
+        .map(|manifest| manifest.machine.clone())
         .unwrap_or_default();
     let vmcoreinfo = known.vmcoreinfo.as_ref();
     let machine = MachineFacts {
@@ -132,18 +139,4 @@ fn raw_ranges(manifest: &Manifest) -> (Vec<PlannedRange>, RawLayout) {
         })
     });
     (ranges.collect(), layout)
-}
-
-/// An image, as nothing but memory.
-struct ImageMemory(Box<dyn ImageReader>);
-
-impl ReadPhys for ImageMemory {
-    fn read_phys(
-        &self,
-        start: PhysAddr,
-        buf: &mut [u8],
-        unreadable: &mut Unreadables,
-    ) -> Result<(), ReadFailure> {
-        self.0.read_phys(start, buf, unreadable)
-    }
 }

@@ -5,6 +5,7 @@
 mod image;
 mod iomem;
 mod module;
+mod remembered;
 mod vmcoreinfo;
 
 pub use image::{ImageSourceError, open_reader_at};

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod aff4;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod damage;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every target does with a volume that opens.
 
-use linpmem_formats::{Aff4Reader, ImageReader, ReadAt};
+use linpmem_formats::{Aff4Reader, ImageReader};
 use linpmem_phys::{ReadPhys, Unreadables};
 use std::sync::Arc;
 

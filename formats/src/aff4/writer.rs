@@ -56,8 +56,9 @@ const FREE_RECORDS: usize = 32 << 10;
 /// From there on, the shortest run that is left out doubles with this many more,
 /// so that the map of a fragmented memory stays small, however large that is.
 const RECORDS_PER_DOUBLING: usize = 4 << 10;
-/// Holes up to which the linear hashes are worth their time.
-const MAX_HASHED_HOLES_BYTES: u64 = 256 << 30;
+/// Holes up to which the linear hashes are made. Zeros are hashed like everything
+/// else, at about 1 GiB a second, and meanwhile the memory behind the hole waits.
+const MAX_HASHED_HOLES_BYTES: u64 = 16 << 30;
 
 impl Aff4Writer {
     /// A writer of the image that `plan` describes.
@@ -110,8 +111,8 @@ impl Aff4Writer {
     }
 
     /// The hashes over all addresses that the image will have. None if the holes in
-    /// the plan pass 256 GiB: they are part of it, and hashing so many zeros would
-    /// take longer than all else.
+    /// the plan pass 16 GiB: they are part of it, and hashing so many zeros would
+    /// hold up the acquisition.
     #[must_use]
     pub fn linear_hashes(&self) -> &[HashAlgorithm] {
         &self.options.linear_hashes

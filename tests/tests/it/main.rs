@@ -4,6 +4,7 @@
 //! `cargo xtask setup` must have run; a test that lacks something fails.
 
 mod acquisition;
+mod aff4;
 mod drgn;
 mod identity;
 mod kmod;

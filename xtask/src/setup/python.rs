@@ -67,7 +67,7 @@ pub const PYAFF4: Packages = Packages {
     ],
     alone: &["pyaff4==0.34", "pycryptoplus", "aes-keywrap"],
     empty: &["fastchunking.py"],
-    import: "from pyaff4 import block_hasher, container, linear_hasher",
+    import: "from pyaff4 import block_hasher, container, lexicon",
     trees: &["pyaff4", "rdflib", "Crypto", "CryptoPlus", "lz4", "snappy"],
 };
 

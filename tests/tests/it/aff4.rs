@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An AFF4 image of a machine is right, and pyaff4 finds the same in it as we do.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use linpmem_formats::{Aff4Reader, FileSource, ImageReader, ReadAt};
+use linpmem_phys::{PhysRange, ReadPhys, Unreadables};
+use xtask::acquisition::Acquired;
+use xtask::artifacts::Artifacts;
+use xtask::pyaff4::{Findings, examine};
+
+#[test]
+fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
+    let subject = crate::subject(|machine| machine.memory_mib(256))?;
+    println!("{}", subject.fill(60)?);
+    let args = [
+        "--bundle",
+        "--case-name",
+        "the test",
+        "--examiner",
+        "nobody",
+        "--hash",
+        "md5",
+    ];
+    let acquired = subject.acquire(&args, "out.aff4")?.complete()?;
+    subject.end()?;
+
+    // Our own reader, against QEMU's views.
+    let image = open(&acquired.image)?;
+    let found = acquired.compare(&image)?;
+    println!("{found}");
+    found.require(0.7)?;
+    ranges_are_the_ram(&image, &acquired)?;
+    facts_are_there(&image)?;
+    let said = dumper(&["verify"], &acquired.image)?;
+    ensure!(
+        said.contains("0 wrong") && said.contains("good: "),
+        "{said}"
+    );
+
+    // Every byte once more by pyaff4, and the map as it understands it.
+    let found = examine(&acquired.image, false)?;
+    agrees(&found, &image)?;
+    ensure!(found.stated.contains_key("MD5"), "{:?}", found.stated);
+
+    // Its judgement of every hash there is, for each compression. It counts chunks
+    // over all segments, so there is to be only one.
+    for compression in ["snappy", "lz4", "zlib", "none"] {
+        let part = acquired.image.with_file_name(format!("{compression}.aff4"));
+        let source = format!("file:{}", acquired.image.display());
+        let options = ["--range", "0+48MiB", "--compress", compression];
+        dumper(&[&["--source", &source], &options[..]].concat(), &part)?;
+        let found = examine(&part, true)?;
+        agrees(&found, &open(&part)?)?;
+        ensure!(
+            found.invalid.is_empty(),
+            "{compression}: {:?}",
+            found.invalid
+        );
+        for kind in [
+            "block",
+            "BlockMapHash",
+            "mapHash",
+            "mapPointHash",
+            "AFF4Hash",
+        ] {
+            ensure!(
+                found.valid.contains_key(kind),
+                "no {kind}: {:?}",
+                found.valid
+            );
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<Aff4Reader> {
+    let file: std::sync::Arc<dyn ReadAt> = std::sync::Arc::new(FileSource::open(path)?);
+    Ok(Aff4Reader::open(vec![file])?)
+}
+
+/// Runs the dumper that was built for the guest on the host.
+fn dumper(args: &[&str], image: &Path) -> Result<String> {
+    let dumper = Artifacts::build(&crate::kernel()?)?.dumper;
+    let output = Command::new(dumper)
+        .args(args)
+        .arg(image)
+        .stdin(Stdio::null())
+        .output()?;
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    ensure!(output.status.success(), "{args:?}: {said}");
+    Ok(said)
+}
+
+/// The image's own list of RAM is the machine's, in whole pages.
+fn ranges_are_the_ram(image: &Aff4Reader, acquired: &Acquired) -> Result<()> {
+    let mut ranges: Vec<PhysRange> = Vec::new();
+    for stored in image.ranges() {
+        match ranges.last_mut() {
+            Some(last) if last.end() == stored.range.start() => {
+                *last = PhysRange::new(last.start(), stored.range.end())?;
+            }
+            _ => ranges.push(stored.range),
+        }
+    }
+    let regions = acquired.ram.regions().iter();
+    let ram: Vec<PhysRange> = regions
+        .filter_map(|region| region.range.page_hull())
+        .collect();
+    assert_eq!(ranges, ram);
+    Ok(())
+}
+
+/// What an examiner needs beside the memory.
+fn facts_are_there(image: &Aff4Reader) -> Result<()> {
+    ensure!(image.facts().page_table.is_some(), "no CR3");
+    ensure!(image.facts().kaslr_offset.is_some(), "no KASLR offset");
+    ensure!(image.machine().vmcoreinfo.is_some(), "no VMCOREINFO");
+    let files = image.files();
+    for path in ["/proc/iomem", "/proc/kallsyms", "/sys/kernel/btf/vmlinux"] {
+        let file = files.iter().find(|file| file.path == path);
+        let file = file.with_context(|| format!("{path} is not in the bundle"))?;
+        ensure!(!image.file(&file.urn)?.is_empty(), "{path} is empty");
+    }
+    Ok(())
+}
+
+/// Whether pyaff4 found what our reader finds: the map has no gap, it reads the
+/// same bytes at every address, and these have the sum that the image states.
+fn agrees(found: &Findings, image: &Aff4Reader) -> Result<()> {
+    let mut next = 0;
+    for &(start, len) in &found.runs {
+        ensure!(start == next, "a gap at {next:#x} of pyaff4's map");
+        next = start.saturating_add(len);
+    }
+    let end = image.ranges().last().context("no ranges")?.range.end();
+    ensure!(
+        next == end.get(),
+        "pyaff4's map ends at {next:#x}, not {end}"
+    );
+    ensure!(
+        found.stated.get("SHA256") == Some(&found.sha256),
+        "pyaff4 reads {} and the image states {:?}",
+        found.sha256,
+        found.stated
+    );
+    ensure!(
+        found.sha256 == sum_by_ranges(image)?,
+        "other bytes than ours"
+    );
+    Ok(())
+}
+
+/// The SHA-256 of all addresses, made of the ranges as a user reads them, with
+/// zeros for holes.
+fn sum_by_ranges(image: &Aff4Reader) -> Result<String> {
+    let mut sum = Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run sha256sum")?;
+    let mut input = sum.stdin.take().context("no pipe")?;
+    let mut buf = vec![0; 1 << 20];
+    let mut next = 0;
+    for stored in image.ranges() {
+        while next < stored.range.end().get() {
+            let is_hole = next < stored.range.start().get();
+            let end = if is_hole {
+                stored.range.start()
+            } else {
+                stored.range.end()
+            };
+            let left = end.get().saturating_sub(next);
+            let len = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+            let piece = buf.get_mut(..len).context("a piece")?;
+            if is_hole {
+                piece.fill(0);
+            } else {
+                let mut unreadable = Unreadables::new();
+                image.read_phys(linpmem_phys::PhysAddr::new(next), piece, &mut unreadable)?;
+                ensure!(unreadable.is_empty(), "{unreadable:?}");
+            }
+            input.write_all(piece)?;
+            next = next.saturating_add(u64::try_from(len)?);
+        }
+    }
+    drop(input);
+    let output = sum.wait_with_output()?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
+}
