@@ -3,10 +3,13 @@
 
 use crate::aff4::{self, BundleError};
 use crate::args::AcquireArgs;
+use crate::checksum;
 use crate::clock::{Moment, monotonic_ns};
+use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::files::{Files, manifest_bytes};
 use crate::manifest::{Header, Host, ImageRecord, MapEntry, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
+use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
@@ -16,7 +19,7 @@ use crate::stop::Stop;
 use crate::summary::Summary;
 use linpmem_formats::{
     Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
-    RawWriter, WriteError,
+    RawLayout, RawWriter, WriteError,
 };
 use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
@@ -102,7 +105,15 @@ pub fn acquire(
         action: "catching signals",
         source,
     })?;
-    let source = Source::open(&args.selection.source)?;
+    let mut source = Source::open(&args.selection.source)?;
+    // A conversion names what it was made of.
+    if let (SourceSpec::Image(path), true) = (&args.selection.source, args.selection.everything) {
+        let sum = checksum::of_file(path, &stop).map_err(|source| AcquireError::Io {
+            action: "hashing the source",
+            source,
+        })?;
+        source.record.sha256 = Some(sum);
+    }
     request.run(&source, &stop, warn)
 }
 
@@ -162,6 +173,8 @@ impl<'a> Request<'a> {
     ) -> Result<Summary, AcquireError> {
         let Self { shape, started, .. } = self;
         let is_compressed = shape.is_compressed();
+        let is_padded = shape.format == ImageFormat::Raw(RawLayout::Padded);
+        let force = self.args.force;
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
@@ -224,6 +237,14 @@ impl<'a> Request<'a> {
         };
         let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started.monotonic_ns));
         let (image, manifest) = files.end(&outcome, state)?;
+        let crash = if is_padded && state.is_whole() && image.as_os_str() != "-" {
+            if let Err(error) = write_vmcoreinfo(&image, plan.machine(), force) {
+                warn(&error.to_string());
+            }
+            crash_command(&image, plan.machine()).filter(|_| !is_compressed)
+        } else {
+            None
+        };
         Ok(Summary {
             state,
             image,
@@ -232,6 +253,7 @@ impl<'a> Request<'a> {
             planned: plan.total(),
             ranges: plan.ranges().len(),
             shape,
+            crash,
             elapsed,
         })
     }

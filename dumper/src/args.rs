@@ -64,6 +64,14 @@ pub enum Command {
     Recover(RecoverArgs),
     /// Show what of this machine's memory would be read, and what not
     Ranges(RangesArgs),
+    /// Make an image in another format of an image
+    ///
+    /// All ranges, their kinds and the pages that could not be read are kept, as far
+    /// as the image and the manifest beside it tell them. The new manifest has the
+    /// SHA-256 of the old file.
+    Convert(ConvertArgs),
+    /// Copy the bytes of some addresses out of an image
+    Extract(ExtractArgs),
 }
 
 /// Options that decide what is read.
@@ -99,6 +107,10 @@ pub struct SelectionArgs {
     /// which converts it.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     pub source: SourceSpec,
+
+    /// Whatever the source has, whichever kind it is.
+    #[arg(skip)]
+    pub everything: bool,
 }
 
 /// How to acquire.
@@ -209,6 +221,97 @@ impl EvidenceArgs {
             || !self.add.is_empty()
             || !self.hash.is_empty()
     }
+}
+
+/// What to convert, and into what. The options are those of an acquisition.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "the options say it")]
+pub struct ConvertArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// The new image; - is stdout
+    pub output: PathBuf,
+
+    /// Format of the new image [default: OUTPUT's ending decides]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// How the ranges of a raw image lie
+    #[arg(long, value_enum)]
+    pub raw_layout: Option<Layout>,
+
+    /// ELF: put ranges with less than SIZE between them into one segment
+    #[arg(long, value_name = "SIZE", value_parser = parse_length)]
+    pub merge_gaps: Option<PhysLen>,
+
+    /// Compression of the new image
+    #[arg(long, value_name = "CODEC")]
+    pub compress: Option<CompressSpec>,
+
+    /// Only this range: A-B, or A+LENGTH; may be repeated
+    #[arg(long = "range", value_name = "A-B", value_parser = parse_range)]
+    pub ranges: Vec<PhysRange>,
+
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+
+    /// Threads that hash and compress [default: the CPUs, at most 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How progress is shown, on stderr
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressStyle,
+
+    /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Replace OUTPUT and what lies beside it
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl From<&ConvertArgs> for AcquireArgs {
+    fn from(args: &ConvertArgs) -> Self {
+        Self {
+            output: Some(args.output.clone()),
+            format: args.format,
+            raw_layout: args.raw_layout,
+            merge_gaps: args.merge_gaps,
+            selection: SelectionArgs {
+                include_reserved: false,
+                include_holes: false,
+                ranges: args.ranges.clone(),
+                source: SourceSpec::Image(args.image.clone()),
+                everything: true,
+            },
+            compress: args.compress.clone(),
+            evidence: args.evidence.clone(),
+            threads: args.threads,
+            progress: args.progress,
+            manifest: args.manifest.clone(),
+            force: args.force,
+        }
+    }
+}
+
+/// What to copy out of an image.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// A new file for the bytes; - is stdout
+    pub output: PathBuf,
+
+    /// The addresses: A-B, or A+LENGTH; to the byte
+    ///
+    /// Written as for acquiring. What the image does not have of them is zero in
+    /// OUTPUT and named on stderr, and the exit code is then 3.
+    #[arg(long, value_name = "A-B", value_parser = parse_range)]
+    pub range: PhysRange,
 }
 
 /// What to recover.

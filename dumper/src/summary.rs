@@ -30,6 +30,8 @@ pub struct Summary {
     pub ranges: usize,
     /// The image's form.
     pub shape: Shape,
+    /// The command that opens it in crash, if that is not simply its name.
+    pub crash: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -153,6 +155,9 @@ impl fmt::Display for Summary {
         }
         if let Some(sum) = file.sha256 {
             writeln!(f, "  sha256:     {sum}")?;
+        }
+        if let Some(command) = &self.crash {
+            writeln!(f, "  crash:      {command}")?;
         }
         if self.outcome.unreadable_pages == 0 {
             return Ok(());
