@@ -376,6 +376,7 @@ fn header() -> Header {
             kind: "bench".to_owned(),
             path: String::new(),
             detail: None,
+            sha256: None,
         },
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),

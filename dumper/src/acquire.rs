@@ -3,10 +3,13 @@
 
 use crate::aff4::{self, BundleError};
 use crate::args::AcquireArgs;
+use crate::checksum;
 use crate::clock::{Moment, monotonic_ns};
+use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::files::{Files, manifest_bytes};
 use crate::manifest::{Header, Host, ImageRecord, MapEntry, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
+use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
@@ -15,8 +18,10 @@ use crate::source::{Source, SourceError};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use linpmem_formats::{
-    Aff4Writer, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError,
+    Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
+    RawLayout, RawWriter, WriteError,
 };
+use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -24,6 +29,8 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
+const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress; \
+    unless something else asks for AVML, use --format lime";
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -98,7 +105,15 @@ pub fn acquire(
         action: "catching signals",
         source,
     })?;
-    let source = Source::open(&args.selection.source)?;
+    let mut source = Source::open(&args.selection.source)?;
+    // A conversion names what it was made of.
+    if let (SourceSpec::Image(path), true) = (&args.selection.source, args.selection.everything) {
+        let sum = checksum::of_file(path, &stop).map_err(|source| AcquireError::Io {
+            action: "hashing the source",
+            source,
+        })?;
+        source.record.sha256 = Some(sum);
+    }
     request.run(&source, &stop, warn)
 }
 
@@ -158,12 +173,25 @@ impl<'a> Request<'a> {
     ) -> Result<Summary, AcquireError> {
         let Self { shape, started, .. } = self;
         let is_compressed = shape.is_compressed();
+        let is_padded = shape.format == ImageFormat::Raw(RawLayout::Padded);
+        let force = self.args.force;
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
         let mut writer: Box<dyn ImageWriter> = match shape.format {
-            ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
+            ImageFormat::Elf => {
+                let writer =
+                    ElfWriter::merging(&plan, self.args.merge_gaps.unwrap_or(PhysLen::ZERO))?;
+                warnings.extend(elf_warning(writer.segments()));
+                Box::new(writer)
+            }
             ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
+            ImageFormat::Lime => Box::new(LimeWriter::new(&plan)?),
+            ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(&plan, within)?),
+            ImageFormat::Avml => {
+                warnings.push(AVML_WARNING.to_owned());
+                Box::new(AvmlWriter::new(&plan))
+            }
             ImageFormat::Aff4(compression) => {
                 let options = aff4::options(
                     &self.args.evidence,
@@ -210,6 +238,14 @@ impl<'a> Request<'a> {
         };
         let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started.monotonic_ns));
         let (image, manifest) = files.end(&outcome, state)?;
+        let crash = if is_padded && state.is_whole() && image.as_os_str() != "-" {
+            if let Err(error) = write_vmcoreinfo(&image, plan.machine(), force) {
+                warn(&error.to_string());
+            }
+            crash_command(&image, plan.machine()).filter(|_| !is_compressed)
+        } else {
+            None
+        };
         Ok(Summary {
             state,
             image,
@@ -218,6 +254,7 @@ impl<'a> Request<'a> {
             planned: plan.total(),
             ranges: plan.ranges().len(),
             shape,
+            crash,
             elapsed,
         })
     }
@@ -267,6 +304,20 @@ impl<'a> Request<'a> {
     }
 }
 
+/// What opens a core of so many segments and what does not.
+fn elf_warning(segments: usize) -> Option<String> {
+    // LeechCore keeps no more than 144; PN_XNUM is beyond Volatility 3, too.
+    let tools = match segments {
+        0..=144 => return None,
+        145..=65_532 => "LeechCore does",
+        _ => "Volatility 3 and LeechCore do",
+    };
+    Some(format!(
+        "the image has {segments} segments, and {tools} not open so many; --merge-gaps SIZE makes \
+         fewer of them, and crash, drgn and makedumpfile need none of that"
+    ))
+}
+
 /// How many threads hash and compress: as many as there are CPUs for them,
 /// unless `asked`.
 #[must_use]
@@ -312,11 +363,13 @@ fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord 
         name,
         format: shape.format.name().to_owned(),
         raw_layout: match shape.format {
-            ImageFormat::Elf | ImageFormat::Aff4(_) => None,
             ImageFormat::Raw(layout) => Some(layout.to_string()),
+            _ => None,
         },
         compression: match shape.format {
             ImageFormat::Aff4(within) => within.to_string(),
+            ImageFormat::Kdump(within) => within.to_string(),
+            ImageFormat::Avml => "snappy".to_owned(),
             _ => shape.codec.to_string(),
         },
         chunk_bytes: u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be typed.
 
-use crate::notation::{CompressSpec, SourceSpec, parse_range};
+use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linpmem_formats::HashAlgorithm;
-use linpmem_phys::PhysRange;
+use linpmem_phys::{PhysLen, PhysRange};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -64,6 +64,14 @@ pub enum Command {
     Recover(RecoverArgs),
     /// Show what of this machine's memory would be read, and what not
     Ranges(RangesArgs),
+    /// Make an image in another format of an image
+    ///
+    /// All ranges, their kinds and the pages that could not be read are kept, as far
+    /// as the image and the manifest beside it tell them. The new manifest has the
+    /// SHA-256 of the old file.
+    Convert(ConvertArgs),
+    /// Copy the bytes of some addresses out of an image
+    Extract(ExtractArgs),
 }
 
 /// Options that decide what is read.
@@ -99,6 +107,10 @@ pub struct SelectionArgs {
     /// which converts it.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     pub source: SourceSpec,
+
+    /// Whatever the source has, whichever kind it is.
+    #[arg(skip)]
+    pub everything: bool,
 }
 
 /// How to acquire.
@@ -114,8 +126,9 @@ pub struct AcquireArgs {
     /// Format of the image
     ///
     /// Without it, OUTPUT's ending decides: .raw, .bin, .img, .mem, .dd and .padded
-    /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, all else is
-    /// ELF. A further .zst does not matter here.
+    /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, .lime is LiME,
+    /// .kdump is kdump, .avml is AVML, all else is ELF. A further .zst does not matter
+    /// here.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
@@ -126,15 +139,24 @@ pub struct AcquireArgs {
     #[arg(long, value_enum)]
     pub raw_layout: Option<Layout>,
 
+    /// ELF: put ranges with less than SIZE between them into one segment
+    ///
+    /// For tools that read no more than 144 segments, on machines with more ranges.
+    /// The gaps are zero in the image and not read; the manifest has the true ranges.
+    #[arg(long, value_name = "SIZE", value_parser = parse_length)]
+    pub merge_gaps: Option<PhysLen>,
+
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub selection: SelectionArgs,
 
-    /// Compress the image: none, zstd or zstd:LEVEL; AFF4: snappy, lz4, zlib, none
+    /// Compress the image: none, zstd or zstd:LEVEL; within AFF4 and kdump: see --help
     ///
     /// zstd: independent frames with a seek table, which `zstd -d` reads, and so do
     /// this program's own readers, from any place. Without it, OUTPUT's ending
-    /// decides. AFF4 images are compressed within, by snappy if nothing is said.
+    /// decides. Images of some formats are compressed within: AFF4 by snappy (if
+    /// nothing is said), lz4, zlib or none; kdump by zlib (if nothing is said),
+    /// snappy, zstd or none; AVML by snappy.
     #[arg(long, value_name = "CODEC")]
     pub compress: Option<CompressSpec>,
 
@@ -199,6 +221,97 @@ impl EvidenceArgs {
             || !self.add.is_empty()
             || !self.hash.is_empty()
     }
+}
+
+/// What to convert, and into what. The options are those of an acquisition.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "the options say it")]
+pub struct ConvertArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// The new image; - is stdout
+    pub output: PathBuf,
+
+    /// Format of the new image [default: OUTPUT's ending decides]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// How the ranges of a raw image lie
+    #[arg(long, value_enum)]
+    pub raw_layout: Option<Layout>,
+
+    /// ELF: put ranges with less than SIZE between them into one segment
+    #[arg(long, value_name = "SIZE", value_parser = parse_length)]
+    pub merge_gaps: Option<PhysLen>,
+
+    /// Compression of the new image
+    #[arg(long, value_name = "CODEC")]
+    pub compress: Option<CompressSpec>,
+
+    /// Only this range: A-B, or A+LENGTH; may be repeated
+    #[arg(long = "range", value_name = "A-B", value_parser = parse_range)]
+    pub ranges: Vec<PhysRange>,
+
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+
+    /// Threads that hash and compress [default: the CPUs, at most 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How progress is shown, on stderr
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressStyle,
+
+    /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Replace OUTPUT and what lies beside it
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl From<&ConvertArgs> for AcquireArgs {
+    fn from(args: &ConvertArgs) -> Self {
+        Self {
+            output: Some(args.output.clone()),
+            format: args.format,
+            raw_layout: args.raw_layout,
+            merge_gaps: args.merge_gaps,
+            selection: SelectionArgs {
+                include_reserved: false,
+                include_holes: false,
+                ranges: args.ranges.clone(),
+                source: SourceSpec::Image(args.image.clone()),
+                everything: true,
+            },
+            compress: args.compress.clone(),
+            evidence: args.evidence.clone(),
+            threads: args.threads,
+            progress: args.progress,
+            manifest: args.manifest.clone(),
+            force: args.force,
+        }
+    }
+}
+
+/// What to copy out of an image.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// A new file for the bytes; - is stdout
+    pub output: PathBuf,
+
+    /// The addresses: A-B, or A+LENGTH; to the byte
+    ///
+    /// Written as for acquiring. What the image does not have of them is zero in
+    /// OUTPUT and named on stderr, and the exit code is then 3.
+    #[arg(long, value_name = "A-B", value_parser = parse_range)]
+    pub range: PhysRange,
 }
 
 /// What to recover.
@@ -273,6 +386,12 @@ pub enum Format {
     Raw,
     /// Advanced Forensic Format 4, version 1.0
     Aff4,
+    /// LiME: Volatility 3, LeechCore
+    Lime,
+    /// Kdump-compressed, as a flattened stream: crash, drgn, makedumpfile
+    Kdump,
+    /// AVML's compressed LiME; Volatility 3 hangs on memory that does not compress
+    Avml,
 }
 
 /// How the ranges of a raw image lie.

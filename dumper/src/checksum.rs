@@ -4,8 +4,36 @@
 use crate::digest::Sha256Sum;
 use crate::naming::{checksum_of, partial_of};
 use crate::sink::{PartialError, PartialFile};
-use std::io::Write;
+use crate::stop::Stop;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+/// Bytes hashed at a time.
+const STEP_BYTES: usize = 1 << 20;
+
+/// The sum of the file at `path` as it is.
+///
+/// # Errors
+/// If it cannot be read; `Interrupted` if `stop` is raised before its end.
+pub fn of_file(path: &Path, stop: &Stop) -> io::Result<Sha256Sum> {
+    let mut file = File::open(path)?;
+    let mut buf = vec![0; STEP_BYTES];
+    let mut hasher = Sha256::new();
+    loop {
+        if stop.is_raised() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let len = match file.read(&mut buf) {
+            Ok(0) => return Ok(Sha256Sum::finish(hasher)),
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(buf.get(..len).unwrap_or_default());
+    }
+}
 
 /// Whether the file at `path` may be written.
 ///

@@ -4,6 +4,7 @@
 use crate::aff4;
 use crate::args::InfoArgs;
 use crate::manifest::{self, Manifest, ReadError};
+use crate::memory_map;
 use crate::naming::manifest_of;
 use crate::source::{ImageSourceError, open_reader_at, vmcoreinfo_record};
 use crate::table::{self, Align};
@@ -50,6 +51,8 @@ pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
             source,
         })?;
     write_image(&*image, out)?;
+    writeln!(out)?;
+    memory_map::draw(&*image, manifest.as_ref(), out)?;
     if let Ok(Some(image)) = aff4::opened(&args.image, &[]) {
         writeln!(out)?;
         for (name, value) in image.properties() {
@@ -83,6 +86,16 @@ fn write_image(image: &dyn ImageReader, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(levels) = machine.paging_levels {
         writeln!(out, "paging levels:    {levels}")?;
+    }
+    let told = |key| machine.vmcoreinfo_value(key);
+    if let Some(offset) = told("KERNELOFFSET") {
+        writeln!(out, "KASLR offset:     0x{offset}")?;
+    }
+    if let Some(base) = told("NUMBER(phys_base)").and_then(|base| base.parse::<i64>().ok()) {
+        writeln!(out, "phys_base:        {base:#x}")?;
+    }
+    if let Some(id) = told("BUILD-ID") {
+        writeln!(out, "build id:         {id}")?;
     }
     for oddity in image.oddities() {
         writeln!(out, "note:             {oddity}")?;
@@ -145,6 +158,9 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
         "source:           {} {} ({detail})",
         source.kind, source.path
     )?;
+    if let Some(sum) = source.sha256 {
+        writeln!(out, "                  sha256 {sum}")?;
+    }
     writeln!(
         out,
         "time:             {} to {}",

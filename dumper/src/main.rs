@@ -5,8 +5,8 @@
 
 use clap::Parser;
 use linpmem_dump::acquire::{AcquireError, acquire};
-use linpmem_dump::args::{Cli, Command, ProgressStyle};
-use linpmem_dump::{aff4, info, ranges, verify};
+use linpmem_dump::args::{AcquireArgs, Cli, Command, ProgressStyle};
+use linpmem_dump::{aff4, extract, info, ranges, verify};
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -17,7 +17,11 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let voice = Voice {
-        is_json: cli.command.is_none() && cli.acquire.progress == ProgressStyle::Json,
+        is_json: match &cli.command {
+            None => cli.acquire.progress == ProgressStyle::Json,
+            Some(Command::Convert(args)) => args.progress == ProgressStyle::Json,
+            Some(_) => false,
+        },
     };
     match run(&cli, voice) {
         Ok(code) => ExitCode::from(code),
@@ -33,20 +37,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
-    let out = &mut io::stdout().lock();
+    let out = &mut io::stdout();
     match &cli.command {
-        None => {
-            let command = std::env::args_os()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect();
+        None => run_acquisition(&cli.acquire, voice),
+        Some(Command::Convert(args)) => run_acquisition(&args.into(), voice),
+        Some(Command::Extract(args)) => {
             let warn = |warning: &str| voice.say("warning", warning);
-            let summary = acquire(&cli.acquire, command, warn)?;
-            if voice.is_json {
-                to_stderr(&summary.to_json());
-            } else {
-                to_stderr(&format!("linpmem-dump: {}", summary.to_string().trim_end()));
-            }
-            Ok(summary.exit_code())
+            Ok(extract::extract(args, out, warn)?)
         }
         Some(Command::Verify(args)) => Ok(verify::verify(args, out)?),
         Some(Command::Ls(args)) => {
@@ -69,6 +66,20 @@ fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
             Ok(0)
         }
     }
+}
+
+fn run_acquisition(args: &AcquireArgs, voice: Voice) -> anyhow::Result<u8> {
+    let command = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let warn = |warning: &str| voice.say("warning", warning);
+    let summary = acquire(args, command, warn)?;
+    if voice.is_json {
+        to_stderr(&summary.to_json());
+    } else {
+        to_stderr(&format!("linpmem-dump: {}", summary.to_string().trim_end()));
+    }
+    Ok(summary.exit_code())
 }
 
 /// How stderr is spoken to.

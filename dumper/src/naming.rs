@@ -2,7 +2,10 @@
 //! Names of files, and what they decide.
 
 use crate::args::{AcquireArgs, Format, Layout};
-use linpmem_formats::{Aff4Compression, Aff4CompressionError, Codec, CodecError, RawLayout};
+use linpmem_formats::{
+    Aff4Compression, Aff4CompressionError, Codec, CodecError, KdumpCompression,
+    KdumpCompressionError, RawLayout,
+};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +27,12 @@ pub enum ImageFormat {
     Raw(RawLayout),
     /// AFF4, and the compression within.
     Aff4(Aff4Compression),
+    /// LiME.
+    Lime,
+    /// Kdump-compressed, and the compression of its pages.
+    Kdump(KdumpCompression),
+    /// AVML's compressed LiME.
+    Avml,
 }
 
 /// Where an image goes.
@@ -42,6 +51,9 @@ pub enum NamingError {
     /// A layout for a format that has none.
     #[error("--raw-layout is for raw images; add --format raw, or end OUTPUT in .raw")]
     LayoutOfElf,
+    /// Segments for a format that has none.
+    #[error("--merge-gaps is for ELF cores; leave it out, or add --format elf")]
+    MergeWithoutElf,
     /// An ending that promises another compression.
     #[error("{0} would not be zstd: leave --compress out, or the .zst off the name")]
     NotZstd(PathBuf),
@@ -51,9 +63,15 @@ pub enum NamingError {
     /// A compression that AFF4 does not have.
     #[error(transparent)]
     Aff4(#[from] Aff4CompressionError),
-    /// A zstd file of an AFF4 image.
-    #[error("{0}: an AFF4 image is compressed within; leave the .zst off the name")]
-    Aff4InZstd(PathBuf),
+    /// A compression that kdump does not have.
+    #[error(transparent)]
+    Kdump(#[from] KdumpCompressionError),
+    /// A compression for AVML, which has one.
+    #[error("AVML images are always compressed by snappy; leave --compress out")]
+    AvmlCompression,
+    /// A zstd file of an image that is compressed within.
+    #[error("{0}: images of this format are compressed within; leave the .zst off the name")]
+    CompressedWithin(PathBuf),
     /// Options for AFF4 without AFF4.
     #[error(
         "--case-name, --examiner, --notes, --bundle, --add and --hash are for AFF4 images; add \
@@ -84,16 +102,35 @@ impl Shape {
             Format::Raw
         } else if has_extension(&bare, &["aff4"]) {
             Format::Aff4
+        } else if has_extension(&bare, &["lime"]) {
+            Format::Lime
+        } else if has_extension(&bare, &["kdump"]) {
+            Format::Kdump
+        } else if has_extension(&bare, &["avml"]) {
+            Format::Avml
         } else {
             Format::Elf
         };
         let format = args.format.unwrap_or(by_name);
-        if format == Format::Aff4 {
-            return Self::of_aff4(args, name, is_zstd);
-        }
-        if args.evidence.is_some() {
+        if format != Format::Aff4 && args.evidence.is_some() {
             return Err(NamingError::EvidenceWithoutAff4);
         }
+        if format != Format::Raw && args.raw_layout.is_some() {
+            return Err(NamingError::LayoutOfElf);
+        }
+        if format != Format::Elf && args.merge_gaps.is_some() {
+            return Err(NamingError::MergeWithoutElf);
+        }
+        let format = match (format, args.raw_layout) {
+            (Format::Elf, _) => ImageFormat::Elf,
+            (Format::Lime, _) => ImageFormat::Lime,
+            (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(RawLayout::Padded),
+            (Format::Raw, None) if is_padded => ImageFormat::Raw(RawLayout::Padded),
+            (Format::Raw, _) => ImageFormat::Raw(RawLayout::Concatenated),
+            (Format::Aff4 | Format::Kdump | Format::Avml, _) => {
+                return Self::compressed_within(format, args, name, is_zstd);
+            }
+        };
         let asked = args.compress.as_ref().map(|spec| spec.codec());
         let codec = match asked.transpose()? {
             Some(Codec::None) if is_zstd => return Err(NamingError::NotZstd(name.to_path_buf())),
@@ -103,26 +140,33 @@ impl Shape {
             },
             None => Codec::None,
         };
-        let format = match (format, args.raw_layout) {
-            (Format::Elf | Format::Aff4, None) => ImageFormat::Elf,
-            (Format::Elf | Format::Aff4, Some(_)) => return Err(NamingError::LayoutOfElf),
-            (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(RawLayout::Padded),
-            (Format::Raw, None) if is_padded => ImageFormat::Raw(RawLayout::Padded),
-            (Format::Raw, _) => ImageFormat::Raw(RawLayout::Concatenated),
-        };
         Ok(Self { format, codec })
     }
 
-    fn of_aff4(args: &AcquireArgs, name: &Path, is_zstd: bool) -> Result<Self, NamingError> {
+    fn compressed_within(
+        format: Format,
+        args: &AcquireArgs,
+        name: &Path,
+        is_zstd: bool,
+    ) -> Result<Self, NamingError> {
         if is_zstd {
-            return Err(NamingError::Aff4InZstd(name.to_path_buf()));
+            return Err(NamingError::CompressedWithin(name.to_path_buf()));
         }
-        if args.raw_layout.is_some() {
-            return Err(NamingError::LayoutOfElf);
-        }
-        let asked = args.compress.as_ref().map(|spec| spec.aff4());
+        let asked = args.compress.as_ref();
+        let format = match format {
+            Format::Kdump => {
+                let asked = asked.map(|spec| spec.kdump());
+                ImageFormat::Kdump(asked.transpose()?.unwrap_or_default())
+            }
+            Format::Avml if asked.is_some() => return Err(NamingError::AvmlCompression),
+            Format::Avml => ImageFormat::Avml,
+            _ => {
+                let asked = asked.map(|spec| spec.aff4());
+                ImageFormat::Aff4(asked.transpose()?.unwrap_or_default())
+            }
+        };
         Ok(Self {
-            format: ImageFormat::Aff4(asked.transpose()?.unwrap_or_default()),
+            format,
             codec: Codec::None,
         })
     }
@@ -132,6 +176,8 @@ impl Shape {
     pub fn is_compressed(self) -> bool {
         match self.format {
             ImageFormat::Aff4(within) => within != Aff4Compression::None,
+            ImageFormat::Kdump(within) => within != KdumpCompression::None,
+            ImageFormat::Avml => true,
             _ => self.codec != Codec::None,
         }
     }
@@ -143,7 +189,7 @@ impl Shape {
             ImageFormat::Elf => "core",
             ImageFormat::Raw(RawLayout::Padded) => "padded",
             ImageFormat::Raw(_) => "raw",
-            ImageFormat::Aff4(_) => "aff4",
+            other => other.name(),
         };
         match self.codec.extension() {
             Some(codec) => format!("{format}.{codec}"),
@@ -153,13 +199,16 @@ impl Shape {
 }
 
 impl ImageFormat {
-    /// `elf`, `raw` or `aff4`.
+    /// `elf`, `raw` and the like, as in the manifest.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Elf => "elf",
             Self::Raw(_) => "raw",
             Self::Aff4(_) => "aff4",
+            Self::Lime => "lime",
+            Self::Kdump(_) => "kdump",
+            Self::Avml => "avml",
         }
     }
 }

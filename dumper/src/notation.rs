@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ranges, sources and formats as they are typed.
 
-use linpmem_formats::{Aff4Compression, Aff4CompressionError, Codec, CodecError};
+use linpmem_formats::{
+    Aff4Compression, Aff4CompressionError, Codec, CodecError, KdumpCompression,
+    KdumpCompressionError,
+};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -53,6 +56,14 @@ pub fn parse_range(text: &str) -> Result<PhysRange, String> {
     }
     PhysRange::from_inclusive(address(first)?, address(last)?)
         .map_err(|_| "the last address must not lie below the first".to_owned())
+}
+
+/// A length as the command line has it: bytes, or with a unit.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_length(text: &str) -> Result<PhysLen, String> {
+    length(text).map(PhysLen::new)
 }
 
 /// Hexadecimal, as in /proc/iomem, or decimal with a unit.
@@ -113,6 +124,14 @@ impl CompressSpec {
     /// # Errors
     /// If it is none of those.
     pub fn aff4(&self) -> Result<Aff4Compression, Aff4CompressionError> {
+        self.0.parse()
+    }
+
+    /// As a compression within a kdump image.
+    ///
+    /// # Errors
+    /// If it is none of those.
+    pub fn kdump(&self) -> Result<KdumpCompression, KdumpCompressionError> {
         self.0.parse()
     }
 }

@@ -15,6 +15,8 @@ pub struct Selection {
     pub include_holes: bool,
     /// Only these, if there are any.
     pub windows: Vec<PhysRange>,
+    /// Every kind there is: of an image, which cannot be harmed.
+    pub everything: bool,
 }
 
 /// What will be read, and what will not.
@@ -49,9 +51,9 @@ impl Selection {
             | RegionKind::AcpiTables
             | RegionKind::AcpiNonVolatile
             | RegionKind::SoftReserved
-            | RegionKind::Rom => self.include_reserved,
-            RegionKind::Hole => self.include_holes,
-            _ => false,
+            | RegionKind::Rom => self.include_reserved || self.everything,
+            RegionKind::Hole => self.include_holes || self.everything,
+            _ => self.everything,
         }
     }
 
@@ -65,7 +67,12 @@ impl Selection {
     /// If nothing remains.
     pub fn apply(&self, map: &MemoryMap) -> Result<Selected, NothingSelected> {
         let windows = Pages::touched_by(self.windows.iter().copied());
-        let map = map.with_holes(windows.end().unwrap_or_else(|| end_of_ram(map)));
+        // What an image has not cannot be asked of it.
+        let map = if self.everything {
+            map.clone()
+        } else {
+            map.with_holes(windows.end().unwrap_or_else(|| end_of_ram(map)))
+        };
         let of = |wanted: &dyn Fn(RegionKind) -> bool| {
             Pages::touched_by(
                 map.regions()
@@ -82,6 +89,7 @@ impl Selection {
                 include_reserved: true,
                 include_holes: true,
                 windows: Vec::new(),
+                everything: self.everything,
             }
             .wants(kind)
         });
@@ -155,6 +163,7 @@ impl Selection {
         };
         NothingSelected {
             kinds: match (self.include_reserved, self.include_holes) {
+                _ if self.everything => "memory",
                 (false, false) => "System RAM",
                 (true, false) => "System RAM or reserved memory",
                 (false, true) => "System RAM or hole",
@@ -171,6 +180,7 @@ impl From<&SelectionArgs> for Selection {
             include_reserved: args.include_reserved,
             include_holes: args.include_holes,
             windows: args.ranges.clone(),
+            everything: args.everything,
         }
     }
 }

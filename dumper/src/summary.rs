@@ -30,6 +30,8 @@ pub struct Summary {
     pub ranges: usize,
     /// The image's form.
     pub shape: Shape,
+    /// The command that opens it in crash, if that is not simply its name.
+    pub crash: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -154,6 +156,9 @@ impl fmt::Display for Summary {
         if let Some(sum) = file.sha256 {
             writeln!(f, "  sha256:     {sum}")?;
         }
+        if let Some(command) = &self.crash {
+            writeln!(f, "  crash:      {command}")?;
+        }
         if self.outcome.unreadable_pages == 0 {
             return Ok(());
         }
@@ -162,7 +167,11 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "  unreadable: {pages} {noun}, {} in the image and listed in the manifest:",
-            if self.is_aff4() { "marked" } else { "zero" }
+            match self.shape.format {
+                ImageFormat::Aff4(_) => "marked",
+                ImageFormat::Kdump(_) => "left out",
+                _ => "zero",
+            }
         )?;
         let mut shown = 0;
         for item in &self.outcome.first_unreadable {

@@ -5,11 +5,15 @@
 #![cfg_attr(test, allow(clippy::as_conversions))]
 
 mod aff4;
+mod avml;
 mod cache;
 mod codec;
 mod detect;
 mod elf;
+mod flattened;
 mod image;
+mod kdump;
+mod lime;
 mod linear;
 mod open;
 mod output;
@@ -25,10 +29,14 @@ pub use aff4::{
     Aff4File, Aff4FileInfo, Aff4Level, Aff4Options, Aff4Reader, Aff4Recovery, Aff4Urn, Aff4Urns,
     Aff4Verdict, Aff4Writer, HashAlgorithm, RecoverError, UnknownHash, aff4_recover,
 };
+pub use avml::{AvmlReader, AvmlWriter};
 pub use codec::{Codec, CodecError};
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
 pub use elf::{ElfError, ElfReader, ElfWriter};
+pub use flattened::{Flattened, FlattenedError};
 pub use image::{ImageReader, StoredRange};
+pub use kdump::{KdumpCompression, KdumpCompressionError, KdumpError, KdumpReader, KdumpWriter};
+pub use lime::{LimeError, LimeReader, LimeWriter};
 pub use open::{ImageBytes, OpenError, open_bytes, open_image, open_reader};
 pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};

@@ -32,37 +32,17 @@ impl<S: ReadAt> Linear<S> {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        if buf.is_empty() {
-            return Ok(());
-        }
-        let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
-        let wanted = PhysRange::from_len(start, len)
-            .map_err(|_| SourceError::new(start, "the request ends above every address"))?;
-        let mut rest = buf;
-        let mut next = wanted.start();
-        let first = self
-            .ranges
-            .partition_point(|stored| stored.range.end() <= wanted.start());
-        for stored in self.ranges.get(first..).unwrap_or_default() {
-            let Some(part) = stored.range.intersect(wanted) else {
-                break;
-            };
-            if let Ok(gap) = PhysRange::new(next, part.start()) {
-                absent(gap, take(&mut rest, gap.len()), Errno::ENXIO, unreadable);
-            }
-            let target = take(&mut rest, part.len());
-            match stored.content {
-                Content::Data => self.read_part(stored, part, target, unreadable),
-                Content::Zero => target.fill(0),
-                Content::Unreadable { errno } => absent(part, target, errno, unreadable),
-                Content::Skipped { .. } => absent(part, target, Errno::ENXIO, unreadable),
-            }
-            next = part.end();
-        }
-        if let Ok(gap) = PhysRange::new(next, wanted.end()) {
-            absent(gap, rest, Errno::ENXIO, unreadable);
-        }
-        Ok(())
+        read_stored(
+            &self.ranges,
+            start,
+            buf,
+            unreadable,
+            |index, part, target, unreadable| {
+                if let Some(stored) = self.ranges.get(index) {
+                    self.read_part(stored, part, target, unreadable);
+                }
+            },
+        )
     }
 
     /// Reads what is stored; page by page where not all of it can be.
@@ -92,13 +72,59 @@ impl<S: ReadAt> Linear<S> {
     }
 }
 
-fn absent(range: PhysRange, target: &mut [u8], errno: Errno, unreadable: &mut Unreadables) {
+/// Fills `buf` with the memory from `start` on: what is in `ranges`, which are
+/// sorted and disjoint, and hold data, by `read`, which is told the range's index;
+/// all else as it must be.
+pub(crate) fn read_stored(
+    ranges: &[StoredRange],
+    start: PhysAddr,
+    buf: &mut [u8],
+    unreadable: &mut Unreadables,
+    mut read: impl FnMut(usize, PhysRange, &mut [u8], &mut Unreadables),
+) -> Result<(), SourceError> {
+    if buf.is_empty() {
+        return Ok(());
+    }
+    let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+    let wanted = PhysRange::from_len(start, len)
+        .map_err(|_| SourceError::new(start, "the request ends above every address"))?;
+    let mut rest = buf;
+    let mut next = wanted.start();
+    let first = ranges.partition_point(|stored| stored.range.end() <= wanted.start());
+    for (index, stored) in ranges.iter().enumerate().skip(first) {
+        let Some(part) = stored.range.intersect(wanted) else {
+            break;
+        };
+        if let Ok(gap) = PhysRange::new(next, part.start()) {
+            absent(gap, take(&mut rest, gap.len()), Errno::ENXIO, unreadable);
+        }
+        let target = take(&mut rest, part.len());
+        match stored.content {
+            Content::Data => read(index, part, target, unreadable),
+            Content::Zero => target.fill(0),
+            Content::Unreadable { errno } => absent(part, target, errno, unreadable),
+            Content::Skipped { .. } => absent(part, target, Errno::ENXIO, unreadable),
+        }
+        next = part.end();
+    }
+    if let Ok(gap) = PhysRange::new(next, wanted.end()) {
+        absent(gap, rest, Errno::ENXIO, unreadable);
+    }
+    Ok(())
+}
+
+pub(crate) fn absent(
+    range: PhysRange,
+    target: &mut [u8],
+    errno: Errno,
+    unreadable: &mut Unreadables,
+) {
     target.fill(0);
     unreadable.push(range, errno);
 }
 
 /// Cuts the first `len` bytes, or what there is of them, off `rest`.
-fn take<'a>(rest: &mut &'a mut [u8], len: PhysLen) -> &'a mut [u8] {
+pub(crate) fn take<'a>(rest: &mut &'a mut [u8], len: PhysLen) -> &'a mut [u8] {
     let whole = std::mem::take(rest);
     let len = usize::try_from(len.get()).unwrap_or(usize::MAX);
     let (taken, tail) = whole.split_at_mut(len.min(whole.len()));

@@ -2,8 +2,9 @@
 //! Opening an image, whatever it is.
 
 use crate::{
-    Aff4Error, Aff4Reader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource, Format,
-    ImageReader, ReadAt, ZstdError, ZstdReader, detect,
+    Aff4Error, Aff4Reader, AvmlReader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource,
+    Flattened, FlattenedError, Format, ImageReader, KdumpError, KdumpReader, LimeError, LimeReader,
+    ReadAt, ZstdError, ZstdReader, detect,
 };
 use std::io;
 use std::path::Path;
@@ -33,6 +34,15 @@ pub enum OpenError {
     /// A damaged ELF core.
     #[error(transparent)]
     Elf(#[from] ElfError),
+    /// A damaged LiME or AVML image.
+    #[error(transparent)]
+    Lime(#[from] LimeError),
+    /// A damaged kdump-compressed image.
+    #[error(transparent)]
+    Kdump(#[from] KdumpError),
+    /// A damaged flattened dump.
+    #[error(transparent)]
+    Flattened(#[from] FlattenedError),
     /// A damaged AFF4 volume.
     #[error(transparent)]
     Aff4(#[from] Aff4Error),
@@ -86,6 +96,16 @@ pub fn open_image(path: &Path) -> Result<Box<dyn ImageReader>, OpenError> {
 pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>, OpenError> {
     match magic(&bytes)? {
         Some(Detected::Image(Format::Elf)) => Ok(Box::new(ElfReader::new(bytes)?)),
+        Some(Detected::Image(Format::Lime)) => Ok(Box::new(LimeReader::new(bytes)?)),
+        Some(Detected::Image(Format::Avml)) => Ok(Box::new(AvmlReader::new(bytes)?)),
+        Some(Detected::Image(Format::Kdump)) => Ok(Box::new(KdumpReader::new(bytes)?)),
+        Some(Detected::Image(Format::Flattened)) => {
+            let bytes: Arc<dyn ReadAt> = Arc::new(Flattened::new(bytes)?);
+            match magic(&bytes)? {
+                Some(Detected::Image(Format::Flattened)) => Err(FlattenedError::Twice.into()),
+                _ => open_reader(bytes),
+            }
+        }
         Some(Detected::Image(Format::Aff4)) => {
             Ok(Box::new(Aff4Reader::open(vec![Arc::new(bytes)])?))
         }

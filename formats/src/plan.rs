@@ -110,6 +110,16 @@ impl ImagePlan {
 }
 
 impl MachineFacts {
+    /// The paging levels that the kernel tells of itself
+    /// (arch_crash_save_vmcoreinfo in arch/x86/kernel/vmcore_info_64.c).
+    pub(crate) fn told_paging_levels(&self) -> Option<u32> {
+        match self.vmcoreinfo_value("NUMBER(pgtable_l5_enabled)")? {
+            "0" => Some(4),
+            "1" => Some(5),
+            _ => None,
+        }
+    }
+
     /// What stands behind `key` and `=` on a line of the VMCOREINFO text, as in
     /// `OSRELEASE` or `NUMBER(phys_base)`.
     #[must_use]

@@ -83,6 +83,9 @@ pub struct SourceRecord {
     pub path: String,
     /// The module's version, or the image's format.
     pub detail: Option<String>,
+    /// Of the image's file, as it was when it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Sum>,
 }
 
 /// What is known of the machine whose memory it is.

@@ -123,6 +123,7 @@ fn what_is_read_and_what_is_not_make_up_the_map() {
                 include_reserved,
                 include_holes,
                 windows: Vec::new(),
+                everything: false,
             };
             let selected = selection.apply(&pc()).unwrap();
             let end = selected.left_out.last().unwrap().range.end();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that was acquired before: an image as a source.
 
+use super::regions::regions;
 use super::remembered::Remembered;
 use super::{Source, SourceError, vmcoreinfo};
 use crate::manifest::{self, Address, MachineRecord, Manifest, SourceRecord};
@@ -9,7 +10,7 @@ use linpmem_formats::{
     ImageReader, MachineFacts, OpenError, PlannedRange, RawError, RawLayout, RawReader, open_bytes,
     open_reader,
 };
-use linpmem_phys::{Content, MemoryMap, OverlapError, PhysRange, Region, RegionKind};
+use linpmem_phys::{MemoryMap, OverlapError, PhysRange};
 use std::path::Path;
 
 /// An image that cannot be a source.
@@ -66,17 +67,11 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         source,
     };
     let image = open_reader_at(path, None).map_err(failed)?;
-    let regions = image.ranges().iter().filter_map(|stored| {
-        let held = !matches!(stored.content, Content::Skipped { .. });
-        held.then_some(Region {
-            range: stored.range,
-            kind: stored.kind.unwrap_or(RegionKind::SystemRam),
-        })
-    });
-    let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
     let manifest = manifest::read(&manifest_of(path))
         .ok()
         .filter(|manifest| is_of(manifest, path));
+    let regions = regions(&*image, manifest.as_ref());
+    let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
     let (machine, machine_record) = facts(manifest.as_ref(), image.machine());
     Ok(Source {
         map,
@@ -87,6 +82,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
             kind: "file".to_owned(),
             path: shown,
             detail: Some(image.format().to_string()),
+            sha256: None,
         },
         warnings: image.oddities().to_vec(),
         reader: Box::new(Remembered::new(image, manifest.as_ref())),

@@ -5,6 +5,7 @@
 mod image;
 mod iomem;
 mod module;
+mod regions;
 mod remembered;
 mod vmcoreinfo;
 

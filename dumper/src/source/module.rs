@@ -47,6 +47,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
                 "module {}, ABI {}",
                 info.module_version, info.abi_version
             )),
+            sha256: None,
         },
         warnings,
     })

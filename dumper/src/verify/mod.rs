@@ -13,11 +13,12 @@ pub use report::{Damage, Report};
 use crate::acquire::workers;
 use crate::aff4;
 use crate::args::VerifyArgs;
-use crate::manifest::{self, ReadError};
+use crate::manifest::{self, Manifest, ReadError};
 use crate::naming::manifest_of;
 use crate::progress::{Meter, Progress};
+use crate::source::{ImageSourceError, open_reader_at};
 use layout::Layout;
-use linpmem_formats::{Aff4Error, Aff4Reader};
+use linpmem_formats::{Aff4Error, ImageReader};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,14 @@ pub enum VerifyError {
         path: PathBuf,
         /// Why.
         source: Aff4Error,
+    },
+    /// An image that does not open.
+    #[error("{path}: {source}")]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: ImageSourceError,
     },
     /// No image.
     #[error("{path}: {source}")]
@@ -95,22 +104,42 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError>
         source,
     };
     let places = Layout::new(&manifest).map_err(layout)?;
-    if let (None, Some(chunk)) = (&aff4, places.first_without_place()) {
+    let reader: Option<Box<dyn ImageReader>> = match aff4 {
+        Some(image) => Some(Box::new(image)),
+        None => reader_of(&args.image, &manifest)?,
+    };
+    if let (None, Some(chunk)) = (&reader, places.first_without_place()) {
         return Err(layout(LayoutError::NoPlace {
             addresses: chunk.addresses,
         }));
     }
-    let report = compare(args, &places, aff4.as_ref(), begun)?;
+    let report = compare(args, &places, reader.as_deref(), begun)?;
     report
         .write(&args.image, out)
         .map_err(VerifyError::Output)?;
     Ok(code.max(u8::from(!report.is_good())))
 }
 
+/// Reads the memory of images in which it does not lie in one piece.
+fn reader_of(
+    path: &Path,
+    manifest: &Manifest,
+) -> Result<Option<Box<dyn ImageReader>>, VerifyError> {
+    if !matches!(manifest.image.format.as_str(), "kdump" | "avml") {
+        return Ok(None);
+    }
+    open_reader_at(path, Some(manifest))
+        .map(Some)
+        .map_err(|source| VerifyError::Open {
+            path: path.to_path_buf(),
+            source,
+        })
+}
+
 fn compare(
     args: &VerifyArgs,
     layout: &Layout<'_>,
-    aff4: Option<&Aff4Reader>,
+    reader: Option<&dyn ImageReader>,
     begun: Instant,
 ) -> Result<Report, VerifyError> {
     let image = |source| VerifyError::Image {
@@ -120,12 +149,12 @@ fn compare(
     let file = File::open(&args.image).map_err(image)?;
     let length = file.metadata().map_err(image)?.len();
     let meter = Arc::new(Meter::default());
-    let expected = match aff4 {
+    let expected = match reader {
         Some(_) => layout.manifest.image.planned_bytes,
         None => length.min(layout.manifest.file.length),
     };
     let progress = Progress::show(args.progress, Arc::clone(&meter), expected, false);
-    let found = match aff4 {
+    let found = match reader {
         Some(image) => content::check_content(image, &file, length, layout, &meter),
         None => check::check(&file, length, layout, workers(args.threads), &meter),
     };

@@ -127,6 +127,7 @@ impl Fake {
                 kind: "fake".to_owned(),
                 path: "nowhere".to_owned(),
                 detail: None,
+                sha256: None,
             },
             warnings: Vec::new(),
         }

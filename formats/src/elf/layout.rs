@@ -3,19 +3,20 @@
 //!
 //! ```text
 //! 0        file header, 64 bytes
-//! 64       program headers, 56 bytes each: one PT_NOTE, then a PT_LOAD a range
+//! 64       program headers, 56 bytes each: one PT_NOTE, a PT_LOAD a range or
+//!          several ranges with small gaps, and one of the kernel's text
 //! …        one section header, 64 bytes, only if there are 65,535 program headers or more
 //! …        notes
 //! …        zeros up to a page border
-//! …        the ranges, back to back
+//! …        the ranges, back to back, or with zeros in the gaps of a PT_LOAD
 //! ```
 
-use super::range_note;
+use super::{kernel_text, range_note};
 use crate::{ImagePlan, MachineFacts, WriteError};
 use goblin::elf::header::header64::SIZEOF_EHDR;
 use goblin::elf::program_header::program_header64::SIZEOF_PHDR;
 use goblin::elf::section_header::section_header64::SIZEOF_SHDR;
-use linpmem_phys::PAGE_SIZE;
+use linpmem_phys::{PAGE_SIZE, PhysLen, PhysRange};
 
 /// `e_phnum` when the number of program headers stands in the first section
 /// header's `sh_info` instead (elf(5)).
@@ -42,12 +43,34 @@ pub(super) struct Layout {
     pub(super) notes_bytes: u64,
     /// The data of each range of the plan; whole pages.
     pub(super) data: Vec<u64>,
+    /// What becomes a PT_LOAD.
+    pub(super) segments: Vec<Segment>,
+    /// The kernel's text, once more, under its virtual address.
+    pub(super) text: Option<Alias>,
+}
+
+/// Addresses that lie in the file in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) range: PhysRange,
+    pub(super) offset: u64,
+}
+
+/// Bytes that lie in a segment as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Alias {
+    pub(super) vaddr: u64,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
 }
 
 impl Layout {
-    pub(super) fn new(plan: &ImagePlan) -> Result<Self, WriteError> {
-        let ranges = plan.ranges();
-        let program_headers = u32::try_from(ranges.len())
+    /// Ranges with less than `merge` between them share a PT_LOAD.
+    pub(super) fn new(plan: &ImagePlan, merge: PhysLen) -> Result<Self, WriteError> {
+        let hulls = hulls(plan, merge);
+        let text = kernel_text::place(plan.machine(), &hulls);
+        let loads = hulls.len().saturating_add(usize::from(text.is_some()));
+        let program_headers = u32::try_from(loads)
             .ok()
             .and_then(|loads| loads.checked_add(1))
             .ok_or_else(|| too_big("its ranges are more than 2^32 - 2"))?;
@@ -60,26 +83,71 @@ impl Layout {
             Some(offset) => offset.saturating_add(bytes(SHDR_BYTES)),
             None => after_headers,
         };
-        let notes_bytes = notes_bytes(plan.machine(), ranges.len())?;
+        let notes_bytes = notes_bytes(plan.machine(), plan.ranges().len())?;
         let mut next = notes
             .checked_add(notes_bytes)
             .and_then(|end| end.checked_next_multiple_of(PAGE_SIZE.get()))
             .ok_or_else(|| too_big("its notes pass 2^64 bytes"))?;
-        let mut data = Vec::with_capacity(ranges.len());
-        for planned in ranges {
-            data.push(next);
+        let mut segments = Vec::with_capacity(hulls.len());
+        for range in hulls {
+            let offset = next;
+            segments.push(Segment { range, offset });
             next = next
-                .checked_add(planned.range.len().get())
+                .checked_add(range.len().get())
                 .ok_or_else(|| too_big("its data passes 2^64 bytes"))?;
         }
+        let text = text.and_then(|text| {
+            let segment = segments.get(text.hull)?;
+            Some(Alias {
+                vaddr: text.vaddr,
+                offset: segment.offset.checked_add(text.within)?,
+                bytes: text.bytes,
+            })
+        });
         Ok(Self {
             program_headers,
             section_header,
             notes,
             notes_bytes,
-            data,
+            data: offsets(plan, &segments),
+            segments,
+            text,
         })
     }
+}
+
+/// The plan's ranges, those with less than `merge` between them as one.
+fn hulls(plan: &ImagePlan, merge: PhysLen) -> Vec<PhysRange> {
+    let mut hulls: Vec<PhysRange> = Vec::with_capacity(plan.ranges().len());
+    for planned in plan.ranges() {
+        let range = planned.range;
+        if let Some(last) = hulls.last_mut() {
+            let gap = range.start().checked_sub(last.end());
+            if gap.is_some_and(|gap| gap < merge) {
+                if let Ok(joined) = PhysRange::new(last.start(), range.end()) {
+                    *last = joined;
+                    continue;
+                }
+            }
+        }
+        hulls.push(range);
+    }
+    hulls
+}
+
+/// Where the data of each range begins.
+fn offsets(plan: &ImagePlan, segments: &[Segment]) -> Vec<u64> {
+    let mut segments = segments.iter().peekable();
+    let offset = |range: PhysRange| {
+        while segments.peek()?.range.end() <= range.start() {
+            segments.next();
+        }
+        let segment = segments.peek()?;
+        let within = range.start().checked_sub(segment.range.start())?;
+        segment.offset.checked_add(within.get())
+    };
+    let ranges = plan.ranges().iter().map(|planned| planned.range);
+    ranges.map_while(offset).collect()
 }
 
 /// Bytes of one note: a 12-byte header, name and content padded to 4 bytes each.
@@ -115,7 +183,7 @@ pub(super) fn too_big(what: &str) -> WriteError {
 mod tests {
     use super::*;
     use crate::PlannedRange;
-    use linpmem_phys::{PhysAddr, PhysLen, PhysRange, RegionKind};
+    use linpmem_phys::{PhysAddr, RegionKind};
 
     fn plan(ranges: u64, vmcoreinfo: Option<Vec<u8>>) -> ImagePlan {
         let planned = (0..ranges).map(|index| PlannedRange {
@@ -132,7 +200,7 @@ mod tests {
 
     #[test]
     fn notes_come_before_data_and_data_at_page_borders() {
-        let layout = Layout::new(&plan(2, Some(b"OSRELEASE=7\n".to_vec()))).unwrap();
+        let layout = Layout::new(&plan(2, Some(b"OSRELEASE=7\n".to_vec())), PhysLen::ZERO).unwrap();
         assert_eq!(layout.program_headers, 3);
         assert_eq!(layout.section_header, None);
         assert_eq!(layout.notes, 64 + 3 * 56);
@@ -143,11 +211,37 @@ mod tests {
 
     #[test]
     fn the_section_header_appears_where_e_phnum_ends() {
-        let last = Layout::new(&plan(65_533, None)).unwrap();
+        let last = Layout::new(&plan(65_533, None), PhysLen::ZERO).unwrap();
         assert_eq!(last.program_headers, 65_534);
         assert_eq!(last.section_header, None);
-        let first = Layout::new(&plan(65_534, None)).unwrap();
+        let first = Layout::new(&plan(65_534, None), PhysLen::ZERO).unwrap();
         assert_eq!(first.section_header, Some(64 + 65_535 * 56));
         assert_eq!(first.notes, 64 + 65_535 * 56 + 64);
+    }
+
+    #[test]
+    fn gaps_below_the_limit_are_filled_and_others_not() {
+        // A page in every two.
+        let plan = plan(4, None);
+        let apart = Layout::new(&plan, PhysLen::new(0x1000)).unwrap();
+        assert_eq!(apart.segments.len(), 4);
+        let merged = Layout::new(&plan, PhysLen::new(0x1001)).unwrap();
+        assert_eq!(merged.program_headers, 2);
+        assert_eq!(merged.segments.len(), 1);
+        assert_eq!(merged.segments[0].range.len().get(), 0x7000);
+        assert_eq!(merged.data, [0x1000, 0x3000, 0x5000, 0x7000]);
+    }
+
+    #[test]
+    fn the_kernels_text_lies_in_a_segment() {
+        let text = b"SYMBOL(_stext)=ffffffff80001000\nNUMBER(phys_base)=0\n";
+        let layout = Layout::new(&plan(2, Some(text.to_vec())), PhysLen::ZERO).unwrap();
+        assert_eq!(layout.text, None); // there is a gap at 0x1000
+        let text = b"SYMBOL(_stext)=ffffffff80002000\nNUMBER(phys_base)=0\n";
+        let layout = Layout::new(&plan(2, Some(text.to_vec())), PhysLen::ZERO).unwrap();
+        assert_eq!(layout.program_headers, 4);
+        let alias = layout.text.unwrap();
+        assert_eq!((alias.vaddr, alias.bytes), (0xffff_ffff_8000_2000, 0x1000));
+        assert_eq!(alias.offset, layout.data[1]);
     }
 }

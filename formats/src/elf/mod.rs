@@ -3,6 +3,7 @@
 
 mod error;
 mod headers;
+mod kernel_text;
 mod layout;
 mod notes;
 mod range_note;

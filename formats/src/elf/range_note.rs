@@ -11,7 +11,8 @@
 //! | 6 | 2 | paging levels, 4 or 5; 0: not known |
 //! | 8 | 8 | number of records |
 //! | 16 | 8 | virtual address of physical address 0 in the direct map; 0: not known |
-//! | 24 | 8 | 0, kept for later |
+//! | 24 | 4 | 1: what segments hold outside of the records is filling; else 0 |
+//! | 28 | 4 | 0, kept for later |
 //!
 //! then the records, by address and disjoint:
 //!
@@ -37,6 +38,7 @@ pub(super) const NAME: &[u8] = b"LINPMEM\0";
 pub(super) const TYPE: u32 = 0x4c50_4d31;
 
 const VERSION: u16 = 1;
+const FILLED: u32 = 1;
 const HEADER_BYTES: u16 = 32;
 const RECORD_BYTES: u16 = 24;
 
@@ -61,6 +63,8 @@ pub(super) struct RangeNote {
     pub(super) direct_map_base: Option<u64>,
     /// By address and disjoint.
     pub(super) kinds: Vec<(PhysRange, Option<RegionKind>)>,
+    /// Whether what segments hold outside of `kinds` was never read.
+    pub(super) is_filled: bool,
 }
 
 /// The number of a kind in the note.
@@ -84,8 +88,9 @@ pub(super) fn content_bytes(ranges: usize) -> Option<usize> {
         .checked_add(usize::from(HEADER_BYTES))
 }
 
-/// The note's content for `plan`.
-pub(super) fn content(plan: &ImagePlan) -> Vec<u8> {
+/// The note's content for `plan`. `is_filled`: the gaps between some of its ranges
+/// are in the image, as zeros.
+pub(super) fn content(plan: &ImagePlan, is_filled: bool) -> Vec<u8> {
     let machine = plan.machine();
     let levels = machine
         .paging_levels
@@ -97,7 +102,7 @@ pub(super) fn content(plan: &ImagePlan) -> Vec<u8> {
     for field in [
         bytes(plan.ranges().len()),
         machine.direct_map_base.unwrap_or(0),
-        0,
+        u64::from(is_filled),
     ] {
         content.extend_from_slice(&field.to_le_bytes());
     }
@@ -122,6 +127,7 @@ pub(super) fn parse(content: &[u8]) -> Result<RangeNote, &'static str> {
     let levels: u16 = content.pread_with(6, LE).map_err(short)?;
     let count: u64 = content.pread_with(8, LE).map_err(short)?;
     let base: u64 = content.pread_with(16, LE).map_err(short)?;
+    let flags: u32 = content.pread_with(24, LE).map_err(short)?;
     if header_bytes < HEADER_BYTES || record_bytes < RECORD_BYTES {
         return Err("has a header or records shorter than version 1 has them");
     }
@@ -153,6 +159,7 @@ pub(super) fn parse(content: &[u8]) -> Result<RangeNote, &'static str> {
         paging_levels: (levels != 0).then_some(u32::from(levels)),
         direct_map_base: (base != 0).then_some(base),
         kinds,
+        is_filled: flags & FILLED != 0,
     })
 }
 
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn reads_back_what_was_written() {
-        let bytes = content(&plan());
+        let bytes = content(&plan(), false);
         assert_eq!(bytes.len(), content_bytes(2).unwrap());
         let note = parse(&bytes).unwrap();
         assert_eq!(note.paging_levels, Some(4));
@@ -196,18 +203,21 @@ mod tests {
 
     #[test]
     fn a_longer_note_of_a_later_version_still_reads() {
-        let mut bytes = content(&plan());
+        let mut bytes = content(&plan(), false);
         bytes[0] = 2;
         bytes[2] = 40;
         for _ in 0..8 {
             bytes.insert(32, 0xaa);
         }
-        assert_eq!(parse(&bytes).unwrap(), parse(&content(&plan())).unwrap());
+        assert_eq!(
+            parse(&bytes).unwrap(),
+            parse(&content(&plan(), false)).unwrap()
+        );
     }
 
     #[test]
     fn lies_are_refused() {
-        let good = content(&plan());
+        let good = content(&plan(), false);
         for cut in 0..good.len() {
             assert!(parse(&good[..cut]).is_err(), "{cut} bytes");
         }

@@ -49,28 +49,21 @@ impl<S: ReadAt> ElfReader<S> {
         };
         if let Some(own) = notes.own.take() {
             ranges = segments::with_kinds(ranges, &own.kinds);
+            if own.is_filled {
+                segments::without_filling(&mut ranges, &own.kinds);
+            }
             machine.direct_map_base = own.direct_map_base.or(machine.direct_map_base);
             machine.paging_levels = own.paging_levels;
         }
         machine.vmcoreinfo = notes.vmcoreinfo.take();
         if machine.paging_levels.is_none() {
-            machine.paging_levels = levels_of(&machine);
+            machine.paging_levels = machine.told_paging_levels();
         }
         Ok(Self {
             memory: Linear::new(source, ranges),
             machine,
             oddities: notes.oddities,
         })
-    }
-}
-
-/// From what the kernel says of itself (arch_crash_save_vmcoreinfo in
-/// arch/x86/kernel/vmcore_info_64.c).
-fn levels_of(machine: &MachineFacts) -> Option<u32> {
-    match machine.vmcoreinfo_value("NUMBER(pgtable_l5_enabled)")? {
-        "0" => Some(4),
-        "1" => Some(5),
-        _ => None,
     }
 }
 

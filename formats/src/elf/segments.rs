@@ -147,6 +147,23 @@ fn absent(loads: &[Load]) -> Vec<StoredRange> {
     result
 }
 
+/// Marks what lies in none of `named` as not read: zeros that fill a gap.
+pub(super) fn without_filling(
+    ranges: &mut [StoredRange],
+    named: &[(PhysRange, Option<RegionKind>)],
+) {
+    for stored in ranges {
+        let behind = named.partition_point(|(range, _)| range.start() <= stored.range.start());
+        let known = behind.checked_sub(1).and_then(|index| named.get(index));
+        if !known.is_some_and(|(range, _)| range.covers(stored.range)) {
+            stored.content = Content::Skipped {
+                reason: SkipReason::NotRequested,
+            };
+            stored.offset = None;
+        }
+    }
+}
+
 /// The parts of `from` that lie in no range of `taken`; both sorted and disjoint.
 fn subtract(from: &[StoredRange], taken: &[StoredRange]) -> Vec<StoredRange> {
     let mut result = Vec::new();

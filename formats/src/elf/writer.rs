@@ -29,6 +29,8 @@ pub struct ElfWriter {
     plan: ImagePlan,
     layout: Layout,
     sequence: Sequence,
+    /// Where the chunk before ended in the file.
+    position: u64,
 }
 
 impl ElfWriter {
@@ -37,11 +39,28 @@ impl ElfWriter {
     /// # Errors
     /// If the file would pass 2^64 bytes or a table its 2^32 entries.
     pub fn new(plan: &ImagePlan) -> Result<Self, WriteError> {
+        Self::merging(plan, PhysLen::ZERO)
+    }
+
+    /// A writer that puts ranges with less than `gap` between them into one
+    /// segment, since some tools read no more than 144 of them. The gaps are zero;
+    /// our own note tells them from memory.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn merging(plan: &ImagePlan, gap: PhysLen) -> Result<Self, WriteError> {
         Ok(Self {
-            layout: Layout::new(plan)?,
+            layout: Layout::new(plan, gap)?,
             sequence: Sequence::new(plan),
             plan: plan.clone(),
+            position: 0,
         })
+    }
+
+    /// Segments of memory that the core will have, the kernel's text aside.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.layout.segments.len()
     }
 
     /// All that comes before the data, the padding to a page border included.
@@ -49,8 +68,8 @@ impl ElfWriter {
         let mut preamble = Vec::new();
         append::<_, EHDR_BYTES>(&mut preamble, self.file_header())?;
         append::<_, PHDR_BYTES>(&mut preamble, self.note_segment())?;
-        for (planned, &offset) in self.plan.ranges().iter().zip(&self.layout.data) {
-            let start = planned.range.start().get();
+        for segment in &self.layout.segments {
+            let start = segment.range.start().get();
             // What lies beyond the direct map's reach has no virtual address.
             let vaddr = self
                 .plan
@@ -58,19 +77,20 @@ impl ElfWriter {
                 .direct_map_base
                 .and_then(|base| base.checked_add(start))
                 .unwrap_or(0);
-            let load = program_header64::ProgramHeader {
-                p_type: PT_LOAD,
-                p_flags: PF_R | PF_W | PF_X,
-                p_offset: offset,
-                p_vaddr: vaddr,
-                p_paddr: start,
-                p_filesz: planned.range.len().get(),
-                p_memsz: planned.range.len().get(),
-                // With page-aligned offsets *and* an alignment, crash takes the
-                // file for another dialect and does not apply KASLR.
-                p_align: 0,
-            };
-            append::<_, PHDR_BYTES>(&mut preamble, load)?;
+            let bytes = segment.range.len().get();
+            append::<_, PHDR_BYTES>(
+                &mut preamble,
+                load(segment.offset, vaddr, start, bytes, bytes),
+            )?;
+        }
+        if let Some(text) = self.layout.text {
+            // Only gdb needs it. Longer in memory than in the file, it is passed over
+            // by those who take segments for memory.
+            let memory = text.bytes.saturating_add(PAGE_SIZE.get());
+            append::<_, PHDR_BYTES>(
+                &mut preamble,
+                load(text.offset, text.vaddr, u64::MAX, text.bytes, memory),
+            )?;
         }
         if self.layout.section_header.is_some() {
             append::<_, SHDR_BYTES>(&mut preamble, self.counting_section())?;
@@ -78,10 +98,14 @@ impl ElfWriter {
         if let Some(text) = &self.plan.machine().vmcoreinfo {
             append_note(&mut preamble, VMCOREINFO_NAME, VMCOREINFO_TYPE, text)?;
         }
-        let content = range_note::content(&self.plan);
+        let content = range_note::content(&self.plan, self.is_merged());
         append_note(&mut preamble, range_note::NAME, range_note::TYPE, &content)?;
         preamble.resize(next_multiple(preamble.len(), PAGE_SIZE)?, 0);
         Ok(preamble)
+    }
+
+    fn is_merged(&self) -> bool {
+        self.layout.segments.len() < self.plan.ranges().len()
     }
 
     fn file_header(&self) -> header64::Header {
@@ -150,17 +174,52 @@ impl ImageWriter for ElfWriter {
     fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.sequence.begin()?;
         out.bytes(&self.preamble()?)?;
+        self.position = self.layout.data.first().copied().unwrap_or(0);
         Ok(())
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.sequence.advance(chunk)?;
+        let segments = &self.layout.segments;
+        let behind = segments.partition_point(|segment| segment.range.start() <= chunk.start);
+        let offset = behind.checked_sub(1).and_then(|index| {
+            let segment = segments.get(index)?;
+            let within = chunk.start.checked_sub(segment.range.start())?;
+            segment.offset.checked_add(within.get())
+        });
+        let offset = offset.unwrap_or(self.position);
+        let gap = offset.saturating_sub(self.position);
+        if gap > 0 {
+            out.zeros(gap)?;
+        }
+        self.position = offset.saturating_add(bytes(chunk.data.len()));
         out.chunk(chunk)?;
         Ok(())
     }
 
     fn finish(&mut self, _out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.sequence.finish()
+    }
+}
+
+fn load(
+    offset: u64,
+    vaddr: u64,
+    paddr: u64,
+    file: u64,
+    memory: u64,
+) -> program_header64::ProgramHeader {
+    program_header64::ProgramHeader {
+        p_type: PT_LOAD,
+        p_flags: PF_R | PF_W | PF_X,
+        p_offset: offset,
+        p_vaddr: vaddr,
+        p_paddr: paddr,
+        p_filesz: file,
+        p_memsz: memory,
+        // With page-aligned offsets *and* an alignment, crash takes the file for
+        // another dialect and does not apply KASLR.
+        p_align: 0,
     }
 }
 

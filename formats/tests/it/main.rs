@@ -31,10 +31,14 @@ mod hostile;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod kdump;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod outputs;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod roundtrip;

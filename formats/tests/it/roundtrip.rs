@@ -43,7 +43,7 @@ fn machines() -> impl Strategy<Value = MachineFacts> {
 }
 
 /// Ranges of up to 12 pages, some touching, from `lowest` pages on.
-fn plans(lowest: std::ops::Range<u64>) -> impl Strategy<Value = ImagePlan> {
+pub fn plans(lowest: std::ops::Range<u64>) -> impl Strategy<Value = ImagePlan> {
     let gaps = prop_oneof![Just(0_u64), 1..20_u64];
     (lowest, vec((gaps, 1..12_u64, kinds()), 1..12), machines()).prop_map(
         |(mut page, list, machine)| {
@@ -76,7 +76,7 @@ fn check(plan: &ImagePlan, writer: &dyn ImageWriter, image: &dyn ImageReader) {
     }
 }
 
-fn read(image: &dyn ImageReader, range: PhysRange) -> (Vec<u8>, Unreadables) {
+pub fn read(image: &dyn ImageReader, range: PhysRange) -> (Vec<u8>, Unreadables) {
     let mut buf = vec![0xee; usize::try_from(range.len().get()).unwrap()];
     let mut unreadable = Unreadables::new();
     image
@@ -100,6 +100,33 @@ proptest! {
         check(&plan, &writer, &image);
         prop_assert_eq!(image.machine(), plan.machine());
         prop_assert_eq!(image.oddities().len(), 0);
+    }
+
+    #[test]
+    fn merged_segments_give_back_ranges_and_no_gaps(
+        plan in plans(0..0x10_0000),
+        gap in 0..20_u64,
+        step in 1..5_u64,
+    ) {
+        let mut writer = ElfWriter::merging(&plan, PhysLen::new(gap << 12)).unwrap();
+        let mut out = VecOutput::default();
+        write(&plan, &mut writer, step << 12, Codec::None, &mut out);
+        let image = ElfReader::new(out.0).unwrap();
+        let mut held = image
+            .ranges()
+            .iter()
+            .filter(|stored| stored.content == Content::Data);
+        for (index, planned) in plan.ranges().iter().enumerate() {
+            let stored = held.next().unwrap();
+            prop_assert_eq!((stored.range, stored.kind), (planned.range, Some(planned.kind)));
+            prop_assert_eq!(stored.offset, writer.data_offset(index));
+            let (found, unreadable) = read(&image, planned.range);
+            prop_assert!(unreadable.is_empty());
+            let mut expected = vec![0; found.len()];
+            fill(planned.range.start(), &mut expected);
+            prop_assert!(found == expected);
+        }
+        prop_assert_eq!(held.next(), None);
     }
 
     #[test]

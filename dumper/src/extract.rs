@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `linpmem-dump extract`: the bytes of some addresses.
+
+use crate::args::ExtractArgs;
+use crate::measure::in_memory;
+use crate::source::{ImageSourceError, open_reader_at};
+use linpmem_phys::{PhysLen, SourceError, Unreadables};
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// Bytes that could not be copied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// The image does not open.
+    #[error("{path}: {source}")]
+    Image {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: ImageSourceError,
+    },
+    /// The image fails as a whole.
+    #[error(transparent)]
+    Read(#[from] SourceError),
+    /// The new file cannot be created or written.
+    #[error("{path}: {source}")]
+    Output {
+        /// The new file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// stdout is where someone looks.
+    #[error("stdout is a terminal: send the bytes to a pipe or a file")]
+    Terminal,
+}
+
+/// Bytes copied at a time.
+const STEP: PhysLen = PhysLen::new(1 << 20);
+
+/// Copies what `args` name; tells `warn` what the image does not have of it. The
+/// result is the exit code.
+///
+/// # Errors
+/// If the image does not open, or the new file exists or cannot be written.
+pub fn extract(
+    args: &ExtractArgs,
+    stdout: &mut dyn Write,
+    mut warn: impl FnMut(&str),
+) -> Result<u8, ExtractError> {
+    let image = open_reader_at(&args.image, None).map_err(|source| ExtractError::Image {
+        path: args.image.clone(),
+        source,
+    })?;
+    let failed = |source| ExtractError::Output {
+        path: args.output.clone(),
+        source,
+    };
+    let mut file;
+    let out: &mut dyn Write = if args.output.as_os_str() == "-" {
+        if io::stdout().is_terminal() {
+            return Err(ExtractError::Terminal);
+        }
+        stdout
+    } else {
+        file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&args.output)
+            .map_err(failed)?;
+        &mut file
+    };
+    let mut missing = Unreadables::new();
+    let mut buf = vec![0; in_memory(STEP.get())];
+    for piece in args.range.pieces(STEP) {
+        let (target, _) = buf.split_at_mut(in_memory(piece.len().get()));
+        let mut unreadable = Unreadables::new();
+        image.read_phys(piece.start(), target, &mut unreadable)?;
+        missing.append(&unreadable);
+        out.write_all(target).map_err(failed)?;
+    }
+    out.flush().map_err(failed)?;
+    for item in missing.as_slice() {
+        let (range, errno) = (item.range, item.errno);
+        warn(&format!("{range} is not in the image ({errno}): zero"));
+    }
+    Ok(if missing.is_empty() { 0 } else { 3 })
+}

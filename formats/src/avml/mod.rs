@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! AVML's compressed images: LiME's headers, and memory in Snappy's framing
+//! format. The bytes are described in docs/formats/avml.md.
+
+mod block;
+mod encoder;
+mod reader;
+mod writer;
+
+pub use reader::AvmlReader;
+pub use writer::AvmlWriter;

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading an AVML image, ours or another's.
+
+use super::block::{self, Block};
+use crate::cache::Cache;
+use crate::lime::{LimeError, sort};
+use crate::linear::{absent, read_stored, take};
+use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_phys::{Content, Errno, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
+use std::sync::Arc;
+
+/// Reads an image that AVML has compressed. Blocks that touch are one range here.
+#[derive(Debug)]
+pub struct AvmlReader<S> {
+    source: S,
+    /// By address.
+    blocks: Vec<Block>,
+    ranges: Vec<StoredRange>,
+    machine: MachineFacts,
+    oddities: Vec<String>,
+    /// Memory of the blocks read last, by their number; `None` for damaged ones.
+    cache: Cache<usize, Option<Vec<u8>>>,
+}
+
+/// Four blocks of AVML's size.
+const CACHE_BYTES: usize = 64 << 20;
+
+impl<S: ReadAt> AvmlReader<S> {
+    /// The image in `source`.
+    ///
+    /// # Errors
+    /// If the way through its blocks leads nowhere, two overlap, or there is none.
+    /// Whether a block decompresses is found when it is read.
+    pub fn new(source: S) -> Result<Self, LimeError> {
+        let (mut blocks, untidy) = block::blocks(&source)?;
+        let mut oddities = Vec::new();
+        if untidy > 0 {
+            oddities.push(format!("{untidy} records use bytes that should be 0"));
+        }
+        let mut ranges: Vec<StoredRange> = blocks
+            .iter()
+            .map(|block| StoredRange {
+                range: block.range,
+                kind: None,
+                content: Content::Data,
+                offset: None,
+            })
+            .collect();
+        sort(&mut ranges, &mut oddities)?;
+        blocks.sort_by_key(|block| block.range);
+        Ok(Self {
+            source,
+            blocks,
+            ranges: joined(&ranges),
+            machine: MachineFacts::default(),
+            oddities,
+            cache: Cache::new(CACHE_BYTES),
+        })
+    }
+
+    fn read_part(&self, part: PhysRange, target: &mut [u8], unreadable: &mut Unreadables) {
+        let first = self
+            .blocks
+            .partition_point(|block| block.range.end() <= part.start());
+        let mut rest = target;
+        for (index, block) in self.blocks.iter().enumerate().skip(first) {
+            let Some(part) = block.range.intersect(part) else {
+                break;
+            };
+            let target = take(&mut rest, part.len());
+            let memory = self.block(index, block);
+            let within = part.start().checked_sub(block.range.start());
+            let bytes = memory.as_deref().zip(within).and_then(|(memory, within)| {
+                let start = usize::try_from(within.get()).ok()?;
+                memory.get(start..start.checked_add(target.len())?)
+            });
+            match bytes {
+                Some(bytes) => target.copy_from_slice(bytes),
+                None => absent(part, target, Errno::EIO, unreadable),
+            }
+        }
+    }
+
+    fn block(&self, index: usize, block: &Block) -> Arc<Option<Vec<u8>>> {
+        if let Some(known) = self.cache.get(&index) {
+            return known;
+        }
+        let memory = Arc::new(block.decompress(&self.source));
+        let bytes = memory.as_deref().map_or(0, <[u8]>::len);
+        self.cache.put(index, Arc::clone(&memory), bytes);
+        memory
+    }
+}
+
+/// Ranges that touch, as one.
+fn joined(ranges: &[StoredRange]) -> Vec<StoredRange> {
+    let mut result: Vec<StoredRange> = Vec::new();
+    for stored in ranges {
+        if let Some(last) = result.last_mut() {
+            if last.range.end() == stored.range.start() {
+                if let Ok(range) = PhysRange::new(last.range.start(), stored.range.end()) {
+                    last.range = range;
+                    continue;
+                }
+            }
+        }
+        result.push(*stored);
+    }
+    result
+}
+
+impl<S: ReadAt> ReadPhys for AvmlReader<S> {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        read_stored(
+            &self.ranges,
+            start,
+            buf,
+            unreadable,
+            |_, part, target, list| {
+                self.read_part(part, target, list);
+            },
+        )
+    }
+}
+
+impl<S: ReadAt> ImageReader for AvmlReader<S> {
+    fn format(&self) -> Format {
+        Format::Avml
+    }
+
+    fn ranges(&self) -> &[StoredRange] {
+        &self.ranges
+    }
+
+    fn machine(&self) -> &MachineFacts {
+        &self.machine
+    }
+
+    fn oddities(&self) -> &[String] {
+        &self.oddities
+    }
+}

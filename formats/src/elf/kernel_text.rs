@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the kernel's text lies, by what it tells of itself.
+
+use crate::MachineFacts;
+use linpmem_phys::{PhysAddr, PhysRange};
+
+/// The kernel's text in one of several ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    /// The number of the range.
+    pub(super) hull: usize,
+    /// Bytes from its start on.
+    pub(super) within: u64,
+    pub(super) vaddr: u64,
+    pub(super) bytes: u64,
+}
+
+/// Where the mapping of the kernel's text begins, and where it ends at the latest
+/// (`__START_KERNEL_map` of arch/x86/include/asm/page_64_types.h; the modules come
+/// after it).
+const MAPPING_START: u64 = 0xffff_ffff_8000_0000;
+const MAPPING_END: u64 = 0xffff_ffff_c000_0000;
+
+/// The kernel's text, data and what follows, up to the end of the mapping or of the
+/// range: VMCOREINFO tells where it begins (`SYMBOL(_stext)`, `NUMBER(phys_base)`,
+/// which is negative at times), but not where it ends.
+pub(super) fn place(machine: &MachineFacts, hulls: &[PhysRange]) -> Option<Text> {
+    let stext = machine.vmcoreinfo_value("SYMBOL(_stext)")?;
+    let vaddr = u64::from_str_radix(stext, 16).ok()? & !0xfff;
+    let phys_base: i64 = machine
+        .vmcoreinfo_value("NUMBER(phys_base)")?
+        .parse()
+        .ok()?;
+    let left = MAPPING_END.checked_sub(vaddr)?;
+    let start = vaddr
+        .checked_sub(MAPPING_START)?
+        .checked_add_signed(phys_base)?;
+    let start = PhysAddr::new(start);
+    if !start.is_page_aligned() {
+        return None;
+    }
+    let hull = hulls.partition_point(|range| range.end() <= start);
+    let range = hulls.get(hull).filter(|range| range.contains(start))?;
+    let within = start.checked_sub(range.start())?.get();
+    let bytes = range.len().get().checked_sub(within)?.min(left);
+    Some(Text {
+        hull,
+        within,
+        vaddr,
+        bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<Text> {
+        let machine = MachineFacts {
+            vmcoreinfo: Some(text.as_bytes().to_vec()),
+            ..MachineFacts::default()
+        };
+        let range = |start, end| PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap();
+        place(&machine, &[range(0, 0x9_f000), range(0x10_0000, 1 << 32)])
+    }
+
+    #[test]
+    fn found_wherever_kaslr_moved_it() {
+        let text = at("SYMBOL(_stext)=ffffffff91000000\nNUMBER(phys_base)=-268435456\n").unwrap();
+        assert_eq!((text.hull, text.within), (1, 0x100_0000 - 0x10_0000));
+        assert_eq!(text.bytes, 0xc000_0000 - 0x9100_0000);
+        let high = at("SYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=4261412864\n").unwrap();
+        assert_eq!(high.within, 0xff00_0000 - 0x10_0000);
+        assert_eq!(high.bytes, 0x100_0000);
+    }
+
+    #[test]
+    fn nothing_is_better_than_nonsense() {
+        for text in [
+            "",
+            "SYMBOL(_stext)=ffffffff81000000\n",
+            "SYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=x\n",
+            "SYMBOL(_stext)=1000\nNUMBER(phys_base)=0\n",
+            "SYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=-9223372036854775808\n",
+            "SYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=9223372036854775807\n",
+            "SYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=5\n",
+            "SYMBOL(_stext)=fffffffff0000000\nNUMBER(phys_base)=0\n",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
+    }
+}

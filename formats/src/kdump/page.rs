@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One page and its descriptor (`page_desc_t` of makedumpfile's diskdump_mod.h).
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | where the page lies in the file |
+//! | 8 | 4 | bytes that it takes there |
+//! | 12 | 4 | how it is compressed; 0: it is not |
+//! | 16 | 8 | 0 |
+
+use super::BLOCK_BYTES;
+use super::compression::{KdumpCompression, SNAPPY, ZLIB, ZSTD};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use scroll::{LE, Pread};
+
+/// Bytes of a descriptor.
+pub(super) const DESCRIPTOR_BYTES: usize = 24;
+
+/// The most bytes that a compressed page is believed to take. Writers store what
+/// does not become smaller as it is.
+const MAX_COMPRESSED_BYTES: u32 = 2 * 4096;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Descriptor {
+    pub(super) offset: u64,
+    pub(super) size: u32,
+    pub(super) flags: u32,
+}
+
+impl Descriptor {
+    pub(super) fn parse(encoded: &[u8]) -> Option<Self> {
+        let offset = encoded.pread_with(0, LE).ok()?;
+        let size = encoded.pread_with(8, LE).ok()?;
+        let flags = encoded.pread_with(12, LE).ok()?;
+        let is_whole = flags != 0 || size == 4096;
+        (is_whole && size > 0 && size <= MAX_COMPRESSED_BYTES).then_some(Self {
+            offset,
+            size,
+            flags,
+        })
+    }
+
+    pub(super) fn encode(self, target: &mut Vec<u8>) {
+        target.extend_from_slice(&self.offset.to_le_bytes());
+        target.extend_from_slice(&self.size.to_le_bytes());
+        target.extend_from_slice(&self.flags.to_le_bytes());
+        target.extend_from_slice(&[0; 8]);
+    }
+}
+
+/// Decompresses pages.
+pub(super) struct Unpacker {
+    zlib: Decompress,
+    snappy: snap::raw::Decoder,
+    zstd: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl Unpacker {
+    pub(super) fn new() -> Self {
+        Self {
+            zlib: Decompress::new(true),
+            snappy: snap::raw::Decoder::new(),
+            zstd: zstd::bulk::Decompressor::new().ok(),
+        }
+    }
+
+    /// The page that is `stored` with these `flags`; `None` if it is damaged.
+    pub(super) fn page(
+        &mut self,
+        flags: u32,
+        stored: &[u8],
+        page: &mut [u8; BLOCK_BYTES],
+    ) -> Option<()> {
+        let len = match flags {
+            0 => {
+                page.copy_from_slice(stored);
+                BLOCK_BYTES
+            }
+            ZLIB => {
+                self.zlib.reset(true);
+                let status = self
+                    .zlib
+                    .decompress(stored, page, FlushDecompress::Finish)
+                    .ok()?;
+                match status {
+                    Status::StreamEnd => usize::try_from(self.zlib.total_out()).ok()?,
+                    _ => return None,
+                }
+            }
+            SNAPPY => self.snappy.decompress(stored, page).ok()?,
+            ZSTD => self
+                .zstd
+                .as_mut()?
+                .decompress_to_buffer(stored, page.as_mut_slice())
+                .ok()?,
+            _ => return None,
+        };
+        (len == BLOCK_BYTES).then_some(())
+    }
+}
+
+/// Compresses pages.
+pub(super) struct Packer {
+    compression: KdumpCompression,
+    zlib: Compress,
+    snappy: snap::raw::Encoder,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+    buffer: Vec<u8>,
+}
+
+/// The level of zstd.
+const ZSTD_LEVEL: i32 = 1;
+
+impl Packer {
+    pub(super) fn new(compression: KdumpCompression) -> Self {
+        let bound = snap::raw::max_compress_len(BLOCK_BYTES)
+            .max(zstd::zstd_safe::compress_bound(BLOCK_BYTES));
+        Self {
+            compression,
+            zlib: Compress::new(Compression::fast(), true),
+            snappy: snap::raw::Encoder::new(),
+            zstd: match compression {
+                KdumpCompression::Zstd => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(),
+                _ => None,
+            },
+            buffer: vec![0; bound],
+        }
+    }
+
+    /// The compressed form of `page`; `None` if it is not smaller.
+    pub(super) fn page(&mut self, page: &[u8]) -> Option<&[u8]> {
+        let len = match self.compression {
+            KdumpCompression::None => return None,
+            KdumpCompression::Zlib => {
+                self.zlib.reset();
+                let status = self
+                    .zlib
+                    .compress(page, &mut self.buffer, FlushCompress::Finish)
+                    .ok()?;
+                match status {
+                    Status::StreamEnd => usize::try_from(self.zlib.total_out()).ok()?,
+                    _ => return None,
+                }
+            }
+            KdumpCompression::Snappy => self.snappy.compress(page, &mut self.buffer).ok()?,
+            KdumpCompression::Zstd => self
+                .zstd
+                .as_mut()?
+                .compress_to_buffer(page, self.buffer.as_mut_slice())
+                .ok()?,
+        };
+        self.buffer.get(..len).filter(|_| len < page.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_come_back_from_every_compression() {
+        let mut page = [0; BLOCK_BYTES];
+        for (index, byte) in page.iter_mut().enumerate() {
+            *byte = u8::try_from(index / 100).unwrap();
+        }
+        for compression in [
+            KdumpCompression::Zlib,
+            KdumpCompression::Snappy,
+            KdumpCompression::Zstd,
+        ] {
+            let mut packer = Packer::new(compression);
+            for _ in 0..2 {
+                let packed = packer.page(&page).unwrap().to_vec();
+                assert!(packed.len() < 1000);
+                let mut found = [0xee; BLOCK_BYTES];
+                let mut unpacker = Unpacker::new();
+                let flag = compression.flag();
+                unpacker.page(flag, &packed, &mut found).unwrap();
+                assert_eq!(found, page);
+                let short = &packed[..packed.len() - 1];
+                assert!(unpacker.page(flag, short, &mut found).is_none());
+            }
+        }
+        assert!(Packer::new(KdumpCompression::None).page(&page).is_none());
+    }
+
+    #[test]
+    fn descriptors_that_lie_are_refused() {
+        let good = Descriptor {
+            offset: 5,
+            size: 4096,
+            flags: 0,
+        };
+        let mut encoded = Vec::new();
+        good.encode(&mut encoded);
+        assert_eq!(encoded.len(), DESCRIPTOR_BYTES);
+        assert_eq!(Descriptor::parse(&encoded), Some(good));
+        for (size, flags) in [(4095, 0), (0, ZLIB), (8193, ZLIB), (u32::MAX, 0)] {
+            let mut encoded = Vec::new();
+            Descriptor {
+                size,
+                flags,
+                ..good
+            }
+            .encode(&mut encoded);
+            assert_eq!(Descriptor::parse(&encoded), None);
+        }
+    }
+}

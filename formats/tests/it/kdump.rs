@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kdump-compressed images, and the stream that they are written as.
+
+use crate::hostile::exercise;
+use crate::memory::{fill, plan, ram, range, write};
+use crate::outputs::{CountingOutput, VecOutput};
+use crate::roundtrip::{plans, read};
+use linpmem_formats::{
+    Chunk, Codec, Flattened, Format, ImageOutput, ImagePlan, ImageReader, ImageWriter,
+    KdumpCompression, KdumpError, KdumpReader, KdumpWriter, ReadAt, open_image, open_reader,
+};
+use linpmem_phys::{Content, Errno, Unreadable};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const COMPRESSIONS: [KdumpCompression; 4] = [
+    KdumpCompression::None,
+    KdumpCompression::Zlib,
+    KdumpCompression::Snappy,
+    KdumpCompression::Zstd,
+];
+
+fn stream(plan: &ImagePlan, compression: KdumpCompression, step: u64) -> Vec<u8> {
+    let mut out = VecOutput::default();
+    let mut writer = KdumpWriter::new(plan, compression).unwrap();
+    write(plan, &mut writer, step, Codec::None, &mut out);
+    out.0
+}
+
+/// The dump itself, as makedumpfile -R makes it of the stream.
+fn dump(stream: Vec<u8>) -> Vec<u8> {
+    let flattened = Flattened::new(stream).unwrap();
+    let mut bytes = vec![0; usize::try_from(flattened.len()).unwrap()];
+    flattened.read_exact_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+fn small() -> ImagePlan {
+    plan(vec![ram(0x1000, 0x4000), ram(0x8000, 0x9000)])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn a_dump_gives_back_ranges_and_bytes(
+        plan in plans(0..0x10_0000),
+        step in 1..5_u64,
+        compression in 0..4_usize,
+    ) {
+        let stream = stream(&plan, COMPRESSIONS[compression], step << 12);
+        let flat = open_reader(stream.clone()).unwrap();
+        let image = KdumpReader::new(dump(stream)).unwrap();
+        prop_assert_eq!(image.oddities().len(), 0);
+        prop_assert_eq!(image.ranges(), flat.ranges());
+        let text = plan.machine().vmcoreinfo.as_ref().filter(|text| !text.is_empty());
+        prop_assert_eq!(image.machine().vmcoreinfo.as_ref(), text);
+        for planned in plan.ranges() {
+            let (found, unreadable) = read(&image, planned.range);
+            prop_assert!(unreadable.is_empty());
+            let mut expected = vec![0; found.len()];
+            fill(planned.range.start(), &mut expected);
+            prop_assert!(found == expected);
+            let held = image.ranges().iter().any(|stored| {
+                stored.range.covers(planned.range) && stored.content == Content::Data
+            });
+            prop_assert!(held);
+            // Within pages, and past the end.
+            let odd = range(planned.range.start().get() + 0x123, planned.range.end().get() + 0x45);
+            prop_assert_eq!(read(&*flat, odd), read(&image, odd));
+        }
+    }
+
+    #[test]
+    fn slice_and_file_read_the_same(plan in plans(0..64)) {
+        let bytes = stream(&plan, KdumpCompression::Zlib, 0x3000);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        let (slice, of_file) = (open_reader(bytes).unwrap(), open_image(file.path()).unwrap());
+        prop_assert_eq!(of_file.ranges(), slice.ranges());
+        let whole = range(0, 0xa_0000);
+        prop_assert_eq!(read(&*of_file, whole), read(&*slice, whole));
+    }
+
+    #[test]
+    fn damage_gives_an_error_or_a_sound_image(
+        damage in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+        front in vec((0..0x1100_usize, any::<u8>()), 0..4),
+        flat in any::<bool>(),
+    ) {
+        let mut bytes = stream(&small(), KdumpCompression::Zlib, 0x1000);
+        if !flat {
+            bytes = dump(bytes);
+        }
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        for (at, value) in front {
+            bytes[at] = value;
+        }
+        let _ = open_reader(bytes).map(|image| exercise(&*image));
+    }
+}
+
+#[test]
+fn the_header_is_what_makedumpfile_would_write() {
+    let bytes = dump(stream(&small(), KdumpCompression::Zstd, 0x1000));
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let long = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    assert_eq!(&bytes[..8], b"KDUMP   ");
+    assert_eq!(word(8), 6);
+    assert_eq!(&bytes[12..17], b"Linux");
+    assert_eq!(&bytes[12 + 130..12 + 143], b"6.12.0-test\0\0");
+    assert_eq!(&bytes[12 + 260..12 + 267], b"x86_64\0");
+    // status, block size, sub-header blocks, bitmap blocks, pages
+    assert_eq!([424, 428, 432, 436, 440].map(word), [0x20, 4096, 1, 2, 9]);
+    assert_eq!(word(460), 1);
+    assert_eq!(long(4096 + 96), 9);
+    assert_eq!((long(4096 + 32), long(4096 + 40)), (4096 + 104, 36));
+    assert!(bytes[4096 + 104..].starts_with(b"OSRELEASE=6.12.0-test\n"));
+    // Pages 1, 2, 3 and 8.
+    assert_eq!(bytes[0x2000..0x2002], [0b1110, 1]);
+    assert_eq!(bytes[0x3000..0x3002], [0b1110, 1]);
+    // Pages 2 and 8 are zero and share their bytes, which lie first.
+    assert_eq!(long(0x4000 + 24), 0x5000);
+    assert_eq!(long(0x4000 + 72), 0x5000);
+}
+
+/// Writes `plan` with these pages unreadable.
+fn with_unreadable(plan: &ImagePlan, unreadable: &[Unreadable]) -> Vec<u8> {
+    let mut out = VecOutput::default();
+    let mut writer = KdumpWriter::new(plan, KdumpCompression::Zlib).unwrap();
+    writer.begin(&mut out).unwrap();
+    for planned in plan.ranges() {
+        let mut data = vec![0; usize::try_from(planned.range.len().get()).unwrap()];
+        fill(planned.range.start(), &mut data);
+        let chunk = Chunk {
+            start: planned.range.start(),
+            data: &data,
+            is_zero: false,
+            frame: None,
+            unreadable,
+        };
+        writer.chunk(&chunk, &mut out).unwrap();
+    }
+    writer.finish(&mut out).unwrap();
+    out.0
+}
+
+#[test]
+fn unreadable_pages_are_left_out_and_told() {
+    let bad = Unreadable {
+        range: range(0x2000, 0x3000),
+        errno: Errno::EIO,
+    };
+    let image = open_reader(with_unreadable(&small(), &[bad])).unwrap();
+    let found: Vec<_> = image
+        .ranges()
+        .iter()
+        .map(|stored| (stored.range, stored.content == Content::Data))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (range(0x1000, 0x2000), true),
+            (range(0x2000, 0x3000), false),
+            (range(0x3000, 0x4000), true),
+            (range(0x8000, 0x9000), true),
+        ]
+    );
+    let (bytes, unreadable) = read(&*image, range(0x1000, 0x4000));
+    assert_eq!(unreadable.as_slice()[0].range, bad.range);
+    let mut expected = vec![0; 0x1000];
+    fill(range(0x3000, 0x4000).start(), &mut expected);
+    assert_eq!(bytes[0x2000..], expected);
+}
+
+#[test]
+fn a_truncated_dump_is_never_taken_for_a_whole_one() {
+    let whole = stream(&small(), KdumpCompression::Zlib, 0x1000);
+    for len in 0..whole.len() {
+        assert!(open_reader(whole[..len].to_vec()).is_err(), "{len} bytes");
+    }
+    // Headers, bitmaps and descriptors must be there; a page that is not is
+    // unreadable.
+    let whole = dump(whole);
+    for len in 0..0x4000 + 4 * 24 {
+        assert!(KdumpReader::new(&whole[..len]).is_err(), "{len} bytes");
+    }
+    let image = KdumpReader::new(&whole[..whole.len() - 1]).unwrap();
+    let (_, unreadable) = read(&image, range(0x1000, 0x4000));
+    assert_eq!(unreadable.as_slice()[0].range, range(0x3000, 0x4000));
+}
+
+#[test]
+fn other_dumps_are_named() {
+    let whole = dump(stream(&small(), KdumpCompression::Zlib, 0x1000));
+    let with = |at: usize, bytes: &[u8]| {
+        let mut other = whole.clone();
+        other[at..at + bytes.len()].copy_from_slice(bytes);
+        KdumpReader::new(other)
+    };
+    assert!(matches!(with(424, &[2]), Err(KdumpError::Lzo)));
+    for (at, bytes) in [
+        (0, &b"DISKDUMP"[..]),
+        (12 + 260, b"aarch64"),
+        (428, &8192_u32.to_le_bytes()),
+        (4096 + 12, &[1]),
+    ] {
+        assert!(
+            matches!(with(at, bytes), Err(KdumpError::NotThisKind(_))),
+            "{at}"
+        );
+    }
+    // More pages than the bitmaps tell of; more bitmap than the file has.
+    assert!(with(4096 + 96, &u64::MAX.to_le_bytes()).is_err());
+    assert!(with(436, &u32::MAX.to_le_bytes()).is_err());
+    assert!(with(432, &u32::MAX.to_le_bytes()).is_err());
+    let silent = with(12 + 260, &[0; 6]).unwrap();
+    assert!(silent.oddities()[0].contains("which machine"));
+    assert!(with(424, &[9]).unwrap().oddities()[0].contains("incomplete"));
+}
+
+#[test]
+fn ranges_of_any_number_and_place() {
+    for count in [65_534, 70_000] {
+        let plan = crate::memory::scattered(count);
+        let image = open_reader(stream(&plan, KdumpCompression::Snappy, 0x1000)).unwrap();
+        assert_eq!(image.format(), Format::Kdump);
+        assert_eq!(u64::try_from(image.ranges().len()).unwrap(), count);
+        let last = image.ranges().last().unwrap().range;
+        let mut expected = vec![0; 0x1000];
+        fill(last.start(), &mut expected);
+        assert_eq!(read(&*image, last).0, expected);
+    }
+    let borders = [1 << 31, 1 << 32].map(|border| ram(border - 0x1000, border + 0x1000));
+    let plan = plan(borders.to_vec());
+    let image = open_reader(stream(&plan, KdumpCompression::Zlib, 0x1000)).unwrap();
+    for stored in image.ranges() {
+        let (found, unreadable) = read(&*image, stored.range);
+        let mut expected = vec![0; found.len()];
+        fill(stored.range.start(), &mut expected);
+        assert!(unreadable.is_empty() && found == expected);
+    }
+}
+
+#[test]
+fn what_the_bitmaps_cannot_cover_is_refused() {
+    const TIB: u64 = 1 << 40;
+    let at = |end: u64| plan(vec![ram(end - 0x1000, end)]);
+    let compression = KdumpCompression::Zlib;
+    assert!(KdumpWriter::new(&at(32 * TIB + 0x1000), compression).is_err());
+    assert!(KdumpWriter::new(&at(1 << 52), compression).is_err());
+    let last = at(32 * TIB);
+    let mut out = CountingOutput::default();
+    let mut writer = KdumpWriter::new(&last, compression).unwrap();
+    write(&last, &mut writer, 0x1000, Codec::None, &mut out);
+    assert!(out.position() > 2 << 30);
+}
