@@ -71,6 +71,14 @@ impl Info {
     }
 }
 
+impl Version {
+    /// 8 bits major, 8 bits minor, 16 bits patch.
+    #[must_use]
+    pub const fn packed(self) -> u32 {
+        self.0
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(packed) = self;

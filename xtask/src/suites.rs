@@ -49,7 +49,7 @@ const SUITES: &[Suite] = &[
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
-        tests: &["--skip", "kmod::"],
+        tests: &["--skip", "kmod::", "--skip", "pmem::"],
         prepare: machines,
     },
     Suite {
@@ -57,6 +57,13 @@ const SUITES: &[Suite] = &[
         about: "the module from within a virtual machine: every mode, every kind of page",
         cargo: &["--package", "linpmem-tests"],
         tests: &["kmod::"],
+        prepare: machines,
+    },
+    Suite {
+        name: "pmem",
+        about: "pmem and the libraries for Rust, C and Python, in a virtual machine",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["pmem::"],
         prepare: machines,
     },
 ];
