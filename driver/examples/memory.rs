@@ -37,5 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         page.page.get(),
         if found { "found" } else { "NOT THERE" }
     );
-    if found { Ok(()) } else { Err("not there".into()) }
+    if found {
+        Ok(())
+    } else {
+        Err("not there".into())
+    }
 }

@@ -141,7 +141,8 @@ fn walks(vm: &Vm) -> Result<()> {
         .context("no linux_banner")?;
     let virt = format!("0x{}", line.split(' ').next().context("no address")?);
     let phys = text(vm, &format!("-v {virt}"))?;
-    let walk = json(vm, &format!("vtop {virt} --json"))?;
+    // Of init, whose page tables stay: those of pmem end with it.
+    let walk = json(vm, &format!("vtop {virt} --pid 1 --json"))?;
     ensure!(
         walk["outcome"] == "mapped" && walk["write"] == false,
         "{walk}"
@@ -158,7 +159,7 @@ fn walks(vm: &Vm) -> Result<()> {
         // The processor may have set "accessed" or "dirty" meanwhile.
         ensure!((there ^ told) & !0x60 == 0, "{entry}: {there:#x}");
     }
-    let table = text(vm, &format!("vtop {virt}"))?;
+    let table = text(vm, &format!("vtop {virt} --pid 1"))?;
     ensure!(
         table.contains("PGD entry") && table.contains(phys.trim()),
         "{table}"

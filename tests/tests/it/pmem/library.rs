@@ -4,12 +4,12 @@
 use anyhow::{Result, ensure};
 use xtask::vm::guest;
 
-use super::{MODULE, commands, file, machine, original, said, text};
+use super::{MODULE, clients, commands, file, machine, original, said, text};
 use crate::pattern;
 
 #[test]
 fn every_call_gives_what_is_there() -> Result<()> {
-    let (vm, _folder) = machine(|machine| machine)?;
+    let (vm, folder) = machine(|machine| machine)?;
     ensure!(said(&vm, &format!("insmod {MODULE}"))?.is_empty());
     original::check(&vm)?;
     commands::check(&vm)?;
@@ -18,6 +18,8 @@ fn every_call_gives_what_is_there() -> Result<()> {
     let (start, len) = (pattern::START, pattern::LEN);
     let probe = ["probe", "library", &start.to_string(), &len.to_string()];
     println!("{}", vm.run(&probe)?.ok()?.stdout_text()?.trim());
+
+    clients::check(&vm, folder.path())?;
 
     // The original's loader: the node goes with the module, exit code 0.
     ensure!(said(&vm, "insmod -r")?.is_empty());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pmem`, and the libraries behind it, in a machine with known memory.
 
+mod clients;
 mod commands;
 mod library;
 mod original;
