@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Err(error) if is_closed_stdout(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // As the original says it. A stderr that is gone changes nothing.
-            let _ = writeln!(io::stderr(), "Error: {error:#}");
+            let _ = writeln!(io::stderr(), "Error: {}", sentence(&error));
             ExitCode::from(1)
         }
     }
@@ -73,6 +73,19 @@ fn write_json(out: &mut dyn Write, document: &serde_json::Value) -> Result<()> {
 /// Says on stderr what cannot be left out.
 fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "pmem: {text}");
+}
+
+/// The error and its causes; those that it tells of itself not again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether someone has read enough: `pmem read … | head`.

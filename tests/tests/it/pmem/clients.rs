@@ -81,7 +81,8 @@ fn under_valgrind(vm: &Vm, library: &Library, source: &Path, folder: &Path) -> R
     let link = |cc: &mut Command| {
         cc.arg("-L").arg(&library.lib).arg("-llinpmem").args([
             "-Wl,--dynamic-linker=/host/ld-linux-x86-64.so.2",
-            "-Wl,-rpath,/host",
+            // Also for what the library itself needs.
+            "-Wl,--disable-new-dtags,-rpath,/host",
         ]);
     };
     compile(library, source, &program, link)?;
@@ -103,10 +104,12 @@ fn under_valgrind(vm: &Vm, library: &Library, source: &Path, folder: &Path) -> R
     );
 
     let folder = Path::new("/usr/libexec/valgrind");
-    if !folder.exists() {
-        println!("SKIPPED: valgrind, which is not installed here");
+    let symbols = loader_symbols()?;
+    let (true, Some(symbols)) = (folder.exists(), symbols) else {
+        println!("SKIPPED: valgrind, which needs the packages valgrind and libc6-dbg here");
         return Ok(());
-    }
+    };
+    vm.push(&symbols, &symbols.to_string_lossy())?;
     for name in [
         "memcheck-amd64-linux",
         "default.supp",
@@ -139,6 +142,22 @@ fn under_valgrind(vm: &Vm, library: &Library, source: &Path, folder: &Path) -> R
     // It has seen the allocations.
     ensure!(!said.contains("total heap usage: 0 allocs"), "{said}");
     Ok(())
+}
+
+/// The symbols of this machine's dynamic loader, without which valgrind does not
+/// run: by its build id, where debuggers look for them.
+fn loader_symbols() -> Result<Option<PathBuf>> {
+    let mut readelf = Command::new("readelf");
+    let output = readelf
+        .args(["-n", "/lib64/ld-linux-x86-64.so.2"])
+        .output()?;
+    let notes = String::from_utf8_lossy(&output.stdout).into_owned();
+    let path = notes
+        .split_once("Build ID: ")
+        .and_then(|(_, rest)| rest.split_whitespace().next()?.split_at_checked(2))
+        .map(|(first, rest)| format!("/usr/lib/debug/.build-id/{first}/{rest}.debug"))
+        .map(PathBuf::from);
+    Ok(path.filter(|path| path.exists()))
 }
 
 fn in_rust(vm: &Vm) -> Result<()> {
