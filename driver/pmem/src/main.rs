@@ -25,7 +25,8 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// It was answered, and the answer is no: an address is not mapped.
+    /// It was answered, and the answer is no: an address is not mapped, nothing
+    /// could be read.
     Negative,
     /// Some pages could not be read.
     Partial,

@@ -136,13 +136,18 @@ fn finish(range: PhysRange, unreadable: &Unreadables) -> Result<Outcome> {
     if unreadable.is_empty() {
         return Ok(Outcome::Done);
     }
-    if let ([only], true) = (unreadable.as_slice(), unreadable.total() == range.len()) {
+    let nothing = unreadable.total() == range.len();
+    if let ([only], true) = (unreadable.as_slice(), nothing) {
         bail!("{}", sentence(only));
     }
     for bad in unreadable.as_slice() {
         warn(&sentence(bad));
     }
-    Ok(Outcome::Partial)
+    Ok(if nothing {
+        Outcome::Negative
+    } else {
+        Outcome::Partial
+    })
 }
 
 fn sentence(bad: &Unreadable) -> String {

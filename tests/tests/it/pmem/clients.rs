@@ -212,7 +212,7 @@ fn in_python(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
     vm.push(&test, "/site/in_guest.py")?;
     let run = vm
         .command(&[
-            "python3",
+            "/usr/bin/python3",
             "-S",
             "-B",
             "/site/in_guest.py",

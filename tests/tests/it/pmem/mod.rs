@@ -7,13 +7,10 @@ mod library;
 mod original;
 mod refusals;
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use xtask::cache::Cache;
-use xtask::vm::{GuestCommand, Output, Vm, VmBuilder, guest};
-use xtask::{kdir, kmod};
+use xtask::artifacts::Artifacts;
+use xtask::vm::{GuestCommand, Output, Vm, VmBuilder};
 
 use crate::pattern;
 
@@ -27,15 +24,10 @@ fn machine(shape: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<(Vm, TempDir)> 
     let folder = tempfile::tempdir()?;
     let small = Vm::builder(&kernel).memory_mib(512).scratch_gib(None);
     let vm = shape(pattern::planted(small, folder.path())?).boot()?;
-    vm.push(&guest::build("pmem")?, "/bin/pmem")?;
-    vm.push(&module(&vm)?, MODULE)?;
+    let artifacts = Artifacts::build(&kernel)?;
+    vm.push(&artifacts.pmem, "/bin/pmem")?;
+    vm.push(&artifacts.module, MODULE)?;
     Ok((vm, folder))
-}
-
-/// The module for the machine's kernel, on the host.
-fn module(vm: &Vm) -> Result<PathBuf> {
-    let cache = Cache::open()?;
-    kmod::build(&cache, &kdir::of_release(&cache, vm.kernel().release())?)
 }
 
 fn pmem<'vm>(vm: &'vm Vm, arguments: &str) -> GuestCommand<'vm> {

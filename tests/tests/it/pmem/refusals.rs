@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use xtask::artifacts::Artifacts;
 use xtask::cache::Cache;
 use xtask::root::Root;
 use xtask::vm::{Vm, guest};
 
-use super::{MODULE, fails, machine, module, pmem, refused, said, text};
+use super::{MODULE, fails, machine, pmem, refused, said, text};
 
 #[test]
 fn every_error_says_what_to_do() -> Result<()> {
@@ -52,7 +53,7 @@ fn without_module(vm: &Vm) -> Result<()> {
 
 /// Modules that are packed, for another kernel, or damaged.
 fn files(vm: &Vm, folder: &Path) -> Result<()> {
-    let module = module(vm)?;
+    let module = Artifacts::build(vm.kernel())?.module;
     let bytes = fs::read(&module)?;
     let root = Root::open(&Cache::open()?)?;
     for (program, ending) in [("xz", "xz"), ("zstd", "zst"), ("gzip", "gz")] {
