@@ -20,6 +20,8 @@ pub struct Artifacts {
     pub module: PathBuf,
     /// The static `linpmem-dump`.
     pub dumper: PathBuf,
+    /// The static `pmem`.
+    pub pmem: PathBuf,
 }
 
 impl Artifacts {
@@ -35,11 +37,19 @@ impl Artifacts {
         }
         let cache = Cache::open()?;
         let module = kmod::build(&cache, &kdir::of_release(&cache, kernel.release())?)?;
-        let dumper = dist::build()?
-            .into_iter()
-            .find(|path| path.file_name().is_some_and(|name| name == DUMPER))
-            .context("no static linpmem-dump was built")?;
-        let artifacts = Self { module, dumper };
+        let programs = dist::build()?;
+        let program = |name: &str| {
+            programs
+                .iter()
+                .find(|path| path.file_name().is_some_and(|file| file == name))
+                .cloned()
+                .with_context(|| format!("no static {name} was built"))
+        };
+        let artifacts = Self {
+            module,
+            dumper: program(DUMPER)?,
+            pmem: program("pmem")?,
+        };
         built.push((kernel.release().to_owned(), artifacts.clone()));
         Ok(artifacts)
     }

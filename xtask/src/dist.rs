@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Static release binaries, which run on any x86-64 Linux.
+//! What is released: static programs, which run on any x86-64 Linux, the library
+//! for C, manual pages and completions.
+
+mod library;
+
+pub use library::{Library, build as build_library};
 
 use std::env;
 use std::fs;
@@ -19,7 +24,14 @@ pub struct Args {}
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Packages and their binaries of the same name.
-const BINARIES: &[&str] = &["linpmem-dump"];
+const BINARIES: &[&str] = &["linpmem-dump", "pmem"];
+
+/// Shells, with the file of their completions for `pmem`.
+const COMPLETIONS: &[(&str, &str)] = &[
+    ("bash", "pmem.bash"),
+    ("zsh", "_pmem"),
+    ("fish", "pmem.fish"),
+];
 
 /// Runs `cargo xtask dist`.
 ///
@@ -30,6 +42,36 @@ pub fn run(_args: &Args) -> Result<()> {
         let len = path.metadata()?.len();
         println!("{} ({} KiB, static)", path.display(), len.div_ceil(1024));
     }
+    let library = build_library()?;
+    for path in [library.archive(), library.shared()] {
+        let len = path.metadata()?.len();
+        println!("{} ({} KiB)", path.display(), len.div_ceil(1024));
+    }
+    println!("{}", library.include.join("linpmem.h").display());
+    manual()
+}
+
+/// Lets `pmem` write its manual pages and completions.
+fn manual() -> Result<()> {
+    let share = checkout::dist_dir().join("share");
+    let pmem = checkout::dist_dir().join("pmem");
+    let pages = share.join("man/man1");
+    let status = Command::new(&pmem).arg("man").arg(&pages).status()?;
+    ensure!(
+        status.success(),
+        "pmem, writing its manual, ended with {status}"
+    );
+    let folder = share.join("completions");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (shell, file) in COMPLETIONS {
+        let output = Command::new(&pmem).args(["completions", shell]).output()?;
+        ensure!(
+            output.status.success(),
+            "pmem has no completions for {shell}"
+        );
+        fs::write(folder.join(file), output.stdout)?;
+    }
+    println!("{} and {}", pages.display(), folder.display());
     Ok(())
 }
 

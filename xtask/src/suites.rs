@@ -59,7 +59,7 @@ const SUITES: &[Suite] = &[
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
-        tests: &["--skip", "kmod::", "--skip", "aff4::"],
+        tests: &["--skip", "aff4::", "--skip", "kmod::", "--skip", "pmem::"],
         any_kernel: false,
         prepare: machines,
     },
@@ -80,6 +80,14 @@ const SUITES: &[Suite] = &[
         cargo: &["--package", "linpmem-tests"],
         tests: &["kmod::"],
         any_kernel: true,
+        prepare: machines,
+    },
+    Suite {
+        name: "pmem",
+        about: "pmem and the libraries for Rust, C and Python, in a virtual machine",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["pmem::"],
+        any_kernel: false,
         prepare: machines,
     },
 ];

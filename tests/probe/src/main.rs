@@ -5,6 +5,7 @@
 
 mod bench;
 mod exact;
+mod library;
 mod lifetime;
 mod original;
 mod pages;
@@ -60,6 +61,8 @@ fn run(args: &[String]) -> Result<String> {
         "secret" => pages::secret(),
         "errno" => pages::errno(number(0)?, number(1)?),
         "offline" => pages::offline(),
+        "remove" => pages::remove(rest),
+        "library" => library::run(number(0)?, number(1)?),
         "node" => pages::node(number(0)?),
         "held" => pages::held(),
         "bench" => bench::run(),

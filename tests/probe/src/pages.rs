@@ -86,6 +86,13 @@ pub fn node(owner: u64) -> Result<String> {
     Ok("node: made".to_owned())
 }
 
+/// Removes the file `rest[0]`.
+pub fn remove(rest: &[String]) -> Result<String> {
+    let path = rest.first().context("which file?")?;
+    std::fs::remove_file(path)?;
+    Ok(format!("remove: {path}"))
+}
+
 /// Every page that /proc/kpageflags calls offline (bit 23,
 /// include/uapi/linux/kernel-page-flags.h) and that lies in System RAM.
 pub fn offline() -> Result<String> {

@@ -10,6 +10,7 @@ mod identity;
 mod kmod;
 mod layouts;
 mod pattern;
+mod pmem;
 mod refusal;
 mod reserved;
 mod trouble;

@@ -18,12 +18,24 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// # Errors
 /// When cargo fails; what it said is in the error.
 pub fn build(package: &str) -> Result<PathBuf> {
+    build_target(package, "--bin", package)
+}
+
+/// Builds an example of the workspace's `package`. Returns its path.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_example(package: &str, name: &str) -> Result<PathBuf> {
+    build_target(package, "--example", name)
+}
+
+fn build_target(package: &str, kind: &str, name: &str) -> Result<PathBuf> {
     // Tests of one process ask at the same time; once is enough.
     static BUILT: Mutex<Vec<(String, PathBuf)>> = Mutex::new(Vec::new());
     let mut built = BUILT
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, path)) = built.iter().find(|(name, _)| name == package) {
+    if let Some((_, path)) = built.iter().find(|(built, _)| built == name) {
         return Ok(path.clone());
     }
     // A folder of its own: other flags than those of the workspace.
@@ -32,7 +44,7 @@ pub fn build(package: &str) -> Result<PathBuf> {
     let output = Command::new(cargo)
         .current_dir(checkout::dir())
         .args(["build", "--release", "--quiet", "-p", package])
-        .args(["--bin", package, "--target", TARGET])
+        .args([kind, name, "--target", TARGET])
         .args(["--config", "profile.release.opt-level=\"s\""])
         .arg("--target-dir")
         .arg(&folder)
@@ -46,7 +58,11 @@ pub fn build(package: &str) -> Result<PathBuf> {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    let path = folder.join(TARGET).join("release").join(package);
-    built.push((package.to_owned(), path.clone()));
+    let mut path = folder.join(TARGET).join("release");
+    if kind == "--example" {
+        path.push("examples");
+    }
+    path.push(name);
+    built.push((name.to_owned(), path.clone()));
     Ok(path)
 }

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Opening, reading, translating.
+
+use crate::message::{Failure, code};
+use crate::pointers::{bytes_mut, path, place, value};
+use crate::types::*;
+use ::linpmem::{Access, AddressSpace, Caching, DEFAULT_PATH, Device, Outcome, Width};
+use linpmem_phys::{PhysAddr, Unreadables};
+use std::ffi::{c_char, c_int, c_void};
+use std::path::Path;
+
+/// Opens /dev/linpmem and stores a handle in `*handle`.
+///
+/// # Safety
+/// `handle` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_open(handle: *mut *mut linpmem) -> c_int {
+    // SAFETY: As the caller promises.
+    code(unsafe { open(Ok(Path::new(DEFAULT_PATH)), handle) })
+}
+
+/// Opens the device at `device` and stores a handle in `*handle`.
+///
+/// # Safety
+/// `device` is NULL or a string; `handle` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_open_path(
+    device: *const c_char,
+    handle: *mut *mut linpmem,
+) -> c_int {
+    // SAFETY: As the caller promises.
+    code(unsafe { open(path(device, "device"), handle) })
+}
+
+/// # Safety
+/// `handle` is NULL or may be written.
+unsafe fn open(path: Result<&Path, Failure>, handle: *mut *mut linpmem) -> Result<(), Failure> {
+    // SAFETY: As the caller promises.
+    let place = unsafe { place(handle, "handle") }?;
+    *place = std::ptr::null_mut();
+    let device = Device::open_path(path?)?;
+    *place = Box::into_raw(Box::new(linpmem { device }));
+    Ok(())
+}
+
+/// Closes a handle. NULL is no error.
+///
+/// # Safety
+/// `handle` is NULL or from linpmem_open() and not used any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_close(handle: *mut linpmem) {
+    if !handle.is_null() {
+        // SAFETY: From Box::into_raw(), and given back once, as the caller promises.
+        drop(unsafe { Box::from_raw(handle) });
+    }
+}
+
+/// Stores what the module and the machine are in `*machine`. -EOPNOTSUPP with
+/// the original Linpmem's module, which does not tell.
+///
+/// # Safety
+/// `handle` is NULL or open; `machine` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_info(
+    handle: *const linpmem,
+    machine: *mut linpmem_machine,
+) -> c_int {
+    // SAFETY: As the caller promises.
+    let (handle, machine) = unsafe { (value(handle, "handle"), place(machine, "machine")) };
+    code(info(handle, machine))
+}
+
+fn info(
+    handle: Result<&linpmem, Failure>,
+    machine: Result<&mut linpmem_machine, Failure>,
+) -> Result<(), Failure> {
+    let info = handle?.device.info()?;
+    *machine? = linpmem_machine {
+        abi_version: info.abi_version,
+        module_version: info.module_version.packed(),
+        features: info.features.bits(),
+        phys_bits: info.phys_bits,
+        paging_levels: info.paging_levels,
+        page_offset_base: info.page_offset_base,
+        phys_base: info.phys_base,
+        kaslr_offset: info.kaslr_offset.unwrap_or(LINPMEM_NOT_KNOWN),
+        kernel_page_table: info
+            .kernel_page_table
+            .map_or(LINPMEM_NOT_KNOWN, PhysAddr::get),
+        vmcoreinfo_addr: info.vmcoreinfo.map_or(0, |note| note.start().get()),
+        vmcoreinfo_len: info.vmcoreinfo.map_or(0, |note| note.len().get()),
+        encryption_mask: info.encryption_mask,
+    };
+    Ok(())
+}
+
+/// Fills `buffer` with the `size` bytes at physical address `addr`; `access` is 0
+/// or LINPMEM_READ_* bits.
+///
+/// Where `statuses` is not NULL, each page of 4096 bytes that is touched has a
+/// byte there, 0 or the errno why it was not read (its bytes are zero), and the
+/// call succeeds if the module answers at all. It needs
+/// linpmem_page_count(addr, size) bytes. Where `statuses` is NULL, a page that
+/// cannot be read makes the call fail with its errno.
+///
+/// # Safety
+/// `handle` is NULL or open; `buffer` has `size` bytes, and `statuses` is NULL or
+/// has as many as said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_read(
+    handle: *const linpmem,
+    access: u32,
+    addr: u64,
+    buffer: *mut c_void,
+    size: usize,
+    statuses: *mut u8,
+) -> c_int {
+    // SAFETY: As the caller promises.
+    let (handle, buffer, statuses) = unsafe {
+        (
+            value(handle, "handle"),
+            bytes_mut(buffer.cast::<u8>(), size),
+            bytes_mut(statuses, linpmem_page_count(addr, size)),
+        )
+    };
+    code(read(handle, access, addr, buffer, statuses))
+}
+
+/// Pages of 4096 bytes that `size` bytes at `addr` touch.
+#[unsafe(no_mangle)]
+pub extern "C" fn linpmem_page_count(addr: u64, size: usize) -> usize {
+    let offset = usize::try_from(addr % 4096).unwrap_or(0);
+    match size {
+        0 => 0,
+        size => size.saturating_add(offset).div_ceil(4096),
+    }
+}
+
+fn read(
+    handle: Result<&linpmem, Failure>,
+    access: u32,
+    addr: u64,
+    buffer: Option<&mut [u8]>,
+    statuses: Option<&mut [u8]>,
+) -> Result<(), Failure> {
+    let device = &handle?.device;
+    let buffer = buffer.ok_or_else(|| Failure::argument("buffer is NULL, or size too large"))?;
+    let start = PhysAddr::new(addr);
+    let unreadable = device.read_with(modes(access)?, start, buffer)?;
+    match (statuses, unreadable.as_slice().first()) {
+        (Some(statuses), _) => fill(statuses, addr, &unreadable),
+        (None, None) => {}
+        (None, Some(bad)) => {
+            return Err(::linpmem::RequestError::Read {
+                addr: bad.range.start(),
+                errno: bad.errno,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn fill(statuses: &mut [u8], addr: u64, unreadable: &Unreadables) {
+    statuses.fill(0);
+    let first = addr / 4096;
+    for bad in unreadable.as_slice() {
+        let errno = u8::try_from(bad.errno.get()).unwrap_or(u8::MAX);
+        let index = |addr: PhysAddr| usize::try_from(addr.get() / 4096 - first).unwrap_or(0);
+        let pages = index(bad.range.start())..=index(bad.range.last());
+        if let Some(pages) = statuses.get_mut(pages) {
+            pages.fill(errno);
+        }
+    }
+}
+
+/// Stores what exactly one load of `width` (1, 2, 4 or 8) bytes at physical
+/// address `addr` gives in `*result`. -EINVAL if `addr` is not a multiple of it.
+///
+/// # Safety
+/// `handle` is NULL or open; `result` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_load(
+    handle: *const linpmem,
+    access: u32,
+    addr: u64,
+    width: u32,
+    result: *mut u64,
+) -> c_int {
+    // SAFETY: As the caller promises.
+    let (handle, result) = unsafe { (value(handle, "handle"), place(result, "result")) };
+    code(load(handle, access, addr, width, result))
+}
+
+fn load(
+    handle: Result<&linpmem, Failure>,
+    access: u32,
+    addr: u64,
+    width: u32,
+    result: Result<&mut u64, Failure>,
+) -> Result<(), Failure> {
+    let width = u8::try_from(width)
+        .ok()
+        .and_then(Width::from_bytes)
+        .ok_or_else(|| Failure::argument("width is not 1, 2, 4 or 8"))?;
+    let device = &handle?.device;
+    *result? = device.load_with(modes(access)?, PhysAddr::new(addr), width)?;
+    Ok(())
+}
+
+/// Translates the virtual address `virt` and stores the walk in `*walk`; that it
+/// is not mapped is no failure. `pid` names the process whose page tables are
+/// used, 0 this one.
+///
+/// # Safety
+/// `handle` is NULL or open; `walk` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_translate(
+    handle: *const linpmem,
+    pid: u32,
+    virt: u64,
+    walk: *mut linpmem_walk,
+) -> c_int {
+    let space = match pid {
+        0 => AddressSpace::Caller,
+        pid => AddressSpace::Process(pid),
+    };
+    // SAFETY: As the caller promises.
+    let (handle, walk) = unsafe { (value(handle, "handle"), place(walk, "walk")) };
+    code(translate(handle, space, virt, walk))
+}
+
+/// The same by the page table at the CR3 value `cr3`; 0 is this process's.
+///
+/// # Safety
+/// As linpmem_translate().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_translate_by(
+    handle: *const linpmem,
+    cr3: u64,
+    virt: u64,
+    walk: *mut linpmem_walk,
+) -> c_int {
+    // SAFETY: As the caller promises.
+    let (handle, walk) = unsafe { (value(handle, "handle"), place(walk, "walk")) };
+    code(translate(handle, AddressSpace::PageTable(cr3), virt, walk))
+}
+
+fn translate(
+    handle: Result<&linpmem, Failure>,
+    space: AddressSpace,
+    virt: u64,
+    walk: Result<&mut linpmem_walk, Failure>,
+) -> Result<(), Failure> {
+    let found = handle?.device.translate(space, virt)?;
+    let mut answer = linpmem_walk {
+        levels: found.levels,
+        page_table: found.page_table.get(),
+        entry_count: u32::try_from(found.entries.len()).unwrap_or(0),
+        ..linpmem_walk::default()
+    };
+    for (to, entry) in answer.entries.iter_mut().zip(&found.entries) {
+        to.addr = entry.addr.get();
+        to.value = entry.value;
+    }
+    match found.outcome {
+        Outcome::Mapped(page) => {
+            answer.outcome = LINPMEM_WALK_MAPPED;
+            answer.phys = page.phys.get();
+            answer.page_bytes = page.page.get();
+            answer.rights = [
+                (page.write, LINPMEM_MAY_WRITE),
+                (page.user, LINPMEM_MAY_USER),
+                (page.execute, LINPMEM_MAY_EXECUTE),
+                (page.no_access, LINPMEM_NO_ACCESS),
+            ]
+            .into_iter()
+            .filter_map(|(has, bit)| has.then_some(bit))
+            .fold(0, |bits, bit| bits | bit);
+        }
+        Outcome::NotPresent => answer.outcome = LINPMEM_WALK_NOT_PRESENT,
+        Outcome::Broken(errno) => {
+            answer.outcome = LINPMEM_WALK_BROKEN;
+            answer.error = errno.get().unsigned_abs();
+        }
+    }
+    *walk? = answer;
+    Ok(())
+}
+
+/// Stores the physical address of the top page table of process `pid` (0 is this
+/// one) in `*kernel`, and the one for user mode in `*user`, which may be NULL.
+/// -ESRCH if there is no such process, or it is a kernel thread.
+///
+/// # Safety
+/// `handle` is NULL or open; `kernel` and `user` are NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linpmem_cr3(
+    handle: *const linpmem,
+    pid: u32,
+    kernel: *mut u64,
+    user: *mut u64,
+) -> c_int {
+    // SAFETY: As the caller promises.
+    let (handle, kernel, user) = unsafe {
+        (
+            value(handle, "handle"),
+            place(kernel, "kernel"),
+            user.as_mut(),
+        )
+    };
+    code(cr3(handle, pid, kernel, user))
+}
+
+fn cr3(
+    handle: Result<&linpmem, Failure>,
+    pid: u32,
+    kernel: Result<&mut u64, Failure>,
+    user: Option<&mut u64>,
+) -> Result<(), Failure> {
+    let tables = handle?.device.page_tables(pid)?;
+    *kernel? = tables.kernel.get();
+    if let Some(user) = user {
+        *user = tables.user.get();
+    }
+    Ok(())
+}
+
+fn modes(bits: u32) -> Result<Access, Failure> {
+    let has = |bit| bits & bit != 0;
+    let known =
+        LINPMEM_READ_DEVICE | LINPMEM_READ_CACHED | LINPMEM_READ_UNCACHED | LINPMEM_READ_UNMAPPED;
+    let caching = match (has(LINPMEM_READ_CACHED), has(LINPMEM_READ_UNCACHED)) {
+        (false, false) => Caching::Natural,
+        (true, false) => Caching::Cached,
+        (false, true) => Caching::Uncached,
+        (true, true) => return Err(Failure::argument("access is cached and uncached")),
+    };
+    if bits & !known != 0 {
+        return Err(Failure::argument("access has unknown bits"));
+    }
+    Ok(Access {
+        device: has(LINPMEM_READ_DEVICE),
+        caching,
+        unmapped: has(LINPMEM_READ_UNMAPPED),
+    })
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line without a module; `cargo xtask test pmem` has the rest.
+
+use assert_cmd::Command;
+use predicates::str::contains;
+
+fn pmem(words: &[&str]) -> assert_cmd::assert::Assert {
+    Command::cargo_bin("pmem").unwrap().args(words).assert()
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for (words, hint) in [
+        (&["-a", "1"][..], "--mode"),
+        (&["-m", "byte"], "--address"),
+        (&["-a", "1", "-m", "buffer"], "--size"),
+        (&["-a", "1", "-m", "nibble"], "byte"),
+        (&["-a", "x", "-m", "byte"], "decimal"),
+        (&["--cr3", "-p", "x"], "--pid"),
+        (&["insmod"], "<PATH>"),
+        (&["insmod", "a.ko", "major"], "NAME=VALUE"),
+        (&["read"], "ADDR"),
+        (&["read", "1+0"], "above 0"),
+        (&["read", "1", "--uncached"], "--mmio"),
+        (&["read", "1", "--json", "--format", "hex"], "--json"),
+        (&["vtop", "1", "--pid", "1", "--cr3", "1"], "cannot be used"),
+        (&["cr3", "--all", "1"], "cannot be used"),
+        (&["--cr3", "info"], "cannot be used"),
+    ] {
+        pmem(words).code(2).stdout("").stderr(contains(hint));
+    }
+}
+
+#[test]
+fn failures_are_exit_code_1_and_say_error() {
+    for words in [&[][..], &["-p", "1"], &["-s", "5"]] {
+        pmem(words).code(1).stdout("").stderr(contains("Error: "));
+    }
+    for words in [
+        &["info", "--device", "/dev/null"][..],
+        &["read", "0x1000", "--device", "/dev/null"],
+        &["cr3", "--device", "/dev/null"],
+    ] {
+        pmem(words)
+            .code(1)
+            .stdout("")
+            .stderr(contains("Error: /dev/null is a device, but"));
+    }
+    pmem(&["insmod", "/nonexistent.ko"])
+        .code(1)
+        .stderr(contains("/nonexistent.ko"));
+}
+
+#[test]
+fn help_completions_and_manual_come_from_the_same_definitions() {
+    pmem(&["--help"]).success().stdout(contains("pmem vtop"));
+    pmem(&["read", "--help"])
+        .success()
+        .stdout(contains("--mmio"));
+    for shell in ["bash", "zsh", "fish"] {
+        let run = pmem(&["completions", shell]).success();
+        let text = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        assert!(
+            text.contains("virt-address") && text.contains("vtop"),
+            "{shell}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("man");
+    pmem(&["man", path.to_str().unwrap()]).success();
+    for page in ["pmem.1", "pmem-read.1", "pmem-vtop.1"] {
+        let text = std::fs::read_to_string(path.join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+}

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The device, as Python has it."""
+
+import ctypes
+import os
+from collections import namedtuple
+from ctypes import byref, c_uint64, c_void_p
+
+from . import _library
+from ._library import LIBRARY
+
+_PAGE = 4096
+_UNKNOWN = 2**64 - 1
+_MODES = {"device": 1, "cached": 2, "uncached": 4, "unmapped": 8}
+_OUTCOMES = {1: "mapped", 2: "not present", 3: "broken"}
+_RIGHTS = {1: "write", 2: "user", 4: "execute", 8: "no access"}
+
+Machine = namedtuple("Machine", [name for name, _ in _library.Machine._fields_])
+Machine.__doc__ = "What the module and the machine are; None for what is not known."
+
+Entry = namedtuple("Entry", "addr value")
+Entry.__doc__ = "A page-table entry: its physical address, and what it held."
+
+Walk = namedtuple("Walk", "outcome error phys page_bytes rights levels page_table entries")
+Walk.__doc__ = """A walk through page tables. `outcome` is "mapped", "not present" or
+"broken"; `phys`, `page_bytes` and `rights` are None and empty if not mapped."""
+
+Unreadable = namedtuple("Unreadable", "start length errno")
+Unreadable.__doc__ = "Bytes of a read that were not read, and why."
+
+
+class Error(OSError):
+    """What failed, with its errno."""
+
+
+def _check(code):
+    if code:
+        raise Error(-code, LIBRARY.linpmem_last_error().decode(errors="replace"))
+
+
+def _bits(modes):
+    bits = 0
+    for mode in modes:
+        if mode not in _MODES:
+            raise ValueError(f"{mode!r} is none of {', '.join(_MODES)}")
+        bits |= _MODES[mode]
+    return bits
+
+
+def _address(value, name):
+    if not 0 <= value < 2**64:
+        raise ValueError(f"{name} does not fit into 64 bits")
+    return value
+
+
+class Device:
+    """The open module. A context manager; closed when it is forgotten, too."""
+
+    def __init__(self, path="/dev/linpmem"):
+        self._handle = c_void_p()
+        _check(LIBRARY.linpmem_open_path(os.fsencode(path), byref(self._handle)))
+
+    def close(self):
+        """Closes the device. Nothing may use it any more."""
+        handle, self._handle = self._handle, c_void_p()
+        LIBRARY.linpmem_close(handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self.close()
+
+    def info(self):
+        """What the module and the machine are: a Machine."""
+        machine = _library.Machine()
+        _check(LIBRARY.linpmem_info(self._handle, byref(machine)))
+        values = {name: getattr(machine, name) for name, _ in machine._fields_}
+        for name in ("kaslr_offset", "kernel_page_table"):
+            if values[name] == _UNKNOWN:
+                values[name] = None
+        return Machine(**values)
+
+    def read(self, addr, size, *modes):
+        """The `size` bytes at physical address `addr`; Error if any page of them
+        cannot be read. Modes are "device", "cached", "uncached", "unmapped"."""
+        data, unreadable = self.read_partial(addr, size, *modes)
+        if unreadable:
+            first = unreadable[0]
+            raise Error(first.errno, f"{first.start:#x} cannot be read: {os.strerror(first.errno)}")
+        return data
+
+    def read_partial(self, addr, size, *modes):
+        """The bytes, and a list of what of them was not read (zeros there)."""
+        _address(addr, "addr")
+        if size < 0:
+            raise ValueError("size is negative")
+        buffer = bytearray(size)
+        statuses = bytearray(LIBRARY.linpmem_page_count(addr, size))
+        # An array of no bytes has no address that ctypes would take.
+        room = (ctypes.c_char * max(size, 1)).from_buffer(buffer) if size else ctypes.c_char()
+        pages = (ctypes.c_char * len(statuses)).from_buffer(statuses) if statuses else None
+        _check(
+            LIBRARY.linpmem_read(
+                self._handle, _bits(modes), addr, ctypes.addressof(room), size,
+                ctypes.addressof(pages) if pages is not None else None,
+            )
+        )
+        del room, pages
+        return bytes(buffer), list(_unreadable(addr, size, statuses))
+
+    def load(self, addr, width, *modes):
+        """What exactly one load of `width` (1, 2, 4 or 8) bytes gives."""
+        value = c_uint64()
+        _address(addr, "addr")
+        _check(LIBRARY.linpmem_load(self._handle, _bits(modes), addr, width, byref(value)))
+        return value.value
+
+    def translate(self, virt, pid=0, cr3=None):
+        """Where a virtual address lies: a Walk. In this process, or in `pid`, or
+        by the page table at `cr3`."""
+        walk = _library.Walk()
+        _address(virt, "virt")
+        if cr3 is None:
+            code = LIBRARY.linpmem_translate(self._handle, pid, virt, byref(walk))
+        else:
+            code = LIBRARY.linpmem_translate_by(self._handle, cr3, virt, byref(walk))
+        _check(code)
+        is_mapped = walk.outcome == 1
+        return Walk(
+            outcome=_OUTCOMES.get(walk.outcome, "unknown"),
+            error=walk.error or None,
+            phys=walk.phys if is_mapped else None,
+            page_bytes=walk.page_bytes if is_mapped else None,
+            rights=frozenset(name for bit, name in _RIGHTS.items() if walk.rights & bit),
+            levels=walk.levels,
+            page_table=walk.page_table,
+            entries=[Entry(e.addr, e.value) for e in walk.entries[: walk.entry_count]],
+        )
+
+    def cr3(self, pid=0):
+        """The physical address of a process's top page table; 0 is this one's."""
+        kernel = c_uint64()
+        _check(LIBRARY.linpmem_cr3(self._handle, pid, byref(kernel), None))
+        return kernel.value
+
+
+def _unreadable(addr, size, statuses):
+    end = addr + size
+    for index, errno in enumerate(statuses):
+        if errno:
+            page = (addr // _PAGE + index) * _PAGE
+            start = max(page, addr)
+            yield Unreadable(start, min(page + _PAGE, end) - start, errno)
+
+
+def open(path="/dev/linpmem"):
+    """Opens the module's device."""
+    return Device(path)
+
+
+def load_module(path, **parameters):
+    """Loads a module file: load_module("linpmem.ko", owner_uid=1000)."""
+    text = " ".join(f"{name}={value}" for name, value in parameters.items())
+    _check(LIBRARY.linpmem_load_module(os.fsencode(path), text.encode()))
+
+
+def unload_module():
+    """Unloads the module."""
+    _check(LIBRARY.linpmem_unload_module())
+
+
+def is_loaded():
+    """Whether a module called linpmem is loaded."""
+    return bool(LIBRARY.linpmem_is_loaded())

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The commands beside the original's options.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use xtask::vm::Vm;
+
+use super::{fails, file, planted, pmem, said, text};
+use crate::pattern::START;
+
+fn json(vm: &Vm, arguments: &str) -> Result<Value> {
+    serde_json::from_str(&text(vm, arguments)?).with_context(|| format!("`pmem {arguments}`"))
+}
+
+fn number(value: &Value) -> Result<u64> {
+    let text = value.as_str().context("not a string")?;
+    let digits = text.strip_prefix("0x").context("not hexadecimal")?;
+    Ok(u64::from_str_radix(digits, 16)?)
+}
+
+pub fn check(vm: &Vm) -> Result<()> {
+    info(vm)?;
+    ranges(vm)?;
+    reads(vm)?;
+    unreadable(vm)?;
+    walks(vm)?;
+    processes(vm)
+}
+
+fn info(vm: &Vm) -> Result<()> {
+    let shown = json(vm, "info --json")?;
+    ensure!(shown["dialect"] == "linpmem");
+    ensure!(shown["kernel"] == vm.kernel().release());
+    ensure!(shown["abi_version"] == 1);
+    ensure!(shown["features"].as_array().context("features")?.len() == 4);
+    let note = file(vm, "/sys/kernel/vmcoreinfo")?;
+    let start = note.split(' ').next().context("vmcoreinfo")?;
+    ensure!(
+        number(&shown["vmcoreinfo"]["start"])?
+            == u64::from_str_radix(start.trim_start_matches("0x"), 16)?
+    );
+    let table = text(vm, "info")?;
+    ensure!(table.contains("module:            linpmem "), "{table}");
+    Ok(())
+}
+
+fn ranges(vm: &Vm) -> Result<()> {
+    let shown = json(vm, "ranges --json")?;
+    let ram = vm.system_ram()?.total().get();
+    ensure!(shown["system_ram_bytes"] == ram, "{shown} and {ram}");
+    let reserved = shown["ranges"].as_array().context("ranges")?;
+    let ours = reserved
+        .iter()
+        .find(|range| number(&range["start"]).is_ok_and(|start| start == START));
+    ensure!(ours.context("the pattern's range")?["name"] == "Reserved");
+    ensure!(text(vm, "ranges")?.contains("of System RAM"));
+    Ok(())
+}
+
+fn reads(vm: &Vm) -> Result<()> {
+    // Into a pipe: raw, of any length, from anywhere.
+    for (place, len) in [("128MiB+3MiB", 3 << 20), ("0x8000000+4KiB", 4096)] {
+        ensure!(
+            said(vm, &format!("read {place}"))? == planted(START, len),
+            "{place}"
+        );
+    }
+    let odd = START + 0x1ffd;
+    ensure!(said(vm, &format!("read {odd:#x}+7"))? == planted(odd, 7));
+    ensure!(said(vm, &format!("read {START:#x}"))? == planted(START, 256));
+    for (mode, len) in [("byte", 1), ("word", 2), ("dword", 4), ("qword", 8)] {
+        let bytes = planted(START + 8, len);
+        let arguments = format!("read {:#x} --mode {mode}", START + 8);
+        ensure!(said(vm, &arguments)? == bytes, "{mode}");
+        let value = bytes
+            .iter()
+            .rev()
+            .fold(0, |sum, &b| sum << 8 | u64::from(b));
+        let shown = json(vm, &format!("{arguments} --json"))?;
+        ensure!(number(&shown["value"])? == value, "{shown}");
+    }
+    let word = u64::from_le_bytes(planted(START, 8).try_into().unwrap());
+    let line = format!("{START:#018x} {word:#018x}\n");
+    ensure!(text(vm, &format!("read {START:#x}+8 --format u64"))? == line);
+    let dump = text(vm, &format!("read {START:#x}+32 --format hex"))?;
+    ensure!(dump.lines().count() == 2, "{dump}");
+    let first = format!("{START:#018x}  {:02x} ", planted(START, 1)[0]);
+    ensure!(dump.starts_with(&first), "{dump}");
+    let shown = json(vm, &format!("read {START:#x}+16 --json"))?;
+    let hex: String = planted(START, 16)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    ensure!(
+        shown["data"] == hex.as_str() && shown["length"] == 16,
+        "{shown}"
+    );
+    Ok(())
+}
+
+/// Video memory at 0xa0000, with RAM below it.
+fn unreadable(vm: &Vm) -> Result<()> {
+    fails(
+        vm,
+        "read 0xb8000+16",
+        1,
+        &["0xb8000-0xb800f was not read: EACCES"],
+    )?;
+    fails(vm, "read 0xb8000+16 --mmio", 1, &["allow_device=1"])?;
+    fails(vm, "read 0xb8000 --uncached", 2, &["--mmio"])?;
+    fails(
+        vm,
+        &format!("read {START:#x} -m qword --cached --uncached --mmio"),
+        2,
+        &[],
+    )?;
+    let partly = pmem(vm, "read 0x9e000+0x4000").run()?.exited(3)?;
+    ensure!(partly.stdout.len() == 0x4000);
+    ensure!(partly.stdout[0x2000..].iter().all(|&byte| byte == 0));
+    let said = String::from_utf8_lossy(&partly.stderr).into_owned();
+    ensure!(
+        said.contains("0xa0000-0xa1fff was not read: EACCES"),
+        "{said}"
+    );
+    // In a hexdump there are no zeros in its place.
+    let dump = pmem(vm, "read 0x9fff0+0x20 -f hex").run()?;
+    let said = String::from_utf8_lossy(&dump.stdout).into_owned();
+    ensure!(
+        said.contains("0xa0000-0xa000f was not read: EACCES"),
+        "{said}"
+    );
+    ensure!(!said.contains("0x00000000000a0000  00"), "{said}");
+    Ok(())
+}
+
+fn walks(vm: &Vm) -> Result<()> {
+    let symbols = file(vm, "/proc/kallsyms")?;
+    let line = symbols
+        .lines()
+        .find(|line| line.ends_with(" linux_banner"))
+        .context("no linux_banner")?;
+    let virt = format!("0x{}", line.split(' ').next().context("no address")?);
+    let phys = text(vm, &format!("-v {virt}"))?;
+    // Of init, whose page tables stay: those of pmem end with it.
+    let walk = json(vm, &format!("vtop {virt} --pid 1 --json"))?;
+    ensure!(
+        walk["outcome"] == "mapped" && walk["write"] == false,
+        "{walk}"
+    );
+    let found = number(&walk["physical"])?;
+    ensure!(format!("{found:#018x}\n") == phys, "{walk}");
+    // Each entry is where the walk says it was.
+    let entries = walk["entries"].as_array().context("entries")?;
+    ensure!(entries.len() >= 3, "{walk}");
+    for entry in entries {
+        let at = number(&entry["address"])?;
+        let shown = json(vm, &format!("read {at:#x} -m qword --json"))?;
+        let (there, told) = (number(&shown["value"])?, number(&entry["value"])?);
+        // The processor may have set "accessed" or "dirty" meanwhile.
+        ensure!((there ^ told) & !0x60 == 0, "{entry}: {there:#x}");
+    }
+    let table = text(vm, &format!("vtop {virt} --pid 1"))?;
+    ensure!(
+        table.contains("PGD entry") && table.contains(phys.trim()),
+        "{table}"
+    );
+    let root = walk["page_table"].as_str().context("page_table")?;
+    let by_root = json(vm, &format!("vtop {virt} --cr3 {root} --json"))?;
+    ensure!(by_root["physical"] == walk["physical"]);
+
+    let absent = pmem(vm, "vtop 0x1000 --pid 1").run()?.exited(1)?;
+    ensure!(
+        absent.stdout_text()?.contains("not mapped"),
+        "{}",
+        absent.text()
+    );
+    fails(vm, "vtop 0x8000000000000000", 1, &["0x8000000000000000"])?;
+    fails(vm, "vtop 0x1000 --pid 2", 1, &["kernel thread"])
+}
+
+fn processes(vm: &Vm) -> Result<()> {
+    let cr3 = text(vm, "--cr3 -p 1")?;
+    let shown = json(vm, "cr3 1 --json")?;
+    let init = &shown["processes"][0];
+    ensure!(format!("{:#018x}\n", number(&init["kernel"])?) == cr3);
+    ensure!(init["pid"] == 1 && init["name"] == "init", "{shown}");
+    let all = json(vm, "cr3 --all --json")?;
+    let all = all["processes"].as_array().context("processes")?.len();
+    ensure!(all >= 2, "init and pmem itself");
+    let some = pmem(vm, "cr3 1 2").run()?.exited(1)?;
+    ensure!(some.stdout_text()?.lines().count() == 2, "{}", some.text());
+    ensure!(String::from_utf8_lossy(&some.stderr).contains("process 2"));
+    Ok(())
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The original's command line: each option, byte for byte.
+
+use anyhow::{Context, Result, ensure};
+use xtask::vm::Vm;
+
+use super::{fails, file, planted, pmem, said, text};
+use crate::pattern::START;
+
+const TOKEN: &str = "a line to be found";
+
+pub fn check(vm: &Vm) -> Result<()> {
+    loads_and_buffers(vm)?;
+    translations(vm)?;
+    banner(vm)?;
+    usage(vm)
+}
+
+/// Raw little-endian bytes and nothing else.
+fn loads_and_buffers(vm: &Vm) -> Result<()> {
+    let at = START + 0x40;
+    for (mode, len) in [("byte", 1), ("word", 2), ("dword", 4), ("qword", 8)] {
+        let all = [
+            format!("-a {at:#x} -m {mode}"),
+            format!("--mode {mode} --address {at}"),
+            // The size of a load is not asked.
+            format!("-a {at:#x} -m {mode} -s 77"),
+        ];
+        for arguments in all {
+            ensure!(said(vm, &arguments)? == planted(at, len), "{arguments}");
+        }
+        if len > 1 {
+            fails(vm, &format!("-a {:#x} -m {mode}", at + 1), 1, &["Error: "])?;
+        }
+    }
+    for (start, size, len) in [
+        (at, "16", 16),
+        (START, "0x1000", 4096),
+        // A buffer ends with its page.
+        (START + 0xff0, "0x1000", 16),
+        (START + 0x1fff, "2", 1),
+    ] {
+        let arguments = format!("--address {start:#x} -m buffer -s {size}");
+        ensure!(said(vm, &arguments)? == planted(start, len), "{arguments}");
+    }
+    for size in ["0", "4097", "0xffffffffffffffff"] {
+        let arguments = format!("-a {START:#x} -m buffer -s {size}");
+        fails(vm, &arguments, 1, &["Error: EINVAL"])?;
+    }
+    // The original wrote nothing and exited with 0.
+    fails(
+        vm,
+        "-a 0xb8000 -m buffer -s 16",
+        1,
+        &["Error: EACCES", "0xb8000"],
+    )
+}
+
+/// A process's memory, by its id: the address, and what is there.
+fn translations(vm: &Vm) -> Result<()> {
+    let mut planted = vm.command(&["plant", "planted", TOKEN]).start()?;
+    let line = planted.wait_for("planted process")?;
+    let virt = line.rsplit("at ").next().context("no address")?;
+    let pid = planted.pid();
+
+    let cr3 = text(vm, &format!("--cr3 -p {pid}"))?;
+    is_number(&cr3)?;
+    let phys = text(vm, &format!("-v {virt} -p {pid}"))?;
+    is_number(&phys)?;
+    let phys = phys.trim();
+    // Allocations begin behind a header, so the page's end is some way off.
+    let bytes = said(vm, &format!("-a {phys} -m buffer -s {}", TOKEN.len()))?;
+    ensure!(bytes == TOKEN.as_bytes(), "{phys} holds {bytes:?}");
+    let decimal = u64::from_str_radix(virt.trim_start_matches("0x"), 16)?;
+    let again = text(vm, &format!("--pid {pid} --virt-address {decimal}"))?;
+    ensure!(again.trim() == phys);
+
+    // CR3 goes before a translation, and that before a read.
+    let all = format!("-a {START:#x} -m byte -v {virt} -p {pid}");
+    ensure!(text(vm, &format!("{all} --cr3"))? == cr3);
+    ensure!(text(vm, &all)?.trim() == phys);
+
+    is_number(&text(vm, "--cr3")?)?;
+    fails(vm, "--cr3 -p 2", 1, &["Error: ", "kernel thread"])?;
+    fails(vm, "--cr3 -p 999999", 1, &["Error: ", "999999"])?;
+    fails(vm, "-v 0", 1, &["Error: EINVAL"])?;
+    fails(vm, &format!("-v 0x1000 -p {pid}"), 1, &["Error: EIO"])?;
+    fails(vm, "-v 0x8000000000000000", 1, &["Error: "])?;
+    planted.signal(9)?;
+    planted.wait().map(drop)
+}
+
+/// The example that the original documents: the kernel's banner.
+fn banner(vm: &Vm) -> Result<()> {
+    let symbols = file(vm, "/proc/kallsyms")?;
+    let line = symbols
+        .lines()
+        .find(|line| line.ends_with(" linux_banner"))
+        .context("no linux_banner")?;
+    let virt = line.split(' ').next().context("no address")?;
+    let phys = text(vm, &format!("-v 0x{virt}"))?;
+    is_number(&phys)?;
+    let bytes = said(vm, &format!("-a {} -m buffer -s 16", phys.trim()))?;
+    ensure!(bytes == b"Linux version 7.".as_slice() || bytes.starts_with(b"Linux version "));
+    Ok(())
+}
+
+fn usage(vm: &Vm) -> Result<()> {
+    for wrong in [
+        format!("-a {START:#x}"),
+        "-m byte".to_owned(),
+        format!("-a {START:#x} -m buffer"),
+        format!("-a {START:#x} -m nibble"),
+        "-v zzz".to_owned(),
+        "-p -1 --cr3".to_owned(),
+        "--no-such-option".to_owned(),
+        "insmod".to_owned(),
+    ] {
+        fails(vm, &wrong, 2, &[])?;
+    }
+    for incomplete in ["", "-p 1", "-s 5"] {
+        fails(vm, incomplete, 1, &["Error: "])?;
+    }
+    let verbose = pmem(vm, &format!("--verbose -a {START:#x} -m byte"))
+        .run()?
+        .ok()?;
+    ensure!(verbose.stdout == planted(START, 1), "only on stderr");
+    ensure!(!verbose.stderr.is_empty());
+    Ok(())
+}
+
+/// `0x%016x\n`.
+fn is_number(text: &str) -> Result<()> {
+    let digits = text
+        .strip_prefix("0x")
+        .and_then(|text| text.strip_suffix('\n'));
+    let right = digits.is_some_and(|digits| {
+        digits.len() == 16
+            && digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    });
+    ensure!(right, "{text:?} is not 0x%016x");
+    Ok(())
+}
