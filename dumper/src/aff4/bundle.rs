@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that are kept beside the memory.
 
-use super::glob;
 use crate::args::EvidenceArgs;
 use crate::measure::len_bytes;
+use glob::MatchOptions;
 use linpmem_formats::Aff4File;
 use std::fs::File;
 use std::io::{self, Read};
@@ -108,21 +108,38 @@ pub fn bundle(
     Ok(files)
 }
 
-/// The files that one `--add` means. What exists under the very name is that.
+/// As a shell does it.
+const LIKE_A_SHELL: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// The files that one `--add` means, by name. What exists under the very name is
+/// that; a pattern means regular files only.
 fn matching(path: &Path) -> Result<Vec<PathBuf>, BundleError> {
-    if path.exists() || !glob::is_pattern(path) {
+    let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
+    if path.exists() || !is_pattern {
         return Ok(vec![path.to_path_buf()]);
     }
-    let found = glob::expand(path).map_err(|source| BundleError::Add {
+    let failed = |source: io::Error| BundleError::Add {
         path: path.to_path_buf(),
         source,
-    })?;
-    if found.is_empty() {
+    };
+    let pattern = path
+        .to_str()
+        .ok_or_else(|| failed(io::Error::other("a pattern is UTF-8")))?;
+    let found = glob::glob_with(pattern, LIKE_A_SHELL)
+        .map_err(|error| failed(io::Error::other(error)))?
+        .collect::<Result<Vec<PathBuf>, _>>()
+        .map_err(|error| failed(error.into_error()))?;
+    let files: Vec<PathBuf> = found.into_iter().filter(|path| path.is_file()).collect();
+    if files.is_empty() {
         return Err(BundleError::NoMatch {
             path: path.to_path_buf(),
         });
     }
-    Ok(found)
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<Aff4File, BundleError> {
@@ -131,6 +148,10 @@ fn read(path: &Path) -> Result<Aff4File, BundleError> {
         source,
     };
     let whole = std::path::absolute(path).map_err(add)?;
+    // A pipe or a device might never end.
+    if !path.metadata().map_err(add)?.is_file() {
+        return Err(add(io::Error::other("it is not a regular file")));
+    }
     let mut content = Vec::new();
     // Files in /proc have no length of their own.
     let file = File::open(path).map_err(add)?;

@@ -3,7 +3,6 @@
 //! hashes in the image itself, and the recovery of unfinished ones.
 
 mod bundle;
-mod glob;
 mod list;
 mod options;
 mod recover;

@@ -261,6 +261,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
         (&["b.aff4", "--add", "none/*"][..], "none/*"),
         (&["b.aff4", "--add", "*.none"], "no file matches"),
         (&["b.aff4", "--add", "none"], "No such file"),
+        (&["b.aff4", "--add", "/dev/zero"], "not a regular file"),
     ] {
         dump(folder.path())
             .args(["--source", "file:a.raw"])
