@@ -26,7 +26,6 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
         "md5",
     ];
     let acquired = subject.acquire(&args, "out.aff4")?.complete()?;
-    subject.end()?;
 
     // Our own reader, against QEMU's views.
     let image = open(&acquired.image)?;
@@ -74,7 +73,7 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
             );
         }
     }
-    Ok(())
+    subject.end()
 }
 
 fn open(path: &Path) -> Result<Aff4Reader> {
