@@ -94,7 +94,8 @@ fn table(virt: u64, walk: &Translation, out: &mut dyn Write) -> Result<()> {
     )?;
     for (name, addr, value) in levels(walk) {
         let flags = flags(name, value).join(" ");
-        writeln!(out, "{name} entry   {addr:#018x}  {value:#018x}  {flags}")?;
+        let line = format!("{name} entry   {addr:#018x}  {value:#018x}  {flags}");
+        writeln!(out, "{}", line.trim_end())?;
     }
     match walk.outcome {
         Walked::Mapped(page) => writeln!(

@@ -5,7 +5,9 @@ use assert_cmd::Command;
 use predicates::str::contains;
 
 fn pmem(words: &[&str]) -> assert_cmd::assert::Assert {
-    Command::cargo_bin("pmem").unwrap().args(words).assert()
+    Command::new(env!("CARGO_BIN_EXE_pmem"))
+        .args(words)
+        .assert()
 }
 
 #[test]

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pmem`, and the libraries behind it, in a machine with known memory.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in helpers of tests, where a panic is a failure like any other"
+)]
+
 mod clients;
 mod commands;
 mod library;
