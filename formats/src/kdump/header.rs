@@ -3,7 +3,7 @@
 //! makedumpfile's diskdump_mod.h, as a C compiler for x86-64 lays them out). All
 //! numbers little-endian; docs/formats/kdump.md has the table.
 
-use super::layout::{Layout, VMCOREINFO_OFFSET};
+use super::layout::{Layout, NOTE_HEADER_BYTES, NOTE_OFFSET, VMCOREINFO_OFFSET};
 use super::{BLOCK_BYTES, KdumpError, MAX_PAGES};
 use crate::{MachineFacts, ReadAt};
 use scroll::{LE, Pread};
@@ -19,7 +19,11 @@ const UTSNAME: usize = 12;
 /// Field numbers in `struct new_utsname`.
 const SYSNAME: usize = 0;
 const RELEASE: usize = 2;
+const VERSION_NAME: usize = 3;
 const MACHINE: usize = 4;
+/// libkdumpfile believes no header with an empty release or version, and then knows
+/// no architecture either.
+const UNKNOWN: &str = "unknown";
 
 const MACHINE_NAME: &[u8] = b"x86_64";
 const STATUS_LZO: u32 = super::compression::LZO;
@@ -53,7 +57,7 @@ pub(super) fn encode(layout: &Layout, machine: &MachineFacts, status: u32) -> Ve
             target.copy_from_slice(field);
         }
     };
-    let release = machine.vmcoreinfo_value("OSRELEASE").unwrap_or("");
+    let release = machine.vmcoreinfo_value("OSRELEASE").unwrap_or(UNKNOWN);
     // The last byte of a name ends it.
     let release = release.get(..release.len().min(NAME_BYTES - 1));
     let phys_base: i64 = machine
@@ -70,8 +74,9 @@ pub(super) fn encode(layout: &Layout, machine: &MachineFacts, status: u32) -> Ve
     put(UTSNAME + SYSNAME * NAME_BYTES, b"Linux");
     put(
         UTSNAME + RELEASE * NAME_BYTES,
-        release.unwrap_or("").as_bytes(),
+        release.unwrap_or(UNKNOWN).as_bytes(),
     );
+    put(UTSNAME + VERSION_NAME * NAME_BYTES, UNKNOWN.as_bytes());
     put(UTSNAME + MACHINE * NAME_BYTES, MACHINE_NAME);
     put(424, &word(status));
     put(428, &word(4096));
@@ -87,6 +92,16 @@ pub(super) fn encode(layout: &Layout, machine: &MachineFacts, status: u32) -> Ve
     if !text.is_empty() {
         put(BLOCK_BYTES + 32, &VMCOREINFO_OFFSET.to_le_bytes());
         put(BLOCK_BYTES + 40, &text_bytes.to_le_bytes());
+        // libkdumpfile takes the text from the note, crash from the place above.
+        let note_bytes = text_bytes
+            .next_multiple_of(4)
+            .saturating_add(NOTE_HEADER_BYTES);
+        put(BLOCK_BYTES + 48, &NOTE_OFFSET.to_le_bytes());
+        put(BLOCK_BYTES + 56, &note_bytes.to_le_bytes());
+        let note = usize::try_from(NOTE_OFFSET).unwrap_or(0);
+        put(note, &word(11));
+        put(note + 4, &word(u32::try_from(text_bytes).unwrap_or(0)));
+        put(note + 12, b"VMCOREINFO\0");
     }
     put(BLOCK_BYTES + 96, &layout.max_pages.to_le_bytes());
     put(usize::try_from(VMCOREINFO_OFFSET).unwrap_or(0), text);

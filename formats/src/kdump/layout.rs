@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! block 0   header
-//! block 1   sub-header, 104 bytes, and the VMCOREINFO text behind it
+//! block 1   sub-header, 104 bytes, and the VMCOREINFO note behind it
 //! …         bitmap of pages that there are
 //! …         bitmap of pages that the dump holds
 //! …         a descriptor for each page, room for all that were planned
@@ -32,8 +32,12 @@ pub(super) struct Layout {
     pub(super) data: u64,
 }
 
-/// Where the VMCOREINFO text begins.
-pub(super) const VMCOREINFO_OFFSET: u64 = block(1) + SUB_HEADER_BYTES;
+/// Where the ELF note with the VMCOREINFO text begins, and the text in it.
+pub(super) const NOTE_OFFSET: u64 = block(1) + SUB_HEADER_BYTES;
+pub(super) const VMCOREINFO_OFFSET: u64 = NOTE_OFFSET + NOTE_HEADER_BYTES;
+
+/// Three numbers of 4 bytes, and the name, padded to a multiple of 4.
+pub(super) const NOTE_HEADER_BYTES: u64 = 12 + 12;
 
 const fn block(number: u64) -> u64 {
     number * 4096
@@ -53,7 +57,11 @@ impl Layout {
         let text = plan.machine().vmcoreinfo.as_ref().map_or(0, Vec::len);
         let text = u64::try_from(text).unwrap_or(u64::MAX);
         let blocks = |bytes: u64| bytes.div_ceil(block(1));
-        let sub_header_blocks = blocks(SUB_HEADER_BYTES.saturating_add(text));
+        let sub_header_blocks = blocks(
+            (SUB_HEADER_BYTES + NOTE_HEADER_BYTES)
+                .saturating_add(text)
+                .saturating_add(3),
+        );
         let bitmap_blocks = blocks(max_pages.div_ceil(8));
         let pages = plan.total().pages();
         let descriptor_bytes = u64::try_from(DESCRIPTOR_BYTES).unwrap_or(u64::MAX);

@@ -4,8 +4,9 @@
 use crate::memory::{DIRECT_MAP, ram, range, write};
 use crate::outputs::{VecOutput, ZstdOutput};
 use linpmem_formats::{
-    Codec, ElfReader, ElfWriter, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange,
-    RawLayout, RawWriter, ZstdReader, open_image,
+    Codec, ElfReader, ElfWriter, ImagePlan, ImageReader, ImageWriter, KdumpCompression,
+    KdumpWriter, LimeWriter, MachineFacts, PlannedRange, RawLayout, RawWriter, ZstdReader,
+    open_image,
 };
 use linpmem_phys::RegionKind;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,17 @@ fn raw() {
     ] {
         compare(name, &written(RawWriter::new(&plan(), layout).unwrap()));
     }
+}
+
+#[test]
+fn lime() {
+    compare("pages.lime", &written(LimeWriter::new(&plan()).unwrap()));
+}
+
+#[test]
+fn kdump() {
+    let writer = KdumpWriter::new(&plan(), KdumpCompression::None).unwrap();
+    compare("pages.kdump", &written(writer));
 }
 
 /// The compressor may change its bytes with its version: what counts is that the

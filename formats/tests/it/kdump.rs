@@ -112,13 +112,17 @@ fn the_header_is_what_makedumpfile_would_write() {
     assert_eq!(word(8), 6);
     assert_eq!(&bytes[12..17], b"Linux");
     assert_eq!(&bytes[12 + 130..12 + 143], b"6.12.0-test\0\0");
+    assert_eq!(&bytes[12 + 195..12 + 203], b"unknown\0");
     assert_eq!(&bytes[12 + 260..12 + 267], b"x86_64\0");
     // status, block size, sub-header blocks, bitmap blocks, pages
     assert_eq!([424, 428, 432, 436, 440].map(word), [0x20, 4096, 1, 2, 9]);
     assert_eq!(word(460), 1);
     assert_eq!(long(4096 + 96), 9);
-    assert_eq!((long(4096 + 32), long(4096 + 40)), (4096 + 104, 36));
-    assert!(bytes[4096 + 104..].starts_with(b"OSRELEASE=6.12.0-test\n"));
+    assert_eq!((long(4096 + 32), long(4096 + 40)), (4096 + 128, 36));
+    assert!(bytes[4096 + 128..].starts_with(b"OSRELEASE=6.12.0-test\n"));
+    assert_eq!((long(4096 + 48), long(4096 + 56)), (4096 + 104, 60));
+    assert_eq!([4200, 4204, 4208].map(word), [11, 36, 0]);
+    assert_eq!(&bytes[4212..4224], b"VMCOREINFO\0\0");
     // Pages 1, 2, 3 and 8.
     assert_eq!(bytes[0x2000..0x2002], [0b1110, 1]);
     assert_eq!(bytes[0x3000..0x3002], [0b1110, 1]);

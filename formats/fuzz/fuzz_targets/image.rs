@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What every target of a format other than AFF4 does.
+
+use linpmem_formats::open_reader;
+use linpmem_phys::Unreadables;
+
+/// Opens `bytes` and reads up to 64 KiB of its first ranges.
+pub fn read(bytes: Vec<u8>) {
+    let Ok(image) = open_reader(bytes) else {
+        return;
+    };
+    let mut unreadable = Unreadables::new();
+    for stored in image.ranges().iter().take(8) {
+        let len = usize::try_from(stored.range.len().get().min(0x1_0000)).unwrap_or(0);
+        let mut buf = vec![0; len];
+        image
+            .read_phys(stored.range.start(), &mut buf, &mut unreadable)
+            .expect("an image does not fail as a whole");
+    }
+    for pair in image.ranges().windows(2) {
+        assert!(pair[0].range.end() <= pair[1].range.start());
+    }
+}
