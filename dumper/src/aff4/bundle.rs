@@ -132,7 +132,7 @@ fn matching(path: &Path) -> Result<Vec<PathBuf>, BundleError> {
     let found = glob::glob_with(pattern, LIKE_A_SHELL)
         .map_err(|error| failed(io::Error::other(error)))?
         .collect::<Result<Vec<PathBuf>, _>>()
-        .map_err(|error| failed(error.into_error()))?;
+        .map_err(|error| failed(error.into()))?;
     let files: Vec<PathBuf> = found.into_iter().filter(|path| path.is_file()).collect();
     if files.is_empty() {
         return Err(BundleError::NoMatch {
