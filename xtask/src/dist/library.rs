@@ -100,7 +100,7 @@ fn pkg_config(version: &str) -> String {
          Version: {version}\n\
          Cflags: -I${{includedir}}\n\
          Libs: -L${{libdir}} -llinpmem\n\
-         Libs.private: -lpthread -ldl -lm -lgcc_s -lc\n"
+         Libs.private: -lpthread -ldl -lm -lc\n"
     )
 }
 
