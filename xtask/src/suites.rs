@@ -49,7 +49,14 @@ const SUITES: &[Suite] = &[
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
-        tests: &["--skip", "kmod::", "--skip", "aff4::"],
+        tests: &[
+            "--skip",
+            "kmod::",
+            "--skip",
+            "aff4::",
+            "--skip",
+            "consumers::",
+        ],
         prepare: machines,
     },
     Suite {
@@ -59,6 +66,16 @@ const SUITES: &[Suite] = &[
         tests: &["aff4::"],
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
+            machines()
+        },
+    },
+    Suite {
+        name: "consumers",
+        about: "one image in every format, opened by crash, drgn, gdb, libkdumpfile, makedumpfile",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["consumers::"],
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Consumers])?;
             machines()
         },
     },
