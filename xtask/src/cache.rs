@@ -112,6 +112,12 @@ impl Cache {
         self.dir.join("pyaff4")
     }
 
+    /// crash, gdb and other consumers of images: a Debian tree of their own.
+    #[must_use]
+    pub fn consumers(&self) -> PathBuf {
+        self.dir.join("consumers")
+    }
+
     /// Tools built with cargo.
     #[must_use]
     pub fn tools(&self) -> PathBuf {

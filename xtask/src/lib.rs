@@ -13,6 +13,7 @@ pub mod bench;
 pub mod cache;
 pub mod checkout;
 pub mod ci;
+pub mod consumers;
 pub mod demo;
 pub mod dist;
 pub mod drgn;

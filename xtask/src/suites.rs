@@ -59,7 +59,16 @@ const SUITES: &[Suite] = &[
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view",
         cargo: &["--package", "linpmem-tests"],
-        tests: &["--skip", "aff4::", "--skip", "kmod::", "--skip", "pmem::"],
+        tests: &[
+            "--skip",
+            "aff4::",
+            "--skip",
+            "consumers::",
+            "--skip",
+            "kmod::",
+            "--skip",
+            "pmem::",
+        ],
         any_kernel: false,
         prepare: machines,
     },
@@ -71,6 +80,17 @@ const SUITES: &[Suite] = &[
         any_kernel: false,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
+            machines()
+        },
+    },
+    Suite {
+        name: "consumers",
+        about: "one image in every format, opened by crash, drgn, gdb, libkdumpfile, makedumpfile",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["consumers::"],
+        any_kernel: false,
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Consumers])?;
             machines()
         },
     },

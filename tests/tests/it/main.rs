@@ -5,6 +5,7 @@
 
 mod acquisition;
 mod aff4;
+mod consumers;
 mod drgn;
 mod identity;
 mod kmod;

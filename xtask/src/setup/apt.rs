@@ -147,6 +147,42 @@ impl Suite {
             .map(|package| find(into, &package.name))
             .collect()
     }
+
+    /// Fetches `names` and all that they depend on into the folder `into`.
+    ///
+    /// # Errors
+    /// When a package cannot be found or fetched.
+    pub fn download_all(&self, log: &mut Log, names: &[&str], into: &Path) -> Result<Vec<PathBuf>> {
+        let partial = into.join("partial");
+        fs::create_dir_all(&partial)
+            .with_context(|| format!("cannot make {}", partial.display()))?;
+        let mut command = self.command("apt-get");
+        command
+            .arg("-o")
+            .arg(format!("Dir::Cache::archives={}", into.display()));
+        command.args([
+            "install",
+            "--download-only",
+            "--yes",
+            "--no-install-recommends",
+        ]);
+        log.run(command.args(names))
+            .context("cannot fetch packages")?;
+        packages_in(into)
+    }
+}
+
+/// All packages in `dir`.
+fn packages_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "deb") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// The file of the package `name` in `dir`.

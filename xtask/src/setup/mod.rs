@@ -8,6 +8,7 @@
 pub mod apt;
 mod build_folder;
 pub mod compilers;
+mod consumers;
 pub mod folder;
 mod host;
 pub mod kernels;
@@ -65,6 +66,8 @@ pub enum Part {
     Python,
     /// pyaff4.
     Pyaff4,
+    /// crash, gdb and the like.
+    Consumers,
     /// cargo-deny.
     CargoDeny,
 }
@@ -77,6 +80,7 @@ pub const ALL: &[Part] = &[
     Part::Kdir,
     Part::Python,
     Part::Pyaff4,
+    Part::Consumers,
     Part::CargoDeny,
 ];
 
@@ -150,6 +154,7 @@ impl Part {
             Self::Kdir => "the kernel's build folder",
             Self::Python => "drgn",
             Self::Pyaff4 => "pyaff4",
+            Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -168,6 +173,7 @@ impl Part {
                 .check(cache),
             Self::Python => python::DRGN.check(cache),
             Self::Pyaff4 => python::PYAFF4.check(cache),
+            Self::Consumers => consumers::check(cache),
             Self::CargoDeny => match tools::cargo_deny(cache) {
                 Some(_) => Ok(()),
                 None => Err("missing".to_owned()),
@@ -198,6 +204,7 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 Part::Kdir,
                 Part::Python,
                 Part::Pyaff4,
+                Part::Consumers,
             ];
             if !of_tree.into_iter().any(has) {
                 return Ok(());
@@ -216,7 +223,11 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
             };
             let python = python.map_or(Ok(()), join);
             let pyaff4 = pyaff4.map_or(Ok(()), join);
-            both(kernel, both(python, pyaff4))
+            let consumers = match has(Part::Consumers) {
+                true => consumers::make(cache, &mirrors),
+                false => Ok(()),
+            };
+            both(kernel, both(consumers, both(python, pyaff4)))
         })();
         let deny = deny.map_or(Ok(()), join);
         both(rest, deny)
