@@ -1,26 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The open device.
 
+use crate::dialect::{Dialect, is_registered_as_linpmem};
+use crate::module::{self, state};
 use crate::{Info, InfoError, OpenError, sys};
 use linpmem_core::abi;
+use linpmem_phys::PhysAddr;
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where the module's device appears.
 pub const DEFAULT_PATH: &str = "/dev/linpmem";
 
-/// The linpmem module, open for reading.
+/// The most address bits that an x86-64 processor can have.
+const MAX_PHYS_BITS: u32 = 52;
+
+/// The linpmem module, open for reading. Threads may share it.
 #[derive(Debug)]
 pub struct Device {
     file: File,
     path: PathBuf,
+    dialect: Dialect,
+    phys_bits: u32,
 }
 
 impl Device {
-    /// Opens [`DEFAULT_PATH`].
+    /// Opens [`DEFAULT_PATH`], and finds out which module is behind it.
     ///
     /// # Errors
     /// See [`OpenError`]: each says what to do.
@@ -28,27 +36,50 @@ impl Device {
         Self::open_path(Path::new(DEFAULT_PATH))
     }
 
-    /// Opens the device at `path`.
+    /// Opens the device at `path`, and finds out which module is behind it.
     ///
     /// # Errors
     /// See [`OpenError`]: each says what to do.
     pub fn open_path(path: &Path) -> Result<Self, OpenError> {
+        let (file, number) = open_file(path)?;
         let path = path.to_path_buf();
-        let opened = OpenOptions::new()
-            .read(true)
-            // Whatever else lies at that path must not stop us: a FIFO would
-            // wait for a writer, a terminal would become ours.
-            .custom_flags(open_flags())
-            .open(&path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => return Err(open_error(path, error)),
-        };
-        match file.metadata() {
-            Ok(metadata) if metadata.file_type().is_char_device() => Ok(Self { file, path }),
-            Ok(_) => Err(OpenError::NotADevice { path }),
-            Err(source) => Err(OpenError::Other { path, source }),
+        match sys::ask(file.as_fd(), abi::Info::default()) {
+            Ok(info) => Ok(Self {
+                file,
+                path,
+                dialect: Dialect::Linpmem,
+                phys_bits: info.phys_bits.min(MAX_PHYS_BITS),
+            }),
+            // The original says ENOSYS to what it does not know, others ENOTTY.
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::INVAL) => {
+                let devices = fs::read_to_string("/proc/devices").unwrap_or_default();
+                if !is_registered_as_linpmem(&devices, number) {
+                    return Err(OpenError::NotLinpmem { path });
+                }
+                Ok(Self {
+                    file,
+                    path,
+                    dialect: Dialect::Original,
+                    phys_bits: MAX_PHYS_BITS,
+                })
+            }
+            Err(errno) => Err(open_error(path, errno.into())),
         }
+    }
+
+    /// Opens the device at `path` and speaks `dialect` with it, whatever else it
+    /// understands: this project's module serves the original's clients too.
+    ///
+    /// # Errors
+    /// If it does not open. Whether it understands is seen at the first request.
+    pub fn open_as(path: &Path, dialect: Dialect) -> Result<Self, OpenError> {
+        let (file, _) = open_file(path)?;
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            dialect,
+            phys_bits: MAX_PHYS_BITS,
+        })
     }
 
     /// The path that was opened.
@@ -57,11 +88,21 @@ impl Device {
         &self.path
     }
 
+    /// Which module answers.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// What the module tells of itself and of the machine.
     ///
     /// # Errors
-    /// If the device is not linpmem's, or the module refused.
+    /// If the module refused, is not linpmem's, or is the original, which tells
+    /// nothing.
     pub fn info(&self) -> Result<Info, InfoError> {
+        if self.dialect == Dialect::Original {
+            return Err(InfoError::Unsupported);
+        }
         match sys::ask(self.fd(), abi::Info::default()) {
             Ok(raw) => Info::from_abi(&raw),
             Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS) => Err(InfoError::NotLinpmem),
@@ -69,8 +110,33 @@ impl Device {
         }
     }
 
+    /// The first address that the processor cannot name, as far as is known.
+    pub(crate) fn address_end(&self) -> PhysAddr {
+        PhysAddr::new(1_u64.checked_shl(self.phys_bits).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// The open file and its device number.
+fn open_file(path: &Path) -> Result<(File, u64), OpenError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        // Whatever else lies at that path must not stop us: a FIFO would wait
+        // for a writer, a terminal would become ours.
+        .custom_flags(open_flags())
+        .open(path);
+    let path = path.to_path_buf();
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) => return Err(open_error(path, error)),
+    };
+    match file.metadata() {
+        Ok(metadata) if metadata.file_type().is_char_device() => Ok((file, metadata.rdev())),
+        Ok(_) => Err(OpenError::NotADevice { path }),
+        Err(source) => Err(OpenError::Other { path, source }),
     }
 }
 
@@ -82,23 +148,19 @@ fn open_flags() -> i32 {
 
 fn open_error(path: PathBuf, source: std::io::Error) -> OpenError {
     match Errno::from_io_error(&source) {
-        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => OpenError::NotLoaded { path },
+        Some(Errno::NOENT) if module::is_loaded() => OpenError::NoNode {
+            path,
+            hint: state::node_hint(),
+        },
+        Some(Errno::NODEV | Errno::NXIO) => OpenError::DeadNode { path },
+        Some(Errno::NOENT) => OpenError::NotLoaded { path },
         Some(Errno::ACCESS) => OpenError::NoPermission { path },
         Some(Errno::PERM) => OpenError::Refused {
             path,
-            lockdown: lockdown(),
+            lockdown: state::lockdown(),
         },
         _ => OpenError::Other { path, source },
     }
-}
-
-/// The mode in brackets in `none [integrity] confidentiality`.
-fn lockdown() -> String {
-    let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    let mode = text
-        .split_once('[')
-        .and_then(|(_, rest)| rest.split_once(']'));
-    mode.map_or("unknown", |(mode, _)| mode).to_owned()
 }
 
 #[cfg(test)]
@@ -108,15 +170,22 @@ mod tests {
     #[test]
     fn what_is_no_device_is_refused_with_its_path() {
         let missing = Device::open_path(Path::new("/nonexistent/linpmem")).unwrap_err();
-        assert!(matches!(missing, OpenError::NotLoaded { .. }));
         assert!(missing.to_string().contains("/nonexistent/linpmem"));
+        assert_eq!(missing.errno().get(), 2);
         let file = Device::open_path(Path::new("/proc/self/status")).unwrap_err();
         assert!(matches!(file, OpenError::NotADevice { .. }));
     }
 
     #[test]
     fn another_device_is_told_from_ours() {
-        let null = Device::open_path(Path::new("/dev/null")).unwrap();
-        assert!(matches!(null.info(), Err(InfoError::NotLinpmem)));
+        let null = Device::open_path(Path::new("/dev/null")).unwrap_err();
+        assert!(matches!(null, OpenError::NotLinpmem { .. }));
+        assert!(null.to_string().contains("/dev/null"));
+    }
+
+    #[test]
+    fn the_original_tells_nothing_of_itself() {
+        let original = Device::open_as(Path::new("/dev/null"), Dialect::Original).unwrap();
+        assert!(matches!(original.info(), Err(InfoError::Unsupported)));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the module tells of itself and of the machine.
 
-use crate::InfoError;
+use crate::{Features, InfoError};
 use linpmem_core::abi;
 use linpmem_phys::{PhysAddr, PhysRange};
 use std::fmt;
@@ -14,6 +14,8 @@ pub struct Info {
     pub abi_version: u32,
     /// Version of the module itself.
     pub module_version: Version,
+    /// What it can do.
+    pub features: Features,
     /// Bits of a physical address.
     pub phys_bits: u32,
     /// Levels of the page tables, 4 or 5.
@@ -56,6 +58,7 @@ impl Info {
         Ok(Self {
             abi_version: raw.abi_version,
             module_version: Version(raw.module_version),
+            features: Features::new(raw.features),
             phys_bits: raw.phys_bits,
             paging_levels: raw.paging_levels,
             page_offset_base: raw.page_offset_base,

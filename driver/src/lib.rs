@@ -1,36 +1,81 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reads physical memory through the linpmem module.
+//! Reads physical memory through the linpmem module, and loads and unloads it.
+//!
+//! # Read memory
+//!
+//! What cannot be read is listed and zero in the buffer, never passed off as
+//! memory: [`Device::read_with`], [`Device::load`] for one exact load,
+//! [`Device::reader`] for [`std::io::Read`], and the trait
+//! [`ReadPhys`](linpmem_phys::ReadPhys).
 //!
 //! ```no_run
-//! use linpmem::Device;
-//! use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
+//! use linpmem::{Access, Device};
+//! use linpmem_phys::PhysAddr;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Device::open()?;
-//! println!("{} address bits", device.info()?.phys_bits);
-//!
-//! let mut page = [0; 4096];
-//! let mut unreadable = Unreadables::new();
-//! device.read_phys(PhysAddr::new(0x10_0000), &mut page, &mut unreadable)?;
-//! if unreadable.is_empty() {
-//!     println!("the first byte above 1 MiB is {:#04x}", page[0]);
+//! let mut buf = vec![0; 1 << 20];
+//! let unreadable = device.read_with(Access::default(), PhysAddr::new(0x10_0000), &mut buf)?;
+//! for bad in unreadable.as_slice() {
+//!     println!("{} was not read: {}", bad.range, bad.errno);
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Find where a process's memory lies
+//!
+//! ```no_run
+//! use linpmem::{AddressSpace, Device};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::open()?;
+//! println!("its CR3 is {}", device.page_tables(1)?.kernel);
+//! let walk = device.translate(AddressSpace::Process(1), 0x7fff_0000_0000)?;
+//! match walk.mapped() {
+//!     Some(page) => println!("at {}, in a page of {}", page.phys, page.page),
+//!     None => println!("not mapped, after {} entries", walk.entries.len()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Load and unload the module
+//!
+//! ```no_run
+//! use linpmem::{Device, LoadOptions, load, unload};
+//! use std::path::Path;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! load(Path::new("linpmem.ko"), &LoadOptions::default())?;
+//! println!("{} address bits", Device::open()?.info()?.phys_bits);
+//! unload()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every error says what failed, on what and what to do, and has an `errno()`.
+//! The original Linpmem's module works as well ([`Dialect::Original`]); what it
+//! cannot do is [`RequestError::Unsupported`].
 
 #![deny(unsafe_code)]
 
 mod access;
 mod device;
+mod dialect;
 mod error;
 mod info;
+mod module;
 mod read;
+mod reader;
 mod sys;
 mod translate;
 
 pub use access::{Access, Caching, Width};
 pub use device::{DEFAULT_PATH, Device};
+pub use dialect::{Dialect, Features};
 pub use error::{InfoError, OpenError, RequestError};
 pub use info::{Info, Version};
+pub use module::{LoadError, LoadOptions, Loaded, UnloadError, is_loaded, load, unload};
+pub use reader::Reader;
 pub use translate::{AddressSpace, Entry, Mapped, Outcome, PageTables, Translation};

@@ -2,7 +2,8 @@
 //! Reading through the open device.
 
 use crate::access::{self, Access, Width};
-use crate::{Device, RequestError, sys};
+use crate::dialect::Dialect;
+use crate::{Device, RequestError, error, sys};
 use linpmem_core::abi;
 use linpmem_phys::{
     Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, SourceError, Unreadables,
@@ -17,16 +18,22 @@ impl Device {
     ///
     /// # Errors
     /// `EACCES` for device memory if the module was not loaded with
-    /// `allow_device=1`.
+    /// `allow_device=1`. Unsupported by the original.
     pub fn set_access(&self, access: Access) -> Result<(), RequestError> {
         let bits = access::bits(access);
+        if self.dialect() == Dialect::Original {
+            return natural(bits);
+        }
         let request = abi::SetAccess {
             access: bits,
             ..abi::SetAccess::default()
         };
         sys::ask(self.fd(), request)
             .map(|_| ())
-            .map_err(|errno| RequestError::new("set the access to", bits.into(), errno))
+            .map_err(|errno| RequestError::Access {
+                access: bits,
+                errno: error::errno(errno),
+            })
     }
 
     /// Exactly one load of `width` at `addr`.
@@ -35,10 +42,33 @@ impl Device {
     /// `EINVAL` if `addr` is not a multiple of the width; else the reason why
     /// the page cannot be read.
     pub fn load(&self, addr: PhysAddr, width: Width) -> Result<u64, RequestError> {
-        let wrong = |errno| RequestError::new("load from", addr.get(), errno);
+        self.load_with(Access::default(), addr, width)
+    }
+
+    /// The same, for this load alone with `access` beside the device's.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and as [`set_access`](Self::set_access).
+    pub fn load_with(
+        &self,
+        access: Access,
+        addr: PhysAddr,
+        width: Width,
+    ) -> Result<u64, RequestError> {
+        let wrong = |errno| refused(addr, errno);
+        let bits = access::bits(access);
+        if !width.fits(addr.get()) {
+            return Err(wrong(io::Errno::INVAL));
+        }
+        let bytes = u8::try_from(width.bytes()).map_err(|_| wrong(io::Errno::INVAL))?;
+        if self.dialect() == Dialect::Original {
+            natural(bits)?;
+            return sys::original_load(self.fd(), addr.get(), bytes).map_err(wrong);
+        }
         let request = abi::Load {
+            access: bits,
             addr: addr.get(),
-            width: u32::try_from(width.bytes()).map_err(|_| wrong(io::Errno::INVAL))?,
+            width: bytes.into(),
             ..abi::Load::default()
         };
         sys::ask(self.fd(), request)
@@ -46,15 +76,62 @@ impl Device {
             .map_err(wrong)
     }
 
-    fn broken(&self, at: PhysAddr, errno: io::Errno) -> SourceError {
+    /// Fills `buf` with the bytes from `start` on, for this read alone with
+    /// `access` beside the device's. Returns the pages that could not be read,
+    /// clipped to the request, each with its reason; their bytes are zero.
+    ///
+    /// # Errors
+    /// Only if nothing can be read at all: the module does not grant the access,
+    /// or the kernel was locked down. A page that cannot be read is no error.
+    pub fn read_with(
+        &self,
+        access: Access,
+        start: PhysAddr,
+        buf: &mut [u8],
+    ) -> Result<Unreadables, RequestError> {
+        let mut unreadable = Unreadables::new();
+        self.fill(access::bits(access), start, buf, &mut unreadable)?;
+        Ok(unreadable)
+    }
+
+    fn fill(
+        &self,
+        access: u32,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), RequestError> {
+        let outcome = match self.dialect() {
+            Dialect::Linpmem => read_all(start, buf, unreadable, |at, rest, statuses| {
+                sys::read_pages(self.fd(), access, at.get(), rest, statuses)
+            }),
+            Dialect::Original => {
+                natural(access)?;
+                read_all(start, buf, unreadable, |at, rest, statuses| {
+                    read_page(at, rest, statuses, |at, part| {
+                        sys::original_read(self.fd(), at.get(), part)
+                    })
+                })
+            }
+        };
+        outcome.map_err(|(at, errno)| match errno {
+            io::Errno::ACCESS | io::Errno::INVAL if access != 0 => RequestError::Access {
+                access,
+                errno: error::errno(errno),
+            },
+            errno => refused(at, errno),
+        })
+    }
+
+    fn broken(&self, error: &RequestError, start: PhysAddr) -> SourceError {
         let path = self.path().display();
-        let message = match errno {
-            io::Errno::PERM => format!(
+        let message = match error {
+            RequestError::Read { errno, .. } if errno.name() == Some("EPERM") => format!(
                 "{path} no longer permits reading: the kernel was locked down after it was opened"
             ),
-            _ => format!("{path} cannot be read: {errno}"),
+            error => format!("{path}: {error}"),
         };
-        SourceError::new(at, message)
+        SourceError::new(error.addr().unwrap_or(start), message)
     }
 }
 
@@ -65,11 +142,65 @@ impl ReadPhys for Device {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        read_all(start, buf, unreadable, |at, rest, statuses| {
-            sys::read_pages(self.fd(), 0, at.get(), rest, statuses)
-        })
-        .map_err(|(at, errno)| self.broken(at, errno))
+        self.fill(0, start, buf, unreadable)
+            .map_err(|error| self.broken(&error, start))
     }
+}
+
+/// The original has no access but this one.
+fn natural(bits: u32) -> Result<(), RequestError> {
+    match bits {
+        0 => Ok(()),
+        _ => Err(RequestError::Unsupported {
+            what: "read device memory, or choose the caching",
+        }),
+    }
+}
+
+fn refused(addr: PhysAddr, errno: io::Errno) -> RequestError {
+    match errno {
+        io::Errno::NOTTY | io::Errno::NOSYS => RequestError::Unsupported {
+            what: "read as it was asked to",
+        },
+        errno => RequestError::Read {
+            addr,
+            errno: error::errno(errno),
+        },
+    }
+}
+
+/// One page by a request of the original's, as one of ours would answer it.
+fn read_page(
+    at: PhysAddr,
+    rest: &mut [u8],
+    statuses: &mut [u8],
+    read: impl FnOnce(PhysAddr, &mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let left = PAGE_SIZE.get() - at.get() % PAGE_SIZE.get();
+    let left = usize::try_from(left).map_err(|_| io::Errno::OVERFLOW)?;
+    let len = left.min(rest.len());
+    let (part, _) = rest.split_at_mut(len);
+    let (done, status) = match read(at, part) {
+        // The original's way to say that a page cannot be read.
+        Ok(0) => (len, io::Errno::IO.raw_os_error()),
+        Ok(done) => (done, 0),
+        Err(
+            errno @ (io::Errno::IO
+            | io::Errno::ACCESS
+            | io::Errno::NXIO
+            | io::Errno::NODATA
+            | io::Errno::HWPOISON
+            | io::Errno::OPNOTSUPP),
+        ) => (len, errno.raw_os_error()),
+        Err(errno) => return Err(errno),
+    };
+    if status != 0 {
+        part.fill(0);
+    }
+    if let Some(first) = statuses.first_mut() {
+        *first = u8::try_from(status).unwrap_or(u8::MAX);
+    }
+    Ok(done)
 }
 
 /// Reads all of `buf` by calls that may stop short, and lists what they report.
@@ -177,5 +308,52 @@ mod tests {
         let at = PhysAddr::new(0x1000);
         assert_eq!(read(Some(io::Errno::PERM)), Err((at, io::Errno::PERM)));
         assert_eq!(read(None), Err((at, io::Errno::IO)), "no endless loop");
+    }
+
+    #[test]
+    fn the_originals_silent_empty_read_is_a_page_that_cannot_be_read() {
+        let mut buf = vec![0x55; 0x2000];
+        let mut unreadable = Unreadables::new();
+        read_all(
+            PhysAddr::new(0x1800),
+            &mut buf,
+            &mut unreadable,
+            |at, rest, statuses| {
+                read_page(at, rest, statuses, |at, part| {
+                    if at.get() / 4096 == 2 {
+                        return Ok(0);
+                    }
+                    part.fill(0xaa);
+                    Ok(part.len())
+                })
+            },
+        )
+        .unwrap();
+        assert!(buf[..0x800].iter().all(|&byte| byte == 0xaa));
+        assert!(buf[0x800..0x1800].iter().all(|&byte| byte == 0));
+        assert!(buf[0x1800..].iter().all(|&byte| byte == 0xaa));
+        let listed = unreadable.as_slice();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].range.to_string(), "0x2000-0x2fff");
+        assert_eq!(listed[0].errno, Errno::EIO);
+    }
+
+    #[test]
+    fn the_original_reads_nothing_but_ram() {
+        let null = Device::open_as(std::path::Path::new("/dev/null"), Dialect::Original).unwrap();
+        let device = Access {
+            device: true,
+            ..Access::default()
+        };
+        let at = PhysAddr::new(0x1000);
+        for error in [
+            null.set_access(device).unwrap_err(),
+            null.read_with(device, at, &mut [0; 8]).unwrap_err(),
+            null.load_with(device, at, Width::Byte).unwrap_err(),
+            // /dev/null does not know the request at all.
+            null.load(at, Width::Byte).unwrap_err(),
+        ] {
+            assert!(matches!(error, RequestError::Unsupported { .. }), "{error}");
+        }
     }
 }

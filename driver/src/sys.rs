@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code)]
 
-use linpmem_core::abi;
+use linpmem_core::{abi, original};
 use rustix::fd::BorrowedFd;
 use rustix::io;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
@@ -20,8 +20,8 @@ pub(crate) unsafe trait Request: Copy + Default {
     /// The ioctl's number.
     const NUMBER: Opcode;
 
-    /// Where the struct says how large it is.
-    fn size_mut(&mut self) -> &mut u32;
+    /// Says in the struct how large it is, if it has a field for that.
+    fn set_size(&mut self, size: u32);
 }
 
 macro_rules! requests {
@@ -31,8 +31,8 @@ macro_rules! requests {
         unsafe impl Request for abi::$name {
             const NUMBER: Opcode = abi::$number;
 
-            fn size_mut(&mut self) -> &mut u32 {
-                &mut self.size
+            fn set_size(&mut self, size: u32) {
+                self.size = size;
             }
         }
     )+};
@@ -45,9 +45,22 @@ requests!(
     PageTable = IOCTL_PAGE_TABLE,
 );
 
+macro_rules! original_requests {
+    ($($name:ident = $number:ident),+ $(,)?) => {$(
+        // SAFETY: linpmem_core::original describes the struct and its number,
+        // and no field is an address in this process: `ppte` is the kernel's.
+        unsafe impl Request for original::$name {
+            const NUMBER: Opcode = original::$number;
+
+            fn set_size(&mut self, _: u32) {}
+        }
+    )+};
+}
+original_requests!(VtopInfo = IOCTL_VTOP, Cr3Info = IOCTL_QUERY_CR3);
+
 /// Sends `request` to the module and returns it as the module answered it.
 pub(crate) fn ask<R: Request>(device: BorrowedFd<'_>, mut request: R) -> io::Result<R> {
-    *request.size_mut() = size_of::<R>().try_into().map_err(|_| io::Errno::OVERFLOW)?;
+    request.set_size(size_of::<R>().try_into().map_err(|_| io::Errno::OVERFLOW)?);
     let call = Call {
         number: R::NUMBER,
         argument: request,
@@ -91,6 +104,53 @@ pub(crate) fn read_pages(
     // are borrowed until the call returns.
     let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
     let done = usize::try_from(answer.done).map_err(|_| io::Errno::OVERFLOW)?;
+    Ok(done.min(len))
+}
+
+/// One load of `width` bytes from physical address `addr`, as the original does it.
+pub(crate) fn original_load(device: BorrowedFd<'_>, addr: u64, width: u8) -> io::Result<u64> {
+    if width > 8 {
+        return Err(io::Errno::INVAL);
+    }
+    let argument = original::DataTransfer {
+        phys_address: addr,
+        access_type: width,
+        ..original::DataTransfer::default()
+    };
+    let call = Call {
+        number: original::IOCTL_READ_PHYSADDR,
+        argument,
+        borrowed: PhantomData::<()>,
+    };
+    // SAFETY: The access type is no buffer, so that the module follows no pointer.
+    let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
+    Ok(answer.out_value)
+}
+
+/// Reads from physical address `addr` on into `buffer`, as the original does it:
+/// to the end of the page at most. Returns how many bytes are filled.
+pub(crate) fn original_read(
+    device: BorrowedFd<'_>,
+    addr: u64,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let len = buffer.len().min(4096);
+    let argument = original::DataTransfer {
+        phys_address: addr,
+        readbuffer: pointer(buffer)?,
+        readbuffer_size: len.try_into().map_err(|_| io::Errno::OVERFLOW)?,
+        access_type: original::ACCESS_BUFFER,
+        ..original::DataTransfer::default()
+    };
+    let call = Call {
+        number: original::IOCTL_READ_PHYSADDR,
+        argument,
+        borrowed: PhantomData::<&mut [u8]>,
+    };
+    // SAFETY: The module writes at most `len` bytes to `buffer`, which is
+    // borrowed until the call returns.
+    let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
+    let done = usize::try_from(answer.readbuffer_size).map_err(|_| io::Errno::OVERFLOW)?;
     Ok(done.min(len))
 }
 

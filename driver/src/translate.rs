@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Virtual addresses and the page tables of processes.
 
-use crate::{Device, RequestError, sys};
-use linpmem_core::abi;
-use linpmem_phys::{Errno, PhysAddr, PhysLen};
+use crate::dialect::Dialect;
+use crate::{Device, RequestError, error, sys};
+use linpmem_core::walk::Paging;
+use linpmem_core::{Errno as CoreErrno, abi, original, request};
+use linpmem_phys::{PhysAddr, PhysLen};
+use rustix::io::Errno;
+
+/// The machines that the original loads on: four levels, nothing encrypted.
+const ORIGINAL_PAGING: Paging = Paging {
+    levels: 4,
+    phys_bits: 52,
+    encryption_mask: 0,
+};
 
 /// Whose page tables a translation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +57,7 @@ pub enum Outcome {
     /// The last entry is not present.
     NotPresent,
     /// The table that the last entry names could not be read.
-    Broken(Errno),
+    Broken(linpmem_phys::Errno),
 }
 
 /// Where an address is mapped.
@@ -89,13 +99,15 @@ impl Device {
             AddressSpace::Process(pid) => self.page_tables(pid)?.kernel.get(),
             AddressSpace::PageTable(root) => root,
         };
+        if self.dialect() == Dialect::Original {
+            return self.walk(page_table, virt);
+        }
         let request = abi::Translate {
             virt,
             page_table,
             ..abi::Translate::default()
         };
-        let answer = sys::ask(self.fd(), request)
-            .map_err(|errno| RequestError::new("translate", virt, errno))?;
+        let answer = sys::ask(self.fd(), request).map_err(|errno| refused(virt, errno))?;
         Ok(Translation::from_abi(&answer))
     }
 
@@ -104,9 +116,30 @@ impl Device {
     /// # Errors
     /// `ESRCH` if there is no such process, or it is a kernel thread.
     pub fn page_tables(&self, pid: u32) -> Result<PageTables, RequestError> {
-        let wrong = |errno| RequestError::new("find the page table of process", pid.into(), errno);
+        let wrong = |errno| match errno {
+            Errno::NOTTY | Errno::NOSYS => RequestError::Unsupported {
+                what: "find page tables",
+            },
+            errno => RequestError::Process {
+                pid,
+                errno: error::errno(errno),
+            },
+        };
+        if self.dialect() == Dialect::Original {
+            let request = original::Cr3Info {
+                target_process: pid.into(),
+                ..original::Cr3Info::default()
+            };
+            let answer = sys::ask(self.fd(), request).map_err(wrong)?;
+            let kernel = PhysAddr::new(answer.result_cr3);
+            // It tells the kernel's alone.
+            return Ok(PageTables {
+                kernel,
+                user: kernel,
+            });
+        }
         let request = abi::PageTable {
-            pid: i32::try_from(pid).map_err(|_| wrong(rustix::io::Errno::SRCH))?,
+            pid: i32::try_from(pid).map_err(|_| wrong(Errno::SRCH))?,
             ..abi::PageTable::default()
         };
         let answer = sys::ask(self.fd(), request).map_err(wrong)?;
@@ -114,6 +147,38 @@ impl Device {
             kernel: PhysAddr::new(answer.kernel),
             user: PhysAddr::new(answer.user),
         })
+    }
+
+    /// Walks page tables by single loads: the original's own translation tells
+    /// no entries, and is wrong about large pages.
+    fn walk(&self, page_table: u64, virt: u64) -> Result<Translation, RequestError> {
+        let cr3 = match page_table {
+            0 => self.page_tables(0)?.kernel.get(),
+            given => given,
+        };
+        let load = |addr| {
+            sys::original_load(self.fd(), addr, 8).map_err(|errno| match errno {
+                Errno::ACCESS => CoreErrno::EACCES,
+                Errno::NXIO => CoreErrno::ENXIO,
+                _ => CoreErrno::EIO,
+            })
+        };
+        let walk = ORIGINAL_PAGING
+            .walk(cr3, virt, load)
+            .map_err(|_| refused(virt, Errno::INVAL))?;
+        let root = ORIGINAL_PAGING.root(cr3);
+        let answer = request::translated(virt, root, ORIGINAL_PAGING.levels, &walk);
+        Ok(Translation::from_abi(&answer))
+    }
+}
+
+fn refused(virt: u64, errno: Errno) -> RequestError {
+    match errno {
+        Errno::NOTTY | Errno::NOSYS => RequestError::Unsupported { what: "translate" },
+        errno => RequestError::Translate {
+            virt,
+            errno: error::errno(errno),
+        },
     }
 }
 
@@ -131,9 +196,10 @@ impl Translation {
                 execute: has(abi::RIGHT_EXECUTE),
                 no_access: has(abi::RIGHT_NONE),
             }),
-            abi::OUTCOME_BROKEN => {
-                Outcome::Broken(i32::try_from(answer.error).map_or(Errno::EIO, Errno::new))
-            }
+            abi::OUTCOME_BROKEN => Outcome::Broken(
+                i32::try_from(answer.error)
+                    .map_or(linpmem_phys::Errno::EIO, linpmem_phys::Errno::new),
+            ),
             _ => Outcome::NotPresent,
         };
         Self {

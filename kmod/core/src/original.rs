@@ -19,7 +19,8 @@ pub const DEFAULT_MAJOR: u32 = 42;
 
 const ACCESS_BYTE: u8 = 1;
 const ACCESS_QWORD: u8 = 8;
-const ACCESS_BUFFER: u8 = 9;
+/// [`DataTransfer::access_type`] of a buffer.
+pub const ACCESS_BUFFER: u8 = 9;
 
 /// One read.
 ///

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Loading and unloading the module itself.
+
+mod error;
+mod file;
+pub(crate) mod state;
+
+pub use error::{LoadError, UnloadError};
+
+use crate::DEFAULT_PATH;
+use file::{ModuleFile, Packing};
+use linpmem_core::original::DEFAULT_MAJOR;
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::io::Errno;
+use rustix::system::{delete_module, finit_module, init_module};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// `MODULE_INIT_COMPRESSED_FILE` of include/uapi/linux/module.h: the kernel
+/// unpacks the file, if it was built to (Linux 5.17 and later).
+const COMPRESSED_FILE: i32 = 4;
+
+/// How long a node may take to appear.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After so long without one, the node is made here: there is no devtmpfs.
+const DEVTMPFS: Duration = Duration::from_millis(500);
+
+/// How the module is loaded.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    parameters: Vec<String>,
+}
+
+/// A module that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The node to open.
+    pub node: PathBuf,
+    /// Whether it was made here; else the kernel made it, or it was there.
+    pub made_node: bool,
+    /// The parameters that the module was given, as insmod takes them.
+    pub parameters: String,
+}
+
+impl LoadOptions {
+    /// With one more parameter, `NAME=VALUE`: `major=42`, `owner_uid=1000`,
+    /// `allow_device=1`.
+    #[must_use]
+    pub fn parameter(mut self, parameter: &str) -> Self {
+        self.parameters.push(parameter.to_owned());
+        self
+    }
+}
+
+/// Whether a module called linpmem is loaded.
+#[must_use]
+pub fn is_loaded() -> bool {
+    state::is_loaded()
+}
+
+/// Loads the module file at `path` (`.ko`, or packed by xz, zstd or gzip), and
+/// waits until [`DEFAULT_PATH`] is there.
+///
+/// The original's module makes no node and has to be told its device number:
+/// it gets `major=42` and a node `c 42 0`, readable by all as its own tool makes
+/// it. The same holds for ours where `major=` is given, readable by root.
+///
+/// # Errors
+/// See [`LoadError`]: each says what to do.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let unreadable = |source| LoadError::File {
+        path: path.to_path_buf(),
+        source,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let packed = ModuleFile::read(&file).map_err(unreadable)?;
+    let Some(packing) = packed.packing() else {
+        return Err(LoadError::NotAModule {
+            path: path.to_path_buf(),
+            what: "it is neither ELF nor packed by xz, zstd or gzip".to_owned(),
+        });
+    };
+    let unpacked = packed.unpacked();
+    let module = unpacked.as_ref().unwrap_or(&packed);
+
+    let is_ours = unpacked.is_err() || module.has_parameter("allow_device");
+    let mut words = options.parameters.clone();
+    if !is_ours && error::major(&words.join(" ")).is_none() {
+        words.push(format!("major={DEFAULT_MAJOR}"));
+    }
+    let parameters = words.join(" ");
+    let c_parameters =
+        CString::new(parameters.clone()).map_err(|_| LoadError::Parameters(parameters.clone()))?;
+
+    let by_kernel = match packing {
+        Packing::None => finit_module(&file, &c_parameters, 0),
+        _ => finit_module(&file, &c_parameters, COMPRESSED_FILE),
+    };
+    let outcome = match (by_kernel, packing) {
+        // The kernel does not unpack at all, or not this.
+        (Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOEXEC), packed)
+            if packed != Packing::None =>
+        {
+            let image = unpacked.as_ref().map_err(|why| LoadError::Compression {
+                path: path.to_path_buf(),
+                why: why.to_string(),
+            })?;
+            init_module(image.bytes(), &c_parameters)
+        }
+        (outcome, _) => outcome,
+    };
+    outcome.map_err(|errno| LoadError::explain(errno, module, path, &parameters))?;
+
+    let mode = if is_ours {
+        Mode::RUSR
+    } else {
+        Mode::RUSR | Mode::RGRP | Mode::ROTH
+    };
+    let node = Path::new(DEFAULT_PATH);
+    let made_node = wait_for_node(node, mode)?;
+    Ok(Loaded {
+        node: node.to_path_buf(),
+        made_node,
+        parameters,
+    })
+}
+
+/// Unloads the module. Its node goes with it, or is removed here.
+///
+/// # Errors
+/// See [`UnloadError`]: each says what to do.
+pub fn unload() -> Result<(), UnloadError> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let node = Path::new(DEFAULT_PATH);
+    delete_module(c"linpmem", nonblocking).map_err(|errno| UnloadError::explain(errno, node))?;
+    match fs::symlink_metadata(node) {
+        // One that was made by hand, or here.
+        Ok(metadata) if metadata.file_type().is_char_device() => match fs::remove_file(node) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(UnloadError::Other(error)),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Waits until `node` is the module's device, and makes it where nobody else
+/// does. Returns whether it was made here.
+fn wait_for_node(node: &Path, mode: Mode) -> Result<bool, LoadError> {
+    let started = Instant::now();
+    loop {
+        let wanted = state::device_number().map(|(major, minor)| makedev(major, minor));
+        let is_misc = Path::new("/sys/class/misc/linpmem").exists();
+        let found = fs::metadata(node).ok();
+        let is_there = found.is_some_and(|found| {
+            found.file_type().is_char_device() && Some(found.rdev()) == wanted
+        });
+        if is_there {
+            return Ok(false);
+        }
+        let waited = started.elapsed();
+        let nobody_makes_it = !is_misc || waited > DEVTMPFS;
+        if let (true, Some(number)) = (nobody_makes_it, wanted) {
+            match mknodat(CWD, node, FileType::CharacterDevice, mode, number) {
+                Ok(()) => return Ok(true),
+                // Someone else's, or made this moment: looked at again.
+                Err(Errno::EXIST) if waited < PATIENCE => {}
+                Err(_) => return Err(no_node(node, waited)),
+            }
+        }
+        if waited > PATIENCE {
+            return Err(no_node(node, waited));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn no_node(node: &Path, waited: Duration) -> LoadError {
+    LoadError::NoNode {
+        node: node.to_path_buf(),
+        waited,
+        hint: state::node_hint(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_module_is_refused_before_the_kernel_sees_it() {
+        let missing = load(Path::new("/nonexistent.ko"), &LoadOptions::default());
+        assert!(matches!(missing, Err(LoadError::File { .. })));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script.ko");
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        let error = load(&path, &LoadOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("neither ELF"), "{error}");
+        assert_eq!(error.errno().get(), 8);
+    }
+}
