@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One acquisition, from the command line to the files.
 
-use crate::args::AcquireArgs;
+use crate::args::{AcquireArgs, OnError};
 use crate::clock::{Moment, monotonic_ns};
+use crate::driver::LoadedDriver;
 use crate::files::{Files, manifest_bytes};
-use crate::manifest::{Header, Host, ImageRecord, MapEntry, Tool};
+use crate::manifest::{Header, Host, ImageRecord, MapEntry, SourceRecord, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
+use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
 use crate::sink::{PartialError, SpaceError, check_space};
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, Strict};
 use crate::stop::Stop;
 use crate::summary::Summary;
-use linpmem_formats::{Codec, ElfWriter, ImagePlan, ImageWriter, PlanError, RawWriter, WriteError};
+use linpmem::LoadError;
+use linpmem_formats::{
+    Codec, ElfWriter, ImagePlan, ImageWriter, PlanError, PlannedRange, RawWriter, WriteError,
+};
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -43,6 +48,20 @@ pub enum AcquireError {
     /// No source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// No source has any of it.
+    #[error(
+        "nothing of what was asked for can be read: no source has {kinds} here; there is {served} \
+         (--include-reserved)"
+    )]
+    Unserved {
+        /// The kinds of memory that were asked for.
+        kinds: String,
+        /// What the sources have.
+        served: String,
+    },
+    /// The module could not be loaded.
+    #[error(transparent)]
+    Driver(#[from] LoadError),
     /// The ranges make no image.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -85,15 +104,30 @@ impl AcquireError {
 pub fn acquire(
     args: &AcquireArgs,
     command: Vec<String>,
-    warn: impl FnMut(&str),
+    mut warn: impl FnMut(&str),
 ) -> Result<Summary, AcquireError> {
     let request = Request::new(args, command)?;
     let stop = Stop::on_signals().map_err(|source| AcquireError::Io {
         action: "catching signals",
         source,
     })?;
+    let driver = LoadedDriver::load(&args.driver, &mut warn)?;
+    let outcome = open(args).and_then(|source| request.run(&source, &stop, &mut warn));
+    // The source is closed by now.
+    if let Err(error) = driver.unload() {
+        warn(&error.to_string());
+    }
+    outcome
+}
+
+/// The source of `args`. Images do not hang.
+fn open(args: &AcquireArgs) -> Result<Source, AcquireError> {
     let source = Source::open(&args.selection.source)?;
-    request.run(&source, &stop, warn)
+    let is_image = matches!(args.selection.source, SourceSpec::Image(_));
+    Ok(match args.page_timeout {
+        seconds if seconds > 0 && !is_image => source.with_patience(Duration::from_secs(seconds)),
+        _ => source,
+    })
 }
 
 /// A command line that makes sense.
@@ -153,6 +187,7 @@ impl<'a> Request<'a> {
         let Self { shape, started, .. } = self;
         let is_compressed = shape.codec != Codec::None;
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
+        check_served(&selected, &source.record)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut writer: Box<dyn ImageWriter> = match shape.format {
             ImageFormat::Elf => Box::new(ElfWriter::new(&plan)?),
@@ -164,8 +199,12 @@ impl<'a> Request<'a> {
 
         let mut files = Files::create(&self.target, self.args)?;
         let meter = Arc::new(Meter::default());
+        let strict = Strict(&*source.reader);
         let acquisition = Acquisition {
-            source: &*source.reader,
+            source: match self.args.on_error {
+                OnError::List => &*source.reader,
+                OnError::Fail => &strict,
+            },
             plan: &plan,
             codec: shape.codec,
             workers: workers(self.args.threads),
@@ -195,6 +234,7 @@ impl<'a> Request<'a> {
             state,
             image,
             manifest,
+            source: source.record.to_string(),
             outcome,
             planned: plan.total(),
             ranges: plan.ranges().len(),
@@ -235,9 +275,27 @@ impl<'a> Request<'a> {
             started: self.started.stamp(),
             machine: source.machine_record.clone(),
             iomem: source.iomem.clone(),
-            map: map_entries(selected),
+            map: map_entries(selected, &source.record),
         }
     }
+}
+
+/// A run whose sources have nothing of what it is to read makes no image of zeros.
+fn check_served(selected: &Selected, source: &SourceRecord) -> Result<(), AcquireError> {
+    let is_served = |planned: &PlannedRange| source.serving(planned.kind.name()).is_some();
+    if selected.read.iter().any(is_served) {
+        return Ok(());
+    }
+    let mut kinds: Vec<&str> = Vec::new();
+    for planned in &selected.read {
+        if !kinds.contains(&planned.kind.name()) {
+            kinds.push(planned.kind.name());
+        }
+    }
+    Err(AcquireError::Unserved {
+        kinds: kinds.join(", "),
+        served: source.to_string(),
+    })
 }
 
 /// How many threads hash and compress: as many as there are CPUs for them,
@@ -251,7 +309,7 @@ pub fn workers(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 }
 
 /// The map as it was cut: what was asked for, and what not.
-fn map_entries(selected: &Selected) -> Vec<MapEntry> {
+fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<MapEntry> {
     let read = selected
         .read
         .iter()
@@ -269,6 +327,10 @@ fn map_entries(selected: &Selected) -> Vec<MapEntry> {
             last: range.last().into(),
             kind: kind.name().to_owned(),
             requested,
+            source: requested
+                .then(|| source.serving(kind.name()))
+                .flatten()
+                .map(str::to_owned),
         })
         .collect()
 }

@@ -11,6 +11,7 @@ pub mod args;
 pub mod checksum;
 pub mod clock;
 pub mod digest;
+pub mod driver;
 mod files;
 mod frame;
 mod host;

@@ -35,12 +35,26 @@ impl Artifacts {
         }
         let cache = Cache::open()?;
         let module = kmod::build(&cache, &kdir::of_release(&cache, kernel.release())?)?;
-        let dumper = dist::build()?
-            .into_iter()
-            .find(|path| path.file_name().is_some_and(|name| name == DUMPER))
-            .context("no static linpmem-dump was built")?;
+        let dumper = Self::dumper()?;
         let artifacts = Self { module, dumper };
         built.push((kernel.release().to_owned(), artifacts.clone()));
         Ok(artifacts)
+    }
+
+    /// The static dumper alone, built if it is not up to date.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn dumper() -> Result<PathBuf> {
+        static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &*built {
+            return Ok(path.clone());
+        }
+        let path = dist::build()?
+            .into_iter()
+            .find(|path| path.file_name().is_some_and(|name| name == DUMPER))
+            .context("no static linpmem-dump was built")?;
+        Ok(built.insert(path).clone())
     }
 }

@@ -82,11 +82,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         iomem: None,
         machine_record,
         machine,
-        record: SourceRecord {
-            kind: "file".to_owned(),
-            path: shown,
-            detail: Some(image.format().to_string()),
-        },
+        record: SourceRecord::single("file", shown, Some(image.format().to_string())),
         warnings: image.oddities().to_vec(),
         reader: Box::new(ImageMemory(image)),
     })

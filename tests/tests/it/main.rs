@@ -11,6 +11,7 @@ mod layouts;
 mod pattern;
 mod refusal;
 mod reserved;
+mod sources;
 mod trouble;
 
 use anyhow::Result;
