@@ -59,7 +59,7 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
     let mut planted = Ok(());
     let subject = subject(|machine| {
         let machine = machine
-            .memory_mib(1024)
+            .memory_mib(512)
             .device("virtio-balloon-pci")
             .module("virtio_balloon");
         pattern::planted(machine.clone(), folder.path()).unwrap_or_else(|error| {
@@ -96,13 +96,13 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
 
     reserved_memory_is_exact(&subject)?;
 
-    // 64 MiB go back to the host, and are zeros to /proc/kcore.
+    // 32 MiB go back to the host, and are zeros to /proc/kcore.
     subject
         .vm
-        .execute("balloon", json!({ "value": 960_u64 << 20 }))?;
+        .execute("balloon", json!({ "value": 480_u64 << 20 }))?;
     let deflated = || -> Result<bool> {
         let now = subject.vm.execute("query-balloon", json!({}))?;
-        Ok(now.get("actual").and_then(Value::as_u64) == Some(960 << 20))
+        Ok(now.get("actual").and_then(Value::as_u64) == Some(480 << 20))
     };
     for _ in 0..100 {
         if deflated()? {
@@ -111,13 +111,14 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
         std::thread::sleep(Duration::from_millis(200));
     }
     ensure!(deflated()?, "the balloon does not grow");
-    ram_is_acquired(&subject, "ballooned.core", 0.65, (64 << 20) / 4096)?;
+    ram_is_acquired(&subject, "ballooned.core", 0.65, (32 << 20) / 4096)?;
     subject.end()
 }
 
 fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
     let reserved = pattern::range()?;
-    let args = ["--include-reserved", "--range", "0-ffffffff"];
+    let mut args = vec!["--include-reserved", "--range", "0-1fffff"];
+    args.extend(["--range", "8000000+16MiB"]);
     let acquired = subject.acquire(&args, "reserved.core")?;
     println!("{}", acquired.output.text());
     assert_eq!(serving(&acquired, "System RAM")?, ["kcore"]);
@@ -138,7 +139,6 @@ fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
             .all(|range| range.intersect(reserved).is_none()),
         "readable memory is listed: {listed:?}"
     );
-    acquired.compare_elf()?.require(0.65)?;
 
     // Alone, /dev/mem gives the reserved memory and none of the RAM.
     let args = [
@@ -167,8 +167,8 @@ fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
 fn memory_that_was_plugged_in_is_acquired_too() -> Result<()> {
     let subject = subject(|machine| {
         machine
-            .memory_mib(768)
-            .machine("q35,max-ram-below-4g=512M")
+            .memory_mib(512)
+            .machine("q35,max-ram-below-4g=384M")
             .cpu("max,la57=off")
             .append("nokaslr memhp_default_state=online")
             .module("virtio_mem")
@@ -181,13 +181,13 @@ fn memory_that_was_plugged_in_is_acquired_too() -> Result<()> {
     let mut iomem = String::new();
     for _ in 0..100 {
         iomem = subject.vm.iomem()?;
-        if iomem.contains("  System RAM (virtio_mem)") {
+        if iomem.contains(": System RAM (virtio_mem)") {
             break;
         }
         std::thread::sleep(Duration::from_millis(200));
     }
     ensure!(
-        iomem.contains("  System RAM (virtio_mem)"),
+        iomem.contains(": System RAM (virtio_mem)"),
         "nothing is plugged in: {iomem}"
     );
     println!("{}", subject.fill(60)?);
@@ -195,7 +195,7 @@ fn memory_that_was_plugged_in_is_acquired_too() -> Result<()> {
     assert_eq!(machine(&acquired, "paging_levels")?, json!(4));
     assert_eq!(machine(&acquired, "kaslr_offset")?, json!("0x0"));
     ensure!(
-        acquired.ram.total().get() >= 880 << 20,
+        acquired.ram.total().get() >= 630 << 20,
         "the memory that was plugged in is missing: {:?}",
         acquired.ram
     );
