@@ -234,7 +234,9 @@ impl<'a> Request<'a> {
             state,
             image,
             manifest,
-            source: source.record.to_string(),
+            source: source
+                .record
+                .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
             outcome,
             planned: plan.total(),
             ranges: plan.ranges().len(),

@@ -75,6 +75,21 @@ impl SourceRecord {
         }
     }
 
+    /// Where the kinds of memory that are `wanted` come from, for people.
+    #[must_use]
+    pub fn describe(&self, wanted: impl Fn(&str) -> bool) -> String {
+        if self.parts.is_empty() {
+            return self.path.clone();
+        }
+        let describe = |part: &PartRecord| {
+            let serves = part.serves.iter().map(String::as_str);
+            let kinds: Vec<&str> = serves.filter(|kind| wanted(kind)).collect();
+            (!kinds.is_empty()).then(|| format!("{} from {}", kinds.join(", "), part.path))
+        };
+        let parts: Vec<String> = self.parts.iter().filter_map(describe).collect();
+        parts.join("; ")
+    }
+
     /// Which source serves memory of this kind.
     #[must_use]
     pub fn serving(&self, kind: &str) -> Option<&str> {
@@ -89,14 +104,7 @@ impl SourceRecord {
 /// What comes from where, for people.
 impl fmt::Display for SourceRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.parts.is_empty() {
-            return f.write_str(&self.path);
-        }
-        for (index, part) in self.parts.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "; " };
-            write!(f, "{comma}{} from {}", part.serves.join(", "), part.path)?;
-        }
-        Ok(())
+        f.write_str(&self.describe(|_| true))
     }
 }
 
@@ -128,6 +136,7 @@ mod tests {
             both.to_string(),
             "System RAM from /proc/kcore; Reserved, ROM from /dev/mem"
         );
+        assert_eq!(both.describe(|kind| kind == "ROM"), "ROM from /dev/mem");
         assert_eq!(both.serving("ROM"), Some("devmem"));
         assert_eq!(both.serving("Hole"), None);
         let one = SourceRecord::single("linpmem", "/dev/linpmem".to_owned(), None);
