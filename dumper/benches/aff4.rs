@@ -372,12 +372,7 @@ fn header() -> Header {
         },
         command: Vec::new(),
         host: Host::current(),
-        source: SourceRecord {
-            kind: "bench".to_owned(),
-            path: String::new(),
-            detail: None,
-            sha256: None,
-        },
+        source: SourceRecord::single("bench", String::new(), None),
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),
         iomem: None,

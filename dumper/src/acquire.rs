@@ -2,24 +2,26 @@
 //! One acquisition, from the command line to the files.
 
 use crate::aff4::{self, BundleError};
-use crate::args::AcquireArgs;
+use crate::args::{AcquireArgs, OnError};
 use crate::checksum;
 use crate::clock::{Moment, monotonic_ns};
 use crate::crash_command::{crash_command, write_vmcoreinfo};
+use crate::driver::LoadedDriver;
 use crate::files::{Files, manifest_bytes};
-use crate::manifest::{Header, Host, ImageRecord, MapEntry, Tool};
+use crate::manifest::{Header, Host, ImageRecord, MapEntry, SourceRecord, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
 use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
 use crate::sink::{PartialError, SpaceError, check_space};
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, Strict};
 use crate::stop::Stop;
 use crate::summary::Summary;
+use linpmem::LoadError;
 use linpmem_formats::{
     Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
-    RawLayout, RawWriter, WriteError,
+    PlannedRange, RawLayout, RawWriter, WriteError,
 };
 use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
@@ -53,6 +55,20 @@ pub enum AcquireError {
     /// No source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// No source has any of it.
+    #[error(
+        "nothing of what was asked for can be read: no source has {kinds} here; there is {served} \
+         (--include-reserved)"
+    )]
+    Unserved {
+        /// The kinds of memory that were asked for.
+        kinds: String,
+        /// What the sources have.
+        served: String,
+    },
+    /// The module could not be loaded.
+    #[error(transparent)]
+    Driver(#[from] LoadError),
     /// The ranges make no image.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -98,23 +114,40 @@ impl AcquireError {
 pub fn acquire(
     args: &AcquireArgs,
     command: Vec<String>,
-    warn: impl FnMut(&str),
+    mut warn: impl FnMut(&str),
 ) -> Result<Summary, AcquireError> {
     let request = Request::new(args, command)?;
     let stop = Stop::on_signals().map_err(|source| AcquireError::Io {
         action: "catching signals",
         source,
     })?;
-    let mut source = Source::open(&args.selection.source)?;
-    // A conversion names what it was made of.
-    if let (SourceSpec::Image(path), true) = (&args.selection.source, args.selection.everything) {
-        let sum = checksum::of_file(path, &stop).map_err(|source| AcquireError::Io {
-            action: "hashing the source",
-            source,
-        })?;
-        source.record.sha256 = Some(sum);
+    let driver = LoadedDriver::load(&args.driver, &mut warn)?;
+    let outcome = open(args, &stop).and_then(|source| request.run(&source, &stop, &mut warn));
+    // The source is closed by now.
+    if let Err(error) = driver.unload() {
+        warn(&error.to_string());
     }
-    request.run(&source, &stop, warn)
+    outcome
+}
+
+/// The source of `args`. Images do not hang, and a conversion names what it was
+/// made of.
+fn open(args: &AcquireArgs, stop: &Stop) -> Result<Source, AcquireError> {
+    let mut source = Source::open(&args.selection.source)?;
+    if let SourceSpec::Image(path) = &args.selection.source {
+        if args.selection.everything {
+            let sum = checksum::of_file(path, stop).map_err(|source| AcquireError::Io {
+                action: "hashing the source",
+                source,
+            })?;
+            source.record.sha256 = Some(sum);
+        }
+        return Ok(source);
+    }
+    Ok(match args.page_timeout {
+        0 => source,
+        seconds => source.with_patience(Duration::from_secs(seconds)),
+    })
 }
 
 /// A command line that makes sense.
@@ -176,6 +209,7 @@ impl<'a> Request<'a> {
         let is_padded = shape.format == ImageFormat::Raw(RawLayout::Padded);
         let force = self.args.force;
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
+        check_served(&selected, &source.record)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
         let mut writer: Box<dyn ImageWriter> = match shape.format {
@@ -211,8 +245,12 @@ impl<'a> Request<'a> {
 
         let mut files = Files::create(&self.target, self.args)?;
         let meter = Arc::new(Meter::default());
+        let strict = Strict(&*source.reader);
         let acquisition = Acquisition {
-            source: &*source.reader,
+            source: match self.args.on_error {
+                OnError::List => &*source.reader,
+                OnError::Fail => &strict,
+            },
             plan: &plan,
             codec: shape.codec,
             workers: workers(self.args.threads),
@@ -250,6 +288,9 @@ impl<'a> Request<'a> {
             state,
             image,
             manifest,
+            source: source
+                .record
+                .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
             outcome,
             planned: plan.total(),
             ranges: plan.ranges().len(),
@@ -299,7 +340,7 @@ impl<'a> Request<'a> {
             started: self.started.stamp(),
             machine: source.machine_record.clone(),
             iomem: source.iomem.clone(),
-            map: map_entries(selected),
+            map: map_entries(selected, &source.record),
         }
     }
 }
@@ -318,6 +359,24 @@ fn elf_warning(segments: usize) -> Option<String> {
     ))
 }
 
+/// A run whose sources have nothing of what it is to read makes no image of zeros.
+fn check_served(selected: &Selected, source: &SourceRecord) -> Result<(), AcquireError> {
+    let is_served = |planned: &PlannedRange| source.serving(planned.kind.name()).is_some();
+    if selected.read.iter().any(is_served) {
+        return Ok(());
+    }
+    let mut kinds: Vec<&str> = Vec::new();
+    for planned in &selected.read {
+        if !kinds.contains(&planned.kind.name()) {
+            kinds.push(planned.kind.name());
+        }
+    }
+    Err(AcquireError::Unserved {
+        kinds: kinds.join(", "),
+        served: source.to_string(),
+    })
+}
+
 /// How many threads hash and compress: as many as there are CPUs for them,
 /// unless `asked`.
 #[must_use]
@@ -329,7 +388,7 @@ pub fn workers(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 }
 
 /// The map as it was cut: what was asked for, and what not.
-fn map_entries(selected: &Selected) -> Vec<MapEntry> {
+fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<MapEntry> {
     let read = selected
         .read
         .iter()
@@ -347,6 +406,10 @@ fn map_entries(selected: &Selected) -> Vec<MapEntry> {
             last: range.last().into(),
             kind: kind.name().to_owned(),
             requested,
+            source: requested
+                .then(|| source.serving(kind.name()))
+                .flatten()
+                .map(str::to_owned),
         })
         .collect()
 }

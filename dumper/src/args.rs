@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be typed.
 
+use crate::driver::DriverSpec;
 use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linpmem_formats::HashAlgorithm;
@@ -15,6 +16,8 @@ Examples:
   linpmem-dump /mnt/usb/host.core.zst --compress zstd
   linpmem-dump --include-reserved host.raw --raw-layout padded
   linpmem-dump - --manifest host.json | ssh keep 'cat > host.core'
+  linpmem-dump --driver linpmem.ko         the module for this run, unloaded after it
+  linpmem-dump --source kcore host.core    no module, and nothing but System RAM
   linpmem-dump verify /mnt/usb/host.core   is it still what was read?
   linpmem-dump ranges                      what would be read, and what not
 
@@ -100,11 +103,14 @@ pub struct SelectionArgs {
     #[arg(long = "range", value_name = "A-B", value_parser = parse_range)]
     pub ranges: Vec<PhysRange>,
 
-    /// Where memory comes from: auto, linpmem, a device node, or file:IMAGE
+    /// Where memory comes from: auto, linpmem, kcore, crash, devmem, a device node,
+    /// or file:IMAGE
     ///
-    /// auto and linpmem are the linpmem module at /dev/linpmem; a path is that
-    /// module's node elsewhere. file: reads an image that this program can open,
-    /// which converts it.
+    /// auto takes the best that works, which is tested by reading pages whose
+    /// content is known: the linpmem module (/dev/linpmem), else System RAM from
+    /// /proc/kcore, /dev/crash or /dev/mem, and reserved ranges from /dev/mem.
+    /// A path is the module's node elsewhere. file: reads an image that this
+    /// program can open, which converts it.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     pub source: SourceSpec,
 
@@ -171,6 +177,26 @@ pub struct AcquireArgs {
     /// How progress is shown, on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressStyle,
+
+    /// What becomes of the run when a page cannot be read
+    #[arg(long, value_enum, default_value = "list")]
+    pub on_error: OnError,
+
+    /// Give up a page that is not read within this time; 0 waits for ever
+    ///
+    /// It is zero in the image and listed as ETIMEDOUT. The reading thread stays
+    /// behind: a read that the kernel does not return from cannot be called back.
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    pub page_timeout: u64,
+
+    /// Load the linpmem module for this run: its path, auto or never
+    ///
+    /// It is unloaded at the end, however the run ends; only a second signal or
+    /// SIGKILL leaves it loaded. auto takes linpmem.ko beside this program, if it
+    /// is there and can be loaded. A module that is loaded already is used and
+    /// stays.
+    #[arg(long, value_name = "PATH", default_value = "never")]
+    pub driver: DriverSpec,
 
     /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
     #[arg(long, value_name = "PATH")]
@@ -291,6 +317,9 @@ impl From<&ConvertArgs> for AcquireArgs {
             evidence: args.evidence.clone(),
             threads: args.threads,
             progress: args.progress,
+            on_error: OnError::List,
+            page_timeout: 0,
+            driver: DriverSpec::Never,
             manifest: args.manifest.clone(),
             force: args.force,
         }
@@ -401,6 +430,15 @@ pub enum Layout {
     Concatenated,
     /// At the offsets of their addresses
     Padded,
+}
+
+/// What becomes of the run when a page cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// It goes on: the page is zero in the image and listed; exit code 3
+    List,
+    /// It ends there, with exit code 1
+    Fail,
 }
 
 /// How progress is shown.

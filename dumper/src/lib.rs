@@ -13,6 +13,7 @@ pub mod checksum;
 pub mod clock;
 mod crash_command;
 pub mod digest;
+pub mod driver;
 pub mod extract;
 mod files;
 mod frame;

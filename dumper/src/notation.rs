@@ -12,10 +12,16 @@ use std::str::FromStr;
 /// Where memory is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSpec {
-    /// The best there is: for now, the linpmem module.
+    /// The best there is that works.
     Auto,
     /// The linpmem module, at this device node.
     Device(PathBuf),
+    /// /proc/kcore.
+    Kcore,
+    /// /dev/crash.
+    Crash,
+    /// /dev/mem.
+    DevMem,
     /// An image.
     Image(PathBuf),
 }
@@ -27,9 +33,15 @@ impl FromStr for SourceSpec {
         match text.split_once(':') {
             _ if text == "auto" => Ok(Self::Auto),
             _ if text == "linpmem" => Ok(Self::Device(PathBuf::from(linpmem::DEFAULT_PATH))),
+            _ if ["kcore", "/proc/kcore"].contains(&text) => Ok(Self::Kcore),
+            _ if ["crash", "/dev/crash"].contains(&text) => Ok(Self::Crash),
+            _ if ["devmem", "/dev/mem"].contains(&text) => Ok(Self::DevMem),
             Some(("file", path)) if !path.is_empty() => Ok(Self::Image(PathBuf::from(path))),
             _ if text.starts_with('/') => Ok(Self::Device(PathBuf::from(text))),
-            _ => Err("give auto, linpmem, a device node's full path, or file:IMAGE".to_owned()),
+            _ => Err(
+                "give auto, linpmem, kcore, crash, devmem, a device node's full path, or file:IMAGE"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -199,6 +211,8 @@ mod tests {
     fn sources() {
         assert_eq!("auto".parse(), Ok(SourceSpec::Auto));
         assert_eq!("file:a:b".parse(), Ok(SourceSpec::Image("a:b".into())));
+        assert_eq!("kcore".parse(), Ok(SourceSpec::Kcore));
+        assert_eq!("/dev/mem".parse(), Ok(SourceSpec::DevMem));
         assert_eq!("/dev/x".parse(), Ok(SourceSpec::Device("/dev/x".into())));
         for text in ["", "file:", "kcor", "dev/x"] {
             assert!(text.parse::<SourceSpec>().is_err(), "{text}");

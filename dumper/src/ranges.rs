@@ -47,11 +47,11 @@ pub fn ranges(args: &RangesArgs, out: &mut dyn Write) -> Result<(), RangesError>
     Ok(())
 }
 
-/// The map alone needs no driver.
+/// The map alone needs no source.
 fn map_of(args: &SelectionArgs) -> Result<MemoryMap, RangesError> {
     Ok(match args.source {
         SourceSpec::Image(_) => Source::open(&args.source)?.map,
-        SourceSpec::Auto | SourceSpec::Device(_) => Iomem::read()?.map,
+        _ => Iomem::read()?.map,
     })
 }
 

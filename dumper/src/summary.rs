@@ -22,6 +22,8 @@ pub struct Summary {
     pub image: PathBuf,
     /// What the manifest is called.
     pub manifest: PathBuf,
+    /// Where the memory came from.
+    pub source: String,
     /// What came of it.
     pub outcome: Outcome,
     /// Bytes that were to be read.
@@ -43,6 +45,7 @@ struct Line<'a> {
     state: State,
     image: String,
     manifest: String,
+    source: &'a str,
     planned_bytes: u64,
     image_bytes: u64,
     file_bytes: u64,
@@ -73,6 +76,7 @@ impl Summary {
             state: self.state,
             image: self.image.to_string_lossy().into_owned(),
             manifest: self.manifest.to_string_lossy().into_owned(),
+            source: &self.source,
             planned_bytes: self.planned.get(),
             image_bytes: self.outcome.file.image_length,
             file_bytes: self.outcome.file.file_length,
@@ -146,6 +150,7 @@ impl fmt::Display for Summary {
         } else {
             writeln!(f, "  file:       {}", PhysLen::new(file.file_length))?;
         }
+        writeln!(f, "  source:     {}", self.source)?;
         writeln!(f, "  manifest:   {}", self.manifest.display())?;
         if self.is_aff4() && !self.state.is_whole() && !self.is_stdout() {
             writeln!(

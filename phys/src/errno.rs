@@ -9,14 +9,16 @@ pub struct Errno(i32);
 
 /// Numbers after include/uapi/asm-generic/errno-base.h and errno.h, with what
 /// each means when a *page* is refused.
-const MEANINGS: [(i32, &str, &str); 8] = [
+const MEANINGS: [(i32, &str, &str); 10] = [
     (1, "EPERM", "not allowed: lockdown or a missing capability"),
     (5, "EIO", "the hardware or the kernel's mapping failed"),
     (6, "ENXIO", "no such physical address"),
     (13, "EACCES", "device memory or a hole, not asked for"),
     (14, "EFAULT", "not mapped"),
+    (16, "EBUSY", "it moved while memory was added or removed"),
     (61, "ENODATA", "offline, ballooned or not yet accepted"),
     (95, "EOPNOTSUPP", "not supported on this machine"),
+    (110, "ETIMEDOUT", "the source did not answer in time"),
     (133, "EHWPOISON", "the hardware reported the page as broken"),
 ];
 

@@ -64,7 +64,15 @@ impl Subject {
     /// # Errors
     /// When that fails.
     pub fn without_module(vm: Vm, artifacts: &Artifacts) -> Result<Self> {
-        vm.push(&artifacts.dumper, &format!("/bin/{DUMPER}"))?;
+        Self::with_dumper(vm, &artifacts.dumper)
+    }
+
+    /// Brings `dumper` to a machine that has no module loaded.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn with_dumper(vm: Vm, dumper: &Path) -> Result<Self> {
+        vm.push(dumper, &format!("/bin/{DUMPER}"))?;
         let work = tempfile::Builder::new()
             .prefix("linpmem-images-")
             .tempdir()?;

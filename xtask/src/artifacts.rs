@@ -37,20 +37,37 @@ impl Artifacts {
         }
         let cache = Cache::open()?;
         let module = kmod::build(&cache, &kdir::of_release(&cache, kernel.release())?)?;
-        let programs = dist::build()?;
-        let program = |name: &str| {
-            programs
-                .iter()
-                .find(|path| path.file_name().is_some_and(|file| file == name))
-                .cloned()
-                .with_context(|| format!("no static {name} was built"))
-        };
+        let dumper = Self::dumper()?;
+        let pmem = Self::program("pmem")?;
         let artifacts = Self {
             module,
-            dumper: program(DUMPER)?,
-            pmem: program("pmem")?,
+            dumper,
+            pmem,
         };
         built.push((kernel.release().to_owned(), artifacts.clone()));
         Ok(artifacts)
+    }
+
+    /// The static dumper alone, built if it is not up to date.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn dumper() -> Result<PathBuf> {
+        Self::program(DUMPER)
+    }
+
+    /// The static program called `name`, built with all others once for all tests
+    /// of a process.
+    fn program(name: &str) -> Result<PathBuf> {
+        static BUILT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if built.is_empty() {
+            *built = dist::build()?;
+        }
+        built
+            .iter()
+            .find(|path| path.file_name().is_some_and(|file| file == name))
+            .cloned()
+            .with_context(|| format!("no static {name} was built"))
     }
 }

@@ -19,6 +19,23 @@ const RUST: &[(&str, &str)] = &[
     ("linux-image-cloud-amd64", "sid"),
 ];
 
+/// Stock kernels of servers, with and without Rust: the stable releases' own,
+/// and the newest.
+const SERVERS: &[(&str, &str)] = &[
+    ("linux-image-cloud-amd64", "trixie"),
+    ("linux-image-cloud-amd64", "bookworm"),
+    ("linux-image-cloud-amd64", "trixie-backports"),
+];
+
+/// The kernels that a suite is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matrix {
+    /// Those that the module can be built for.
+    Rust,
+    /// Those that servers run.
+    Servers,
+}
+
 /// Which kernels to test on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -44,22 +61,18 @@ impl FromStr for Choice {
 }
 
 impl Choice {
-    /// The kernels, fetched where they are missing, each with its build folder.
+    /// The kernels, fetched where they are missing. Those of [`Matrix::Rust`]
+    /// come with their build folders.
     ///
     /// # Errors
     /// When one cannot be had.
-    pub fn kernels(&self, cache: &Cache) -> Result<Vec<Kernel>> {
+    pub fn kernels(&self, cache: &Cache, matrix: Matrix) -> Result<Vec<Kernel>> {
         setup::ensure(cache, &[Part::Root])?;
         let mut kernels: Vec<Kernel> = match self {
-            Self::All => RUST
+            Self::All => matrix
+                .packages()
                 .iter()
-                .map(|&(package, suite)| {
-                    let wanted = Wanted {
-                        package: package.to_owned(),
-                        suite: suite.to_owned(),
-                    };
-                    setup::kernel(cache, &wanted, false)
-                })
+                .map(|&package| fetched(cache, package))
                 .collect::<Result<_>>()?,
             Self::Releases(releases) => releases
                 .iter()
@@ -68,12 +81,46 @@ impl Choice {
         };
         // Two suites may have the same one.
         kernels.dedup_by(|a, b| a.release() == b.release());
-        for kernel in &kernels {
-            kdir::of_release(cache, kernel.release())
-                .with_context(|| format!("no build folder for {}", kernel.release()))?;
+        if matrix == Matrix::Rust {
+            for kernel in &kernels {
+                kdir::of_release(cache, kernel.release())
+                    .with_context(|| format!("no build folder for {}", kernel.release()))?;
+            }
         }
         Ok(kernels)
     }
+}
+
+impl Matrix {
+    const fn packages(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Rust => RUST,
+            Self::Servers => SERVERS,
+        }
+    }
+}
+
+/// The kernel that tests of the sources run on: the one that `LINPMEM_KERNEL`
+/// names, else the first of [`Matrix::Servers`], fetched if it is missing.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn of_sources(cache: &Cache) -> Result<Kernel> {
+    match std::env::var(Kernel::CHOSEN) {
+        Ok(release) if !release.is_empty() => Kernel::find(cache, &release),
+        _ => {
+            let first = SERVERS.first().context("the matrix is empty")?;
+            fetched(cache, *first)
+        }
+    }
+}
+
+fn fetched(cache: &Cache, (package, suite): (&str, &str)) -> Result<Kernel> {
+    let wanted = Wanted {
+        package: package.to_owned(),
+        suite: suite.to_owned(),
+    };
+    setup::kernel(cache, &wanted, false)
 }
 
 #[cfg(test)]

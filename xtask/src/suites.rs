@@ -7,11 +7,11 @@ use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::cache::Cache;
 use crate::kernel::Kernel;
-use crate::matrix::Choice;
+use crate::matrix::{self, Choice, Matrix};
 use crate::setup::{self, Part};
 use crate::{checkout, dist, kmod};
 
@@ -21,8 +21,8 @@ pub struct Args {
     /// One suite [default: all]
     suite: Option<String>,
     /// Kernels for the tests in virtual machines: `all` for every stock kernel
-    /// with Rust, or releases from the cache, divided by commas [default: the
-    /// newest]
+    /// that the suite is for, or releases from the cache, divided by commas
+    /// [default: the newest; for `sources` Debian's stable one]
     #[arg(long, requires = "suite")]
     kernels: Option<Choice>,
     /// Handed to the test programs, such as a test's name or --nocapture
@@ -39,8 +39,8 @@ struct Suite {
     cargo: &'static [&'static str],
     /// What to select among the tests.
     tests: &'static [&'static str],
-    /// Whether its tests run on any kernel with Rust.
-    any_kernel: bool,
+    /// The kernels that its tests run on, if they run on more than one.
+    matrix: Option<Matrix>,
     /// What has to be there first.
     prepare: fn() -> Result<()>,
 }
@@ -52,7 +52,7 @@ const SUITES: &[Suite] = &[
         about: "the crates' own tests, without a virtual machine",
         cargo: &["--workspace", "--exclude", "linpmem-tests"],
         tests: &[],
-        any_kernel: false,
+        matrix: None,
         prepare: || Ok(()),
     },
     Suite {
@@ -68,8 +68,10 @@ const SUITES: &[Suite] = &[
             "kmod::",
             "--skip",
             "pmem::",
+            "--skip",
+            "sources::",
         ],
-        any_kernel: false,
+        matrix: None,
         prepare: machines,
     },
     Suite {
@@ -77,7 +79,7 @@ const SUITES: &[Suite] = &[
         about: "an acquisition to AFF4, and what pyaff4 finds in it",
         cargo: &["--package", "linpmem-tests"],
         tests: &["aff4::"],
-        any_kernel: false,
+        matrix: None,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
             machines()
@@ -88,7 +90,7 @@ const SUITES: &[Suite] = &[
         about: "one image in every format, opened by crash, drgn, gdb, libkdumpfile, makedumpfile",
         cargo: &["--package", "linpmem-tests"],
         tests: &["consumers::"],
-        any_kernel: false,
+        matrix: None,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Consumers])?;
             machines()
@@ -99,7 +101,7 @@ const SUITES: &[Suite] = &[
         about: "the module from within a virtual machine: every mode, every kind of page",
         cargo: &["--package", "linpmem-tests"],
         tests: &["kmod::"],
-        any_kernel: true,
+        matrix: Some(Matrix::Rust),
         prepare: machines,
     },
     Suite {
@@ -107,8 +109,16 @@ const SUITES: &[Suite] = &[
         about: "pmem and the libraries for Rust, C and Python, in a virtual machine",
         cargo: &["--package", "linpmem-tests"],
         tests: &["pmem::"],
-        any_kernel: false,
+        matrix: None,
         prepare: machines,
+    },
+    Suite {
+        name: "sources",
+        about: "memory without our module, on the kernels of servers",
+        cargo: &["--package", "linpmem-tests"],
+        tests: &["sources::"],
+        matrix: Some(Matrix::Servers),
+        prepare: without_module,
     },
 ];
 
@@ -150,12 +160,14 @@ pub fn run(args: &Args) -> Result<()> {
             suite.run(None, &args.rest, &mut tally)?;
             continue;
         };
-        ensure!(
-            suite.any_kernel,
-            "the suite `{}` is for the default kernel, or for none: --kernels is for `kmod`",
-            suite.name
-        );
-        for kernel in kernels.kernels(&Cache::open()?)? {
+        let matrix = suite.matrix.with_context(|| {
+            format!(
+                "the suite `{}` is for the default kernel, or for none: --kernels is for `kmod` \
+                 and `sources`",
+                suite.name
+            )
+        })?;
+        for kernel in kernels.kernels(&Cache::open()?, matrix)? {
             println!("[test] {} on {}", suite.name, kernel.release());
             suite.run(Some(kernel.release()), &args.rest, &mut tally)?;
         }
@@ -194,6 +206,15 @@ pub(crate) fn machines() -> Result<()> {
         ],
     )?;
     kmod::build_default(&cache)?;
+    dist::build()?;
+    Ok(())
+}
+
+/// What tests in virtual machines without our module need.
+fn without_module() -> Result<()> {
+    let cache = Cache::open()?;
+    setup::ensure(&cache, &[Part::Root])?;
+    matrix::of_sources(&cache)?;
     dist::build()?;
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 mod address;
 mod model;
+mod origin;
 mod reader;
 mod spool;
 mod writer;
@@ -15,8 +16,9 @@ mod writer;
 pub use address::Address;
 pub use model::{
     ChunkRecord, FileRecord, FrameRecord, Host, ImageRecord, MachineRecord, Manifest, MapEntry,
-    RangeRecord, SourceRecord, State, Tool, UnreadableRecord, VmcoreinfoRecord,
+    RangeRecord, State, Tool, UnreadableRecord, VmcoreinfoRecord,
 };
+pub use origin::{PartRecord, SourceRecord, UnusedRecord};
 pub use reader::{ReadError, read};
 pub use writer::{Footer, Header, ManifestWriter, RangeHead, RangeTail};
 

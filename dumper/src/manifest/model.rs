@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a manifest says, piece by piece.
 
-use super::Address;
+use super::{Address, SourceRecord};
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadable};
@@ -73,21 +73,6 @@ pub struct Host {
     pub boot_id: Option<String>,
 }
 
-/// Where the memory came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceRecord {
-    /// `linpmem` or `file`.
-    pub kind: String,
-    /// The device node or the image.
-    pub path: String,
-    /// The module's version, or the image's format.
-    pub detail: Option<String>,
-    /// Of the image's file, as it was when it was opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Sha256Sum>,
-}
-
 /// What is known of the machine whose memory it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +113,10 @@ pub struct MapEntry {
     pub kind: String,
     /// Whether it was asked for.
     pub requested: bool,
+    /// The source that it was to be read from, if it was asked for and one
+    /// serves it.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 /// The image's form.

@@ -78,12 +78,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         iomem: None,
         machine_record,
         machine,
-        record: SourceRecord {
-            kind: "file".to_owned(),
-            path: shown,
-            detail: Some(image.format().to_string()),
-            sha256: None,
-        },
+        record: SourceRecord::single("file", shown, Some(image.format().to_string())),
         warnings: image.oddities().to_vec(),
         reader: Box::new(Remembered::new(image, manifest.as_ref())),
     })

@@ -2,22 +2,38 @@
 //! Where memory comes from. Each source is a file of its own that makes a
 //! [`Source`].
 
+mod composed;
+mod crash;
+mod devmem;
 mod image;
 mod iomem;
+mod kcore;
+mod kernel;
+mod known_page;
+mod machine;
 mod module;
+mod obstacle;
+mod page_flags;
+mod patience;
 mod regions;
 mod remembered;
+mod strict;
+mod target;
 mod vmcoreinfo;
 
 pub use image::{ImageSourceError, open_reader_at};
 pub use iomem::{Iomem, IomemError};
+pub use strict::Strict;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
 
-use crate::manifest::{MachineRecord, SourceRecord};
+use crate::manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use crate::notation::SourceSpec;
+use kernel::Wanted;
 use linpmem_formats::MachineFacts;
 use linpmem_phys::{MemoryMap, ReadPhys};
+use patience::Patient;
 use std::path::Path;
+use std::time::Duration;
 
 /// Memory that can be read, and what is known of it.
 pub struct Source {
@@ -55,6 +71,14 @@ pub enum SourceError {
     /// There is no memory map.
     #[error(transparent)]
     Iomem(#[from] IomemError),
+    /// The device gives something else than memory, or nothing.
+    #[error("{path}: {reason}")]
+    Unproven {
+        /// The device node.
+        path: String,
+        /// What was found.
+        reason: String,
+    },
     /// The image does not open.
     #[error("{path}: {source}")]
     Image {
@@ -63,6 +87,19 @@ pub enum SourceError {
         /// Why.
         source: ImageSourceError,
     },
+    /// Nothing works.
+    #[error("no source of this machine's memory works:{}\n{way_out}", listed(.tried))]
+    Nothing {
+        /// What was tried, and why it does not work.
+        tried: Vec<UnusedRecord>,
+        /// What helps.
+        way_out: String,
+    },
+}
+
+fn listed(tried: &[UnusedRecord]) -> String {
+    let line = |tried: &UnusedRecord| format!("\n  {:8} {}", tried.kind, tried.reason);
+    tried.iter().map(line).collect()
 }
 
 impl Source {
@@ -72,9 +109,38 @@ impl Source {
     /// If it is not there or cannot be read; each says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
         match spec {
-            SourceSpec::Auto => module::open(Path::new(linpmem::DEFAULT_PATH)),
+            SourceSpec::Auto => best(),
             SourceSpec::Device(path) => module::open(path),
+            SourceSpec::Kcore => kernel::open(Wanted::Kcore, Vec::new()),
+            SourceSpec::Crash => kernel::open(Wanted::Crash, Vec::new()),
+            SourceSpec::DevMem => kernel::open(Wanted::DevMem, Vec::new()),
             SourceSpec::Image(path) => image::open(path),
         }
+    }
+
+    /// The same source, which is given up for what it does not answer within
+    /// `timeout`: that is listed as unreadable.
+    #[must_use]
+    pub fn with_patience(self, timeout: Duration) -> Self {
+        Self {
+            reader: Box::new(Patient::new(self.reader, timeout)),
+            ..self
+        }
+    }
+}
+
+/// The module if it works, else what the kernel offers.
+fn best() -> Result<Source, SourceError> {
+    match module::open(Path::new(linpmem::DEFAULT_PATH)) {
+        Ok(source) => Ok(source),
+        // The others need it as well.
+        Err(error @ SourceError::Iomem(_)) => Err(error),
+        Err(error) => kernel::open(
+            Wanted::Any,
+            vec![UnusedRecord {
+                kind: "linpmem".to_owned(),
+                reason: error.to_string(),
+            }],
+        ),
     }
 }

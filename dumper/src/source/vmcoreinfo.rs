@@ -28,6 +28,13 @@ pub struct VmcoreinfoError {
     reason: String,
 }
 
+impl VmcoreinfoError {
+    /// Why it is missing.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 /// Reads the note's text through `memory`. `told` is where the source says that
 /// it lies, for kernels without the file in /sys.
 ///

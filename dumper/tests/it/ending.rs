@@ -119,3 +119,23 @@ fn nothing_is_written_through_a_link() {
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }
 }
+
+#[test]
+fn on_error_fail_ends_the_run_at_the_first_page_that_cannot_be_read() {
+    let fake = Fake {
+        refused: vec![(range(0x20_0000, 0x20_0fff), Errno::EIO)],
+        ..Fake::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let listed = fake.clone().acquire(folder.path(), &["a.core"]).unwrap();
+    assert_eq!(listed.exit_code(), 3);
+    let words = ["b.core", "--on-error", "fail"];
+    let failed = fake.acquire(folder.path(), &words).unwrap();
+    assert_eq!((failed.state, failed.exit_code()), (State::Failed, 1));
+    let words = failed.to_string();
+    assert!(
+        words.contains("0x200000-0x200fff cannot be read (EIO)"),
+        "{words}"
+    );
+    assert!(!folder.path().join("b.core").exists());
+}

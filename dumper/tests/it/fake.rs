@@ -4,7 +4,9 @@
 use clap::Parser;
 use linpmem_dump::acquire::{AcquireError, Request};
 use linpmem_dump::args::Cli;
-use linpmem_dump::manifest::{self, MachineRecord, Manifest, SourceRecord};
+use linpmem_dump::manifest::{
+    self, MachineRecord, Manifest, PartRecord, SourceRecord, UnusedRecord,
+};
 use linpmem_dump::source::Source;
 use linpmem_dump::stop::Stop;
 use linpmem_dump::summary::Summary;
@@ -27,6 +29,8 @@ pub struct Fake {
     pub stop_at: Option<(PhysAddr, Stop)>,
     /// Time that each read takes.
     pub delay: Duration,
+    /// Whether it is two sources, as without the module.
+    pub is_composed: bool,
 }
 
 /// Inclusive, as in /proc/iomem.
@@ -104,6 +108,26 @@ impl Fake {
             range: range(first, last),
             kind,
         };
+        let part = |kind: &str, served: RegionKind| PartRecord {
+            kind: kind.to_owned(),
+            path: format!("/dev/{kind}"),
+            detail: None,
+            serves: vec![served.name().to_owned()],
+        };
+        let record = if self.is_composed {
+            SourceRecord::of_parts(
+                vec![
+                    part("crash", RegionKind::SystemRam),
+                    part("devmem", RegionKind::Reserved),
+                ],
+                vec![UnusedRecord {
+                    kind: "kcore".to_owned(),
+                    reason: "made up".to_owned(),
+                }],
+            )
+        } else {
+            SourceRecord::single("fake", "nowhere".to_owned(), None)
+        };
         Source {
             reader: Box::new(self),
             map: MemoryMap::new([
@@ -123,12 +147,7 @@ impl Fake {
                 paging_levels: Some(4),
             },
             machine_record: MachineRecord::default(),
-            record: SourceRecord {
-                kind: "fake".to_owned(),
-                path: "nowhere".to_owned(),
-                detail: None,
-                sha256: None,
-            },
+            record,
             warnings: Vec::new(),
         }
     }

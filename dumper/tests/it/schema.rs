@@ -161,8 +161,13 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
         dead_from: Some(PhysAddr::new(0x20_0000)),
         ..Fake::default()
     };
+    let composed = Fake {
+        is_composed: true,
+        ..Fake::default()
+    };
     for (fake, words, state) in [
         (Fake::default(), &["a.core"][..], "complete"),
+        (composed, &["b.core"], "complete"),
         (
             refusing.clone(),
             &["a.core.zst"],
@@ -182,6 +187,27 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
             panic!("{words:?}: {error}");
         }
     }
+}
+
+#[test]
+fn each_range_has_the_source_that_served_it() {
+    let composed = Fake {
+        is_composed: true,
+        ..Fake::default()
+    };
+    let manifest = manifest(composed, &["a.core", "--range", "0-8fffff"]);
+    let sources: Vec<(&Value, &Value)> = manifest["map"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|region| (&region["requested"], &region["source"]))
+        .collect();
+    for (requested, source) in sources {
+        assert_eq!(*source == "crash", *requested == true);
+    }
+    assert_eq!(manifest["source"]["kind"], "crash+devmem");
+    assert_eq!(manifest["source"]["parts"][1]["serves"][0], "Reserved");
+    assert_eq!(manifest["source"]["unused"][0]["reason"], "made up");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod pattern;
 mod pmem;
 mod refusal;
 mod reserved;
+mod sources;
 mod trouble;
 
 use anyhow::Result;

@@ -55,7 +55,9 @@ impl Files {
 
 impl Qemu {
     pub(super) fn start(builder: &VmBuilder, root: &Root, files: &Files) -> Result<Self> {
-        let mut needed: Vec<String> = builder.modules.clone();
+        // Built in since Debian 13; everything else needs them first.
+        let mut needed = ["virtio_pci", "virtio_console"].map(str::to_owned).to_vec();
+        needed.extend(builder.modules.iter().cloned());
         if let Some(gib) = builder.scratch_gib {
             needed.extend(["virtio_blk", "ext4"].map(str::to_owned));
             format_disk(root, &files.disk, gib)?;

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::*;
+use goblin::elf::program_header::{PT_LOAD, PT_NOTE, ProgramHeader};
+use head::put_headers;
+use linpmem_phys::Region;
+use std::io::Write;
+
+const BASE: u64 = 0xffff_8880_0000_0000;
+
+mod head {
+    use super::*;
+
+    pub fn put_headers(file: &File, headers: &[ProgramHeader]) {
+        let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+        bytes.resize(16, 0);
+        for (len, value) in [
+            (2, 4), // ET_CORE
+            (2, 62),
+            (4, 1),
+            (8, 0),
+            (8, 64),
+            (8, 0),
+            (4, 0),
+            (2, 64),
+            (2, 56),
+            (2, u64::try_from(headers.len()).unwrap()),
+            (2, 0),
+            (2, 0),
+            (2, 0),
+        ] {
+            bytes.extend_from_slice(&u64::to_le_bytes(value)[..len]);
+        }
+        for header in headers {
+            bytes.extend_from_slice(&header.p_type.to_le_bytes());
+            bytes.extend_from_slice(&header.p_flags.to_le_bytes());
+            for value in [
+                header.p_offset,
+                header.p_vaddr,
+                header.p_paddr,
+                header.p_filesz,
+                header.p_memsz,
+                header.p_align,
+            ] {
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+        file.write_all_at(&bytes, 0).unwrap();
+    }
+}
+
+fn ram(paddr: u64, len: u64, offset: u64) -> ProgramHeader {
+    ProgramHeader {
+        p_type: PT_LOAD,
+        p_vaddr: BASE + paddr,
+        p_paddr: paddr,
+        p_offset: offset,
+        p_filesz: len,
+        p_memsz: len,
+        ..ProgramHeader::default()
+    }
+}
+
+fn range(first: u64, last: u64) -> PhysRange {
+    PhysRange::from_inclusive(PhysAddr::new(first), PhysAddr::new(last)).unwrap()
+}
+
+fn map() -> MemoryMap {
+    MemoryMap::new(
+        [(0x1000, 0x8bff), (0x10000, 0x13fff)].map(|(first, last)| Region {
+            range: range(first, last),
+            kind: linpmem_phys::RegionKind::SystemRam,
+        }),
+    )
+    .unwrap()
+}
+
+/// 0x1000-0x7fff full of 1 but for a zero page at 0x3000, 0x10000-0x13fff full of 2.
+fn core() -> File {
+    let file = tempfile::tempfile().unwrap();
+    let note = ProgramHeader {
+        p_type: PT_NOTE,
+        p_offset: 0x800,
+        p_filesz: 0x100,
+        ..ProgramHeader::default()
+    };
+    put_headers(
+        &file,
+        &[
+            note,
+            ram(0x1_0000, 0x4000, 0x9000),
+            ram(0x1000, 0x7000, 0x2000),
+        ],
+    );
+    let mut notes = Vec::new();
+    for (name, text) in [
+        ("CORE", "registers"),
+        ("VMCOREINFO", "OSRELEASE=6.12\n\0\0"),
+    ] {
+        for field in [name.len() + 1, text.len(), 0] {
+            notes.extend_from_slice(&u32::try_from(field).unwrap().to_le_bytes());
+        }
+        for part in [name.as_bytes(), b"\0"].concat().chunks(4) {
+            notes.extend_from_slice(part);
+            notes.resize(notes.len().next_multiple_of(4), 0);
+        }
+        notes.extend_from_slice(text.as_bytes());
+        notes.resize(notes.len().next_multiple_of(4), 0);
+    }
+    notes.resize(0x100, 0);
+    file.write_all_at(&notes, 0x800).unwrap();
+    file.write_all_at(&[1; 0x7000], 0x2000).unwrap();
+    file.write_all_at(&[0; 0x1000], 0x4000).unwrap();
+    file.write_all_at(&[2; 0x4000], 0x9000).unwrap();
+    file
+}
+
+fn flags(refused: &[(usize, u32)]) -> PageFlags {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut words = [0_u64; 0x20];
+    for &(page, bit) in refused {
+        words[page] = 1 << bit;
+    }
+    file.write_all(&words.map(u64::to_le_bytes).concat())
+        .unwrap();
+    PageFlags::from_file(file)
+}
+
+fn read(kcore: &Kcore, start: u64, len: usize) -> (Vec<u8>, Vec<(PhysRange, Errno)>) {
+    let mut bytes = vec![0x55; len];
+    let mut unreadable = Unreadables::new();
+    kcore
+        .read_phys(PhysAddr::new(start), &mut bytes, &mut unreadable)
+        .unwrap();
+    let listed = unreadable.as_slice().iter();
+    let listed = listed.map(|item| (item.range, item.errno)).collect();
+    (bytes.iter().step_by(0x1000).copied().collect(), listed)
+}
+
+#[test]
+fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
+    let kcore = Kcore::with(core(), &map(), PageFlags::none()).unwrap();
+    assert_eq!(kcore.direct_map_base(), BASE);
+    assert_eq!(kcore.vmcoreinfo(), Some(&b"OSRELEASE=6.12\n"[..]));
+    assert!(kcore.warning().unwrap().contains("/proc/kpageflags"));
+    let (pages, listed) = read(&kcore, 0, 0x1_5000);
+    let mut expected = [0; 0x15];
+    expected[1..8].fill(1);
+    expected[3] = 0;
+    expected[0x10..0x14].fill(2);
+    assert_eq!(pages, expected);
+    // The partial page at 0x8000 is not in the file.
+    assert_eq!(
+        listed,
+        [
+            (range(0, 0xfff), NOT_MAPPED),
+            (range(0x8000, 0xffff), NOT_MAPPED),
+            (range(0x1_4000, 0x1_4fff), NOT_MAPPED),
+        ]
+    );
+}
+
+#[test]
+fn zeros_that_the_kernel_made_up_are_listed() {
+    // The page of zeros is offline; the poisoned one is not even read.
+    let kcore = Kcore::with(core(), &map(), flags(&[(3, 23), (0x11, 19)])).unwrap();
+    let (pages, listed) = read(&kcore, 0x1000, 0x7000);
+    assert_eq!(pages, [1, 1, 0, 1, 1, 1, 1]);
+    assert_eq!(listed, [(range(0x3000, 0x3fff), Errno::new(61))]);
+    let (pages, listed) = read(&kcore, 0x1_0000, 0x4000);
+    assert_eq!(pages, [2, 0, 2, 2]);
+    assert_eq!(listed, [(range(0x1_1000, 0x1_1fff), Errno::new(133))]);
+}
+
+#[test]
+fn memory_that_moves_within_the_file_is_found_again() {
+    let file = core();
+    let kcore = Kcore::with(file.try_clone().unwrap(), &map(), PageFlags::none()).unwrap();
+    // As when memory is added: one header more, and all data elsewhere.
+    put_headers(
+        &file,
+        &[
+            ram(0x1_0000, 0x4000, 0x2_9000),
+            ram(0x1000, 0x7000, 0x2_2000),
+            ram(0x8_0000, 1, 0),
+            ram(0x9_0000, 1, 0),
+        ],
+    );
+    file.write_all_at(&[3; 0x7000], 0x2_2000).unwrap();
+    file.write_all_at(&[4; 0x4000], 0x2_9000).unwrap();
+    assert_eq!(read(&kcore, 0x1000, 0x3000), (vec![3, 3, 3], Vec::new()));
+    assert_eq!(read(&kcore, 0x1_0000, 0x1000), (vec![4], Vec::new()));
+}
+
+#[test]
+fn what_is_no_core_is_refused() {
+    let empty = tempfile::tempfile().unwrap();
+    assert!(Kcore::with(empty, &map(), PageFlags::none()).is_err());
+    let text = tempfile::tempfile().unwrap();
+    text.write_all_at(&[b'x'; 0x1000], 0).unwrap();
+    let error = Kcore::with(text, &map(), PageFlags::none()).unwrap_err();
+    assert!(error.to_string().contains("no ELF core"), "{error}");
+    // A head that promises more than there is.
+    let cut = tempfile::tempfile().unwrap();
+    put_headers(&cut, &vec![ram(0, 1, 0); 5]);
+    cut.set_len(100).unwrap();
+    assert!(Kcore::with(cut, &map(), PageFlags::none()).is_err());
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a source does not open, and what helps.
+
+use rustix::io::Errno;
+use std::fmt;
+use std::fs;
+use std::io;
+
+/// What of this machine stands in the way of reading its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Obstacles {
+    /// `none`, `integrity` or `confidentiality`; `unknown` without securityfs.
+    lockdown: String,
+    is_secure_boot: bool,
+    is_root: bool,
+}
+
+/// What a source needs of the kernel beside root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Lockdown off: /dev/mem and the modules.
+    NoLockdown,
+    /// Lockdown not at `confidentiality`: /proc/kcore.
+    NoConfidentiality,
+}
+
+impl Obstacles {
+    pub(super) fn of_this_machine() -> Self {
+        let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+        let mode = text
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'));
+        Self {
+            lockdown: mode.map_or("unknown", |(mode, _)| mode).to_owned(),
+            is_secure_boot: is_secure_boot(),
+            is_root: rustix::process::geteuid().is_root(),
+        }
+    }
+
+    /// Why `path` did not open. `absent` says why it may not be there.
+    pub(super) fn explain(
+        &self,
+        path: &str,
+        error: &io::Error,
+        needs: Needs,
+        absent: &str,
+    ) -> String {
+        match Errno::from_io_error(error) {
+            Some(Errno::NOENT | Errno::NXIO | Errno::NODEV) => {
+                format!("{path} is not there: {absent}")
+            }
+            Some(Errno::ACCESS | Errno::PERM) if !self.is_root => {
+                format!("{path} may be opened by root only")
+            }
+            Some(Errno::PERM) if self.is_locked_for(needs) => format!(
+                "{path} is closed by kernel lockdown, which is at {}",
+                self.lockdown
+            ),
+            Some(Errno::ACCESS | Errno::PERM) => format!(
+                "{path} is refused to this process: it lacks CAP_SYS_RAWIO, as in many \
+                 containers, or a security module forbids it"
+            ),
+            _ => format!("{path}: {error}"),
+        }
+    }
+
+    fn is_locked_for(&self, needs: Needs) -> bool {
+        match needs {
+            Needs::NoLockdown => ["integrity", "confidentiality"].contains(&&*self.lockdown),
+            Needs::NoConfidentiality => self.lockdown == "confidentiality",
+        }
+    }
+}
+
+/// The ways out, a sentence each.
+impl fmt::Display for Obstacles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_root {
+            return f.write_str(
+                "Run this as root, with CAP_SYS_RAWIO and CAP_SYS_ADMIN (sudo linpmem-dump ...).",
+            );
+        }
+        if self.is_locked_for(Needs::NoLockdown) {
+            write!(
+                f,
+                "Kernel lockdown is at {}{}: it cannot be lowered before the next boot, which \
+                 loses the memory. ",
+                self.lockdown,
+                if self.is_secure_boot {
+                    ", as Secure Boot sets it"
+                } else {
+                    ""
+                }
+            )?;
+            return f.write_str(
+                "If this is a virtual machine, its host can save the memory (virsh dump \
+                 --memory-only, QEMU's dump-guest-memory).",
+            );
+        }
+        f.write_str("Load the linpmem module (insmod linpmem.ko, or --driver PATH).")?;
+        if self.is_secure_boot {
+            f.write_str(
+                " Secure Boot is on: the module needs a signature that this machine trusts.",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The variable has four bytes of attributes before its value (efivarfs).
+fn is_secure_boot() -> bool {
+    let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    fs::read(variable).is_ok_and(|bytes| bytes.get(4) == Some(&1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn obstacles(lockdown: &str, is_root: bool) -> Obstacles {
+        Obstacles {
+            lockdown: lockdown.to_owned(),
+            is_secure_boot: false,
+            is_root,
+        }
+    }
+
+    fn why(obstacles: &Obstacles, errno: i32, needs: Needs) -> String {
+        let error = io::Error::from_raw_os_error(errno);
+        obstacles.explain("/dev/x", &error, needs, "no such driver")
+    }
+
+    #[test]
+    fn each_obstacle_is_told_apart() {
+        let (kcore, mem) = (Needs::NoConfidentiality, Needs::NoLockdown);
+        let free = obstacles("none", true);
+        assert!(why(&free, 2, mem).contains("no such driver"));
+        assert!(why(&free, 1, mem).contains("CAP_SYS_RAWIO"));
+        let integrity = obstacles("integrity", true);
+        assert!(why(&integrity, 1, mem).contains("at integrity"));
+        assert!(why(&integrity, 1, kcore).contains("CAP_SYS_RAWIO"));
+        let all = obstacles("confidentiality", true);
+        assert!(why(&all, 1, kcore).contains("at confidentiality"));
+        assert!(all.to_string().contains("cannot be lowered"));
+        let user = obstacles("confidentiality", false);
+        assert!(why(&user, 13, mem).contains("root only"));
+        assert!(user.to_string().contains("as root"));
+        assert!(free.to_string().contains("insmod"));
+    }
+}
