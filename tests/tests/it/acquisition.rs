@@ -15,7 +15,7 @@ use xtask::ground_truth::open_elf;
 
 #[test]
 fn a_filled_machine_is_acquired_byte_for_byte() -> Result<()> {
-    let subject = crate::subject(|machine| machine.memory_mib(1024))?;
+    let subject = crate::subject(|machine| machine.memory_mib(512))?;
     println!("{}", subject.fill(70)?);
     let acquired = subject
         .acquire(&["--format", "elf"], "out.core")?

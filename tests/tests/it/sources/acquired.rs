@@ -59,7 +59,7 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
     let mut planted = Ok(());
     let subject = subject(|machine| {
         let machine = machine
-            .memory_mib(512)
+            .memory_mib(384)
             .device("virtio-balloon-pci")
             .module("virtio_balloon");
         pattern::planted(machine.clone(), folder.path()).unwrap_or_else(|error| {
@@ -99,10 +99,10 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
     // 32 MiB go back to the host, and are zeros to /proc/kcore.
     subject
         .vm
-        .execute("balloon", json!({ "value": 480_u64 << 20 }))?;
+        .execute("balloon", json!({ "value": 352_u64 << 20 }))?;
     let deflated = || -> Result<bool> {
         let now = subject.vm.execute("query-balloon", json!({}))?;
-        Ok(now.get("actual").and_then(Value::as_u64) == Some(480 << 20))
+        Ok(now.get("actual").and_then(Value::as_u64) == Some(352 << 20))
     };
     for _ in 0..100 {
         if deflated()? {
@@ -167,8 +167,8 @@ fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
 fn memory_that_was_plugged_in_is_acquired_too() -> Result<()> {
     let subject = subject(|machine| {
         machine
-            .memory_mib(512)
-            .machine("q35,max-ram-below-4g=384M")
+            .memory_mib(384)
+            .machine("q35,max-ram-below-4g=256M")
             .cpu("max,la57=off")
             .append("nokaslr memhp_default_state=online")
             .module("virtio_mem")
