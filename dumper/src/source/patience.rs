@@ -209,7 +209,7 @@ mod tests {
                 std::thread::park();
             }
             if asked.contains(self.slow) && asked.len() > PAGE_SIZE {
-                std::thread::sleep(Duration::from_millis(400));
+                std::thread::sleep(Duration::from_millis(2000));
             }
             buf.fill(0xaa);
             Ok(())
@@ -221,7 +221,7 @@ mod tests {
             hangs,
             slow: PhysAddr::new(slow),
         };
-        let patient = Patient::new(Box::new(hanging), Duration::from_millis(100));
+        let patient = Patient::new(Box::new(hanging), Duration::from_millis(700));
         let mut all = Vec::new();
         for start in [0, 0x10_0000, 0x20_0000] {
             let mut bytes = vec![0x55; 0x10_0000];
@@ -247,7 +247,7 @@ mod tests {
         let begun = Instant::now();
         let page = range(0x11_0000, 0x11_0fff);
         assert_eq!(read(page, u64::MAX), [page]);
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
