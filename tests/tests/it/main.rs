@@ -3,19 +3,13 @@
 //!
 //! `cargo xtask setup` must have run; a test that lacks something fails.
 
-mod acquisition;
-mod aff4;
 mod consumers;
-mod drgn;
-mod identity;
 mod kmod;
-mod layouts;
 mod pattern;
 mod pmem;
-mod refusal;
-mod reserved;
+mod pyaff4;
 mod sources;
-mod trouble;
+mod vm;
 
 use anyhow::Result;
 use xtask::acquisition::Subject;

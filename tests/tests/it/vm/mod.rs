@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Acquisitions through the module, compared with QEMU's view.
+
+mod acquisition;
+mod drgn;
+mod identity;
+mod layouts;
+mod refusal;
+mod reserved;
+mod trouble;
