@@ -210,29 +210,29 @@ pub struct AcquireArgs {
 /// What an AFF4 image tells beside the memory.
 #[derive(Clone, Debug, Default, Args)]
 pub struct EvidenceArgs {
-    /// AFF4: the case
+    /// The case
     #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
     pub case_name: Option<String>,
 
-    /// AFF4: who acquires
+    /// Who acquires
     #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
     pub examiner: Option<String>,
 
-    /// AFF4: notes
+    /// Notes
     #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
     pub notes: Option<String>,
 
-    /// AFF4: keep iomem, kallsyms, modules, BTF, System.map and the like beside the memory
+    /// Keep iomem, kallsyms, modules, BTF, System.map and the like beside the memory
     #[arg(long, help_heading = "AFF4")]
     pub bundle: bool,
 
-    /// AFF4: keep FILE beside the memory; may be repeated, and be a quoted pattern
+    /// Keep FILE beside the memory; may be repeated, and be a quoted pattern
     ///
     /// As in --add '/etc/*.conf': *, ? and [a-z] within one part of the path.
     #[arg(long, value_name = "FILE|GLOB", help_heading = "AFF4")]
     pub add: Vec<PathBuf>,
 
-    /// AFF4: a further hash over all addresses: md5, sha1, sha512 or blake2b; may be repeated
+    /// A further hash over all addresses: md5, sha1, sha512 or blake2b; may be repeated
     #[arg(long, value_name = "HASH", help_heading = "AFF4")]
     pub hash: Vec<HashAlgorithm>,
 }

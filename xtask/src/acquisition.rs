@@ -14,9 +14,10 @@ use crate::ground_truth::{Comparison, Manifest, compare, open_elf};
 use crate::vm::{Output, Process, Snapshot, Vm, VmBuilder, iomem};
 
 /// Views of the memory that are saved while the dumper runs, at most.
-const VIEWS_DURING: u32 = 3;
+const VIEWS_DURING: u32 = 5;
 
-/// How long the dumper runs between two of them.
+/// How long the dumper runs before the first of them. Before each further one it
+/// runs longer by as much, so that they reach far into a long run.
 const BETWEEN_VIEWS: Duration = Duration::from_millis(1500);
 
 /// A machine that has the module loaded and the dumper in its `PATH`.
@@ -136,7 +137,7 @@ impl Subject {
         let mut views = vec![self.snapshot(&format!("{name}.before"))?];
         let mut dumper = self.start(args, name)?;
         for number in 0..VIEWS_DURING {
-            if dumper.ends_within(BETWEEN_VIEWS)? {
+            if dumper.ends_within(BETWEEN_VIEWS * (number + 1))? {
                 break;
             }
             views.push(self.snapshot(&format!("{name}.during-{number}"))?);

@@ -14,7 +14,7 @@ use super::target::Target;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// What a page is listed with that was not answered in time.
@@ -42,6 +42,7 @@ struct State {
 struct Worker {
     requests: Sender<Request>,
     answers: Receiver<Answer>,
+    thread: JoinHandle<()>,
 }
 
 struct Request {
@@ -106,7 +107,7 @@ impl Patient {
         let (requests, todo) = bounded::<Request>(1);
         let (done, answers) = bounded(1);
         let reader = Arc::clone(&self.reader);
-        Builder::new()
+        let thread = Builder::new()
             .name("source".to_owned())
             .spawn(move || {
                 for Request { start, mut buffer } in todo {
@@ -123,7 +124,11 @@ impl Patient {
                 }
             })
             .map_err(|error| SourceError::new(at, format!("starting a thread: {error}")))?;
-        Ok(Worker { requests, answers })
+        Ok(Worker {
+            requests,
+            answers,
+            thread,
+        })
     }
 
     /// Reads page by page what was not answered as a whole.
@@ -155,6 +160,19 @@ impl Patient {
             rest = after;
         }
         Ok(())
+    }
+}
+
+/// The idle thread is waited for: until it is gone it keeps the source open, and a
+/// module that is open cannot be unloaded. Nobody waits for one that was left behind.
+impl Drop for Patient {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = state.worker.take() {
+            drop((worker.requests, worker.answers));
+            // If it panicked, whoever asked it knows.
+            let _ = worker.thread.join();
+        }
     }
 }
 
@@ -254,6 +272,42 @@ mod tests {
     fn many_pages_that_hang_give_up_the_request_and_no_other() {
         let found = read(range(0x11_0000, 0x11_ffff), u64::MAX);
         assert_eq!(found, [range(0x11_0000, 0x1f_ffff)]);
+    }
+
+    /// Notes when it is dropped, which takes its time.
+    struct Slow(Arc<std::sync::atomic::AtomicBool>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(200));
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    impl ReadPhys for Slow {
+        fn read_phys(
+            &self,
+            _: PhysAddr,
+            _: &mut [u8],
+            _: &mut Unreadables,
+        ) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_source_is_closed_when_it_is_dropped() {
+        for _ in 0..5 {
+            let is_closed = Arc::default();
+            let slow = Slow(Arc::clone(&is_closed));
+            let patient = Patient::new(Box::new(slow), Duration::from_secs(60));
+            let mut bytes = [0; 0x1000];
+            patient
+                .read_phys(PhysAddr::ZERO, &mut bytes, &mut Unreadables::new())
+                .unwrap();
+            drop(patient);
+            assert!(is_closed.load(std::sync::atomic::Ordering::SeqCst));
+        }
     }
 
     #[test]
