@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use linpmem::{Access, AddressSpace, Device, Width};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
@@ -63,6 +64,7 @@ pub fn errno(addr: u64, device_too: u64) -> Result<String> {
 /// Opens the device, says so, waits for the file /tmp/go and reads again.
 pub fn held() -> Result<String> {
     let device = Device::open()?;
+    let file = File::open(linpmem::DEFAULT_PATH)?;
     println!("open");
     let deadline = Instant::now() + Duration::from_secs(60);
     while !Path::new("/tmp/go").exists() {
@@ -73,6 +75,13 @@ pub fn held() -> Result<String> {
     let mut page = [0; 4096];
     let bulk = device.read_phys(phys, &mut page, &mut Unreadables::new());
     let single = device.load(phys, Width::Dword);
+    let plain = file.read_at(&mut page, phys.get());
+    ensure!(
+        plain
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied),
+        "a plain read says {plain:?}"
+    );
     match (bulk, single) {
         (Ok(()), Ok(_)) => Ok("held: still reads".to_owned()),
         (Err(bulk), Err(single)) => Ok(format!("held: {bulk}; {single}")),
@@ -80,7 +89,8 @@ pub fn held() -> Result<String> {
     }
 }
 
-/// A node for the original's device number, owned by this user.
+/// A node for the original's device number, owned by this user. Anyone may open it
+/// as far as its mode goes: the rest is the module's word.
 pub fn node(owner: u64) -> Result<String> {
     sys::make_node(linpmem::DEFAULT_PATH, 42, u32::try_from(owner)?)?;
     Ok("node: made".to_owned())

@@ -154,7 +154,7 @@ pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
     // SAFETY: The path is a string that ends in NUL and outlives both calls.
     unsafe {
         let device = libc::makedev(major, 0);
-        done(libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o600, device))?;
+        done(libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o666, device))?;
         done(libc::chown(name.as_ptr(), owner, owner))?;
     }
     Ok(())
