@@ -67,6 +67,13 @@ pub fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
+/// Real, monotonic and boot time at one moment, in nanoseconds.
+#[must_use]
+pub fn all_ns() -> [u64; 3] {
+    [ClockId::Realtime, ClockId::Monotonic, ClockId::Boottime]
+        .map(|id| nanoseconds(clock_gettime(id)))
+}
+
 fn nanoseconds(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let rest = u64::try_from(time.tv_nsec).unwrap_or(0);

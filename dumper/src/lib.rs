@@ -14,6 +14,7 @@ pub mod clock;
 mod crash_command;
 pub mod digest;
 pub mod driver;
+pub mod evidence;
 pub mod extract;
 mod files;
 mod frame;
