@@ -75,6 +75,11 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Copy the bytes of some addresses out of an image
     Extract(ExtractArgs),
+    /// Show which ranges, pages and bytes of two images differ
+    ///
+    /// In any two formats. Exit code 0 if both hold the same addresses, the same bytes,
+    /// and the same unreadable pages; 1 if anything differs.
+    Compare(CompareArgs),
 }
 
 /// Options that decide what is read.
@@ -341,6 +346,30 @@ pub struct ExtractArgs {
     /// OUTPUT and named on stderr, and the exit code is then 3.
     #[arg(long, value_name = "A-B", value_parser = parse_range)]
     pub range: PhysRange,
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// One image
+    pub left: PathBuf,
+
+    /// The other
+    pub right: PathBuf,
+
+    /// Only this range: A-B, or A+LENGTH; may be repeated
+    ///
+    /// Written as for acquiring, and widened to whole pages.
+    #[arg(long = "range", value_name = "A-B", value_parser = parse_range)]
+    pub ranges: Vec<PhysRange>,
+
+    /// Name every stretch that differs, not only the first 50
+    #[arg(long)]
+    pub all: bool,
+
+    /// A JSON object a line: each stretch that differs, each range, a summary
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to recover.

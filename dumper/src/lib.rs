@@ -11,6 +11,7 @@ pub mod aff4;
 pub mod args;
 pub mod checksum;
 pub mod clock;
+pub mod compare;
 mod crash_command;
 pub mod digest;
 pub mod driver;

@@ -8,6 +8,8 @@ mod aff4;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod convert;
 #[cfg(test)]
 mod damage;

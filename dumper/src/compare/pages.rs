@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Two memories, page by page.
+
+use crate::measure::in_memory;
+use crate::pipeline::{Buffer, CHUNK_BYTES, Pool};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use linpmem_phys::{PAGE_SIZE, PhysLen, PhysRange, ReadPhys, SourceError, Unreadable, Unreadables};
+use std::io;
+use std::thread::Builder;
+
+/// Buffers on each side: one is filled while one is compared.
+const BUFFERS: usize = 2;
+
+/// What is the matter with a stretch of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Both were read, and they differ.
+    Different,
+    /// The left one could not be read.
+    UnreadableLeft,
+    /// The right one could not be read.
+    UnreadableRight,
+    /// Neither could be read.
+    UnreadableBoth,
+    /// The right one does not have it.
+    OnlyLeft,
+    /// The left one does not have it.
+    OnlyRight,
+}
+
+/// A stretch of pages with which something is the matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Whole pages.
+    pub range: PhysRange,
+    /// What it is.
+    pub finding: Finding,
+    /// Bytes that differ.
+    pub bytes: u64,
+}
+
+/// What came of comparing some pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Pages that were looked at.
+    pub pages: u64,
+    /// Pages that differ.
+    pub different_pages: u64,
+    /// Bytes that differ, in those pages.
+    pub different_bytes: u64,
+    /// Pages that at least one side could not read.
+    pub unreadable_pages: u64,
+}
+
+/// What a comparison tells while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something is the matter with these pages.
+    Stretch(Difference),
+    /// All of a range has been compared.
+    Range(PhysRange, Tally),
+}
+
+/// A comparison that broke off.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// One side failed as a whole.
+    #[error(transparent)]
+    Read(#[from] SourceError),
+    /// What was found could not be told.
+    #[error("telling what differs: {0}")]
+    Report(#[from] io::Error),
+    /// There are no more threads to be had.
+    #[error("starting a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A side ended without a reason. This is a bug.
+    #[error("a reading thread ended early; this is a bug in linpmem-dump")]
+    Panicked,
+}
+
+impl Tally {
+    /// Adds what came of others.
+    pub fn add(&mut self, other: Self) {
+        self.pages = self.pages.saturating_add(other.pages);
+        self.different_pages = self.different_pages.saturating_add(other.different_pages);
+        self.different_bytes = self.different_bytes.saturating_add(other.different_bytes);
+        self.unreadable_pages = self.unreadable_pages.saturating_add(other.unreadable_pages);
+    }
+
+    fn count(&mut self, difference: &Difference) {
+        let pages = difference.range.len().pages();
+        match difference.finding {
+            Finding::Different => {
+                self.different_pages = self.different_pages.saturating_add(pages);
+                self.different_bytes = self.different_bytes.saturating_add(difference.bytes);
+            }
+            _ => self.unreadable_pages = self.unreadable_pages.saturating_add(pages),
+        }
+    }
+}
+
+/// Compares the whole pages of `ranges` in both of `sides`, which are read at the
+/// same time. `tell` hears of each stretch that is not equal, and of each range when
+/// it has been compared.
+///
+/// # Errors
+/// If a side fails as a whole, or `tell` does.
+pub fn compare_pages(
+    sides: [&dyn ReadPhys; 2],
+    ranges: &[PhysRange],
+    tell: &mut dyn FnMut(Event) -> io::Result<()>,
+) -> Result<(), CompareError> {
+    std::thread::scope(|scope| {
+        let [left, right] = sides.map(|side| {
+            let (parts, read) = bounded(1);
+            Builder::new()
+                .name("read".to_owned())
+                .spawn_scoped(scope, move || read_side(side, ranges, &parts))
+                .map(|_| read)
+        });
+        let (left, right) = (
+            left.map_err(CompareError::Thread)?,
+            right.map_err(CompareError::Thread)?,
+        );
+        for &range in ranges {
+            let mut tally = Tally::default();
+            let mut open: Option<Difference> = None;
+            for _ in range.pieces(step()) {
+                let [left, right] = [next(&left)?, next(&right)?];
+                tally.pages = tally.pages.saturating_add(left.range.len().pages());
+                for difference in differences(&left, &right) {
+                    tally.count(&difference);
+                    match open.and_then(|open| open.join(&difference)) {
+                        Some(joined) => open = Some(joined),
+                        None => tell_of(open.replace(difference), tell)?,
+                    }
+                }
+            }
+            tell_of(open, tell)?;
+            tell(Event::Range(range, tally))?;
+        }
+        Ok(())
+    })
+}
+
+fn tell_of(
+    stretch: Option<Difference>,
+    tell: &mut dyn FnMut(Event) -> io::Result<()>,
+) -> io::Result<()> {
+    stretch.map_or(Ok(()), |stretch| tell(Event::Stretch(stretch)))
+}
+
+/// A piece of one side.
+struct Piece {
+    range: PhysRange,
+    buffer: Buffer,
+    unreadable: Unreadables,
+}
+
+type Pieces = Receiver<Result<Piece, SourceError>>;
+
+fn step() -> PhysLen {
+    PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX))
+}
+
+fn read_side(
+    side: &dyn ReadPhys,
+    ranges: &[PhysRange],
+    parts: &Sender<Result<Piece, SourceError>>,
+) {
+    let pool = Pool::new(BUFFERS, CHUNK_BYTES, 0);
+    for range in ranges.iter().flat_map(|range| range.pieces(step())) {
+        let Some(mut buffer) = pool.take(in_memory(range.len().get())) else {
+            return;
+        };
+        let mut unreadable = Unreadables::new();
+        let read = side.read_phys(range.start(), buffer.data_mut(), &mut unreadable);
+        let failed = read.is_err();
+        let piece = read.map(|()| Piece {
+            range,
+            buffer,
+            unreadable,
+        });
+        if parts.send(piece).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn next(pieces: &Pieces) -> Result<Piece, CompareError> {
+    Ok(pieces.recv().map_err(|_| CompareError::Panicked)??)
+}
+
+/// What is the matter with the pages of a piece, page by page.
+fn differences<'a>(left: &'a Piece, right: &'a Piece) -> impl Iterator<Item = Difference> + 'a {
+    let page = in_memory(PAGE_SIZE.get());
+    let [mut left_bad, mut right_bad] = [left, right].map(|piece| Marks::new(&piece.unreadable));
+    let bytes = left
+        .buffer
+        .data()
+        .chunks(page)
+        .zip(right.buffer.data().chunks(page));
+    left.range
+        .pieces(PAGE_SIZE)
+        .zip(bytes)
+        .filter_map(move |(range, (left, right))| {
+            let finding = match (left_bad.touch(range), right_bad.touch(range)) {
+                (true, true) => Finding::UnreadableBoth,
+                (true, false) => Finding::UnreadableLeft,
+                (false, true) => Finding::UnreadableRight,
+                (false, false) if left == right => return None,
+                (false, false) => Finding::Different,
+            };
+            let bytes = match finding {
+                Finding::Different => left.iter().zip(right).filter(|(l, r)| l != r).count(),
+                _ => 0,
+            };
+            Some(Difference {
+                range,
+                finding,
+                bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+            })
+        })
+}
+
+/// A list of unreadable stretches, walked along with ascending pages.
+struct Marks<'a>(&'a [Unreadable]);
+
+impl<'a> Marks<'a> {
+    fn new(unreadable: &'a Unreadables) -> Self {
+        Self(unreadable.as_slice())
+    }
+
+    fn touch(&mut self, page: PhysRange) -> bool {
+        while let Some((first, rest)) = self.0.split_first() {
+            if first.range.end() > page.start() {
+                return first.range.start() < page.end();
+            }
+            self.0 = rest;
+        }
+        false
+    }
+}
+
+impl Difference {
+    /// Both as one, if `next` goes on where this one ends.
+    fn join(&self, next: &Self) -> Option<Self> {
+        if self.finding != next.finding || self.range.end() != next.range.start() {
+            return None;
+        }
+        Some(Self {
+            range: PhysRange::new(self.range.start(), next.range.end()).ok()?,
+            finding: self.finding,
+            bytes: self.bytes.saturating_add(next.bytes),
+        })
+    }
+}
