@@ -256,6 +256,7 @@ fn acquire(
         plan,
         codec: Codec::None,
         workers: NonZeroUsize::new(threads).unwrap(),
+        bytes_per_s: None,
         started: Moment::now(),
         stop: &Stop::default(),
         meter: &Meter::default(),

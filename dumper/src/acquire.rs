@@ -25,7 +25,7 @@ use linpmem_formats::{
 };
 use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ use std::time::Duration;
 const HEADERS_BYTES: u64 = 1 << 20;
 const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress; \
     unless something else asks for AVML, use --format lime";
+/// Bytes in a MiB.
+const MIB: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
@@ -117,10 +119,16 @@ pub fn acquire(
     mut warn: impl FnMut(&str),
 ) -> Result<Summary, AcquireError> {
     let request = Request::new(args, command)?;
-    let stop = Stop::on_signals().map_err(|source| AcquireError::Io {
-        action: "catching signals",
-        source,
-    })?;
+    let failed = |action| move |source| AcquireError::Io { action, source };
+    let mut stop = Stop::on_signals().map_err(failed("catching signals"))?;
+    if let Some(seconds) = args.care.timeout {
+        stop = stop.with_timeout(Duration::from_secs(seconds.get().into()));
+    }
+    if let Some(nice) = args.care.nice {
+        // Every thread inherits it from this one.
+        rustix::process::nice(nice)
+            .map_err(|errno| failed("lowering the priority")(errno.into()))?;
+    }
     let driver = LoadedDriver::load(&args.driver, &mut warn)?;
     let outcome = open(args, &stop).and_then(|source| request.run(&source, &stop, &mut warn));
     // The source is closed by now.
@@ -254,6 +262,11 @@ impl<'a> Request<'a> {
             plan: &plan,
             codec: shape.codec,
             workers: workers(self.args.threads),
+            bytes_per_s: self
+                .args
+                .care
+                .rate
+                .map(|mib| MIB.saturating_mul(mib.into())),
             started,
             stop,
             meter: &meter,
@@ -319,8 +332,10 @@ impl<'a> Request<'a> {
             .get()
             .saturating_add(HEADERS_BYTES)
             .saturating_add(manifest_bytes(plan));
-        match check_space(path, needed) {
-            Err(error @ SpaceError::TooLittle { .. }) if self.shape.is_compressed() => {
+        match check_space(path, needed, self.args.care.limits()) {
+            Err(error @ (SpaceError::TooLittle { .. } | SpaceError::TooLarge { .. }))
+                if self.shape.is_compressed() =>
+            {
                 Ok(Some(format!("if the memory compresses badly: {error}")))
             }
             other => other.map(|()| None),

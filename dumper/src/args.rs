@@ -3,10 +3,11 @@
 
 use crate::driver::DriverSpec;
 use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
+use crate::sink::Limits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linpmem_formats::HashAlgorithm;
 use linpmem_phys::{PhysLen, PhysRange};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -72,7 +73,7 @@ pub enum Command {
     /// All ranges, their kinds and the pages that could not be read are kept, as far
     /// as the image and the manifest beside it tell them. The new manifest has the
     /// SHA-256 of the old file.
-    Convert(ConvertArgs),
+    Convert(Box<ConvertArgs>),
     /// Copy the bytes of some addresses out of an image
     Extract(ExtractArgs),
     /// Show which ranges, pages and bytes of two images differ
@@ -194,6 +195,10 @@ pub struct AcquireArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub page_timeout: u64,
 
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub care: CareArgs,
+
     /// Load the linpmem module for this run: its path, auto or never
     ///
     /// It is unloaded at the end, however the run ends; only a second signal or
@@ -210,6 +215,50 @@ pub struct AcquireArgs {
     /// Replace OUTPUT and what lies beside it
     #[arg(long)]
     pub force: bool,
+}
+
+/// How the running machine is spared.
+#[derive(Clone, Debug, Args)]
+pub struct CareArgs {
+    /// Lower the priority of this program's threads: 1 to 19
+    #[arg(long, value_name = "N", help_heading = "The running machine",
+          value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub nice: Option<i32>,
+
+    /// Read no more than so many MiB a second
+    #[arg(long, value_name = "MIB/S", help_heading = "The running machine")]
+    pub rate: Option<NonZeroU32>,
+
+    /// Stop after so many seconds
+    ///
+    /// As after SIGINT: the chunk in hand is finished, and what was read so far is a
+    /// described OUTPUT.partial.
+    #[arg(long, value_name = "SECONDS", help_heading = "The running machine")]
+    pub timeout: Option<NonZeroU32>,
+
+    /// Do not let the image file grow beyond SIZE
+    #[arg(long, value_name = "SIZE", value_parser = parse_length,
+          help_heading = "The running machine")]
+    pub max_size: Option<PhysLen>,
+
+    /// Leave SIZE of the disk free that the image goes to; 0 fills it
+    ///
+    /// Looked at before the run, and again while the image grows: a compressed image
+    /// may fit or not. A run that comes to the limit leaves OUTPUT.partial.
+    #[arg(long, value_name = "SIZE", value_parser = parse_length, default_value = "32MiB",
+          help_heading = "The running machine")]
+    pub min_free: PhysLen,
+}
+
+impl CareArgs {
+    /// What the image file may take.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            max_size: self.max_size,
+            min_free: self.min_free,
+        }
+    }
 }
 
 /// What an AFF4 image tells beside the memory.
@@ -295,6 +344,9 @@ pub struct ConvertArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressStyle,
 
+    #[command(flatten)]
+    pub care: CareArgs,
+
     /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
@@ -324,6 +376,7 @@ impl From<&ConvertArgs> for AcquireArgs {
             progress: args.progress,
             on_error: OnError::List,
             page_timeout: 0,
+            care: args.care.clone(),
             driver: DriverSpec::Never,
             manifest: args.manifest.clone(),
             force: args.force,

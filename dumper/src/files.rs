@@ -8,8 +8,9 @@ use crate::clock::Moment;
 use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, State};
 use crate::naming::{Target, checksum_of, manifest_of, partial_of};
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
-use crate::sink::{FileSink, PartialFile, PipeSink, Sink, folder_of};
+use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
 use linpmem_formats::{ImagePlan, ImageWriter};
+use linpmem_phys::PhysLen;
 use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek};
@@ -26,6 +27,7 @@ pub(crate) struct Files {
     image_path: PathBuf,
     manifest: Option<PartialFile>,
     manifest_path: PathBuf,
+    limits: Limits,
     force: bool,
 }
 
@@ -58,6 +60,7 @@ impl Files {
                 image_path,
                 manifest: Some(manifest),
                 manifest_path,
+                limits: args.care.limits(),
                 force: args.force,
             }),
             Err(error) => {
@@ -103,11 +106,20 @@ impl Files {
 
     fn sink(&self) -> io::Result<Box<dyn Sink>> {
         Ok(match &self.image {
-            Some(image) => Box::new(FileSink::new(image.file().try_clone()?)?),
+            Some(image) => {
+                let file = FileSink::new(image.file().try_clone()?)?;
+                let folder = folder_of(image.partial()).to_path_buf();
+                Box::new(LimitedSink::new(file, self.limits, folder))
+            }
             // Not std's own stdout, which looks for line ends in all that passes.
             None => {
                 let stdout = rustix::io::dup(rustix::stdio::stdout())?;
-                Box::new(PipeSink::new(File::from(stdout)))
+                let limits = Limits {
+                    min_free: PhysLen::ZERO,
+                    ..self.limits
+                };
+                let pipe = PipeSink::new(File::from(stdout));
+                Box::new(LimitedSink::new(pipe, limits, PathBuf::new()))
             }
         })
     }
@@ -182,7 +194,8 @@ fn end_manifest(
         warnings,
         error: match &outcome.end {
             End::Failed(error) => Some(error.to_string()),
-            _ => None,
+            End::Interrupted(reason) => Some(reason.to_string()),
+            End::Whole => None,
         },
         ended: Moment::now().stamp(),
         state: state_of(outcome),
@@ -199,7 +212,7 @@ const fn state_of(outcome: &Outcome) -> State {
     match &outcome.end {
         End::Whole if outcome.unreadable_pages > 0 => State::CompleteWithUnreadable,
         End::Whole => State::Complete,
-        End::Interrupted => State::Interrupted,
+        End::Interrupted(_) => State::Interrupted,
         End::Failed(_) => State::Failed,
     }
 }

@@ -40,7 +40,7 @@ fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
     let out = &mut io::stdout();
     match &cli.command {
         None => run_acquisition(&cli.acquire, voice),
-        Some(Command::Convert(args)) => run_acquisition(&args.into(), voice),
+        Some(Command::Convert(args)) => run_acquisition(&AcquireArgs::from(&**args), voice),
         Some(Command::Extract(args)) => {
             let warn = |warning: &str| voice.say("warning", warning);
             Ok(extract::extract(args, out, warn)?)

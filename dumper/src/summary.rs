@@ -97,7 +97,8 @@ impl Summary {
     fn error(&self) -> Option<String> {
         match &self.outcome.end {
             End::Failed(error) => Some(error.to_string()),
-            _ => None,
+            End::Interrupted(reason) => Some(reason.to_string()),
+            End::Whole => None,
         }
     }
 
@@ -130,7 +131,8 @@ impl fmt::Display for Summary {
             )?,
             State::Interrupted => writeln!(
                 f,
-                "interrupted after {} of {}: {image} is not complete",
+                "{} after {} of {}: {image} is not complete",
+                self.error().unwrap_or_default(),
                 PhysLen::new(file.image_length.min(self.planned.get())),
                 self.planned,
             )?,

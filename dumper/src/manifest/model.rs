@@ -233,7 +233,7 @@ pub enum State {
     Complete,
     /// All of it was written; some pages could not be read.
     CompleteWithUnreadable,
-    /// A signal ended it.
+    /// A signal or --timeout ended it; `error` says which.
     Interrupted,
     /// An error ended it.
     Failed,

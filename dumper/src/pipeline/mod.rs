@@ -14,6 +14,7 @@
 mod buffer;
 mod hash;
 mod order;
+mod pace;
 mod read;
 mod run;
 mod work;
@@ -21,6 +22,7 @@ mod zero;
 
 pub use buffer::{Buffer, Pool};
 pub use hash::{Feed, HashThread};
+pub use pace::Pace;
 pub use run::{Acquisition, End, Outcome, RunError, run};
 pub use work::Payload;
 pub use zero::ZeroBlocks;

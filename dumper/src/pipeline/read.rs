@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reading end: every planned byte once, in order.
 
+use super::CHUNK_BYTES;
 use super::buffer::{Buffer, Pool};
+use super::pace::Pace;
+use super::run::Acquisition;
 use crate::clock::monotonic_ns;
 use crate::measure::in_memory;
-use crate::progress::Meter;
-use crate::stop::Stop;
 use crossbeam_channel::Sender;
-use linpmem_formats::ImagePlan;
-use linpmem_phys::{PhysLen, PhysRange, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
 
 /// A chunk as it was read.
 #[derive(Debug)]
@@ -43,20 +43,25 @@ pub struct ReadTime {
     pub end_ns: u64,
 }
 
-/// Reads all of `plan` in chunks that end at multiples of `chunk`, until `stop`
-/// is raised or nobody takes them.
+/// Reads all of the plan in chunks that end at multiples of [`CHUNK_BYTES`], until
+/// the wish to stop is raised or nobody takes them.
 ///
 /// # Errors
 /// If the source as a whole failed.
 pub fn read_all(
-    source: &dyn ReadPhys,
-    plan: &ImagePlan,
-    chunk: PhysLen,
+    acquisition: &Acquisition<'_>,
     pool: &Pool,
     chunks: &Sender<RawChunk>,
-    stop: &Stop,
-    meter: &Meter,
 ) -> Result<(), SourceError> {
+    let Acquisition {
+        source,
+        plan,
+        stop,
+        meter,
+        ..
+    } = *acquisition;
+    let chunk = PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX));
+    let mut pace = acquisition.bytes_per_s.map(Pace::new);
     let places = plan
         .ranges()
         .iter()
@@ -90,6 +95,9 @@ pub fn read_all(
         if chunks.send(raw).is_err() {
             // A later stage failed, and says why.
             return Ok(());
+        }
+        if let Some(pace) = &mut pace {
+            pace.wait(place.range.len().get(), stop);
         }
     }
     Ok(())

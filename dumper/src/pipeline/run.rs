@@ -12,13 +12,13 @@ use crate::frame::FrameEncoder;
 use crate::manifest::ManifestWriter;
 use crate::progress::Meter;
 use crate::sink::Sink;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 use crate::stream::{ImageStream, Streamed};
 use crossbeam_channel::{Receiver, bounded};
 use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_phys::{PhysLen, ReadPhys, SourceError, Unreadable};
+use linpmem_phys::{ReadPhys, SourceError, Unreadable};
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -33,6 +33,8 @@ pub struct Acquisition<'a> {
     pub codec: Codec,
     /// Threads that hash and compress.
     pub workers: NonZeroUsize,
+    /// How much is read in a second, at most.
+    pub bytes_per_s: Option<NonZeroU64>,
     /// When the run began.
     pub started: Moment,
     /// Raised to end the run early.
@@ -60,7 +62,7 @@ pub enum End {
     /// Every planned byte is in the image.
     Whole,
     /// It was asked to stop.
-    Interrupted,
+    Interrupted(StopReason),
     /// It could not go on.
     Failed(RunError),
 }
@@ -106,6 +108,7 @@ pub fn run<W: Write>(
     manifest: &mut ManifestWriter<W>,
 ) -> Outcome {
     let zeros = vec![0; CHUNK_BYTES];
+    let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
         let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
         let stream = ImageStream::new(sink, acquisition.codec, threads.file_sum)
@@ -139,7 +142,7 @@ pub fn run<W: Write>(
                 let (finished, ended) = assembly.finish();
                 let end = match ended {
                     Ok(()) if is_whole => End::Whole,
-                    Ok(()) => End::Interrupted,
+                    Ok(()) => End::Interrupted(stop.reason().unwrap_or(StopReason::Asked)),
                     Err(error) => End::Failed(error),
                 };
                 (end, finished)
@@ -183,17 +186,7 @@ impl<'scope> Threads<'scope> {
 
         let reader = Builder::new()
             .name("read".to_owned())
-            .spawn_scoped(scope, move || {
-                let Acquisition {
-                    source,
-                    plan,
-                    stop,
-                    meter,
-                    ..
-                } = acquisition;
-                let chunk = PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX));
-                read_all(source, plan, chunk, &pool, &chunks, stop, meter)
-            })
+            .spawn_scoped(scope, move || read_all(&acquisition, &pool, &chunks))
             .map_err(RunError::Thread)?;
         let workers = (0..count)
             .map(|number| {

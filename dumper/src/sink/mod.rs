@@ -3,11 +3,13 @@
 
 mod behind;
 mod file;
+mod limit;
 mod partial;
 mod pipe;
 mod space;
 
 pub use file::FileSink;
+pub use limit::{LimitedSink, Limits};
 pub use partial::{PartialError, PartialFile, folder_of};
 pub use pipe::PipeSink;
 pub use space::{SpaceError, check as check_space};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Room on the disk, looked at before the first byte is read.
 
+use super::limit::Limits;
 use super::partial::folder_of;
 use linpmem_phys::PhysLen;
 use rustix::fs::statvfs;
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 pub enum SpaceError {
     /// Too little.
     #[error(
-        "{folder} has {free} free, and the image can take {needed}: write to another disk or to \
-         stdout, compress it (--compress zstd), or read less (--range)"
+        "{folder} has {free} free, and the image can take {needed}{}: write to another disk or \
+         to stdout, compress it (--compress zstd), or read less (--range)", kept(*.min_free)
     )]
     TooLittle {
         /// Where the image was to go.
@@ -23,6 +24,35 @@ pub enum SpaceError {
         free: PhysLen,
         /// What the image needs if no page is zero.
         needed: PhysLen,
+        /// What has to stay free.
+        min_free: PhysLen,
+    },
+    /// Larger than it may be.
+    #[error(
+        "the image can take {needed}, which is more than --max-size {limit}: compress it \
+         (--compress zstd), or read less (--range)"
+    )]
+    TooLarge {
+        /// What the image needs if no page is zero.
+        needed: PhysLen,
+        /// What it may take.
+        limit: PhysLen,
+    },
+    /// The file has grown to its limit.
+    #[error("the image has reached --max-size {limit}")]
+    PastMaxSize {
+        /// What it may take.
+        limit: PhysLen,
+    },
+    /// The disk has filled up to its limit.
+    #[error("{folder} has {free} free, and --min-free {limit} has to stay")]
+    PastMinFree {
+        /// Where the image goes.
+        folder: PathBuf,
+        /// What is free there.
+        free: PhysLen,
+        /// What has to stay free.
+        limit: PhysLen,
     },
     /// The folder cannot be asked.
     #[error("{folder}: {source}")]
@@ -34,29 +64,47 @@ pub enum SpaceError {
     },
 }
 
-/// Whether `needed_bytes` fit on the disk that `path` will lie on.
+fn kept(min_free: PhysLen) -> String {
+    if min_free == PhysLen::ZERO {
+        return String::new();
+    }
+    format!(", and {min_free} have to stay free (--min-free)")
+}
+
+/// Whether `needed_bytes` are within `limits` and fit on the disk that `path` will
+/// lie on.
 ///
 /// # Errors
-/// If they do not, or the folder is not there.
-pub fn check(path: &Path, needed_bytes: u64) -> Result<(), SpaceError> {
+/// If they are not or do not, or the folder is not there.
+pub fn check(path: &Path, needed_bytes: u64, limits: Limits) -> Result<(), SpaceError> {
+    let needed = PhysLen::new(needed_bytes);
+    if let Some(limit) = limits.max_size.filter(|&limit| needed > limit) {
+        return Err(SpaceError::TooLarge { needed, limit });
+    }
     let folder = folder_of(path);
+    let min_free = limits.min_free;
+    match free_space(folder)? {
+        Some(free) if free.get() < needed_bytes.saturating_add(min_free.get()) => {
+            Err(SpaceError::TooLittle {
+                folder: folder.to_path_buf(),
+                free,
+                needed,
+                min_free,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is free in `folder`, if its file system tells: some network and user-space
+/// ones do not.
+pub(super) fn free_space(folder: &Path) -> Result<Option<PhysLen>, SpaceError> {
     let disk = statvfs(folder).map_err(|errno| SpaceError::Unknown {
         folder: folder.to_path_buf(),
         source: errno.into(),
     })?;
-    if disk.f_blocks == 0 {
-        // Some network and user-space file systems do not tell.
-        return Ok(());
-    }
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free >= needed_bytes {
-        return Ok(());
-    }
-    Err(SpaceError::TooLittle {
-        folder: folder.to_path_buf(),
-        free: PhysLen::new(free),
-        needed: PhysLen::new(needed_bytes),
-    })
+    Ok((disk.f_blocks > 0).then_some(PhysLen::new(free)))
 }
 
 #[cfg(test)]
@@ -67,14 +115,30 @@ mod tests {
     fn more_than_any_disk_has_is_too_much() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
-        check(&path, 1).unwrap();
+        let none = Limits::default();
+        check(&path, 1, none).unwrap();
         assert!(matches!(
-            check(&path, u64::MAX),
+            check(&path, u64::MAX, none),
             Err(SpaceError::TooLittle { .. })
         ));
         assert!(matches!(
-            check(&path.join("below"), 1),
+            check(&path.join("below"), 1, none),
             Err(SpaceError::Unknown { .. })
+        ));
+        let kept = Limits {
+            min_free: PhysLen::new(1 << 60),
+            ..none
+        };
+        let error = check(&path, 1, kept).unwrap_err().to_string();
+        assert!(error.contains("1048576 TiB have to stay free"), "{error}");
+        let small = Limits {
+            max_size: Some(PhysLen::new(4096)),
+            ..none
+        };
+        check(&path, 4096, small).unwrap();
+        assert!(matches!(
+            check(&path, 4097, small),
+            Err(SpaceError::TooLarge { .. })
         ));
     }
 }

@@ -37,7 +37,10 @@ fn the_same_memory_is_equal_in_every_format() {
         refused: vec![(range(0x20_0000, 0x20_1fff), Errno::EIO)],
         ..Fake::default()
     };
-    refusing.clone().acquire(folder.path(), &["a.core"]).unwrap();
+    refusing
+        .clone()
+        .acquire(folder.path(), &["a.core"])
+        .unwrap();
     for name in ["b.lime", "c.aff4", "d.kdump", "e.raw", "f.core.zst"] {
         refusing.clone().acquire(folder.path(), &[name]).unwrap();
         let (code, said) = compare(folder.path(), &["a.core", name]);

@@ -139,3 +139,78 @@ fn on_error_fail_ends_the_run_at_the_first_page_that_cannot_be_read() {
     );
     assert!(!folder.path().join("b.core").exists());
 }
+
+#[test]
+fn a_run_that_takes_too_long_ends_as_after_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake {
+        delay: Duration::from_millis(400),
+        ..Fake::default()
+    };
+    let stop = Stop::default().with_timeout(Duration::from_millis(1500));
+    let summary = fake
+        .acquire_until(folder.path(), &["a.core"], &stop)
+        .unwrap();
+    assert_eq!(
+        (summary.state, summary.exit_code()),
+        (State::Interrupted, 1)
+    );
+    let manifest = manifest_of(&summary);
+    assert_eq!(manifest.error.as_deref(), Some("stopped by --timeout 1"));
+    // At least one chunk, and not all of them.
+    let written: u64 = manifest
+        .ranges
+        .iter()
+        .map(|range| range.written_bytes)
+        .sum();
+    assert!(written > 0 && written < manifest.image.planned_bytes);
+}
+
+#[test]
+fn an_image_does_not_grow_beyond_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| Fake::default().acquire(folder.path(), words);
+    // Uncompressed, that is known before the first byte is read.
+    let error = run(&["a.core", "--max-size", "1MiB"]).unwrap_err();
+    assert!(error.to_string().contains("--max-size 1 MiB"), "{error}");
+    assert!(names(folder.path()).is_empty());
+    // Compressed, it is not.
+    let summary = run(&["a.core.zst", "--max-size", "1MiB"]).unwrap();
+    assert_eq!((summary.state, summary.exit_code()), (State::Failed, 1));
+    let words = summary.to_string();
+    assert!(words.contains("has reached --max-size 1 MiB"), "{words}");
+    let path = folder.path().join("a.core.zst.partial");
+    assert!(fs::metadata(&path).unwrap().len() <= 1 << 20);
+    let (code, words) = verify(&path);
+    assert_eq!(code, 1);
+    assert!(words.contains("not completed (failed)"), "{words}");
+    run(&["b.core.zst", "--max-size", "100MiB"]).unwrap();
+}
+
+#[test]
+fn a_disk_is_not_filled_beyond_what_has_to_stay_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| Fake::default().acquire(folder.path(), words);
+    let error = run(&["a.core", "--min-free", "1000000TiB"]).unwrap_err();
+    assert!(error.to_string().contains("--min-free"), "{error}");
+    assert!(names(folder.path()).is_empty());
+    let summary = run(&["a.core.zst", "--min-free", "1000000TiB"]).unwrap();
+    assert_eq!(summary.state, State::Failed);
+    let words = summary.to_string();
+    assert!(words.contains("--min-free"), "{words}");
+}
+
+#[test]
+fn no_more_is_read_in_a_second_than_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["a.core", "--rate", "4", "--range", "100000-4fffff"];
+    let summary = Fake::default().acquire(folder.path(), &words).unwrap();
+    // 4 MiB, of which the last one has not to be waited for.
+    assert!(summary.elapsed >= Duration::from_millis(740), "{summary}");
+    let chunks = &manifest_of(&summary).ranges[0].chunks;
+    let begins: Vec<u64> = chunks.iter().map(|chunk| chunk.read_us[0]).collect();
+    assert!(
+        begins.windows(2).all(|pair| pair[1] - pair[0] >= 240_000),
+        "{begins:?}"
+    );
+}

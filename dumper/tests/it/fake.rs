@@ -158,11 +158,21 @@ impl Fake {
             Some((_, stop)) => stop.clone(),
             None => Stop::default(),
         };
+        self.acquire_until(folder, words, &stop)
+    }
+
+    /// The same, until `stop` is raised.
+    pub fn acquire_until(
+        self,
+        folder: &Path,
+        words: &[&str],
+        stop: &Stop,
+    ) -> Result<Summary, AcquireError> {
         let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
         let output = cli.acquire.output.take().unwrap();
         cli.acquire.output = Some(folder.join(output));
         let command = words.iter().map(|&word| word.to_owned()).collect();
-        Request::new(&cli.acquire, command)?.run(&self.source(), &stop, |_| {})
+        Request::new(&cli.acquire, command)?.run(&self.source(), stop, |_| {})
     }
 }
 
