@@ -2,12 +2,16 @@
 //! Benchmarks by name, as a table or as JSON lines.
 
 mod aff4;
+mod dump;
 mod kmod;
+mod peers;
 
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+
+use self::peers::{Peer, Peers};
 
 /// The command line of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -17,13 +21,27 @@ pub struct Args {
     /// One JSON object a line: name, value, unit, baseline, ratio
     #[arg(long)]
     json: bool,
+    /// A program to compare with: NAME=PATH; may be repeated
+    ///
+    /// avml: a static one, for test machines; else it is built by `cargo install`.
+    #[arg(long = "peer", value_name = "NAME=PATH")]
+    peers: Vec<Peer>,
+    /// How often each job is done; the fastest counts
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    rounds: u32,
+}
+
+/// How benchmarks are run.
+struct Setting {
+    peers: Peers,
+    rounds: u32,
 }
 
 /// A benchmark.
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn(&mut Report) -> Result<()>,
+    run: fn(&Setting, &mut Report) -> Result<()>,
 }
 
 /// All benchmarks.
@@ -32,6 +50,11 @@ const BENCHES: &[Bench] = &[
         name: "aff4",
         about: "AFF4 images, written and read, beside raw ones and the codec alone",
         run: aff4::run,
+    },
+    Bench {
+        name: "dump",
+        about: "acquisitions in a virtual machine, beside AVML's",
+        run: dump::run,
     },
     Bench {
         name: "kmod",
@@ -124,11 +147,15 @@ pub fn run(args: &Args) -> Result<()> {
             None => bail!("there are no benchmarks yet"),
         }
     }
+    let setting = Setting {
+        peers: Peers::new(&args.peers),
+        rounds: args.rounds.max(1),
+    };
     let mut report = Report::default();
     for bench in chosen {
         let started = Instant::now();
         eprintln!("[bench] {}: {}", bench.name, bench.about);
-        (bench.run)(&mut report)?;
+        (bench.run)(&setting, &mut report)?;
         eprintln!(
             "[bench] {}: done in {:.1} s",
             bench.name,

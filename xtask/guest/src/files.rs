@@ -141,3 +141,19 @@ pub fn write(args: &[String]) -> Result<()> {
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("writing {path}"))
 }
+
+/// The tool `clear FOLDER`: lists the files in it with their lengths, removes them,
+/// and lets the kernel forget what it remembers of any file.
+pub fn clear(args: &[String]) -> Result<()> {
+    let folder = args.first().context("which folder?")?;
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {folder}"))? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            println!("{} {}", metadata.len(), entry.file_name().to_string_lossy());
+            fs::remove_file(entry.path())?;
+        }
+    }
+    nix::unistd::sync();
+    write(&["/proc/sys/vm/drop_caches".to_owned(), "3".to_owned()])
+}

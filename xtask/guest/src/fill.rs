@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The tool `fill`: occupies memory with random, text-like and zero pages, and
-//! tells where they lie.
+//! The tool `fill`: occupies memory with random, text-like, code and zero pages,
+//! and tells where they lie.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
-use crate::pages::{Noise, Prose};
+use crate::pages::{Code, Noise, Prose};
 
 const PAGE: usize = 4096;
 /// Pages of one sort that lie together.
@@ -39,19 +39,27 @@ pub fn run(args: &[String]) -> Result<()> {
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE).context("locking memory")?;
     let mut noise = Noise::new(seed);
     let prose = Prose::new();
-    let [mut random, mut textual, mut zero] = [0_u64; 3];
+    let code = Code::own().context("reading this program")?;
+    let [mut random, mut textual, mut machine, mut zero] = [0_u64; 4];
     for (index, run) in memory.chunks_mut(RUN * PAGE).enumerate() {
         let count = u64::try_from(run.len() / PAGE)?;
-        match index % 3 {
+        let first = u64::try_from(index * RUN)?;
+        match index % 4 {
             0 => {
                 noise.fill(run);
                 random += count;
             }
             1 => {
-                for (page, bytes) in run.chunks_mut(PAGE).enumerate() {
-                    prose.fill(bytes, u64::try_from(index * RUN + page)?);
+                for (number, page) in (first..).zip(run.chunks_mut(PAGE)) {
+                    prose.fill(page, number);
                 }
                 textual += count;
+            }
+            2 => {
+                for (number, page) in (first..).zip(run.chunks_mut(PAGE)) {
+                    code.fill(page, number);
+                }
+                machine += count;
             }
             _ => zero += count,
         }
@@ -59,7 +67,8 @@ pub fn run(args: &[String]) -> Result<()> {
     hold_still()?;
     fs::write(PLACES, places(&memory)?).with_context(|| format!("writing {PLACES}"))?;
     println!(
-        "filled {} of {} MiB: {random} random, {textual} text and {zero} zero pages",
+        "filled {} of {} MiB: {random} random, {textual} text, {machine} code and {zero} zero \
+         pages",
         bytes >> 20,
         ram >> 20
     );

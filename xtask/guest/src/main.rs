@@ -31,8 +31,9 @@ fn main() -> ExitCode {
         "cat" => files::cat(rest),
         "ls" => files::ls(rest),
         "write" => files::write(rest),
+        "clear" => files::clear(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; there are init, fill, plant, kmsg, cat, ls and write"
+            "no such tool; there are init, fill, plant, kmsg, cat, ls, write and clear"
         )),
     };
     match outcome {

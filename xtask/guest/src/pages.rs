@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What memory is filled with.
 
+use std::fs;
+use std::io;
+
 /// A small generator of bytes without pattern (xorshift64*).
 pub struct Noise(u64);
 
@@ -71,9 +74,38 @@ impl Prose {
         let from = usize::try_from(number.wrapping_mul(53) % (64 << 10)).unwrap_or(0);
         let text = self.0.get(from..from.saturating_add(page.len()));
         page.copy_from_slice(text.unwrap_or_default());
-        let head = format!("page {number:016x}\n");
-        for (target, byte) in page.iter_mut().zip(head.bytes()) {
-            *target = byte;
+        mark(page, number);
+    }
+}
+
+/// A program as it lies in memory: this one.
+pub struct Code(Vec<u8>);
+
+impl Code {
+    /// This program's file.
+    pub fn own() -> io::Result<Self> {
+        fs::read("/proc/self/exe").map(Self)
+    }
+
+    /// Fills `page` from a place that depends on `number`, which makes every page
+    /// its own.
+    pub fn fill(&self, page: &mut [u8], number: u64) {
+        let places = self.0.len().saturating_sub(page.len()).max(1);
+        let from = usize::try_from(number)
+            .unwrap_or(0)
+            .wrapping_mul(page.len())
+            % places;
+        for (target, byte) in page.iter_mut().zip(self.0.iter().skip(from)) {
+            *target = *byte;
         }
+        mark(page, number);
+    }
+}
+
+/// Makes a page differ from all others.
+fn mark(page: &mut [u8], number: u64) {
+    let head = format!("page {number:016x}\n");
+    for (target, byte) in page.iter_mut().zip(head.bytes()) {
+        *target = byte;
     }
 }

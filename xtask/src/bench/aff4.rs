@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::Report;
+use super::{Report, Setting};
 use crate::checkout;
 
 /// A line of the benchmark's.
@@ -20,7 +20,7 @@ struct Line {
 }
 
 /// By codec and by threads.
-pub fn run(report: &mut Report) -> Result<()> {
+pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let output = cargo
         .current_dir(checkout::dir())

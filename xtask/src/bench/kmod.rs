@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 
-use super::Report;
+use super::{Report, Setting};
 use crate::artifacts::Artifacts;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
@@ -12,7 +12,7 @@ use crate::suites;
 use crate::vm::{Vm, guest};
 
 /// Bulk reads beside a memcpy; the small ones beside the bulk read.
-pub fn run(report: &mut Report) -> Result<()> {
+pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
     suites::machines()?;
     let kernel = Kernel::default(&Cache::open()?)?;
     let vm = Vm::builder(&kernel).scratch_gib(None).boot()?;

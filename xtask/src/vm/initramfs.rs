@@ -13,7 +13,9 @@ use crate::kernel::Kernel;
 use crate::root::Root;
 
 /// Tools that init is called by.
-const TOOLS: &[&str] = &["init", "fill", "plant", "kmsg", "cat", "ls", "write"];
+const TOOLS: &[&str] = &[
+    "init", "fill", "plant", "kmsg", "cat", "ls", "write", "clear",
+];
 
 /// The archive with the init `guest`, and the modules `needed` where `kernel`
 /// has them as modules and not built in.
