@@ -52,8 +52,8 @@ pub struct Cli {
 pub enum Command {
     /// Recompute every hash of an image, and say exactly what differs
     ///
-    /// Reads IMAGE once and compares it with its manifest: the file as a whole,
-    /// each range, each chunk. Exit code 0 if all is well, 1 if anything differs,
+    /// Reads IMAGE and compares it with its manifest: each chunk, what is beside
+    /// them, and with --full the file as a whole. Exit code 0 if all is well, 1 if anything differs,
     /// is missing or was appended. Every hash within an AFF4 image is checked too,
     /// with or without a manifest.
     Verify(VerifyArgs),
@@ -455,6 +455,14 @@ pub struct VerifyArgs {
     /// A further volume of a striped AFF4 image; may be repeated
     #[arg(long, value_name = "PATH")]
     pub volume: Vec<PathBuf>,
+
+    /// Compute the file's own SHA-256 too, which one thread must do from front to back
+    ///
+    /// Without it every byte is compared all the same, where chunks lie in the file
+    /// as they are: by its chunk's SHA-256, or that of all that is in no chunk.
+    /// Elsewhere, as in compressed images, the file's is always computed.
+    #[arg(long)]
+    pub full: bool,
 
     /// Threads that hash [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]

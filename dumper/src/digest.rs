@@ -23,6 +23,12 @@ impl Sha256Sum {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The sum itself.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The sum of all that `hasher` was given.
     #[must_use]
     pub fn finish(hasher: Sha256) -> Self {

@@ -4,7 +4,7 @@
 use linpmem_formats::Codec;
 use std::fmt;
 use std::io;
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 /// Compresses pieces of memory. The same bytes give the same frame, whichever
 /// thread made it.
@@ -42,6 +42,31 @@ impl FrameEncoder {
         frame.reserve(Self::bound(data.len()));
         self.compressor.compress_to_buffer(data, frame)?;
         Ok(())
+    }
+}
+
+/// Takes frames apart again.
+#[derive(Default)]
+pub struct FrameDecoder {
+    zstd: Option<Decompressor<'static>>,
+}
+
+impl FrameDecoder {
+    /// Fills `data` with the content of `frame`.
+    ///
+    /// # Errors
+    /// If the frame is damaged, or its content is of another length.
+    pub fn decode(&mut self, frame: &[u8], data: &mut [u8]) -> io::Result<()> {
+        let zstd = match &mut self.zstd {
+            Some(zstd) => zstd,
+            none => none.insert(Decompressor::new()?),
+        };
+        let len = zstd.decompress_to_buffer(frame, data)?;
+        if len == data.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
     }
 }
 

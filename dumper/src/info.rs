@@ -188,7 +188,7 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
                 format!("{:#x}", range.start.0),
                 range.chunks.len().to_string(),
                 range.unreadable_pages.to_string(),
-                range.sha256.to_string(),
+                range.sha256_tree.to_string(),
             ]
         })
         .collect();
@@ -197,7 +197,7 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
         ("START", Align::Right),
         ("CHUNKS", Align::Right),
         ("UNREADABLE", Align::Right),
-        ("SHA-256", Align::Left),
+        ("SHA-256 TREE", Align::Left),
     ];
     table::write(out, columns, &rows)?;
     for range in manifest.ranges.iter() {

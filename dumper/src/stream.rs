@@ -5,6 +5,7 @@ use crate::digest::Sha256Sum;
 use crate::frame::FrameEncoder;
 use crate::manifest::FrameRecord;
 use crate::measure::{in_memory, len_bytes};
+use crate::outside::OutsideSum;
 use crate::pipeline::{Feed, HashThread, Payload};
 use crate::sink::Sink;
 use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, ZstdFrame, seek_table};
@@ -19,6 +20,8 @@ pub struct ImageStream<'a> {
     sink: &'a mut dyn Sink,
     file_sum: HashThread,
     frames: Option<Frames>,
+    /// Over what is beside the chunks, if these lie in the file as they are.
+    outside: Option<OutsideSum>,
     /// The chunk that the writer is given now: its bytes can be shared with the
     /// hashing thread instead of copied.
     current: Option<Payload>,
@@ -45,14 +48,22 @@ pub struct Streamed {
     pub image_length: u64,
     /// Of the file.
     pub sha256: Option<Sha256Sum>,
+    /// Over what is in no chunk, if chunks lie in the file as they are.
+    pub sha256_outside: Option<Sha256Sum>,
 }
 
 impl<'a> ImageStream<'a> {
     /// A stream into `sink`, compressed by `codec`, whose sum `file_sum` makes.
+    /// `is_plain` says that chunks will lie in the file as they are.
     ///
     /// # Errors
     /// If there is no memory for the compression.
-    pub fn new(sink: &'a mut dyn Sink, codec: Codec, file_sum: HashThread) -> io::Result<Self> {
+    pub fn new(
+        sink: &'a mut dyn Sink,
+        codec: Codec,
+        file_sum: HashThread,
+        is_plain: bool,
+    ) -> io::Result<Self> {
         let frames = FrameEncoder::new(codec)?.map(|encoder| Frames {
             encoder,
             table: Vec::new(),
@@ -63,6 +74,7 @@ impl<'a> ImageStream<'a> {
             sink,
             file_sum,
             frames,
+            outside: is_plain.then(OutsideSum::default),
             current: None,
             position: 0,
             last_frame: None,
@@ -97,6 +109,7 @@ impl<'a> ImageStream<'a> {
             file_length: self.sink.position(),
             image_length: self.position,
             sha256: self.file_sum.finish(),
+            sha256_outside: self.outside.take().map(OutsideSum::finish),
         };
         (streamed, Ok(()))
     }
@@ -118,10 +131,14 @@ impl<'a> ImageStream<'a> {
             file_length: self.sink.position(),
             image_length: self.position,
             sha256: None,
+            sha256_outside: None,
         }
     }
 
     fn plain_chunk(&mut self, chunk: &Chunk<'_>) -> io::Result<()> {
+        if let Some(outside) = &mut self.outside {
+            outside.end_stretch();
+        }
         match self.current.as_ref() {
             _ if chunk.is_zero => {
                 let len = len_bytes(chunk.data);
@@ -263,6 +280,9 @@ impl ImageOutput for ImageStream<'_> {
             }
             None => self.sink.bytes(bytes).map(|()| {
                 self.file_sum.feed(Feed::Bytes(bytes.into()));
+                if let Some(outside) = &mut self.outside {
+                    outside.bytes(bytes);
+                }
             }),
         };
         self.advance(len_bytes(bytes), result)
@@ -279,6 +299,9 @@ impl ImageOutput for ImageStream<'_> {
             Some(_) => self.framed_zeros(len),
             None => self.sink.zeros(len).map(|()| {
                 self.file_sum.feed(Feed::Zeros(len));
+                if let Some(outside) = &mut self.outside {
+                    outside.zeros(len);
+                }
             }),
         };
         self.advance(len, result)

@@ -161,8 +161,8 @@ pub struct RangeRecord {
     pub unreadable_pages: u64,
     /// Bytes that are in the image: fewer than `length` if the run ended early.
     pub written_bytes: u64,
-    /// Of those bytes.
-    pub sha256: Sha256Sum,
+    /// The [Merkle tree](crate::merkle)'s over its chunks' sums.
+    pub sha256_tree: Sha256Sum,
     /// Microseconds from the start of the run to the first byte and to the last.
     pub read_us: [u64; 2],
 }
@@ -223,6 +223,11 @@ pub struct FileRecord {
     pub image_length: u64,
     /// Of the file as written; absent if a write failed.
     pub sha256: Option<Sha256Sum>,
+    /// The [Merkle tree](crate::merkle)'s over the sums of all chunks.
+    pub sha256_tree: Sha256Sum,
+    /// Over the bytes of the file that are in no chunk, as docs/manifest.schema.json
+    /// says; absent if chunks do not lie in the file as they were read.
+    pub sha256_outside: Option<Sha256Sum>,
 }
 
 /// How a run ended.

@@ -58,8 +58,8 @@ pub struct RangeHead {
 pub struct RangeTail {
     /// Bytes in the image.
     pub written_bytes: u64,
-    /// Of those bytes.
-    pub sha256: Sha256Sum,
+    /// The [Merkle tree](crate::merkle)'s over the range's chunks.
+    pub sha256_tree: Sha256Sum,
     /// Microseconds from the start of the run.
     pub read_us: [u64; 2],
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 pub struct Pool {
     free: Receiver<Memory>,
     back: Sender<Memory>,
+    data_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +22,6 @@ struct Memory {
 #[derive(Debug)]
 pub struct Buffer {
     memory: Memory,
-    len: usize,
     back: Sender<Memory>,
 }
 
@@ -39,7 +39,11 @@ impl Pool {
             // The channel holds `count`.
             let _ = back.try_send(memory);
         }
-        Self { free, back }
+        Self {
+            free,
+            back,
+            data_bytes,
+        }
     }
 
     /// A buffer whose data is `len` bytes long, with whatever it held before. It
@@ -48,8 +52,8 @@ impl Pool {
     pub fn take(&self, len: usize) -> Option<Buffer> {
         let mut memory = self.free.recv().ok()?;
         memory.frame.clear();
+        memory.data.resize(len.min(self.data_bytes), 0);
         Some(Buffer {
-            len: len.min(memory.data.len()),
             memory,
             back: self.back.clone(),
         })
@@ -60,12 +64,22 @@ impl Buffer {
     /// The bytes of memory.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        self.memory.data.get(..self.len).unwrap_or_default()
+        &self.memory.data
     }
 
     /// The bytes of memory, to be filled.
     pub fn data_mut(&mut self) -> &mut [u8] {
-        self.memory.data.get_mut(..self.len).unwrap_or_default()
+        &mut self.memory.data
+    }
+
+    /// Lets `fill` have the bytes of memory as they are owned, and takes what it
+    /// gives back.
+    ///
+    /// # Errors
+    /// Those of `fill`; the buffer is then empty.
+    pub fn fill<E>(&mut self, fill: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, E>) -> Result<(), E> {
+        self.memory.data = fill(std::mem::take(&mut self.memory.data))?;
+        Ok(())
     }
 
     /// The compressed form; empty until someone made it.
@@ -76,10 +90,7 @@ impl Buffer {
 
     /// The bytes of memory, and where their compressed form goes.
     pub fn data_and_frame(&mut self) -> (&[u8], &mut Vec<u8>) {
-        (
-            self.memory.data.get(..self.len).unwrap_or_default(),
-            &mut self.memory.frame,
-        )
+        (&self.memory.data, &mut self.memory.frame)
     }
 }
 

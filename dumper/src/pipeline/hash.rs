@@ -3,7 +3,7 @@
 
 use super::buffer::Buffer;
 use crate::digest::Sha256Sum;
-use crate::measure::len_bytes;
+use crate::outside::feed_zeros;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ fn hash(pieces: &Receiver<Feed>, finished: &Sender<Sha256Sum>) {
             Feed::Data(buffer) => hasher.update(buffer.data()),
             Feed::Frame(buffer) => hasher.update(buffer.frame()),
             Feed::Bytes(bytes) => hasher.update(&bytes),
-            Feed::Zeros(len) => zeros(&mut hasher, len),
+            Feed::Zeros(len) => feed_zeros(&mut hasher, len),
             Feed::Finish => {
                 let sum = Sha256Sum::finish(std::mem::take(&mut hasher));
                 if finished.send(sum).is_err() {
@@ -77,17 +77,6 @@ fn hash(pieces: &Receiver<Feed>, finished: &Sender<Sha256Sum>) {
                 }
             }
         }
-    }
-}
-
-fn zeros(hasher: &mut Sha256, len: u64) {
-    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
-    let mut left = len;
-    while left > 0 {
-        let step = left.min(len_bytes(&ZEROS));
-        let size = usize::try_from(step).unwrap_or(ZEROS.len());
-        hasher.update(ZEROS.get(..size).unwrap_or(&ZEROS));
-        left -= step;
     }
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The writing end: chunks in order, into the image and the manifest.
 
-use super::hash::{Feed, HashThread};
 use super::run::RunError;
 use super::work::{FinishedChunk, Payload};
 use crate::clock::Moment;
 use crate::manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
 use crate::measure::{in_memory, len_bytes};
+use crate::merkle::MerkleTree;
 use crate::progress::Meter;
 use crate::stream::{ImageStream, Streamed};
 use linpmem_formats::{Chunk, ImagePlan, ImageWriter, WriteError};
@@ -23,7 +23,6 @@ pub struct Assembly<'a, W> {
     writer: &'a mut dyn ImageWriter,
     stream: ImageStream<'a>,
     manifest: &'a mut ManifestWriter<W>,
-    range_sum: HashThread,
     started: Moment,
     meter: &'a Meter,
     /// Zero bytes for chunks that are nothing else.
@@ -35,6 +34,8 @@ pub struct Assembly<'a, W> {
     range: Option<OpenRange>,
     /// Bytes of memory, over all ranges.
     written: u64,
+    /// Over the chunks of all ranges.
+    tree: MerkleTree,
     unreadable_pages: u64,
     first_unreadable: Vec<Unreadable>,
 }
@@ -43,21 +44,17 @@ pub struct Assembly<'a, W> {
 struct OpenRange {
     index: usize,
     written: u64,
+    tree: MerkleTree,
     read_us: [u64; 2],
 }
 
 impl<'a, W: Write> Assembly<'a, W> {
     /// What it takes to assemble an image of `plan`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of them are used together, once"
-    )]
     pub fn new(
         plan: &'a ImagePlan,
         writer: &'a mut dyn ImageWriter,
         stream: ImageStream<'a>,
         manifest: &'a mut ManifestWriter<W>,
-        range_sum: HashThread,
         started: Moment,
         meter: &'a Meter,
         zeros: &'a [u8],
@@ -67,7 +64,6 @@ impl<'a, W: Write> Assembly<'a, W> {
             writer,
             stream,
             manifest,
-            range_sum,
             started,
             meter,
             zeros,
@@ -75,6 +71,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             next: 0,
             range: None,
             written: 0,
+            tree: MerkleTree::default(),
             unreadable_pages: 0,
             first_unreadable: Vec::new(),
         }
@@ -112,6 +109,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         };
         let finished = Finished {
             file,
+            tree: self.tree,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         };
@@ -124,6 +122,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         let _ = self.end_range();
         Finished {
             file: self.stream.abandon(),
+            tree: self.tree,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         }
@@ -177,11 +176,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.manifest
             .chunk(&record, &chunk.unreadable)
             .map_err(RunError::Manifest)?;
-        self.range_sum.feed(match chunk.payload {
-            Payload::Zero { .. } => Feed::Zeros(len),
-            Payload::Data { buffer, .. } => Feed::Data(buffer),
-        });
+        self.tree.push(chunk.sha256);
         if let Some(range) = &mut self.range {
+            range.tree.push(chunk.sha256);
             range.written = range.written.saturating_add(len);
             let [first, _] = range.read_us;
             let [begin, end] = read_us;
@@ -214,6 +211,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.range = Some(OpenRange {
             index,
             written: 0,
+            tree: MerkleTree::default(),
             read_us: [u64::MAX, 0],
         });
         self.manifest.begin_range(&head).map_err(RunError::Manifest)
@@ -223,10 +221,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         let Some(range) = self.range.take() else {
             return Ok(());
         };
-        let sha256 = self.range_sum.finish().ok_or(RunError::Panicked("hash"))?;
         let tail = RangeTail {
             written_bytes: range.written,
-            sha256,
+            sha256_tree: range.tree.root(),
             read_us: range.read_us,
         };
         self.manifest.end_range(&tail).map_err(RunError::Manifest)
@@ -238,6 +235,8 @@ impl<'a, W: Write> Assembly<'a, W> {
 pub struct Finished {
     /// The output file.
     pub file: Streamed,
+    /// Over all chunks.
+    pub tree: MerkleTree,
     /// Over all ranges.
     pub unreadable_pages: u64,
     /// Where the first of them are.

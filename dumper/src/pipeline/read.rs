@@ -79,7 +79,7 @@ pub fn read_all(
         };
         let mut unreadable = Unreadables::new();
         let begin_ns = monotonic_ns();
-        source.read_phys(place.range.start(), buffer.data_mut(), &mut unreadable)?;
+        buffer.fill(|data| source.read_phys_owned(place.range.start(), data, &mut unreadable))?;
         let time = ReadTime {
             begin_ns,
             end_ns: monotonic_ns(),

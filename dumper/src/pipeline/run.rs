@@ -8,6 +8,7 @@ use super::order::{Assembly, Finished};
 use super::read::read_all;
 use super::work::{FinishedChunk, work};
 use crate::clock::Moment;
+use crate::digest::Sha256Sum;
 use crate::frame::FrameEncoder;
 use crate::manifest::ManifestWriter;
 use crate::progress::Meter;
@@ -50,6 +51,8 @@ pub struct Outcome {
     pub end: End,
     /// The output file, as far as it came.
     pub file: Streamed,
+    /// The [Merkle tree](crate::merkle)'s over the sums of all chunks.
+    pub sha256_tree: Sha256Sum,
     /// Pages that could not be read.
     pub unreadable_pages: u64,
     /// Where the first of them are.
@@ -95,7 +98,7 @@ pub enum RunError {
 }
 
 /// Buffers beside the one that each worker holds: one is read into, one is
-/// written from, two wait for the sums of range and file.
+/// written from, two wait for the file's sum.
 const SPARE_BUFFERS: usize = 4;
 
 /// Runs one acquisition: `writer` makes the image of it in `sink`, and `manifest`
@@ -111,14 +114,17 @@ pub fn run<W: Write>(
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
         let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
-        let stream = ImageStream::new(sink, acquisition.codec, threads.file_sum)
+        // Where memory lies in the file as it is, what is beside it has a sum.
+        let is_plain = acquisition.codec == Codec::None
+            && (0..acquisition.plan.ranges().len())
+                .all(|index| writer.data_offset(index).is_some());
+        let stream = ImageStream::new(sink, acquisition.codec, threads.file_sum, is_plain)
             .map_err(RunError::Compress)?;
         let mut assembly = Assembly::new(
             acquisition.plan,
             writer,
             stream,
             manifest,
-            threads.range_sum,
             acquisition.started,
             acquisition.meter,
             &zeros,
@@ -162,7 +168,6 @@ struct Threads<'scope> {
     workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
     finished: Receiver<FinishedChunk>,
     file_sum: HashThread,
-    range_sum: HashThread,
 }
 
 impl<'scope> Threads<'scope> {
@@ -204,7 +209,6 @@ impl<'scope> Threads<'scope> {
             workers,
             finished,
             file_sum: HashThread::spawn(scope, "sum-file").map_err(RunError::Thread)?,
-            range_sum: HashThread::spawn(scope, "sum-range").map_err(RunError::Thread)?,
         })
     }
 }
@@ -214,6 +218,7 @@ impl Outcome {
         Self {
             end,
             file: finished.file,
+            sha256_tree: finished.tree.root(),
             unreadable_pages: finished.unreadable_pages,
             first_unreadable: finished.first_unreadable,
         }

@@ -2,7 +2,8 @@
 //! A source that may hang, read by a thread that can be left behind.
 //!
 //! A read that the kernel does not return from cannot be called back: no signal
-//! reaches it. So it is done by a thread of its own into a buffer of its own.
+//! reaches it. So it is done by a thread of its own, into a buffer that is its own
+//! as long as it reads.
 //! When it takes too long, that thread is left where it is, with all it owns, and
 //! another one reads on. What hung is looked at page by page, to find the one
 //! that does not answer; a read that was only slow loses nothing by it.
@@ -36,7 +37,6 @@ pub(super) struct Patient {
 struct State {
     worker: Option<Worker>,
     left_behind: u32,
-    buffer: Vec<u8>,
 }
 
 struct Worker {
@@ -65,41 +65,55 @@ impl Patient {
         }
     }
 
-    /// Whether `target` was answered in time; if not, nothing of it was read.
+    /// The bytes from `start` on, in `buffer`. None if there was no answer in time:
+    /// then nothing was read, and the buffer is gone.
     fn ask(
         &self,
         state: &mut State,
-        target: &mut Target<'_>,
+        start: PhysAddr,
+        buffer: Vec<u8>,
         unreadable: &mut Unreadables,
-    ) -> Result<bool, SourceError> {
+    ) -> Result<Option<Vec<u8>>, SourceError> {
         if state.left_behind >= MAX_LEFT_BEHIND {
-            return Ok(false);
+            return Ok(None);
         }
-        let start = target.range().start();
         let lost = |_| SourceError::new(start, "the reading thread is gone; this is a bug");
         let worker = match state.worker.take() {
             Some(worker) => worker,
             None => self.hire(start)?,
         };
-        let mut buffer = std::mem::take(&mut state.buffer);
-        buffer.resize(target.bytes().len(), 0);
         let request = Request { start, buffer };
         worker.requests.send(request).map_err(|_| lost(()))?;
         match worker.answers.recv_timeout(self.timeout) {
             Ok(answer) => {
                 answer.result?;
-                target.bytes().copy_from_slice(&answer.buffer);
                 unreadable.append(&answer.unreadable);
-                state.buffer = answer.buffer;
                 state.worker = Some(worker);
-                Ok(true)
+                Ok(Some(answer.buffer))
             }
             Err(error) if error.is_timeout() => {
                 state.left_behind = state.left_behind.saturating_add(1);
-                Ok(false)
+                Ok(None)
             }
             Err(_) => Err(lost(())),
         }
+    }
+
+    /// As [`ask`](Self::ask), for a buffer that cannot be given away. Whether there
+    /// was an answer.
+    fn ask_copied(
+        &self,
+        state: &mut State,
+        target: &mut Target<'_>,
+        unreadable: &mut Unreadables,
+    ) -> Result<bool, SourceError> {
+        let start = target.range().start();
+        let buffer = vec![0; target.bytes().len()];
+        let answer = self.ask(state, start, buffer, unreadable)?;
+        if let Some(bytes) = &answer {
+            target.bytes().copy_from_slice(bytes);
+        }
+        Ok(answer.is_some())
     }
 
     /// A thread that reads until nobody asks it any more.
@@ -138,6 +152,10 @@ impl Patient {
         target: Target<'_>,
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
+        if target.range().len() <= PAGE_SIZE {
+            target.refuse(TIMED_OUT, unreadable);
+            return Ok(());
+        }
         let mut hung = 0;
         let mut rest = Some(target);
         let pages: Vec<PhysRange> = rest
@@ -152,7 +170,7 @@ impl Patient {
             }
             let (own, after) = left.split_at(page.end());
             if let Some(mut own) = own {
-                if !self.ask(state, &mut own, unreadable)? {
+                if !self.ask_copied(state, &mut own, unreadable)? {
                     own.refuse(TIMED_OUT, unreadable);
                     hung += 1;
                 }
@@ -187,14 +205,29 @@ impl ReadPhys for Patient {
             return Ok(()); // nothing was asked for
         };
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.ask(state, &mut target, unreadable)? {
-            return Ok(());
-        }
-        if target.range().len() <= PAGE_SIZE {
-            target.refuse(TIMED_OUT, unreadable);
+        if self.ask_copied(state, &mut target, unreadable)? {
             return Ok(());
         }
         self.search(state, target, unreadable)
+    }
+
+    fn read_phys_owned(
+        &self,
+        start: PhysAddr,
+        buf: Vec<u8>,
+        unreadable: &mut Unreadables,
+    ) -> Result<Vec<u8>, SourceError> {
+        let len = buf.len();
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(filled) = self.ask(state, start, buf, unreadable)? {
+            return Ok(filled);
+        }
+        // The other one is with the thread that was left behind.
+        let mut buf = vec![0; len];
+        if let Some(target) = Target::new(start, &mut buf) {
+            self.search(state, target, unreadable)?;
+        }
+        Ok(buf)
     }
 }
 
@@ -234,7 +267,7 @@ mod tests {
         }
     }
 
-    fn read(hangs: PhysRange, slow: u64) -> Vec<PhysRange> {
+    fn read(hangs: PhysRange, slow: u64, owned: bool) -> Vec<PhysRange> {
         let hanging = Hanging {
             hangs,
             slow: PhysAddr::new(slow),
@@ -244,9 +277,15 @@ mod tests {
         for start in [0, 0x10_0000, 0x20_0000] {
             let mut bytes = vec![0x55; 0x10_0000];
             let mut unreadable = Unreadables::new();
-            patient
-                .read_phys(PhysAddr::new(start), &mut bytes, &mut unreadable)
-                .unwrap();
+            let addr = PhysAddr::new(start);
+            if owned {
+                let read = patient.read_phys_owned(addr, bytes, &mut unreadable);
+                bytes = read.unwrap();
+            } else {
+                let read = patient.read_phys(addr, &mut bytes, &mut unreadable);
+                read.unwrap();
+            }
+            assert_eq!(bytes.len(), 0x10_0000);
             for (addr, &byte) in (start..).zip(&bytes).step_by(0x1000) {
                 let is_listed = |item: &linpmem_phys::Unreadable| {
                     assert_eq!(item.errno, TIMED_OUT);
@@ -264,13 +303,15 @@ mod tests {
     fn a_page_that_hangs_is_found_and_the_rest_is_read() {
         let begun = Instant::now();
         let page = range(0x11_0000, 0x11_0fff);
-        assert_eq!(read(page, u64::MAX), [page]);
+        for owned in [false, true] {
+            assert_eq!(read(page, u64::MAX, owned), [page]);
+        }
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
     fn many_pages_that_hang_give_up_the_request_and_no_other() {
-        let found = read(range(0x11_0000, 0x11_ffff), u64::MAX);
+        let found = read(range(0x11_0000, 0x11_ffff), u64::MAX, true);
         assert_eq!(found, [range(0x11_0000, 0x1f_ffff)]);
     }
 
@@ -313,6 +354,6 @@ mod tests {
     #[test]
     fn what_is_only_slow_loses_nothing() {
         let nowhere = range(0x1000_0000, 0x1000_0fff);
-        assert!(read(nowhere, 0x11_0000).is_empty());
+        assert!(read(nowhere, 0x11_0000, true).is_empty());
     }
 }

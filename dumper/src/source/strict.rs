@@ -6,14 +6,8 @@ use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 /// Fails as a whole where `.0` cannot read a page.
 pub struct Strict<'a>(pub &'a dyn ReadPhys);
 
-impl ReadPhys for Strict<'_> {
-    fn read_phys(
-        &self,
-        start: PhysAddr,
-        buf: &mut [u8],
-        unreadable: &mut Unreadables,
-    ) -> Result<(), SourceError> {
-        self.0.read_phys(start, buf, unreadable)?;
+impl Strict<'_> {
+    fn check(unreadable: &Unreadables) -> Result<(), SourceError> {
         match unreadable.as_slice().first() {
             None => Ok(()),
             Some(first) => Err(SourceError::new(
@@ -24,5 +18,28 @@ impl ReadPhys for Strict<'_> {
                 ),
             )),
         }
+    }
+}
+
+impl ReadPhys for Strict<'_> {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        self.0.read_phys(start, buf, unreadable)?;
+        Self::check(unreadable)
+    }
+
+    fn read_phys_owned(
+        &self,
+        start: PhysAddr,
+        buf: Vec<u8>,
+        unreadable: &mut Unreadables,
+    ) -> Result<Vec<u8>, SourceError> {
+        let filled = self.0.read_phys_owned(start, buf, unreadable)?;
+        Self::check(unreadable)?;
+        Ok(filled)
     }
 }

@@ -4,6 +4,7 @@
 use crate::frame::FrameEncoder;
 use crate::manifest::{ChunkRecord, Manifest, RangeRecord};
 use crate::measure::in_memory;
+use crate::merkle::MerkleTree;
 use crate::pipeline::ZeroBlocks;
 use linpmem_phys::PhysRange;
 
@@ -11,16 +12,14 @@ use linpmem_phys::PhysRange;
 ///
 /// # Invariants
 /// Chunks with a place are in the order of the file and do not overlap. All lie in
-/// their ranges one after the other, and are no longer than
-/// [`Layout::chunk_bytes`].
+/// their ranges one after the other, are no longer than [`ZeroBlocks::MAX_BYTES`], and
+/// their sums make up those of the ranges.
 #[derive(Debug)]
 pub struct Layout<'a> {
     /// The manifest.
     pub manifest: &'a Manifest,
     /// All chunks of all ranges.
     pub chunks: Vec<Chunk<'a>>,
-    /// The longest chunk, and the longest compressed one.
-    pub chunk_bytes: usize,
 }
 
 /// A chunk and its place.
@@ -62,6 +61,9 @@ pub enum LayoutError {
         /// The chunk's length.
         bytes: u64,
     },
+    /// A sum over sums that is another.
+    #[error("its sum over the chunks of {0} is not that of the chunks that it lists")]
+    Tree(String),
     /// Places that overlap or lie behind the end.
     #[error("the chunk at {addresses} lies where another does, or behind the end of the file")]
     Place {
@@ -92,14 +94,15 @@ impl<'a> Layout<'a> {
     pub fn new(manifest: &'a Manifest) -> Result<Self, LayoutError> {
         let mut chunks = Vec::new();
         let mut next_offset = 0;
-        let mut longest = 0;
         let mut missing: u64 = manifest.image.planned_bytes;
+        let mut tree = MerkleTree::default();
         for range in &manifest.ranges {
             let whole = range.range().ok_or(LayoutError::Range(range.index))?;
             if whole.last().get() != range.last.0 {
                 return Err(LayoutError::Range(range.index));
             }
             let mut next = whole.start();
+            let mut range_tree = MerkleTree::default();
             for (number, record) in range.chunks.iter().enumerate() {
                 let chunk = place(range, whole, number, record)?;
                 if chunk.addresses.start() != next || !whole.covers(chunk.addresses) {
@@ -118,8 +121,12 @@ impl<'a> Layout<'a> {
                         }
                     }
                 }
-                longest = longest.max(record.length).max(chunk.length);
                 chunks.push(chunk);
+                tree.push(record.sha256);
+                range_tree.push(record.sha256);
+            }
+            if range_tree.root() != range.sha256_tree {
+                return Err(LayoutError::Tree(format!("range {}", range.index)));
             }
             let written = crate::measure::distance(whole.start(), next);
             if written != range.written_bytes {
@@ -130,11 +137,10 @@ impl<'a> Layout<'a> {
         if manifest.state.is_whole() && missing > 0 {
             return Err(LayoutError::NotWhole(missing));
         }
-        Ok(Self {
-            manifest,
-            chunks,
-            chunk_bytes: in_memory(longest),
-        })
+        if tree.root() != manifest.file.sha256_tree {
+            return Err(LayoutError::Tree("all ranges".to_owned()));
+        }
+        Ok(Self { manifest, chunks })
     }
 }
 

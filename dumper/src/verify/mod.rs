@@ -2,8 +2,9 @@
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
 mod check;
-mod content;
 mod layout;
+mod memory;
+mod outside;
 mod report;
 
 pub use check::CheckError;
@@ -17,8 +18,10 @@ use crate::manifest::{self, Manifest, ReadError};
 use crate::naming::manifest_of;
 use crate::progress::{Meter, Progress};
 use crate::source::{ImageSourceError, open_reader_at};
+use check::Check;
 use layout::Layout;
 use linpmem_formats::{Aff4Error, ImageReader};
+use memory::Memory;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -149,15 +152,23 @@ fn compare(
     let file = File::open(&args.image).map_err(image)?;
     let length = file.metadata().map_err(image)?.len();
     let meter = Arc::new(Meter::default());
-    let expected = match reader {
-        Some(_) => layout.manifest.image.planned_bytes,
-        None => length.min(layout.manifest.file.length),
-    };
-    let progress = Progress::show(args.progress, Arc::clone(&meter), expected, false);
-    let found = match reader {
-        Some(image) => content::check_content(image, &file, length, layout, &meter),
-        None => check::check(&file, length, layout, workers(args.threads), &meter),
-    };
+    let progress = Progress::show(
+        args.progress,
+        Arc::clone(&meter),
+        layout.manifest.image.planned_bytes,
+        false,
+    );
+    let found = Check {
+        file: &file,
+        length,
+        layout,
+        memory: reader.map_or(Memory::InPlace, Memory::Read),
+        // Without a sum over what is outside of chunks, only this covers all bytes.
+        whole: args.full || layout.manifest.file.sha256_outside.is_none(),
+        workers: workers(args.threads),
+        meter: &meter,
+    }
+    .run();
     progress.end();
     Ok(Report::new(layout, found?, begun.elapsed()))
 }

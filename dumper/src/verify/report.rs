@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a comparison showed, in words.
 
-use super::check::{Fault, Found};
+use super::check::{Computed, Fault, Found};
 use super::layout::Layout;
 use crate::digest::Sha256Sum;
 use crate::manifest::{Manifest, RangeRecord, State};
@@ -22,6 +22,8 @@ pub struct Report {
     ranges: usize,
     chunks: usize,
     length: u64,
+    /// Whether the file's own sum was made.
+    whole: bool,
     elapsed: Duration,
 }
 
@@ -71,9 +73,16 @@ pub enum Damage {
     Range {
         /// The range, in words.
         range: String,
-        /// What it should be.
+        /// Chunks that are not what they were.
+        damaged: usize,
+        /// Chunks of the range.
+        chunks: usize,
+    },
+    /// What is in no chunk is not what it was.
+    Outside {
+        /// What its sum should be.
         expected: Sha256Sum,
-        /// What it is; none if it is not all there.
+        /// What it is; none if the bytes are not all there.
         found: Option<Sha256Sum>,
     },
     /// The file as a whole is not what it was.
@@ -108,23 +117,21 @@ impl Report {
         if more > 0 {
             damages.push(Damage::MoreChunks(more));
         }
-        let mut are_ranges_good = true;
-        for (range, &sum) in manifest.ranges.iter().zip(&found.ranges) {
-            if sum != Some(range.sha256) {
-                are_ranges_good = false;
-                damages.push(Damage::Range {
-                    range: name(range),
-                    expected: range.sha256,
-                    found: sum,
+        damages.extend(bad_ranges(manifest, &found));
+        if let (Some(expected), outside) = (manifest.file.sha256_outside, &found.outside) {
+            if *outside != Computed::Sum(expected) {
+                damages.push(Damage::Outside {
+                    expected,
+                    found: outside.sum(),
                 });
             }
         }
-        if let (Some(expected), Some(sum)) = (manifest.file.sha256, found.sha256) {
-            if expected != sum {
+        if let (Some(expected), Computed::Sum(sum)) = (manifest.file.sha256, &found.file) {
+            if expected != *sum {
                 damages.push(Damage::File {
                     expected,
-                    found: sum,
-                    outside_ranges: are_ranges_good && found.chunks.is_empty(),
+                    found: *sum,
+                    outside_ranges: found.chunks.is_empty(),
                 });
             }
         }
@@ -133,6 +140,7 @@ impl Report {
             ranges: manifest.ranges.len(),
             chunks: layout.chunks.len(),
             length: found.length,
+            whole: matches!(found.file, Computed::Sum(_)),
             elapsed,
         }
     }
@@ -168,8 +176,37 @@ impl Report {
             self.chunks,
             self.elapsed.as_secs_f64(),
             rate(self.length, self.elapsed)
-        )
+        )?;
+        if self.is_good() && !self.whole {
+            writeln!(
+                out,
+                "{path}: every byte by the sum of its chunk or of what is in no chunk; the file's \
+                 own SHA-256 was not computed (--full)"
+            )?;
+        }
+        Ok(())
     }
+}
+
+/// Ranges with chunks that are not as they were.
+fn bad_ranges(manifest: &Manifest, found: &Found) -> Vec<Damage> {
+    let mut damages = Vec::new();
+    let mut first = 0;
+    for range in &manifest.ranges {
+        let end = first + range.chunks.len();
+        // They are in order.
+        let before = |border| found.chunks.partition_point(|&(index, _)| index < border);
+        let damaged = before(end).saturating_sub(before(first));
+        if damaged > 0 {
+            damages.push(Damage::Range {
+                range: name(range),
+                damaged,
+                chunks: range.chunks.len(),
+            });
+        }
+        first = end;
+    }
+    damages
 }
 
 fn not_complete(manifest: &Manifest) -> Option<Damage> {
@@ -245,12 +282,20 @@ impl fmt::Display for Damage {
             Self::MoreChunks(count) => write!(f, "and {count} more chunks"),
             Self::Range {
                 range,
+                damaged,
+                chunks,
+            } => write!(f, "{range} differs in {damaged} of {chunks} chunks"),
+            Self::Outside {
                 expected,
                 found: Some(found),
-            } => write!(f, "{range} differs: SHA-256 {found}, was {expected}"),
-            Self::Range {
-                range, found: None, ..
-            } => write!(f, "{range} is not all there"),
+            } => write!(
+                f,
+                "headers, notes or padding, outside of all ranges, differ: SHA-256 {found}, was \
+                 {expected}"
+            ),
+            Self::Outside { found: None, .. } => {
+                f.write_str("headers, notes or padding, outside of all ranges, are not all there")
+            }
             Self::File {
                 expected,
                 found,

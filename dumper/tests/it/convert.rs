@@ -39,7 +39,10 @@ fn told(manifest: &Manifest) -> Vec<String> {
                 .map(|part| (part.start.0, part.last.0, part.errno))
                 .collect();
             let (start, last) = (range.start.0, range.last.0);
-            format!("{start:x}-{last:x} {} {} {bad:?}", range.kind, range.sha256)
+            format!(
+                "{start:x}-{last:x} {} {} {bad:?}",
+                range.kind, range.sha256_tree
+            )
         })
         .collect()
 }

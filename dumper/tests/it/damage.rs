@@ -50,11 +50,10 @@ fn a_flipped_byte_is_found_by_range_chunk_address_and_offset() {
         range.file_offset.unwrap() + 0x20_0000
     );
     assert!(words.contains(&chunk), "{words}");
-    assert!(words.contains("range 1 (System RAM 0x100000-0x7fffff) differs: SHA-256"));
-    assert!(words.contains("the file differs: SHA-256"));
+    assert!(words.contains("range 1 (System RAM 0x100000-0x7fffff) differs in 1 of 7 chunks"));
     assert!(words.contains("NOT GOOD"));
     assert!(!words.contains("range 0"), "{words}");
-    assert_eq!(words.lines().count(), 4, "{words}");
+    assert_eq!(words.lines().count(), 3, "{words}");
     flip(&sample.image, offset);
     assert_eq!(verify(&sample.image).0, 0);
 }
@@ -98,7 +97,7 @@ fn a_zeroed_chunk_is_found_even_as_a_hole() {
         words.contains("chunk 2 (0x100200000-0x1002fffff"),
         "{words}"
     );
-    assert_eq!(words.lines().count(), 4, "{words}");
+    assert_eq!(words.lines().count(), 3, "{words}");
 }
 
 #[test]

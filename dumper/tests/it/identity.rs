@@ -55,7 +55,11 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
             ranges
                 .map(|range| {
                     let chunks = range.chunks.iter().map(|chunk| chunk.sha256);
-                    (range.sha256, range.file_offset, chunks.collect::<Vec<_>>())
+                    (
+                        range.sha256_tree,
+                        range.file_offset,
+                        chunks.collect::<Vec<_>>(),
+                    )
                 })
                 .collect::<Vec<_>>()
         };

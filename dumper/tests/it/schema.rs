@@ -217,7 +217,7 @@ fn it_refuses_what_is_no_manifest() {
     let breaks: [fn(&mut Value); 6] = [
         |value| value["state"] = "perfect".into(),
         |value| value["surplus"] = 1.into(),
-        |value| value["ranges"][0]["sha256"] = "00".into(),
+        |value| value["ranges"][0]["sha256_tree"] = "00".into(),
         |value| value["ranges"][1]["chunks"][0]["start"] = "100000".into(),
         |value| value["file"]["length"] = (-1).into(),
         |value| {

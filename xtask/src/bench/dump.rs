@@ -24,7 +24,8 @@ const FOLDER: &str = "/scratch";
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     seconds: f64,
-    cpu_seconds: f64,
+    user_seconds: f64,
+    kernel_seconds: f64,
     peak_rss_mib: f64,
     image_mib: f64,
 }
@@ -80,8 +81,13 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         for ((name, argv), best) in jobs.iter().zip(&mut best) {
             let taken = job(&subject.vm, argv)?;
             eprintln!(
-                "[bench] {name}: {:.2} s, {:.2} s on processors, {:.1} MiB at most, image {:.1} MiB",
-                taken.seconds, taken.cpu_seconds, taken.peak_rss_mib, taken.image_mib
+                "[bench] {name}: {:.2} s ({:.2} s in user space, {:.2} s in the kernel), \
+                 {:.1} MiB at most, image {:.1} MiB",
+                taken.seconds,
+                taken.user_seconds,
+                taken.kernel_seconds,
+                taken.peak_rss_mib,
+                taken.image_mib
             );
             *best = Some(taken.faster(*best));
         }
@@ -125,7 +131,9 @@ fn job(vm: &Vm, argv: &[&str]) -> Result<Taken> {
     vm.run(&["clear", FOLDER])?.ok()?;
     let words: Vec<&str> = argv.iter().copied().chain([&*image]).collect();
     let output = vm.command(&words).timeout(PATIENCE).run()?;
-    ensure!(output.success(), "{output}\n{}", output.text());
+    // 3: some pages could not be read, which is told and no failure.
+    let is_done = output.success() || output.ended.code == Some(3);
+    ensure!(is_done, "{output}\n{}", output.text());
     let left = vm.run(&["clear", FOLDER])?.ok()?;
     let size = left
         .stdout_text()?
@@ -135,7 +143,8 @@ fn job(vm: &Vm, argv: &[&str]) -> Result<Taken> {
     let ended = output.ended;
     Ok(Taken {
         seconds: seconds(ended.wall_ms),
-        cpu_seconds: seconds(ended.user_ms + ended.system_ms),
+        user_seconds: seconds(ended.user_ms),
+        kernel_seconds: seconds(ended.system_ms),
         peak_rss_mib: f64::from(u32::try_from(ended.max_rss_kib)?) / 1024.0,
         image_mib: mib(size.parse()?),
     })
