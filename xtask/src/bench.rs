@@ -2,8 +2,10 @@
 //! Benchmarks by name, as a table or as JSON lines.
 
 mod aff4;
+mod convert;
 mod dump;
 mod kmod;
+mod memory;
 mod peers;
 
 use std::time::Instant;
@@ -29,12 +31,16 @@ pub struct Args {
     /// How often each job is done; the fastest counts
     #[arg(long, value_name = "N", default_value_t = 2)]
     rounds: u32,
+    /// The size of the memory in images that are converted, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    mib: u32,
 }
 
 /// How benchmarks are run.
 struct Setting {
     peers: Peers,
     rounds: u32,
+    mib: u32,
 }
 
 /// A benchmark.
@@ -50,6 +56,11 @@ const BENCHES: &[Bench] = &[
         name: "aff4",
         about: "AFF4 images, written and read, beside raw ones and the codec alone",
         run: aff4::run,
+    },
+    Bench {
+        name: "convert",
+        about: "images converted and verified on this machine, beside sha256sum, zstd and AVML",
+        run: convert::run,
     },
     Bench {
         name: "dump",
@@ -150,6 +161,7 @@ pub fn run(args: &Args) -> Result<()> {
     let setting = Setting {
         peers: Peers::new(&args.peers),
         rounds: args.rounds.max(1),
+        mib: args.mib.max(1),
     };
     let mut report = Report::default();
     for bench in chosen {

@@ -2,6 +2,7 @@
 //! What `verify` says of images that were tampered with.
 
 use crate::fake::{Fake, manifest_of, verify};
+use linpmem_dump::args::{ProgressStyle, VerifyArgs};
 use linpmem_dump::manifest::Manifest;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -35,6 +36,22 @@ fn flip(image: &Path, offset: u64) {
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).unwrap();
     file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+/// Whether `verify` is not content; where the image no longer opens, by an error.
+fn is_found(image: &Path) -> bool {
+    let args = VerifyArgs {
+        image: image.to_path_buf(),
+        manifest: None,
+        volume: Vec::new(),
+        full: false,
+        threads: None,
+        progress: ProgressStyle::None,
+    };
+    !matches!(
+        linpmem_dump::verify::verify(&args, &mut std::io::sink()),
+        Ok(0)
+    )
 }
 
 #[test]
@@ -108,6 +125,41 @@ fn headers_belong_to_the_image() {
     assert_eq!(code, 1);
     assert!(words.contains("outside of all ranges"), "{words}");
     assert_eq!(words.lines().count(), 2, "{words}");
+}
+
+/// Wherever a bit flips: in headers, memory, notes, padding, frames, seek tables.
+#[test]
+fn no_byte_is_passed_over() {
+    for name in [
+        "a.core",
+        "a.lime",
+        "a.padded",
+        "a.core.zst",
+        "a.aff4",
+        "a.kdump",
+        "a.avml",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let words = [name, "--range", "130000-130fff", "--range", "140000-15ffff"];
+        Fake::default().acquire(folder.path(), &words).unwrap();
+        let image = folder.path().join(name);
+        let (code, words) = verify(&image);
+        assert_eq!(code, 0, "{name}: {words}");
+        let length = fs::metadata(&image).unwrap().len();
+        let steps = (length / 100).max(1);
+        let ends = (0..64).chain(length - 64..length);
+        for offset in (0..length)
+            .step_by(usize::try_from(steps).unwrap())
+            .chain(ends)
+        {
+            flip(&image, offset);
+            let found = is_found(&image);
+            assert!(found, "{name}: byte {offset} of {length}");
+            flip(&image, offset);
+        }
+        let (code, words) = verify(&image);
+        assert_eq!(code, 0, "{name}: {words}");
+    }
 }
 
 #[test]

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Work on images, on this machine: what is converted lies in the page cache.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::memory::Memory;
+use super::{Report, Setting};
+use crate::artifacts::Artifacts;
+use crate::checkout;
+
+/// What belongs to the first address and to the image's bytes is the same in a
+/// padded raw image.
+const RAW: &str = "memory.padded";
+const LIME: &str = "memory.lime";
+
+/// A folder for images, and the programs.
+struct Bench {
+    folder: tempfile::TempDir,
+    dumper: PathBuf,
+    rounds: u32,
+}
+
+/// Conversions and comparisons beside the programs that people use for the parts
+/// of them.
+pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
+    let avml = setting.peers.avml()?;
+    let target = checkout::target_dir();
+    fs::create_dir_all(&target)?;
+    let bench = Bench {
+        folder: tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(target)?,
+        dumper: Artifacts::dumper()?,
+        rounds: setting.rounds,
+    };
+    bench.make(setting.mib)?;
+    let mib = f64::from(setting.mib);
+    let speed = |taken: Duration| mib / taken.as_secs_f64();
+
+    let core = bench.path("out.core");
+    let (plain, side) = bench.best_pair(
+        || bench.convert(RAW, "out.core", &[]),
+        || bench.side_by_side(),
+    )?;
+    let name = "convert/raw to ELF with hashes, beside sha256sum and cp";
+    report.add(name, speed(plain), "MiB/s", Some(speed(side)));
+
+    let (verified, summed) = bench.best_pair(
+        || bench.ours(&[OsStr::new("verify"), core.as_os_str()]),
+        || run_timed(Command::new("sha256sum").arg(&core)),
+    )?;
+    let name = "convert/verify, beside sha256sum";
+    report.add(name, speed(verified), "MiB/s", Some(speed(summed)));
+    fs::remove_file(&core)?;
+
+    let packed = bench.path("theirs.zst");
+    let (ours, theirs) = bench.best_pair(
+        || {
+            bench.convert(
+                RAW,
+                "out.padded.zst",
+                &["--compress", "zstd:1", "--threads", "2"],
+            )
+        },
+        || {
+            let mut zstd = Command::new("zstd");
+            let zstd = zstd.args(["-1", "-T2", "-q", "-f"]).arg(bench.path(RAW));
+            run_timed(zstd.arg("-o").arg(&packed))
+        },
+    )?;
+    let name = "convert/to zstd:1 by 2 threads, beside zstd -1 -T2";
+    report.add(name, speed(ours), "MiB/s", Some(speed(theirs)));
+    let sizes = [bench.path("out.padded.zst"), packed].map(|path| size_mib(&path));
+    let [own, other] = sizes;
+    report.add("convert/its size", own?, "MiB", Some(other?));
+
+    let avml_image = bench.path("theirs.avml");
+    for (codec, ending) in [
+        ("zstd:1", "lime.zst"),
+        ("lz4", "lime.lz4"),
+        ("snappy", "lime.sz"),
+    ] {
+        let output = format!("out.{ending}");
+        let (ours, theirs) = bench.best_pair(
+            || bench.convert(LIME, &output, &["--compress", codec]),
+            || {
+                let mut command = Command::new(&avml);
+                command.args(["convert", "--source-format", "lime"]);
+                command.args(["--format", "lime_compressed"]);
+                run_timed(command.arg(bench.path(LIME)).arg(&avml_image))
+            },
+        )?;
+        let name = format!("convert/LiME to {codec}, beside avml convert");
+        report.add(&name, speed(ours), "MiB/s", Some(speed(theirs)));
+        let [own, other] = [bench.path(&output), avml_image.clone()].map(|path| size_mib(&path));
+        report.add("convert/its size", own?, "MiB", Some(other?));
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes the same memory as a raw and as a LiME image.
+    fn make(&self, mib: u32) -> Result<()> {
+        let len = u64::from(mib) << 20;
+        let mut raw = BufWriter::with_capacity(1 << 20, File::create(self.path(RAW))?);
+        let mut lime = BufWriter::with_capacity(1 << 20, File::create(self.path(LIME))?);
+        // LiME's header: magic, version, first and last address, 8 zero bytes.
+        lime.write_all(&0x4c69_4d45_u32.to_le_bytes())?;
+        lime.write_all(&1_u32.to_le_bytes())?;
+        for number in [0, len.saturating_sub(1), 0] {
+            lime.write_all(&number.to_le_bytes())?;
+        }
+        let mut memory = Memory::new()?;
+        let mut piece = vec![0; 1 << 20];
+        for _ in 0..mib {
+            memory.next(&mut piece);
+            raw.write_all(&piece)?;
+            lime.write_all(&piece)?;
+        }
+        for file in [raw, lime] {
+            file.into_inner()
+                .map_err(|error| error.into_error())?
+                .sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// What both took at best, done by turns.
+    fn best_pair(
+        &self,
+        ours: impl Fn() -> Result<Duration>,
+        theirs: impl Fn() -> Result<Duration>,
+    ) -> Result<(Duration, Duration)> {
+        let mut best = (Duration::MAX, Duration::MAX);
+        for _ in 0..self.rounds {
+            best = (best.0.min(ours()?), best.1.min(theirs()?));
+        }
+        Ok(best)
+    }
+
+    fn ours(&self, words: &[&OsStr]) -> Result<Duration> {
+        run_timed(Command::new(&self.dumper).args(words))
+    }
+
+    fn convert(&self, from: &str, to: &str, options: &[&str]) -> Result<Duration> {
+        let (from, to) = (self.path(from), self.path(to));
+        self.read(&from)?;
+        let mut words = vec![OsStr::new("convert"), from.as_os_str(), to.as_os_str()];
+        words.extend([OsStr::new("--force"), OsStr::new("--progress=none")]);
+        words.extend(options.iter().map(OsStr::new));
+        self.ours(&words)
+    }
+
+    /// Brings a file into the page cache.
+    fn read(&self, path: &Path) -> Result<()> {
+        io::copy(&mut File::open(path)?, &mut io::sink())?;
+        Ok(())
+    }
+
+    /// sha256sum and cp at the same time; the slower one counts.
+    fn side_by_side(&self) -> Result<Duration> {
+        let (raw, copy) = (self.path(RAW), self.path("copy"));
+        self.read(&raw)?;
+        let taken = std::thread::scope(|scope| {
+            let sum = scope.spawn(|| run_timed(Command::new("sha256sum").arg(&raw)));
+            let copied = run_timed(Command::new("cp").arg(&raw).arg(&copy));
+            let sum = sum
+                .join()
+                .map_err(|_| anyhow::anyhow!("sha256sum's thread failed"))?;
+            anyhow::Ok(copied?.max(sum?))
+        })?;
+        fs::remove_file(&copy)?;
+        Ok(taken)
+    }
+}
+
+fn run_timed(command: &mut Command) -> Result<Duration> {
+    let begun = Instant::now();
+    let output = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let taken = begun.elapsed();
+    ensure!(
+        output.status.success(),
+        "{command:?} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    eprintln!("[bench] {:.2} s: {command:?}", taken.as_secs_f64());
+    Ok(taken)
+}
+
+fn size_mib(path: &Path) -> Result<f64> {
+    let kib = path.metadata()?.len() >> 10;
+    Ok(f64::from(u32::try_from(kib)?) / 1024.0)
+}
