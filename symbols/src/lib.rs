@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Symbol files for Volatility 3, made of what a running kernel tells about itself:
+//! its types from BTF, its symbols from kallsyms, its banner. No debug package is
+//! needed, and no other program.
+//!
+//! The file is JSON by Volatility's schema 6.2.0. `docs/symbols.md` tells what comes
+//! from where.
+//!
+//! ```no_run
+//! use linpmem_symbols::{KernelFacts, SymbolFile};
+//!
+//! let banner = std::fs::read("/proc/version")?;
+//! let btf = std::fs::read("/sys/kernel/btf/vmlinux")?;
+//! let symbols = std::fs::read("/proc/kallsyms")?;
+//! let file = SymbolFile::of(KernelFacts {
+//!     banner: &banner,
+//!     btf: &btf,
+//!     modules: &[],
+//!     symbols: &symbols,
+//!     kaslr_offset: 0x1e00_0000,
+//! })?;
+//! file.write_xz(std::fs::File::create("host.isf.json.xz")?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod base64;
+mod base_types;
+mod btf;
+mod descriptor;
+mod document;
+mod file;
+mod kernel_symbols;
+mod names;
+mod symbol_types;
+
+pub use btf::{BtfError, Types};
+pub(crate) use file::Origin;
+pub use file::{KernelFacts, SymbolFile, SymbolFileError};
+pub use kernel_symbols::{KernelSymbols, SymbolsError};

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Symbol files, from BTF and symbols that are put together here.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod assembler;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod kernel;
+#[cfg(test)]
+mod modules;
+#[cfg(test)]
+mod types;
