@@ -10,6 +10,7 @@
 //! sources/RELEASE/  the kernel sources it was built from
 //! python/           drgn, for the root's python3
 //! pyaff4/           pyaff4, for the same
+//! volatility/       Volatility 3 and LeechCore, for the same
 //! tools/bin/        cargo-deny
 //! apt/SUITE/        package lists
 //! logs/STEP.log     what each step of the set-up said last
@@ -110,6 +111,12 @@ impl Cache {
     #[must_use]
     pub fn pyaff4(&self) -> PathBuf {
         self.dir.join("pyaff4")
+    }
+
+    /// Volatility 3 and LeechCore, for the same: a `PYTHONPATH`.
+    #[must_use]
+    pub fn volatility(&self) -> PathBuf {
+        self.dir.join("volatility")
     }
 
     /// crash, gdb and other consumers of images: a Debian tree of their own.

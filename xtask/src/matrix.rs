@@ -115,12 +115,25 @@ pub fn of_sources(cache: &Cache) -> Result<Kernel> {
     }
 }
 
-fn fetched(cache: &Cache, (package, suite): (&str, &str)) -> Result<Kernel> {
-    let wanted = Wanted {
+/// The stable release's kernel, with its debug symbols: the one that all consumers
+/// know best.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn of_consumers(cache: &Cache) -> Result<Kernel> {
+    let first = SERVERS.first().context("the matrix is empty")?;
+    setup::kernel_with_debug(cache, &wanted(*first))
+}
+
+fn fetched(cache: &Cache, package: (&str, &str)) -> Result<Kernel> {
+    setup::kernel(cache, &wanted(package), false)
+}
+
+fn wanted((package, suite): (&str, &str)) -> Wanted {
+    Wanted {
         package: package.to_owned(),
         suite: suite.to_owned(),
-    };
-    setup::kernel(cache, &wanted, false)
+    }
 }
 
 #[cfg(test)]

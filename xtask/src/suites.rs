@@ -80,12 +80,14 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "consumers",
-        about: "one image in every format, opened by crash, drgn, gdb, libkdumpfile, makedumpfile",
+        about: "images in every format, opened by crash, drgn, gdb, Volatility 3 and others",
         cargo: END_TO_END,
         tests: &["consumers::"],
         matrix: None,
         prepare: || {
-            setup::ensure(&Cache::open()?, &[Part::Consumers])?;
+            let cache = Cache::open()?;
+            setup::ensure(&cache, &[Part::Consumers, Part::Volatility])?;
+            matrix::of_consumers(&cache)?;
             machines()
         },
     },

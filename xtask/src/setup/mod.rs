@@ -33,6 +33,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::cache::Cache;
 use crate::kdir::Ingredients;
 use crate::kernel::{Facts, Kernel};
+use crate::matrix;
 use apt::Suite;
 use kernels::{Found, Wanted};
 use mirror::Mirrors;
@@ -66,6 +67,8 @@ pub enum Part {
     Python,
     /// pyaff4.
     Pyaff4,
+    /// Volatility 3 and LeechCore.
+    Volatility,
     /// crash, gdb and the like.
     Consumers,
     /// cargo-deny.
@@ -80,6 +83,7 @@ pub const ALL: &[Part] = &[
     Part::Kdir,
     Part::Python,
     Part::Pyaff4,
+    Part::Volatility,
     Part::Consumers,
     Part::CargoDeny,
 ];
@@ -97,6 +101,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         ensure(&cache, ALL)?;
     }
+    matrix::of_consumers(&cache)?;
     for wanted in &args.kernel {
         self::kernel(&cache, wanted, args.refresh)?;
     }
@@ -154,6 +159,7 @@ impl Part {
             Self::Kdir => "the kernel's build folder",
             Self::Python => "drgn",
             Self::Pyaff4 => "pyaff4",
+            Self::Volatility => "Volatility 3 and LeechCore",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::CargoDeny => "cargo-deny",
         }
@@ -173,6 +179,7 @@ impl Part {
                 .check(cache),
             Self::Python => python::DRGN.check(cache),
             Self::Pyaff4 => python::PYAFF4.check(cache),
+            Self::Volatility => python::VOLATILITY.check(cache),
             Self::Consumers => consumers::check(cache),
             Self::CargoDeny => match tools::cargo_deny(cache) {
                 Some(_) => Ok(()),
@@ -204,6 +211,7 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 Part::Kdir,
                 Part::Python,
                 Part::Pyaff4,
+                Part::Volatility,
                 Part::Consumers,
             ];
             if !of_tree.into_iter().any(has) {
@@ -216,6 +224,8 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
             }
             let python = has(Part::Python).then(|| scope.spawn(|| python::DRGN.make(cache)));
             let pyaff4 = has(Part::Pyaff4).then(|| scope.spawn(|| python::PYAFF4.make(cache)));
+            let volatility =
+                has(Part::Volatility).then(|| scope.spawn(|| python::VOLATILITY.make(cache)));
             let kernel = if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
                 default_kernel(cache, &mirrors, &parts, refresh)
             } else {
@@ -223,11 +233,13 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
             };
             let python = python.map_or(Ok(()), join);
             let pyaff4 = pyaff4.map_or(Ok(()), join);
+            let volatility = volatility.map_or(Ok(()), join);
             let consumers = match has(Part::Consumers) {
                 true => consumers::make(cache, &mirrors),
                 false => Ok(()),
             };
-            both(kernel, both(consumers, both(python, pyaff4)))
+            let python = both(volatility, both(python, pyaff4));
+            both(kernel, both(consumers, python))
         })();
         let deny = deny.map_or(Ok(()), join);
         both(rest, deny)
@@ -325,6 +337,21 @@ pub fn kernel(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<Kernel> {
     }
     let kernel = Kernel::find(cache, &found.release)?;
     remove_superseded(cache, kernel.facts())?;
+    Ok(kernel)
+}
+
+/// The same, with its debug symbols.
+///
+/// # Errors
+/// When they cannot be fetched.
+pub fn kernel_with_debug(cache: &Cache, wanted: &Wanted) -> Result<Kernel> {
+    let kernel = kernel(cache, wanted, false)?;
+    if kernels::check_debug(cache, kernel.facts()).is_err() {
+        let _lock = lock::Lock::take(cache)?;
+        let mirrors = Mirrors::of_this_machine()?;
+        let suite = Suite::open(cache, &mirrors, &wanted.suite)?;
+        kernels::fetch_debug(cache, &suite, kernel.facts())?;
+    }
     Ok(kernel)
 }
 

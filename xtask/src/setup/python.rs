@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Consumers of images that are Python packages: drgn, and pyaff4.
+//! Consumers of images that are Python packages: drgn, pyaff4, Volatility 3 and
+//! LeechCore.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,18 @@ pub const PYAFF4: Packages = Packages {
     empty: &["fastchunking.py"],
     import: "from pyaff4 import block_hasher, container, lexicon",
     trees: &["pyaff4", "rdflib", "Crypto", "CryptoPlus", "lz4", "snappy"],
+};
+
+/// Volatility 3, and LeechCore. Without jsonschema, which it does not ask for:
+/// with it Volatility checks each file of symbols for minutes.
+pub const VOLATILITY: Packages = Packages {
+    name: "volatility",
+    folder: Cache::volatility,
+    whole: &["volatility3", "leechcorepyc"],
+    alone: &[],
+    empty: &[],
+    import: "import volatility3.cli, leechcorepyc",
+    trees: &["volatility3", "leechcorepyc"],
 };
 
 const STAMP: &str = ".stamp.json";
