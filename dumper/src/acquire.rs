@@ -18,6 +18,7 @@ use crate::sink::{PartialError, SpaceError, check_space};
 use crate::source::{Source, SourceError, Strict};
 use crate::stop::Stop;
 use crate::summary::Summary;
+use crate::symbols;
 use linpmem::LoadError;
 use linpmem_formats::{
     Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
@@ -251,6 +252,7 @@ impl<'a> Request<'a> {
         warnings.extend(self.room(&plan)?);
         warnings.iter().for_each(|warning| warn(warning));
 
+        let symbols = symbols::Wish::of(self.args, &self.target)?;
         let mut files = Files::create(&self.target, self.args)?;
         let meter = Arc::new(Meter::default());
         let strict = Strict(&*source.reader);
@@ -297,8 +299,12 @@ impl<'a> Request<'a> {
         } else {
             None
         };
+        let symbols = symbols
+            .filter(|_| state.is_whole())
+            .and_then(|wish| wish.grant(&source.machine_record, &mut warn));
         Ok(Summary {
             state,
+            symbols,
             image,
             manifest,
             source: source
@@ -309,6 +315,7 @@ impl<'a> Request<'a> {
             ranges: plan.ranges().len(),
             shape,
             crash,
+            paging_levels: plan.machine().paging_levels,
             elapsed,
         })
     }

@@ -4,6 +4,7 @@
 use crate::driver::DriverSpec;
 use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use crate::sink::Limits;
+use crate::symbols::SymbolsArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linpmem_formats::HashAlgorithm;
 use linpmem_phys::{PhysLen, PhysRange};
@@ -81,6 +82,12 @@ pub enum Command {
     /// In any two formats. Exit code 0 if both hold the same addresses, the same bytes,
     /// and the same unreadable pages; 1 if anything differs.
     Compare(CompareArgs),
+    /// Make a symbol file for Volatility 3
+    ///
+    /// Of what the kernel tells about itself (BTF, kallsyms, banner): from the
+    /// evidence in IMAGE or beside it, or from this machine with --live. No debug
+    /// package is needed. Prints the command that uses the file.
+    Symbols(SymbolsArgs),
 }
 
 /// Options that decide what is read.
@@ -211,6 +218,12 @@ pub struct AcquireArgs {
     /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    /// Make a symbol file for Volatility 3 beside OUTPUT: OUTPUT.isf.json.xz
+    ///
+    /// After the memory has been read; see `linpmem-dump symbols --help`.
+    #[arg(long)]
+    pub symbols: bool,
 
     /// Replace OUTPUT and what lies beside it
     #[arg(long)]
@@ -378,6 +391,7 @@ impl From<&ConvertArgs> for AcquireArgs {
             page_timeout: 0,
             care: args.care.clone(),
             driver: DriverSpec::Never,
+            symbols: false,
             manifest: args.manifest.clone(),
             force: args.force,
         }

@@ -38,5 +38,6 @@ pub mod source;
 pub mod stop;
 mod stream;
 pub mod summary;
+pub mod symbols;
 mod table;
 pub mod verify;

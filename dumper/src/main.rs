@@ -6,7 +6,7 @@
 use clap::Parser;
 use linpmem_dump::acquire::{AcquireError, acquire};
 use linpmem_dump::args::{AcquireArgs, Cli, Command, ProgressStyle};
-use linpmem_dump::{aff4, compare, extract, info, ranges, verify};
+use linpmem_dump::{aff4, compare, extract, info, ranges, symbols, verify};
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -60,6 +60,10 @@ fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
         }
         Some(Command::Info(args)) => {
             info::info(args, out)?;
+            Ok(0)
+        }
+        Some(Command::Symbols(args)) => {
+            symbols::symbols(args, out)?;
             Ok(0)
         }
         Some(Command::Ranges(args)) => {

@@ -6,6 +6,7 @@ use crate::manifest::{State, UnreadableRecord};
 use crate::naming::{ImageFormat, Shape};
 use crate::pipeline::{End, Outcome};
 use crate::progress::rate;
+use crate::symbols::{Made, usage};
 use linpmem_formats::Codec;
 use linpmem_phys::PhysLen;
 use serde::Serialize;
@@ -32,8 +33,12 @@ pub struct Summary {
     pub ranges: usize,
     /// The image's form.
     pub shape: Shape,
+    /// The symbol file that was made for it.
+    pub symbols: Option<Made>,
     /// The command that opens it in crash, if that is not simply its name.
     pub crash: Option<String>,
+    /// Levels of the kernel's page tables.
+    pub paging_levels: Option<u32>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -50,6 +55,7 @@ struct Line<'a> {
     image_bytes: u64,
     file_bytes: u64,
     sha256: Option<Sha256Sum>,
+    symbols: Option<String>,
     unreadable_pages: u64,
     first_unreadable: Vec<UnreadableRecord>,
     seconds: f64,
@@ -81,6 +87,10 @@ impl Summary {
             image_bytes: self.outcome.file.image_length,
             file_bytes: self.outcome.file.file_length,
             sha256: self.outcome.file.sha256,
+            symbols: self
+                .symbols
+                .as_ref()
+                .map(|made| made.path.to_string_lossy().into_owned()),
             unreadable_pages: self.outcome.unreadable_pages,
             first_unreadable: self
                 .outcome
@@ -165,6 +175,12 @@ impl fmt::Display for Summary {
         }
         if let Some(command) = &self.crash {
             writeln!(f, "  crash:      {command}")?;
+        }
+        if let Some(made) = &self.symbols {
+            let image = Some(self.image.as_path()).filter(|_| !self.is_stdout());
+            writeln!(f, "  symbols:    {} ({})", made.path.display(), made.size)?;
+            let command = usage(&made.path, image, self.paging_levels);
+            writeln!(f, "  Volatility: {command}")?;
         }
         if self.outcome.unreadable_pages == 0 {
             return Ok(());

@@ -35,6 +35,8 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         (&["a/"], "does not name a file"),
         (&["a", "b"], "cannot be used with '[OUTPUT]'"),
         (&["verify"], "<IMAGE>"),
+        (&["symbols"], "<IMAGE|--live>"),
+        (&["symbols", "a.core", "--live"], "cannot be used with"),
         (&["ranges", "--progress", "none"], "--progress"),
     ] {
         dump(folder.path())
@@ -45,6 +47,34 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
             .stderr(contains(hint));
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_symbol_file_replaces_nothing_and_is_made_of_the_right_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let file = folder.path().join("b.core.isf.json.xz");
+    fs::write(&file, "old").unwrap();
+    let source = ["--source", "file:a.core", "--symbols", "b.core"];
+    dump(folder.path())
+        .args(source)
+        .assert()
+        .code(1)
+        .stderr(contains("b.core.isf.json.xz exists already"));
+    assert!(!folder.path().join("b.core.partial").exists());
+    // The image is of another machine, and tells nothing of it; this one is not asked.
+    dump(folder.path())
+        .args(source)
+        .arg("--force")
+        .assert()
+        .code(0)
+        .stderr(contains("no symbol file was made"));
+    assert_eq!(fs::read(&file).unwrap(), b"old");
+    dump(folder.path())
+        .args(["symbols", "a.core"])
+        .assert()
+        .code(1)
+        .stderr(contains("symbols --live"));
 }
 
 #[test]
