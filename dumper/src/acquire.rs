@@ -4,10 +4,10 @@
 use crate::aff4::{self, BundleError};
 use crate::args::{AcquireArgs, OnError};
 use crate::checksum;
-use crate::clock::{Moment, monotonic_ns};
+use crate::clock::Moment;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
-use crate::files::{Files, manifest_bytes};
+use crate::files::{Files, Ran, manifest_bytes};
 use crate::manifest::{Header, Host, ImageRecord, MapEntry, SourceRecord, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
 use crate::notation::SourceSpec;
@@ -49,6 +49,9 @@ pub enum AcquireError {
     /// stdout without a place for the manifest.
     #[error("with the image on stdout, --manifest PATH is needed: it holds hashes and addresses")]
     StdoutWithoutManifest,
+    /// stdout cannot be read again.
+    #[error("--second-pass compares the image with the memory; that needs a file, not stdout")]
+    SecondPassOfStdout,
     /// stdout is where someone looks.
     #[error("stdout is a terminal: send it to a pipe or a file")]
     StdoutIsTerminal,
@@ -103,7 +106,10 @@ impl AcquireError {
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Naming(_) | Self::StdoutWithoutManifest | Self::StdoutIsTerminal
+            Self::Naming(_)
+                | Self::StdoutWithoutManifest
+                | Self::StdoutIsTerminal
+                | Self::SecondPassOfStdout
         )
     }
 }
@@ -188,6 +194,9 @@ impl<'a> Request<'a> {
         if target == Target::Stdout {
             if args.manifest.is_none() {
                 return Err(AcquireError::StdoutWithoutManifest);
+            }
+            if args.second_pass {
+                return Err(AcquireError::SecondPassOfStdout);
             }
             if io::stdout().is_terminal() {
                 return Err(AcquireError::StdoutIsTerminal);
@@ -279,17 +288,22 @@ impl<'a> Request<'a> {
             plan.total().get(),
             is_compressed,
         );
+        let again = self.args.second_pass.then_some(shape.format);
         let header = self.header(source, &selected, &plan);
-        let ran = files.run(acquisition, &mut *writer, &header, warnings);
+        let ran = files.run(acquisition, &mut *writer, &header, warnings, again);
         progress.end();
-        let (outcome, state) = match ran {
+        let Ran {
+            outcome,
+            state,
+            second_pass,
+            elapsed,
+        } = match ran {
             Ok(ran) => ran,
             Err(error) => {
                 files.discard();
                 return Err(error);
             }
         };
-        let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started.monotonic_ns));
         let (image, manifest) = files.end(&outcome, state)?;
         let crash = if is_padded && state.is_whole() && image.as_os_str() != "-" {
             if let Err(error) = write_vmcoreinfo(&image, plan.machine(), force) {
@@ -316,6 +330,7 @@ impl<'a> Request<'a> {
             shape,
             crash,
             paging_levels: plan.machine().paging_levels,
+            second_pass,
             elapsed,
         })
     }

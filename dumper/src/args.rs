@@ -206,6 +206,14 @@ pub struct AcquireArgs {
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub care: CareArgs,
 
+    /// Read the memory once more, and record which pages changed meanwhile
+    ///
+    /// When the image is written; it is compared from the disk and stays as it is. The
+    /// manifest then lists the changed pages by range: how far the image is of one
+    /// moment. What this program itself changed is among them.
+    #[arg(long)]
+    pub second_pass: bool,
+
     /// Load the linpmem module for this run: its path, auto or never
     ///
     /// It is unloaded at the end, however the run ends; only a second signal or
@@ -389,6 +397,7 @@ impl From<&ConvertArgs> for AcquireArgs {
             progress: args.progress,
             on_error: OnError::List,
             page_timeout: 0,
+            second_pass: false,
             care: args.care.clone(),
             driver: DriverSpec::Never,
             symbols: false,

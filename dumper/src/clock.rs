@@ -3,6 +3,7 @@
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 const NS_PER_S: u64 = 1_000_000_000;
 const S_PER_DAY: u64 = 86_400;
@@ -40,6 +41,12 @@ impl Moment {
     #[must_use]
     pub const fn micros_until(self, later_ns: u64) -> u64 {
         later_ns.saturating_sub(self.monotonic_ns) / 1000
+    }
+
+    /// Monotonic time since this moment.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        Duration::from_nanos(monotonic_ns().saturating_sub(self.monotonic_ns))
     }
 
     /// For the manifest.

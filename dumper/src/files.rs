@@ -5,9 +5,10 @@ use crate::acquire::AcquireError;
 use crate::args::AcquireArgs;
 use crate::checksum;
 use crate::clock::Moment;
-use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, State};
-use crate::naming::{Target, checksum_of, manifest_of, partial_of};
+use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, State};
+use crate::naming::{ImageFormat, Target, checksum_of, manifest_of, partial_of};
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
+use crate::second_pass::second_pass;
 use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
 use linpmem_formats::{ImagePlan, ImageWriter};
 use linpmem_phys::PhysLen;
@@ -15,6 +16,7 @@ use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
 const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
@@ -29,6 +31,15 @@ pub(crate) struct Files {
     manifest_path: PathBuf,
     limits: Limits,
     force: bool,
+}
+
+/// What came of a run.
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    pub(crate) state: State,
+    pub(crate) second_pass: Option<SecondPassTotals>,
+    /// Without the second pass.
+    pub(crate) elapsed: Duration,
 }
 
 impl Files {
@@ -72,14 +83,16 @@ impl Files {
         }
     }
 
-    /// Runs the pipeline into the files and ends the manifest.
+    /// Runs the pipeline into the files and ends the manifest. If `again` names the
+    /// format, the whole image is compared with the memory once more.
     pub(crate) fn run(
         &mut self,
         acquisition: Acquisition<'_>,
         writer: &mut dyn ImageWriter,
         header: &Header,
-        warnings: Vec<String>,
-    ) -> Result<(Outcome, State), AcquireError> {
+        mut warnings: Vec<String>,
+        again: Option<ImageFormat>,
+    ) -> Result<Ran, AcquireError> {
         let failed = |action| move |source| AcquireError::Io { action, source };
         let manifest = match &self.manifest {
             Some(manifest) => manifest.file().try_clone(),
@@ -93,15 +106,35 @@ impl Files {
             ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
         let mut sink = self.sink().map_err(failed("opening the output"))?;
         let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
-        let ended = end_manifest(manifest, &outcome, warnings);
-        if let Err(error) = ended {
+        let elapsed = acquisition.started.elapsed();
+        let second_pass = match (again, &self.image, &outcome.end) {
+            (Some(format), Some(image), End::Whole) => {
+                second_pass(&acquisition, image.partial(), format, &mut manifest).map(Some)
+            }
+            _ => Ok(None),
+        };
+        if let Ok(Some(totals)) = &second_pass {
+            let broke = |error| format!("the second pass broke off: {error}");
+            warnings.extend(totals.error.as_ref().map(broke));
+        }
+        let ended = second_pass.and_then(|second_pass| {
+            end_manifest(manifest, &outcome, warnings)?;
+            Ok(second_pass)
+        });
+        let second_pass = ended.unwrap_or_else(|error| {
             // Without its manifest an image is not complete.
             if !matches!(outcome.end, End::Failed(_)) {
                 outcome.end = End::Failed(RunError::Manifest(error));
             }
-        }
+            None
+        });
         let state = state_of(&outcome);
-        Ok((outcome, state))
+        Ok(Ran {
+            outcome,
+            state,
+            second_pass,
+            elapsed,
+        })
     }
 
     fn sink(&self) -> io::Result<Box<dyn Sink>> {

@@ -32,6 +32,7 @@ mod pages;
 pub mod pipeline;
 pub mod progress;
 pub mod ranges;
+mod second_pass;
 pub mod selection;
 pub mod sink;
 pub mod source;

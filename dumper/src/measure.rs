@@ -21,3 +21,25 @@ pub fn in_memory(count: u64) -> usize {
 pub fn distance(lower: PhysAddr, upper: PhysAddr) -> u64 {
     upper.checked_sub(lower).map_or(0, PhysLen::get)
 }
+
+/// `part` of `whole` in per cent, with one digit behind the point.
+#[must_use]
+pub fn per_cent(part: u64, whole: u64) -> String {
+    let tenths = u128::from(part)
+        .saturating_mul(1000)
+        .checked_div(u128::from(whole))
+        .unwrap_or(0);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_down() {
+        assert_eq!(per_cent(1, 3), "33.3 %");
+        assert_eq!(per_cent(0, 0), "0.0 %");
+        assert_eq!(per_cent(u64::MAX, u64::MAX), "100.0 %");
+    }
+}

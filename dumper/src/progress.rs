@@ -7,7 +7,7 @@ use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ pub struct Meter {
     image_bytes: AtomicU64,
     file_bytes: AtomicU64,
     unreadable_pages: AtomicU64,
+    compared_bytes: AtomicU64,
+    is_second_pass: AtomicBool,
 }
 
 /// The counters at one moment.
@@ -27,6 +29,9 @@ struct Reading {
     image_bytes: u64,
     file_bytes: u64,
     unreadable_pages: u64,
+    /// In the second pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared_bytes: Option<u64>,
 }
 
 impl Meter {
@@ -43,13 +48,34 @@ impl Meter {
         self.file_bytes.store(file_bytes, Ordering::Relaxed);
     }
 
+    /// All has been written; what follows is the second pass.
+    pub fn begin_second_pass(&self) {
+        self.is_second_pass.store(true, Ordering::Relaxed);
+    }
+
+    /// So many bytes were read for the second time.
+    pub fn add_compared(&self, bytes: u64) {
+        self.compared_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn reading(&self) -> Reading {
         Reading {
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
             image_bytes: self.image_bytes.load(Ordering::Relaxed),
             file_bytes: self.file_bytes.load(Ordering::Relaxed),
             unreadable_pages: self.unreadable_pages.load(Ordering::Relaxed),
+            compared_bytes: self
+                .is_second_pass
+                .load(Ordering::Relaxed)
+                .then(|| self.compared_bytes.load(Ordering::Relaxed)),
         }
+    }
+}
+
+impl Reading {
+    /// How much of the total is done of what is being done.
+    fn done(self) -> u64 {
+        self.compared_bytes.unwrap_or(self.image_bytes)
     }
 }
 
@@ -76,11 +102,18 @@ impl Progress {
         let thread = std::thread::Builder::new()
             .name("progress".to_owned())
             .spawn(move || {
-                let begun = Instant::now();
+                let mut begun = Instant::now();
+                let mut second = None;
                 while ended.recv_timeout(display.interval())
                     == Err(crossbeam_channel::RecvTimeoutError::Timeout)
                 {
-                    display.update(meter.reading(), begun.elapsed());
+                    let reading = meter.reading();
+                    if second != reading.compared_bytes.map(|_| ()) {
+                        second = Some(());
+                        display.restart();
+                        begun = Instant::now();
+                    }
+                    display.update(reading, begun.elapsed());
                 }
                 display.end(meter.reading(), begun.elapsed());
             });
@@ -152,6 +185,14 @@ impl Display {
         }
     }
 
+    /// Counts anew from here.
+    fn restart(&mut self) {
+        if let Self::Bar { bar, .. } = self {
+            bar.set_position(0);
+            bar.reset_eta();
+        }
+    }
+
     const fn interval(&self) -> Duration {
         match self {
             Self::Bar { .. } => Duration::from_millis(200),
@@ -164,15 +205,15 @@ impl Display {
         match self {
             Self::Bar { bar, ratio } => {
                 bar.set_message(extras(reading, *ratio));
-                bar.set_position(reading.image_bytes);
+                bar.set_position(reading.done());
             }
             Self::Plain { total, ratio } => say(&format!(
                 "{} of {} ({} %), {}, {} left{}",
-                PhysLen::new(reading.image_bytes),
+                PhysLen::new(reading.done()),
                 PhysLen::new(*total),
-                percent(reading.image_bytes, *total),
-                rate(reading.image_bytes, elapsed),
-                remaining(reading.image_bytes, *total, elapsed),
+                percent(reading.done(), *total),
+                rate(reading.done(), elapsed),
+                remaining(reading.done(), *total, elapsed),
                 extras(reading, *ratio)
             )),
             Self::Json { total } => json("progress", reading, *total, elapsed),
@@ -232,6 +273,9 @@ fn remaining(part: u64, total: u64, elapsed: Duration) -> String {
 
 fn extras(reading: Reading, ratio: bool) -> String {
     let mut text = String::new();
+    if reading.compared_bytes.is_some() {
+        return "  second pass".to_owned();
+    }
     if ratio && reading.file_bytes > 0 {
         let hundredths = u128::from(reading.image_bytes) * 100 / u128::from(reading.file_bytes);
         text.push_str(&format!("  {}.{:02}:1", hundredths / 100, hundredths % 100));
@@ -258,6 +302,7 @@ mod tests {
             image_bytes: 300,
             file_bytes: 200,
             unreadable_pages: 7,
+            compared_bytes: None,
         };
         assert_eq!(extras(reading, true), "  1.50:1  7 pages unreadable");
         assert_eq!(extras(reading, false), "  7 pages unreadable");

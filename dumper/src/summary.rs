@@ -2,7 +2,8 @@
 //! The last words of a run.
 
 use crate::digest::Sha256Sum;
-use crate::manifest::{State, UnreadableRecord};
+use crate::manifest::{SecondPassTotals, State, UnreadableRecord};
+use crate::measure::per_cent;
 use crate::naming::{ImageFormat, Shape};
 use crate::pipeline::{End, Outcome};
 use crate::progress::rate;
@@ -39,6 +40,8 @@ pub struct Summary {
     pub crash: Option<String>,
     /// Levels of the kernel's page tables.
     pub paging_levels: Option<u32>,
+    /// What changed until the memory was read once more, if it was.
+    pub second_pass: Option<SecondPassTotals>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -58,6 +61,8 @@ struct Line<'a> {
     symbols: Option<String>,
     unreadable_pages: u64,
     first_unreadable: Vec<UnreadableRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_pass: Option<&'a SecondPassTotals>,
     seconds: f64,
     error: Option<&'a str>,
 }
@@ -98,6 +103,7 @@ impl Summary {
                 .iter()
                 .map(|&item| item.into())
                 .collect(),
+            second_pass: self.second_pass.as_ref(),
             seconds: self.elapsed.as_secs_f64(),
             error: error.as_deref(),
         };
@@ -181,6 +187,22 @@ impl fmt::Display for Summary {
             writeln!(f, "  symbols:    {} ({})", made.path.display(), made.size)?;
             let command = usage(&made.path, image, self.paging_levels);
             writeln!(f, "  Volatility: {command}")?;
+        }
+        if let Some(totals) = &self.second_pass {
+            let SecondPassTotals {
+                pages,
+                changed_pages,
+                ..
+            } = totals;
+            let share = per_cent(*changed_pages, *pages);
+            writeln!(
+                f,
+                "  changed:    {changed_pages} of {pages} pages ({share}) until the second pass \
+                 read them",
+            )?;
+            if let Some(error) = &totals.error {
+                writeln!(f, "              the second pass broke off: {error}")?;
+            }
         }
         if self.outcome.unreadable_pages == 0 {
             return Ok(());

@@ -57,7 +57,7 @@ pub struct Tally {
 pub enum Event {
     /// Something is the matter with these pages.
     Stretch(Difference),
-    /// All of a range has been compared.
+    /// A range has been compared, or so much of it before the comparison broke off.
     Range(PhysRange, Tally),
 }
 
@@ -126,8 +126,15 @@ pub fn compare_pages(
         for &range in ranges {
             let mut tally = Tally::default();
             let mut open: Option<Difference> = None;
-            for _ in range.pieces(step()) {
-                let [left, right] = [next(&left)?, next(&right)?];
+            let mut broken = None;
+            for piece in range.pieces(step()) {
+                let (left, right) = match next(&left).and_then(|left| Ok((left, next(&right)?))) {
+                    Ok(both) => both,
+                    Err(error) => {
+                        broken = Some((piece.start(), error));
+                        break;
+                    }
+                };
                 tally.pages = tally.pages.saturating_add(left.range.len().pages());
                 for difference in differences(&left, &right) {
                     tally.count(&difference);
@@ -138,7 +145,13 @@ pub fn compare_pages(
                 }
             }
             tell_of(open, tell)?;
-            tell(Event::Range(range, tally))?;
+            let end = broken.as_ref().map_or(range.end(), |(at, _)| *at);
+            if let (Some(compared), _) = range.split_at(end) {
+                tell(Event::Range(compared, tally))?;
+            }
+            if let Some((_, error)) = broken {
+                return Err(error);
+            }
         }
         Ok(())
     })

@@ -5,6 +5,7 @@
 use super::pages::{Difference, Finding, Tally};
 use crate::args::CompareArgs;
 use crate::manifest::Address;
+use crate::measure::per_cent;
 use linpmem_phys::{PhysLen, PhysRange};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -171,10 +172,10 @@ impl<'a> Report<'a> {
             }
             return Ok(true);
         }
-        let share = percent(total.different_pages, total.pages);
+        let share = per_cent(total.different_pages, total.pages);
         write!(
             self.out,
-            "different: {} of {} ({share} %), {} bytes",
+            "different: {} of {} ({share}), {} bytes",
             total.different_pages,
             pages(total.pages),
             total.different_bytes,
@@ -200,12 +201,6 @@ fn pages(count: u64) -> String {
         1 => "1 page".to_owned(),
         _ => format!("{count} pages"),
     }
-}
-
-/// With one digit behind the point.
-fn percent(part: u64, whole: u64) -> String {
-    let tenths = part.saturating_mul(1000).checked_div(whole).unwrap_or(0);
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 const fn name(finding: Finding) -> &'static str {

@@ -10,6 +10,7 @@ mod address;
 mod model;
 mod origin;
 mod reader;
+mod second_pass;
 mod spool;
 mod writer;
 
@@ -20,6 +21,9 @@ pub use model::{
 };
 pub use origin::{PartRecord, SourceRecord, UnusedRecord};
 pub use reader::{ReadError, read};
+pub use second_pass::{
+    ChangedRecord, SecondPassRange, SecondPassRecord, SecondPassTotals, SecondPassWriter,
+};
 pub use writer::{Footer, Header, ManifestWriter, RangeHead, RangeTail};
 
 /// The number that stands in `manifest_version`. It grows when a reader of the

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a manifest says, piece by piece.
 
-use super::{Address, SourceRecord};
+use super::{Address, SecondPassRecord, SourceRecord};
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadable};
@@ -33,6 +33,9 @@ pub struct Manifest {
     pub image: ImageRecord,
     /// What was read, by address.
     pub ranges: Vec<RangeRecord>,
+    /// What had changed when the memory was read once more, if it was.
+    #[serde(default)]
+    pub second_pass: Option<SecondPassRecord>,
     /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
     /// The output file as written.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing a manifest, front to back.
 
+use super::second_pass::SecondPassWriter;
 use super::spool::Spool;
 use super::{
     Address, ChunkRecord, FileRecord, Host, ImageRecord, MachineRecord, MapEntry, SourceRecord,
@@ -83,11 +84,14 @@ pub struct Footer {
 
 /// Writes a manifest. The calls come in this order: [`new`](Self::new), for each
 /// range [`begin_range`](Self::begin_range), [`chunk`](Self::chunk)s and
-/// [`end_range`](Self::end_range), and [`finish`](Self::finish).
+/// [`end_range`](Self::end_range), perhaps
+/// [`begin_second_pass`](Self::begin_second_pass), and [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct ManifestWriter<W> {
     out: W,
     ranges: u64,
+    /// Whether there can be more ranges.
+    is_open: bool,
     chunks: u64,
     unreadable: RangeUnreadable,
 }
@@ -115,6 +119,7 @@ impl<W: Write> ManifestWriter<W> {
         Ok(Self {
             out,
             ranges: 0,
+            is_open: true,
             chunks: 0,
             unreadable: RangeUnreadable {
                 done: Spool::new(spool_folder),
@@ -161,12 +166,28 @@ impl<W: Write> ManifestWriter<W> {
         self.out.write_all(b"}")
     }
 
+    /// After the last range: begins what a second reading found.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn begin_second_pass(&mut self, started: &Stamp) -> io::Result<SecondPassWriter<'_, W>> {
+        self.close()?;
+        SecondPassWriter::new(&mut self.out, started)
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.is_open) {
+            self.out.write_all(b"\n]")?;
+        }
+        Ok(())
+    }
+
     /// Ends the manifest, and gives back what it was written to.
     ///
     /// # Errors
     /// Those of the output.
     pub fn finish(mut self, footer: &Footer) -> io::Result<W> {
-        self.out.write_all(b"\n]")?;
+        self.close()?;
         footer.write_to(&mut self.out)?;
         self.out.write_all(b"\n}\n")?;
         self.out.flush()?;
@@ -211,7 +232,7 @@ impl RangeUnreadable {
 }
 
 /// A line break, and a comma before it for all but the first of a list.
-fn separate(out: &mut impl Write, count: &mut u64) -> io::Result<()> {
+pub(super) fn separate(out: &mut impl Write, count: &mut u64) -> io::Result<()> {
     let separator: &[u8] = if *count == 0 { b"\n" } else { b",\n" };
     *count = count.saturating_add(1);
     out.write_all(separator)

@@ -15,7 +15,9 @@ use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError,
     Unreadables,
 };
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Memory whose bytes follow from their addresses.
@@ -27,8 +29,14 @@ pub struct Fake {
     pub dead_from: Option<PhysAddr>,
     /// Raises the wish to stop when this is read.
     pub stop_at: Option<(PhysAddr, Stop)>,
+    /// Raises the wish to stop when this is read once more.
+    pub stop_again_at: Option<(PhysAddr, Stop)>,
     /// Time that each read takes.
     pub delay: Duration,
+    /// What is read once more has another first byte in these pages.
+    pub restless: Vec<PhysRange>,
+    /// Pages that were read, to know them when they are read once more.
+    pub seen: Arc<Mutex<HashSet<u64>>>,
     /// Whether it is two sources, as without the module.
     pub is_composed: bool,
 }
@@ -95,6 +103,14 @@ impl ReadPhys for Fake {
                 }
                 None => target.copy_from_slice(&page(at.get())[..target.len()]),
             }
+            let is_new = self.seen.lock().unwrap().insert(at.get());
+            let stops = self.stop_again_at.as_ref();
+            if let Some((_, stop)) = stops.filter(|(here, _)| *here == at && !is_new) {
+                stop.raise();
+            }
+            if !is_new && self.restless.iter().any(|range| range.contains(at)) {
+                target[0] ^= 1;
+            }
             at = at.checked_add(PAGE_SIZE).unwrap();
         }
         Ok(())
@@ -154,7 +170,7 @@ impl Fake {
 
     /// Acquires into `folder`; `words` are those after the program's name.
     pub fn acquire(self, folder: &Path, words: &[&str]) -> Result<Summary, AcquireError> {
-        let stop = match &self.stop_at {
+        let stop = match self.stop_at.as_ref().or(self.stop_again_at.as_ref()) {
             Some((_, stop)) => stop.clone(),
             None => Stop::default(),
         };

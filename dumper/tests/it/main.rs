@@ -22,4 +22,6 @@ mod identity;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod second_pass;
+#[cfg(test)]
 mod unreadable;
