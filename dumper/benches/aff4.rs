@@ -377,6 +377,7 @@ fn header() -> Header {
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),
         iomem: None,
+        frozen: Vec::new(),
         map: Vec::new(),
         image: ImageRecord {
             name: "-".to_owned(),

@@ -7,14 +7,15 @@ use crate::checksum;
 use crate::clock::Moment;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
-use crate::files::{Files, Ran, manifest_bytes};
+use crate::files::{Beside, Files, Ran, manifest_bytes};
+use crate::freeze::{self, FreezeError, Frozen};
 use crate::manifest::{Header, Host, ImageRecord, MapEntry, SourceRecord, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
 use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
-use crate::sink::{PartialError, SpaceError, check_space};
+use crate::sink::{PartialError, SpaceError, check_space, folder_of};
 use crate::source::{Source, SourceError, Strict};
 use crate::stop::Stop;
 use crate::summary::Summary;
@@ -81,6 +82,9 @@ pub enum AcquireError {
     /// The format cannot hold them.
     #[error(transparent)]
     Format(#[from] WriteError),
+    /// Other programs cannot be stopped.
+    #[error(transparent)]
+    Freeze(#[from] FreezeError),
     /// No room.
     #[error(transparent)]
     Space(#[from] SpaceError),
@@ -262,8 +266,18 @@ impl<'a> Request<'a> {
         warnings.iter().for_each(|warning| warn(warning));
 
         let symbols = symbols::Wish::of(self.args, &self.target)?;
+        if let (Target::File(path), true) = (&self.target, self.args.care.freeze) {
+            freeze::check_output(folder_of(path))?;
+        }
         let mut files = Files::create(&self.target, self.args)?;
         let meter = Arc::new(Meter::default());
+        let frozen = match self.freeze(&meter, &mut warnings, &mut warn) {
+            Ok(frozen) => frozen,
+            Err(error) => {
+                files.discard();
+                return Err(error.into());
+            }
+        };
         let strict = Strict(&*source.reader);
         let acquisition = Acquisition {
             source: match self.args.on_error {
@@ -288,9 +302,12 @@ impl<'a> Request<'a> {
             plan.total().get(),
             is_compressed,
         );
-        let again = self.args.second_pass.then_some(shape.format);
-        let header = self.header(source, &selected, &plan);
-        let ran = files.run(acquisition, &mut *writer, &header, warnings, again);
+        let beside = Beside {
+            second_pass: self.args.second_pass.then_some(shape.format),
+            frozen,
+        };
+        let header = self.header(source, &selected, &plan, beside.frozen.as_ref());
+        let ran = files.run(acquisition, &mut *writer, &header, warnings, beside);
         progress.end();
         let Ran {
             outcome,
@@ -335,6 +352,23 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// Stops other programs, if that was asked for.
+    fn freeze(
+        &self,
+        meter: &Arc<Meter>,
+        warnings: &mut Vec<String>,
+        warn: &mut impl FnMut(&str),
+    ) -> Result<Option<Frozen>, FreezeError> {
+        if !self.args.care.freeze {
+            return Ok(None);
+        }
+        let mut tell = |warning: String| {
+            warn(&warning);
+            warnings.push(warning);
+        };
+        Frozen::begin(Arc::clone(meter), &mut tell).map(Some)
+    }
+
     /// The name of the image without its folder; `None` for stdout.
     fn file_name(&self) -> Option<String> {
         let Target::File(path) = &self.target else {
@@ -364,7 +398,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn header(self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
+    fn header(
+        self,
+        source: &Source,
+        selected: &Selected,
+        plan: &ImagePlan,
+        frozen: Option<&Frozen>,
+    ) -> Header {
         Header {
             tool: Tool {
                 name: env!("CARGO_PKG_NAME").to_owned(),
@@ -377,6 +417,7 @@ impl<'a> Request<'a> {
             started: self.started.stamp(),
             machine: source.machine_record.clone(),
             iomem: source.iomem.clone(),
+            frozen: frozen.map_or_else(Vec::new, Frozen::names),
             map: map_entries(selected, &source.record),
         }
     }

@@ -88,6 +88,9 @@ pub enum Command {
     /// evidence in IMAGE or beside it, or from this machine with --live. No debug
     /// package is needed. Prints the command that uses the file.
     Symbols(SymbolsArgs),
+    /// Let stopped programs go when --freeze cannot; for this program's own use.
+    #[command(hide = true)]
+    ThawWatchdog,
 }
 
 /// Options that decide what is read.
@@ -249,6 +252,15 @@ pub struct CareArgs {
     /// Read no more than so many MiB a second
     #[arg(long, value_name = "MIB/S", help_heading = "The running machine")]
     pub rate: Option<NonZeroU32>,
+
+    /// Stop all other programs while memory is read
+    ///
+    /// By cgroup v2: every control group but this program's own, those above it, and
+    /// PID 1's. They are let go at the end, however the run ends, by a second process
+    /// if need be, and when nothing moves for half a minute. Clients of the machine
+    /// wait meanwhile, and a cluster may take it for dead.
+    #[arg(long, help_heading = "The running machine")]
+    pub freeze: bool,
 
     /// Stop after so many seconds
     ///

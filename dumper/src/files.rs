@@ -5,6 +5,7 @@ use crate::acquire::AcquireError;
 use crate::args::AcquireArgs;
 use crate::checksum;
 use crate::clock::Moment;
+use crate::freeze::Frozen;
 use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, State};
 use crate::naming::{ImageFormat, Target, checksum_of, manifest_of, partial_of};
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
@@ -31,6 +32,14 @@ pub(crate) struct Files {
     manifest_path: PathBuf,
     limits: Limits,
     force: bool,
+}
+
+/// What is done beside writing the image.
+pub(crate) struct Beside {
+    /// The image's format, if the memory is to be read once more.
+    pub(crate) second_pass: Option<ImageFormat>,
+    /// What stands still until the memory has been read.
+    pub(crate) frozen: Option<Frozen>,
 }
 
 /// What came of a run.
@@ -83,15 +92,14 @@ impl Files {
         }
     }
 
-    /// Runs the pipeline into the files and ends the manifest. If `again` names the
-    /// format, the whole image is compared with the memory once more.
+    /// Runs the pipeline into the files and ends the manifest.
     pub(crate) fn run(
         &mut self,
         acquisition: Acquisition<'_>,
         writer: &mut dyn ImageWriter,
         header: &Header,
         mut warnings: Vec<String>,
-        again: Option<ImageFormat>,
+        beside: Beside,
     ) -> Result<Ran, AcquireError> {
         let failed = |action| move |source| AcquireError::Io { action, source };
         let manifest = match &self.manifest {
@@ -107,12 +115,13 @@ impl Files {
         let mut sink = self.sink().map_err(failed("opening the output"))?;
         let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
         let elapsed = acquisition.started.elapsed();
-        let second_pass = match (again, &self.image, &outcome.end) {
+        let second_pass = match (beside.second_pass, &self.image, &outcome.end) {
             (Some(format), Some(image), End::Whole) => {
                 second_pass(&acquisition, image.partial(), format, &mut manifest).map(Some)
             }
             _ => Ok(None),
         };
+        warnings.extend(beside.frozen.and_then(Frozen::thaw));
         if let Ok(Some(totals)) = &second_pass {
             let broke = |error| format!("the second pass broke off: {error}");
             warnings.extend(totals.error.as_ref().map(broke));

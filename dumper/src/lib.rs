@@ -19,6 +19,7 @@ pub mod evidence;
 pub mod extract;
 mod files;
 mod frame;
+pub mod freeze;
 mod host;
 pub mod info;
 pub mod manifest;

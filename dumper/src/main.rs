@@ -6,7 +6,7 @@
 use clap::Parser;
 use linpmem_dump::acquire::{AcquireError, acquire};
 use linpmem_dump::args::{AcquireArgs, Cli, Command, ProgressStyle};
-use linpmem_dump::{aff4, compare, extract, info, ranges, symbols, verify};
+use linpmem_dump::{aff4, compare, extract, freeze, info, ranges, symbols, verify};
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -46,6 +46,10 @@ fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
             Ok(extract::extract(args, out, warn)?)
         }
         Some(Command::Compare(args)) => Ok(compare::compare(args, out)?),
+        Some(Command::ThawWatchdog) => {
+            freeze::watch(io::stdin(), out)?;
+            Ok(0)
+        }
         Some(Command::Verify(args)) => Ok(verify::verify(args, out)?),
         Some(Command::Ls(args)) => {
             match aff4::opened(&args.image, &[])? {

@@ -58,6 +58,21 @@ impl Meter {
         self.compared_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Another number whenever something has moved.
+    #[must_use]
+    pub fn activity(&self) -> u64 {
+        [
+            &self.read_bytes,
+            &self.image_bytes,
+            &self.file_bytes,
+            &self.compared_bytes,
+        ]
+        .iter()
+        .fold(0, |sum, counter| {
+            sum.wrapping_add(counter.load(Ordering::Relaxed))
+        })
+    }
+
     fn reading(&self) -> Reading {
         Reading {
             read_bytes: self.read_bytes.load(Ordering::Relaxed),

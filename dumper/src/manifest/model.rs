@@ -27,6 +27,9 @@ pub struct Manifest {
     pub machine: MachineRecord,
     /// /proc/iomem as read; absent for a source that has a map of its own.
     pub iomem: Option<String>,
+    /// Control groups that stood still meanwhile.
+    #[serde(default)]
+    pub frozen: Vec<String>,
     /// The map, flattened, with what was asked for.
     pub map: Vec<MapEntry>,
     /// The image's form.

@@ -31,6 +31,8 @@ pub struct Header {
     pub machine: MachineRecord,
     /// /proc/iomem.
     pub iomem: Option<String>,
+    /// Control groups that stand still meanwhile.
+    pub frozen: Vec<String>,
     /// The map.
     pub map: Vec<MapEntry>,
     /// The image's form.
@@ -247,6 +249,9 @@ impl Header {
         member(out, "started", &self.started)?;
         member(out, "machine", &self.machine)?;
         member(out, "iomem", &self.iomem)?;
+        if !self.frozen.is_empty() {
+            member(out, "frozen", &self.frozen)?;
+        }
         member(out, "map", &self.map)?;
         member(out, "image", &self.image)
     }
