@@ -378,6 +378,7 @@ fn header() -> Header {
         machine: MachineRecord::default(),
         iomem: None,
         frozen: Vec::new(),
+        read_first: None,
         map: Vec::new(),
         image: ImageRecord {
             name: "-".to_owned(),

@@ -2,21 +2,21 @@
 //! One acquisition, from the command line to the files.
 
 use crate::aff4::{self, BundleError};
-use crate::args::{AcquireArgs, OnError};
+use crate::args::{AcquireArgs, OnError, Order};
 use crate::checksum;
 use crate::clock::Moment;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
 use crate::files::{Beside, Files, Ran, manifest_bytes};
 use crate::freeze::{self, FreezeError, Frozen};
-use crate::manifest::{Header, Host, ImageRecord, MapEntry, SourceRecord, Tool};
+use crate::manifest::{Header, Host, ImageRecord, MapEntry, ReadFirst, SourceRecord, Tool};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
 use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
 use crate::sink::{PartialError, SpaceError, check_space, folder_of};
-use crate::source::{Source, SourceError, Strict};
+use crate::source::{Held, Source, SourceError, Strict, Volatile};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::symbols;
@@ -25,7 +25,7 @@ use linpmem_formats::{
     Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
     PlannedRange, RawLayout, RawWriter, WriteError,
 };
-use linpmem_phys::PhysLen;
+use linpmem_phys::{PhysLen, ReadPhys};
 use std::io::{self, IsTerminal};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -53,6 +53,9 @@ pub enum AcquireError {
     /// stdout cannot be read again.
     #[error("--second-pass compares the image with the memory; that needs a file, not stdout")]
     SecondPassOfStdout,
+    /// An image does not change.
+    #[error("--order volatile-first is for a running machine, not for an image")]
+    OrderOfImage,
     /// stdout is where someone looks.
     #[error("stdout is a terminal: send it to a pipe or a file")]
     StdoutIsTerminal,
@@ -62,6 +65,9 @@ pub enum AcquireError {
     /// No source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The source failed before the image was begun.
+    #[error(transparent)]
+    Read(#[from] linpmem_phys::SourceError),
     /// No source has any of it.
     #[error(
         "nothing of what was asked for can be read: no source has {kinds} here; there is {served} \
@@ -114,6 +120,7 @@ impl AcquireError {
                 | Self::StdoutWithoutManifest
                 | Self::StdoutIsTerminal
                 | Self::SecondPassOfStdout
+                | Self::OrderOfImage
         )
     }
 }
@@ -189,6 +196,11 @@ impl<'a> Request<'a> {
         let started = Moment::now();
         let host = Host::current();
         let shape = Shape::of(args)?;
+        if args.order == Order::VolatileFirst
+            && matches!(args.selection.source, SourceSpec::Image(_))
+        {
+            return Err(AcquireError::OrderOfImage);
+        }
         let target = Target::of(
             args.output.as_deref(),
             shape,
@@ -279,11 +291,32 @@ impl<'a> Request<'a> {
             }
         };
         let strict = Strict(&*source.reader);
+        let live: &dyn ReadPhys = match self.args.on_error {
+            OnError::List => &*source.reader,
+            OnError::Fail => &strict,
+        };
+        let held = match self.args.order {
+            Order::Address => Ok(None),
+            Order::VolatileFirst => {
+                let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();
+                let volatile = Volatile::find(&ranges, source.iomem.as_deref());
+                for lack in volatile.lacks {
+                    let warning = format!("not read first: {lack}");
+                    warn(&warning);
+                    warnings.push(warning);
+                }
+                Held::read(live, volatile.pages, stop).map(Some)
+            }
+        };
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                files.discard();
+                return Err(error.into());
+            }
+        };
         let acquisition = Acquisition {
-            source: match self.args.on_error {
-                OnError::List => &*source.reader,
-                OnError::Fail => &strict,
-            },
+            source: held.as_ref().map_or(live, |held| held),
             plan: &plan,
             codec: shape.codec,
             workers: workers(self.args.threads),
@@ -303,10 +336,13 @@ impl<'a> Request<'a> {
             is_compressed,
         );
         let beside = Beside {
-            second_pass: self.args.second_pass.then_some(shape.format),
+            // What was held has to be read once more as well.
+            second_pass: self.args.second_pass.then_some((shape.format, live)),
             frozen,
         };
-        let header = self.header(source, &selected, &plan, beside.frozen.as_ref());
+        let first = held.as_ref().map(|held| held_record(held, started));
+        let mut header = self.header(source, &selected, &plan, beside.frozen.as_ref());
+        header.read_first = first;
         let ran = files.run(acquisition, &mut *writer, &header, warnings, beside);
         progress.end();
         let Ran {
@@ -418,8 +454,22 @@ impl<'a> Request<'a> {
             machine: source.machine_record.clone(),
             iomem: source.iomem.clone(),
             frozen: frozen.map_or_else(Vec::new, Frozen::names),
+            read_first: None,
             map: map_entries(selected, &source.record),
         }
+    }
+}
+
+/// What was read before its turn, for the manifest.
+fn held_record(held: &Held<'_>, started: Moment) -> ReadFirst {
+    ReadFirst {
+        bytes: held.total().get(),
+        ranges: held
+            .ranges()
+            .iter()
+            .map(|range| [range.start().into(), range.last().into()])
+            .collect(),
+        read_us: held.read_ns().map(|moment| started.micros_until(moment)),
     }
 }
 

@@ -209,6 +209,10 @@ pub struct AcquireArgs {
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub care: CareArgs,
 
+    /// What is read first
+    #[arg(long, value_enum, default_value = "address")]
+    pub order: Order,
+
     /// Read the memory once more, and record which pages changed meanwhile
     ///
     /// When the image is written; it is compared from the disk and stays as it is. The
@@ -409,6 +413,7 @@ impl From<&ConvertArgs> for AcquireArgs {
             progress: args.progress,
             on_error: OnError::List,
             page_timeout: 0,
+            order: Order::Address,
             second_pass: false,
             care: args.care.clone(),
             driver: DriverSpec::Never,
@@ -555,6 +560,16 @@ pub enum Layout {
     Concatenated,
     /// At the offsets of their addresses
     Padded,
+}
+
+/// What is read first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// The lowest address
+    Address,
+    /// The kernel's data and the page tables, up to 64 MiB, which are held in memory
+    /// until their turn; then by address
+    VolatileFirst,
 }
 
 /// What becomes of the run when a page cannot be read.

@@ -12,7 +12,7 @@ use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
 use crate::second_pass::second_pass;
 use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
 use linpmem_formats::{ImagePlan, ImageWriter};
-use linpmem_phys::PhysLen;
+use linpmem_phys::{PhysLen, ReadPhys};
 use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek};
@@ -35,9 +35,9 @@ pub(crate) struct Files {
 }
 
 /// What is done beside writing the image.
-pub(crate) struct Beside {
-    /// The image's format, if the memory is to be read once more.
-    pub(crate) second_pass: Option<ImageFormat>,
+pub(crate) struct Beside<'a> {
+    /// The image's format, and the memory, if that is to be read once more.
+    pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPhys)>,
     /// What stands still until the memory has been read.
     pub(crate) frozen: Option<Frozen>,
 }
@@ -99,7 +99,7 @@ impl Files {
         writer: &mut dyn ImageWriter,
         header: &Header,
         mut warnings: Vec<String>,
-        beside: Beside,
+        beside: Beside<'_>,
     ) -> Result<Ran, AcquireError> {
         let failed = |action| move |source| AcquireError::Io { action, source };
         let manifest = match &self.manifest {
@@ -116,8 +116,12 @@ impl Files {
         let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
         let elapsed = acquisition.started.elapsed();
         let second_pass = match (beside.second_pass, &self.image, &outcome.end) {
-            (Some(format), Some(image), End::Whole) => {
-                second_pass(&acquisition, image.partial(), format, &mut manifest).map(Some)
+            (Some((format, source)), Some(image), End::Whole) => {
+                let again = Acquisition {
+                    source,
+                    ..acquisition
+                };
+                second_pass(&again, image.partial(), format, &mut manifest).map(Some)
             }
             _ => Ok(None),
         };

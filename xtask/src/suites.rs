@@ -100,6 +100,14 @@ const SUITES: &[Suite] = &[
         prepare: machines,
     },
     Suite {
+        name: "pipeline",
+        about: "faults made for real: full disks, kill -9, closed pipes; programs stopped and let go",
+        cargo: END_TO_END,
+        tests: &["pipeline::"],
+        matrix: None,
+        prepare: machines,
+    },
+    Suite {
         name: "pmem",
         about: "pmem and the libraries for Rust, C and Python, in a virtual machine",
         cargo: END_TO_END,

@@ -17,7 +17,7 @@ mod writer;
 pub use address::Address;
 pub use model::{
     ChunkRecord, FileRecord, FrameRecord, Host, ImageRecord, MachineRecord, Manifest, MapEntry,
-    RangeRecord, State, Tool, UnreadableRecord, VmcoreinfoRecord,
+    RangeRecord, ReadFirst, State, Tool, UnreadableRecord, VmcoreinfoRecord,
 };
 pub use origin::{PartRecord, SourceRecord, UnusedRecord};
 pub use reader::{ReadError, read};

@@ -30,6 +30,9 @@ pub struct Manifest {
     /// Control groups that stood still meanwhile.
     #[serde(default)]
     pub frozen: Vec<String>,
+    /// What was read before its turn, if anything was.
+    #[serde(default)]
+    pub read_first: Option<ReadFirst>,
     /// The map, flattened, with what was asked for.
     pub map: Vec<MapEntry>,
     /// The image's form.
@@ -123,6 +126,19 @@ pub struct MapEntry {
     /// serves it.
     #[serde(default)]
     pub source: Option<String>,
+}
+
+/// Memory that was read before its turn and held until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadFirst {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// First and last address of each stretch.
+    pub ranges: Vec<[Address; 2]>,
+    /// Microseconds from the start of the run to the first byte and to the last: for
+    /// these addresses, instead of the times of their chunks.
+    pub read_us: [u64; 2],
 }
 
 /// The image's form.

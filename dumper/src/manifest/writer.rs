@@ -4,8 +4,8 @@
 use super::second_pass::SecondPassWriter;
 use super::spool::Spool;
 use super::{
-    Address, ChunkRecord, FileRecord, Host, ImageRecord, MachineRecord, MapEntry, SourceRecord,
-    State, Tool, UnreadableRecord, VERSION,
+    Address, ChunkRecord, FileRecord, Host, ImageRecord, MachineRecord, MapEntry, ReadFirst,
+    SourceRecord, State, Tool, UnreadableRecord, VERSION,
 };
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
@@ -33,6 +33,8 @@ pub struct Header {
     pub iomem: Option<String>,
     /// Control groups that stand still meanwhile.
     pub frozen: Vec<String>,
+    /// What was read before its turn.
+    pub read_first: Option<ReadFirst>,
     /// The map.
     pub map: Vec<MapEntry>,
     /// The image's form.
@@ -251,6 +253,9 @@ impl Header {
         member(out, "iomem", &self.iomem)?;
         if !self.frozen.is_empty() {
             member(out, "frozen", &self.frozen)?;
+        }
+        if let Some(first) = &self.read_first {
+            member(out, "read_first", first)?;
         }
         member(out, "map", &self.map)?;
         member(out, "image", &self.image)

@@ -5,6 +5,7 @@
 mod composed;
 mod crash;
 mod devmem;
+mod held;
 mod image;
 mod iomem;
 mod kcore;
@@ -20,11 +21,14 @@ mod remembered;
 mod strict;
 mod target;
 mod vmcoreinfo;
+mod volatile;
 
+pub use held::Held;
 pub use image::{ImageSourceError, open_reader_at};
 pub use iomem::{Iomem, IomemError};
 pub use strict::Strict;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
+pub use volatile::Volatile;
 
 use crate::manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use crate::notation::SourceSpec;

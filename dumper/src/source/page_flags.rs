@@ -50,6 +50,11 @@ impl PageFlags {
         self.0.as_ref().err()
     }
 
+    /// The file.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.0.as_ref().ok()
+    }
+
     /// The pages of `range` that must not be read, by address. `range` is System
     /// RAM. What the kernel does not tell counts as good.
     pub(super) fn refused(&self, range: PhysRange) -> Unreadables {
@@ -74,7 +79,7 @@ impl PageFlags {
 }
 
 /// As much of the file as there is.
-fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> usize {
+pub(super) fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> usize {
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));

@@ -6,6 +6,7 @@
 mod consumers;
 mod kmod;
 mod pattern;
+mod pipeline;
 mod pmem;
 mod pyaff4;
 mod sources;

@@ -51,6 +51,7 @@ fn mount_all() -> Result<()> {
         ("tmpfs", "/tmp"),
         ("debugfs", "/sys/kernel/debug"),
         ("securityfs", "/sys/kernel/security"),
+        ("cgroup2", "/sys/fs/cgroup"),
     ];
     for (kind, at) in systems {
         fs::create_dir_all(at).with_context(|| format!("making {at}"))?;

@@ -10,6 +10,7 @@ mod init;
 mod kmsg;
 mod pages;
 mod plant;
+mod tick;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,13 +28,14 @@ fn main() -> ExitCode {
         "init" => init::run(),
         "fill" => fill::run(rest),
         "plant" => plant::run(rest),
+        "tick" => tick::run(rest),
         "kmsg" => kmsg::run(),
         "cat" => files::cat(rest),
         "ls" => files::ls(rest),
         "write" => files::write(rest),
         "clear" => files::clear(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; there are init, fill, plant, kmsg, cat, ls, write and clear"
+            "no such tool; there are init, fill, plant, tick, kmsg, cat, ls, write and clear"
         )),
     };
     match outcome {
