@@ -93,6 +93,17 @@ impl<'a> ImageStream<'a> {
         self.last_frame.take()
     }
 
+    /// Whether what was not read can be left out of the file as holes, at no cost.
+    #[must_use]
+    pub fn has_free_holes(&self) -> bool {
+        self.sink.has_free_holes()
+    }
+
+    /// The file will have no sum: nobody waits for one over what was not read.
+    pub fn forgo_sum(&mut self) {
+        self.file_sum.forgo();
+    }
+
     /// Bytes of the file so far.
     #[must_use]
     pub fn file_position(&self) -> u64 {

@@ -149,7 +149,7 @@ impl fmt::Display for Summary {
                 f,
                 "{} after {} of {}: {image} is not complete",
                 self.error().unwrap_or_default(),
-                PhysLen::new(file.image_length.min(self.planned.get())),
+                PhysLen::new(self.outcome.read_bytes),
                 self.planned,
             )?,
             State::Failed => {

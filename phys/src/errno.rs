@@ -9,7 +9,7 @@ pub struct Errno(i32);
 
 /// Numbers after include/uapi/asm-generic/errno-base.h and errno.h, with what
 /// each means when a *page* is refused.
-const MEANINGS: [(i32, &str, &str); 10] = [
+const MEANINGS: [(i32, &str, &str); 11] = [
     (1, "EPERM", "not allowed: lockdown or a missing capability"),
     (5, "EIO", "the hardware or the kernel's mapping failed"),
     (6, "ENXIO", "no such physical address"),
@@ -19,6 +19,7 @@ const MEANINGS: [(i32, &str, &str); 10] = [
     (61, "ENODATA", "offline, ballooned or not yet accepted"),
     (95, "EOPNOTSUPP", "not supported on this machine"),
     (110, "ETIMEDOUT", "the source did not answer in time"),
+    (125, "ECANCELED", "the run was stopped before its turn"),
     (133, "EHWPOISON", "the hardware reported the page as broken"),
 ];
 
@@ -27,6 +28,9 @@ impl Errno {
     pub const EIO: Self = Self(5);
     /// No such address.
     pub const ENXIO: Self = Self(6);
+
+    /// Not read, since the acquisition was stopped before it came to it.
+    pub const ECANCELED: Self = Self(125);
 
     /// The error number `code`.
     #[must_use]

@@ -15,6 +15,8 @@ use std::thread::Scope;
 pub struct HashThread {
     feed: Sender<Feed>,
     sums: Receiver<Sha256Sum>,
+    /// There is to be no sum.
+    is_forgone: bool,
 }
 
 /// Bytes on their way into a sum.
@@ -46,17 +48,32 @@ impl HashThread {
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn_scoped(scope, move || hash(&pieces, &finished))?;
-        Ok(Self { feed, sums })
+        Ok(Self {
+            feed,
+            sums,
+            is_forgone: false,
+        })
+    }
+
+    /// From here on nothing is added, and there is no sum.
+    pub fn forgo(&mut self) {
+        self.is_forgone = true;
     }
 
     /// Adds a piece.
     pub fn feed(&self, piece: Feed) {
+        if self.is_forgone {
+            return;
+        }
         // The thread outlives its feeders and ends only when they do.
         let _ = self.feed.send(piece);
     }
 
     /// The sum of all pieces since the last one; waits for it.
     pub fn finish(&self) -> Option<Sha256Sum> {
+        if self.is_forgone {
+            return None;
+        }
         self.feed.send(Feed::Finish).ok()?;
         self.sums.recv().ok()
     }

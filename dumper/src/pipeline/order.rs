@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The writing end: chunks in order, into the image and the manifest.
 
+use super::read::{ReadTime, places};
 use super::run::RunError;
-use super::work::{FinishedChunk, Payload};
-use crate::clock::Moment;
+use super::work::{FinishedChunk, Payload, ZeroChunks};
+use crate::clock::{Moment, monotonic_ns};
+use crate::frame::FrameEncoder;
 use crate::manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
 use crate::measure::{in_memory, len_bytes};
 use crate::merkle::MerkleTree;
 use crate::progress::Meter;
 use crate::stream::{ImageStream, Streamed};
-use linpmem_formats::{Chunk, ImagePlan, ImageWriter, WriteError};
-use linpmem_phys::Unreadable;
+use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
+use linpmem_phys::{Errno, Unreadable, Unreadables};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -34,6 +36,8 @@ pub struct Assembly<'a, W> {
     range: Option<OpenRange>,
     /// Bytes of memory, over all ranges.
     written: u64,
+    /// Those of them that were read.
+    read_bytes: u64,
     /// Over the chunks of all ranges.
     tree: MerkleTree,
     unreadable_pages: u64,
@@ -71,6 +75,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             next: 0,
             range: None,
             written: 0,
+            read_bytes: 0,
             tree: MerkleTree::default(),
             unreadable_pages: 0,
             first_unreadable: Vec::new(),
@@ -86,8 +91,45 @@ impl<'a, W: Write> Assembly<'a, W> {
     pub fn take(&mut self, chunk: FinishedChunk) -> Result<(), RunError> {
         self.early.insert(chunk.sequence, chunk);
         while let Some(chunk) = self.early.remove(&self.next) {
+            let len = chunk.place.range.len().get();
             self.write(chunk)?;
             self.next = self.next.saturating_add(1);
+            self.read_bytes = self.read_bytes.saturating_add(len);
+            self.meter.add_written(len, self.stream.file_position());
+        }
+        Ok(())
+    }
+
+    /// After an early end: makes an image of the planned form nevertheless, which
+    /// every tool opens. What was not read is zero in it and listed as unreadable. Where
+    /// that would take time or room the image ends here.
+    pub fn fill(&mut self, codec: Codec) -> Result<(), RunError> {
+        if self.is_whole() || !self.stream.has_free_holes() {
+            return Ok(());
+        }
+        self.stream.forgo_sum();
+        let mut encoder = FrameEncoder::new(codec).map_err(RunError::Compress)?;
+        let mut zero_chunks = ZeroChunks::default();
+        let now = monotonic_ns();
+        let done = in_memory(self.next);
+        for (sequence, place) in (self.next..).zip(places(self.plan).skip(done)) {
+            let zeros = self.zeros.get(..in_memory(place.range.len().get()));
+            let known = zero_chunks
+                .get(zeros.unwrap_or(self.zeros), encoder.as_mut())
+                .map_err(RunError::Compress)?;
+            let mut unreadable = Unreadables::new();
+            unreadable.push(place.range, Errno::ECANCELED);
+            self.write(FinishedChunk {
+                sequence,
+                place,
+                payload: Payload::Zero { frame: known.frame },
+                sha256: known.sha256,
+                unreadable,
+                time: ReadTime {
+                    begin_ns: now,
+                    end_ns: now,
+                },
+            })?;
         }
         Ok(())
     }
@@ -110,6 +152,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         let finished = Finished {
             file,
             tree: self.tree,
+            read_bytes: self.read_bytes,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         };
@@ -123,6 +166,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         Finished {
             file: self.stream.abandon(),
             tree: self.tree,
+            read_bytes: self.read_bytes,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         }
@@ -193,7 +237,6 @@ impl<'a, W: Write> Assembly<'a, W> {
             }
         }
         self.written = self.written.saturating_add(len);
-        self.meter.add_written(len, self.stream.file_position());
         Ok(())
     }
 
@@ -237,6 +280,8 @@ pub struct Finished {
     pub file: Streamed,
     /// Over all chunks.
     pub tree: MerkleTree,
+    /// Bytes of memory that were read and written.
+    pub read_bytes: u64,
     /// Over all ranges.
     pub unreadable_pages: u64,
     /// Where the first of them are.

@@ -8,6 +8,7 @@ use super::run::Acquisition;
 use crate::clock::monotonic_ns;
 use crate::measure::in_memory;
 use crossbeam_channel::Sender;
+use linpmem_formats::ImagePlan;
 use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
 
 /// A chunk as it was read.
@@ -43,8 +44,17 @@ pub struct ReadTime {
     pub end_ns: u64,
 }
 
-/// Reads all of the plan in chunks that end at multiples of [`CHUNK_BYTES`], until
-/// the wish to stop is raised or nobody takes them.
+/// The chunks of `plan`, in order: they end at multiples of [`CHUNK_BYTES`].
+pub fn places(plan: &ImagePlan) -> impl Iterator<Item = Place> + '_ {
+    let chunk = PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX));
+    let ranges = plan.ranges().iter().enumerate();
+    ranges.flat_map(move |(range_index, planned)| {
+        let pieces = planned.range.pieces(chunk);
+        pieces.map(move |range| Place { range_index, range })
+    })
+}
+
+/// Reads all of the plan, chunk by chunk, until the wish to stop is raised or nobody takes them.
 ///
 /// # Errors
 /// If the source as a whole failed.
@@ -60,17 +70,8 @@ pub fn read_all(
         meter,
         ..
     } = *acquisition;
-    let chunk = PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX));
     let mut pace = acquisition.bytes_per_s.map(Pace::new);
-    let places = plan
-        .ranges()
-        .iter()
-        .enumerate()
-        .flat_map(|(range_index, planned)| {
-            let pieces = planned.range.pieces(chunk);
-            pieces.map(move |range| Place { range_index, range })
-        });
-    for (sequence, place) in (0..).zip(places) {
+    for (sequence, place) in (0..).zip(places(plan)) {
         if stop.is_raised() {
             return Ok(());
         }

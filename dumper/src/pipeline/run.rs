@@ -53,6 +53,8 @@ pub struct Outcome {
     pub file: Streamed,
     /// The [Merkle tree](crate::merkle)'s over the sums of all chunks.
     pub sha256_tree: Sha256Sum,
+    /// Bytes of memory that were read and written before the end.
+    pub read_bytes: u64,
     /// Pages that could not be read.
     pub unreadable_pages: u64,
     /// Where the first of them are.
@@ -145,7 +147,11 @@ pub fn run<W: Write>(
         Ok(match written.and(read).and(worked) {
             Ok(()) => {
                 let is_whole = assembly.is_whole();
-                let (finished, ended) = assembly.finish();
+                let filled = assembly.fill(acquisition.codec);
+                let (finished, ended) = match filled {
+                    Ok(()) => assembly.finish(),
+                    Err(error) => (assembly.abandon(), Err(error)),
+                };
                 let end = match ended {
                     Ok(()) if is_whole => End::Whole,
                     Ok(()) => End::Interrupted(stop.reason().unwrap_or(StopReason::Asked)),
@@ -219,6 +225,7 @@ impl Outcome {
             end,
             file: finished.file,
             sha256_tree: finished.tree.root(),
+            read_bytes: finished.read_bytes,
             unreadable_pages: finished.unreadable_pages,
             first_unreadable: finished.first_unreadable,
         }

@@ -101,16 +101,20 @@ pub fn work(
 /// What is always the same for zero chunks of one length. There are as many
 /// lengths as pages in a chunk.
 #[derive(Default)]
-struct ZeroChunks(HashMap<usize, ZeroChunk>);
+pub(super) struct ZeroChunks(HashMap<usize, ZeroChunk>);
 
 #[derive(Clone)]
-struct ZeroChunk {
-    sha256: Sha256Sum,
-    frame: Arc<[u8]>,
+pub(super) struct ZeroChunk {
+    pub(super) sha256: Sha256Sum,
+    pub(super) frame: Arc<[u8]>,
 }
 
 impl ZeroChunks {
-    fn get(&mut self, zeros: &[u8], encoder: Option<&mut FrameEncoder>) -> io::Result<ZeroChunk> {
+    pub(super) fn get(
+        &mut self,
+        zeros: &[u8],
+        encoder: Option<&mut FrameEncoder>,
+    ) -> io::Result<ZeroChunk> {
         if let Some(known) = self.0.get(&zeros.len()) {
             return Ok(known.clone());
         }

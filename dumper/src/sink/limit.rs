@@ -95,6 +95,10 @@ impl<S: Sink> Sink for LimitedSink<S> {
         self.inner.finish()
     }
 
+    fn has_free_holes(&self) -> bool {
+        self.inner.has_free_holes()
+    }
+
     fn abandon(&mut self) {
         self.inner.abandon();
     }

@@ -41,6 +41,11 @@ pub trait Sink: Send {
     /// The system's, and those of earlier writes that only show now.
     fn finish(&mut self) -> io::Result<()>;
 
+    /// Whether zero bytes take neither time nor room, however many they are.
+    fn has_free_holes(&self) -> bool {
+        false
+    }
+
     /// After an error: takes away, if that can be, what arrived of the call that
     /// failed, so that the file ends at [`Self::position`].
     fn abandon(&mut self) {}

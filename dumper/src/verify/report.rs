@@ -6,7 +6,7 @@ use super::layout::Layout;
 use crate::digest::Sha256Sum;
 use crate::manifest::{Manifest, RangeRecord, State};
 use crate::progress::rate;
-use linpmem_phys::PhysLen;
+use linpmem_phys::{Errno, PhysLen};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -213,10 +213,16 @@ fn not_complete(manifest: &Manifest) -> Option<Damage> {
     if manifest.state.is_whole() {
         return None;
     }
-    let written = manifest
-        .ranges
-        .iter()
-        .fold(0, |sum: u64, range| sum.saturating_add(range.written_bytes));
+    let written = manifest.ranges.iter().fold(0, |sum: u64, range| {
+        let filled = range
+            .unreadable
+            .iter()
+            .filter(|part| part.errno == Errno::ECANCELED.get())
+            .fold(0, |sum: u64, part| {
+                sum.saturating_add(part.last.0.saturating_sub(part.start.0).saturating_add(1))
+            });
+        sum.saturating_add(range.written_bytes.saturating_sub(filled))
+    });
     Some(Damage::NotComplete {
         state: manifest.state,
         written,
@@ -255,7 +261,7 @@ impl fmt::Display for Damage {
             } => write!(
                 f,
                 "the acquisition was not completed ({}): {written} of {planned} bytes of memory \
-                 were written",
+                 were read",
                 state.name()
             ),
             Self::Truncated { missing, expected } => write!(

@@ -18,6 +18,8 @@ mod ending;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod schema;

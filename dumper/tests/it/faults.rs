@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A disk that fails: at any write, or only when it is asked to keep what it took.
+
+use crate::fake::{Fake, range};
+use linpmem_dump::clock::Moment;
+use linpmem_dump::digest::Sha256Sum;
+use linpmem_dump::manifest::{
+    FileRecord, Footer, Header, Host, ImageRecord, MachineRecord, ManifestWriter, SourceRecord,
+    State, Tool,
+};
+use linpmem_dump::pipeline::{Acquisition, End, Outcome, run};
+use linpmem_dump::progress::Meter;
+use linpmem_dump::sink::Sink;
+use linpmem_dump::stop::Stop;
+use linpmem_formats::{Codec, ElfWriter, ImagePlan, MachineFacts, PlannedRange};
+use linpmem_phys::RegionKind;
+use std::io;
+use std::num::NonZeroUsize;
+
+const EIO: i32 = 5;
+
+/// Fails from a number of bytes on, or at the end.
+struct Failing {
+    position: u64,
+    fails_at: u64,
+    is_abandoned: bool,
+}
+
+impl Failing {
+    fn advance(&mut self, len: u64) -> io::Result<()> {
+        if self.position + len > self.fails_at {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        self.position += len;
+        Ok(())
+    }
+}
+
+impl Sink for Failing {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.advance(u64::try_from(bytes.len()).unwrap())
+    }
+
+    fn zeros(&mut self, len: u64) -> io::Result<()> {
+        self.advance(len)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(EIO))
+    }
+
+    fn abandon(&mut self) {
+        self.is_abandoned = true;
+    }
+}
+
+/// What comes of 8 MiB on a disk that fails there, and the manifest's text.
+fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
+    let plan = ImagePlan::new(
+        vec![PlannedRange {
+            range: range(0x10_0000, 0x8f_ffff),
+            kind: RegionKind::SystemRam,
+        }],
+        MachineFacts::default(),
+    )
+    .unwrap();
+    let mut writer = ElfWriter::new(&plan).unwrap();
+    let mut sink = Failing {
+        position: 0,
+        fails_at,
+        is_abandoned: false,
+    };
+    let header = header();
+    let mut text = Vec::new();
+    let folder = std::env::temp_dir();
+    let mut manifest = ManifestWriter::new(&mut text, &header, folder).unwrap();
+    let acquisition = Acquisition {
+        source: &Fake::default(),
+        plan: &plan,
+        codec: Codec::None,
+        workers: NonZeroUsize::new(2).unwrap(),
+        bytes_per_s: None,
+        started: Moment::now(),
+        stop: &Stop::default(),
+        meter: &Meter::default(),
+    };
+    let outcome = run(acquisition, &mut writer, &mut sink, &mut manifest);
+    manifest.finish(&footer()).unwrap();
+    (outcome, sink, serde_json::from_slice(&text).unwrap())
+}
+
+fn header() -> Header {
+    Header {
+        tool: Tool {
+            name: "test".to_owned(),
+            version: String::new(),
+        },
+        command: Vec::new(),
+        host: Host::current(),
+        source: SourceRecord::single("fake", String::new(), None),
+        started: Moment::now().stamp(),
+        machine: MachineRecord::default(),
+        iomem: None,
+        frozen: Vec::new(),
+        read_first: None,
+        map: Vec::new(),
+        image: ImageRecord {
+            name: "-".to_owned(),
+            format: "elf".to_owned(),
+            raw_layout: None,
+            compression: "none".to_owned(),
+            chunk_bytes: 1 << 20,
+            planned_bytes: 8 << 20,
+        },
+    }
+}
+
+fn footer() -> Footer {
+    Footer {
+        unreadable_pages: 0,
+        file: FileRecord {
+            length: 0,
+            image_length: 0,
+            sha256: None,
+            sha256_tree: Sha256Sum::of(&[]),
+            sha256_outside: None,
+        },
+        warnings: Vec::new(),
+        error: None,
+        ended: Moment::now().stamp(),
+        state: State::Failed,
+    }
+}
+
+#[test]
+fn a_write_that_fails_ends_the_run_and_keeps_what_came_before() {
+    // In the headers, at the first chunk, in the middle, and at the last one.
+    for (fails_at, kept_mib) in [(100, 0), (8192, 0), (5 << 20, 4), ((8 << 20) + 4095, 7)] {
+        let (outcome, sink, manifest) = acquire(fails_at);
+        let End::Failed(error) = &outcome.end else {
+            panic!("{fails_at}: {:?}", outcome.end);
+        };
+        let said = error.to_string();
+        assert!(said.contains("Input/output error"), "{fails_at}: {said}");
+        assert!(sink.is_abandoned, "{fails_at}");
+        assert_eq!(outcome.read_bytes, kept_mib << 20, "{fails_at}");
+        assert_eq!(outcome.file.sha256, None);
+        let written: u64 = manifest["ranges"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|range| range["written_bytes"].as_u64().unwrap())
+            .sum();
+        assert_eq!(written, kept_mib << 20, "{fails_at}");
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_keep_what_it_took_makes_no_whole_image() {
+    let (outcome, sink, manifest) = acquire(u64::MAX);
+    let End::Failed(error) = &outcome.end else {
+        panic!("{:?}", outcome.end);
+    };
+    let said = error.to_string();
+    assert!(said.contains("to where it is kept"), "{said}");
+    assert!(said.contains("Input/output error"), "{said}");
+    assert!(sink.is_abandoned);
+    assert_eq!(outcome.file.sha256, None);
+    assert_eq!(manifest["ranges"][0]["written_bytes"], 8 << 20);
+}
