@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One acquisition, from the command line to the files.
 
-use crate::aff4::{self, BundleError};
 use crate::args::{AcquireArgs, OnError};
 use crate::checksum;
 use crate::clock::{Moment, monotonic_ns};
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
+use crate::evidence::{KeepError, Run};
 use crate::files::{Files, manifest_bytes};
-use crate::manifest::{Header, Host, ImageRecord, MapEntry, SourceRecord, Tool};
+use crate::manifest::{
+    EvidenceRecord, Header, Host, ImageRecord, MapEntry, SoFar, SourceRecord, Tool,
+};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
 use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
@@ -19,12 +21,9 @@ use crate::source::{Source, SourceError, Strict};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::symbols;
+use crate::writers::Ingredients;
 use linpmem::LoadError;
-use linpmem_formats::{
-    Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
-    PlannedRange, RawLayout, RawWriter, WriteError,
-};
-use linpmem_phys::PhysLen;
+use linpmem_formats::{ImagePlan, PlanError, PlannedRange, RawLayout, WriteError};
 use std::io::{self, IsTerminal};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -32,8 +31,6 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
-const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress; \
-    unless something else asks for AVML, use --format lime";
 /// Bytes in a MiB.
 const MIB: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 /// More workers than this wait for the one reader.
@@ -81,9 +78,9 @@ pub enum AcquireError {
     /// No room.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A file that was to lie beside the memory.
+    /// What was to lie beside the memory.
     #[error(transparent)]
-    Bundle(#[from] BundleError),
+    Evidence(#[from] KeepError),
     /// A file cannot be created or named.
     #[error(transparent)]
     File(#[from] PartialError),
@@ -221,39 +218,43 @@ impl<'a> Request<'a> {
         check_served(&selected, &source.record)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
-        let mut writer: Box<dyn ImageWriter> = match shape.format {
-            ImageFormat::Elf => {
-                let writer =
-                    ElfWriter::merging(&plan, self.args.merge_gaps.unwrap_or(PhysLen::ZERO))?;
-                warnings.extend(elf_warning(writer.segments()));
-                Box::new(writer)
-            }
-            ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
-            ImageFormat::Lime => Box::new(LimeWriter::new(&plan)?),
-            ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(&plan, within)?),
-            ImageFormat::Avml => {
-                warnings.push(AVML_WARNING.to_owned());
-                Box::new(AvmlWriter::new(&plan))
-            }
-            ImageFormat::Aff4(compression) => {
-                let options = aff4::options(
-                    &self.args.evidence,
-                    compression,
-                    self.file_name(),
-                    &source.machine_record,
-                    plan.total(),
-                    &mut |warning| warnings.push(warning),
-                )?;
-                let writer = Aff4Writer::new(&plan, options)?;
-                warnings.extend(aff4::lacks_linear_hash(&writer));
-                Box::new(writer)
-            }
-        };
         warnings.extend(self.room(&plan)?);
         warnings.iter().for_each(|warning| warn(warning));
 
         let symbols = symbols::Wish::of(self.args, &self.target)?;
         let mut files = Files::create(&self.target, self.args)?;
+        let so_far = SoFar::default();
+        let mut own = Vec::new();
+        let run = Run {
+            args: self.args,
+            shape,
+            target: &self.target,
+            source,
+            stop,
+        };
+        let prepared = run.evidence(&mut own).map_err(AcquireError::from);
+        let prepared = prepared.and_then(|mut kept| {
+            files.hold(&mut kept);
+            let ingredients = Ingredients {
+                args: self.args,
+                shape,
+                file_name: self.file_name(),
+                machine: &source.machine_record,
+                evidence: kept.as_ref(),
+                manifest: &so_far,
+            };
+            let writer = ingredients.writer(&plan, &mut own)?;
+            Ok((kept.map(|kept| kept.record), writer))
+        });
+        let (evidence, mut writer) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                files.discard();
+                return Err(error);
+            }
+        };
+        own.iter().for_each(|warning| warn(warning));
+        warnings.extend(own);
         let meter = Arc::new(Meter::default());
         let strict = Strict(&*source.reader);
         let acquisition = Acquisition {
@@ -279,8 +280,8 @@ impl<'a> Request<'a> {
             plan.total().get(),
             is_compressed,
         );
-        let header = self.header(source, &selected, &plan);
-        let ran = files.run(acquisition, &mut *writer, &header, warnings);
+        let header = self.header(source, &selected, &plan, evidence.clone());
+        let ran = files.run(acquisition, &mut *writer, &header, warnings, &so_far);
         progress.end();
         let (outcome, state) = match ran {
             Ok(ran) => ran,
@@ -317,6 +318,7 @@ impl<'a> Request<'a> {
             crash,
             paging_levels: plan.machine().paging_levels,
             elapsed,
+            evidence,
         })
     }
 
@@ -349,7 +351,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn header(self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
+    fn header(
+        self,
+        source: &Source,
+        selected: &Selected,
+        plan: &ImagePlan,
+        evidence: Option<EvidenceRecord>,
+    ) -> Header {
         Header {
             tool: Tool {
                 name: env!("CARGO_PKG_NAME").to_owned(),
@@ -363,22 +371,9 @@ impl<'a> Request<'a> {
             machine: source.machine_record.clone(),
             iomem: source.iomem.clone(),
             map: map_entries(selected, &source.record),
+            evidence,
         }
     }
-}
-
-/// What opens a core of so many segments and what does not.
-fn elf_warning(segments: usize) -> Option<String> {
-    // LeechCore keeps no more than 144; PN_XNUM is beyond Volatility 3, too.
-    let tools = match segments {
-        0..=144 => return None,
-        145..=65_532 => "LeechCore does",
-        _ => "Volatility 3 and LeechCore do",
-    };
-    Some(format!(
-        "the image has {segments} segments, and {tools} not open so many; --merge-gaps SIZE makes \
-         fewer of them, and crash, drgn and makedumpfile need none of that"
-    ))
 }
 
 /// A run whose sources have nothing of what it is to read makes no image of zeros.

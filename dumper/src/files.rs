@@ -5,7 +5,8 @@ use crate::acquire::AcquireError;
 use crate::args::AcquireArgs;
 use crate::checksum;
 use crate::clock::Moment;
-use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, State};
+use crate::evidence::Kept;
+use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, SoFar, State};
 use crate::naming::{Target, checksum_of, manifest_of, partial_of};
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
 use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
@@ -27,6 +28,8 @@ pub(crate) struct Files {
     image_path: PathBuf,
     manifest: Option<PartialFile>,
     manifest_path: PathBuf,
+    /// What lies beside the image.
+    evidence: Option<PartialFile>,
     limits: Limits,
     force: bool,
 }
@@ -60,6 +63,7 @@ impl Files {
                 image_path,
                 manifest: Some(manifest),
                 manifest_path,
+                evidence: None,
                 limits: args.care.limits(),
                 force: args.force,
             }),
@@ -72,6 +76,11 @@ impl Files {
         }
     }
 
+    /// Takes the file with the evidence that lies beside the image, if there is one.
+    pub(crate) fn hold(&mut self, kept: &mut Option<Kept>) {
+        self.evidence = kept.as_mut().and_then(|kept| kept.beside.take());
+    }
+
     /// Runs the pipeline into the files and ends the manifest.
     pub(crate) fn run(
         &mut self,
@@ -79,6 +88,7 @@ impl Files {
         writer: &mut dyn ImageWriter,
         header: &Header,
         warnings: Vec<String>,
+        so_far: &SoFar,
     ) -> Result<(Outcome, State), AcquireError> {
         let failed = |action| move |source| AcquireError::Io { action, source };
         let manifest = match &self.manifest {
@@ -87,10 +97,15 @@ impl Files {
         };
         let manifest = manifest.map_err(failed("opening the manifest"))?;
         reserve(&manifest, acquisition.plan);
+        let reading = manifest
+            .try_clone()
+            .map_err(failed("opening the manifest"))?;
+        so_far.begin(reading, warnings.clone());
         let out = BufWriter::new(manifest);
         let folder = folder_of(&self.manifest_path).to_path_buf();
         let mut manifest =
             ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
+        manifest.followed_by(so_far.clone());
         let mut sink = self.sink().map_err(failed("opening the output"))?;
         let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
         let ended = end_manifest(manifest, &outcome, warnings);
@@ -131,11 +146,13 @@ impl Files {
         outcome: &Outcome,
         state: State,
     ) -> Result<(PathBuf, PathBuf), AcquireError> {
+        let evidence = self.evidence.take();
         let Some(manifest) = self.manifest.take() else {
             return Ok((self.image_path, self.manifest_path));
         };
         match self.image.take() {
             Some(image) if state.is_whole() => {
+                evidence.map_or(Ok(()), PartialFile::commit)?;
                 manifest.commit()?;
                 if let Some(sum) = outcome.file.sha256 {
                     checksum::write(&self.image_path, sum, self.force)?;
@@ -148,6 +165,7 @@ impl Files {
                 manifest.partial().to_path_buf(),
             )),
             None => {
+                evidence.map_or(Ok(()), PartialFile::commit)?;
                 manifest.commit()?;
                 Ok((self.image_path, self.manifest_path))
             }
@@ -155,7 +173,10 @@ impl Files {
     }
 
     pub(crate) fn discard(self) {
-        for file in [self.image, self.manifest].into_iter().flatten() {
+        for file in [self.image, self.manifest, self.evidence]
+            .into_iter()
+            .flatten()
+        {
             file.discard();
         }
     }

@@ -41,3 +41,4 @@ pub mod summary;
 pub mod symbols;
 mod table;
 pub mod verify;
+mod writers;

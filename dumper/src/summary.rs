@@ -2,7 +2,7 @@
 //! The last words of a run.
 
 use crate::digest::Sha256Sum;
-use crate::manifest::{State, UnreadableRecord};
+use crate::manifest::{EvidencePlace, EvidenceRecord, State, UnreadableRecord};
 use crate::naming::{ImageFormat, Shape};
 use crate::pipeline::{End, Outcome};
 use crate::progress::rate;
@@ -41,6 +41,8 @@ pub struct Summary {
     pub paging_levels: Option<u32>,
     /// How long it took.
     pub elapsed: Duration,
+    /// What lies beside the memory.
+    pub evidence: Option<EvidenceRecord>,
 }
 
 /// A summary as one line of JSON.
@@ -164,6 +166,9 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "  source:     {}", self.source)?;
         writeln!(f, "  manifest:   {}", self.manifest.display())?;
+        if let Some(evidence) = &self.evidence {
+            writeln!(f, "  evidence:   {}", told(evidence))?;
+        }
         if self.is_aff4() && !self.state.is_whole() && !self.is_stdout() {
             writeln!(
                 f,
@@ -209,5 +214,19 @@ impl fmt::Display for Summary {
             writeln!(f, "    and {} more", pages - shown)?;
         }
         Ok(())
+    }
+}
+
+/// What there is beside the memory, and where.
+fn told(evidence: &EvidenceRecord) -> String {
+    let files = evidence.files.len();
+    let noun = if files == 1 { "file" } else { "files" };
+    let place = match (evidence.place, &evidence.file) {
+        (EvidencePlace::File, Some(name)) => format!("in {name}"),
+        _ => "in the image".to_owned(),
+    };
+    match evidence.missing.len() {
+        0 => format!("{files} {noun} {place}"),
+        missing => format!("{files} {noun} {place}; {missing} could not be had (linpmem-dump ls)"),
     }
 }

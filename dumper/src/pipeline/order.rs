@@ -131,6 +131,9 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn end(&mut self) -> Result<(), RunError> {
         self.end_range()?;
         if self.is_whole() {
+            // Some images hold their manifest, as far as it goes.
+            let tree = self.tree.root();
+            self.manifest.pause(tree).map_err(RunError::Manifest)?;
             self.writer.finish(&mut self.stream)?;
         }
         Ok(())

@@ -165,8 +165,13 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
         is_composed: true,
         ..Fake::default()
     };
+    let with_evidence = Fake {
+        with_evidence: true,
+        ..Fake::default()
+    };
     for (fake, words, state) in [
-        (Fake::default(), &["a.core"][..], "complete"),
+        (with_evidence, &["a.lime"][..], "complete"),
+        (Fake::default(), &["a.core"], "complete"),
         (composed, &["b.core"], "complete"),
         (
             refusing.clone(),
