@@ -388,5 +388,6 @@ fn header() -> Header {
             chunk_bytes: 0,
             planned_bytes: 0,
         },
+        evidence: None,
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One acquisition, from the command line to the files.
 
-use crate::aff4::{self, BundleError};
 use crate::args::{AcquireArgs, OnError, Order};
 use crate::checksum;
 use crate::clock::Moment;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
+use crate::evidence::{KeepError, Run};
 use crate::files::{Beside, Files, Ran, manifest_bytes};
 use crate::freeze::{self, FreezeError, Frozen};
-use crate::manifest::{Header, Host, ImageRecord, MapEntry, ReadFirst, SourceRecord, Tool};
+use crate::manifest::{
+    EvidenceRecord, Header, Host, ImageRecord, MapEntry, ReadFirst, SoFar, SourceRecord, Tool,
+};
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
 use crate::notation::SourceSpec;
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
@@ -20,12 +22,10 @@ use crate::source::{Held, Source, SourceError, Strict, Volatile};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::symbols;
+use crate::writers::Ingredients;
 use linpmem::LoadError;
-use linpmem_formats::{
-    Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, PlanError,
-    PlannedRange, RawLayout, RawWriter, WriteError,
-};
-use linpmem_phys::{PhysLen, ReadPhys};
+use linpmem_formats::{ImagePlan, PlanError, PlannedRange, RawLayout, WriteError};
+use linpmem_phys::ReadPhys;
 use std::io::{self, IsTerminal};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -33,8 +33,6 @@ use std::time::Duration;
 
 /// Headers take less than this, however many ranges there are.
 const HEADERS_BYTES: u64 = 1 << 20;
-const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress; \
-    unless something else asks for AVML, use --format lime";
 /// Bytes in a MiB.
 const MIB: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 /// More workers than this wait for the one reader.
@@ -94,9 +92,9 @@ pub enum AcquireError {
     /// No room.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A file that was to lie beside the memory.
+    /// What was to lie beside the memory.
     #[error(transparent)]
-    Bundle(#[from] BundleError),
+    Evidence(#[from] KeepError),
     /// A file cannot be created or named.
     #[error(transparent)]
     File(#[from] PartialError),
@@ -246,34 +244,6 @@ impl<'a> Request<'a> {
         check_served(&selected, &source.record)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
-        let mut writer: Box<dyn ImageWriter> = match shape.format {
-            ImageFormat::Elf => {
-                let writer =
-                    ElfWriter::merging(&plan, self.args.merge_gaps.unwrap_or(PhysLen::ZERO))?;
-                warnings.extend(elf_warning(writer.segments()));
-                Box::new(writer)
-            }
-            ImageFormat::Raw(layout) => Box::new(RawWriter::new(&plan, layout)?),
-            ImageFormat::Lime => Box::new(LimeWriter::new(&plan)?),
-            ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(&plan, within)?),
-            ImageFormat::Avml => {
-                warnings.push(AVML_WARNING.to_owned());
-                Box::new(AvmlWriter::new(&plan))
-            }
-            ImageFormat::Aff4(compression) => {
-                let options = aff4::options(
-                    &self.args.evidence,
-                    compression,
-                    self.file_name(),
-                    &source.machine_record,
-                    plan.total(),
-                    &mut |warning| warnings.push(warning),
-                )?;
-                let writer = Aff4Writer::new(&plan, options)?;
-                warnings.extend(aff4::lacks_linear_hash(&writer));
-                Box::new(writer)
-            }
-        };
         warnings.extend(self.room(&plan)?);
         warnings.iter().for_each(|warning| warn(warning));
 
@@ -282,37 +252,58 @@ impl<'a> Request<'a> {
             freeze::check_output(folder_of(path))?;
         }
         let mut files = Files::create(&self.target, self.args)?;
-        let meter = Arc::new(Meter::default());
-        let frozen = match self.freeze(&meter, &mut warnings, &mut warn) {
-            Ok(frozen) => frozen,
+        let so_far = SoFar::default();
+        let mut own = Vec::new();
+        let run = Run {
+            args: self.args,
+            shape,
+            target: &self.target,
+            source,
+            stop,
+        };
+        let prepared = run.evidence(&mut own).map_err(AcquireError::from);
+        let prepared = prepared.and_then(|mut kept| {
+            files.hold(&mut kept);
+            let ingredients = Ingredients {
+                args: self.args,
+                shape,
+                file_name: self.file_name(),
+                machine: &source.machine_record,
+                evidence: kept.as_ref(),
+                manifest: &so_far,
+            };
+            let writer = ingredients.writer(&plan, &mut own)?;
+            Ok((kept.map(|kept| kept.record), writer))
+        });
+        let (evidence, mut writer) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 files.discard();
-                return Err(error.into());
+                return Err(error);
             }
         };
+        own.iter().for_each(|warning| warn(warning));
+        warnings.extend(own);
+        let meter = Arc::new(Meter::default());
         let strict = Strict(&*source.reader);
         let live: &dyn ReadPhys = match self.args.on_error {
             OnError::List => &*source.reader,
             OnError::Fail => &strict,
         };
-        let held = match self.args.order {
-            Order::Address => Ok(None),
-            Order::VolatileFirst => {
-                let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();
-                let volatile = Volatile::find(&ranges, source.iomem.as_deref());
-                for lack in volatile.lacks {
-                    let warning = format!("not read first: {lack}");
-                    warn(&warning);
-                    warnings.push(warning);
-                }
-                Held::read(live, volatile.pages, stop).map(Some)
-            }
+        let mut tell = |warning: String| {
+            warn(&warning);
+            warnings.push(warning);
         };
-        let held = match held {
-            Ok(held) => held,
+        let frozen = self.freeze(&meter, &mut tell);
+        let before = frozen.and_then(|frozen| {
+            let held = self.read_first(live, source, &plan, stop, &mut tell)?;
+            Ok((frozen, held))
+        });
+        let (frozen, held) = match before {
+            Ok(before) => before,
             Err(error) => {
                 files.discard();
-                return Err(error.into());
+                return Err(error);
             }
         };
         let acquisition = Acquisition {
@@ -339,9 +330,11 @@ impl<'a> Request<'a> {
             // What was held has to be read once more as well.
             second_pass: self.args.second_pass.then_some((shape.format, live)),
             frozen,
+            so_far: &so_far,
         };
         let first = held.as_ref().map(|held| held_record(held, started));
-        let mut header = self.header(source, &selected, &plan, beside.frozen.as_ref());
+        let frozen = beside.frozen.as_ref();
+        let mut header = self.header(source, &selected, &plan, frozen, evidence.clone());
         header.read_first = first;
         let ran = files.run(acquisition, &mut *writer, &header, warnings, beside);
         progress.end();
@@ -385,6 +378,7 @@ impl<'a> Request<'a> {
             paging_levels: plan.machine().paging_levels,
             second_pass,
             elapsed,
+            evidence,
         })
     }
 
@@ -392,17 +386,32 @@ impl<'a> Request<'a> {
     fn freeze(
         &self,
         meter: &Arc<Meter>,
-        warnings: &mut Vec<String>,
-        warn: &mut impl FnMut(&str),
-    ) -> Result<Option<Frozen>, FreezeError> {
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Option<Frozen>, AcquireError> {
         if !self.args.care.freeze {
             return Ok(None);
         }
-        let mut tell = |warning: String| {
-            warn(&warning);
-            warnings.push(warning);
-        };
-        Frozen::begin(Arc::clone(meter), &mut tell).map(Some)
+        Ok(Some(Frozen::begin(Arc::clone(meter), tell)?))
+    }
+
+    /// Reads what is to be read before its turn.
+    fn read_first<'s>(
+        &self,
+        live: &'s dyn ReadPhys,
+        source: &Source,
+        plan: &ImagePlan,
+        stop: &Stop,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Option<Held<'s>>, AcquireError> {
+        if self.args.order == Order::Address {
+            return Ok(None);
+        }
+        let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();
+        let volatile = Volatile::find(&ranges, source.iomem.as_deref());
+        for lack in volatile.lacks {
+            tell(format!("not read first: {lack}"));
+        }
+        Ok(Some(Held::read(live, volatile.pages, stop)?))
     }
 
     /// The name of the image without its folder; `None` for stdout.
@@ -440,6 +449,7 @@ impl<'a> Request<'a> {
         selected: &Selected,
         plan: &ImagePlan,
         frozen: Option<&Frozen>,
+        evidence: Option<EvidenceRecord>,
     ) -> Header {
         Header {
             tool: Tool {
@@ -456,6 +466,7 @@ impl<'a> Request<'a> {
             frozen: frozen.map_or_else(Vec::new, Frozen::names),
             read_first: None,
             map: map_entries(selected, &source.record),
+            evidence,
         }
     }
 }
@@ -471,20 +482,6 @@ fn held_record(held: &Held<'_>, started: Moment) -> ReadFirst {
             .collect(),
         read_us: held.read_ns().map(|moment| started.micros_until(moment)),
     }
-}
-
-/// What opens a core of so many segments and what does not.
-fn elf_warning(segments: usize) -> Option<String> {
-    // LeechCore keeps no more than 144; PN_XNUM is beyond Volatility 3, too.
-    let tools = match segments {
-        0..=144 => return None,
-        145..=65_532 => "LeechCore does",
-        _ => "Volatility 3 and LeechCore do",
-    };
-    Some(format!(
-        "the image has {segments} segments, and {tools} not open so many; --merge-gaps SIZE makes \
-         fewer of them, and crash, drgn and makedumpfile need none of that"
-    ))
 }
 
 /// A run whose sources have nothing of what it is to read makes no image of zeros.

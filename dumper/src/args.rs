@@ -2,11 +2,11 @@
 //! What can be typed.
 
 use crate::driver::DriverSpec;
+use crate::evidence::EvidenceArgs;
 use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use crate::sink::Limits;
 use crate::symbols::SymbolsArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use linpmem_formats::HashAlgorithm;
 use linpmem_phys::{PhysLen, PhysRange};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -24,7 +24,8 @@ Examples:
   linpmem-dump ranges                      what would be read, and what not
 
 Beside OUTPUT come OUTPUT.manifest.json (ranges, hashes, times, unreadable pages)
-and OUTPUT.sha256 (for sha256sum -c). Until all of it is on the disk, the image
+and OUTPUT.sha256 (for sha256sum -c); the kernel's symbols, types and the like lie in
+an ELF or AFF4 image, or in OUTPUT.evidence.tar.zst. Until all of it is on the disk, the image
 is called OUTPUT.partial; an interrupted or failed run leaves it under that name.
 
 Exit codes: 0 complete; 1 failed or interrupted; 2 wrong usage; 3 complete, but
@@ -60,7 +61,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show what an image holds
     Info(InfoArgs),
-    /// List the files that lie in an AFF4 image beside the memory
+    /// List the evidence: the files that lie in an image, or beside it, with the memory
     Ls(ListArgs),
     /// Make a whole AFF4 volume of an unfinished one
     ///
@@ -75,7 +76,7 @@ pub enum Command {
     /// as the image and the manifest beside it tell them. The new manifest has the
     /// SHA-256 of the old file.
     Convert(Box<ConvertArgs>),
-    /// Copy the bytes of some addresses out of an image
+    /// Copy the bytes of some addresses, or a file of the evidence, out of an image
     Extract(ExtractArgs),
     /// Show which ranges, pages and bytes of two images differ
     ///
@@ -298,48 +299,6 @@ impl CareArgs {
     }
 }
 
-/// What an AFF4 image tells beside the memory.
-#[derive(Clone, Debug, Default, Args)]
-pub struct EvidenceArgs {
-    /// The case
-    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
-    pub case_name: Option<String>,
-
-    /// Who acquires
-    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
-    pub examiner: Option<String>,
-
-    /// Notes
-    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
-    pub notes: Option<String>,
-
-    /// Keep iomem, kallsyms, modules, BTF, System.map and the like beside the memory
-    #[arg(long, help_heading = "AFF4")]
-    pub bundle: bool,
-
-    /// Keep FILE beside the memory; may be repeated, and be a quoted pattern
-    ///
-    /// As in --add '/etc/*.conf': *, ? and [a-z] within one part of the path.
-    #[arg(long, value_name = "FILE|GLOB", help_heading = "AFF4")]
-    pub add: Vec<PathBuf>,
-
-    /// A further hash over all addresses: md5, sha1, sha512 or blake2b; may be repeated
-    #[arg(long, value_name = "HASH", help_heading = "AFF4")]
-    pub hash: Vec<HashAlgorithm>,
-}
-
-impl EvidenceArgs {
-    /// Whether something was said that only AFF4 images can hold.
-    #[must_use]
-    pub fn is_some(&self) -> bool {
-        let texts = [&self.case_name, &self.examiner, &self.notes];
-        texts.iter().any(|text| text.is_some())
-            || self.bundle
-            || !self.add.is_empty()
-            || !self.hash.is_empty()
-    }
-}
-
 /// What to convert, and into what. The options are those of an acquisition.
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "the options say it")]
@@ -438,7 +397,12 @@ pub struct ExtractArgs {
     /// Written as for acquiring. What the image does not have of them is zero in
     /// OUTPUT and named on stderr, and the exit code is then 3.
     #[arg(long, value_name = "A-B", value_parser = parse_range)]
-    pub range: PhysRange,
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub range: Option<PhysRange>,
+
+    /// A file of the evidence, as `ls` names it
+    #[arg(long, value_name = "NAME")]
+    pub file: Option<String>,
 }
 
 /// What to compare.
@@ -478,7 +442,7 @@ pub struct RecoverArgs {
 /// What to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// The AFF4 image
+    /// The image, or a file of evidence
     pub image: PathBuf,
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump extract`: the bytes of some addresses.
+//! `linpmem-dump extract`: the bytes of some addresses, or a file that lies beside
+//! them.
 
 use crate::args::ExtractArgs;
+use crate::evidence::{Evidence, EvidenceError};
 use crate::measure::in_memory;
 use crate::source::{ImageSourceError, open_reader_at};
-use linpmem_phys::{PhysLen, SourceError, Unreadables};
+use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -25,6 +27,12 @@ pub enum ExtractError {
     /// The image fails as a whole.
     #[error(transparent)]
     Read(#[from] SourceError),
+    /// The evidence cannot be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// There is none.
+    #[error("{0} has no evidence: neither in it nor in a file beside it")]
+    NoEvidence(PathBuf),
     /// The new file cannot be created or written.
     #[error("{path}: {source}")]
     Output {
@@ -51,14 +59,6 @@ pub fn extract(
     stdout: &mut dyn Write,
     mut warn: impl FnMut(&str),
 ) -> Result<u8, ExtractError> {
-    let image = open_reader_at(&args.image, None).map_err(|source| ExtractError::Image {
-        path: args.image.clone(),
-        source,
-    })?;
-    let failed = |source| ExtractError::Output {
-        path: args.output.clone(),
-        source,
-    };
     let mut file;
     let out: &mut dyn Write = if args.output.as_os_str() == "-" {
         if io::stdout().is_terminal() {
@@ -71,19 +71,68 @@ pub fn extract(
             .create_new(true)
             .mode(0o600)
             .open(&args.output)
-            .map_err(failed)?;
+            .map_err(|source| output(args, source))?;
         &mut file
     };
+    match (&args.range, &args.file) {
+        (Some(range), _) => copy_range(args, *range, out, &mut warn),
+        (None, Some(name)) => copy_file(args, name, out).map(|()| 0),
+        // The parser asks for one of them.
+        (None, None) => Ok(0),
+    }
+}
+
+/// Copies a file of the evidence.
+fn copy_file(args: &ExtractArgs, name: &str, out: &mut dyn Write) -> Result<(), ExtractError> {
+    let evidence = Evidence::of_image(&args.image)?;
+    let evidence = evidence.ok_or_else(|| ExtractError::NoEvidence(args.image.clone()))?;
+    let mut content = evidence.open(name.trim_start_matches('/'))?;
+    let mut step = vec![0; in_memory(STEP.get())];
+    loop {
+        let size = content
+            .read(&mut step)
+            .map_err(|source| EvidenceError::Read {
+                name: name.to_owned(),
+                source,
+            })?;
+        let bytes = step.get(..size).unwrap_or_default();
+        if bytes.is_empty() {
+            return out.flush().map_err(|source| output(args, source));
+        }
+        out.write_all(bytes)
+            .map_err(|source| output(args, source))?;
+    }
+}
+
+fn output(args: &ExtractArgs, source: io::Error) -> ExtractError {
+    ExtractError::Output {
+        path: args.output.clone(),
+        source,
+    }
+}
+
+/// Copies addresses.
+fn copy_range(
+    args: &ExtractArgs,
+    range: PhysRange,
+    out: &mut dyn Write,
+    warn: &mut dyn FnMut(&str),
+) -> Result<u8, ExtractError> {
+    let image = open_reader_at(&args.image, None).map_err(|source| ExtractError::Image {
+        path: args.image.clone(),
+        source,
+    })?;
     let mut missing = Unreadables::new();
     let mut buf = vec![0; in_memory(STEP.get())];
-    for piece in args.range.pieces(STEP) {
+    for piece in range.pieces(STEP) {
         let (target, _) = buf.split_at_mut(in_memory(piece.len().get()));
         let mut unreadable = Unreadables::new();
         image.read_phys(piece.start(), target, &mut unreadable)?;
         missing.append(&unreadable);
-        out.write_all(target).map_err(failed)?;
+        out.write_all(target)
+            .map_err(|source| output(args, source))?;
     }
-    out.flush().map_err(failed)?;
+    out.flush().map_err(|source| output(args, source))?;
     for item in missing.as_slice() {
         let (range, errno) = (item.range, item.errno);
         warn(&format!("{range} is not in the image ({errno}): zero"));

@@ -5,8 +5,9 @@ use crate::acquire::AcquireError;
 use crate::args::AcquireArgs;
 use crate::checksum;
 use crate::clock::Moment;
+use crate::evidence::Kept;
 use crate::freeze::Frozen;
-use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, State};
+use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, SoFar, State};
 use crate::naming::{ImageFormat, Target, checksum_of, manifest_of, partial_of};
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
 use crate::second_pass::second_pass;
@@ -30,6 +31,8 @@ pub(crate) struct Files {
     image_path: PathBuf,
     manifest: Option<PartialFile>,
     manifest_path: PathBuf,
+    /// What lies beside the image.
+    evidence: Option<PartialFile>,
     limits: Limits,
     force: bool,
 }
@@ -40,6 +43,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPhys)>,
     /// What stands still until the memory has been read.
     pub(crate) frozen: Option<Frozen>,
+    /// Where the image's own copy of the manifest comes from.
+    pub(crate) so_far: &'a SoFar,
 }
 
 /// What came of a run.
@@ -80,6 +85,7 @@ impl Files {
                 image_path,
                 manifest: Some(manifest),
                 manifest_path,
+                evidence: None,
                 limits: args.care.limits(),
                 force: args.force,
             }),
@@ -90,6 +96,11 @@ impl Files {
                 Err(error.into())
             }
         }
+    }
+
+    /// Takes the file with the evidence that lies beside the image, if there is one.
+    pub(crate) fn hold(&mut self, kept: &mut Option<Kept>) {
+        self.evidence = kept.as_mut().and_then(|kept| kept.beside.take());
     }
 
     /// Runs the pipeline into the files and ends the manifest.
@@ -108,10 +119,15 @@ impl Files {
         };
         let manifest = manifest.map_err(failed("opening the manifest"))?;
         reserve(&manifest, acquisition.plan);
+        let reading = manifest
+            .try_clone()
+            .map_err(failed("opening the manifest"))?;
+        beside.so_far.begin(reading, warnings.clone());
         let out = BufWriter::new(manifest);
         let folder = folder_of(&self.manifest_path).to_path_buf();
         let mut manifest =
             ManifestWriter::new(out, header, folder).map_err(failed("writing the manifest"))?;
+        manifest.followed_by(beside.so_far.clone());
         let mut sink = self.sink().map_err(failed("opening the output"))?;
         let mut outcome = run(acquisition, writer, &mut *sink, &mut manifest);
         let elapsed = acquisition.started.elapsed();
@@ -177,11 +193,13 @@ impl Files {
         outcome: &Outcome,
         state: State,
     ) -> Result<(PathBuf, PathBuf), AcquireError> {
+        let evidence = self.evidence.take();
         let Some(manifest) = self.manifest.take() else {
             return Ok((self.image_path, self.manifest_path));
         };
         match self.image.take() {
             Some(image) if state.is_whole() => {
+                evidence.map_or(Ok(()), PartialFile::commit)?;
                 manifest.commit()?;
                 if let Some(sum) = outcome.file.sha256 {
                     checksum::write(&self.image_path, sum, self.force)?;
@@ -194,6 +212,7 @@ impl Files {
                 manifest.partial().to_path_buf(),
             )),
             None => {
+                evidence.map_or(Ok(()), PartialFile::commit)?;
                 manifest.commit()?;
                 Ok((self.image_path, self.manifest_path))
             }
@@ -201,7 +220,10 @@ impl Files {
     }
 
     pub(crate) fn discard(self) {
-        for file in [self.image, self.manifest].into_iter().flatten() {
+        for file in [self.image, self.manifest, self.evidence]
+            .into_iter()
+            .flatten()
+        {
             file.discard();
         }
     }

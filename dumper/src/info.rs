@@ -3,6 +3,7 @@
 
 use crate::aff4;
 use crate::args::InfoArgs;
+use crate::evidence::{Evidence, FIVE_LEVELS, printable};
 use crate::manifest::{self, Manifest, ReadError};
 use crate::memory_map;
 use crate::naming::manifest_of;
@@ -11,7 +12,7 @@ use crate::table::{self, Align};
 use linpmem_formats::{ImageReader, StoredRange};
 use linpmem_phys::{Content, PhysLen};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The image cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,8 @@ pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
     write_image(&*image, out)?;
     writeln!(out)?;
     memory_map::draw(&*image, manifest.as_ref(), out)?;
+    writeln!(out)?;
+    write_evidence(&args.image, out)?;
     if let Ok(Some(image)) = aff4::opened(&args.image, &[]) {
         writeln!(out)?;
         for (name, value) in image.properties() {
@@ -86,6 +89,9 @@ fn write_image(image: &dyn ImageReader, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(levels) = machine.paging_levels {
         writeln!(out, "paging levels:    {levels}")?;
+        if levels == 5 {
+            writeln!(out, "note:             {FIVE_LEVELS}")?;
+        }
     }
     let told = |key| machine.vmcoreinfo_value(key);
     if let Some(offset) = told("KERNELOFFSET") {
@@ -120,6 +126,55 @@ fn write_image(image: &dyn ImageReader, out: &mut dyn Write) -> io::Result<()> {
         PhysLen::new(total),
         image.ranges().len()
     )
+}
+
+/// What lies beside the memory, and what it tells that the image does not.
+fn write_evidence(path: &Path, out: &mut dyn Write) -> io::Result<()> {
+    let evidence = match Evidence::of_image(path) {
+        Ok(Some(evidence)) => evidence,
+        Ok(None) => return writeln!(out, "evidence:         none"),
+        Err(error) => return writeln!(out, "evidence:         {error}"),
+    };
+    let files = evidence.entries().len();
+    writeln!(out, "evidence:         {files} files (linpmem-dump ls)")?;
+    if let Some(damage) = evidence.damage() {
+        writeln!(out, "                  damaged: {}", printable(damage))?;
+    }
+    let Ok(machine) = evidence.machine() else {
+        return Ok(());
+    };
+    let facts = [
+        ("banner:", machine.banner),
+        ("command line:", machine.command_line),
+        (
+            "KASLR offset:",
+            machine.memory.kaslr_offset.map(|at| format!("{:#x}", at.0)),
+        ),
+        (
+            "page table:",
+            machine
+                .memory
+                .kernel_page_table
+                .map(|at| format!("{:#x}", at.0)),
+        ),
+        ("build id:", machine.build_id),
+        ("processors:", machine.cpus.online),
+        ("boot id:", machine.host.boot_id),
+    ];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            writeln!(out, "{name:<17} {}", printable(&value))?;
+        }
+    }
+    for gap in &machine.missing {
+        let (name, reason) = (printable(&gap.name), printable(&gap.reason));
+        writeln!(out, "missing:          {name}: {reason}")?;
+    }
+    for remark in &machine.remarks {
+        let (name, text) = (printable(&remark.name), printable(&remark.text));
+        writeln!(out, "note:             {name}: {text}")?;
+    }
+    Ok(())
 }
 
 fn row(stored: &StoredRange) -> [String; 6] {

@@ -43,3 +43,4 @@ pub mod summary;
 pub mod symbols;
 mod table;
 pub mod verify;
+mod writers;

@@ -6,7 +6,7 @@
 use clap::Parser;
 use linpmem_dump::acquire::{AcquireError, acquire};
 use linpmem_dump::args::{AcquireArgs, Cli, Command, ProgressStyle};
-use linpmem_dump::{aff4, compare, extract, freeze, info, ranges, symbols, verify};
+use linpmem_dump::{aff4, compare, evidence, extract, freeze, info, ranges, symbols, verify};
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -52,10 +52,7 @@ fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
         }
         Some(Command::Verify(args)) => Ok(verify::verify(args, out)?),
         Some(Command::Ls(args)) => {
-            match aff4::opened(&args.image, &[])? {
-                Some(image) => aff4::list(&image, out)?,
-                None => anyhow::bail!("{}: only AFF4 images hold files", args.image.display()),
-            }
+            evidence::list(&args.image, out)?;
             Ok(0)
         }
         Some(Command::Recover(args)) => {

@@ -74,10 +74,15 @@ pub enum NamingError {
     CompressedWithin(PathBuf),
     /// Options for AFF4 without AFF4.
     #[error(
-        "--case-name, --examiner, --notes, --bundle, --add and --hash are for AFF4 images; add \
-         --format aff4, or end OUTPUT in .aff4"
+        "--case-name, --examiner, --notes and --hash are for AFF4 images; add --format aff4, or \
+         end OUTPUT in .aff4"
     )]
     EvidenceWithoutAff4,
+    /// Evidence must be in the image, and the format has no room.
+    #[error(
+        "--bundle: only ELF and AFF4 images hold evidence; without it, it lies beside the image"
+    )]
+    NoRoomForEvidence,
     /// A name that ends in a slash, or in `..`.
     #[error("{0} does not name a file: add a file name to it")]
     NoFileName(PathBuf),
@@ -112,8 +117,11 @@ impl Shape {
             Format::Elf
         };
         let format = args.format.unwrap_or(by_name);
-        if format != Format::Aff4 && args.evidence.is_some() {
+        if format != Format::Aff4 && args.evidence.needs_aff4() {
             return Err(NamingError::EvidenceWithoutAff4);
+        }
+        if !matches!(format, Format::Aff4 | Format::Elf) && args.evidence.bundle {
+            return Err(NamingError::NoRoomForEvidence);
         }
         if format != Format::Raw && args.raw_layout.is_some() {
             return Err(NamingError::LayoutOfElf);
@@ -274,6 +282,21 @@ pub fn checksum_of(path: &Path) -> PathBuf {
     with_suffix(path, ".sha256")
 }
 
+/// The evidence that belongs to the image at `path`, if it has no room for it.
+#[must_use]
+pub fn evidence_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".evidence.tar.zst")
+}
+
+/// The evidence of an image on stdout, beside its manifest.
+#[must_use]
+pub fn evidence_of_manifest(manifest: &Path) -> PathBuf {
+    let name = manifest.file_name().unwrap_or_default().to_string_lossy();
+    let bare = name.strip_suffix(".json").unwrap_or(&name);
+    let bare = bare.strip_suffix(".manifest").unwrap_or(bare);
+    evidence_of(&manifest.with_file_name(bare))
+}
+
 /// What the image at `path` is called until it is complete.
 #[must_use]
 pub fn partial_of(path: &Path) -> PathBuf {
@@ -377,5 +400,15 @@ mod tests {
         assert_eq!(manifest_of(image), Path::new("/a/b.core.zst.manifest.json"));
         assert_eq!(checksum_of(image), Path::new("/a/b.core.zst.sha256"));
         assert_eq!(partial_of(image), Path::new("/a/b.core.zst.partial"));
+        for (manifest, evidence) in [
+            ("/a/b.json", "/a/b.evidence.tar.zst"),
+            ("b.lime.manifest.json", "b.lime.evidence.tar.zst"),
+            ("/a/b", "/a/b.evidence.tar.zst"),
+        ] {
+            assert_eq!(
+                evidence_of_manifest(Path::new(manifest)),
+                Path::new(evidence)
+            );
+        }
     }
 }

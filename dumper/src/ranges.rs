@@ -2,12 +2,12 @@
 //! `linpmem-dump ranges`: what would be read, and what not.
 
 use crate::args::{RangesArgs, SelectionArgs};
-use crate::manifest::Address;
+use crate::manifest::{Address, SourceRecord};
 use crate::notation::SourceSpec;
 use crate::selection::{NothingSelected, Selected, Selection};
 use crate::source::{Iomem, IomemError, Source, SourceError};
 use crate::table::{self, Align};
-use linpmem_phys::{MemoryMap, PhysLen, PhysRange, RegionKind};
+use linpmem_phys::{MemoryMap, PhysLen, RegionKind};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -35,9 +35,9 @@ pub enum RangesError {
 /// # Errors
 /// If there is no map, or nothing in it that was asked for.
 pub fn ranges(args: &RangesArgs, out: &mut dyn Write) -> Result<(), RangesError> {
-    let map = map_of(&args.selection)?;
-    let selected = Selection::from(&args.selection).apply(&map)?;
-    let parts = Parts::of(&selected);
+    let memory = Memory::of(&args.selection)?;
+    let selected = Selection::from(&args.selection).apply(&memory.map)?;
+    let parts = Parts::of(&selected, memory.source);
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &parts.to_json()).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -47,22 +47,43 @@ pub fn ranges(args: &RangesArgs, out: &mut dyn Write) -> Result<(), RangesError>
     Ok(())
 }
 
-/// The map alone needs no source.
-fn map_of(args: &SelectionArgs) -> Result<MemoryMap, RangesError> {
-    Ok(match args.source {
-        SourceSpec::Image(_) => Source::open(&args.source)?.map,
-        _ => Iomem::read()?.map,
-    })
+/// What there is, and where it would come from.
+struct Memory {
+    map: MemoryMap,
+    source: Result<SourceRecord, SourceError>,
 }
 
-/// All parts of the map, by address, each with whether it is read.
-struct Parts(Vec<(PhysRange, RegionKind, bool)>);
+impl Memory {
+    /// The map of the running machine needs no source.
+    fn of(args: &SelectionArgs) -> Result<Self, RangesError> {
+        match Source::open(&args.source) {
+            Ok(source) => Ok(Self {
+                map: source.map,
+                source: Ok(source.record),
+            }),
+            Err(error) if matches!(args.source, SourceSpec::Image(_)) => Err(error.into()),
+            Err(error) => Ok(Self {
+                map: Iomem::read()?.map,
+                source: Err(error),
+            }),
+        }
+    }
+}
+
+/// All parts of the map, by address.
+struct Parts {
+    parts: Vec<Part>,
+    /// Why no source serves any of them.
+    no_source: Option<String>,
+}
 
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     read_bytes: u64,
-    ranges: Vec<Part>,
+    ranges: &'a [Part],
     totals: BTreeMap<&'static str, Total>,
+    /// Why no source serves any of them.
+    no_source: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +93,8 @@ struct Part {
     length: u64,
     kind: &'static str,
     read: bool,
+    /// What it would be read from, or could be.
+    source: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Serialize)]
@@ -81,7 +104,7 @@ struct Total {
 }
 
 impl Parts {
-    fn of(selected: &Selected) -> Self {
+    fn of(selected: &Selected, source: Result<SourceRecord, SourceError>) -> Self {
         let read = selected
             .read
             .iter()
@@ -92,56 +115,70 @@ impl Parts {
             .map(|region| (region.range, region.kind, false));
         let mut parts: Vec<_> = read.chain(left_out).collect();
         parts.sort_unstable_by_key(|&(range, ..)| range);
-        Self(parts)
-    }
-
-    fn totals(&self) -> BTreeMap<&'static str, Total> {
-        let mut totals: BTreeMap<&'static str, Total> = BTreeMap::new();
-        for &(range, kind, read) in &self.0 {
-            let total = totals.entry(kind.name()).or_default();
-            let sum = if read {
-                &mut total.read_bytes
-            } else {
-                &mut total.left_out_bytes
-            };
-            *sum = sum.saturating_add(range.len().get());
-        }
-        totals
-    }
-
-    fn read_bytes(&self) -> u64 {
-        self.0
-            .iter()
-            .filter(|(.., read)| *read)
-            .fold(0, |sum, (range, ..)| sum.saturating_add(range.len().get()))
-    }
-
-    fn to_json(&self) -> Document {
-        let parts = self.0.iter().map(|&(range, kind, read)| Part {
+        let serving = |kind: RegionKind, read: bool| {
+            let served = source.as_ref().ok()?.serving(kind.name())?;
+            // What is never read has no source.
+            read.then(|| served.to_owned())
+        };
+        let parts = parts.into_iter().map(|(range, kind, read)| Part {
             start: range.start().into(),
             last: range.last().into(),
             length: range.len().get(),
             kind: kind.name(),
             read,
+            source: serving(kind, read),
         });
+        Self {
+            parts: parts.collect(),
+            no_source: source.err().map(|error| error.to_string()),
+        }
+    }
+
+    fn totals(&self) -> BTreeMap<&'static str, Total> {
+        let mut totals: BTreeMap<&'static str, Total> = BTreeMap::new();
+        for part in &self.parts {
+            let total = totals.entry(part.kind).or_default();
+            let sum = if part.read {
+                &mut total.read_bytes
+            } else {
+                &mut total.left_out_bytes
+            };
+            *sum = sum.saturating_add(part.length);
+        }
+        totals
+    }
+
+    fn read_bytes(&self) -> u64 {
+        let read = self.parts.iter().filter(|part| part.read);
+        read.fold(0, |sum, part| sum.saturating_add(part.length))
+    }
+
+    fn to_json(&self) -> Document<'_> {
         Document {
             read_bytes: self.read_bytes(),
-            ranges: parts.collect(),
+            ranges: &self.parts,
             totals: self.totals(),
+            no_source: self.no_source.as_deref(),
         }
     }
 
     fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
         let rows: Vec<_> = self
-            .0
+            .parts
             .iter()
-            .map(|(range, kind, read)| {
+            .map(|part| {
                 [
-                    range.start().to_string(),
-                    range.last().to_string(),
-                    range.len().to_string(),
-                    kind.to_string(),
-                    if *read { "yes" } else { "-" }.to_owned(),
+                    format!("{:#x}", part.start.0),
+                    format!("{:#x}", part.last.0),
+                    PhysLen::new(part.length).to_string(),
+                    part.kind.to_owned(),
+                    if part.read { "yes" } else { "-" }.to_owned(),
+                    match &part.source {
+                        Some(source) => source.clone(),
+                        // It will be listed as unreadable.
+                        None if part.read => "none".to_owned(),
+                        None => "-".to_owned(),
+                    },
                 ]
             })
             .collect();
@@ -151,6 +188,7 @@ impl Parts {
             ("SIZE", Align::Right),
             ("KIND", Align::Left),
             ("READ", Align::Left),
+            ("SOURCE", Align::Left),
         ];
         table::write(out, columns, &rows)?;
         writeln!(out)?;
@@ -176,6 +214,9 @@ impl Parts {
         ];
         table::write(out, columns, &rows)?;
         let read = PhysLen::new(self.read_bytes());
-        writeln!(out, "\n{read} would be read.")
+        match &self.no_source {
+            None => writeln!(out, "\n{read} would be read."),
+            Some(reason) => writeln!(out, "\n{read} would be read, but {reason}"),
+        }
     }
 }

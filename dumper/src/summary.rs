@@ -2,7 +2,7 @@
 //! The last words of a run.
 
 use crate::digest::Sha256Sum;
-use crate::manifest::{SecondPassTotals, State, UnreadableRecord};
+use crate::manifest::{EvidencePlace, EvidenceRecord, SecondPassTotals, State, UnreadableRecord};
 use crate::measure::per_cent;
 use crate::naming::{ImageFormat, Shape};
 use crate::pipeline::{End, Outcome};
@@ -44,6 +44,8 @@ pub struct Summary {
     pub second_pass: Option<SecondPassTotals>,
     /// How long it took.
     pub elapsed: Duration,
+    /// What lies beside the memory.
+    pub evidence: Option<EvidenceRecord>,
 }
 
 /// A summary as one line of JSON.
@@ -170,6 +172,9 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "  source:     {}", self.source)?;
         writeln!(f, "  manifest:   {}", self.manifest.display())?;
+        if let Some(evidence) = &self.evidence {
+            writeln!(f, "  evidence:   {}", told(evidence))?;
+        }
         if self.is_aff4() && !self.state.is_whole() && !self.is_stdout() {
             writeln!(
                 f,
@@ -231,5 +236,19 @@ impl fmt::Display for Summary {
             writeln!(f, "    and {} more", pages - shown)?;
         }
         Ok(())
+    }
+}
+
+/// What there is beside the memory, and where.
+fn told(evidence: &EvidenceRecord) -> String {
+    let files = evidence.files.len();
+    let noun = if files == 1 { "file" } else { "files" };
+    let place = match (evidence.place, &evidence.file) {
+        (EvidencePlace::File, Some(name)) => format!("in {name}"),
+        _ => "in the image".to_owned(),
+    };
+    match evidence.missing.len() {
+        0 => format!("{files} {noun} {place}"),
+        missing => format!("{files} {noun} {place}; {missing} could not be had (linpmem-dump ls)"),
     }
 }

@@ -25,14 +25,14 @@ mod sequence;
 mod writer;
 
 pub use aff4::{
-    Aff4Case, Aff4Check, Aff4Clock, Aff4Compression, Aff4CompressionError, Aff4Error, Aff4Facts,
-    Aff4File, Aff4FileInfo, Aff4Level, Aff4Options, Aff4Reader, Aff4Recovery, Aff4Urn, Aff4Urns,
-    Aff4Verdict, Aff4Writer, HashAlgorithm, RecoverError, UnknownHash, aff4_recover,
+    Aff4Case, Aff4Check, Aff4Clock, Aff4Compression, Aff4CompressionError, Aff4Content, Aff4Error,
+    Aff4Facts, Aff4File, Aff4FileInfo, Aff4Level, Aff4Options, Aff4Reader, Aff4Recovery, Aff4Urn,
+    Aff4Urns, Aff4Verdict, Aff4Writer, HashAlgorithm, RecoverError, UnknownHash, aff4_recover,
 };
 pub use avml::{AvmlReader, AvmlWriter};
 pub use codec::{Codec, CodecError};
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
-pub use elf::{ElfError, ElfReader, ElfWriter};
+pub use elf::{ElfError, ElfReader, ElfWriter, MAX_ELF_EVIDENCE_BYTES};
 pub use flattened::{Flattened, FlattenedError};
 pub use image::{ImageReader, StoredRange};
 pub use kdump::{KdumpCompression, KdumpCompressionError, KdumpError, KdumpReader, KdumpWriter};

@@ -106,4 +106,12 @@ pub enum WriteError {
     /// The format cannot hold such an image.
     #[error("{0}")]
     Unsupported(String),
+    /// A file that is to lie in the image beside the memory cannot be read.
+    #[error("{name}, which is to lie in the image: {source}")]
+    Attachment {
+        /// Which.
+        name: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
 }

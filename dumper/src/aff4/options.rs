@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The options of an AFF4 image, from the command line and the source.
 
-use super::bundle::{BundleError, bundle};
-use crate::args::EvidenceArgs;
 use crate::clock::Moment;
+use crate::evidence::EvidenceArgs;
 use crate::manifest::MachineRecord;
 use linpmem_formats::{
-    Aff4Case, Aff4Clock, Aff4Compression, Aff4Facts, Aff4Options, Aff4Urns, Aff4Writer,
+    Aff4Case, Aff4Clock, Aff4Compression, Aff4Facts, Aff4File, Aff4Options, Aff4Urns, Aff4Writer,
     HashAlgorithm,
 };
 use linpmem_phys::PhysLen;
@@ -19,20 +18,20 @@ const CHUNKS_IN_SEGMENT: [u64; 2] = [256, 2048];
 /// is about this part of it: 8 MiB of a small machine, 64 MiB from 64 GiB on.
 const SHARE_OF_MEMORY: u64 = 1024;
 
-/// The options of a new image of `total` bytes. Its names are random, as no two images may share
-/// one; its times are the clock's.
+/// The options of a new image of `total` bytes, with `files` beside the memory. Its
+/// names are random, as no two images may share one; its times are the clock's.
 ///
 /// # Errors
-/// If there is no randomness, or a file to be added cannot be read.
+/// If there is no randomness.
 pub fn options(
     args: &EvidenceArgs,
     compression: Aff4Compression,
     file_name: Option<String>,
     machine: &MachineRecord,
     total: PhysLen,
-    warn: &mut dyn FnMut(String),
-) -> Result<Aff4Options, BundleError> {
-    let urns = Aff4Urns::from_random(random().map_err(BundleError::Random)?);
+    files: Vec<Aff4File>,
+) -> io::Result<Aff4Options> {
+    let urns = Aff4Urns::from_random(random()?);
     let clock = Aff4Clock::new(|| Moment::now().stamp().utc);
     let tool = format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let mut linear_hashes = vec![HashAlgorithm::Sha256];
@@ -51,7 +50,7 @@ pub fn options(
             examiner: args.examiner.clone(),
             notes: args.notes.clone(),
         },
-        files: bundle(args, warn)?,
+        files,
         chunks_in_segment: chunks_in_segment(total),
         ..Aff4Options::new(urns, clock, tool)
     })

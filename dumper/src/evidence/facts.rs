@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The facts of the machine that the program runs on.
 
-use super::items::{KALLSYMS, MODULES};
+use super::items::{KALLSYMS, MODULES, VMLINUX_BTF};
 use super::landmarks::Landmarks;
-use super::machine::{Clocks, Cpus, Machine, Remark};
+use super::machine::{Clocks, Cpus, Machine};
 use super::modules::{build_id, modules};
 use super::tree::Tree;
 use crate::clock;
-use crate::manifest::{Address, Host, MachineRecord, Tool};
+use crate::manifest::{Address, Host, MachineRecord, Missing, Remark, Tool};
 use std::collections::BTreeMap;
 
 const MAX_NOTES_BYTES: u64 = 64 << 10;
@@ -102,3 +102,24 @@ pub(super) fn remarks(machine: &Machine, landmarks: &Landmarks) -> Vec<Remark> {
     }
     remarks
 }
+
+/// What the user should know at once.
+pub(super) fn warnings(machine: &Machine, missing: &[Missing]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if machine.memory.paging_levels == Some(5) {
+        warnings.push(FIVE_LEVELS.to_owned());
+    }
+    let types = missing.iter().find(|gap| gap.name == VMLINUX_BTF);
+    warnings.extend(types.map(|gap| {
+        format!(
+            "the kernel's types are not among the evidence ({}): symbols for Volatility 3 must \
+             come from a debug package",
+            gap.reason
+        )
+    }));
+    warnings
+}
+
+/// What is to be said of five levels (volatility3, issue 1938).
+pub(crate) const FIVE_LEVELS: &str = "the kernel has 5-level page tables: Volatility 3 shows \
+    empty lists of such memory, without an error; use drgn or crash";

@@ -17,6 +17,8 @@ pub(super) const KALLSYMS: &str = "proc/kallsyms";
 pub(super) const MODULES: &str = "proc/modules";
 pub(super) const BTF_FOLDER: &str = "sys/kernel/btf";
 
+pub(super) const VMLINUX_BTF: &str = "sys/kernel/btf/vmlinux";
+
 const SMALL: u64 = 4 << 20;
 /// A large kernel has 15 MiB of symbols and 10 MiB of types.
 const LARGE: u64 = 64 << 20;
@@ -61,7 +63,7 @@ pub(super) fn items(tree: &Tree, release: &str) -> (Vec<Item>, Vec<Missing>) {
             }
         }
         Err(error) => missing.push(Missing {
-            name: format!("{BTF_FOLDER}/vmlinux"),
+            name: VMLINUX_BTF.to_owned(),
             reason: match error.kind() {
                 std::io::ErrorKind::NotFound => {
                     "the kernel was built without CONFIG_DEBUG_INFO_BTF".to_owned()

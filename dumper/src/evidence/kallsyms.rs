@@ -66,7 +66,8 @@ impl<R: BufRead> Kallsyms<R> {
     }
 }
 
-fn parse(line: &[u8]) -> Option<Symbol<'_>> {
+/// One line.
+pub(super) fn parse(line: &[u8]) -> Option<Symbol<'_>> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split_ascii_whitespace();
     let address = u64::from_str_radix(words.next()?, 16).ok()?;

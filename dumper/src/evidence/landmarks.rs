@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is learnt from /proc/kallsyms while it passes.
 
-use super::kallsyms::Symbol;
+use super::kallsyms::{Symbol, parse};
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 /// Symbols whose addresses are facts, or where facts lie in memory.
 const WANTED: [&str; 8] = [
@@ -58,6 +59,46 @@ impl Landmarks {
     }
 }
 
+/// /proc/kallsyms on its way, and what it tells.
+pub(super) struct Watched<'a, R> {
+    inner: R,
+    landmarks: &'a mut Landmarks,
+    /// What has no end yet.
+    line: Vec<u8>,
+}
+
+/// Longer lines are none of the kernel's, and tell nothing.
+const MAX_LINE_BYTES: usize = 4096;
+
+impl<'a, R> Watched<'a, R> {
+    pub(super) const fn new(inner: R, landmarks: &'a mut Landmarks) -> Self {
+        Self {
+            inner,
+            landmarks,
+            line: Vec::new(),
+        }
+    }
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let size = self.inner.read(buf)?;
+        let passed = buf.get(..size).unwrap_or_default();
+        for part in passed.split_inclusive(|&byte| byte == b'\n') {
+            if self.line.len().saturating_add(part.len()) <= MAX_LINE_BYTES {
+                self.line.extend_from_slice(part);
+            }
+            if part.ends_with(b"\n") {
+                if let Some(symbol) = parse(&self.line) {
+                    self.landmarks.see(&symbol);
+                }
+                self.line.clear();
+            }
+        }
+        Ok(size)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +109,22 @@ mod tests {
             kind: 'T',
             name,
             module: None,
+        }
+    }
+
+    #[test]
+    fn lines_are_seen_however_they_are_cut() {
+        let text = format!(
+            "{}\nffffffff81000000 T _text\nffffffffc0000000 t _text\t[odd]\n",
+            "x".repeat(5000)
+        );
+        for step in [1, 7, 4096] {
+            let mut landmarks = Landmarks::default();
+            let mut watched = Watched::new(text.as_bytes(), &mut landmarks);
+            let mut buf = vec![0; step];
+            while watched.read(&mut buf).unwrap() > 0 {}
+            assert_eq!(landmarks.symbols, 2);
+            assert_eq!(landmarks.address("_text"), Some(LINKED_TEXT));
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Readers ignore what they do not know, so that later versions may say more.
 
-use crate::manifest::{Address, Host, MachineRecord, Tool};
+use crate::manifest::{Address, Host, MachineRecord, Missing, Remark, Tool};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -93,24 +93,6 @@ pub struct Clocks {
     pub monotonic_ns: u64,
     /// Since the boot.
     pub boottime_ns: u64,
-}
-
-/// Something that could not be had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    /// The file's name, or what it would be.
-    pub name: String,
-    /// Why not.
-    pub reason: String,
-}
-
-/// Something to be known of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remark {
-    /// The file's name.
-    pub name: String,
-    /// What is to be known.
-    pub text: String,
 }
 
 impl Machine {

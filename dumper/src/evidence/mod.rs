@@ -7,25 +7,53 @@
 //! (`proc/kallsyms`, `sys/kernel/btf/vmlinux`); two are made here: [`MACHINE`],
 //! the facts, and [`VMCOREINFO`], the kernel's note.
 
+mod added;
+mod archive;
+mod archive_writer;
+mod args;
+mod check;
 mod error;
 mod facts;
+mod gather;
+mod image;
 mod items;
 mod kallsyms;
+mod keep;
 mod landmarks;
+mod list;
 mod live;
 mod machine;
+mod members;
 mod modules;
 mod patient_file;
+mod run;
 mod store;
 mod tree;
+mod variables;
 
+pub use added::AddedError;
+pub use args::EvidenceArgs;
+pub(crate) use check::check;
 pub use error::EvidenceError;
+pub(crate) use facts::FIVE_LEVELS;
+pub use gather::GatherError;
+pub(crate) use image::beside;
 pub use kallsyms::{Kallsyms, Symbol};
-pub use machine::{Clocks, Cpus, Machine, Missing, Module, Remark};
+pub use keep::KeepError;
+pub(crate) use keep::{Kept, members};
+pub(crate) use list::printable;
+pub use list::{ListError, list};
+pub use machine::{Clocks, Cpus, Machine, Module};
+pub(crate) use run::Run;
 pub use store::{Entry, Evidence};
+
+pub use crate::manifest::{Missing, Remark};
 
 /// The facts, as JSON: see [`Machine`].
 pub const MACHINE: &str = "machine.json";
 
 /// The text of the kernel's VMCOREINFO note, byte for byte.
 pub const VMCOREINFO: &str = "vmcoreinfo.txt";
+
+/// The manifest, as far as it can be in the volume that it is of.
+pub const MANIFEST: &str = "manifest.json";

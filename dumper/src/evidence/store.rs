@@ -34,6 +34,21 @@ pub(super) trait Store: fmt::Debug {
 
     /// The file of this name.
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, EvidenceError>;
+
+    /// Hands all of them over, one after another.
+    fn each(
+        &self,
+        take: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        self.entries()
+            .iter()
+            .try_for_each(|entry| take(entry, &mut *self.open(&entry.name)?))
+    }
+
+    /// Why it breaks off, if it is damaged.
+    fn damage(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The facts, and the types of the kernel or one module.
@@ -65,6 +80,20 @@ impl Evidence {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.entries().iter().any(|entry| entry.name == name)
+    }
+
+    /// Why it is not all there, if it is damaged.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.store.damage()
+    }
+
+    /// Hands over all files, each from its beginning.
+    pub(super) fn each(
+        &self,
+        take: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        self.store.each(take)
     }
 
     /// A file, from its beginning.

@@ -7,14 +7,17 @@
 //! docs/manifest.schema.json.
 
 mod address;
+mod evidence;
 mod model;
 mod origin;
 mod reader;
 mod second_pass;
+mod so_far;
 mod spool;
 mod writer;
 
 pub use address::Address;
+pub use evidence::{EvidenceFile, EvidencePlace, EvidenceRecord, Missing, Remark};
 pub use model::{
     ChunkRecord, FileRecord, FrameRecord, Host, ImageRecord, MachineRecord, Manifest, MapEntry,
     RangeRecord, ReadFirst, State, Tool, UnreadableRecord, VmcoreinfoRecord,
@@ -24,6 +27,8 @@ pub use reader::{ReadError, read};
 pub use second_pass::{
     ChangedRecord, SecondPassRange, SecondPassRecord, SecondPassTotals, SecondPassWriter,
 };
+pub use so_far::SoFar;
+pub(crate) use spool::{Spool, unnamed_file};
 pub use writer::{Footer, Header, ManifestWriter, RangeHead, RangeTail};
 
 /// The number that stands in `manifest_version`. It grows when a reader of the

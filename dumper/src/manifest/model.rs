@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a manifest says, piece by piece.
 
-use super::{Address, SecondPassRecord, SourceRecord};
+use super::{Address, EvidenceRecord, SecondPassRecord, SourceRecord};
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadable};
@@ -37,6 +37,9 @@ pub struct Manifest {
     pub map: Vec<MapEntry>,
     /// The image's form.
     pub image: ImageRecord,
+    /// What lies beside the memory; absent where nothing does.
+    #[serde(default)]
+    pub evidence: Option<EvidenceRecord>,
     /// What was read, by address.
     pub ranges: Vec<RangeRecord>,
     /// What had changed when the memory was read once more, if it was.
@@ -44,7 +47,8 @@ pub struct Manifest {
     pub second_pass: Option<SecondPassRecord>,
     /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
-    /// The output file as written.
+    /// The output file as written. In a manifest that lies in that file, its lengths
+    /// are 0.
     pub file: FileRecord,
     /// What the user should know.
     pub warnings: Vec<String>,

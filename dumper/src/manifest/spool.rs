@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Bytes kept in memory before a file is made for them.
 const IN_MEMORY: usize = 64 << 10;
@@ -55,29 +55,30 @@ impl Spool {
         self.memory.clear();
         Ok(())
     }
+}
 
-    fn open(&self) -> io::Result<File> {
-        let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::CLOEXEC;
-        let unnamed = OpenOptions::new()
+/// A file in `folder` that has no name, and is gone when it is closed.
+pub(crate) fn unnamed_file(folder: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::CLOEXEC;
+    let unnamed = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .open(folder);
+    unnamed.or_else(|_| {
+        // Some file systems have no O_TMPFILE: a name for a moment, then.
+        let name = format!(".linpmem-dump-{}.spool", std::process::id());
+        let path = folder.join(name);
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
+            .create_new(true)
             .mode(0o600)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
-            .open(&self.folder);
-        unnamed.or_else(|_| {
-            // Some file systems have no O_TMPFILE: a name for a moment, then.
-            let name = format!(".linpmem-dump-{}.spool", std::process::id());
-            let path = self.folder.join(name);
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)?;
-            std::fs::remove_file(&path)?;
-            Ok(file)
-        })
-    }
+            .open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    })
 }
 
 impl Write for Spool {
@@ -85,7 +86,7 @@ impl Write for Spool {
         if self.memory.len().saturating_add(bytes.len()) > IN_MEMORY {
             let mut file = match self.file.take() {
                 Some(file) => file,
-                None => self.open()?,
+                None => unnamed_file(&self.folder)?,
             };
             file.write_all(&self.memory)?;
             self.memory.clear();

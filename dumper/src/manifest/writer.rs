@@ -4,8 +4,8 @@
 use super::second_pass::SecondPassWriter;
 use super::spool::Spool;
 use super::{
-    Address, ChunkRecord, FileRecord, Host, ImageRecord, MachineRecord, MapEntry, ReadFirst,
-    SourceRecord, State, Tool, UnreadableRecord, VERSION,
+    Address, ChunkRecord, EvidenceRecord, FileRecord, Host, ImageRecord, MachineRecord, MapEntry,
+    ReadFirst, SoFar, SourceRecord, State, Tool, UnreadableRecord, VERSION,
 };
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
@@ -39,6 +39,8 @@ pub struct Header {
     pub map: Vec<MapEntry>,
     /// The image's form.
     pub image: ImageRecord,
+    /// What lies beside the memory.
+    pub evidence: Option<EvidenceRecord>,
 }
 
 /// What is known of a range before it is read.
@@ -98,6 +100,7 @@ pub struct ManifestWriter<W> {
     is_open: bool,
     chunks: u64,
     unreadable: RangeUnreadable,
+    so_far: Option<SoFar>,
 }
 
 /// What could not be read of the range that is being written.
@@ -130,7 +133,25 @@ impl<W: Write> ManifestWriter<W> {
                 last: None,
                 pages: 0,
             },
+            so_far: None,
         })
+    }
+
+    /// Tells `so_far` what it needs to know.
+    pub fn followed_by(&mut self, so_far: SoFar) {
+        self.so_far = Some(so_far);
+    }
+
+    /// Sees to it that everything up to here can be read where it is written to.
+    /// `tree` is the root over all chunks.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn pause(&mut self, tree: Sha256Sum) -> io::Result<()> {
+        if let Some(so_far) = &self.so_far {
+            so_far.set_tree(tree);
+        }
+        self.out.flush()
     }
 
     /// Begins a range.
@@ -165,9 +186,19 @@ impl<W: Write> ManifestWriter<W> {
     pub fn end_range(&mut self, tail: &RangeTail) -> io::Result<()> {
         self.out.write_all(b"\n], \"unreadable\": [")?;
         let pages = self.unreadable.write_to(&mut self.out)?;
+        if let Some(so_far) = &self.so_far {
+            so_far.add_unreadable(pages);
+        }
         write!(self.out, "], \"unreadable_pages\": {pages}, ")?;
         inner(&mut self.out, tail)?;
         self.out.write_all(b"}")
+    }
+
+    /// What follows was not read: the run was stopped, as `error` says.
+    pub fn interrupt(&mut self, error: String) {
+        if let Some(so_far) = &self.so_far {
+            so_far.interrupt(error);
+        }
     }
 
     /// After the last range: begins what a second reading found.
@@ -192,8 +223,7 @@ impl<W: Write> ManifestWriter<W> {
     /// Those of the output.
     pub fn finish(mut self, footer: &Footer) -> io::Result<W> {
         self.close()?;
-        footer.write_to(&mut self.out)?;
-        self.out.write_all(b"\n}\n")?;
+        footer.end(&mut self.out)?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -258,11 +288,18 @@ impl Header {
             member(out, "read_first", first)?;
         }
         member(out, "map", &self.map)?;
-        member(out, "image", &self.image)
+        member(out, "image", &self.image)?;
+        member(out, "evidence", &self.evidence)
     }
 }
 
 impl Footer {
+    /// Ends the document.
+    pub(super) fn end(&self, out: &mut impl Write) -> io::Result<()> {
+        self.write_to(out)?;
+        out.write_all(b"\n}\n")
+    }
+
     fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         member(out, "unreadable_pages", &self.unreadable_pages)?;
         member(out, "file", &self.file)?;

@@ -10,6 +10,7 @@ use crate::manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
 use crate::measure::{in_memory, len_bytes};
 use crate::merkle::MerkleTree;
 use crate::progress::Meter;
+use crate::stop::StopReason;
 use crate::stream::{ImageStream, Streamed};
 use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
 use linpmem_phys::{Errno, Unreadable, Unreadables};
@@ -103,10 +104,11 @@ impl<'a, W: Write> Assembly<'a, W> {
     /// After an early end: makes an image of the planned form nevertheless, which
     /// every tool opens. What was not read is zero in it and listed as unreadable. Where
     /// that would take time or room the image ends here.
-    pub fn fill(&mut self, codec: Codec) -> Result<(), RunError> {
+    pub fn fill(&mut self, codec: Codec, reason: StopReason) -> Result<(), RunError> {
         if self.is_whole() || !self.stream.has_free_holes() {
             return Ok(());
         }
+        self.manifest.interrupt(reason.to_string());
         self.stream.forgo_sum();
         let mut encoder = FrameEncoder::new(codec).map_err(RunError::Compress)?;
         let mut zero_chunks = ZeroChunks::default();
@@ -175,6 +177,9 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn end(&mut self) -> Result<(), RunError> {
         self.end_range()?;
         if self.is_whole() {
+            // Some images hold their manifest, as far as it goes.
+            let tree = self.tree.root();
+            self.manifest.pause(tree).map_err(RunError::Manifest)?;
             self.writer.finish(&mut self.stream)?;
         }
         Ok(())

@@ -147,14 +147,15 @@ pub fn run<W: Write>(
         Ok(match written.and(read).and(worked) {
             Ok(()) => {
                 let is_whole = assembly.is_whole();
-                let filled = assembly.fill(acquisition.codec);
+                let reason = stop.reason().unwrap_or(StopReason::Asked);
+                let filled = assembly.fill(acquisition.codec, reason);
                 let (finished, ended) = match filled {
                     Ok(()) => assembly.finish(),
                     Err(error) => (assembly.abandon(), Err(error)),
                 };
                 let end = match ended {
                     Ok(()) if is_whole => End::Whole,
-                    Ok(()) => End::Interrupted(stop.reason().unwrap_or(StopReason::Asked)),
+                    Ok(()) => End::Interrupted(reason),
                     Err(error) => End::Failed(error),
                 };
                 (end, finished)

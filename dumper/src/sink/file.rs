@@ -3,6 +3,7 @@
 
 use super::Sink;
 use super::behind::{WriteBehind, drop_cache};
+use super::direct::DirectWriter;
 use crate::measure::len_bytes;
 use rustix::fs::fstatfs;
 use std::fs::File;
@@ -14,7 +15,16 @@ use std::os::unix::fs::FileExt;
 pub struct FileSink {
     file: File,
     position: u64,
-    behind: WriteBehind,
+    way: Way,
+}
+
+/// How bytes reach the disk.
+#[derive(Debug)]
+enum Way {
+    /// Past the page cache.
+    Direct(Box<DirectWriter>),
+    /// Through it, where the file system has no other way.
+    Behind(WriteBehind),
 }
 
 impl FileSink {
@@ -23,11 +33,29 @@ impl FileSink {
     /// # Errors
     /// If the file descriptor or the write-behind thread cannot be had.
     pub fn new(file: File) -> io::Result<Self> {
+        match DirectWriter::new(&file) {
+            Some(direct) => Ok(Self {
+                way: Way::Direct(Box::new(direct)),
+                file,
+                position: 0,
+            }),
+            None => Self::cached(file),
+        }
+    }
+
+    fn cached(file: File) -> io::Result<Self> {
         Ok(Self {
-            behind: WriteBehind::new(&file)?,
+            way: Way::Behind(WriteBehind::new(&file)?),
             file,
             position: 0,
         })
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        match &mut self.way {
+            Way::Direct(direct) => direct.finish(),
+            Way::Behind(behind) => behind.finish(),
+        }
     }
 }
 
@@ -37,16 +65,25 @@ impl Sink for FileSink {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.position)?;
-        self.position = self.position.saturating_add(len_bytes(bytes));
-        self.behind.advance(self.position)
+        let end = self.position.saturating_add(len_bytes(bytes));
+        match &mut self.way {
+            Way::Direct(direct) => direct.bytes(self.position, bytes)?,
+            Way::Behind(behind) => {
+                self.file.write_all_at(bytes, self.position)?;
+                behind.advance(end)?;
+            }
+        }
+        self.position = end;
+        Ok(())
     }
 
     fn zeros(&mut self, len: u64) -> io::Result<()> {
-        self.position = self
-            .position
-            .checked_add(len)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let end = self.position.checked_add(len);
+        let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        if let Way::Direct(direct) = &mut self.way {
+            direct.zeros(self.position, len)?;
+        }
+        self.position = end;
         Ok(())
     }
 
@@ -58,7 +95,7 @@ impl Sink for FileSink {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.behind.finish()?;
+        self.settle()?;
         // A hole at the end is only there once the length says so.
         self.file.set_len(self.position)?;
         self.file.sync_all()?;
@@ -68,7 +105,7 @@ impl Sink for FileSink {
 
     fn abandon(&mut self) {
         // The error that brought this about is the one to tell.
-        let _ = self.behind.finish();
+        let _ = self.settle();
         let _ = self.file.set_len(self.position);
         let _ = self.file.sync_all();
     }
@@ -77,24 +114,74 @@ impl Sink for FileSink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
     use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    /// Both ways of writing to a new file in `folder`.
+    fn sinks(folder: &Path) -> [(File, FileSink); 2] {
+        let create = |name: &str| {
+            let mut options = File::options();
+            options.read(true).write(true).create_new(true);
+            options.open(folder.join(name)).unwrap()
+        };
+        let (direct, cached) = (create("direct"), create("cached"));
+        let sink = FileSink::new(direct.try_clone().unwrap()).unwrap();
+        let other = FileSink::cached(cached.try_clone().unwrap()).unwrap();
+        [(direct, sink), (cached, other)]
+    }
 
     #[test]
     fn zeros_become_holes_and_the_length_counts_them() {
-        let mut named = tempfile::NamedTempFile::new().unwrap();
-        let mut sink = FileSink::new(named.reopen().unwrap()).unwrap();
-        sink.bytes(&[1; 4096]).unwrap();
-        sink.zeros(32 << 20).unwrap();
-        sink.bytes(&[2; 4096]).unwrap();
-        sink.zeros(1 << 20).unwrap();
-        sink.finish().unwrap();
-        let metadata = named.as_file().metadata().unwrap();
-        assert_eq!(metadata.len(), (33 << 20) + 8192);
-        assert!(metadata.blocks() * 512 < 1 << 20, "no hole was made");
-        let mut bytes = Vec::new();
-        named.read_to_end(&mut bytes).unwrap();
-        assert!(bytes[4096..4096 + (32 << 20)].iter().all(|&byte| byte == 0));
-        assert_eq!(bytes[4096 + (32 << 20)], 2);
+        let folder = tempfile::tempdir().unwrap();
+        for (file, mut sink) in sinks(folder.path()) {
+            sink.bytes(&[1; 4096]).unwrap();
+            sink.zeros(32 << 20).unwrap();
+            sink.bytes(&[2; 4096]).unwrap();
+            sink.zeros(1 << 20).unwrap();
+            sink.finish().unwrap();
+            let metadata = file.metadata().unwrap();
+            assert_eq!(metadata.len(), (33 << 20) + 8192);
+            assert!(metadata.blocks() * 512 < 1 << 20, "no hole was made");
+            let mut bytes = vec![0xaa; (33 << 20) + 8192];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            assert!(bytes[4096..4096 + (32 << 20)].iter().all(|&byte| byte == 0));
+            assert_eq!(bytes[4096 + (32 << 20)], 2);
+        }
+    }
+
+    /// Pieces of any length, and holes at any place, some of them never written.
+    #[test]
+    fn what_arrives_is_what_was_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, mut sink) in sinks(folder.path()) {
+            let mut sent = Vec::new();
+            let mut state = 7_u64;
+            for step in 0..400 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let len = usize::try_from(match step % 4 {
+                    0 => state >> 57,
+                    1 => 4096 * (state >> 61),
+                    2 => state >> 47,
+                    _ => 32,
+                })
+                .unwrap();
+                if state >> 33 & 1 == 0 {
+                    sink.zeros(u64::try_from(len).unwrap()).unwrap();
+                    sent.resize(sent.len() + len, 0);
+                } else {
+                    let piece = vec![u8::try_from(step & 0xff).unwrap() | 1; len];
+                    sink.bytes(&piece).unwrap();
+                    sent.extend_from_slice(&piece);
+                }
+                assert_eq!(sink.position(), u64::try_from(sent.len()).unwrap());
+            }
+            sink.finish().unwrap();
+            let mut found = vec![0; sent.len()];
+            file.read_exact_at(&mut found, 0).unwrap();
+            assert!(found == sent);
+            assert_eq!(file.metadata().unwrap().len(), sink.position());
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! Where an image's bytes end up.
 
 mod behind;
+mod direct;
 mod file;
 mod limit;
 mod partial;

@@ -112,6 +112,12 @@ impl PartialFile {
         &self.file
     }
 
+    /// The name that it is to get.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its name until it is complete.
     #[must_use]
     pub fn partial(&self) -> &Path {

@@ -14,6 +14,7 @@ pub use report::{Damage, Report};
 use crate::acquire::workers;
 use crate::aff4;
 use crate::args::VerifyArgs;
+use crate::evidence;
 use crate::manifest::{self, Manifest, ReadError};
 use crate::naming::manifest_of;
 use crate::progress::{Meter, Progress};
@@ -101,7 +102,16 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError>
             return Ok(code);
         }
     }
-    let manifest = manifest::read(&path)?;
+    let mut manifest = manifest::read(&path)?;
+    if manifest.file.length == 0 {
+        // One that lay in an image: all but the file itself can be compared.
+        let metadata = std::fs::metadata(&args.image);
+        let metadata = metadata.map_err(|source| VerifyError::Image {
+            path: args.image.clone(),
+            source,
+        })?;
+        manifest.file.length = metadata.len();
+    }
     let layout = |source| VerifyError::Layout {
         path: path.clone(),
         source,
@@ -120,6 +130,10 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError>
     report
         .write(&args.image, out)
         .map_err(VerifyError::Output)?;
+    if let Some(record) = &manifest.evidence {
+        let is_good = evidence::check(&args.image, record, out).map_err(VerifyError::Output)?;
+        code = code.max(u8::from(!is_good));
+    }
     Ok(code.max(u8::from(!report.is_good())))
 }
 

@@ -220,6 +220,14 @@ fn info_and_ranges_tell_what_is_in_an_image() {
     let json: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
     assert_eq!(json["read_bytes"], 0x2000);
     assert_eq!(json["totals"]["Reserved"]["read_bytes"], 0x1000);
+    for range in json["ranges"].as_array().unwrap() {
+        let source = if range["read"] == true {
+            "file".into()
+        } else {
+            serde_json::Value::Null
+        };
+        assert_eq!(range["source"], source, "{range}");
+    }
 }
 
 #[test]

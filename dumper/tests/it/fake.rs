@@ -39,6 +39,8 @@ pub struct Fake {
     pub seen: Arc<Mutex<HashSet<u64>>>,
     /// Whether it is two sources, as without the module.
     pub is_composed: bool,
+    /// Whether this machine's evidence is gathered: it takes a second.
+    pub with_evidence: bool,
 }
 
 /// Inclusive, as in /proc/iomem.
@@ -187,6 +189,7 @@ impl Fake {
         let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
         let output = cli.acquire.output.take().unwrap();
         cli.acquire.output = Some(folder.join(output));
+        cli.acquire.evidence.no_evidence |= !self.with_evidence;
         let command = words.iter().map(|&word| word.to_owned()).collect();
         Request::new(&cli.acquire, command)?.run(&self.source(), stop, |_| {})
     }

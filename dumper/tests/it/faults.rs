@@ -108,6 +108,7 @@ fn header() -> Header {
         frozen: Vec::new(),
         read_first: None,
         map: Vec::new(),
+        evidence: None,
         image: ImageRecord {
             name: "-".to_owned(),
             format: "elf".to_owned(),

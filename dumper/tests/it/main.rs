@@ -16,6 +16,8 @@ mod damage;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod faults;

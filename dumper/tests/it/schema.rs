@@ -165,12 +165,17 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
         is_composed: true,
         ..Fake::default()
     };
+    let with_evidence = Fake {
+        with_evidence: true,
+        ..Fake::default()
+    };
     let restless = Fake {
         restless: vec![range(0x2000, 0x2fff), range(0x10_0000, 0x1f_ffff)],
         ..Fake::default()
     };
     for (fake, words, state) in [
-        (Fake::default(), &["a.core"][..], "complete"),
+        (with_evidence, &["a.lime"][..], "complete"),
+        (Fake::default(), &["a.core"], "complete"),
         (composed, &["b.core"], "complete"),
         (restless, &["c.core", "--second-pass"], "complete"),
         (

@@ -2,6 +2,7 @@
 //! What an image says of itself: information.turtle, as it is written.
 
 use super::bevy::StreamSummary;
+use super::content::Written;
 use super::digest::Digest;
 use super::encoder::BLOCK_BYTES;
 use super::schema::{MEMORY, ZERO};
@@ -15,6 +16,7 @@ use linpmem_phys::{PAGE_SIZE, RegionKind};
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) end_time: String,
+    pub(super) files: Vec<Written>,
     pub(super) stream: StreamSummary,
     pub(super) map: MapHashes,
     /// Over all addresses.
@@ -47,8 +49,8 @@ pub(super) fn document(
     times(&mut turtle, options, start_time, ending);
     case(&mut turtle, options, start_time);
     ranges(&mut turtle, options, plan);
-    if ending.is_some() {
-        files(&mut turtle, options);
+    if let Some(ending) = ending {
+        files(&mut turtle, options, &ending.files);
     }
     turtle.into_bytes()
 }
@@ -256,11 +258,10 @@ fn ranges(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan) {
     }
 }
 
-fn files(turtle: &mut Turtle, options: &Aff4Options) {
+fn files(turtle: &mut Turtle, options: &Aff4Options, files: &[Written]) {
     let urns = &options.urns;
-    for file in &options.files {
-        let len = u64::try_from(file.content.len()).unwrap_or(u64::MAX);
-        let digest = HashAlgorithm::Sha256.digest(&file.content).to_string();
+    for file in files {
+        let digest = file.sha256.to_string();
         turtle.say(
             urns.volume.join(&escaped_path(&file.path)).as_str(),
             &[
@@ -269,7 +270,7 @@ fn files(turtle: &mut Turtle, options: &Aff4Options) {
                 ("a", Value::Name("FileImage")),
                 ("a", Value::Name("ZipSegment")),
                 ("originalFileName", Value::Text(&file.path)),
-                ("size", Value::Long(len)),
+                ("size", Value::Long(file.len)),
                 (
                     "hash",
                     Value::Digest(digest, HashAlgorithm::Sha256.datatype()),

@@ -6,6 +6,7 @@
 mod bevy;
 mod check;
 mod compression;
+mod content;
 mod describe;
 mod digest;
 mod encoder;
@@ -31,10 +32,11 @@ mod zip;
 
 pub use check::{Aff4Check, Aff4Level, Aff4Verdict};
 pub use compression::{Aff4Compression, Aff4CompressionError};
+pub use content::{Aff4Content, Aff4File};
 pub use digest::{HashAlgorithm, UnknownHash};
 pub use error::Aff4Error;
 pub use files::Aff4FileInfo;
-pub use options::{Aff4Case, Aff4Clock, Aff4Facts, Aff4File, Aff4Options, Aff4Urns};
+pub use options::{Aff4Case, Aff4Clock, Aff4Facts, Aff4Options, Aff4Urns};
 pub use reader::Aff4Reader;
 pub use recover::{Aff4Recovery, RecoverError, aff4_recover};
 pub use urn::Aff4Urn;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an AFF4 image is to be like, and what it is to tell beside its memory.
 
-use super::{Aff4Compression, Aff4Urn, HashAlgorithm};
+use super::{Aff4Compression, Aff4File, Aff4Urn, HashAlgorithm};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,15 +67,6 @@ pub struct Aff4Case {
     pub examiner: Option<String>,
     /// What else.
     pub notes: Option<String>,
-}
-
-/// A file beside the memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aff4File {
-    /// Its path on the machine.
-    pub path: String,
-    /// Its content.
-    pub content: Vec<u8>,
 }
 
 impl Aff4Options {

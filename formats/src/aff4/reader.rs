@@ -108,6 +108,17 @@ impl Aff4Reader {
         files::files(self.store.graph(), &self.objects)
     }
 
+    /// A file, to be read from any place.
+    ///
+    /// # Errors
+    /// If there is none of this URN, or it is damaged.
+    pub fn open_file(&self, urn: &str) -> Result<Arc<dyn ReadAt>, Aff4Error> {
+        match self.store.member(urn)? {
+            Some(member) => Ok(Arc::new(member)),
+            None => Err(Aff4Error::object(urn, "the volume has no such file")),
+        }
+    }
+
     /// The content of a file.
     ///
     /// # Errors

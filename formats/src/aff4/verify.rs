@@ -152,6 +152,12 @@ impl Verifier<'_> {
         self.tell(level, &object, Some(stated.algorithm), verdict);
     }
 
+    fn file(&self, urn: &str, algorithm: HashAlgorithm) -> io::Result<Digest> {
+        let member = self.reader.store.member(urn);
+        let member = member.map_err(super::stream::invalid)?;
+        linear(&member.ok_or(io::ErrorKind::NotFound)?, algorithm)
+    }
+
     fn content(&self, urn: &str) -> io::Result<Option<Vec<u8>>> {
         self.reader
             .store
@@ -162,10 +168,7 @@ impl Verifier<'_> {
     fn files(&mut self) {
         for file in self.reader.files() {
             for stated in self.stated(&file.urn) {
-                let computed = self.content(&file.urn).and_then(|content| {
-                    let content = content.ok_or(io::ErrorKind::NotFound)?;
-                    Ok(stated.algorithm.digest(&content))
-                });
+                let computed = self.file(&file.urn, stated.algorithm);
                 self.conclude(Aff4Level::File, &file.urn, &stated, computed);
             }
         }

@@ -71,10 +71,7 @@ impl Aff4Writer {
             options.linear_hashes.clear();
         }
         if let Some(text) = &plan.machine().vmcoreinfo {
-            options.files.push(Aff4File {
-                path: VMCOREINFO.to_owned(),
-                content: text.clone(),
-            });
+            options.files.push(Aff4File::new(VMCOREINFO, text.clone()));
         }
         check_files(&options)?;
         Ok(Self {
@@ -215,12 +212,13 @@ impl ImageWriter for Aff4Writer {
         for digest in digests.chain([&points, &idx]) {
             blocks.update(digest.as_bytes());
         }
+        let mut files = Vec::with_capacity(self.options.files.len());
         for file in &self.options.files {
-            self.zip
-                .member(&escaped_path(&file.path), &[&file.content], out)?;
+            files.push(file.write(&escaped_path(&file.path), &mut self.zip, out)?);
         }
         let ending = Ending {
             end_time: self.options.clock.now(),
+            files,
             stream,
             map: MapHashes {
                 points,

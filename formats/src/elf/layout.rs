@@ -11,7 +11,7 @@
 //! …        the ranges, back to back, or with zeros in the gaps of a PT_LOAD
 //! ```
 
-use super::{kernel_text, range_note};
+use super::{evidence, kernel_text, range_note};
 use crate::{ImagePlan, MachineFacts, WriteError};
 use goblin::elf::header::header64::SIZEOF_EHDR;
 use goblin::elf::program_header::program_header64::SIZEOF_PHDR;
@@ -65,8 +65,13 @@ pub(super) struct Alias {
 }
 
 impl Layout {
-    /// Ranges with less than `merge` between them share a PT_LOAD.
-    pub(super) fn new(plan: &ImagePlan, merge: PhysLen) -> Result<Self, WriteError> {
+    /// Ranges with less than `merge` between them share a PT_LOAD. `evidence` is
+    /// what the note of that name has, in bytes.
+    pub(super) fn new(
+        plan: &ImagePlan,
+        merge: PhysLen,
+        evidence: Option<u64>,
+    ) -> Result<Self, WriteError> {
         let hulls = hulls(plan, merge);
         let text = kernel_text::place(plan.machine(), &hulls);
         let loads = hulls.len().saturating_add(usize::from(text.is_some()));
@@ -83,7 +88,7 @@ impl Layout {
             Some(offset) => offset.saturating_add(bytes(SHDR_BYTES)),
             None => after_headers,
         };
-        let notes_bytes = notes_bytes(plan.machine(), plan.ranges().len())?;
+        let notes_bytes = notes_bytes(plan.machine(), plan.ranges().len(), evidence)?;
         let mut next = notes
             .checked_add(notes_bytes)
             .and_then(|end| end.checked_next_multiple_of(PAGE_SIZE.get()))
@@ -157,16 +162,24 @@ pub(super) fn note_bytes(name_bytes: usize, content_bytes: usize) -> Option<u64>
     name.checked_add(content)?.checked_add(12)
 }
 
-fn notes_bytes(machine: &MachineFacts, ranges: usize) -> Result<u64, WriteError> {
+fn notes_bytes(
+    machine: &MachineFacts,
+    ranges: usize,
+    evidence: Option<u64>,
+) -> Result<u64, WriteError> {
     let vmcoreinfo = match &machine.vmcoreinfo {
         Some(text) => note_bytes(VMCOREINFO_NAME.len(), text.len()),
         None => Some(0),
     };
     let own = range_note::content_bytes(ranges)
         .and_then(|content| note_bytes(range_note::NAME.len(), content));
-    vmcoreinfo
-        .zip(own)
-        .and_then(|(first, second)| first.checked_add(second))
+    let evidence = match evidence {
+        Some(len) => evidence::note_bytes(len),
+        None => Some(0),
+    };
+    [vmcoreinfo, own, evidence]
+        .into_iter()
+        .try_fold(0, |sum: u64, note| sum.checked_add(note?))
         .ok_or_else(|| too_big("its notes pass 2^64 bytes"))
 }
 
@@ -200,7 +213,12 @@ mod tests {
 
     #[test]
     fn notes_come_before_data_and_data_at_page_borders() {
-        let layout = Layout::new(&plan(2, Some(b"OSRELEASE=7\n".to_vec())), PhysLen::ZERO).unwrap();
+        let layout = Layout::new(
+            &plan(2, Some(b"OSRELEASE=7\n".to_vec())),
+            PhysLen::ZERO,
+            None,
+        )
+        .unwrap();
         assert_eq!(layout.program_headers, 3);
         assert_eq!(layout.section_header, None);
         assert_eq!(layout.notes, 64 + 3 * 56);
@@ -211,10 +229,10 @@ mod tests {
 
     #[test]
     fn the_section_header_appears_where_e_phnum_ends() {
-        let last = Layout::new(&plan(65_533, None), PhysLen::ZERO).unwrap();
+        let last = Layout::new(&plan(65_533, None), PhysLen::ZERO, None).unwrap();
         assert_eq!(last.program_headers, 65_534);
         assert_eq!(last.section_header, None);
-        let first = Layout::new(&plan(65_534, None), PhysLen::ZERO).unwrap();
+        let first = Layout::new(&plan(65_534, None), PhysLen::ZERO, None).unwrap();
         assert_eq!(first.section_header, Some(64 + 65_535 * 56));
         assert_eq!(first.notes, 64 + 65_535 * 56 + 64);
     }
@@ -223,9 +241,9 @@ mod tests {
     fn gaps_below_the_limit_are_filled_and_others_not() {
         // A page in every two.
         let plan = plan(4, None);
-        let apart = Layout::new(&plan, PhysLen::new(0x1000)).unwrap();
+        let apart = Layout::new(&plan, PhysLen::new(0x1000), None).unwrap();
         assert_eq!(apart.segments.len(), 4);
-        let merged = Layout::new(&plan, PhysLen::new(0x1001)).unwrap();
+        let merged = Layout::new(&plan, PhysLen::new(0x1001), None).unwrap();
         assert_eq!(merged.program_headers, 2);
         assert_eq!(merged.segments.len(), 1);
         assert_eq!(merged.segments[0].range.len().get(), 0x7000);
@@ -235,10 +253,10 @@ mod tests {
     #[test]
     fn the_kernels_text_lies_in_a_segment() {
         let text = b"SYMBOL(_stext)=ffffffff80001000\nNUMBER(phys_base)=0\n";
-        let layout = Layout::new(&plan(2, Some(text.to_vec())), PhysLen::ZERO).unwrap();
+        let layout = Layout::new(&plan(2, Some(text.to_vec())), PhysLen::ZERO, None).unwrap();
         assert_eq!(layout.text, None); // there is a gap at 0x1000
         let text = b"SYMBOL(_stext)=ffffffff80002000\nNUMBER(phys_base)=0\n";
-        let layout = Layout::new(&plan(2, Some(text.to_vec())), PhysLen::ZERO).unwrap();
+        let layout = Layout::new(&plan(2, Some(text.to_vec())), PhysLen::ZERO, None).unwrap();
         assert_eq!(layout.program_headers, 4);
         let alias = layout.text.unwrap();
         assert_eq!((alias.vaddr, alias.bytes), (0xffff_ffff_8000_2000, 0x1000));

@@ -2,6 +2,7 @@
 //! ELF64 core files. The bytes are described in docs/formats/elf.md.
 
 mod error;
+mod evidence;
 mod headers;
 mod kernel_text;
 mod layout;
@@ -14,3 +15,6 @@ mod writer;
 pub use error::ElfError;
 pub use reader::ElfReader;
 pub use writer::ElfWriter;
+
+/// The most bytes of evidence that the note for it holds.
+pub const MAX_ELF_EVIDENCE_BYTES: u64 = evidence::MAX_BYTES;

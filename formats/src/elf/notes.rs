@@ -4,6 +4,7 @@
 //! Notes are not memory: a damaged one is told as an oddity, and the memory can
 //! still be read.
 
+use super::evidence;
 use super::headers::NoteSegment;
 use super::layout::VMCOREINFO_NAME;
 use super::range_note::{self, RangeNote};
@@ -16,12 +17,20 @@ use scroll::{LE, Pread};
 pub(super) struct Notes {
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     pub(super) own: Option<RangeNote>,
+    /// Where the content of the evidence lies in the file: offset and bytes.
+    pub(super) evidence: Option<(u64, u64)>,
     pub(super) oddities: Vec<String>,
 }
 
-/// Bytes of notes that are read, in all segments together. The registers of
-/// 8192 processors take 3 MiB, our note 24 bytes a range.
+/// Notes that are looked at, in all segments together. 8192 processors have a few
+/// each.
+const MAX_NOTES: u32 = 1 << 16;
+
+/// Bytes that are read of them: our own has 24 a range.
 const MAX_NOTES_BYTES: u64 = 64 << 20;
+
+/// Names that are looked at are short.
+const MAX_NAME_BYTES: u64 = 64;
 
 /// Oddities that are told: after so many the reader has understood.
 const MAX_ODDITIES: usize = 20;
@@ -29,24 +38,15 @@ const MAX_ODDITIES: usize = 20;
 impl Notes {
     pub(super) fn read(source: &impl ReadAt, segments: &[NoteSegment]) -> Self {
         let mut notes = Self::default();
-        let mut budget = MAX_NOTES_BYTES;
+        let mut left = Budget {
+            notes: MAX_NOTES,
+            bytes: MAX_NOTES_BYTES,
+        };
         for segment in segments {
-            let Some(left) = budget.checked_sub(segment.len) else {
-                notes.odd(format!(
-                    "the notes at offset {:#x} are not read: there are more than 64 MiB of notes",
-                    segment.offset
-                ));
-                continue;
-            };
-            budget = left;
-            let mut content = vec![0; usize::try_from(segment.len).unwrap_or(0)];
-            match source.read_exact_at(segment.offset, &mut content) {
-                Ok(()) => notes.take_segment(segment, &content),
-                Err(error) => notes.odd(format!(
-                    "the notes at offset {:#x} cannot be read: {error}",
-                    segment.offset
-                )),
-            }
+            notes.take_segment(source, segment, &mut left);
+        }
+        if left.notes == 0 {
+            notes.odd(format!("only the first {MAX_NOTES} notes are looked at"));
         }
         notes
     }
@@ -57,68 +57,125 @@ impl Notes {
         }
     }
 
-    fn take_segment(&mut self, segment: &NoteSegment, content: &[u8]) {
+    fn take_segment(&mut self, source: &impl ReadAt, segment: &NoteSegment, left: &mut Budget) {
         // Anything but 8 means 4: cores have 0, 1, 4 or a page here.
         let align = if segment.align == 8 { 8 } else { 4 };
         let mut at = 0;
-        while let Some(rest) = content.get(at..).filter(|rest| !ends(rest)) {
-            let Some((note, len)) = Note::first_of(rest, align) else {
-                self.odd(format!(
-                    "the note at offset {:#x} is cut off",
-                    segment.offset.saturating_add(super::layout::bytes(at))
-                ));
-                return;
+        while at < segment.len && left.notes > 0 {
+            left.notes = left.notes.saturating_sub(1);
+            // Segments lie within the file: no sum overflows.
+            let offset = segment.offset.saturating_add(at);
+            let note = match Note::at(source, offset, segment.len.saturating_sub(at), align) {
+                Ok(Some(note)) => note,
+                Ok(None) => return,
+                Err(what) => {
+                    self.odd(format!("the note at offset {offset:#x} {what}"));
+                    return;
+                }
             };
-            self.take(&note);
-            at = at.saturating_add(len);
+            if let Err(what) = self.take(source, &note, left) {
+                self.odd(format!("the note at offset {offset:#x} {what}"));
+            }
+            at = at.saturating_add(note.len);
         }
     }
 
-    fn take(&mut self, note: &Note<'_>) {
-        let is = |name: &[u8]| trimmed(note.name) == trimmed(name);
+    fn take(&mut self, source: &impl ReadAt, note: &Note, left: &mut Budget) -> Result<(), String> {
+        let is = |name: &[u8]| trimmed(&note.name) == trimmed(name);
         if is(VMCOREINFO_NAME) {
-            if self.vmcoreinfo.is_none() {
-                self.vmcoreinfo = Some(note.content.to_vec());
-            } else {
-                self.odd("there is more than one VMCOREINFO note; the first counts".to_owned());
+            if self.vmcoreinfo.is_some() {
+                let odd = "there is more than one VMCOREINFO note; the first counts";
+                self.odd(odd.to_owned());
+                return Ok(());
             }
+            self.vmcoreinfo = Some(note.content(source, left)?);
         } else if is(range_note::NAME) && note.kind == range_note::TYPE {
-            match range_note::parse(note.content) {
+            match range_note::parse(&note.content(source, left)?) {
                 Ok(own) => self.own = Some(own),
                 Err(what) => self.odd(format!("the LINPMEM note {what}; it is ignored")),
             }
+        } else if is(range_note::NAME) && note.kind == evidence::TYPE {
+            self.evidence = self.evidence.or(Some(note.place));
         }
+        Ok(())
     }
 }
 
-struct Note<'a> {
-    name: &'a [u8],
-    kind: u32,
-    content: &'a [u8],
+/// What may still be looked at.
+struct Budget {
+    notes: u32,
+    bytes: u64,
 }
 
-impl<'a> Note<'a> {
+struct Note {
+    name: Vec<u8>,
+    kind: u32,
+    /// Of the content in the file: offset and bytes.
+    place: (u64, u64),
+    /// All that it takes, padding included.
+    len: u64,
+}
+
+impl Note {
     const HEADER_BYTES: usize = 12;
 
-    /// The first note, and the bytes that it takes. The last one's padding may be
-    /// missing.
-    fn first_of(bytes: &'a [u8], align: usize) -> Option<(Self, usize)> {
-        let header: Nhdr32 = bytes.pread_with(0, LE).ok()?;
-        let name_end = Self::HEADER_BYTES.checked_add(usize::try_from(header.n_namesz).ok()?)?;
-        let content_at = name_end.checked_next_multiple_of(align)?;
-        let content_end = content_at.checked_add(usize::try_from(header.n_descsz).ok()?)?;
-        let note = Self {
-            name: bytes.get(Self::HEADER_BYTES..name_end)?,
+    /// The note at `offset`, of which no more than `left` bytes can be there. None:
+    /// nothing but padding follows. The last one's padding may be missing.
+    fn at(
+        source: &impl ReadAt,
+        offset: u64,
+        left: u64,
+        align: u64,
+    ) -> Result<Option<Self>, String> {
+        let cut_off = || "is cut off".to_owned();
+        let header_bytes = super::layout::bytes(Self::HEADER_BYTES);
+        let mut head = [0; Self::HEADER_BYTES];
+        let present = usize::try_from(left.min(header_bytes)).unwrap_or(0);
+        let (start, _) = head.split_at_mut(present);
+        source
+            .read_exact_at(offset, start)
+            .map_err(|error| format!("cannot be read: {error}"))?;
+        // Kernels pad their segments with zeros to a page.
+        if start.iter().all(|&byte| byte == 0) {
+            return Ok(None);
+        }
+        if present < Self::HEADER_BYTES {
+            return Err(cut_off());
+        }
+        let header: Nhdr32 = head.pread_with(0, LE).map_err(|_| cut_off())?;
+        let (name_bytes, content_bytes) = (u64::from(header.n_namesz), u64::from(header.n_descsz));
+        // Three 32-bit numbers: no sum overflows.
+        let content_at = header_bytes
+            .saturating_add(name_bytes)
+            .next_multiple_of(align);
+        let end = content_at.saturating_add(content_bytes);
+        if end > left {
+            return Err(cut_off());
+        }
+        let mut name = vec![0; usize::try_from(name_bytes.min(MAX_NAME_BYTES)).unwrap_or(0)];
+        source
+            .read_exact_at(offset.saturating_add(header_bytes), &mut name)
+            .map_err(|error| format!("cannot be read: {error}"))?;
+        Ok(Some(Self {
+            name,
             kind: header.n_type,
-            content: bytes.get(content_at..content_end)?,
-        };
-        Some((note, content_end.checked_next_multiple_of(align)?))
+            place: (offset.saturating_add(content_at), content_bytes),
+            len: end.next_multiple_of(align),
+        }))
     }
-}
 
-/// Whether no note follows: kernels pad their segments with zeros to a page.
-fn ends(rest: &[u8]) -> bool {
-    rest.iter().take(Note::HEADER_BYTES).all(|&byte| byte == 0)
+    fn content(&self, source: &impl ReadAt, left: &mut Budget) -> Result<Vec<u8>, String> {
+        let (offset, len) = self.place;
+        left.bytes = left
+            .bytes
+            .checked_sub(len)
+            .ok_or("is not read: there are more than 64 MiB of notes")?;
+        let mut content = vec![0; usize::try_from(len).unwrap_or(0)];
+        source
+            .read_exact_at(offset, &mut content)
+            .map_err(|error| format!("cannot be read: {error}"))?;
+        Ok(content)
+    }
 }
 
 /// A name without the zero at its end, which some leave out.
@@ -173,9 +230,25 @@ mod tests {
         assert_eq!(notes.oddities.len(), 3);
         let segment = NoteSegment {
             offset: 0,
-            len: MAX_NOTES_BYTES + 1,
+            len: 64,
             align: 4,
         };
         assert_eq!(Notes::read(&Vec::new(), &[segment]).oddities.len(), 1);
+    }
+
+    #[test]
+    fn so_many_notes_as_no_core_has_are_not_all_looked_at() {
+        let one = note(b"A\0", 1, b"");
+        let notes = read(&one.repeat(1 << 17));
+        assert_eq!(notes.oddities.len(), 1);
+    }
+
+    #[test]
+    fn the_evidence_is_found_and_not_read() {
+        let mut bytes = note(b"LINPMEM\0", evidence::TYPE, b"archive");
+        bytes.extend(note(b"VMCOREINFO\0", 0, b"x"));
+        let notes = read(&bytes);
+        assert_eq!(notes.evidence, Some((20, 7)));
+        assert!(notes.vmcoreinfo.is_some());
     }
 }

@@ -18,6 +18,7 @@ pub struct ElfReader<S> {
     memory: Linear<S>,
     machine: MachineFacts,
     oddities: Vec<String>,
+    evidence: Option<(u64, u64)>,
 }
 
 impl<S: ReadAt> ElfReader<S> {
@@ -63,7 +64,15 @@ impl<S: ReadAt> ElfReader<S> {
             memory: Linear::new(source, ranges),
             machine,
             oddities: notes.oddities,
+            evidence: notes.evidence,
         })
+    }
+
+    /// Where the evidence that lies in a note is found in the source: offset and
+    /// bytes. It is a tar archive, compressed by zstd.
+    #[must_use]
+    pub fn evidence(&self) -> Option<(u64, u64)> {
+        self.evidence
     }
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing an ELF core, front to back.
 
+use super::evidence::{self, Content};
 use super::layout::{
     EHDR_BYTES, Layout, PHDR_BYTES, PN_XNUM, SHDR_BYTES, VMCOREINFO_NAME, VMCOREINFO_TYPE, bytes,
     too_big,
 };
 use super::range_note;
 use crate::sequence::Sequence;
-use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, WriteError};
+use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, ReadAt, WriteError};
 use goblin::elf::header::{
     EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE, EV_CURRENT,
     SIZEOF_IDENT, header64,
@@ -17,6 +18,7 @@ use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, program_he
 use goblin::elf::section_header::{SHT_NULL, section_header64};
 use linpmem_phys::{PAGE_SIZE, PhysLen};
 use scroll::{LE, Pwrite, ctx::TryIntoCtx};
+use std::sync::Arc;
 
 /// Writes an ELF64 core file that crash, drgn, gdb, makedumpfile, libkdumpfile,
 /// LeechCore and Volatility 3 all open.
@@ -29,6 +31,7 @@ pub struct ElfWriter {
     plan: ImagePlan,
     layout: Layout,
     sequence: Sequence,
+    evidence: Option<Content>,
     /// Where the chunk before ended in the file.
     position: u64,
 }
@@ -50,10 +53,29 @@ impl ElfWriter {
     /// As [`new`](Self::new).
     pub fn merging(plan: &ImagePlan, gap: PhysLen) -> Result<Self, WriteError> {
         Ok(Self {
-            layout: Layout::new(plan, gap)?,
+            layout: Layout::new(plan, gap, None)?,
             sequence: Sequence::new(plan),
             plan: plan.clone(),
+            evidence: None,
             position: 0,
+        })
+    }
+
+    /// The same, and a note with `archive`, a tar archive compressed by zstd.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); if the archive has more than
+    /// [`MAX_ELF_EVIDENCE_BYTES`](crate::MAX_ELF_EVIDENCE_BYTES).
+    pub fn with_evidence(
+        plan: &ImagePlan,
+        gap: PhysLen,
+        archive: Arc<dyn ReadAt>,
+    ) -> Result<Self, WriteError> {
+        let evidence = Content::new(archive)?;
+        Ok(Self {
+            layout: Layout::new(plan, gap, Some(evidence.len()))?,
+            evidence: Some(evidence),
+            ..Self::merging(plan, gap)?
         })
     }
 
@@ -63,7 +85,8 @@ impl ElfWriter {
         self.layout.segments.len()
     }
 
-    /// All that comes before the data, the padding to a page border included.
+    /// All that comes before the data, but for the content of the evidence and the
+    /// padding to a page border.
     fn preamble(&self) -> Result<Vec<u8>, WriteError> {
         let mut preamble = Vec::new();
         append::<_, EHDR_BYTES>(&mut preamble, self.file_header())?;
@@ -100,7 +123,14 @@ impl ElfWriter {
         }
         let content = range_note::content(&self.plan, self.is_merged());
         append_note(&mut preamble, range_note::NAME, range_note::TYPE, &content)?;
-        preamble.resize(next_multiple(preamble.len(), PAGE_SIZE)?, 0);
+        if let Some(evidence) = &self.evidence {
+            append_note_head(
+                &mut preamble,
+                range_note::NAME,
+                evidence::TYPE,
+                evidence.len(),
+            )?;
+        }
         Ok(preamble)
     }
 
@@ -173,8 +203,16 @@ impl ImageWriter for ElfWriter {
 
     fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.sequence.begin()?;
+        let begin = out.position();
         out.bytes(&self.preamble()?)?;
+        if let Some(evidence) = &self.evidence {
+            evidence.write(out)?;
+        }
         self.position = self.layout.data.first().copied().unwrap_or(0);
+        let written = out.position().saturating_sub(begin);
+        // As bytes: a hole would tear the headers from the data.
+        let padding = usize::try_from(self.position.saturating_sub(written)).unwrap_or(0);
+        out.bytes(&vec![0; padding])?;
         Ok(())
     }
 
@@ -243,18 +281,29 @@ fn append_note(
     kind: u32,
     content: &[u8],
 ) -> Result<(), WriteError> {
+    append_note_head(target, name, kind, bytes(content.len()))?;
+    target.extend_from_slice(content);
+    target.resize(next_multiple(target.len(), PhysLen::new(4))?, 0);
+    Ok(())
+}
+
+/// A note without its content.
+fn append_note_head(
+    target: &mut Vec<u8>,
+    name: &[u8],
+    kind: u32,
+    content_bytes: u64,
+) -> Result<(), WriteError> {
     let too_long = |_| too_big("a note passes 2^32 bytes");
     // ELF64 notes have the 32-bit header too: the kernel writes no other.
     let header = Nhdr32 {
         n_namesz: u32::try_from(name.len()).map_err(too_long)?,
-        n_descsz: u32::try_from(content.len()).map_err(too_long)?,
+        n_descsz: u32::try_from(content_bytes).map_err(too_long)?,
         n_type: kind,
     };
     append::<_, 12>(target, header)?;
-    for part in [name, content] {
-        target.extend_from_slice(part);
-        target.resize(next_multiple(target.len(), PhysLen::new(4))?, 0);
-    }
+    target.extend_from_slice(name);
+    target.resize(next_multiple(target.len(), PhysLen::new(4))?, 0);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::memory::{fill, plan, ram, range};
 use crate::outputs::VecOutput;
 use linpmem_formats::{
     Aff4Clock, Aff4Compression, Aff4Options, Aff4Reader, Aff4Urns, Aff4Writer, Chunk, ImageOutput,
-    ImagePlan, ImageWriter, PlannedRange,
+    ImagePlan, ImageWriter, PlannedRange, WriteError,
 };
 use linpmem_phys::{Errno, PhysLen, PhysRange, RegionKind, Unreadable};
 use std::sync::Arc;
@@ -77,6 +77,17 @@ impl Memory {
 
     /// Writes all of it in chunks of up to `step` bytes; encoded beforehand or not.
     pub fn write(&self, options: Aff4Options, step: u64, encoded: bool, out: &mut dyn ImageOutput) {
+        self.try_write(options, step, encoded, out).unwrap();
+    }
+
+    /// The outcome of the last call.
+    pub fn try_write(
+        &self,
+        options: Aff4Options,
+        step: u64,
+        encoded: bool,
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
         let mut writer = Aff4Writer::new(&self.plan, options).unwrap();
         let encoder = writer.encoder().unwrap();
         writer.begin(out).unwrap();
@@ -99,7 +110,7 @@ impl Memory {
                 writer.chunk(&chunk, out).unwrap();
             }
         }
-        writer.finish(out).unwrap();
+        writer.finish(out)
     }
 
     pub fn image(&self, options: Aff4Options) -> Vec<u8> {

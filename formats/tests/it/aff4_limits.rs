@@ -115,9 +115,8 @@ fn members_beyond_65535_are_found() {
     for files in [65_528_u32, 65_529, 65_530, 70_000] {
         let options = Aff4Options {
             files: (0..files)
-                .map(|number| Aff4File {
-                    path: format!("/files/{number}"),
-                    content: number.to_le_bytes().to_vec(),
+                .map(|number| {
+                    Aff4File::new(format!("/files/{number}"), number.to_le_bytes().to_vec())
                 })
                 .collect(),
             ..options(Aff4Compression::Snappy)

@@ -5,11 +5,13 @@ use crate::aff4_images::{Memory, mixed, open, options};
 use crate::memory::{plan, ram, range};
 use crate::outputs::VecOutput;
 use linpmem_formats::{
-    Aff4Case, Aff4Compression, Aff4Facts, Aff4File, Format, ImageReader, open_reader,
+    Aff4Case, Aff4Compression, Aff4Content, Aff4Facts, Aff4File, Format, ImageReader, open_reader,
 };
 use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, Unreadables};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ALL: [Aff4Compression; 4] = [
     Aff4Compression::Snappy,
@@ -108,22 +110,22 @@ fn facts_case_and_files_come_back() {
         examiner: Some("É. Xaminer".to_owned()),
         notes: Some("<none> ^^ .".to_owned()),
     };
-    let files = vec![
-        Aff4File {
-            path: "/proc/iomem".to_owned(),
-            content: b"00001000-0009efff : System RAM\n".to_vec(),
-        },
-        Aff4File {
-            path: "/boot/odd name%20é<>\"".to_owned(),
-            content: Vec::new(),
-        },
+    let files = [
+        ("/proc/iomem", b"00001000-0009efff : System RAM\n".to_vec()),
+        ("/boot/odd name%20é<>\"", Vec::new()),
+        ("/larger than a piece", vec![7; 300 << 10]),
     ];
-    let image = open(mixed().image(linpmem_formats::Aff4Options {
-        facts,
-        case: case.clone(),
-        files: files.clone(),
-        ..options(Aff4Compression::Snappy)
-    }));
+    let image = open(
+        mixed().image(linpmem_formats::Aff4Options {
+            facts,
+            case: case.clone(),
+            files: files
+                .iter()
+                .map(|(path, content)| Aff4File::new(*path, content.clone()))
+                .collect(),
+            ..options(Aff4Compression::Snappy)
+        }),
+    );
     assert_eq!(image.facts(), facts);
     let properties = image.properties();
     for (name, value) in [
@@ -140,12 +142,37 @@ fn facts_case_and_files_come_back() {
         assert_eq!(found.map(|(_, value)| value.clone()), value, "{name}");
     }
     let found = image.files();
-    assert_eq!(found.len(), 3);
-    for file in files {
-        let info = found.iter().find(|info| info.path == file.path).unwrap();
-        assert_eq!(info.bytes, Some(u64::try_from(file.content.len()).unwrap()));
-        assert_eq!(image.file(&info.urn).unwrap(), file.content);
+    assert_eq!(found.len(), 4);
+    for (path, content) in files {
+        let info = found.iter().find(|info| info.path == path).unwrap();
+        assert_eq!(info.bytes, Some(u64::try_from(content.len()).unwrap()));
+        assert_eq!(image.file(&info.urn).unwrap(), content);
+        assert_eq!(
+            image.open_file(&info.urn).unwrap().len(),
+            info.bytes.unwrap()
+        );
     }
+}
+
+/// A file that grows between its length and its bytes.
+struct Growing(AtomicUsize);
+
+impl Aff4Content for Growing {
+    fn open(&self) -> io::Result<Box<dyn io::Read + '_>> {
+        let times = self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(io::Cursor::new(vec![b'x'; 10 - times])))
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_written_is_noticed() {
+    let options = linpmem_formats::Aff4Options {
+        files: vec![Aff4File::new("/var/log", Growing(AtomicUsize::new(0)))],
+        ..options(Aff4Compression::Snappy)
+    };
+    let error = mixed().try_write(options, 0x1000, false, &mut VecOutput::default());
+    let error = error.unwrap_err();
+    assert!(error.to_string().starts_with("/var/log"), "{error}");
 }
 
 proptest! {

@@ -130,6 +130,25 @@ proptest! {
     }
 
     #[test]
+    fn evidence_in_a_core_comes_back_and_moves_nothing_else(
+        plan in plans(0..64),
+        archive in vec(any::<u8>(), 0..9000),
+    ) {
+        let source = std::sync::Arc::new(archive.clone());
+        let mut writer = ElfWriter::with_evidence(&plan, PhysLen::ZERO, source).unwrap();
+        let mut out = VecOutput::default();
+        write(&plan, &mut writer, 0x3000, Codec::None, &mut out);
+        let image = ElfReader::new(out.0.as_slice()).unwrap();
+        prop_assert!(image.oddities().is_empty());
+        let (offset, len) = image.evidence().unwrap();
+        let offset = usize::try_from(offset).unwrap();
+        prop_assert_eq!(len, u64::try_from(archive.len()).unwrap());
+        prop_assert_eq!(&out.0[offset..offset + archive.len()], archive);
+        prop_assert_eq!(image.machine().vmcoreinfo.as_ref(), plan.machine().vmcoreinfo.as_ref());
+        check(&plan, &writer, &image);
+    }
+
+    #[test]
     fn a_raw_image_gives_back_bytes_to_who_knows_its_ranges(
         plan in plans(0..64),
         step in 1..5_u64,

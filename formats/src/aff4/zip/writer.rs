@@ -49,17 +49,30 @@ impl ZipStream {
             crc.update(part);
             len = len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         }
-        let written = Written {
-            name: name.into(),
-            crc: crc.finalize(),
-            len,
-            offset: out.position(),
-        };
-        out.bytes(&written.local_header()?)?;
+        self.begin_member(name, len, crc.finalize(), out)?;
         // Outputs may keep what they get for a while.
         for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
             out.bytes(piece)?;
         }
+        Ok(())
+    }
+
+    /// Writes what stands before a member's content: `len` bytes of the checksum
+    /// `crc`, which the caller writes next.
+    pub(in crate::aff4) fn begin_member(
+        &mut self,
+        name: &str,
+        len: u64,
+        crc: u32,
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
+        let written = Written {
+            name: name.into(),
+            crc,
+            len,
+            offset: out.position(),
+        };
+        out.bytes(&written.local_header()?)?;
         self.members.push(written);
         Ok(())
     }
