@@ -6,6 +6,7 @@ use crate::args::ExtractArgs;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::measure::in_memory;
 use crate::source::{ImageSourceError, open_reader_at};
+use linpmem_formats::ImageReader;
 use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Read, Write};
@@ -30,6 +31,9 @@ pub enum ExtractError {
     /// The evidence cannot be read.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    /// Nothing was named.
+    #[error("name addresses (--range) or a file (--file)")]
+    Nothing,
     /// There is none.
     #[error("{0} has no evidence: neither in it nor in a file beside it")]
     NoEvidence(PathBuf),
@@ -59,6 +63,8 @@ pub fn extract(
     stdout: &mut dyn Write,
     mut warn: impl FnMut(&str),
 ) -> Result<u8, ExtractError> {
+    // First, so that no empty file is left where there is nothing to copy.
+    let wanted = Wanted::open(args)?;
     let mut file;
     let out: &mut dyn Write = if args.output.as_os_str() == "-" {
         if io::stdout().is_terminal() {
@@ -74,19 +80,45 @@ pub fn extract(
             .map_err(|source| output(args, source))?;
         &mut file
     };
-    match (&args.range, &args.file) {
-        (Some(range), _) => copy_range(args, *range, out, &mut warn),
-        (None, Some(name)) => copy_file(args, name, out).map(|()| 0),
-        // The parser asks for one of them.
-        (None, None) => Ok(0),
+    match wanted {
+        Wanted::Range(image, range) => copy_range(args, &*image, range, out, &mut warn),
+        Wanted::File(evidence, name) => copy_file(args, &evidence, &name, out),
+    }
+}
+
+/// What is to be copied.
+enum Wanted {
+    Range(Box<dyn ImageReader>, PhysRange),
+    File(Evidence, String),
+}
+
+impl Wanted {
+    fn open(args: &ExtractArgs) -> Result<Self, ExtractError> {
+        if let (None, Some(name)) = (&args.range, &args.file) {
+            let name = name.trim_start_matches('/');
+            let evidence = Evidence::of_image(&args.image)?;
+            let evidence = evidence.ok_or_else(|| ExtractError::NoEvidence(args.image.clone()))?;
+            evidence.open(name)?;
+            return Ok(Self::File(evidence, name.to_owned()));
+        }
+        let image = open_reader_at(&args.image, None).map_err(|source| ExtractError::Image {
+            path: args.image.clone(),
+            source,
+        })?;
+        // The parser asks for one of the two.
+        let range = args.range.ok_or(ExtractError::Nothing)?;
+        Ok(Self::Range(image, range))
     }
 }
 
 /// Copies a file of the evidence.
-fn copy_file(args: &ExtractArgs, name: &str, out: &mut dyn Write) -> Result<(), ExtractError> {
-    let evidence = Evidence::of_image(&args.image)?;
-    let evidence = evidence.ok_or_else(|| ExtractError::NoEvidence(args.image.clone()))?;
-    let mut content = evidence.open(name.trim_start_matches('/'))?;
+fn copy_file(
+    args: &ExtractArgs,
+    evidence: &Evidence,
+    name: &str,
+    out: &mut dyn Write,
+) -> Result<u8, ExtractError> {
+    let mut content = evidence.open(name)?;
     let mut step = vec![0; in_memory(STEP.get())];
     loop {
         let size = content
@@ -97,7 +129,8 @@ fn copy_file(args: &ExtractArgs, name: &str, out: &mut dyn Write) -> Result<(), 
             })?;
         let bytes = step.get(..size).unwrap_or_default();
         if bytes.is_empty() {
-            return out.flush().map_err(|source| output(args, source));
+            out.flush().map_err(|source| output(args, source))?;
+            return Ok(0);
         }
         out.write_all(bytes)
             .map_err(|source| output(args, source))?;
@@ -114,14 +147,11 @@ fn output(args: &ExtractArgs, source: io::Error) -> ExtractError {
 /// Copies addresses.
 fn copy_range(
     args: &ExtractArgs,
+    image: &dyn ImageReader,
     range: PhysRange,
     out: &mut dyn Write,
     warn: &mut dyn FnMut(&str),
 ) -> Result<u8, ExtractError> {
-    let image = open_reader_at(&args.image, None).map_err(|source| ExtractError::Image {
-        path: args.image.clone(),
-        source,
-    })?;
     let mut missing = Unreadables::new();
     let mut buf = vec![0; in_memory(STEP.get())];
     for piece in range.pieces(STEP) {

@@ -23,7 +23,7 @@ pub use model::{
     RangeRecord, ReadFirst, State, Tool, UnreadableRecord, VmcoreinfoRecord,
 };
 pub use origin::{PartRecord, SourceRecord, UnusedRecord};
-pub use reader::{ReadError, read};
+pub use reader::{ReadError, parse, read};
 pub use second_pass::{
     ChangedRecord, SecondPassRange, SecondPassRecord, SecondPassTotals, SecondPassWriter,
 };

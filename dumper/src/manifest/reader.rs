@@ -3,7 +3,7 @@
 
 use super::{Manifest, VERSION};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// There is no manifest to go by.
@@ -51,7 +51,16 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
         path: path.to_path_buf(),
         source,
     })?;
-    let manifest: Manifest = serde_json::from_reader(BufReader::new(file)).map_err(|source| {
+    parse(file, path)
+}
+
+/// Reads the manifest in `content`, which is called `path`.
+///
+/// # Errors
+/// If it is damaged, or of another version.
+pub fn parse(content: impl Read, path: &Path) -> Result<Manifest, ReadError> {
+    let content = BufReader::new(content);
+    let manifest: Manifest = serde_json::from_reader(content).map_err(|source| {
         let path = path.to_path_buf();
         if source.is_eof() {
             ReadError::Truncated { path }

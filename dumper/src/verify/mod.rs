@@ -14,7 +14,7 @@ pub use report::{Damage, Report};
 use crate::acquire::workers;
 use crate::aff4;
 use crate::args::VerifyArgs;
-use crate::evidence;
+use crate::evidence::{self, Evidence, MANIFEST};
 use crate::manifest::{self, Manifest, ReadError};
 use crate::naming::manifest_of;
 use crate::progress::{Meter, Progress};
@@ -95,14 +95,17 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError>
     let mut code = 0;
     if let Some(image) = &aff4 {
         code = aff4::verify(image, out).map_err(VerifyError::Output)?;
-        if args.manifest.is_none() && !path.exists() {
-            let path = path.display();
-            writeln!(out, "not compared with a manifest: there is no {path}")
-                .map_err(VerifyError::Output)?;
-            return Ok(code);
-        }
     }
-    let mut manifest = manifest::read(&path)?;
+    let manifest = match &aff4 {
+        Some(_) if args.manifest.is_none() && !path.exists() => within(&args.image),
+        _ => manifest::read(&path).map(Some),
+    };
+    let Some(mut manifest) = manifest? else {
+        let path = path.display();
+        writeln!(out, "not compared with a manifest: there is no {path}")
+            .map_err(VerifyError::Output)?;
+        return Ok(code);
+    };
     if manifest.file.length == 0 {
         // One that lay in an image: all but the file itself can be compared.
         let metadata = std::fs::metadata(&args.image);
@@ -135,6 +138,17 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyError>
         code = code.max(u8::from(!is_good));
     }
     Ok(code.max(u8::from(!report.is_good())))
+}
+
+/// The manifest that lies in the volume `image`, if one does.
+fn within(image: &Path) -> Result<Option<Manifest>, ReadError> {
+    let Ok(Some(evidence)) = Evidence::of_image(image) else {
+        return Ok(None);
+    };
+    match evidence.open(MANIFEST) {
+        Ok(content) => manifest::parse(content, &image.join(MANIFEST)).map(Some),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Reads the memory of images in which it does not lie in one piece.
