@@ -3,6 +3,7 @@
 //! programs finds its way in it. The outcome is `docs/consumers.md`.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,6 +32,12 @@ const ROWS: &[Row] = &[
     Row {
         about: "ELF core",
         file: "elf.core",
+        words: &[],
+        tools: &TOOLS,
+    },
+    Row {
+        about: "ELF core with 28 MiB of evidence",
+        file: "evidence.core",
         words: &[],
         tools: &TOOLS,
     },
@@ -82,6 +89,11 @@ fn every_consumer_finds_its_way_in_every_format_that_it_reads() -> Result<()> {
     let address = said.rsplit(' ').next().context("no address")?.to_owned();
     let acquired = subject.acquire(&[], "elf.core")?.complete()?;
     drop(process);
+    let evidence = acquired.manifest.json.pointer("/evidence/place");
+    ensure!(
+        evidence.is_some_and(|place| place == "note"),
+        "no evidence in the core: {evidence:?}"
+    );
     let folder = acquired.image.parent().context("no folder")?.to_path_buf();
     let case = Case {
         consumers: Consumers::open()?,
@@ -127,8 +139,16 @@ impl Case {
             return Ok(String::new());
         }
         let dumper = Artifacts::build(&self.kernel)?.dumper;
-        let output = Command::new(dumper)
-            .args(["convert", "--progress", "none"])
+        let mut command = Command::new(dumper);
+        command.args(["convert", "--progress", "none"]);
+        if row.file == "evidence.core" {
+            // With the kernel's own about as much as the note may have.
+            let noise = self.folder.join("noise");
+            let mut random = fs::File::open("/dev/urandom")?.take(25 << 20);
+            io::copy(&mut random, &mut fs::File::create(&noise)?)?;
+            command.arg("--bundle").arg("--add").arg(noise);
+        }
+        let output = command
             .args(row.words)
             .arg(self.folder.join("elf.core"))
             .arg(&path)
