@@ -3,16 +3,19 @@
 
 use crate::aff4;
 use crate::args::InfoArgs;
-use crate::evidence::{Evidence, FIVE_LEVELS, printable};
+use crate::evidence::{Evidence, EvidenceError, FIVE_LEVELS, VMCOREINFO, printable};
 use crate::manifest::{self, Manifest, ReadError};
 use crate::memory_map;
 use crate::naming::manifest_of;
 use crate::source::{ImageSourceError, open_reader_at, vmcoreinfo_record};
 use crate::table::{self, Align};
-use linpmem_formats::{ImageReader, StoredRange};
+use linpmem_formats::{ImageReader, MachineFacts, StoredRange};
 use linpmem_phys::{Content, PhysLen};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+/// The kernel's own limit is a page.
+const MAX_VMCOREINFO_BYTES: u64 = 64 << 10;
 
 /// The image cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +54,13 @@ pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
             path: args.image.clone(),
             source,
         })?;
-    write_image(&*image, out)?;
+    let evidence = Evidence::of_image(&args.image);
+    let machine = machine(&*image, evidence.as_ref().ok().and_then(Option::as_ref));
+    write_image(&*image, &machine, out)?;
     writeln!(out)?;
     memory_map::draw(&*image, manifest.as_ref(), out)?;
     writeln!(out)?;
-    write_evidence(&args.image, out)?;
+    write_evidence(evidence, out)?;
     if let Ok(Some(image)) = aff4::opened(&args.image, &[]) {
         writeln!(out)?;
         for (name, value) in image.properties() {
@@ -69,8 +74,27 @@ pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
     Ok(())
 }
 
-fn write_image(image: &dyn ImageReader, out: &mut dyn Write) -> io::Result<()> {
-    let machine = image.machine();
+/// What `image` tells of the machine, or if it tells nothing, its evidence.
+fn machine(image: &dyn ImageReader, evidence: Option<&Evidence>) -> MachineFacts {
+    let told = image.machine().clone();
+    let known = evidence.and_then(|evidence| evidence.machine().ok());
+    let memory = known.map(|machine| machine.memory).unwrap_or_default();
+    MachineFacts {
+        vmcoreinfo: told
+            .vmcoreinfo
+            .or_else(|| evidence?.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok()),
+        direct_map_base: told
+            .direct_map_base
+            .or(memory.direct_map_base.map(|base| base.0)),
+        paging_levels: told.paging_levels.or(memory.paging_levels),
+    }
+}
+
+fn write_image(
+    image: &dyn ImageReader,
+    machine: &MachineFacts,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     writeln!(out, "format:           {}", image.format())?;
     match &machine.vmcoreinfo {
         Some(text) => {
@@ -128,9 +152,12 @@ fn write_image(image: &dyn ImageReader, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-/// What lies beside the memory, and what it tells that the image does not.
-fn write_evidence(path: &Path, out: &mut dyn Write) -> io::Result<()> {
-    let evidence = match Evidence::of_image(path) {
+/// What lies beside the memory, and what else it tells.
+fn write_evidence(
+    evidence: Result<Option<Evidence>, EvidenceError>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let evidence = match evidence {
         Ok(Some(evidence)) => evidence,
         Ok(None) => return writeln!(out, "evidence:         none"),
         Err(error) => return writeln!(out, "evidence:         {error}"),
@@ -147,17 +174,12 @@ fn write_evidence(path: &Path, out: &mut dyn Write) -> io::Result<()> {
         ("banner:", machine.banner),
         ("command line:", machine.command_line),
         (
-            "KASLR offset:",
-            machine.memory.kaslr_offset.map(|at| format!("{:#x}", at.0)),
-        ),
-        (
             "page table:",
             machine
                 .memory
                 .kernel_page_table
                 .map(|at| format!("{:#x}", at.0)),
         ),
-        ("build id:", machine.build_id),
         ("processors:", machine.cpus.online),
         ("boot id:", machine.host.boot_id),
     ];

@@ -95,7 +95,9 @@ fn it_lies_beside_images_without_room_and_is_checked() {
         .args(["info", "a.lime"])
         .assert()
         .success()
-        .stdout(contains("banner:           Linux version"));
+        .stdout(contains("banner:           Linux version"))
+        // From the evidence: LiME has no VMCOREINFO.
+        .stdout(contains("kernel:           1.2.3 (VMCOREINFO"));
 
     let verify = |code, said: &str| {
         dump(folder.path())

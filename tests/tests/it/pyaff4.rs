@@ -123,7 +123,13 @@ fn facts_are_there(image: &Aff4Reader) -> Result<()> {
     ensure!(image.facts().kaslr_offset.is_some(), "no KASLR offset");
     ensure!(image.machine().vmcoreinfo.is_some(), "no VMCOREINFO");
     let files = image.files();
-    for path in ["/proc/iomem", "/proc/kallsyms", "/sys/kernel/btf/vmlinux"] {
+    for path in [
+        "/proc/iomem",
+        "/proc/kallsyms",
+        "/sys/kernel/btf/vmlinux",
+        "machine.json",
+        "manifest.json",
+    ] {
         let file = files.iter().find(|file| file.path == path);
         let file = file.with_context(|| format!("{path} is not in the bundle"))?;
         ensure!(!image.file(&file.urn)?.is_empty(), "{path} is empty");
