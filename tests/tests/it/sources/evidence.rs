@@ -114,7 +114,8 @@ fn facts_are_true(subject: &Subject, image: &Path) -> Result<()> {
     let offsets = fact("/cpus/per_cpu_offsets")?;
     let offsets = offsets.as_array().context("no offsets")?;
     let online = String::from_utf8(subject.vm.read("/sys/devices/system/cpu/online")?)?;
-    assert_eq!(fact("/cpus/online")?, online.trim_end());
+    // The guest's agent fills short files of /sys with zeros.
+    assert_eq!(fact("/cpus/online")?, online.trim_end_matches(['\0', '\n']));
     let kernel_half = |offset: &Value| {
         let text = offset.as_str().and_then(|text| text.strip_prefix("0x"));
         text.and_then(|digits| u64::from_str_radix(digits, 16).ok())
