@@ -27,7 +27,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_closed_stdout(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            voice.say("error", &format!("{error:#}"));
+            // Its causes are in its words.
+            voice.say("error", &error.to_string());
             let is_usage = error
                 .downcast_ref::<AcquireError>()
                 .is_some_and(AcquireError::is_usage);

@@ -2,11 +2,12 @@
 //! What a symbol file is made of.
 
 use crate::base_types::{BaseType, base_types};
-use crate::base64;
 use crate::btf::{BtfError, Types};
 use crate::kernel_symbols::{KernelSymbols, SymbolsError};
 use crate::names::Names;
 use crate::symbol_types::SymbolTypes;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use lzma_rust2::{XzOptions, XzWriter};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -111,7 +112,7 @@ impl<'a> SymbolFile<'a> {
             base_types: base_types(&types)?,
             symbol_types: SymbolTypes::of(&types, &names, &symbols)?,
             // As it stands in memory.
-            banner: base64::encode(&[banner, b"\n\0"].concat()),
+            banner: BASE64_STANDARD.encode([banner, b"\n\0"].concat()),
             types_from,
             symbols_from: origin("kallsyms", facts.symbols),
             types,

@@ -25,7 +25,6 @@
 
 #![forbid(unsafe_code)]
 
-mod base64;
 mod base_types;
 mod btf;
 mod descriptor;

@@ -64,10 +64,8 @@ fn is_described(partial: &Path) -> Result<()> {
     let (code, said) = ask("verify", partial)?;
     ensure!(code == Some(1), "{said}");
     ensure!(!said.contains("good"), "{said}");
-    ensure!(
-        said.contains("manifest") || said.contains("not completed"),
-        "{said}"
-    );
+    let words = ["manifest", "not completed", "never finished"];
+    ensure!(words.iter().any(|word| said.contains(word)), "{said}");
     Ok(())
 }
 
