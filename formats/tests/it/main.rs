@@ -25,6 +25,7 @@ mod aff4_volume;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod frames;
 mod golden;
 #[cfg(test)]
 mod hostile;
