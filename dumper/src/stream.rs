@@ -19,6 +19,7 @@ const ZERO_FRAME_BYTES: u64 = 1 << 20;
 pub struct ImageStream<'a> {
     sink: &'a mut dyn Sink,
     file_sum: HashThread,
+    codec: Codec,
     frames: Option<Frames>,
     /// Over what is beside the chunks, if these lie in the file as they are.
     outside: Option<OutsideSum>,
@@ -73,6 +74,7 @@ impl<'a> ImageStream<'a> {
         Ok(Self {
             sink,
             file_sum,
+            codec,
             frames,
             outside: is_plain.then(OutsideSum::default),
             current: None,
@@ -127,7 +129,9 @@ impl<'a> ImageStream<'a> {
 
     fn end(&mut self) -> io::Result<()> {
         self.flush_pending()?;
-        if let Some(frames) = self.frames.take() {
+        // The others have no such thing: their frames are found one by one.
+        let is_zstd = matches!(self.codec, Codec::Zstd { .. });
+        if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
             let table = seek_table(&frames.table);
             self.sink.bytes(&table)?;
             self.file_sum.feed(Feed::Bytes(table.into()));

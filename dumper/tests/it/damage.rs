@@ -135,6 +135,8 @@ fn no_byte_is_passed_over() {
         "a.lime",
         "a.padded",
         "a.core.zst",
+        "a.core.lz4",
+        "a.lime.sz",
         "a.aff4",
         "a.kdump",
         "a.avml",

@@ -10,8 +10,9 @@ use super::SeekableError;
 use super::cursor::Cursor;
 use super::index::{Form, Index};
 use crate::ReadAt;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use std::io::{self, Read, Write};
+use lz4_flex::frame::FrameDecoder;
+use std::io::{self, Read};
+use twox_hash::XxHash32;
 
 pub(super) const MAGIC: u32 = 0x184d_2204;
 /// The 16 magic numbers of skippable frames differ in the lowest four bits.
@@ -19,31 +20,60 @@ const SKIPPABLE_MAGIC: u64 = 0x184d_2a50;
 /// Of a block's length: its bytes are not compressed.
 const STORED: u64 = 1 << 31;
 
-/// Replaces what `frame` holds by a frame of `data`, with checksums.
+/// Version 1, independent blocks, the content's length and checksum.
+const FLAGS: u8 = 0x6c;
+/// Blocks of at most 1 MiB.
+const BLOCKS: u8 = 0x60;
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Replaces what `frame` holds by a frame of `data`, with a checksum.
 ///
 /// # Errors
 /// If the compression failed, which writing to memory does not.
 pub fn lz4_frame(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     frame.clear();
-    let info = FrameInfo::new()
-        .content_size(u64::try_from(data.len()).ok())
-        .content_checksum(true)
-        .block_size(BlockSize::Max1MB)
-        .block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(info, frame);
-    encoder.write_all(data)?;
-    encoder.finish().map_err(io::Error::other)?;
+    let len = u64::try_from(data.len()).unwrap_or(u64::MAX);
+    let mut descriptor = vec![FLAGS, BLOCKS];
+    descriptor.extend_from_slice(&len.to_le_bytes());
+    let [_, checksum, ..] = XxHash32::oneshot(0, &descriptor).to_le_bytes();
+    frame.extend_from_slice(&MAGIC.to_le_bytes());
+    frame.extend_from_slice(&descriptor);
+    frame.push(checksum);
+    data.chunks(BLOCK_BYTES)
+        .try_for_each(|block| push_block(block, frame))?;
+    frame.extend_from_slice(&0_u32.to_le_bytes());
+    frame.extend_from_slice(&XxHash32::oneshot(0, data).to_le_bytes());
     Ok(())
 }
 
-/// The most bytes that [`lz4_frame`] makes of `len`.
+/// Appends a block with its header, stored if that takes no more room.
+fn push_block(block: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
+    let header = frame.len();
+    let begin = header.saturating_add(4);
+    let most = lz4_flex::block::get_maximum_output_size(block.len());
+    frame.resize(begin.saturating_add(most), 0);
+    let room = frame.get_mut(begin..).unwrap_or_default();
+    let len = lz4_flex::block::compress_into(block, room).map_err(io::Error::other)?;
+    let stored = len >= block.len();
+    frame.truncate(begin.saturating_add(if stored { 0 } else { len }));
+    if stored {
+        frame.extend_from_slice(block);
+    }
+    let len = u32::try_from(if stored { block.len() } else { len }).map_err(io::Error::other)?;
+    let mark = if stored { len | 1 << 31 } else { len };
+    if let Some(target) = frame.get_mut(header..begin) {
+        target.copy_from_slice(&mark.to_le_bytes());
+    }
+    Ok(())
+}
+
+/// The most bytes that [`lz4_frame`] needs for `len`, of which it gives some back.
 #[must_use]
-pub const fn lz4_frame_bound(len: usize) -> usize {
-    // A block that does not get smaller is stored: 4 bytes for each; a header of
-    // 15 bytes, an end mark and a checksum.
-    let blocks = len / (1 << 20) + 1;
-    len.saturating_add(64)
-        .saturating_add(blocks.saturating_mul(8))
+pub fn lz4_frame_bound(len: usize) -> usize {
+    let blocks = len / BLOCK_BYTES + 1;
+    lz4_flex::block::get_maximum_output_size(len)
+        .saturating_add(64)
+        .saturating_add(blocks.saturating_mul(24))
 }
 
 /// Fills `content` from a frame, or from a block of one.

@@ -53,7 +53,9 @@ fn frames_are_read_from_any_offset_and_no_longer_than_they_may_be() {
             assert!(all(&reader).unwrap() == content, "{name} {step}");
             for (offset, len) in [(0, 1), (1 << 20, 1), ((1 << 20) - 1, 2), (2_999_999, 1)] {
                 let mut buf = vec![0; len];
-                reader.read_exact_at(offset as u64, &mut buf).unwrap();
+                reader
+                    .read_exact_at(u64::try_from(offset).unwrap(), &mut buf)
+                    .unwrap();
                 assert_eq!(buf, content[offset..offset + len], "{name} {step}");
             }
             assert!(reader.read_exact_at(2_999_999, &mut [0; 2]).is_err());

@@ -26,6 +26,7 @@ mod aff4_volume;
 mod dialects;
 #[cfg(test)]
 mod frames;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hostile;
