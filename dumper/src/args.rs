@@ -3,6 +3,7 @@
 
 use crate::driver::DriverSpec;
 use crate::evidence::EvidenceArgs;
+use crate::hashes::HashArgs;
 use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use crate::sink::Limits;
 use crate::symbols::SymbolsArgs;
@@ -188,6 +189,10 @@ pub struct AcquireArgs {
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub evidence: EvidenceArgs,
 
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub hashes: HashArgs,
+
     /// Threads that hash and compress [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -333,6 +338,10 @@ pub struct ConvertArgs {
     #[command(flatten)]
     pub evidence: EvidenceArgs,
 
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub hashes: HashArgs,
+
     /// Threads that hash and compress [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -369,6 +378,7 @@ impl From<&ConvertArgs> for AcquireArgs {
             },
             compress: args.compress.clone(),
             evidence: args.evidence.clone(),
+            hashes: args.hashes.clone(),
             threads: args.threads,
             progress: args.progress,
             on_error: OnError::List,

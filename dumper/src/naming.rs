@@ -74,7 +74,7 @@ pub enum NamingError {
     CompressedWithin(PathBuf),
     /// Options for AFF4 without AFF4.
     #[error(
-        "--case-name, --examiner, --notes and --hash are for AFF4 images; add --format aff4, or \
+        "--case-name, --examiner and --notes are for AFF4 images; add --format aff4, or \
          end OUTPUT in .aff4"
     )]
     EvidenceWithoutAff4,
