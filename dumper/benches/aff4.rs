@@ -255,6 +255,8 @@ fn acquire(
         source: memory,
         plan,
         codec: Codec::None,
+        hashes: &[],
+        has_file_sum: true,
         workers: NonZeroUsize::new(threads).unwrap(),
         bytes_per_s: None,
         started: Moment::now(),

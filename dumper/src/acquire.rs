@@ -306,10 +306,13 @@ impl<'a> Request<'a> {
                 return Err(error);
             }
         };
+        let hashes = self.args.hashes.further();
         let acquisition = Acquisition {
             source: held.as_ref().map_or(live, |held| held),
             plan: &plan,
             codec: shape.codec,
+            hashes: &hashes,
+            has_file_sum: !self.args.hashes.no_file_hash,
             workers: workers(self.args.threads),
             bytes_per_s: self
                 .args

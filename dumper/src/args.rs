@@ -3,6 +3,7 @@
 
 use crate::driver::DriverSpec;
 use crate::evidence::EvidenceArgs;
+use crate::hashes::HashArgs;
 use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
 use crate::sink::Limits;
 use crate::symbols::SymbolsArgs;
@@ -150,7 +151,7 @@ pub struct AcquireArgs {
     ///
     /// Without it, OUTPUT's ending decides: .raw, .bin, .img, .mem, .dd and .padded
     /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, .lime is LiME,
-    /// .kdump is kdump, .avml is AVML, all else is ELF. A further .zst does not matter
+    /// .kdump is kdump, .avml is AVML, all else is ELF. A further .zst, .lz4 or .sz does not matter
     /// here.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -173,11 +174,12 @@ pub struct AcquireArgs {
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub selection: SelectionArgs,
 
-    /// Compress the image: none, zstd or zstd:LEVEL; within AFF4 and kdump: see --help
+    /// Compress the image: none, zstd[:LEVEL], lz4 or snappy; within AFF4, kdump: --help
     ///
-    /// zstd: independent frames with a seek table, which `zstd -d` reads, and so do
-    /// this program's own readers, from any place. Without it, OUTPUT's ending
-    /// decides. Images of some formats are compressed within: AFF4 by snappy (if
+    /// zstd: independent frames with a seek table, which `zstd -d` reads; lz4 and
+    /// snappy: faster, larger, read by `lz4 -d` and `snzip -d`. This program opens all
+    /// of them as they are, from any place. Without it, OUTPUT's ending decides: .zst,
+    /// .lz4 or .sz. Images of some formats are compressed within: AFF4 by snappy (if
     /// nothing is said), lz4, zlib or none; kdump by zlib (if nothing is said),
     /// snappy, zstd or none; AVML by snappy.
     #[arg(long, value_name = "CODEC")]
@@ -186,6 +188,10 @@ pub struct AcquireArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub evidence: EvidenceArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub hashes: HashArgs,
 
     /// Threads that hash and compress [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]
@@ -332,6 +338,10 @@ pub struct ConvertArgs {
     #[command(flatten)]
     pub evidence: EvidenceArgs,
 
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub hashes: HashArgs,
+
     /// Threads that hash and compress [default: the CPUs, at most 4]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -368,6 +378,7 @@ impl From<&ConvertArgs> for AcquireArgs {
             },
             compress: args.compress.clone(),
             evidence: args.evidence.clone(),
+            hashes: args.hashes.clone(),
             threads: args.threads,
             progress: args.progress,
             on_error: OnError::List,

@@ -36,6 +36,14 @@ impl Sha256Sum {
     }
 }
 
+impl TryFrom<&[u8]> for Sha256Sum {
+    type Error = NotASum;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, NotASum> {
+        bytes.try_into().map(Self).map_err(|_| NotASum)
+    }
+}
+
 impl fmt::Display for Sha256Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -258,6 +258,7 @@ fn end_manifest(
             length: outcome.file.file_length,
             image_length: outcome.file.image_length,
             sha256: outcome.file.sha256,
+            hashes: outcome.file.hashes.clone(),
             sha256_tree: outcome.sha256_tree,
             sha256_outside: outcome.file.sha256_outside,
         },

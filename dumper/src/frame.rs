@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Compressed frames, each of which stands alone.
 
-use linpmem_formats::Codec;
+use crate::measure::len_bytes;
+use linpmem_formats::{
+    Codec, ReadAt, SeekableReader, lz4_frame, lz4_frame_bound, snappy_frame, snappy_frame_bound,
+};
 use std::fmt;
 use std::io;
 use zstd::bulk::{Compressor, Decompressor};
@@ -9,7 +12,13 @@ use zstd::bulk::{Compressor, Decompressor};
 /// Compresses pieces of memory. The same bytes give the same frame, whichever
 /// thread made it.
 pub struct FrameEncoder {
-    compressor: Compressor<'static>,
+    means: Means,
+}
+
+enum Means {
+    Zstd(Compressor<'static>),
+    Lz4,
+    Snappy,
 }
 
 impl FrameEncoder {
@@ -18,19 +27,26 @@ impl FrameEncoder {
     /// # Errors
     /// If there is no memory for it.
     pub fn new(codec: Codec) -> io::Result<Option<Self>> {
-        let Codec::Zstd { level } = codec else {
-            return Ok(None);
+        let means = match codec {
+            Codec::Zstd { level } => {
+                let mut compressor = Compressor::new(level)?;
+                // `zstd -t` then finds flipped bits without the manifest.
+                compressor.include_checksum(true)?;
+                Means::Zstd(compressor)
+            }
+            Codec::Lz4 => Means::Lz4,
+            Codec::Snappy => Means::Snappy,
+            _ => return Ok(None),
         };
-        let mut compressor = Compressor::new(level)?;
-        // `zstd -t` then finds flipped bits without the manifest.
-        compressor.include_checksum(true)?;
-        Ok(Some(Self { compressor }))
+        Ok(Some(Self { means }))
     }
 
     /// The most bytes that the frame of `len` bytes can take.
     #[must_use]
     pub fn bound(len: usize) -> usize {
         zstd::zstd_safe::compress_bound(len)
+            .max(lz4_frame_bound(len))
+            .max(snappy_frame_bound(len))
     }
 
     /// Replaces what `frame` holds by a frame of `data`.
@@ -38,10 +54,15 @@ impl FrameEncoder {
     /// # Errors
     /// If the compression failed.
     pub fn encode(&mut self, data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
-        frame.clear();
-        frame.reserve(Self::bound(data.len()));
-        self.compressor.compress_to_buffer(data, frame)?;
-        Ok(())
+        match &mut self.means {
+            Means::Zstd(compressor) => {
+                frame.clear();
+                frame.reserve(Self::bound(data.len()));
+                compressor.compress_to_buffer(data, frame).map(drop)
+            }
+            Means::Lz4 => lz4_frame(data, frame),
+            Means::Snappy => snappy_frame(data, frame),
+        }
     }
 }
 
@@ -57,6 +78,14 @@ impl FrameDecoder {
     /// # Errors
     /// If the frame is damaged, or its content is of another length.
     pub fn decode(&mut self, frame: &[u8], data: &mut [u8]) -> io::Result<()> {
+        const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+        if !frame.starts_with(ZSTD_MAGIC) {
+            let reader = SeekableReader::new(frame).map_err(io::Error::other)?;
+            if reader.len() != len_bytes(data) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            return reader.read_exact_at(0, data);
+        }
         let zstd = match &mut self.zstd {
             Some(zstd) => zstd,
             none => none.insert(Decompressor::new()?),

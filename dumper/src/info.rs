@@ -4,6 +4,7 @@
 use crate::aff4;
 use crate::args::InfoArgs;
 use crate::evidence::{Evidence, EvidenceError, FIVE_LEVELS, VMCOREINFO, printable};
+use crate::hashes::HashRecord;
 use crate::manifest::{self, Manifest, ReadError};
 use crate::memory_map;
 use crate::naming::manifest_of;
@@ -254,6 +255,9 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
     match manifest.file.sha256 {
         Some(sum) => writeln!(out, "sha256:           {sum}")?,
         None => writeln!(out, "sha256:           unknown")?,
+    }
+    for HashRecord { algorithm, digest } in &manifest.file.hashes {
+        writeln!(out, "{:<17} {digest}", format!("{}:", algorithm.name()))?;
     }
     writeln!(out)?;
     let rows: Vec<_> = manifest

@@ -20,6 +20,7 @@ pub mod extract;
 mod files;
 mod frame;
 pub mod freeze;
+pub mod hashes;
 mod host;
 pub mod info;
 pub mod manifest;

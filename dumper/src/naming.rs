@@ -55,8 +55,8 @@ pub enum NamingError {
     #[error("--merge-gaps is for ELF cores; leave it out, or add --format elf")]
     MergeWithoutElf,
     /// An ending that promises another compression.
-    #[error("{0} would not be zstd: leave --compress out, or the .zst off the name")]
-    NotZstd(PathBuf),
+    #[error("{0} would not be what its ending says: leave --compress out, or change the ending")]
+    OtherEnding(PathBuf),
     /// A compression that cannot be around an image.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -69,12 +69,12 @@ pub enum NamingError {
     /// A compression for AVML, which has one.
     #[error("AVML images are always compressed by snappy; leave --compress out")]
     AvmlCompression,
-    /// A zstd file of an image that is compressed within.
-    #[error("{0}: images of this format are compressed within; leave the .zst off the name")]
+    /// A compressed file of an image that is compressed within.
+    #[error("{0}: images of this format are compressed within; leave the last ending off the name")]
     CompressedWithin(PathBuf),
     /// Options for AFF4 without AFF4.
     #[error(
-        "--case-name, --examiner, --notes and --hash are for AFF4 images; add --format aff4, or \
+        "--case-name, --examiner and --notes are for AFF4 images; add --format aff4, or \
          end OUTPUT in .aff4"
     )]
     EvidenceWithoutAff4,
@@ -95,8 +95,8 @@ impl Shape {
     /// If they contradict each other.
     pub fn of(args: &AcquireArgs) -> Result<Self, NamingError> {
         let name = args.output.as_deref().unwrap_or(Path::new(""));
-        let is_zstd = has_extension(name, &["zst"]);
-        let bare = if is_zstd {
+        let promised = promised(name);
+        let bare = if promised.is_some() {
             name.with_extension("")
         } else {
             name.to_path_buf()
@@ -136,17 +136,16 @@ impl Shape {
             (Format::Raw, None) if is_padded => ImageFormat::Raw(RawLayout::Padded),
             (Format::Raw, _) => ImageFormat::Raw(RawLayout::Concatenated),
             (Format::Aff4 | Format::Kdump | Format::Avml, _) => {
-                return Self::compressed_within(format, args, name, is_zstd);
+                return Self::compressed_within(format, args, name, promised);
             }
         };
         let asked = args.compress.as_ref().map(|spec| spec.codec());
         let codec = match asked.transpose()? {
-            Some(Codec::None) if is_zstd => return Err(NamingError::NotZstd(name.to_path_buf())),
+            Some(codec) if promised.is_some_and(|promised| !promised.is_kin(codec)) => {
+                return Err(NamingError::OtherEnding(name.to_path_buf()));
+            }
             Some(codec) => codec,
-            None if is_zstd => Codec::Zstd {
-                level: Codec::DEFAULT_ZSTD_LEVEL,
-            },
-            None => Codec::None,
+            None => promised.unwrap_or_default(),
         };
         Ok(Self { format, codec })
     }
@@ -155,9 +154,9 @@ impl Shape {
         format: Format,
         args: &AcquireArgs,
         name: &Path,
-        is_zstd: bool,
+        promised: Option<Codec>,
     ) -> Result<Self, NamingError> {
-        if is_zstd {
+        if promised.is_some() {
             return Err(NamingError::CompressedWithin(name.to_path_buf()));
         }
         let asked = args.compress.as_ref();
@@ -303,6 +302,12 @@ pub fn partial_of(path: &Path) -> PathBuf {
     with_suffix(path, ".partial")
 }
 
+/// The compression that the ending of `name` stands for.
+fn promised(name: &Path) -> Option<Codec> {
+    let extension = name.extension()?.to_str()?.to_ascii_lowercase();
+    Codec::of_extension(&extension)
+}
+
 fn has_extension(path: &Path, endings: &[&str]) -> bool {
     path.extension().is_some_and(|extension| {
         endings
@@ -334,6 +339,9 @@ mod tests {
         assert_eq!(shape(&["a.core"]), Ok((ImageFormat::Elf, Codec::None)));
         assert_eq!(shape(&["a.RAW"]), Ok((CONCATENATED, Codec::None)));
         assert_eq!(shape(&["a.padded.zst"]), Ok((PADDED, ZSTD)));
+        assert_eq!(shape(&["a.lime.LZ4"]), Ok((ImageFormat::Lime, Codec::Lz4)));
+        assert_eq!(shape(&["a.sz"]), Ok((ImageFormat::Elf, Codec::Snappy)));
+        assert!(shape(&["a.lz4", "--compress", "zstd"]).is_err());
         assert_eq!(shape(&["raw"]), Ok((ImageFormat::Elf, Codec::None)));
         assert_eq!(
             shape(&["a.raw", "--format", "elf"]),

@@ -3,10 +3,11 @@
 
 use crate::digest::Sha256Sum;
 use crate::frame::FrameEncoder;
+use crate::hashes::HashRecord;
 use crate::manifest::FrameRecord;
 use crate::measure::{in_memory, len_bytes};
 use crate::outside::OutsideSum;
-use crate::pipeline::{Feed, HashThread, Payload};
+use crate::pipeline::{Feed, FileSums, Payload};
 use crate::sink::Sink;
 use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, ZstdFrame, seek_table};
 use std::io;
@@ -18,7 +19,8 @@ const ZERO_FRAME_BYTES: u64 = 1 << 20;
 /// An image on its way out.
 pub struct ImageStream<'a> {
     sink: &'a mut dyn Sink,
-    file_sum: HashThread,
+    sums: FileSums<'a>,
+    codec: Codec,
     frames: Option<Frames>,
     /// Over what is beside the chunks, if these lie in the file as they are.
     outside: Option<OutsideSum>,
@@ -40,7 +42,7 @@ struct Frames {
 }
 
 /// The file that a stream made.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Streamed {
     /// Bytes of the file.
     pub file_length: u64,
@@ -48,12 +50,14 @@ pub struct Streamed {
     pub image_length: u64,
     /// Of the file.
     pub sha256: Option<Sha256Sum>,
+    /// Further hashes of it.
+    pub hashes: Vec<HashRecord>,
     /// Over what is in no chunk, if chunks lie in the file as they are.
     pub sha256_outside: Option<Sha256Sum>,
 }
 
 impl<'a> ImageStream<'a> {
-    /// A stream into `sink`, compressed by `codec`, whose sum `file_sum` makes.
+    /// A stream into `sink`, compressed by `codec`, whose sums `sums` makes.
     /// `is_plain` says that chunks will lie in the file as they are.
     ///
     /// # Errors
@@ -61,7 +65,7 @@ impl<'a> ImageStream<'a> {
     pub fn new(
         sink: &'a mut dyn Sink,
         codec: Codec,
-        file_sum: HashThread,
+        sums: FileSums<'a>,
         is_plain: bool,
     ) -> io::Result<Self> {
         let frames = FrameEncoder::new(codec)?.map(|encoder| Frames {
@@ -72,7 +76,8 @@ impl<'a> ImageStream<'a> {
         });
         Ok(Self {
             sink,
-            file_sum,
+            sums,
+            codec,
             frames,
             outside: is_plain.then(OutsideSum::default),
             current: None,
@@ -101,7 +106,7 @@ impl<'a> ImageStream<'a> {
 
     /// The file will have no sum: nobody waits for one over what was not read.
     pub fn forgo_sum(&mut self) {
-        self.file_sum.forgo();
+        self.sums.forgo();
     }
 
     /// Bytes of the file so far.
@@ -116,10 +121,12 @@ impl<'a> ImageStream<'a> {
         if let Err(error) = self.end() {
             return (self.abandon(), Err(error));
         }
+        let (sha256, hashes) = self.sums.finish();
         let streamed = Streamed {
             file_length: self.sink.position(),
             image_length: self.position,
-            sha256: self.file_sum.finish(),
+            sha256,
+            hashes,
             sha256_outside: self.outside.take().map(OutsideSum::finish),
         };
         (streamed, Ok(()))
@@ -127,10 +134,12 @@ impl<'a> ImageStream<'a> {
 
     fn end(&mut self) -> io::Result<()> {
         self.flush_pending()?;
-        if let Some(frames) = self.frames.take() {
+        // The others have no such thing: their frames are found one by one.
+        let is_zstd = matches!(self.codec, Codec::Zstd { .. });
+        if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
             let table = seek_table(&frames.table);
             self.sink.bytes(&table)?;
-            self.file_sum.feed(Feed::Bytes(table.into()));
+            self.sums.feed(Feed::Bytes(table.into()));
         }
         self.sink.finish()
     }
@@ -142,6 +151,7 @@ impl<'a> ImageStream<'a> {
             file_length: self.sink.position(),
             image_length: self.position,
             sha256: None,
+            hashes: Vec::new(),
             sha256_outside: None,
         }
     }
@@ -154,7 +164,7 @@ impl<'a> ImageStream<'a> {
             _ if chunk.is_zero => {
                 let len = len_bytes(chunk.data);
                 self.sink.zeros(len)?;
-                self.file_sum.feed(Feed::Zeros(len));
+                self.sums.feed(Feed::Zeros(len));
             }
             Some(Payload::Data { buffer, zeros }) if std::ptr::eq(buffer.data(), chunk.data) => {
                 for (is_zero, run) in zeros.runs(chunk.data) {
@@ -164,11 +174,11 @@ impl<'a> ImageStream<'a> {
                         self.sink.bytes(run)?;
                     }
                 }
-                self.file_sum.feed(Feed::Data(Arc::clone(buffer)));
+                self.sums.feed(Feed::Data(Arc::clone(buffer)));
             }
             _ => {
                 self.sink.bytes(chunk.data)?;
-                self.file_sum.feed(Feed::Bytes(chunk.data.into()));
+                self.sums.feed(Feed::Bytes(chunk.data.into()));
             }
         }
         Ok(())
@@ -190,7 +200,7 @@ impl<'a> ImageStream<'a> {
             }
             _ => Feed::Bytes(frame.into()),
         };
-        self.file_sum.feed(piece);
+        self.sums.feed(piece);
         self.list(frame.len(), len_bytes(chunk.data))?;
         self.last_frame = Some(FrameRecord {
             offset,
@@ -208,7 +218,7 @@ impl<'a> ImageStream<'a> {
                 let frame = self.zero_frame()?;
                 self.sink.bytes(&frame)?;
                 self.list(frame.len(), step)?;
-                self.file_sum.feed(Feed::Bytes(frame));
+                self.sums.feed(Feed::Bytes(frame));
             } else {
                 self.encode(&vec![0; in_memory(step)])?;
             }
@@ -252,7 +262,7 @@ impl<'a> ImageStream<'a> {
         }
         self.sink.bytes(&frame)?;
         self.list(frame.len(), len_bytes(data))?;
-        self.file_sum.feed(Feed::Bytes(frame.into()));
+        self.sums.feed(Feed::Bytes(frame.into()));
         Ok(())
     }
 
@@ -290,7 +300,7 @@ impl ImageOutput for ImageStream<'_> {
                 Ok(())
             }
             None => self.sink.bytes(bytes).map(|()| {
-                self.file_sum.feed(Feed::Bytes(bytes.into()));
+                self.sums.feed(Feed::Bytes(bytes.into()));
                 if let Some(outside) = &mut self.outside {
                     outside.bytes(bytes);
                 }
@@ -309,7 +319,7 @@ impl ImageOutput for ImageStream<'_> {
             }
             Some(_) => self.framed_zeros(len),
             None => self.sink.zeros(len).map(|()| {
-                self.file_sum.feed(Feed::Zeros(len));
+                self.sums.feed(Feed::Zeros(len));
                 if let Some(outside) = &mut self.outside {
                     outside.zeros(len);
                 }

@@ -2,6 +2,7 @@
 //! The last words of a run.
 
 use crate::digest::Sha256Sum;
+use crate::hashes::HashRecord;
 use crate::manifest::{EvidencePlace, EvidenceRecord, SecondPassTotals, State, UnreadableRecord};
 use crate::measure::per_cent;
 use crate::naming::{ImageFormat, Shape};
@@ -183,6 +184,9 @@ impl fmt::Display for Summary {
         }
         if let Some(sum) = file.sha256 {
             writeln!(f, "  sha256:     {sum}")?;
+        }
+        for HashRecord { algorithm, digest } in &file.hashes {
+            writeln!(f, "  {:<11} {digest}", format!("{}:", algorithm.name()))?;
         }
         if let Some(command) = &self.crash {
             writeln!(f, "  crash:      {command}")?;

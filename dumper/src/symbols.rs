@@ -28,7 +28,7 @@ const MAX_MODULES_BYTES: usize = 64 << 20;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("kernel").required(true))]
 pub struct SymbolsArgs {
-    /// The image, with the evidence in it or beside it
+    /// The image, with the evidence in it or beside it; or a file of evidence
     #[arg(group = "kernel")]
     pub image: Option<PathBuf>,
 
@@ -58,6 +58,12 @@ pub struct SymbolsArgs {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SymbolsError {
+    /// The image tells nothing of its kernel.
+    #[error(
+        "{0} has no evidence in it or beside it: a symbol file needs the kernel's BTF, symbols and \
+         banner; take them on the machine itself with `linpmem-dump symbols --live`"
+    )]
+    NoEvidence(PathBuf),
     /// What it is made of is missing.
     #[error(
         "{0}; a symbol file needs the kernel's BTF, symbols and banner: take them on the machine \
@@ -136,7 +142,11 @@ pub fn symbols(args: &SymbolsArgs, out: &mut dyn Write) -> Result<(), SymbolsErr
         "{}: {types} types, {symbols} symbols, {}\n{}",
         made.path.display(),
         made.size,
-        usage(&made.path, args.image.as_deref(), levels)
+        usage(
+            &made.path,
+            args.image.as_deref().and_then(image_of).as_deref(),
+            levels
+        )
     );
     told.map_err(|source| SymbolsError::Write {
         path: PathBuf::from("stdout"),
@@ -146,11 +156,7 @@ pub fn symbols(args: &SymbolsArgs, out: &mut dyn Write) -> Result<(), SymbolsErr
 
 /// The evidence in `image` or beside it.
 fn of_image(image: &Path) -> Result<Evidence, SymbolsError> {
-    Err(EvidenceError::Missing {
-        name: "kernel".to_owned(),
-        reason: format!("{} has none", image.display()),
-    }
-    .into())
+    Evidence::of_image(image)?.ok_or_else(|| SymbolsError::NoEvidence(image.to_path_buf()))
 }
 
 /// A symbol file that is to be made once the memory has been read.
@@ -196,6 +202,15 @@ impl Wish {
             .and_then(|evidence| make(&evidence, None, &self.path, self.force))
             .map_err(|error| warn(&format!("no symbol file was made: {error}")))
             .ok()
+    }
+}
+
+/// The image that a file of evidence lies beside; the image itself if it is one.
+fn image_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    match name.strip_suffix(".evidence.tar.zst") {
+        Some(image) => Some(path.with_file_name(image)),
+        None => Some(path.to_path_buf()),
     }
 }
 
@@ -354,6 +369,8 @@ mod tests {
             None,
         );
         assert_eq!(told, r"vol -s 'a b' -f 'it'\''s' linux.pslist");
+        let beside = image_of(Path::new("a/x.raw.evidence.tar.zst"));
+        assert_eq!(beside, Some(PathBuf::from("a/x.raw")));
         let told = usage(Path::new("x.isf.json.xz"), None, Some(5));
         assert!(
             told.starts_with("vol -s . -f IMAGE linux.pslist\n"),

@@ -54,6 +54,7 @@ impl Ingredients<'_> {
             ImageFormat::Aff4(compression) => {
                 let options = aff4::options(
                     &self.args.evidence,
+                    &self.args.hashes.hash,
                     compression,
                     self.file_name,
                     self.machine,

@@ -18,6 +18,10 @@ pub enum Codec {
         /// As `zstd` counts them: 1 to 22, negative ones are faster still.
         level: i32,
     },
+    /// Independent LZ4 frames (docs/formats/lz4-snappy.md), which `lz4 -d` reads.
+    Lz4,
+    /// Snappy's framing format, which `snzip -d` reads.
+    Snappy,
 }
 
 /// A name that is no compression.
@@ -25,7 +29,9 @@ pub enum Codec {
 #[non_exhaustive]
 pub enum CodecError {
     /// Not a name that is known.
-    #[error("`{0}` is no compression that is known here: use none, zstd or zstd:LEVEL")]
+    #[error(
+        "`{0}` is no compression that is known here: use none, zstd, zstd:LEVEL, lz4 or snappy"
+    )]
     Unknown(String),
     /// A level that zstd does not have.
     #[error("`{level}` is no zstd level: use {lowest} to -1 or 1 to {highest}")]
@@ -43,12 +49,33 @@ impl Codec {
     /// The level when none is named: zstd's own choice.
     pub const DEFAULT_ZSTD_LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 
+    /// The compression that a file's ending, without the dot, stands for.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Some(match extension {
+            "zst" => Self::Zstd {
+                level: Self::DEFAULT_ZSTD_LEVEL,
+            },
+            "lz4" => Self::Lz4,
+            "sz" => Self::Snappy,
+            _ => return None,
+        })
+    }
+
+    /// Whether both compress by the same means, if not equally well.
+    #[must_use]
+    pub fn is_kin(self, other: Self) -> bool {
+        self.extension() == other.extension()
+    }
+
     /// What a compressed file's name ends with, without the dot.
     #[must_use]
     pub const fn extension(self) -> Option<&'static str> {
         match self {
             Self::None => None,
             Self::Zstd { .. } => Some("zst"),
+            Self::Lz4 => Some("lz4"),
+            Self::Snappy => Some("sz"),
         }
     }
 }
@@ -59,6 +86,8 @@ impl FromStr for Codec {
     fn from_str(text: &str) -> Result<Self, CodecError> {
         match text.split_once(':') {
             None if text == "none" => Ok(Self::None),
+            None if text == "lz4" => Ok(Self::Lz4),
+            None if text == "snappy" => Ok(Self::Snappy),
             None if text == "zstd" => Ok(Self::Zstd {
                 level: Self::DEFAULT_ZSTD_LEVEL,
             }),
@@ -86,6 +115,8 @@ impl fmt::Display for Codec {
         match self {
             Self::None => f.write_str("none"),
             Self::Zstd { level } => write!(f, "zstd:{level}"),
+            Self::Lz4 => f.write_str("lz4"),
+            Self::Snappy => f.write_str("snappy"),
         }
     }
 }
@@ -96,7 +127,7 @@ mod tests {
 
     #[test]
     fn names_read_back_as_they_print() {
-        for text in ["none", "zstd:1", "zstd:22", "zstd:-5"] {
+        for text in ["none", "zstd:1", "zstd:22", "zstd:-5", "lz4", "snappy"] {
             assert_eq!(text.parse::<Codec>().unwrap().to_string(), text);
         }
         assert_eq!("zstd".parse(), Ok(Codec::Zstd { level: 3 }));

@@ -30,8 +30,8 @@ pub enum Format {
 pub enum Detected {
     /// An image.
     Image(Format),
-    /// Something compressed with zstd.
-    Zstd,
+    /// Frames of zstd, LZ4 or Snappy, which can be read from the middle.
+    Frames,
     /// Something compressed with the program of this name, which is not read here.
     Compressed(&'static str),
 }
@@ -50,12 +50,12 @@ const MAGICS: [(&[u8], Detected); 13] = [
     (b"DISKDUMP", Detected::Image(Format::Kdump)),
     (b"makedumpfile", Detected::Image(Format::Flattened)),
     (b"PK\x03\x04", Detected::Image(Format::Aff4)),
-    (b"\x28\xb5\x2f\xfd", Detected::Zstd),
+    (b"\x28\xb5\x2f\xfd", Detected::Frames),
     (b"\x1f\x8b", Detected::Compressed("gzip")),
     (b"\xfd7zXZ\0", Detected::Compressed("xz")),
-    (b"\x04\x22\x4d\x18", Detected::Compressed("lz4")),
+    (b"\x04\x22\x4d\x18", Detected::Frames),
     (b"BZh", Detected::Compressed("bzip2")),
-    (b"\xff\x06\x00\x00sNaPpY", Detected::Compressed("snappy")),
+    (b"\xff\x06\x00\x00sNaPpY", Detected::Frames),
 ];
 
 /// What a file is that begins with `head`; `None` if it has no magic number, as
@@ -65,7 +65,7 @@ pub fn detect(head: &[u8]) -> Option<Detected> {
     MAGICS
         .iter()
         .find_map(|(magic, detected)| head.starts_with(magic).then_some(*detected))
-        .or_else(|| is_skippable(head).then_some(Detected::Zstd))
+        .or_else(|| is_skippable(head).then_some(Detected::Frames))
 }
 
 /// Whether a skippable zstd frame begins here: 16 magic numbers mark those.
@@ -99,7 +99,7 @@ mod tests {
             assert_eq!(detect(magic), Some(detected));
             assert_eq!(detect(&magic[..magic.len() - 1]), None);
         }
-        assert_eq!(detect(b"\x5e\x2a\x4d\x18"), Some(Detected::Zstd));
+        assert_eq!(detect(b"\x5e\x2a\x4d\x18"), Some(Detected::Frames));
         assert_eq!(detect(&[0; DETECT_BYTES]), None);
         assert_eq!(detect(b""), None);
     }

@@ -42,5 +42,8 @@ pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use raw::{RawError, RawLayout, RawReader, RawWriter};
 pub use read_at::{FileSource, ReadAt};
-pub use seekable::{MAX_FRAME_CONTENT_BYTES, ZstdError, ZstdFrame, ZstdReader, seek_table};
+pub use seekable::{
+    MAX_FRAME_CONTENT_BYTES, SeekableError, SeekableReader, ZstdFrame, lz4_frame, lz4_frame_bound,
+    seek_table, snappy_frame, snappy_frame_bound,
+};
 pub use writer::{Chunk, ChunkEncoder, ImageWriter, WriteError};

@@ -4,7 +4,7 @@
 use crate::{
     Aff4Error, Aff4Reader, AvmlReader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource,
     Flattened, FlattenedError, Format, ImageReader, KdumpError, KdumpReader, LimeError, LimeReader,
-    ReadAt, ZstdError, ZstdReader, detect,
+    ReadAt, SeekableError, SeekableReader, detect,
 };
 use std::io;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub enum OpenError {
     /// The compression around it is damaged or of a kind that cannot be read
     /// from the middle.
     #[error(transparent)]
-    Zstd(#[from] ZstdError),
+    Frames(#[from] SeekableError),
     /// A damaged ELF core.
     #[error(transparent)]
     Elf(#[from] ElfError),
@@ -49,11 +49,11 @@ pub enum OpenError {
     /// A format that is known but not read.
     #[error("this is an image in the format {0}, which is not read here")]
     Unsupported(Format),
-    /// Compressed with something else than zstd.
+    /// Compressed with something else than zstd, LZ4 or Snappy.
     #[error("this is compressed with {0}: decompress it first")]
     Compressed(&'static str),
-    /// A zstd file in a zstd file.
-    #[error("this is compressed twice: decompress it once with `zstd -d` first")]
+    /// A compressed file in a compressed file.
+    #[error("this is compressed twice: decompress it once first (`zstd -d`, `lz4 -d`)")]
     CompressedTwice,
     /// No magic number: a raw image, or no image.
     #[error(
@@ -70,9 +70,9 @@ pub enum OpenError {
 /// from the middle.
 pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
     let file = FileSource::open(path)?;
-    let compressed = matches!(magic(&file)?, Some(Detected::Zstd));
+    let compressed = matches!(magic(&file)?, Some(Detected::Frames));
     let bytes: Arc<dyn ReadAt> = if compressed {
-        Arc::new(ZstdReader::new(file)?)
+        Arc::new(SeekableReader::new(file)?)
     } else {
         Arc::new(file)
     };
@@ -110,7 +110,7 @@ pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>
             Ok(Box::new(Aff4Reader::open(vec![Arc::new(bytes)])?))
         }
         Some(Detected::Image(other)) => Err(OpenError::Unsupported(other)),
-        Some(Detected::Zstd) => Err(OpenError::CompressedTwice),
+        Some(Detected::Frames) => Err(OpenError::CompressedTwice),
         Some(Detected::Compressed(program)) => Err(OpenError::Compressed(program)),
         None => Err(OpenError::Unknown),
     }

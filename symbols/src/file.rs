@@ -49,7 +49,7 @@ pub enum SymbolFileError {
         error: BtfError,
     },
     /// The banner is none.
-    #[error("the kernel's banner does not begin with `Linux version `: `{found}`")]
+    #[error("the kernel's banner does not begin with the words Linux and version: `{found}`")]
     Banner {
         /// Its beginning.
         found: String,
@@ -91,7 +91,7 @@ impl<'a> SymbolFile<'a> {
     /// When one of them is damaged, or no more than a part of what is needed.
     pub fn of(facts: KernelFacts<'a>) -> Result<Self, SymbolFileError> {
         let banner = trimmed(facts.banner);
-        if !banner.starts_with(b"Linux version ") {
+        if !is_banner(banner) {
             let beginning = banner.get(..banner.len().min(60)).unwrap_or_default();
             let found = String::from_utf8_lossy(beginning).into_owned();
             return Err(SymbolFileError::Banner { found });
@@ -158,6 +158,13 @@ impl<'a> SymbolFile<'a> {
             .map_err(io::IntoInnerError::into_error)?;
         Ok(xz.finish()?)
     }
+}
+
+/// Whether it begins as every kernel's does. The words stand apart here: programs look
+/// for the two of them in memory, where this program is too while it acquires.
+fn is_banner(banner: &[u8]) -> bool {
+    let mut words = banner.split(|byte| *byte == b' ');
+    words.next() == Some(b"Linux") && words.next() == Some(b"version")
 }
 
 /// Without the end of line that the kernel puts behind it.

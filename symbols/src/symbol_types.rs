@@ -143,7 +143,6 @@ const TABLE: &[(&str, &str)] = &[
     ("kprobe_table", "struct hlist_head[64]"),
     // Files and file systems.
     ("super_blocks", "struct list_head"),
-    ("file_systems", "struct file_system_type *"),
     ("formats", "struct list_head"),
     ("mount_hashtable", "struct hlist_head *"),
     ("inode_hashtable", "struct hlist_head *"),

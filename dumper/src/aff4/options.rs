@@ -3,6 +3,7 @@
 
 use crate::clock::Moment;
 use crate::evidence::EvidenceArgs;
+use crate::hashes::FurtherHash;
 use crate::manifest::MachineRecord;
 use linpmem_formats::{
     Aff4Case, Aff4Clock, Aff4Compression, Aff4Facts, Aff4File, Aff4Options, Aff4Urns, Aff4Writer,
@@ -25,6 +26,7 @@ const SHARE_OF_MEMORY: u64 = 1024;
 /// If there is no randomness.
 pub fn options(
     args: &EvidenceArgs,
+    hashes: &[FurtherHash],
     compression: Aff4Compression,
     file_name: Option<String>,
     machine: &MachineRecord,
@@ -35,7 +37,7 @@ pub fn options(
     let clock = Aff4Clock::new(|| Moment::now().stamp().utc);
     let tool = format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let mut linear_hashes = vec![HashAlgorithm::Sha256];
-    linear_hashes.extend_from_slice(&args.hash);
+    linear_hashes.extend(hashes.iter().filter_map(|hash| hash.aff4()));
     Ok(Aff4Options {
         file_name,
         compression,

@@ -2,7 +2,6 @@
 //! What can be typed of what lies beside the memory.
 
 use clap::Args;
-use linpmem_formats::HashAlgorithm;
 use std::path::PathBuf;
 
 /// What an image tells beside the memory.
@@ -38,10 +37,6 @@ pub struct EvidenceArgs {
     /// Notes
     #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
     pub notes: Option<String>,
-
-    /// A further hash over all addresses: md5, sha1, sha512 or blake2b; may be repeated
-    #[arg(long, value_name = "HASH", help_heading = "AFF4")]
-    pub hash: Vec<HashAlgorithm>,
 }
 
 impl EvidenceArgs {
@@ -49,6 +44,6 @@ impl EvidenceArgs {
     #[must_use]
     pub fn needs_aff4(&self) -> bool {
         let texts = [&self.case_name, &self.examiner, &self.notes];
-        texts.iter().any(|text| text.is_some()) || !self.hash.is_empty()
+        texts.iter().any(|text| text.is_some())
     }
 }

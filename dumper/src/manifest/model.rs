@@ -4,6 +4,7 @@
 use super::{Address, EvidenceRecord, SecondPassRecord, SourceRecord};
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
+use crate::hashes::HashRecord;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadable};
 use serde::{Deserialize, Serialize};
 
@@ -247,8 +248,10 @@ pub struct FileRecord {
     pub length: u64,
     /// Bytes of the image before compression.
     pub image_length: u64,
-    /// Of the file as written; absent if a write failed.
+    /// Of the file as written; absent if a write failed, or it was not wanted.
     pub sha256: Option<Sha256Sum>,
+    /// Further hashes of the file.
+    pub hashes: Vec<HashRecord>,
     /// The [Merkle tree](crate::merkle)'s over the sums of all chunks.
     pub sha256_tree: Sha256Sum,
     /// Over the bytes of the file that are in no chunk, as docs/manifest.schema.json

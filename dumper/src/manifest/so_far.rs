@@ -58,6 +58,7 @@ impl SoFar {
                 length: 0,
                 image_length: 0,
                 sha256: None,
+                hashes: Vec::new(),
                 sha256_tree: *self.0.tree.get().ok_or_else(unfinished)?,
                 sha256_outside: None,
             },

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! SHA-256 of a stream, beside whatever else is done with its bytes.
+//! The sums of a file, beside whatever else is done with its bytes.
 
 use super::buffer::Buffer;
 use crate::digest::Sha256Sum;
-use crate::outside::feed_zeros;
+use crate::hashes::{FurtherHash, HashRecord, Hasher, hexadecimal};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
+use std::io;
 use std::sync::Arc;
-use std::thread::Scope;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// A sum over bytes that lie in shared buffers has to be made in order, by one
-/// thread. This is that thread's other end.
-#[derive(Debug)]
-pub struct HashThread {
-    feed: Sender<Feed>,
-    sums: Receiver<Sha256Sum>,
-    /// There is to be no sum.
-    is_forgone: bool,
+/// Sums over bytes that lie in shared buffers. Each has to be made in order, by one
+/// thread; these are the other ends of those threads.
+#[derive(Debug, Default)]
+pub struct FileSums<'scope> {
+    sha256: Option<HashThread<'scope>>,
+    further: Vec<(FurtherHash, HashThread<'scope>)>,
 }
 
 /// Bytes on their way into a sum.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Feed {
     /// A buffer's memory.
     Data(Arc<Buffer>),
@@ -30,71 +29,102 @@ pub enum Feed {
     Bytes(Arc<[u8]>),
     /// So many zero bytes.
     Zeros(u64),
-    /// The end: hand out the sum and begin a new one.
-    Finish,
+}
+
+#[derive(Debug)]
+struct HashThread<'scope> {
+    feed: Sender<Feed>,
+    thread: ScopedJoinHandle<'scope, Vec<u8>>,
 }
 
 /// How many pieces may wait. The buffers among them are bounded by their pool.
 const QUEUE: usize = 16;
 
-impl HashThread {
-    /// Starts the thread; it ends when this is dropped.
+impl<'scope> FileSums<'scope> {
+    /// Starts a thread for SHA-256, if `sha256` says so, and for each of `further`.
     ///
     /// # Errors
     /// If there are no more threads to be had.
-    pub fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, name: &str) -> std::io::Result<Self> {
-        let (feed, pieces) = bounded(QUEUE);
-        let (finished, sums) = bounded(1);
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn_scoped(scope, move || hash(&pieces, &finished))?;
+    pub fn spawn(
+        scope: &'scope Scope<'scope, '_>,
+        sha256: bool,
+        further: &[FurtherHash],
+    ) -> io::Result<Self> {
+        let spawn = |name: &str, hasher| HashThread::spawn(scope, format!("sum-{name}"), hasher);
+        let sha256 = sha256.then(|| spawn("file", Hasher::Sha256(Sha256::new())));
+        let further = further
+            .iter()
+            .map(|&hash| Ok((hash, spawn(hash.name(), hash.hasher())?)));
         Ok(Self {
-            feed,
-            sums,
-            is_forgone: false,
+            sha256: sha256.transpose()?,
+            further: further.collect::<io::Result<_>>()?,
         })
     }
 
-    /// From here on nothing is added, and there is no sum.
+    /// From here on nothing is added, and there are no sums.
     pub fn forgo(&mut self) {
-        self.is_forgone = true;
+        *self = Self::default();
     }
 
     /// Adds a piece.
     pub fn feed(&self, piece: Feed) {
-        if self.is_forgone {
-            return;
+        let further = self.further.iter().map(|(_, thread)| thread);
+        for thread in further.chain(&self.sha256) {
+            // It ends only when nobody feeds it any more.
+            let _ = thread.feed.send(piece.clone());
         }
-        // The thread outlives its feeders and ends only when they do.
-        let _ = self.feed.send(piece);
     }
 
-    /// The sum of all pieces since the last one; waits for it.
-    pub fn finish(&self) -> Option<Sha256Sum> {
-        if self.is_forgone {
-            return None;
-        }
-        self.feed.send(Feed::Finish).ok()?;
-        self.sums.recv().ok()
+    /// The sums of all pieces; waits for them.
+    pub fn finish(&mut self) -> (Option<Sha256Sum>, Vec<HashRecord>) {
+        let Self { sha256, further } = std::mem::take(self);
+        let records = further.into_iter().filter_map(|(algorithm, thread)| {
+            let digest = hexadecimal(&thread.finish()?);
+            Some(HashRecord { algorithm, digest })
+        });
+        let records = records.collect();
+        let digest = sha256.and_then(HashThread::finish);
+        let sum = digest.and_then(|digest| Sha256Sum::try_from(digest.as_slice()).ok());
+        (sum, records)
     }
 }
 
-fn hash(pieces: &Receiver<Feed>, finished: &Sender<Sha256Sum>) {
-    let mut hasher = Sha256::new();
+impl<'scope> HashThread<'scope> {
+    fn spawn(
+        scope: &'scope Scope<'scope, '_>,
+        name: String,
+        hasher: Hasher,
+    ) -> io::Result<HashThread<'scope>> {
+        let (feed, pieces) = bounded(QUEUE);
+        let thread = Builder::new()
+            .name(name)
+            .spawn_scoped(scope, move || hash(&pieces, hasher))?;
+        Ok(Self { feed, thread })
+    }
+
+    fn finish(self) -> Option<Vec<u8>> {
+        drop(self.feed);
+        self.thread.join().ok()
+    }
+}
+
+fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher) -> Vec<u8> {
+    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
     for piece in pieces {
         match piece {
             Feed::Data(buffer) => hasher.update(buffer.data()),
             Feed::Frame(buffer) => hasher.update(buffer.frame()),
             Feed::Bytes(bytes) => hasher.update(&bytes),
-            Feed::Zeros(len) => feed_zeros(&mut hasher, len),
-            Feed::Finish => {
-                let sum = Sha256Sum::finish(std::mem::take(&mut hasher));
-                if finished.send(sum).is_err() {
-                    return;
+            Feed::Zeros(mut left) => {
+                while left > 0 {
+                    let step = usize::try_from(left).map_or(ZEROS.len(), |it| it.min(ZEROS.len()));
+                    hasher.update(ZEROS.get(..step).unwrap_or(&ZEROS));
+                    left = left.saturating_sub(u64::try_from(step).unwrap_or(u64::MAX));
                 }
             }
         }
     }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -103,21 +133,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_follow_each_other() {
+    fn each_sum_is_over_all_pieces() {
         let pool = Pool::new(1, 3, 0);
-        let (first, second) = std::thread::scope(|scope| {
-            let hashing = HashThread::spawn(scope, "hash").unwrap();
+        let (sha256, further) = std::thread::scope(|scope| {
+            let mut sums = FileSums::spawn(scope, true, &[FurtherHash::Blake3]).unwrap();
             let mut buffer = pool.take(3).unwrap();
             buffer.data_mut().copy_from_slice(b"abc");
-            hashing.feed(Feed::Data(Arc::new(buffer)));
-            hashing.feed(Feed::Zeros((16 << 10) + 1));
-            let first = hashing.finish().unwrap();
-            hashing.feed(Feed::Bytes(Arc::from(b"x".as_slice())));
-            (first, hashing.finish().unwrap())
+            sums.feed(Feed::Data(Arc::new(buffer)));
+            sums.feed(Feed::Zeros((16 << 10) + 1));
+            sums.feed(Feed::Bytes(Arc::from(b"x".as_slice())));
+            sums.finish()
         });
         let mut bytes = b"abc".to_vec();
         bytes.resize(3 + (16 << 10) + 1, 0);
-        assert_eq!(first, Sha256Sum::of(&bytes));
-        assert_eq!(second, Sha256Sum::of(b"x"));
+        bytes.push(b'x');
+        assert_eq!(sha256, Some(Sha256Sum::of(&bytes)));
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        assert_eq!(further.len(), 1);
+        assert_eq!(further[0].digest, blake3);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_made() {
+        std::thread::scope(|scope| {
+            let mut sums = FileSums::spawn(scope, false, &[]).unwrap();
+            sums.feed(Feed::Zeros(1));
+            assert_eq!(sums.finish(), (None, Vec::new()));
+            let mut sums = FileSums::spawn(scope, true, &[FurtherHash::Md5]).unwrap();
+            sums.forgo();
+            assert_eq!(sums.finish(), (None, Vec::new()));
+        });
     }
 }

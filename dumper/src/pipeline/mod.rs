@@ -21,7 +21,7 @@ mod work;
 mod zero;
 
 pub use buffer::{Buffer, Pool};
-pub use hash::{Feed, HashThread};
+pub use hash::{Feed, FileSums};
 pub use pace::Pace;
 pub use run::{Acquisition, End, Outcome, RunError, run};
 pub use work::Payload;

@@ -3,13 +3,14 @@
 
 use super::CHUNK_BYTES;
 use super::buffer::Pool;
-use super::hash::HashThread;
+use super::hash::FileSums;
 use super::order::{Assembly, Finished};
 use super::read::read_all;
 use super::work::{FinishedChunk, work};
 use crate::clock::Moment;
 use crate::digest::Sha256Sum;
 use crate::frame::FrameEncoder;
+use crate::hashes::FurtherHash;
 use crate::manifest::ManifestWriter;
 use crate::progress::Meter;
 use crate::sink::Sink;
@@ -32,6 +33,10 @@ pub struct Acquisition<'a> {
     pub plan: &'a ImagePlan,
     /// Compression of the image.
     pub codec: Codec,
+    /// Further hashes of the file.
+    pub hashes: &'a [FurtherHash],
+    /// Whether the file as a whole has a SHA-256.
+    pub has_file_sum: bool,
     /// Threads that hash and compress.
     pub workers: NonZeroUsize,
     /// How much is read in a second, at most.
@@ -120,7 +125,7 @@ pub fn run<W: Write>(
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
                 .all(|index| writer.data_offset(index).is_some());
-        let stream = ImageStream::new(sink, acquisition.codec, threads.file_sum, is_plain)
+        let stream = ImageStream::new(sink, acquisition.codec, threads.sums, is_plain)
             .map_err(RunError::Compress)?;
         let mut assembly = Assembly::new(
             acquisition.plan,
@@ -174,7 +179,7 @@ struct Threads<'scope> {
     reader: ScopedJoinHandle<'scope, Result<(), SourceError>>,
     workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
     finished: Receiver<FinishedChunk>,
-    file_sum: HashThread,
+    sums: FileSums<'scope>,
 }
 
 impl<'scope> Threads<'scope> {
@@ -215,7 +220,8 @@ impl<'scope> Threads<'scope> {
             reader,
             workers,
             finished,
-            file_sum: HashThread::spawn(scope, "sum-file").map_err(RunError::Thread)?,
+            sums: FileSums::spawn(scope, acquisition.has_file_sum, acquisition.hashes)
+                .map_err(RunError::Thread)?,
         })
     }
 }

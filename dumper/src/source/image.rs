@@ -54,7 +54,8 @@ pub fn open_reader_at(
         return Ok(Box::new(RawReader::new(bytes, &ranges, layout)?));
     }
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    if name.ends_with(b".padded") || name.ends_with(b".padded.zst") {
+    let endings: [&[u8]; 4] = [b".padded", b".padded.zst", b".padded.lz4", b".padded.sz"];
+    if endings.iter().any(|ending| name.ends_with(ending)) {
         return Ok(Box::new(RawReader::padded(bytes)?));
     }
     Err(OpenError::Unknown.into())

@@ -6,6 +6,7 @@ use super::layout::{Chunk, Layout};
 use super::memory::Memory;
 use super::outside::outside_sum;
 use crate::digest::Sha256Sum;
+use crate::hashes::{FurtherHash, HashRecord, Hasher, hexadecimal};
 use crate::measure::{in_memory, len_bytes};
 use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Meter;
@@ -25,6 +26,9 @@ pub struct Found {
     pub length: u64,
     /// Of as many bytes of it as the manifest says that there are.
     pub file: Computed,
+    /// Further hashes of the same bytes, those that the manifest has; none if they
+    /// were not asked for, or the bytes are not all there.
+    pub further: Vec<HashRecord>,
     /// Over what is in no chunk.
     pub outside: Computed,
     /// Chunks that are not as they should be, by their number in the layout.
@@ -91,6 +95,8 @@ pub struct Check<'a> {
     pub memory: Memory<'a>,
     /// Whether the file's own sum is made.
     pub whole: bool,
+    /// Whether its further hashes are made.
+    pub further: bool,
     /// Threads that compare chunks.
     pub workers: NonZeroUsize,
     /// Told of the progress.
@@ -102,8 +108,10 @@ impl Check<'_> {
     pub fn run(&self) -> Result<Found, CheckError> {
         let next = AtomicUsize::new(0);
         let (faults, found) = unbounded();
-        let (file, outside) = std::thread::scope(|scope| {
-            let file = start(scope, self.whole, "sum-file", || self.file_sum())?;
+        let (file, further, outside) = std::thread::scope(|scope| {
+            let sha256 = || self.file_sum(Hasher::Sha256(Sha256::new()));
+            let file = start(scope, self.whole, "sum-file", sha256)?;
+            let further = self.further_sums(scope)?;
             let has_outside = self.layout.manifest.file.sha256_outside.is_some();
             let outside = start(scope, has_outside, "sum-outside", || outside_sum(self))?;
             let workers = (0..self.workers.get())
@@ -118,8 +126,19 @@ impl Check<'_> {
             for worker in workers {
                 joined(worker)?;
             }
-            let sum = |thread: Option<_>| thread.map_or(Ok(Computed::Not), joined);
-            Ok((sum(file)?, sum(outside)?))
+            let file = file.map(joined).transpose()?.map_or(Computed::Not, |sum| {
+                let sum = sum.and_then(|digest| Sha256Sum::try_from(digest.as_slice()).ok());
+                sum.map_or(Computed::Lacking, Computed::Sum)
+            });
+            let outside = outside.map_or(Ok(Computed::Not), joined)?;
+            let mut records = Vec::new();
+            for (algorithm, thread) in further {
+                records.extend(joined(thread)?.map(|digest| HashRecord {
+                    algorithm,
+                    digest: hexadecimal(&digest),
+                }));
+            }
+            Ok((file, records, outside))
         })?;
         drop(faults);
         let mut chunks: Vec<_> = found.iter().collect();
@@ -127,6 +146,7 @@ impl Check<'_> {
         Ok(Found {
             length: self.length,
             file,
+            further,
             outside,
             chunks,
         })
@@ -151,36 +171,48 @@ impl Check<'_> {
         self.meter.add_written(chunk.record.length, 0);
     }
 
-    /// Of the file from front to back.
-    fn file_sum(&self) -> Computed {
+    /// A thread for each further hash that the manifest has.
+    fn further_sums<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Result<Vec<FurtherThread<'scope>>, CheckError> {
+        let mut threads = Vec::new();
+        for HashRecord { algorithm, .. } in &self.layout.manifest.file.hashes {
+            let sum = || self.file_sum(algorithm.hasher());
+            let thread = start(scope, self.further, algorithm.name(), sum)?;
+            threads.extend(thread.map(|thread| (*algorithm, thread)));
+        }
+        Ok(threads)
+    }
+
+    /// Of the file from front to back; none if it is not all there.
+    fn file_sum(&self, mut hasher: Hasher) -> Option<Vec<u8>> {
         let end = self.layout.manifest.file.length;
         if self.length < end {
-            return Computed::Lacking;
+            return None;
         }
         let mut buffer = vec![0; CHUNK_BYTES];
-        let mut hasher = Sha256::new();
         let mut position = 0;
         while position < end {
             let step = (end - position).min(len_bytes(&buffer));
             let bytes = buffer.get_mut(..in_memory(step)).unwrap_or_default();
-            if self.file.read_exact_at(bytes, position).is_err() {
-                return Computed::Lacking;
-            }
+            self.file.read_exact_at(bytes, position).ok()?;
             hasher.update(bytes);
             position = position.saturating_add(step);
         }
-        Computed::Sum(Sha256Sum::finish(hasher))
+        Some(hasher.finish())
     }
 }
 
-type SumThread<'scope> = ScopedJoinHandle<'scope, Computed>;
+type SumThread<'scope, T> = ScopedJoinHandle<'scope, T>;
+type FurtherThread<'scope> = (FurtherHash, SumThread<'scope, Option<Vec<u8>>>);
 
-fn start<'scope>(
+fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     wanted: bool,
     name: &str,
-    sum: impl FnOnce() -> Computed + Send + 'scope,
-) -> Result<Option<SumThread<'scope>>, CheckError> {
+    sum: impl FnOnce() -> T + Send + 'scope,
+) -> Result<Option<SumThread<'scope, T>>, CheckError> {
     if !wanted {
         return Ok(None);
     }

@@ -192,7 +192,9 @@ fn compare(
         layout,
         memory: reader.map_or(Memory::InPlace, Memory::Read),
         // Without a sum over what is outside of chunks, only this covers all bytes.
-        whole: args.full || layout.manifest.file.sha256_outside.is_none(),
+        whole: layout.manifest.file.sha256.is_some()
+            && (args.full || layout.manifest.file.sha256_outside.is_none()),
+        further: args.full,
         workers: workers(args.threads),
         meter: &meter,
     }

@@ -4,6 +4,7 @@
 use super::check::{Computed, Fault, Found};
 use super::layout::Layout;
 use crate::digest::Sha256Sum;
+use crate::hashes::{FurtherHash, HashRecord};
 use crate::manifest::{Manifest, RangeRecord, State};
 use crate::progress::rate;
 use linpmem_phys::{Errno, PhysLen};
@@ -22,6 +23,8 @@ pub struct Report {
     ranges: usize,
     chunks: usize,
     length: u64,
+    /// Whether chunks and what is in none are all of the file.
+    covered: bool,
     /// Whether the file's own sum was made.
     whole: bool,
     elapsed: Duration,
@@ -85,6 +88,15 @@ pub enum Damage {
         /// What it is; none if the bytes are not all there.
         found: Option<Sha256Sum>,
     },
+    /// Another hash of the file is not what it was.
+    FurtherHash {
+        /// Which.
+        algorithm: FurtherHash,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// The file as a whole is not what it was.
     File {
         /// What it should be.
@@ -135,7 +147,20 @@ impl Report {
                 });
             }
         }
+        // Those that were made; where bytes are missing, that is told already.
+        for found in &found.further {
+            let is_same = |known: &&HashRecord| known.algorithm == found.algorithm;
+            let known = manifest.file.hashes.iter().find(is_same);
+            if let Some(known) = known.filter(|known| known.digest != found.digest) {
+                damages.push(Damage::FurtherHash {
+                    algorithm: found.algorithm,
+                    expected: known.digest.clone(),
+                    found: found.digest.clone(),
+                });
+            }
+        }
         Self {
+            covered: manifest.file.sha256_outside.is_some(),
             damages,
             ranges: manifest.ranges.len(),
             chunks: layout.chunks.len(),
@@ -155,6 +180,17 @@ impl Report {
     #[must_use]
     pub fn damages(&self) -> &[Damage] {
         &self.damages
+    }
+
+    /// What was looked at, if not the file's own sum.
+    const fn coverage(&self) -> &'static str {
+        if self.covered {
+            "every byte by the sum of its chunk or of what is in no chunk; the file's own SHA-256, \
+             if it has one, was not computed (--full)"
+        } else {
+            "only the memory in it: the manifest has no SHA-256 of the file, and headers and the \
+             like have none of their own"
+        }
     }
 
     /// Writes what was found of the image at `path`, a line for each damage.
@@ -178,11 +214,7 @@ impl Report {
             rate(self.length, self.elapsed)
         )?;
         if self.is_good() && !self.whole {
-            writeln!(
-                out,
-                "{path}: every byte by the sum of its chunk or of what is in no chunk; the file's \
-                 own SHA-256 was not computed (--full)"
-            )?;
+            writeln!(out, "{path}: {}", self.coverage())?;
         }
         Ok(())
     }
@@ -302,6 +334,15 @@ impl fmt::Display for Damage {
             Self::Outside { found: None, .. } => {
                 f.write_str("headers, notes or padding, outside of all ranges, are not all there")
             }
+            Self::FurtherHash {
+                algorithm,
+                expected,
+                found,
+            } => write!(
+                f,
+                "the file differs: {} {found}, was {expected}",
+                algorithm.name()
+            ),
             Self::File {
                 expected,
                 found,

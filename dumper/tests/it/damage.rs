@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 struct Sample {
     _folder: tempfile::TempDir,
@@ -38,16 +39,20 @@ fn flip(image: &Path, offset: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
 }
 
-/// Whether `verify` is not content; where the image no longer opens, by an error.
-fn is_found(image: &Path) -> bool {
-    let args = VerifyArgs {
+fn verify_args(image: &Path) -> VerifyArgs {
+    VerifyArgs {
         image: image.to_path_buf(),
         manifest: None,
         volume: Vec::new(),
         full: false,
         threads: None,
         progress: ProgressStyle::None,
-    };
+    }
+}
+
+/// Whether `verify` is not content; where the image no longer opens, by an error.
+fn is_found(image: &Path) -> bool {
+    let args = verify_args(image);
     !matches!(
         linpmem_dump::verify::verify(&args, &mut std::io::sink()),
         Ok(0)
@@ -135,6 +140,8 @@ fn no_byte_is_passed_over() {
         "a.lime",
         "a.padded",
         "a.core.zst",
+        "a.core.lz4",
+        "a.lime.sz",
         "a.aff4",
         "a.kdump",
         "a.avml",
@@ -160,6 +167,69 @@ fn no_byte_is_passed_over() {
         let (code, words) = verify(&image);
         assert_eq!(code, 0, "{name}: {words}");
     }
+}
+
+#[test]
+fn further_hashes_are_those_of_the_programs_that_make_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = [
+        "a.lime",
+        "--hash",
+        "md5,sha1,sha512",
+        "--hash",
+        "blake2b,blake3,md5",
+    ];
+    let summary = Fake::default().acquire(folder.path(), &words).unwrap();
+    let image = folder.path().join("a.lime");
+    let hashes = manifest_of(&summary).file.hashes;
+    assert_eq!(hashes.len(), 5);
+    for (record, program) in hashes
+        .iter()
+        .zip(["md5sum", "sha1sum", "sha512sum", "b2sum"])
+    {
+        let output = Command::new(program).arg(&image).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.starts_with(&record.digest), "{program}: {said}");
+    }
+    let full = |image: &Path| {
+        let mut args = verify_args(image);
+        args.full = true;
+        let mut words = Vec::new();
+        let code = linpmem_dump::verify::verify(&args, &mut words).unwrap();
+        (code, String::from_utf8(words).unwrap())
+    };
+    assert_eq!(full(&image).0, 0);
+    flip(&image, 0x30_0000);
+    let (code, words) = full(&image);
+    assert_eq!(code, 1);
+    for hash in ["md5", "sha1", "sha512", "blake2b", "blake3"] {
+        assert!(
+            words.contains(&format!("the file differs: {hash} ")),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn without_the_file_s_own_sum_every_byte_is_compared_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["a.core", "--no-file-hash"];
+    let summary = Fake::default().acquire(folder.path(), &words).unwrap();
+    let image = folder.path().join("a.core");
+    assert_eq!(manifest_of(&summary).file.sha256, None);
+    assert!(!folder.path().join("a.core.sha256").exists());
+    let (code, words) = verify(&image);
+    assert_eq!(code, 0);
+    assert!(words.contains("every byte"), "{words}");
+    flip(&image, 50);
+    assert_eq!(verify(&image).0, 1);
+
+    // A compressed one says what is not covered.
+    let words = ["a.lime.lz4", "--no-file-hash"];
+    Fake::default().acquire(folder.path(), &words).unwrap();
+    let (code, words) = verify(&folder.path().join("a.lime.lz4"));
+    assert_eq!(code, 0);
+    assert!(words.contains("only the memory in it"), "{words}");
 }
 
 #[test]

@@ -30,6 +30,10 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
         ("16.core", "16"),
         ("1.core.zst", "1"),
         ("4.core.zst", "4"),
+        ("1.core.lz4", "1"),
+        ("4.core.lz4", "4"),
+        ("1.core.sz", "1"),
+        ("4.core.sz", "4"),
     ] {
         let words = [name, "--include-reserved", "--threads", threads];
         let summary = Fake::default().acquire(folder.path(), &words).unwrap();
@@ -45,8 +49,21 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
     for (bytes, _) in &files[1..3] {
         assert!(bytes == first, "threads changed the image");
     }
-    assert!(files[3].0 == files[4].0, "threads changed the frames");
-    assert!(files[3].0.len() < first.len());
+    for pair in [3, 5, 7] {
+        assert!(
+            files[pair].0 == files[pair + 1].0,
+            "threads changed the frames"
+        );
+        assert!(files[pair].0.len() < first.len());
+    }
+    for name in ["1.core.lz4", "1.core.sz"] {
+        let path = folder.path().join(name);
+        let bytes = linpmem_formats::open_bytes(&path).unwrap().bytes;
+        let mut content = vec![0; first.len()];
+        assert_eq!(bytes.len(), u64::try_from(first.len()).unwrap());
+        bytes.read_exact_at(0, &mut content).unwrap();
+        assert!(&content == first, "{name}: compression changed the image");
+    }
     let decompressed = zstd::decode_all(files[3].0.as_slice()).unwrap();
     assert!(&decompressed == first, "compression changed the image");
     for (_, other) in &files[1..] {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why a zstd file cannot be read from the middle.
+//! Why a compressed file cannot be read from the middle.
 
 use linpmem_phys::PhysLen;
 
-/// A zstd file that cannot be read from the middle.
+/// A compressed file that cannot be read from the middle.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ZstdError {
+pub enum SeekableError {
     /// The file could not be read.
-    #[error("reading the zstd file at offset {offset}: {source}")]
+    #[error("reading the compressed file at offset {offset}: {source}")]
     Io {
         /// Where.
         offset: u64,
@@ -16,7 +16,7 @@ pub enum ZstdError {
         source: std::io::Error,
     },
     /// The bytes are not what the format allows.
-    #[error("the zstd file is damaged at offset {offset}: {what}")]
+    #[error("the compressed file is damaged at offset {offset}: {what}")]
     Damaged {
         /// Where.
         offset: u64,
@@ -25,8 +25,8 @@ pub enum ZstdError {
     },
     /// A frame too large to be decompressed for the sake of a part of it.
     #[error(
-        "the zstd frame at offset {offset} holds {content}, too much to read from the middle: \
-         decompress the file with `zstd -d` first"
+        "the frame at offset {offset} holds {content}, too much to read from the middle: \
+         decompress the file first (`zstd -d`, `lz4 -d`)"
     )]
     FrameTooLarge {
         /// Where.
@@ -36,14 +36,16 @@ pub enum ZstdError {
     },
     /// A frame that does not tell how much it holds.
     #[error(
-        "the zstd frame at offset {offset} does not tell how much it holds, so the file cannot be \
-         read from the middle: decompress it with `zstd -d` first"
+        "the frame at offset {offset} does not tell how much it holds, so the file cannot be read \
+         from the middle: decompress it first (`zstd -d`, `lz4 -d`)"
     )]
     UnknownLength {
         /// Where.
         offset: u64,
     },
     /// More frames than a seek table may list.
-    #[error("the zstd file has more than 2^27 frames: decompress it with `zstd -d` first")]
+    #[error(
+        "the compressed file has more than 2^27 frames: decompress it first (`zstd -d`, `lz4 -d`)"
+    )]
     TooManyFrames,
 }

@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the frames of a zstd file lie.
+//! Where the frames of a compressed file lie.
 
 use super::scan;
 use super::seek_table::{
     ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, MAX_FRAMES, SEEKABLE_MAGIC, SKIPPABLE_MAGIC,
 };
-use super::{MAX_FRAME_CONTENT_BYTES, ZstdError};
+use super::{MAX_FRAME_CONTENT_BYTES, SeekableError};
 use crate::ReadAt;
 use linpmem_phys::PhysLen;
 use scroll::{LE, Pread};
 
+/// What lies where an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Frames with all that belongs to them.
+    Frame,
+    /// The compressed bytes of an LZ4 block, without its header.
+    Block,
+    /// Bytes as they are.
+    Stored,
+}
+
 /// One frame that holds something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    pub(super) form: Form,
     /// Where the frame begins in the file.
     pub(super) file_offset: u64,
     pub(super) compressed_bytes: u32,
@@ -36,8 +48,9 @@ pub(super) struct Index {
 const TABLE_BLOCK_BYTES: u64 = 96 << 10;
 
 impl Index {
-    /// From the seek table, or, if there is none, by finding the frames one by one.
-    pub(super) fn of(source: &impl ReadAt) -> Result<Self, ZstdError> {
+    /// Of a zstd file, from its seek table, or, if there is none, by finding the
+    /// frames one by one.
+    pub(super) fn of(source: &impl ReadAt) -> Result<Self, SeekableError> {
         match Self::from_table(source)? {
             Some(index) => Ok(index),
             None => scan::frames(source),
@@ -65,26 +78,28 @@ impl Index {
 
     pub(super) fn push(
         &mut self,
+        form: Form,
         file_offset: u64,
         compressed_bytes: u32,
         content_bytes: u64,
-    ) -> Result<(), ZstdError> {
+    ) -> Result<(), SeekableError> {
         if content_bytes == 0 {
             return Ok(());
         }
         if self.entries.len() >= usize::try_from(MAX_FRAMES).unwrap_or(usize::MAX) {
-            return Err(ZstdError::TooManyFrames);
+            return Err(SeekableError::TooManyFrames);
         }
         let small = u32::try_from(content_bytes)
             .ok()
             .filter(|bytes| *bytes <= MAX_FRAME_CONTENT_BYTES);
         let Some(content_bytes) = small else {
-            return Err(ZstdError::FrameTooLarge {
+            return Err(SeekableError::FrameTooLarge {
                 offset: file_offset,
                 content: PhysLen::new(content_bytes),
             });
         };
         self.entries.push(Entry {
+            form,
             file_offset,
             compressed_bytes,
             content_offset: self.content_bytes,
@@ -96,7 +111,7 @@ impl Index {
     }
 
     /// `None` if the file does not end with a seek table.
-    fn from_table(source: &impl ReadAt) -> Result<Option<Self>, ZstdError> {
+    fn from_table(source: &impl ReadAt) -> Result<Option<Self>, SeekableError> {
         let file_bytes = source.len();
         let Some(footer_at) = file_bytes.checked_sub(u64::from(FOOTER_BYTES)) else {
             return Ok(None);
@@ -105,14 +120,14 @@ impl Index {
         if number(&footer, 5, footer_at)? != SEEKABLE_MAGIC {
             return Ok(None);
         }
-        let damaged = |what| ZstdError::Damaged {
+        let damaged = |what| SeekableError::Damaged {
             offset: footer_at,
             what,
         };
         let count = number(&footer, 0, footer_at)?;
         let [.., descriptor, _, _, _, _] = footer;
         if count > MAX_FRAMES {
-            return Err(ZstdError::TooManyFrames);
+            return Err(SeekableError::TooManyFrames);
         }
         if descriptor & 0x7c != 0 {
             return Err(damaged("the seek table is of an unknown kind"));
@@ -131,7 +146,7 @@ impl Index {
         if number(&header, 0, table_at)? != SKIPPABLE_MAGIC
             || u64::from(number(&header, 4, table_at)?) != payload
         {
-            return Err(ZstdError::Damaged {
+            return Err(SeekableError::Damaged {
                 offset: table_at,
                 what: "the seek table does not begin where its end says",
             });
@@ -148,24 +163,24 @@ impl Index {
             block.resize(usize::try_from(size).unwrap_or(0), 0);
             source
                 .read_exact_at(offset, &mut block)
-                .map_err(|source| ZstdError::Io { offset, source })?;
+                .map_err(|source| SeekableError::Io { offset, source })?;
             for entry in block.chunks_exact(usize::try_from(entry_bytes).unwrap_or(8)) {
                 let compressed = number(entry, 0, offset)?;
                 let content = number(entry, 4, offset)?;
                 let end = next_frame.saturating_add(u64::from(compressed));
                 if compressed < HEADER_BYTES || end > table_at {
-                    return Err(ZstdError::Damaged {
+                    return Err(SeekableError::Damaged {
                         offset,
                         what: "the seek table lists a frame that the file has no room for",
                     });
                 }
-                index.push(next_frame, compressed, u64::from(content))?;
+                index.push(Form::Frame, next_frame, compressed, u64::from(content))?;
                 next_frame = end;
             }
             done = done.saturating_add(size);
         }
         if next_frame != table_at {
-            return Err(ZstdError::Damaged {
+            return Err(SeekableError::Damaged {
                 offset: next_frame,
                 what: "the seek table does not list what lies here",
             });
@@ -177,18 +192,20 @@ impl Index {
 pub(super) fn read<const N: usize>(
     source: &impl ReadAt,
     offset: u64,
-) -> Result<[u8; N], ZstdError> {
+) -> Result<[u8; N], SeekableError> {
     let mut bytes = [0; N];
     source
         .read_exact_at(offset, &mut bytes)
-        .map_err(|source| ZstdError::Io { offset, source })?;
+        .map_err(|source| SeekableError::Io { offset, source })?;
     Ok(bytes)
 }
 
 /// The little-endian number at `at` of `bytes`, which were read at `offset`.
-fn number(bytes: &[u8], at: usize, offset: u64) -> Result<u32, ZstdError> {
-    bytes.pread_with(at, LE).map_err(|_| ZstdError::Damaged {
-        offset,
-        what: "it ends within a number",
-    })
+fn number(bytes: &[u8], at: usize, offset: u64) -> Result<u32, SeekableError> {
+    bytes
+        .pread_with(at, LE)
+        .map_err(|_| SeekableError::Damaged {
+            offset,
+            what: "it ends within a number",
+        })
 }

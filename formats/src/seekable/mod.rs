@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! zstd files that can be read from the middle. The bytes are described in
-//! docs/formats/zstd.md.
+//! Compressed files that can be read from the middle. The bytes are described in
+//! docs/formats/zstd.md and docs/formats/lz4-snappy.md.
 
+mod cursor;
 mod error;
 mod index;
+mod lz4;
 mod reader;
 mod scan;
 mod seek_table;
+mod snappy;
 
-pub use error::ZstdError;
-pub use reader::{MAX_FRAME_CONTENT_BYTES, ZstdReader};
+pub use error::SeekableError;
+pub use lz4::{lz4_frame, lz4_frame_bound};
+pub use reader::{MAX_FRAME_CONTENT_BYTES, SeekableReader};
 pub use seek_table::{ZstdFrame, seek_table};
+pub use snappy::{snappy_frame, snappy_frame_bound};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading the content of a zstd file from any offset.
+//! Reading the content of a compressed file from any offset.
 
-use super::ZstdError;
+use super::SeekableError;
 use super::index::{Entry, Index};
+use super::{lz4, snappy};
 use crate::ReadAt;
 use crate::cache::Cache;
 use std::io;
@@ -15,30 +16,53 @@ pub const MAX_FRAME_CONTENT_BYTES: u32 = 64 << 20;
 /// Decompressed frames that are kept, in bytes.
 const CACHE_BYTES: usize = 64 << 20;
 
+/// What frames are compressed by.
+#[derive(Clone, Copy, Debug)]
+enum Compression {
+    Zstd,
+    Lz4,
+    Snappy,
+}
+
 /// What a frame holds, or why it cannot be known.
 type Frame = Result<Vec<u8>, &'static str>;
 
-/// The content of a zstd file of independent frames. Where they lie is known
-/// from its seek table or, without one, from a walk over the headers.
+/// The content of a file of independent zstd, LZ4 or Snappy frames. Where they lie
+/// is known from zstd's seek table or, without one, from a walk over the headers.
 ///
-/// Memory: 24 bytes a frame, 64 MiB of decompressed frames, and one frame for
+/// Memory: 32 bytes a frame, 64 MiB of decompressed frames, and one frame for
 /// each thread that reads.
 #[derive(Debug)]
-pub struct ZstdReader<S> {
+pub struct SeekableReader<S> {
     source: S,
+    compression: Compression,
     index: Index,
     cache: Cache<usize, Frame>,
 }
 
-impl<S: ReadAt> ZstdReader<S> {
+impl<S: ReadAt> SeekableReader<S> {
     /// The content of `source`.
     ///
     /// # Errors
-    /// If it is truncated or no zstd file, or has a frame that is too large or
+    /// If it is truncated or no such file, or has a frame that is too large or
     /// does not tell its size, as `zstd` makes them of a pipe.
-    pub fn new(source: S) -> Result<Self, ZstdError> {
+    pub fn new(source: S) -> Result<Self, SeekableError> {
+        let mut head = [0; snappy::IDENTIFIER.len()];
+        let len = size64(source.len()).min(head.len());
+        let (start, _) = head.split_at_mut(len);
+        source
+            .read_exact_at(0, start)
+            .map_err(|source| SeekableError::Io { offset: 0, source })?;
+        let (compression, index) = if head == *snappy::IDENTIFIER {
+            (Compression::Snappy, snappy::frames(&source)?)
+        } else if head.starts_with(&lz4::MAGIC.to_le_bytes()) {
+            (Compression::Lz4, lz4::frames(&source)?)
+        } else {
+            (Compression::Zstd, Index::of(&source)?)
+        };
         Ok(Self {
-            index: Index::of(&source)?,
+            compression,
+            index,
             cache: Cache::new(CACHE_BYTES),
             source,
         })
@@ -63,18 +87,15 @@ impl<S: ReadAt> ZstdReader<S> {
         let mut compressed = vec![0; size(entry.compressed_bytes)];
         self.source
             .read_exact_at(entry.file_offset, &mut compressed)?;
-        let expected = content.len();
-        Ok(
-            match zstd::bulk::decompress_to_buffer(&compressed, content) {
-                Ok(found) if found == expected => Ok(()),
-                Ok(_) => Err("it holds less than it says"),
-                Err(_) => Err("it does not decompress, or holds more than it says"),
-            },
-        )
+        Ok(match self.compression {
+            Compression::Zstd => unzstd(&compressed, content),
+            Compression::Lz4 => lz4::decompress(entry.form, &compressed, content),
+            Compression::Snappy => snappy::decompress(&compressed, content),
+        })
     }
 }
 
-impl<S: ReadAt> ReadAt for ZstdReader<S> {
+impl<S: ReadAt> ReadAt for SeekableReader<S> {
     fn len(&self) -> u64 {
         self.index.content_bytes()
     }
@@ -84,14 +105,14 @@ impl<S: ReadAt> ReadAt for ZstdReader<S> {
         let mut rest = buf;
         while !rest.is_empty() {
             let (number, entry) = self.index.at(offset).ok_or(io::ErrorKind::UnexpectedEof)?;
-            let within = size32(offset.saturating_sub(entry.content_offset));
+            let within = size64(offset.saturating_sub(entry.content_offset));
             let available = size(entry.content_bytes).saturating_sub(within);
             let (target, tail) = rest.split_at_mut(available.min(rest.len()));
             let damaged = |what| {
                 let place = entry.file_offset;
                 io::Error::new(
                     io::ErrorKind::InvalidData,
-                    format!("the zstd frame at offset {place} is damaged: {what}"),
+                    format!("the frame at offset {place} is damaged: {what}"),
                 )
             };
             if target.len() == size(entry.content_bytes) && self.cache.get(&number).is_none() {
@@ -116,13 +137,22 @@ impl<S: ReadAt> ReadAt for ZstdReader<S> {
     }
 }
 
+fn unzstd(compressed: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
+    let expected = content.len();
+    match zstd::bulk::decompress_to_buffer(compressed, content) {
+        Ok(found) if found == expected => Ok(()),
+        Ok(_) => Err("it holds less than it says"),
+        Err(_) => Err("it does not decompress, or holds more than it says"),
+    }
+}
+
 /// A size that the index has bounded.
 fn size(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// An offset within a frame, below [`MAX_FRAME_CONTENT_BYTES`].
-fn size32(bytes: u64) -> usize {
+fn size64(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
@@ -165,7 +195,7 @@ mod tests {
         assert_eq!(table.entries(), scan.entries());
         assert_eq!(table.entries().len(), 5);
         for file in [with, without] {
-            let reader = ZstdReader::new(file).unwrap();
+            let reader = SeekableReader::new(file).unwrap();
             assert_eq!(reader.len(), content.len() as u64);
             for (offset, len) in [(0, 300_000), (69_999, 2), (70_000, 70_000), (299_999, 1)] {
                 let mut buf = vec![0; len];
@@ -181,7 +211,7 @@ mod tests {
         let content = content();
         let with = compressed(&content[..50_000], 20_000, true);
         for cut in 0..with.len() {
-            let Ok(reader) = ZstdReader::new(&with[..cut]) else {
+            let Ok(reader) = SeekableReader::new(&with[..cut]) else {
                 continue;
             };
             // Only what ends between two frames can look whole; it is shorter then.
@@ -199,7 +229,7 @@ mod tests {
         let second = Index::of(&file).unwrap().entries()[1];
         // Within the first block's header: a reserved block type.
         file[second.file_offset as usize + 9] |= 6;
-        let reader = ZstdReader::new(file).unwrap();
+        let reader = SeekableReader::new(file).unwrap();
         let mut buf = vec![0; 100_000];
         reader.read_exact_at(0, &mut buf).unwrap();
         for _ in 0..2 {
@@ -220,14 +250,14 @@ mod tests {
         let mut bad = good.clone();
         bad[table + 8] ^= 1;
         assert!(matches!(
-            ZstdReader::new(bad),
-            Err(ZstdError::Damaged { .. })
+            SeekableReader::new(bad),
+            Err(SeekableError::Damaged { .. })
         ));
         // Content other than the frame holds: one more, one less.
         for change in [1_u8, 0xff] {
             let mut bad = good.clone();
             bad[table + 12] = bad[table + 12].wrapping_add(change);
-            let reader = ZstdReader::new(bad).unwrap();
+            let reader = SeekableReader::new(bad).unwrap();
             assert!(reader.read_exact_at(0, &mut [0; 10]).is_err());
         }
         // A count that the file has no room for.
@@ -235,23 +265,26 @@ mod tests {
         let footer = good.len() - 9;
         bad[footer..footer + 4].copy_from_slice(&1_000_000_u32.to_le_bytes());
         assert!(matches!(
-            ZstdReader::new(bad),
-            Err(ZstdError::Damaged { .. })
+            SeekableReader::new(bad),
+            Err(SeekableError::Damaged { .. })
         ));
     }
 
     #[test]
     fn one_huge_frame_and_one_of_unknown_length_are_refused_with_advice() {
         let huge = zstd::bulk::compress(&vec![0; (64 << 20) + 1], 1).unwrap();
-        let error = ZstdReader::new(huge).unwrap_err();
-        assert!(matches!(error, ZstdError::FrameTooLarge { offset: 0, .. }));
+        let error = SeekableReader::new(huge).unwrap_err();
+        assert!(matches!(
+            error,
+            SeekableError::FrameTooLarge { offset: 0, .. }
+        ));
         assert!(error.to_string().contains("zstd -d"));
         let piped = zstd::stream::encode_all(content().as_slice(), 1).unwrap();
         assert!(matches!(
-            ZstdReader::new(piped),
-            Err(ZstdError::UnknownLength { offset: 0 })
+            SeekableReader::new(piped),
+            Err(SeekableError::UnknownLength { offset: 0 })
         ));
         let largest = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
-        assert_eq!(ZstdReader::new(largest).unwrap().len(), 64 << 20);
+        assert_eq!(SeekableReader::new(largest).unwrap().len(), 64 << 20);
     }
 }

@@ -4,8 +4,9 @@
 //! Frames and blocks tell their lengths in their headers (RFC 8878, section 3),
 //! so nothing is decompressed.
 
-use super::ZstdError;
-use super::index::Index;
+use super::SeekableError;
+use super::cursor::Cursor;
+use super::index::{Form, Index};
 use crate::ReadAt;
 use linpmem_phys::PhysLen;
 
@@ -16,11 +17,11 @@ const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 const MAX_BLOCK_BYTES: u32 = 128 << 10;
 
 /// The frames of `source`, from its first byte to its last.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, ZstdError> {
+pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
     let mut index = Index::default();
     let mut cursor = Cursor::new(source);
-    while cursor.offset < source.len() {
-        let start = cursor.offset;
+    while cursor.offset() < source.len() {
+        let start = cursor.offset();
         let magic = cursor.number(4)?;
         if magic & 0xffff_fff0 == u64::from(SKIPPABLE_MAGIC) {
             let len = cursor.number(4)?;
@@ -28,25 +29,25 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, ZstdError> {
             continue;
         }
         if magic != u64::from(FRAME_MAGIC) {
-            return Err(ZstdError::Damaged {
+            return Err(SeekableError::Damaged {
                 offset: start,
                 what: "no zstd frame begins here",
             });
         }
         let content_bytes = frame(&mut cursor, start)?;
-        let compressed = cursor.offset.saturating_sub(start);
-        let compressed = u32::try_from(compressed).map_err(|_| ZstdError::FrameTooLarge {
+        let compressed = cursor.offset().saturating_sub(start);
+        let compressed = u32::try_from(compressed).map_err(|_| SeekableError::FrameTooLarge {
             offset: start,
             content: PhysLen::new(content_bytes),
         })?;
-        index.push(start, compressed, content_bytes)?;
+        index.push(Form::Frame, start, compressed, content_bytes)?;
     }
     Ok(index)
 }
 
 /// Passes over a frame, whose magic number was read. Bytes of its content.
-fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, ZstdError> {
-    let damaged = |what| ZstdError::Damaged {
+fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, SeekableError> {
+    let damaged = |what| SeekableError::Damaged {
         offset: start,
         what,
     };
@@ -66,7 +67,7 @@ fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, ZstdE
         return Err(damaged("the frame needs a dictionary"));
     }
     let content_bytes = match (descriptor >> 6, single_segment) {
-        (0, false) => return Err(ZstdError::UnknownLength { offset: start }),
+        (0, false) => return Err(SeekableError::UnknownLength { offset: start }),
         (0, true) => cursor.number(1)?,
         (1, _) => cursor.number(2)?.saturating_add(256),
         (2, _) => cursor.number(4)?,
@@ -74,7 +75,7 @@ fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, ZstdE
     };
     // Said before the blocks are walked: in one large frame there are many.
     if content_bytes > u64::from(super::MAX_FRAME_CONTENT_BYTES) {
-        return Err(ZstdError::FrameTooLarge {
+        return Err(SeekableError::FrameTooLarge {
             offset: start,
             content: PhysLen::new(content_bytes),
         });
@@ -98,70 +99,4 @@ fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, ZstdE
         cursor.skip(4)?; // checksum
     }
     Ok(content_bytes)
-}
-
-/// Bytes read ahead. Small: most of what lies between two headers is passed over.
-const AHEAD_BYTES: usize = 4096;
-
-/// A place in the file that only moves forward.
-struct Cursor<'a, S> {
-    source: &'a S,
-    offset: u64,
-    ahead: Vec<u8>,
-    ahead_at: u64,
-}
-
-impl<'a, S: ReadAt> Cursor<'a, S> {
-    fn new(source: &'a S) -> Self {
-        Self {
-            source,
-            offset: 0,
-            ahead: Vec::new(),
-            ahead_at: 0,
-        }
-    }
-
-    /// The little-endian number of `bytes` bytes here, 8 at most.
-    fn number(&mut self, bytes: u64) -> Result<u64, ZstdError> {
-        let end = self.end_of(bytes)?;
-        let ahead_end = self
-            .ahead_at
-            .saturating_add(u64::try_from(self.ahead.len()).unwrap_or(u64::MAX));
-        if self.offset < self.ahead_at || end > ahead_end {
-            let left = self.source.len().saturating_sub(self.offset);
-            let size = usize::try_from(left).map_or(AHEAD_BYTES, |left| left.min(AHEAD_BYTES));
-            self.ahead.resize(size, 0);
-            self.ahead_at = self.offset;
-            self.source
-                .read_exact_at(self.offset, &mut self.ahead)
-                .map_err(|source| ZstdError::Io {
-                    offset: self.offset,
-                    source,
-                })?;
-        }
-        let skipped = usize::try_from(self.offset.saturating_sub(self.ahead_at)).unwrap_or(0);
-        let value = self
-            .ahead
-            .iter()
-            .skip(skipped)
-            .take(usize::try_from(bytes).unwrap_or(0))
-            .rev()
-            .fold(0, |value: u64, byte| (value << 8) | u64::from(*byte));
-        self.offset = end;
-        Ok(value)
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), ZstdError> {
-        self.offset = self.end_of(bytes)?;
-        Ok(())
-    }
-
-    fn end_of(&self, bytes: u64) -> Result<u64, ZstdError> {
-        let end = self.offset.checked_add(bytes);
-        end.filter(|end| *end <= self.source.len())
-            .ok_or(ZstdError::Damaged {
-                offset: self.offset,
-                what: "the file ends within a frame: it is truncated",
-            })
-    }
 }
