@@ -4,6 +4,7 @@
 use crate::args::{AcquireArgs, OnError, Order};
 use crate::checksum;
 use crate::clock::Moment;
+use crate::compression_choice;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
 use crate::evidence::{KeepError, Run};
@@ -13,7 +14,7 @@ use crate::manifest::{
     EvidenceRecord, Header, Host, ImageRecord, MapEntry, ReadFirst, SoFar, SourceRecord, Tool,
 };
 use crate::naming::{ImageFormat, NamingError, Shape, Target};
-use crate::notation::SourceSpec;
+use crate::notation::{CompressSpec, SourceSpec};
 use crate::pipeline::{Acquisition, CHUNK_BYTES};
 use crate::progress::{Meter, Progress};
 use crate::selection::{NothingSelected, Selected, Selection};
@@ -28,6 +29,7 @@ use linpmem_formats::{ImagePlan, PlanError, PlannedRange, RawLayout, WriteError}
 use linpmem_phys::ReadPhys;
 use std::io::{self, IsTerminal};
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,6 +184,8 @@ pub struct Request<'a> {
     started: Moment,
     host: Host,
     shape: Shape,
+    /// Why it is compressed as it is, if that was found out.
+    choice: Option<String>,
     target: Target,
 }
 
@@ -193,7 +197,21 @@ impl<'a> Request<'a> {
     pub fn new(args: &'a AcquireArgs, command: Vec<String>) -> Result<Self, AcquireError> {
         let started = Moment::now();
         let host = Host::current();
-        let shape = Shape::of(args)?;
+        let mut shape = Shape::of(args)?;
+        let mut choice = None;
+        if args.compress.as_ref().is_some_and(CompressSpec::is_auto) && !shape.is_compressed() {
+            let output = args.output.as_deref().unwrap_or(Path::new("."));
+            let folder = (output != Path::new("-")).then(|| folder_of(output));
+            let (codec, why) =
+                compression_choice::choose(folder, workers(args.threads)).map_err(|source| {
+                    AcquireError::Io {
+                        action: "choosing a compression",
+                        source,
+                    }
+                })?;
+            shape.codec = codec;
+            choice = Some(why);
+        }
         if args.order == Order::VolatileFirst
             && matches!(args.selection.source, SourceSpec::Image(_))
         {
@@ -222,6 +240,7 @@ impl<'a> Request<'a> {
             started,
             host,
             shape,
+            choice,
             target,
         })
     }
@@ -244,6 +263,7 @@ impl<'a> Request<'a> {
         check_served(&selected, &source.record)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
+        warnings.extend(self.choice.clone());
         warnings.extend(self.room(&plan)?);
         warnings.iter().for_each(|warning| warn(warning));
 

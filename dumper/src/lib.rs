@@ -12,6 +12,7 @@ pub mod args;
 pub mod checksum;
 pub mod clock;
 pub mod compare;
+mod compression_choice;
 mod crash_command;
 pub mod digest;
 pub mod driver;

@@ -2,6 +2,7 @@
 //! Names of files, and what they decide.
 
 use crate::args::{AcquireArgs, Format, Layout};
+use crate::notation::CompressSpec;
 use linpmem_formats::{
     Aff4Compression, Aff4CompressionError, Codec, CodecError, KdumpCompression,
     KdumpCompressionError, RawLayout,
@@ -139,7 +140,13 @@ impl Shape {
                 return Self::compressed_within(format, args, name, promised);
             }
         };
-        let asked = args.compress.as_ref().map(|spec| spec.codec());
+        // What is found out later stands for none here.
+        let is_auto = args.compress.as_ref().is_some_and(CompressSpec::is_auto);
+        if is_auto && promised.is_some() {
+            return Err(NamingError::OtherEnding(name.to_path_buf()));
+        }
+        let named = args.compress.as_ref().filter(|_| !is_auto);
+        let asked = named.map(|spec| spec.codec());
         let codec = match asked.transpose()? {
             Some(codec) if promised.is_some_and(|promised| !promised.is_kin(codec)) => {
                 return Err(NamingError::OtherEnding(name.to_path_buf()));
@@ -159,7 +166,7 @@ impl Shape {
         if promised.is_some() {
             return Err(NamingError::CompressedWithin(name.to_path_buf()));
         }
-        let asked = args.compress.as_ref();
+        let asked = args.compress.as_ref().filter(|spec| !spec.is_auto());
         let format = match format {
             Format::Kdump => {
                 let asked = asked.map(|spec| spec.kdump());

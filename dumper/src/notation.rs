@@ -131,6 +131,12 @@ impl CompressSpec {
         self.0.parse()
     }
 
+    /// Whether it is to be found out which.
+    #[must_use]
+    pub fn is_auto(&self) -> bool {
+        self.0 == "auto"
+    }
+
     /// As a compression within an AFF4 image.
     ///
     /// # Errors
@@ -152,7 +158,7 @@ impl FromStr for CompressSpec {
     type Err = CodecError;
 
     fn from_str(text: &str) -> Result<Self, CodecError> {
-        if text.parse::<Aff4Compression>().is_err() {
+        if text != "auto" && text.parse::<Aff4Compression>().is_err() {
             text.parse::<Codec>()?;
         }
         Ok(Self(text.to_owned()))

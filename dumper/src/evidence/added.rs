@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that the user wants beside the memory.
 
+use crate::sink::folder_of;
 use glob::MatchOptions;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
@@ -37,12 +38,17 @@ pub(super) fn files(added: &[PathBuf]) -> Result<Vec<PathBuf>, AddedError> {
     Ok(files)
 }
 
-/// What a file is called among the evidence.
+/// What a file is called among the evidence: by its folder's true path, and its own
+/// name even if it is a link.
 pub(super) fn name(path: &Path) -> Result<String, AddedError> {
-    let whole = std::path::absolute(path).map_err(|source| AddedError::Read {
+    let failed = |source| AddedError::Read {
         path: path.to_path_buf(),
         source,
-    })?;
+    };
+    let own = path
+        .file_name()
+        .ok_or_else(|| failed(io::Error::other("it does not name a file")))?;
+    let whole = folder_of(path).canonicalize().map_err(failed)?.join(own);
     let name = whole.to_string_lossy();
     Ok(name.trim_start_matches('/').to_owned())
 }

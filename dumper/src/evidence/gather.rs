@@ -15,7 +15,7 @@ use crate::source::Source;
 use crate::stop::Stop;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// What is to be gathered, and where from.
@@ -181,7 +181,9 @@ impl State<'_> {
         }
         let mut failure = None;
         let passed = evidence.each(&mut |entry, content| {
-            if entry.name != MANIFEST && !self.writer.has(&entry.name) {
+            if !is_sound(&entry.name) {
+                self.lack(&entry.name, "its name leads elsewhere".to_owned());
+            } else if entry.name != MANIFEST && !self.writer.has(&entry.name) {
                 failure = self.add(&entry.name, content, u64::MAX).err();
             }
             match &failure {
@@ -254,9 +256,28 @@ impl State<'_> {
     }
 }
 
+/// Whether who unpacks an archive gets a file of this name where it should be.
+fn is_sound(name: &str) -> bool {
+    let mut parts = Path::new(name).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
 fn failed(error: io::Error) -> GatherError {
     match error.kind() {
         io::ErrorKind::Interrupted => GatherError::Interrupted,
         _ => GatherError::Write(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sound;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_not_carried_on() {
+        assert!(is_sound("proc/version") && is_sound("machine.json"));
+        for name in ["", "/etc/passwd", "../x", "a/../../x", "."] {
+            assert!(!is_sound(name), "{name}");
+        }
     }
 }

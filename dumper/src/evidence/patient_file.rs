@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files that may hang.
+//! Files that may hang, and questions about them.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustix::fs::OFlags;
@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -18,32 +20,93 @@ const STEPS_AHEAD: usize = 2;
 /// The thread calls next to nothing.
 const STACK_BYTES: usize = 128 << 10;
 
+/// Answers that are waited for in vain before no more are asked for: each takes the
+/// whole time, and there are hundreds of files.
+const MAX_GIVEN_UP: u32 = 3;
+
+/// How long the system is waited for.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    /// None waits for ever.
+    timeout: Option<Duration>,
+    given_up: Arc<AtomicU32>,
+}
+
 /// A regular file, read by a thread of its own: where the kernel or a file system
 /// does not answer, the reader gives up, and the thread stays behind.
 #[derive(Debug)]
 pub(super) struct PatientFile {
     steps: Receiver<io::Result<Vec<u8>>>,
     current: io::Cursor<Vec<u8>>,
-    /// None waits for ever.
-    timeout: Option<Duration>,
+    patience: Patience,
+}
+
+impl Patience {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
+        Self {
+            timeout,
+            given_up: Arc::default(),
+        }
+    }
+
+    /// What `question` gives, asked by a thread of its own.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.check()?;
+        let (sender, answer) = bounded(1);
+        thread().spawn(move || sender.send(question()))?;
+        match self.next(&answer) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its thread ended")),
+            Err(RecvTimeoutError::Timeout) => Err(no_answer()),
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.given_up.load(Ordering::Relaxed) {
+            MAX_GIVEN_UP.. => Err(no_answer()),
+            _ => Ok(()),
+        }
+    }
+
+    fn next<T>(&self, answers: &Receiver<T>) -> Result<T, RecvTimeoutError> {
+        let answer = match self.timeout {
+            Some(timeout) => answers.recv_timeout(timeout),
+            None => answers.recv().map_err(RecvTimeoutError::from),
+        };
+        if matches!(answer, Err(RecvTimeoutError::Timeout)) {
+            self.given_up.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the system does not answer")
+}
+
+fn thread() -> Builder {
+    Builder::new()
+        .name("evidence".to_owned())
+        .stack_size(STACK_BYTES)
 }
 
 impl PatientFile {
     /// The file at `path`. That it cannot be opened shows when it is read.
     ///
     /// # Errors
-    /// If there is no thread to be had.
-    pub(super) fn open(path: &Path, timeout: Option<Duration>) -> io::Result<Self> {
+    /// If there is no thread to be had, or the system did not answer before.
+    pub(super) fn open(path: &Path, patience: &Patience) -> io::Result<Self> {
+        patience.check()?;
         let (sender, steps) = bounded(STEPS_AHEAD);
         let path = path.to_path_buf();
-        Builder::new()
-            .name("evidence".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || send(&path, &sender))?;
+        thread().spawn(move || send(&path, &sender))?;
         Ok(Self {
             steps,
             current: io::Cursor::default(),
-            timeout,
+            patience: patience.clone(),
         })
     }
 
@@ -51,9 +114,9 @@ impl PatientFile {
     ///
     /// # Errors
     /// The system's; `FileTooLarge` if it has more.
-    pub(super) fn all(path: &Path, limit: u64, timeout: Option<Duration>) -> io::Result<Vec<u8>> {
+    pub(super) fn all(path: &Path, limit: u64, patience: &Patience) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        Self::open(path, timeout)?
+        Self::open(path, patience)?
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
@@ -73,19 +136,10 @@ impl Read for PatientFile {
             if len > 0 || buf.is_empty() {
                 return Ok(len);
             }
-            let step = match self.timeout {
-                Some(timeout) => self.steps.recv_timeout(timeout),
-                None => self.steps.recv().map_err(RecvTimeoutError::from),
-            };
-            match step {
+            match self.patience.next(&self.steps) {
                 Ok(step) => self.current = io::Cursor::new(step?),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        "the system does not answer",
-                    ));
-                }
+                Err(RecvTimeoutError::Timeout) => return Err(no_answer()),
             }
         }
     }
@@ -139,9 +193,12 @@ mod tests {
         let path = folder.path().join("a");
         let content: Vec<u8> = (0..300_000_u32).map(|at| at.to_le_bytes()[1]).collect();
         std::fs::write(&path, &content).unwrap();
-        let timeout = Some(Duration::from_secs(10));
-        assert_eq!(PatientFile::all(&path, 300_000, timeout).unwrap(), content);
-        let error = PatientFile::all(&path, 299_999, timeout).unwrap_err();
+        let patience = Patience::new(Some(Duration::from_secs(10)));
+        assert_eq!(
+            PatientFile::all(&path, 300_000, &patience).unwrap(),
+            content
+        );
+        let error = PatientFile::all(&path, 299_999, &patience).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
@@ -158,19 +215,32 @@ mod tests {
         )
         .unwrap();
         for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
-            assert!(PatientFile::all(path, 10, None).is_err(), "{path:?}");
+            let patience = Patience::new(None);
+            assert!(PatientFile::all(path, 10, &patience).is_err(), "{path:?}");
         }
     }
 
     #[test]
-    fn a_file_that_hangs_is_given_up() {
+    fn what_hangs_is_given_up_and_after_a_while_not_even_asked() {
+        let patience = Patience::new(Some(Duration::from_millis(10)));
         let (_kept, steps) = bounded(1);
         let mut file = PatientFile {
             steps,
             current: io::Cursor::default(),
-            timeout: Some(Duration::from_millis(10)),
+            patience: patience.clone(),
         };
         let error = file.read(&mut [0; 4]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(patience.ask(|| Ok(5)).unwrap(), 5);
+        let (_kept, never) = bounded::<()>(1);
+        for _ in 1..MAX_GIVEN_UP {
+            let never = never.clone();
+            let error = patience.ask(move || Ok(never.recv().is_ok()));
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        let error = patience.ask(|| Ok(5)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let error = PatientFile::all(Path::new("/proc/version"), 4096, &patience);
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

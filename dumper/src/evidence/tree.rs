@@ -2,7 +2,7 @@
 //! The machine's files, none of which is trusted: each is read up to a limit, and
 //! given up when it hangs.
 
-use super::patient_file::PatientFile;
+use super::patient_file::{Patience, PatientFile};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const MAX_FILES: usize = 8192;
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     root: PathBuf,
-    timeout: Option<Duration>,
+    patience: Patience,
 }
 
 impl Tree {
@@ -25,8 +25,11 @@ impl Tree {
         Self::at(PathBuf::from("/"), timeout)
     }
 
-    pub(super) const fn at(root: PathBuf, timeout: Option<Duration>) -> Self {
-        Self { root, timeout }
+    pub(super) fn at(root: PathBuf, timeout: Option<Duration>) -> Self {
+        Self {
+            root,
+            patience: Patience::new(timeout),
+        }
     }
 
     /// The file `name`, as in `proc/version`.
@@ -35,11 +38,11 @@ impl Tree {
     }
 
     pub(super) fn open(&self, name: &str) -> io::Result<PatientFile> {
-        PatientFile::open(&self.path(name), self.timeout)
+        PatientFile::open(&self.path(name), &self.patience)
     }
 
     pub(super) fn bytes(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        PatientFile::all(&self.path(name), limit, self.timeout)
+        PatientFile::all(&self.path(name), limit, &self.patience)
     }
 
     /// A file that is text, without the white space at its end.
@@ -51,18 +54,20 @@ impl Tree {
 
     /// Whether there is something of this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.path(name).symlink_metadata().is_ok()
+        let path = self.path(name);
+        self.patience.ask(move || path.symlink_metadata()).is_ok()
     }
 
     /// The names of what is in a folder, sorted; those that are no UTF-8 are none
     /// of the kernel's.
     pub(super) fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in self.path(folder).read_dir()?.take(MAX_FILES) {
-            if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
-            }
-        }
+        let path = self.path(folder);
+        let mut names = self.patience.ask(move || {
+            let entries = path.read_dir()?.take(MAX_FILES);
+            let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+            let names: Vec<Option<String>> = names.collect::<io::Result<_>>()?;
+            Ok(names.into_iter().flatten().collect::<Vec<String>>())
+        })?;
         names.sort_unstable();
         Ok(names)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line.
 
-use crate::fake::Fake;
+use crate::fake::{Fake, manifest_of, verify};
 use assert_cmd::Command;
 use predicates::str::contains;
 use std::fs;
@@ -281,4 +281,28 @@ fn a_signal_leaves_no_image_under_the_final_name() {
         .assert()
         .code(1)
         .stdout(contains("not completed (interrupted)"));
+}
+
+/// Whatever it is, it says so, and the image opens.
+#[test]
+fn an_automatic_compression_is_told_and_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["a.core", "--compress", "auto"];
+    let summary = Fake::default().acquire(folder.path(), &words).unwrap();
+    let manifest = manifest_of(&summary);
+    let chosen = format!("--compress auto chose {}:", manifest.image.compression);
+    assert!(
+        manifest
+            .warnings
+            .iter()
+            .any(|said| said.starts_with(&chosen)),
+        "{:?}",
+        manifest.warnings
+    );
+    let image = folder.path().join("a.core");
+    assert_eq!(verify(&image).0, 0);
+    linpmem_formats::open_image(&image).unwrap();
+    let words = ["a.zst", "--compress", "auto"];
+    let refused = Fake::default().acquire(folder.path(), &words);
+    assert!(refused.is_err());
 }

@@ -215,4 +215,12 @@ fn what_is_asked_for_is_what_happens() {
     let listed = files(&folder.path().join("b.lime"));
     assert_eq!(listed.len(), 1);
     assert!(listed[0].0.ends_with("/note") && listed[0].1 == b"note");
+    // However it is spelled.
+    fs::create_dir(folder.path().join("below")).unwrap();
+    convert()
+        .args(["c.aff4", "--add", "below/../note"])
+        .assert()
+        .success();
+    let added = files(&folder.path().join("c.aff4"));
+    assert!(added.contains(&listed[0]), "{added:?}");
 }

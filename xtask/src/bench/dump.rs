@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Acquisitions in a virtual machine, beside AVML's in the same machine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Report, Setting};
 use crate::acquisition::Subject;
-use crate::artifacts::{Artifacts, DUMPER};
+use crate::artifacts::Artifacts;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
 use crate::suites;
@@ -19,6 +20,66 @@ const FILLED_PERCENT: u32 = 70;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Where the images go, a file system without anything else.
 const FOLDER: &str = "/scratch";
+
+/// An acquisition, to a file of the name that is added to its words.
+struct Job {
+    name: &'static str,
+    /// What it is compared with.
+    beside: &'static str,
+    words: &'static str,
+}
+
+const fn job(name: &'static str, beside: &'static str, words: &'static str) -> Job {
+    Job {
+        name,
+        beside,
+        words,
+    }
+}
+
+const AVML: &str = "AVML";
+const AVML_PACKED: &str = "AVML --compress";
+
+/// Ours are without a word on the terminal, as AVML is.
+const JOBS: &[Job] = &[
+    job(AVML, AVML, "avml acquire --source /proc/kcore"),
+    job("module", AVML, "linpmem-dump --progress none --format lime"),
+    job(
+        "kcore",
+        AVML,
+        "linpmem-dump --progress none --format lime --source kcore",
+    ),
+    job(
+        "module, no file hash",
+        AVML,
+        "linpmem-dump --progress none --format lime --no-file-hash",
+    ),
+    job(
+        "kcore, no file hash",
+        AVML,
+        "linpmem-dump --progress none --format lime --source kcore --no-file-hash",
+    ),
+    job(
+        AVML_PACKED,
+        AVML_PACKED,
+        "avml acquire --compress --source /proc/kcore",
+    ),
+    job(
+        "module, lz4",
+        AVML_PACKED,
+        "linpmem-dump --progress none --format lime --compress lz4",
+    ),
+    job(
+        "module, zstd:1",
+        AVML_PACKED,
+        "linpmem-dump --progress none --format lime --compress zstd:1",
+    ),
+    job(
+        "kcore, lz4",
+        AVML_PACKED,
+        "linpmem-dump --progress none --format lime --source kcore --compress lz4",
+    ),
+];
 
 /// What a job took, at best.
 #[derive(Clone, Copy, Debug)]
@@ -51,70 +112,41 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     subject.vm.push(&avml, "/bin/avml")?;
     eprintln!("[bench] {}", subject.fill(FILLED_PERCENT)?);
 
-    let jobs: [(&str, &[&str]); 6] = [
-        ("avml", &["avml", "acquire", "--source", "/proc/kcore"]),
-        ("module", &[DUMPER, "--format", "lime"]),
-        ("kcore", &[DUMPER, "--format", "lime", "--source", "kcore"]),
-        (
-            "avml --compress",
-            &["avml", "acquire", "--compress", "--source", "/proc/kcore"],
-        ),
-        (
-            "module zstd:1",
-            &[DUMPER, "--format", "lime", "--compress", "zstd:1"],
-        ),
-        (
-            "kcore zstd:1",
-            &[
-                DUMPER,
-                "--format",
-                "lime",
-                "--source",
-                "kcore",
-                "--compress",
-                "zstd:1",
-            ],
-        ),
-    ];
-    let mut best: [Option<Taken>; 6] = [None; 6];
+    let mut best: BTreeMap<&str, Taken> = BTreeMap::new();
     for _ in 0..setting.rounds {
-        for ((name, argv), best) in jobs.iter().zip(&mut best) {
-            let taken = job(&subject.vm, argv)?;
+        for job in JOBS {
+            let taken = job.run(&subject.vm)?;
             eprintln!(
-                "[bench] {name}: {:.2} s ({:.2} s in user space, {:.2} s in the kernel), \
+                "[bench] {}: {:.2} s ({:.2} s in user space, {:.2} s in the kernel), \
                  {:.1} MiB at most, image {:.1} MiB",
+                job.name,
                 taken.seconds,
                 taken.user_seconds,
                 taken.kernel_seconds,
                 taken.peak_rss_mib,
                 taken.image_mib
             );
-            *best = Some(taken.faster(*best));
+            let taken = taken.faster(best.get(job.name).copied());
+            best.insert(job.name, taken);
         }
     }
-    let [avml, module, kcore, packed, packed_module, packed_kcore] =
-        best.map(|taken| taken.context("nothing was measured"));
-    let (avml, packed) = (avml?, packed?);
-    for (name, ours, theirs) in [
-        ("module to avml", module?, avml),
-        ("kcore to avml", kcore?, avml),
-        ("module compressed to avml", packed_module?, packed),
-        ("kcore compressed to avml", packed_kcore?, packed),
-    ] {
+    for job in JOBS {
+        let (Some(ours), Some(theirs)) = (best.get(job.name), best.get(job.beside)) else {
+            continue;
+        };
+        if job.name == job.beside {
+            continue;
+        }
+        let name = |what| format!("dump/{} to {}: {what}", job.name, job.beside);
+        report.add(&name("time"), ours.seconds, "s", Some(theirs.seconds));
         report.add(
-            &format!("dump/{name}: time"),
-            ours.seconds,
-            "s",
-            Some(theirs.seconds),
-        );
-        report.add(
-            &format!("dump/{name}: image"),
+            &name("image"),
             ours.image_mib,
             "MiB",
             Some(theirs.image_mib),
         );
         report.add(
-            &format!("dump/{name}: peak RSS"),
+            &name("peak RSS"),
             ours.peak_rss_mib,
             "MiB",
             Some(theirs.peak_rss_mib),
@@ -125,29 +157,31 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     subject.end()
 }
 
-/// One run of `argv`, with the image's name added.
-fn job(vm: &Vm, argv: &[&str]) -> Result<Taken> {
-    let image = format!("{FOLDER}/image");
-    vm.run(&["clear", FOLDER])?.ok()?;
-    let words: Vec<&str> = argv.iter().copied().chain([&*image]).collect();
-    let output = vm.command(&words).timeout(PATIENCE).run()?;
-    // 3: some pages could not be read, which is told and no failure.
-    let is_done = output.success() || output.ended.code == Some(3);
-    ensure!(is_done, "{output}\n{}", output.text());
-    let left = vm.run(&["clear", FOLDER])?.ok()?;
-    let size = left
-        .stdout_text()?
-        .lines()
-        .find_map(|line| line.strip_suffix(" image"))
-        .with_context(|| format!("{argv:?} left no image"))?;
-    let ended = output.ended;
-    Ok(Taken {
-        seconds: seconds(ended.wall_ms),
-        user_seconds: seconds(ended.user_ms),
-        kernel_seconds: seconds(ended.system_ms),
-        peak_rss_mib: f64::from(u32::try_from(ended.max_rss_kib)?) / 1024.0,
-        image_mib: mib(size.parse()?),
-    })
+impl Job {
+    /// One run.
+    fn run(&self, vm: &Vm) -> Result<Taken> {
+        let image = format!("{FOLDER}/image");
+        vm.run(&["clear", FOLDER])?.ok()?;
+        let words: Vec<&str> = self.words.split(' ').chain([&*image]).collect();
+        let output = vm.command(&words).timeout(PATIENCE).run()?;
+        // 3: some pages could not be read, which is told and no failure.
+        let is_done = output.success() || output.ended.code == Some(3);
+        ensure!(is_done, "{output}\n{}", output.text());
+        let left = vm.run(&["clear", FOLDER])?.ok()?;
+        let size = left
+            .stdout_text()?
+            .lines()
+            .find_map(|line| line.strip_suffix(" image"))
+            .with_context(|| format!("{} left no image", self.words))?;
+        let ended = output.ended;
+        Ok(Taken {
+            seconds: seconds(ended.wall_ms),
+            user_seconds: seconds(ended.user_ms),
+            kernel_seconds: seconds(ended.system_ms),
+            peak_rss_mib: f64::from(u32::try_from(ended.max_rss_kib)?) / 1024.0,
+            image_mib: mib(size.parse()?),
+        })
+    }
 }
 
 fn seconds(ms: u64) -> f64 {
