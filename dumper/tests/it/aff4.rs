@@ -130,6 +130,20 @@ fn every_compression_holds_the_memory_its_kinds_and_its_gaps() {
 }
 
 #[test]
+fn an_image_of_nothing_but_zeros_keeps_its_own_hashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["a.aff4", "--range", "101000-102fff"];
+    Fake::default().acquire(folder.path(), &words).unwrap();
+    let path = folder.path().join("a.aff4");
+    let (_, bytes, unreadable) = memory(&path);
+    assert!(bytes.len() == 0x2000 && bytes.iter().all(|&byte| byte == 0));
+    assert!(unreadable.is_empty());
+    let (code, words) = verify(&path);
+    assert_eq!(code, 0, "{words}");
+    assert!(words.contains("0 wrong"), "{words}");
+}
+
+#[test]
 fn conversions_keep_content_ranges_and_unreadable_pages() {
     let folder = tempfile::tempdir().unwrap();
     refusing()

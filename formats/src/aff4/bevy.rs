@@ -132,9 +132,12 @@ impl StreamBuilder {
         StreamSummary {
             size,
             index_hash: self.index_hash.clone().finish(),
+            // Of a stream without a block there are no hashes, not hashes of nothing:
+            // readers find them by their members.
             block_hashes: self
                 .hashes
                 .iter()
+                .filter(|_| size > 0)
                 .map(|hashes| (hashes.algorithm, hashes.hash.clone().finish()))
                 .collect(),
         }
