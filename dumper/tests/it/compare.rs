@@ -131,6 +131,12 @@ fn what_only_one_has_and_what_one_could_not_read_are_told_apart() {
         ]
     );
     assert_eq!(events(&said, "summary")[0]["unreadable_pages"], 2);
+    let (_, said) = compare(folder.path(), &["b.core", "a.core", "--json"]);
+    let last = events(&said, "stretch").pop().unwrap();
+    assert_eq!(
+        (&last["start"], &last["finding"]),
+        (&"0x3000".into(), &"unreadable-right".into())
+    );
 }
 
 #[test]
