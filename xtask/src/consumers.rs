@@ -30,17 +30,18 @@ impl Consumers {
         Ok(Self { root })
     }
 
-    /// What crash tells of machine and processes. `words` are those before the
+    /// What crash tells of machine and processes, and of the stack of process `pid`. `words` are those before the
     /// name of the image; without the modules' symbols, which it finds on no other
     /// machine.
     ///
     /// # Errors
     /// When crash does not open the image.
-    pub fn crash(&self, words: &[&str], kernel: &Kernel, image: &str) -> Result<String> {
+    pub fn crash(&self, words: &[&str], kernel: &Kernel, image: &str, pid: u64) -> Result<String> {
         let mut command = self.root.command("crash", &[folder(Path::new(image))?]);
         command.args(["-s", "--no_modules"]).args(words);
         command.arg(kernel.vmlinux()).arg(image);
-        run(command, Some(b"sys\nps\nquit\n"))
+        let typed = format!("sys\nps\nbt {pid}\nquit\n");
+        run(command, Some(typed.as_bytes()))
     }
 
     /// What gdb finds in the kernel's variables: the name of the first task, and

@@ -20,6 +20,7 @@ for task in found:
     memory = access_process_vm(task, int(address, 16), len(token))
     planted.append(
         {
+            "stack": [frame.name for frame in prog.stack_trace(task)],
             "pid": task.pid.value_(),
             "cmdline": [word.decode() for word in cmdline(task)],
             "token_in_memory": memory.decode(errors="replace") == token,

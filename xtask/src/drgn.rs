@@ -34,6 +34,8 @@ pub struct Planted {
     pub pid: i32,
     /// Its arguments, out of its own memory.
     pub cmdline: Vec<String>,
+    /// The functions that it is in, the innermost first; some have no name.
+    pub stack: Vec<Option<String>>,
     /// Whether the token is where the process said it put it.
     pub token_in_memory: bool,
 }

@@ -10,6 +10,7 @@ mod init;
 mod kmsg;
 mod pages;
 mod plant;
+mod ps;
 mod tick;
 
 use std::path::Path;
@@ -30,12 +31,13 @@ fn main() -> ExitCode {
         "plant" => plant::run(rest),
         "tick" => tick::run(rest),
         "kmsg" => kmsg::run(),
+        "ps" => ps::run(),
         "cat" => files::cat(rest),
         "ls" => files::ls(rest),
         "write" => files::write(rest),
         "clear" => files::clear(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; there are init, fill, plant, tick, kmsg, cat, ls, write and clear"
+            "no such tool; there are init, fill, plant, tick, ps, kmsg, cat, ls, write and clear"
         )),
     };
     match outcome {
