@@ -39,7 +39,7 @@ pub fn compare(source: &str, cells: &Cells) -> Result<()> {
 
 /// A line a program and format, since that is what one looks for.
 fn table(cells: &Cells) -> String {
-    let mut table = "| | | |\n|---|---|---|\n".to_owned();
+    let mut table = "| image | program | what it found |\n|---|---|---|\n".to_owned();
     for row in ROWS {
         let mut about = row.about;
         for tool in TOOLS {
