@@ -1,32 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One acquisition, from the command line to the files.
 
+mod error;
+mod records;
+
+pub use error::AcquireError;
+
 use crate::args::{AcquireArgs, OnError, Order};
 use crate::checksum;
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
-use crate::evidence::{KeepError, Run};
+use crate::evidence::Run;
 use crate::files::{Beside, Files, Ran, manifest_bytes};
-use crate::freeze::{self, FreezeError, Frozen};
-use crate::manifest::{
-    EvidenceRecord, Header, Host, ImageRecord, MapEntry, ReadFirst, SoFar, SourceRecord, Tool,
-};
-use crate::naming::{ImageFormat, NamingError, Shape, Target};
+use crate::freeze::{self, Frozen};
+use crate::manifest::{EvidenceRecord, Header, Host, SoFar, SourceRecord, Tool};
+use crate::naming::{ImageFormat, Shape, Target};
 use crate::notation::{CompressSpec, SourceSpec};
-use crate::pipeline::{Acquisition, CHUNK_BYTES};
+use crate::pipeline::Acquisition;
 use crate::progress::{Meter, Progress};
-use crate::selection::{NothingSelected, Selected, Selection};
-use crate::sink::{PartialError, SpaceError, check_space, folder_of};
-use crate::source::{Held, Source, SourceError, Strict, Volatile};
+use crate::selection::{Selected, Selection};
+use crate::sink::{SpaceError, check_space, folder_of};
+use crate::source::{Held, Source, Strict, Volatile};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::symbols;
 use crate::writers::Ingredients;
-use linpmem::LoadError;
-use linpmem_formats::{ImagePlan, PlanError, PlannedRange, RawLayout, WriteError};
+use linpmem_formats::{ImagePlan, PlannedRange, RawLayout};
 use linpmem_phys::ReadPhys;
+use records::{held_record, image_record, map_entries};
 use std::io::{self, IsTerminal};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
@@ -39,91 +42,6 @@ const HEADERS_BYTES: u64 = 1 << 20;
 const MIB: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 /// More workers than this wait for the one reader.
 const MAX_DEFAULT_WORKERS: usize = 4;
-
-/// An acquisition that did not begin, or whose files could not be named.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AcquireError {
-    /// Options that do not go together.
-    #[error(transparent)]
-    Naming(#[from] NamingError),
-    /// stdout without a place for the manifest.
-    #[error("with the image on stdout, --manifest PATH is needed: it holds hashes and addresses")]
-    StdoutWithoutManifest,
-    /// stdout cannot be read again.
-    #[error("--second-pass compares the image with the memory; that needs a file, not stdout")]
-    SecondPassOfStdout,
-    /// An image does not change.
-    #[error("--order volatile-first is for a running machine, not for an image")]
-    OrderOfImage,
-    /// stdout is where someone looks.
-    #[error("stdout is a terminal: send it to a pipe or a file")]
-    StdoutIsTerminal,
-    /// Nothing was selected.
-    #[error(transparent)]
-    Nothing(#[from] NothingSelected),
-    /// No source.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The source failed before the image was begun.
-    #[error(transparent)]
-    Read(#[from] linpmem_phys::SourceError),
-    /// No source has any of it.
-    #[error(
-        "nothing of what was asked for can be read: no source has {kinds} here; there is {served} \
-         (--include-reserved)"
-    )]
-    Unserved {
-        /// The kinds of memory that were asked for.
-        kinds: String,
-        /// What the sources have.
-        served: String,
-    },
-    /// The module could not be loaded.
-    #[error(transparent)]
-    Driver(#[from] LoadError),
-    /// The ranges make no image.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The format cannot hold them.
-    #[error(transparent)]
-    Format(#[from] WriteError),
-    /// Other programs cannot be stopped.
-    #[error(transparent)]
-    Freeze(#[from] FreezeError),
-    /// No room.
-    #[error(transparent)]
-    Space(#[from] SpaceError),
-    /// What was to lie beside the memory.
-    #[error(transparent)]
-    Evidence(#[from] KeepError),
-    /// A file cannot be created or named.
-    #[error(transparent)]
-    File(#[from] PartialError),
-    /// Something else of the system.
-    #[error("{action}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The system's reason.
-        source: io::Error,
-    },
-}
-
-impl AcquireError {
-    /// Whether another command line would have avoided it.
-    #[must_use]
-    pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Naming(_)
-                | Self::StdoutWithoutManifest
-                | Self::StdoutIsTerminal
-                | Self::SecondPassOfStdout
-                | Self::OrderOfImage
-        )
-    }
-}
 
 /// Acquires as `args` say. `command` is the command line, for the manifest;
 /// `warn` is told what the user should know at once.
@@ -494,19 +412,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What was read before its turn, for the manifest.
-fn held_record(held: &Held<'_>, started: Moment) -> ReadFirst {
-    ReadFirst {
-        bytes: held.total().get(),
-        ranges: held
-            .ranges()
-            .iter()
-            .map(|range| [range.start().into(), range.last().into()])
-            .collect(),
-        read_us: held.read_ns().map(|moment| started.micros_until(moment)),
-    }
-}
-
 /// A run whose sources have nothing of what it is to read makes no image of zeros.
 fn check_served(selected: &Selected, source: &SourceRecord) -> Result<(), AcquireError> {
     let is_served = |planned: &PlannedRange| source.serving(planned.kind.name()).is_some();
@@ -533,57 +438,4 @@ pub fn workers(asked: Option<NonZeroUsize>) -> NonZeroUsize {
         let most = NonZeroUsize::new(MAX_DEFAULT_WORKERS).unwrap_or(NonZeroUsize::MIN);
         std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cpus| cpus.min(most))
     })
-}
-
-/// The map as it was cut: what was asked for, and what not.
-fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<MapEntry> {
-    let read = selected
-        .read
-        .iter()
-        .map(|planned| (planned.range, planned.kind, true));
-    let left_out = selected
-        .left_out
-        .iter()
-        .map(|region| (region.range, region.kind, false));
-    let mut parts: Vec<_> = read.chain(left_out).collect();
-    parts.sort_unstable_by_key(|&(range, ..)| range);
-    parts
-        .into_iter()
-        .map(|(range, kind, requested)| MapEntry {
-            start: range.start().into(),
-            last: range.last().into(),
-            kind: kind.name().to_owned(),
-            requested,
-            source: requested
-                .then(|| source.serving(kind.name()))
-                .flatten()
-                .map(str::to_owned),
-        })
-        .collect()
-}
-
-fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord {
-    let name = match target {
-        Target::Stdout => "-".to_owned(),
-        Target::File(path) => {
-            let name = path.file_name().unwrap_or_default();
-            name.to_string_lossy().into_owned()
-        }
-    };
-    ImageRecord {
-        name,
-        format: shape.format.name().to_owned(),
-        raw_layout: match shape.format {
-            ImageFormat::Raw(layout) => Some(layout.to_string()),
-            _ => None,
-        },
-        compression: match shape.format {
-            ImageFormat::Aff4(within) => within.to_string(),
-            ImageFormat::Kdump(within) => within.to_string(),
-            ImageFormat::Avml => "snappy".to_owned(),
-            _ => shape.codec.to_string(),
-        },
-        chunk_bytes: u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX),
-        planned_bytes: plan.total().get(),
-    }
 }
