@@ -14,6 +14,8 @@ use crate::progress::Meter;
 use crate::stop::{Stop, StopReason};
 use linpmem_formats::{ImageReader, OpenError, RawError, RawReader, open_bytes, open_reader};
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
+use rustix::fs::{Advice, fadvise};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +27,9 @@ pub enum SecondPassError {
     /// The image that was just written does not open.
     #[error("opening the image again: {0}")]
     Open(#[from] OpenError),
+    /// It cannot be opened at all.
+    #[error("opening the image again: {0}")]
+    Io(#[from] io::Error),
     /// As a raw image.
     #[error("opening the image again: {0}")]
     Raw(#[from] RawError),
@@ -70,11 +75,11 @@ pub fn second_pass<W: Write>(
                 record.range(range, tally)
             }
         };
-        Ok(compare_pages(
-            [&Stored(&*image), &live],
-            &ranges,
-            &mut tell,
-        )?)
+        let stored = Stored {
+            image: &*image,
+            file: File::open(path)?,
+        };
+        Ok(compare_pages([&stored, &live], &ranges, &mut tell)?)
     });
     let error = match compared {
         Ok(()) => None,
@@ -102,8 +107,12 @@ fn reopened(
     })
 }
 
-/// An image as memory.
-struct Stored<'a>(&'a dyn ImageReader);
+/// An image as memory. What is read of the file leaves the page cache at once: it would
+/// take the place of memory that is to be compared.
+struct Stored<'a> {
+    image: &'a dyn ImageReader,
+    file: File,
+}
 
 impl ReadPhys for Stored<'_> {
     fn read_phys(
@@ -112,7 +121,9 @@ impl ReadPhys for Stored<'_> {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        self.0.read_phys(start, buf, unreadable)
+        let read = self.image.read_phys(start, buf, unreadable);
+        let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
+        read
     }
 }
 

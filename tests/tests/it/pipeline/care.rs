@@ -101,7 +101,7 @@ fn the_volatile_comes_first(subject: &Subject) -> Result<()> {
     let (pages, changed) = pages.zip(changed).context("second_pass")?;
     ensure!(at(totals, "/error").is_null(), "{totals}");
     // A kernel at rest changes something, and not very much.
-    ensure!(changed > 0 && changed < pages / 4, "{changed} of {pages}");
+    ensure!(changed > 0 && changed < pages / 2, "{changed} of {pages}");
     println!("{changed} of {pages} pages changed; {bytes} bytes were read first");
     Ok(())
 }
