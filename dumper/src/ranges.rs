@@ -4,10 +4,10 @@
 use crate::args::{RangesArgs, SelectionArgs};
 use crate::manifest::{Address, SourceRecord};
 use crate::notation::SourceSpec;
-use crate::selection::{NothingSelected, Selected, Selection};
+use crate::selection::{NothingSelected, Part, Selected, Selection};
 use crate::source::{Iomem, IomemError, Source, SourceError};
 use crate::table::{self, Align};
-use linpmem_phys::{MemoryMap, PhysLen, RegionKind};
+use linpmem_phys::{MemoryMap, PhysLen};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -37,12 +37,12 @@ pub enum RangesError {
 pub fn ranges(args: &RangesArgs, out: &mut dyn Write) -> Result<(), RangesError> {
     let memory = Memory::of(&args.selection)?;
     let selected = Selection::from(&args.selection).apply(&memory.map)?;
-    let parts = Parts::of(&selected, memory.source);
+    let shown = Shown::of(&selected, memory.source);
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &parts.to_json()).map_err(io::Error::from)?;
+        serde_json::to_writer_pretty(&mut *out, &shown.to_json()).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        parts.write_table(out)?;
+        shown.write_table(out)?;
     }
     Ok(())
 }
@@ -70,9 +70,9 @@ impl Memory {
     }
 }
 
-/// All parts of the map, by address.
-struct Parts {
-    parts: Vec<Part>,
+/// All of the map, by address.
+struct Shown {
+    rows: Vec<Row>,
     /// Why no source serves any of them.
     no_source: Option<String>,
 }
@@ -80,14 +80,14 @@ struct Parts {
 #[derive(Serialize)]
 struct Document<'a> {
     read_bytes: u64,
-    ranges: &'a [Part],
+    ranges: &'a [Row],
     totals: BTreeMap<&'static str, Total>,
     /// Why no source serves any of them.
     no_source: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Part {
+struct Row {
     start: Address,
     last: Address,
     length: u64,
@@ -103,60 +103,50 @@ struct Total {
     left_out_bytes: u64,
 }
 
-impl Parts {
+impl Shown {
     fn of(selected: &Selected, source: Result<SourceRecord, SourceError>) -> Self {
-        let read = selected
-            .read
-            .iter()
-            .map(|planned| (planned.range, planned.kind, true));
-        let left_out = selected
-            .left_out
-            .iter()
-            .map(|region| (region.range, region.kind, false));
-        let mut parts: Vec<_> = read.chain(left_out).collect();
-        parts.sort_unstable_by_key(|&(range, ..)| range);
-        let serving = |kind: RegionKind, read: bool| {
-            let served = source.as_ref().ok()?.serving(kind.name())?;
+        let serving = |part: &Part| {
+            let served = source.as_ref().ok()?.serving(part.kind.name())?;
             // What is never read has no source.
-            read.then(|| served.to_owned())
+            part.is_read.then(|| served.to_owned())
         };
-        let parts = parts.into_iter().map(|(range, kind, read)| Part {
-            start: range.start().into(),
-            last: range.last().into(),
-            length: range.len().get(),
-            kind: kind.name(),
-            read,
-            source: serving(kind, read),
+        let rows = selected.parts().into_iter().map(|part| Row {
+            start: part.range.start().into(),
+            last: part.range.last().into(),
+            length: part.range.len().get(),
+            kind: part.kind.name(),
+            read: part.is_read,
+            source: serving(&part),
         });
         Self {
-            parts: parts.collect(),
+            rows: rows.collect(),
             no_source: source.err().map(|error| error.to_string()),
         }
     }
 
     fn totals(&self) -> BTreeMap<&'static str, Total> {
         let mut totals: BTreeMap<&'static str, Total> = BTreeMap::new();
-        for part in &self.parts {
-            let total = totals.entry(part.kind).or_default();
-            let sum = if part.read {
+        for row in &self.rows {
+            let total = totals.entry(row.kind).or_default();
+            let sum = if row.read {
                 &mut total.read_bytes
             } else {
                 &mut total.left_out_bytes
             };
-            *sum = sum.saturating_add(part.length);
+            *sum = sum.saturating_add(row.length);
         }
         totals
     }
 
     fn read_bytes(&self) -> u64 {
-        let read = self.parts.iter().filter(|part| part.read);
-        read.fold(0, |sum, part| sum.saturating_add(part.length))
+        let read = self.rows.iter().filter(|row| row.read);
+        read.fold(0, |sum, row| sum.saturating_add(row.length))
     }
 
     fn to_json(&self) -> Document<'_> {
         Document {
             read_bytes: self.read_bytes(),
-            ranges: &self.parts,
+            ranges: &self.rows,
             totals: self.totals(),
             no_source: self.no_source.as_deref(),
         }
@@ -164,19 +154,19 @@ impl Parts {
 
     fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
         let rows: Vec<_> = self
-            .parts
+            .rows
             .iter()
-            .map(|part| {
+            .map(|row| {
                 [
-                    format!("{:#x}", part.start.0),
-                    format!("{:#x}", part.last.0),
-                    PhysLen::new(part.length).to_string(),
-                    part.kind.to_owned(),
-                    if part.read { "yes" } else { "-" }.to_owned(),
-                    match &part.source {
+                    format!("{:#x}", row.start.0),
+                    format!("{:#x}", row.last.0),
+                    PhysLen::new(row.length).to_string(),
+                    row.kind.to_owned(),
+                    if row.read { "yes" } else { "-" }.to_owned(),
+                    match &row.source {
                         Some(source) => source.clone(),
                         // It will be listed as unreadable.
-                        None if part.read => "none".to_owned(),
+                        None if row.read => "none".to_owned(),
                         None => "-".to_owned(),
                     },
                 ]

@@ -28,6 +28,17 @@ pub struct Selected {
     pub left_out: Vec<Region>,
 }
 
+/// A stretch of the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where it lies.
+    pub range: PhysRange,
+    /// What it is.
+    pub kind: RegionKind,
+    /// Whether it will be read.
+    pub is_read: bool,
+}
+
 /// Nothing is left to read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing to read: no {kinds} lies in {place}; `linpmem-dump ranges` shows the map")]
@@ -186,6 +197,24 @@ impl From<&SelectionArgs> for Selection {
 }
 
 impl Selected {
+    /// The map as it was cut, by address.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        let read = self.read.iter().map(|planned| Part {
+            range: planned.range,
+            kind: planned.kind,
+            is_read: true,
+        });
+        let left_out = self.left_out.iter().map(|region| Part {
+            range: region.range,
+            kind: region.kind,
+            is_read: false,
+        });
+        let mut parts: Vec<Part> = read.chain(left_out).collect();
+        parts.sort_unstable_by_key(|part| part.range);
+        parts
+    }
+
     /// Bytes that will be read.
     #[must_use]
     pub fn total(&self) -> PhysLen {

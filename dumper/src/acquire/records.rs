@@ -5,7 +5,7 @@ use crate::clock::Moment;
 use crate::manifest::{ImageRecord, MapEntry, ReadFirst, SourceRecord};
 use crate::naming::{ImageFormat, Shape, Target};
 use crate::pipeline::CHUNK_BYTES;
-use crate::selection::Selected;
+use crate::selection::{Part, Selected};
 use crate::source::Held;
 use linpmem_formats::ImagePlan;
 
@@ -24,29 +24,18 @@ pub(super) fn held_record(held: &Held<'_>, started: Moment) -> ReadFirst {
 
 /// The map as it was cut: what was asked for, and what not.
 pub(super) fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<MapEntry> {
-    let read = selected
-        .read
-        .iter()
-        .map(|planned| (planned.range, planned.kind, true));
-    let left_out = selected
-        .left_out
-        .iter()
-        .map(|region| (region.range, region.kind, false));
-    let mut parts: Vec<_> = read.chain(left_out).collect();
-    parts.sort_unstable_by_key(|&(range, ..)| range);
-    parts
-        .into_iter()
-        .map(|(range, kind, requested)| MapEntry {
-            start: range.start().into(),
-            last: range.last().into(),
-            kind: kind.name().to_owned(),
-            requested,
-            source: requested
-                .then(|| source.serving(kind.name()))
-                .flatten()
-                .map(str::to_owned),
-        })
-        .collect()
+    let entry = |part: Part| {
+        let kind = part.kind.name();
+        let served = part.is_read.then(|| source.serving(kind)).flatten();
+        MapEntry {
+            start: part.range.start().into(),
+            last: part.range.last().into(),
+            kind: kind.to_owned(),
+            requested: part.is_read,
+            source: served.map(str::to_owned),
+        }
+    };
+    selected.parts().into_iter().map(entry).collect()
 }
 
 /// The image, as it is planned.

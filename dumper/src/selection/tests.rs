@@ -152,3 +152,20 @@ fn an_empty_selection_says_what_was_looked_for() {
         "{error}"
     );
 }
+
+#[test]
+fn parts_are_the_whole_map_by_address() {
+    let selected = Selection::default().apply(&pc()).unwrap();
+    let parts = selected.parts();
+    let read: Vec<_> = parts.iter().filter(|part| part.is_read).collect();
+    assert_eq!(read.len(), selected.read.len());
+    assert_eq!(parts.len(), selected.read.len() + selected.left_out.len());
+    for pair in parts.windows(2) {
+        assert!(pair[0].range.end() <= pair[1].range.start(), "{pair:?}");
+    }
+    let holds = |part: &Part, at: u64| part.range.contains(PhysAddr::new(at));
+    let of = |at: u64| parts.iter().find(|part| holds(part, at)).unwrap();
+    // The page that System RAM shares is read; what comes after it is not.
+    assert!(of(0x9_fc00).is_read);
+    assert!(!of(0xa_0000).is_read);
+}
