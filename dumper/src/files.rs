@@ -62,6 +62,7 @@ impl Files {
         let (image, image_path, manifest_path, manifest_partial) = match target {
             Target::Stdout => {
                 let path = args
+                    .run
                     .manifest
                     .clone()
                     .ok_or(AcquireError::StdoutWithoutManifest)?;
@@ -70,24 +71,24 @@ impl Files {
             }
             Target::File(path) => {
                 let partial = partial_of(path);
-                checksum::check_free(&checksum_of(path), args.force)?;
-                let image = PartialFile::create(path, partial.clone(), args.force)?;
-                let (manifest, manifest_partial) = match &args.manifest {
+                checksum::check_free(&checksum_of(path), args.run.force)?;
+                let image = PartialFile::create(path, partial.clone(), args.run.force)?;
+                let (manifest, manifest_partial) = match &args.run.manifest {
                     Some(manifest) => (manifest.clone(), partial_of(manifest)),
                     None => (manifest_of(path), manifest_of(&partial)),
                 };
                 (Some(image), path.clone(), manifest, manifest_partial)
             }
         };
-        match PartialFile::create(&manifest_path, manifest_partial, args.force) {
+        match PartialFile::create(&manifest_path, manifest_partial, args.run.force) {
             Ok(manifest) => Ok(Self {
                 image,
                 image_path,
                 manifest: Some(manifest),
                 manifest_path,
                 evidence: None,
-                limits: args.care.limits(),
-                force: args.force,
+                limits: args.run.care.limits(),
+                force: args.run.force,
             }),
             Err(error) => {
                 if let Some(image) = image {

@@ -18,8 +18,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let voice = Voice {
         is_json: match &cli.command {
-            None => cli.acquire.progress == ProgressStyle::Json,
-            Some(Command::Convert(args)) => args.progress == ProgressStyle::Json,
+            None => cli.acquire.run.progress == ProgressStyle::Json,
+            Some(Command::Convert(args)) => args.run.progress == ProgressStyle::Json,
             Some(_) => false,
         },
     };

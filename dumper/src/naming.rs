@@ -117,20 +117,20 @@ impl Shape {
         } else {
             Format::Elf
         };
-        let format = args.format.unwrap_or(by_name);
-        if format != Format::Aff4 && args.evidence.needs_aff4() {
+        let format = args.image.format.unwrap_or(by_name);
+        if format != Format::Aff4 && args.image.evidence.needs_aff4() {
             return Err(NamingError::EvidenceWithoutAff4);
         }
-        if !matches!(format, Format::Aff4 | Format::Elf) && args.evidence.bundle {
+        if !matches!(format, Format::Aff4 | Format::Elf) && args.image.evidence.bundle {
             return Err(NamingError::NoRoomForEvidence);
         }
-        if format != Format::Raw && args.raw_layout.is_some() {
+        if format != Format::Raw && args.image.raw_layout.is_some() {
             return Err(NamingError::LayoutOfElf);
         }
-        if format != Format::Elf && args.merge_gaps.is_some() {
+        if format != Format::Elf && args.image.merge_gaps.is_some() {
             return Err(NamingError::MergeWithoutElf);
         }
-        let format = match (format, args.raw_layout) {
+        let format = match (format, args.image.raw_layout) {
             (Format::Elf, _) => ImageFormat::Elf,
             (Format::Lime, _) => ImageFormat::Lime,
             (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(RawLayout::Padded),
@@ -141,11 +141,15 @@ impl Shape {
             }
         };
         // What is found out later stands for none here.
-        let is_auto = args.compress.as_ref().is_some_and(CompressSpec::is_auto);
+        let is_auto = args
+            .image
+            .compress
+            .as_ref()
+            .is_some_and(CompressSpec::is_auto);
         if is_auto && promised.is_some() {
             return Err(NamingError::OtherEnding(name.to_path_buf()));
         }
-        let named = args.compress.as_ref().filter(|_| !is_auto);
+        let named = args.image.compress.as_ref().filter(|_| !is_auto);
         let asked = named.map(|spec| spec.codec());
         let codec = match asked.transpose()? {
             Some(codec) if promised.is_some_and(|promised| !promised.is_kin(codec)) => {
@@ -166,7 +170,7 @@ impl Shape {
         if promised.is_some() {
             return Err(NamingError::CompressedWithin(name.to_path_buf()));
         }
-        let asked = args.compress.as_ref().filter(|spec| !spec.is_auto());
+        let asked = args.image.compress.as_ref().filter(|spec| !spec.is_auto());
         let format = match format {
             Format::Kdump => {
                 let asked = asked.map(|spec| spec.kdump());

@@ -177,12 +177,12 @@ impl Wish {
     pub fn of(args: &AcquireArgs, target: &Target) -> Result<Option<Self>, PartialError> {
         let place = match target {
             Target::File(path) => Some(path),
-            Target::Stdout => args.manifest.as_ref(),
+            Target::Stdout => args.run.manifest.as_ref(),
         };
         let Some(place) = place.filter(|_| args.symbols) else {
             return Ok(None);
         };
-        let (path, force) = (symbols_of(place), args.force);
+        let (path, force) = (symbols_of(place), args.run.force);
         check_free(&path, force)?;
         let image = match &args.selection.source {
             SourceSpec::Image(image) => Some(image.clone()),

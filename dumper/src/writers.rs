@@ -36,7 +36,7 @@ impl Ingredients<'_> {
     ) -> Result<Box<dyn ImageWriter>, AcquireError> {
         Ok(match self.shape.format {
             ImageFormat::Elf => {
-                let gap = self.args.merge_gaps.unwrap_or(PhysLen::ZERO);
+                let gap = self.args.image.merge_gaps.unwrap_or(PhysLen::ZERO);
                 let writer = match self.evidence.and_then(Kept::note) {
                     Some(archive) => ElfWriter::with_evidence(plan, gap, archive)?,
                     None => ElfWriter::merging(plan, gap)?,
@@ -53,8 +53,8 @@ impl Ingredients<'_> {
             }
             ImageFormat::Aff4(compression) => {
                 let options = aff4::options(
-                    &self.args.evidence,
-                    &self.args.hashes.hash,
+                    &self.args.image.evidence,
+                    &self.args.image.hashes.hash,
                     compression,
                     self.file_name,
                     self.machine,

@@ -57,10 +57,10 @@ pub fn acquire(
     let request = Request::new(args, command)?;
     let failed = |action| move |source| AcquireError::Io { action, source };
     let mut stop = Stop::on_signals().map_err(failed("catching signals"))?;
-    if let Some(seconds) = args.care.timeout {
+    if let Some(seconds) = args.run.care.timeout {
         stop = stop.with_timeout(Duration::from_secs(seconds.get().into()));
     }
-    if let Some(nice) = args.care.nice {
+    if let Some(nice) = args.run.care.nice {
         // Every thread inherits it from this one.
         rustix::process::nice(nice)
             .map_err(|errno| failed("lowering the priority")(errno.into()))?;
@@ -117,15 +117,19 @@ impl<'a> Request<'a> {
         let host = Host::current();
         let mut shape = Shape::of(args)?;
         let mut choice = None;
-        if args.compress.as_ref().is_some_and(CompressSpec::is_auto) && !shape.is_compressed() {
+        if args
+            .image
+            .compress
+            .as_ref()
+            .is_some_and(CompressSpec::is_auto)
+            && !shape.is_compressed()
+        {
             let output = args.output.as_deref().unwrap_or(Path::new("."));
             let folder = (output != Path::new("-")).then(|| folder_of(output));
-            let (codec, why) =
-                compression_choice::choose(folder, workers(args.threads)).map_err(|source| {
-                    AcquireError::Io {
-                        action: "choosing a compression",
-                        source,
-                    }
+            let (codec, why) = compression_choice::choose(folder, workers(args.run.threads))
+                .map_err(|source| AcquireError::Io {
+                    action: "choosing a compression",
+                    source,
                 })?;
             shape.codec = codec;
             choice = Some(why);
@@ -142,7 +146,7 @@ impl<'a> Request<'a> {
             &started.compact(),
         )?;
         if target == Target::Stdout {
-            if args.manifest.is_none() {
+            if args.run.manifest.is_none() {
                 return Err(AcquireError::StdoutWithoutManifest);
             }
             if args.second_pass {
@@ -176,7 +180,7 @@ impl<'a> Request<'a> {
         let Self { shape, started, .. } = self;
         let is_compressed = shape.is_compressed();
         let is_padded = shape.format == ImageFormat::Raw(RawLayout::Padded);
-        let force = self.args.force;
+        let force = self.args.run.force;
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
         check_served(&selected, &source.record)?;
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
@@ -186,7 +190,7 @@ impl<'a> Request<'a> {
         warnings.iter().for_each(|warning| warn(warning));
 
         let symbols = symbols::Wish::of(self.args, &self.target)?;
-        if let (Target::File(path), true) = (&self.target, self.args.care.freeze) {
+        if let (Target::File(path), true) = (&self.target, self.args.run.care.freeze) {
             freeze::check_output(folder_of(path))?;
         }
         let mut files = Files::create(&self.target, self.args)?;
@@ -244,16 +248,17 @@ impl<'a> Request<'a> {
                 return Err(error);
             }
         };
-        let hashes = self.args.hashes.further();
+        let hashes = self.args.image.hashes.further();
         let acquisition = Acquisition {
             source: held.as_ref().map_or(live, |held| held),
             plan: &plan,
             codec: shape.codec,
             hashes: &hashes,
-            has_file_sum: !self.args.hashes.no_file_hash,
-            workers: workers(self.args.threads),
+            has_file_sum: !self.args.image.hashes.no_file_hash,
+            workers: workers(self.args.run.threads),
             bytes_per_s: self
                 .args
+                .run
                 .care
                 .rate
                 .map(|mib| MIB.saturating_mul(mib.into())),
@@ -262,7 +267,7 @@ impl<'a> Request<'a> {
             meter: &meter,
         };
         let progress = Progress::show(
-            self.args.progress,
+            self.args.run.progress,
             Arc::clone(&meter),
             plan.total().get(),
             is_compressed,
@@ -329,7 +334,7 @@ impl<'a> Request<'a> {
         meter: &Arc<Meter>,
         tell: &mut dyn FnMut(String),
     ) -> Result<Option<Frozen>, AcquireError> {
-        if !self.args.care.freeze {
+        if !self.args.run.care.freeze {
             return Ok(None);
         }
         Ok(Some(Frozen::begin(Arc::clone(meter), tell)?))
@@ -374,7 +379,7 @@ impl<'a> Request<'a> {
             .get()
             .saturating_add(HEADERS_BYTES)
             .saturating_add(manifest_bytes(plan));
-        match check_space(path, needed, self.args.care.limits()) {
+        match check_space(path, needed, self.args.run.care.limits()) {
             Err(error @ (SpaceError::TooLittle { .. } | SpaceError::TooLarge { .. }))
                 if self.shape.is_compressed() =>
             {

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How to acquire, and what.
 
-use super::{CareArgs, Format, Layout, OnError, Order, ProgressStyle};
+use super::{ImageArgs, OnError, Order, RunArgs};
 use crate::driver::DriverSpec;
-use crate::evidence::EvidenceArgs;
-use crate::hashes::HashArgs;
-use crate::notation::{CompressSpec, SourceSpec, parse_length, parse_range};
+use crate::notation::{SourceSpec, parse_range};
 use clap::Args;
-use linpmem_phys::{PhysLen, PhysRange};
-use std::num::NonZeroUsize;
+use linpmem_phys::PhysRange;
 use std::path::PathBuf;
 
 /// Options that decide what is read.
@@ -63,60 +60,13 @@ pub struct AcquireArgs {
     /// file unless --force is given.
     pub output: Option<PathBuf>,
 
-    /// Format of the image
-    ///
-    /// Without it, OUTPUT's ending decides: .raw, .bin, .img, .mem, .dd and .padded
-    /// are raw (.padded also means --raw-layout padded), .aff4 is AFF4, .lime is LiME,
-    /// .kdump is kdump, .avml is AVML, all else is ELF. A further .zst, .lz4 or .sz does not matter
-    /// here.
-    #[arg(long, value_enum)]
-    pub format: Option<Format>,
-
-    /// How the ranges of a raw image lie
-    ///
-    /// concatenated: back to back; only the manifest knows the addresses.
-    /// padded: each at the offset of its address, holes between them.
-    #[arg(long, value_enum)]
-    pub raw_layout: Option<Layout>,
-
-    /// ELF: put ranges with less than SIZE between them into one segment
-    ///
-    /// For tools that read no more than 144 segments, on machines with more ranges.
-    /// The gaps are zero in the image and not read; the manifest has the true ranges.
-    #[arg(long, value_name = "SIZE", value_parser = parse_length)]
-    pub merge_gaps: Option<PhysLen>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub image: ImageArgs,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub selection: SelectionArgs,
-
-    /// Compress the image: auto, none, zstd, zstd:LEVEL, lz4 or snappy
-    ///
-    /// zstd: independent frames with a seek table, which `zstd -d` reads; lz4 and
-    /// snappy: faster, larger, read by `lz4 -d` and `snzip -d`. This program opens all
-    /// of them as they are, from any place. auto: zstd, lz4 or none, whichever arrives
-    /// soonest by a short measurement of processors and disk. Without it, OUTPUT's
-    /// ending decides: .zst, .lz4 or .sz. Images of some formats are compressed within:
-    /// AFF4 by snappy (if nothing is said), lz4, zlib or none; kdump by zlib (if nothing
-    /// is said), snappy, zstd or none; AVML by snappy.
-    #[arg(long, value_name = "CODEC")]
-    pub compress: Option<CompressSpec>,
-
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
-    pub evidence: EvidenceArgs,
-
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
-    pub hashes: HashArgs,
-
-    /// Threads that hash and compress [default: the CPUs, at most 4]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-
-    /// How progress is shown, on stderr
-    #[arg(long, value_enum, default_value = "auto")]
-    pub progress: ProgressStyle,
 
     /// What becomes of the run when a page cannot be read
     #[arg(long, value_enum, default_value = "list")]
@@ -128,10 +78,6 @@ pub struct AcquireArgs {
     /// behind: a read that the kernel does not return from cannot be called back.
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub page_timeout: u64,
-
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
-    pub care: CareArgs,
 
     /// What is read first
     #[arg(long, value_enum, default_value = "address")]
@@ -154,17 +100,13 @@ pub struct AcquireArgs {
     #[arg(long, value_name = "PATH", default_value = "never")]
     pub driver: DriverSpec,
 
-    /// Where the manifest goes; needed for stdout [default: OUTPUT.manifest.json]
-    #[arg(long, value_name = "PATH")]
-    pub manifest: Option<PathBuf>,
-
     /// Make a symbol file for Volatility 3 beside OUTPUT: OUTPUT.isf.json.xz
     ///
     /// After the memory has been read; see `linpmem-dump symbols --help`.
     #[arg(long)]
     pub symbols: bool,
 
-    /// Replace OUTPUT and what lies beside it
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub run: RunArgs,
 }

@@ -5,11 +5,15 @@ mod acquire;
 mod care;
 mod choices;
 mod convert;
+mod image;
+mod run;
 
 pub use acquire::{AcquireArgs, SelectionArgs};
 pub use care::CareArgs;
 pub use choices::{Format, Layout, OnError, Order, ProgressStyle};
 pub use convert::ConvertArgs;
+pub use image::ImageArgs;
+pub use run::RunArgs;
 
 use crate::notation::parse_range;
 use crate::symbols::SymbolsArgs;

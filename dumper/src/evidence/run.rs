@@ -29,7 +29,7 @@ impl Run<'_> {
     /// is there already. A disk that does not take evidence nobody asked for by
     /// name costs the evidence and not the memory.
     pub(crate) fn evidence(&self, warnings: &mut Vec<String>) -> Result<Option<Kept>, KeepError> {
-        let wanted = &self.args.evidence;
+        let wanted = &self.args.image.evidence;
         if wanted.no_evidence && wanted.add.is_empty() {
             return Ok(None);
         }
@@ -63,7 +63,7 @@ impl Run<'_> {
     }
 
     fn destination(&self) -> Destination {
-        let (path, partial) = match (self.target, &self.args.manifest) {
+        let (path, partial) = match (self.target, &self.args.run.manifest) {
             (Target::File(image), _) => (evidence_of(image), evidence_of(&partial_of(image))),
             (Target::Stdout, manifest) => {
                 // Without a manifest there is no run.
@@ -79,8 +79,8 @@ impl Run<'_> {
             path,
             partial,
             format: self.shape.format,
-            force: self.args.force,
-            within: self.args.evidence.bundle,
+            force: self.args.run.force,
+            within: self.args.image.evidence.bundle,
         }
     }
 }

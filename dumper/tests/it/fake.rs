@@ -189,7 +189,7 @@ impl Fake {
         let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
         let output = cli.acquire.output.take().unwrap();
         cli.acquire.output = Some(folder.join(output));
-        cli.acquire.evidence.no_evidence |= !self.with_evidence;
+        cli.acquire.image.evidence.no_evidence |= !self.with_evidence;
         let command = words.iter().map(|&word| word.to_owned()).collect();
         Request::new(&cli.acquire, command)?.run(&self.source(), stop, |_| {})
     }
