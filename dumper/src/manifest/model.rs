@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a manifest says, piece by piece.
 
-use super::{Address, EvidenceRecord, SecondPassRecord, SourceRecord};
+use super::{Address, EvidenceRecord, SecondPassRecord, SourceRecord, VERSION};
 use crate::clock::Stamp;
 use crate::digest::Sha256Sum;
 use crate::hashes::HashRecord;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadable};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A manifest, as read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`super::VERSION`] of the form.
+    /// [`super::VERSION`] of the form; stands first, so that another one is told by
+    /// its number and not by what is new in it.
+    #[serde(deserialize_with = "version")]
     pub manifest_version: u32,
     /// Who wrote it.
     pub tool: Tool,
@@ -59,6 +62,15 @@ pub struct Manifest {
     pub ended: Stamp,
     /// How it ended.
     pub state: State,
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(deserializer)?;
+    if version == VERSION {
+        return Ok(version);
+    }
+    let reads = format!("it has manifest version {version}, and this program reads {VERSION}");
+    Err(D::Error::custom(reads))
 }
 
 /// Who wrote a manifest.
@@ -248,14 +260,16 @@ pub struct FileRecord {
     pub length: u64,
     /// Bytes of the image before compression.
     pub image_length: u64,
-    /// Of the file as written; absent if a write failed, or it was not wanted.
+    /// Of the file as written; null if a write failed, or it was not wanted.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub sha256: Option<Sha256Sum>,
     /// Further hashes of the file.
     pub hashes: Vec<HashRecord>,
     /// The [Merkle tree](crate::merkle)'s over the sums of all chunks.
     pub sha256_tree: Sha256Sum,
     /// Over the bytes of the file that are in no chunk, as docs/manifest.schema.json
-    /// says; absent if chunks do not lie in the file as they were read.
+    /// says; null if chunks do not lie in the file as they were read.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub sha256_outside: Option<Sha256Sum>,
 }
 

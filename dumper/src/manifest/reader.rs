@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a manifest.
 
-use super::{Manifest, VERSION};
+use super::Manifest;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -24,21 +24,16 @@ pub enum ReadError {
         /// The manifest.
         path: PathBuf,
     },
-    /// It is none.
-    #[error("{path} is not a manifest that this version reads: {source}")]
+    /// It is none, or of another version or form.
+    #[error(
+        "{path} is no manifest that this program reads: {source}; if it is not damaged, the \
+         linpmem-dump that wrote it reads it"
+    )]
     Json {
         /// The manifest.
         path: PathBuf,
         /// Where it went wrong.
         source: serde_json::Error,
-    },
-    /// It is of another version.
-    #[error("{path} has manifest version {version}; this program reads version {VERSION}")]
-    Version {
-        /// The manifest.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
     },
 }
 
@@ -60,19 +55,12 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
 /// If it is damaged, or of another version.
 pub fn parse(content: impl Read, path: &Path) -> Result<Manifest, ReadError> {
     let content = BufReader::new(content);
-    let manifest: Manifest = serde_json::from_reader(content).map_err(|source| {
+    serde_json::from_reader(content).map_err(|source| {
         let path = path.to_path_buf();
         if source.is_eof() {
             ReadError::Truncated { path }
         } else {
             ReadError::Json { path, source }
         }
-    })?;
-    if manifest.manifest_version != VERSION {
-        return Err(ReadError::Version {
-            path: path.to_path_buf(),
-            version: manifest.manifest_version,
-        });
-    }
-    Ok(manifest)
+    })
 }

@@ -4,6 +4,7 @@
 use crate::fake::{Fake, manifest_of, verify};
 use linpmem_dump::args::{ProgressStyle, VerifyArgs};
 use linpmem_dump::manifest::Manifest;
+use predicates::prelude::PredicateBooleanExt as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -321,6 +322,29 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
             stderr.contains("manifest") || stdout.contains("differs"),
             "{to}: {stderr} {stdout}"
         );
+    }
+    // Of another version, whatever else is new in it, and of this one before it was released.
+    let other = "\"manifest_version\": 2,\"new\": {}";
+    let mut refused = vec![(
+        text.replacen("\"manifest_version\": 1", other, 1),
+        "has manifest version 2",
+    )];
+    let mut whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for name in ["sha256", "hashes", "sha256_tree", "sha256_outside"] {
+        let file = whole["file"].as_object_mut().unwrap();
+        let value = file.remove(name).unwrap();
+        refused.push((whole.to_string(), name));
+        whole["file"][name] = value;
+    }
+    for (text, reason) in refused {
+        fs::write(&path, text).unwrap();
+        assert_cmd::Command::cargo_bin("linpmem-dump")
+            .unwrap()
+            .arg("verify")
+            .arg(&sample.image)
+            .assert()
+            .code(1)
+            .stderr(predicates::str::contains(reason).and(predicates::str::contains("wrote it")));
     }
     for end in [0, 1, text.len() / 2, text.len() - 3] {
         fs::write(&path, &text[..end]).unwrap();
