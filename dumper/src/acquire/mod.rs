@@ -3,6 +3,7 @@
 
 mod error;
 mod records;
+mod room;
 
 pub use error::AcquireError;
 
@@ -13,7 +14,7 @@ use crate::compression_choice;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
 use crate::driver::LoadedDriver;
 use crate::evidence::Run;
-use crate::files::{Beside, Files, Ran, manifest_bytes};
+use crate::files::{Beside, Files, Ran};
 use crate::freeze::{self, Frozen};
 use crate::manifest::{EvidenceRecord, Header, Host, SoFar, SourceRecord, Tool};
 use crate::naming::{ImageFormat, Shape, Target};
@@ -21,7 +22,7 @@ use crate::notation::{CompressSpec, SourceSpec};
 use crate::pipeline::Acquisition;
 use crate::progress::{Meter, Progress};
 use crate::selection::{Selected, Selection};
-use crate::sink::{SpaceError, check_space, folder_of};
+use crate::sink::folder_of;
 use crate::source::{Held, Source, Strict, Volatile};
 use crate::stop::Stop;
 use crate::summary::Summary;
@@ -36,8 +37,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Headers take less than this, however many ranges there are.
-const HEADERS_BYTES: u64 = 1 << 20;
 /// Bytes in a MiB.
 const MIB: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 /// More workers than this wait for the one reader.
@@ -186,7 +185,9 @@ impl<'a> Request<'a> {
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = source.warnings.clone();
         warnings.extend(self.choice.clone());
-        warnings.extend(self.room(&plan)?);
+        let tight = self.room(&plan, 0)?;
+        let is_tight = tight.is_some();
+        warnings.extend(tight);
         warnings.iter().for_each(|warning| warn(warning));
 
         let symbols = symbols::Wish::of(self.args, &self.target)?;
@@ -204,6 +205,13 @@ impl<'a> Request<'a> {
             stop,
         };
         let prepared = run.evidence(&mut own).map_err(AcquireError::from);
+        let prepared = prepared.and_then(|kept| {
+            if is_tight {
+                // It may not fit without evidence either, and that was said.
+                return Ok(kept);
+            }
+            Ok(self.fitting(kept, &plan, &mut own)?)
+        });
         let prepared = prepared.and_then(|mut kept| {
             files.hold(&mut kept);
             let ingredients = Ingredients {
@@ -366,27 +374,6 @@ impl<'a> Request<'a> {
             return None;
         };
         Some(path.file_name()?.to_string_lossy().into_owned())
-    }
-
-    /// Whether the image will fit. If compression may make it fit, that is only
-    /// worth a warning.
-    fn room(&self, plan: &ImagePlan) -> Result<Option<String>, SpaceError> {
-        let Target::File(path) = &self.target else {
-            return Ok(None);
-        };
-        let needed = plan
-            .total()
-            .get()
-            .saturating_add(HEADERS_BYTES)
-            .saturating_add(manifest_bytes(plan));
-        match check_space(path, needed, self.args.run.care.limits()) {
-            Err(error @ (SpaceError::TooLittle { .. } | SpaceError::TooLarge { .. }))
-                if self.shape.is_compressed() =>
-            {
-                Ok(Some(format!("if the memory compresses badly: {error}")))
-            }
-            other => other.map(|()| None),
-        }
     }
 
     fn header(

@@ -40,6 +40,12 @@ pub struct EvidenceArgs {
 }
 
 impl EvidenceArgs {
+    /// Whether there must be evidence: some was named, or its place was.
+    #[must_use]
+    pub fn is_demanded(&self) -> bool {
+        self.bundle || !self.add.is_empty()
+    }
+
     /// Whether something was said that only AFF4 images can hold.
     #[must_use]
     pub fn needs_aff4(&self) -> bool {

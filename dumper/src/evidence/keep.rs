@@ -172,6 +172,26 @@ impl Kept {
         (self.record.place == EvidencePlace::Note).then_some(archive)
     }
 
+    /// Bytes that it takes in the image itself.
+    pub(crate) fn bytes_within(&self) -> u64 {
+        let files = self.files.iter();
+        match self.record.place {
+            EvidencePlace::Note => self.record.length.unwrap_or(0),
+            // As they are.
+            EvidencePlace::Members => {
+                files.fold(0, |sum: u64, file| sum.saturating_add(file.length))
+            }
+            EvidencePlace::File => 0,
+        }
+    }
+
+    /// Gives it up, with what lies beside the image.
+    pub(crate) fn discard(self) {
+        if let Some(beside) = self.beside {
+            beside.discard();
+        }
+    }
+
     /// The files, for an AFF4 volume. Its writer adds VMCOREINFO by itself.
     fn members(&self) -> impl Iterator<Item = Aff4File> + '_ {
         let files = self

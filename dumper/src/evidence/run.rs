@@ -52,9 +52,7 @@ impl Run<'_> {
                 warnings.extend(kept.iter().flat_map(|kept| kept.warnings.clone()));
                 Ok(kept)
             }
-            Err(KeepError::Gather(GatherError::Write(error)))
-                if !wanted.bundle && wanted.add.is_empty() =>
-            {
+            Err(KeepError::Gather(GatherError::Write(error))) if !wanted.is_demanded() => {
                 warnings.push(format!("there is no evidence beside the memory: {error}"));
                 Ok(None)
             }

@@ -3,9 +3,12 @@
 
 use crate::fake::{Fake, manifest_of};
 use assert_cmd::Command;
+use linpmem_dump::acquire::AcquireError;
 use linpmem_dump::evidence::{Evidence, MACHINE, MANIFEST};
-use linpmem_dump::manifest::{EvidencePlace, Manifest};
+use linpmem_dump::manifest::{EvidencePlace, Manifest, State};
+use linpmem_dump::sink::SpaceError;
 use predicates::str::contains;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -30,6 +33,12 @@ fn acquire(folder: &Path, name: &str) -> Manifest {
     manifest_of(&fake.acquire(folder, &words).unwrap())
 }
 
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let blocks = (0_u64..).flat_map(|at| Sha256::digest(at.to_le_bytes()).to_vec());
+    blocks.take(len).collect()
+}
+
 fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
     let evidence = Evidence::of_image(image).unwrap().unwrap();
     assert_eq!(evidence.damage(), None);
@@ -46,6 +55,59 @@ fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+#[test]
+fn room_is_counted_for_it_and_goes_to_the_memory_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("named");
+    // Nothing makes these bytes fewer.
+    fs::write(&named, noise(1 << 20)).unwrap();
+    let named = named.to_str().unwrap();
+    let run = |with_evidence, words: &[&str]| {
+        let fake = Fake {
+            with_evidence,
+            ..Fake::default()
+        };
+        fake.acquire(folder.path(), &[words, &LOW].concat())
+    };
+    let needed = |result| match result {
+        Err(AcquireError::Space(SpaceError::TooLarge { needed, .. })) => needed.get(),
+        other => panic!("{other:?}"),
+    };
+    let alone = needed(run(false, &["a.core", "--max-size", "4096"]));
+    let just = format!("{alone:#x}");
+    let left = || fs::read_dir(folder.path()).unwrap().count();
+    for name in ["a.core", "a.aff4"] {
+        // Uncompressed, so that it is an error and no warning.
+        let words = [
+            name,
+            "--compress",
+            "none",
+            "--max-size",
+            &just,
+            "--add",
+            named,
+        ];
+        let both = needed(run(false, &words));
+        assert!(both >= alone + (1 << 20), "{both} {alone}");
+        assert_eq!(left(), 1, "all that was begun is gone");
+    }
+    // Beside the image it takes nothing of the image's limit.
+    let words = ["a.raw", "--max-size", &just, "--add", named];
+    assert!(manifest_of(&run(false, &words).unwrap()).evidence.is_some());
+    let words = ["b.aff4", "--compress", "none", "--max-size", &just];
+    let manifest = manifest_of(&run(true, &words).unwrap());
+    assert_eq!(manifest.state, State::Complete);
+    assert_eq!(manifest.evidence, None);
+    assert!(
+        manifest
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("would not fit with it")),
+        "{:?}",
+        manifest.warnings
+    );
 }
 
 #[test]
