@@ -6,6 +6,7 @@ mod convert;
 mod dump;
 mod kmod;
 mod memory;
+mod pages;
 mod peers;
 
 use std::time::Instant;
@@ -18,7 +19,7 @@ use self::peers::{Peer, Peers};
 /// The command line of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One benchmark [default: all]
+    /// One benchmark, and those below it: `dump` means `dump/pages`, too [default: all]
     name: Option<String>,
     /// One JSON object a line: name, value, unit, baseline, ratio
     #[arg(long)]
@@ -28,7 +29,7 @@ pub struct Args {
     /// avml: a static one, for test machines; else it is built by `cargo install`.
     #[arg(long = "peer", value_name = "NAME=PATH")]
     peers: Vec<Peer>,
-    /// How often each job is done; the fastest counts
+    /// How often each job is done; the best counts
     #[arg(long, value_name = "N", default_value_t = 2)]
     rounds: u32,
     /// The size of the memory in images that are converted, in MiB
@@ -66,6 +67,11 @@ const BENCHES: &[Bench] = &[
         name: "dump",
         about: "acquisitions in a virtual machine, beside AVML's",
         run: dump::run,
+    },
+    Bench {
+        name: "dump/pages",
+        about: "the memory that acquisitions change, beside AVML's",
+        run: pages::run,
     },
     Bench {
         name: "kmod",
@@ -136,17 +142,27 @@ impl Report {
     }
 }
 
+/// Whether `bench` is the benchmark `name`, or below it.
+fn is_of(bench: &str, name: &str) -> bool {
+    let rest = bench.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Runs `cargo xtask bench`.
 ///
 /// # Errors
 /// When a benchmark fails, or there is none of that name.
 pub fn run(args: &Args) -> Result<()> {
-    let wanted = |bench: &&Bench| args.name.as_ref().is_none_or(|name| bench.name == name);
+    let wanted = |bench: &&Bench| {
+        args.name
+            .as_ref()
+            .is_none_or(|name| is_of(bench.name, name))
+    };
     let chosen: Vec<&Bench> = BENCHES.iter().filter(wanted).collect();
     if chosen.is_empty() {
         let known = BENCHES
             .iter()
-            .map(|bench| format!("\n    {:8} {}", bench.name, bench.about));
+            .map(|bench| format!("\n    {:10} {}", bench.name, bench.about));
         let known = known.collect::<String>();
         let known = if known.is_empty() {
             " none yet"
@@ -188,6 +204,13 @@ pub fn run(args: &Args) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_means_what_is_below_it() {
+        assert!(is_of("dump", "dump") && is_of("dump/pages", "dump"));
+        assert!(is_of("dump/pages", "dump/pages"));
+        assert!(!is_of("dump", "dump/pages") && !is_of("dump/pages", "dum"));
+    }
 
     #[test]
     fn figures_become_lines() {

@@ -127,10 +127,10 @@ fn put(text: &mut String, run: Option<(u64, u64)>) -> Result<()> {
     Ok(())
 }
 
-/// Leaves a mark in pages that are free now, each its own. A free page that is
-/// zero can be used, cleared and freed again, and nobody sees that it ever
-/// changed; one with a mark cannot.
-fn mark_free_pages() -> Result<()> {
+/// The tool `mark`: leaves a mark in pages that are free now, each its own. A free
+/// page that is zero can be used, cleared and freed again, and nobody sees that it
+/// ever changed; one with a mark cannot.
+pub fn mark_free_pages() -> Result<()> {
     const LEFT: u64 = 8 << 20;
     const RESERVE: &str = "/proc/sys/vm/min_free_kbytes";
     let reserve = fs::read_to_string(RESERVE).context("the kernel's reserve")?;

@@ -28,8 +28,10 @@ fn main() -> ExitCode {
     let outcome = match tool.as_str() {
         "init" => init::run(),
         "fill" => fill::run(rest),
+        "mark" => fill::mark_free_pages(),
         "plant" => plant::run(rest),
         "tick" => tick::run(rest),
+        "rest" => tick::rest(rest),
         "kmsg" => kmsg::run(),
         "ps" => ps::run(),
         "cat" => files::cat(rest),
@@ -37,7 +39,8 @@ fn main() -> ExitCode {
         "write" => files::write(rest),
         "clear" => files::clear(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; there are init, fill, plant, tick, ps, kmsg, cat, ls, write and clear"
+            "no such tool; there are init, fill, mark, plant, tick, rest, ps, kmsg, cat, ls, write \
+             and clear"
         )),
     };
     match outcome {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The tool `tick`: a program of which one can see whether it stands still.
+//! Programs that do next to nothing: `tick`, of which one can see whether it
+//! stands still, and `rest`.
 
 use std::fs;
 use std::path::Path;
@@ -27,5 +28,14 @@ pub fn run(args: &[String]) -> Result<()> {
         }
         sleep(Duration::from_millis(5));
     }
+    Ok(())
+}
+
+/// `rest MILLISECONDS`: does nothing for so long.
+pub fn rest(args: &[String]) -> Result<()> {
+    let ms = args.first().context("for how many milliseconds?")?;
+    sleep(Duration::from_millis(
+        ms.parse().context("milliseconds are a number")?,
+    ));
     Ok(())
 }

@@ -12,14 +12,14 @@ use crate::artifacts::Artifacts;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
 use crate::suites;
-use crate::vm::Vm;
+use crate::vm::{Output, Vm};
 
 /// Of the machine's memory, so much is filled by programs.
-const FILLED_PERCENT: u32 = 70;
+pub(super) const FILLED_PERCENT: u32 = 70;
 /// As long as an acquisition may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// Where the images go, a file system without anything else.
-const FOLDER: &str = "/scratch";
+pub(super) const FOLDER: &str = "/scratch";
 
 /// An acquisition, to a file of the name that is added to its words.
 struct Job {
@@ -37,8 +37,8 @@ const fn job(name: &'static str, beside: &'static str, words: &'static str) -> J
     }
 }
 
-const AVML: &str = "AVML";
-const AVML_PACKED: &str = "AVML --compress";
+pub(super) const AVML: &str = "AVML";
+pub(super) const AVML_PACKED: &str = "AVML --compress";
 
 /// Ours are without a word on the terminal, as AVML is.
 const JOBS: &[Job] = &[
@@ -157,16 +157,22 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     subject.end()
 }
 
+/// Runs an acquisition to its end, which must be a good one.
+pub(super) fn acquire(vm: &Vm, words: &[&str]) -> Result<Output> {
+    let output = vm.command(words).timeout(PATIENCE).run()?;
+    // 3: some pages could not be read, which is told and no failure.
+    let is_done = output.success() || output.ended.code == Some(3);
+    ensure!(is_done, "{output}\n{}", output.text());
+    Ok(output)
+}
+
 impl Job {
     /// One run.
     fn run(&self, vm: &Vm) -> Result<Taken> {
         let image = format!("{FOLDER}/image");
         vm.run(&["clear", FOLDER])?.ok()?;
         let words: Vec<&str> = self.words.split(' ').chain([&*image]).collect();
-        let output = vm.command(&words).timeout(PATIENCE).run()?;
-        // 3: some pages could not be read, which is told and no failure.
-        let is_done = output.success() || output.ended.code == Some(3);
-        ensure!(is_done, "{output}\n{}", output.text());
+        let output = acquire(vm, &words)?;
         let left = vm.run(&["clear", FOLDER])?.ok()?;
         let size = left
             .stdout_text()?

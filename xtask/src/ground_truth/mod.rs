@@ -14,11 +14,13 @@
 //! the wrong place, or cut, or zero where it should not be, is neither. Pages that
 //! the guest holds still get no such mercy.
 
+mod changes;
 mod compare;
 mod elf;
 mod manifest;
 mod mapped;
 
+pub use changes::changed_pages;
 pub use compare::{Comparison, compare};
 pub use elf::open_elf;
 pub use manifest::Manifest;

@@ -14,7 +14,7 @@ use crate::root::Root;
 
 /// Tools that init is called by.
 const TOOLS: &[&str] = &[
-    "init", "fill", "plant", "ps", "tick", "kmsg", "cat", "ls", "write", "clear",
+    "init", "fill", "mark", "plant", "ps", "tick", "rest", "kmsg", "cat", "ls", "write", "clear",
 ];
 
 /// The archive with the init `guest`, and the modules `needed` where `kernel`
