@@ -22,7 +22,8 @@ use crate::kernel::Kernel;
 use crate::suites;
 use crate::vm::{Output, Vm};
 
-/// An acquisition by a program that lies in `/scratch/bin`.
+/// An acquisition by a program in `/scratch/bin`, to a file that is added to its
+/// words.
 struct Job {
     name: &'static str,
     /// What it is compared with.
@@ -30,7 +31,7 @@ struct Job {
     words: &'static str,
 }
 
-/// With the module that means loading and unloading it as well.
+/// Those through the module load and unload it as well.
 const JOBS: &[Job] = &[
     Job {
         name: AVML,
@@ -72,10 +73,12 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let artifacts = Artifacts::build(&kernel)?;
     let machine = Vm::builder(&kernel).memory_mib(1024).timeout(PATIENCE);
     let subject = Subject::without_module(machine.boot()?, &artifacts)?;
-    for file in [&avml, &artifacts.dumper, &artifacts.module] {
-        let name = file.file_name().context("a file has a name")?;
-        let path = format!("{FOLDER}/bin/{}", name.to_string_lossy());
-        subject.vm.push(file, &path)?;
+    for (file, name) in [
+        (&avml, "avml"),
+        (&artifacts.dumper, "linpmem-dump"),
+        (&artifacts.module, "linpmem.ko"),
+    ] {
+        subject.vm.push(file, &format!("{FOLDER}/bin/{name}"))?;
     }
     eprintln!("[bench] {}", subject.fill(FILLED_PERCENT)?);
 
@@ -96,9 +99,10 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         keep_least(&mut least, IDLE, changed.pages);
     }
     let idle = least.get(IDLE).copied().unwrap_or_default();
+    report.add("dump/idle: pages changed", count(idle)?, "pages", None);
     let own = |name| -> Result<f64> {
         let pages = least.get(name).context("a job without a result")?;
-        Ok(f64::from(u32::try_from(pages.saturating_sub(idle))?))
+        count(pages.saturating_sub(idle))
     };
     for job in JOBS.iter().filter(|job| job.name != job.beside) {
         report.add(
@@ -148,4 +152,8 @@ impl Changed {
 fn keep_least<'a>(least: &mut BTreeMap<&'a str, u64>, name: &'a str, pages: u64) {
     let entry = least.entry(name).or_insert(pages);
     *entry = pages.min(*entry);
+}
+
+fn count(pages: u64) -> Result<f64> {
+    Ok(f64::from(u32::try_from(pages)?))
 }
