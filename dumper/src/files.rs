@@ -5,6 +5,7 @@ use crate::acquire::AcquireError;
 use crate::args::AcquireArgs;
 use crate::checksum;
 use crate::clock::Moment;
+use crate::digest::Sha256Sum;
 use crate::evidence::Kept;
 use crate::freeze::Frozen;
 use crate::manifest::{FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, SoFar, State};
@@ -12,12 +13,14 @@ use crate::naming::{ImageFormat, Target, checksum_of, manifest_of, partial_of};
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
 use crate::second_pass::second_pass;
 use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
+use crate::source_sum::SourceSum;
 use linpmem_formats::{ImagePlan, ImageWriter};
 use linpmem_phys::{PhysLen, ReadPhys};
 use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
@@ -43,6 +46,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPhys)>,
     /// What stands still until the memory has been read.
     pub(crate) frozen: Option<Frozen>,
+    /// The sum of the image that is converted.
+    pub(crate) source_sum: Option<Arc<SourceSum>>,
     /// Where the image's own copy of the manifest comes from.
     pub(crate) so_far: &'a SoFar,
 }
@@ -123,7 +128,10 @@ impl Files {
         let reading = manifest
             .try_clone()
             .map_err(failed("opening the manifest"))?;
-        beside.so_far.begin(reading, warnings.clone());
+        let source_sum = beside.source_sum;
+        beside
+            .so_far
+            .begin(reading, warnings.clone(), source_sum.clone());
         let out = BufWriter::new(manifest);
         let folder = folder_of(&self.manifest_path).to_path_buf();
         let mut manifest =
@@ -147,8 +155,9 @@ impl Files {
             let broke = |error| format!("the second pass broke off: {error}");
             warnings.extend(totals.error.as_ref().map(broke));
         }
+        let source_sum = source_sum.and_then(|sum| sum.or_warn(&mut warnings));
         let ended = second_pass.and_then(|second_pass| {
-            end_manifest(manifest, &outcome, warnings)?;
+            end_manifest(manifest, &outcome, warnings, source_sum)?;
             Ok(second_pass)
         });
         let second_pass = ended.unwrap_or_else(|error| {
@@ -252,9 +261,11 @@ fn end_manifest(
     manifest: ManifestWriter<BufWriter<File>>,
     outcome: &Outcome,
     warnings: Vec<String>,
+    source_sha256: Option<Sha256Sum>,
 ) -> io::Result<()> {
     let footer = Footer {
         unreadable_pages: outcome.unreadable_pages,
+        source_sha256,
         file: FileRecord {
             length: outcome.file.file_length,
             image_length: outcome.file.image_length,

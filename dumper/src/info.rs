@@ -236,7 +236,7 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
         "source:           {} {} ({detail})",
         source.kind, source.path
     )?;
-    if let Some(sum) = source.sha256 {
+    if let Some(sum) = manifest.source_sha256 {
         writeln!(out, "                  sha256 {sum}")?;
     }
     writeln!(

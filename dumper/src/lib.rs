@@ -39,6 +39,7 @@ mod second_pass;
 pub mod selection;
 pub mod sink;
 pub mod source;
+mod source_sum;
 pub mod stop;
 mod stream;
 pub mod summary;

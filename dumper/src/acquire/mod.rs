@@ -8,7 +8,6 @@ mod room;
 pub use error::AcquireError;
 
 use crate::args::{AcquireArgs, OnError, Order};
-use crate::checksum;
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::crash_command::{crash_command, write_vmcoreinfo};
@@ -24,6 +23,7 @@ use crate::progress::{Meter, Progress};
 use crate::selection::{Selected, Selection};
 use crate::sink::folder_of;
 use crate::source::{Held, Source, Strict, Volatile};
+use crate::source_sum::SourceSum;
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::symbols;
@@ -65,7 +65,7 @@ pub fn acquire(
             .map_err(|errno| failed("lowering the priority")(errno.into()))?;
     }
     let driver = LoadedDriver::load(&args.driver, &mut warn)?;
-    let outcome = open(args, &stop).and_then(|source| request.run(&source, &stop, &mut warn));
+    let outcome = open(args).and_then(|source| request.run(&source, &stop, &mut warn));
     // The source is closed by now.
     if let Err(error) = driver.unload() {
         warn(&error.to_string());
@@ -73,23 +73,12 @@ pub fn acquire(
     outcome
 }
 
-/// The source of `args`. Images do not hang, and a conversion names what it was
-/// made of.
-fn open(args: &AcquireArgs, stop: &Stop) -> Result<Source, AcquireError> {
-    let mut source = Source::open(&args.selection.source)?;
-    if let SourceSpec::Image(path) = &args.selection.source {
-        if args.selection.everything {
-            let sum = checksum::of_file(path, stop).map_err(|source| AcquireError::Io {
-                action: "hashing the source",
-                source,
-            })?;
-            source.record.sha256 = Some(sum);
-        }
-        return Ok(source);
-    }
-    Ok(match args.page_timeout {
-        0 => source,
-        seconds => source.with_patience(Duration::from_secs(seconds)),
+/// The source of `args`. Images do not hang.
+fn open(args: &AcquireArgs) -> Result<Source, AcquireError> {
+    let source = Source::open(&args.selection.source)?;
+    Ok(match (&args.selection.source, args.page_timeout) {
+        (SourceSpec::Image(_), _) | (_, 0) => source,
+        (_, seconds) => source.with_patience(Duration::from_secs(seconds)),
     })
 }
 
@@ -284,6 +273,7 @@ impl<'a> Request<'a> {
             // What was held has to be read once more as well.
             second_pass: self.args.second_pass.then_some((shape.format, live)),
             frozen,
+            source_sum: SourceSum::wanted(&self.args.selection, stop),
             so_far: &so_far,
         };
         let first = held.as_ref().map(|held| held_record(held, started));

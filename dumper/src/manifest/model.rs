@@ -51,6 +51,9 @@ pub struct Manifest {
     pub second_pass: Option<SecondPassRecord>,
     /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
+    /// Of the image that was converted, if all of it could be read.
+    #[serde(default)]
+    pub source_sha256: Option<Sha256Sum>,
     /// The output file as written. In a manifest that lies in that file, its lengths
     /// are 0.
     pub file: FileRecord,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the memory of an image came from.
 
-use crate::digest::Sha256Sum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -15,9 +14,6 @@ pub struct SourceRecord {
     pub path: String,
     /// The module's version, or the image's format.
     pub detail: Option<String>,
-    /// Of the image's file, as it was when it was opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Sha256Sum>,
     /// Which source served what, where the kernel's own were used.
     #[serde(default)]
     pub parts: Vec<PartRecord>,
@@ -58,7 +54,6 @@ impl SourceRecord {
             kind: kind.to_owned(),
             path,
             detail,
-            sha256: None,
             parts: Vec::new(),
             unused: Vec::new(),
         }
@@ -75,7 +70,6 @@ impl SourceRecord {
             kind: joined(|part| &part.kind, "+"),
             path: joined(|part| &part.path, ", "),
             detail: None,
-            sha256: None,
             parts,
             unused,
         }

@@ -5,6 +5,7 @@
 use super::{FileRecord, Footer, State};
 use crate::clock::Moment;
 use crate::digest::Sha256Sum;
+use crate::source_sum::SourceSum;
 use linpmem_formats::Aff4Content;
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +20,7 @@ pub struct SoFar(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    begun: OnceLock<(File, Vec<String>)>,
+    begun: OnceLock<Begun>,
     unreadable_pages: AtomicU64,
     tree: OnceLock<Sha256Sum>,
     /// Why the run was stopped.
@@ -28,10 +29,22 @@ struct Inner {
     ending: OnceLock<Vec<u8>>,
 }
 
+#[derive(Debug)]
+struct Begun {
+    file: File,
+    warnings: Vec<String>,
+    source_sum: Option<Arc<SourceSum>>,
+}
+
 impl SoFar {
-    /// Says which file the manifest is written to, and the warnings up to now.
-    pub fn begin(&self, file: File, warnings: Vec<String>) {
-        let _ = self.0.begun.set((file, warnings));
+    /// Says which file the manifest is written to, the warnings up to now, and where
+    /// the sum of a converted image will be.
+    pub fn begin(&self, file: File, warnings: Vec<String>, source_sum: Option<Arc<SourceSum>>) {
+        let _ = self.0.begun.set(Begun {
+            file,
+            warnings,
+            source_sum,
+        });
     }
 
     /// Counts pages that could not be read.
@@ -49,11 +62,14 @@ impl SoFar {
         let _ = self.0.stopped.set(error);
     }
 
-    fn ending(&self, warnings: &[String]) -> io::Result<Vec<u8>> {
+    fn ending(&self, begun: &Begun) -> io::Result<Vec<u8>> {
         let unfinished = || io::Error::other("the last range is not written yet");
         let pages = self.0.unreadable_pages.load(Ordering::Relaxed);
+        let mut warnings = begun.warnings.clone();
+        let source_sum = begun.source_sum.as_deref();
         let footer = Footer {
             unreadable_pages: pages,
+            source_sha256: source_sum.and_then(|sum| sum.or_warn(&mut warnings)),
             file: FileRecord {
                 length: 0,
                 image_length: 0,
@@ -62,7 +78,7 @@ impl SoFar {
                 sha256_tree: *self.0.tree.get().ok_or_else(unfinished)?,
                 sha256_outside: None,
             },
-            warnings: warnings.to_vec(),
+            warnings,
             error: self.0.stopped.get().cloned(),
             ended: Moment::now().stamp(),
             state: match (self.0.stopped.get(), pages) {
@@ -79,16 +95,22 @@ impl SoFar {
 
 impl Aff4Content for SoFar {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
-        let (file, warnings) = self
+        let begun = self
             .0
             .begun
             .get()
             .ok_or_else(|| io::Error::other("it was not begun"))?;
         if self.0.ending.get().is_none() {
-            let _ = self.0.ending.set(self.ending(warnings)?);
+            let _ = self.0.ending.set(self.ending(begun)?);
         }
         let ending = self.0.ending.get().map_or(&[][..], Vec::as_slice);
-        Ok(Box::new(At { file, position: 0 }.chain(ending)))
+        Ok(Box::new(
+            At {
+                file: &begun.file,
+                position: 0,
+            }
+            .chain(ending),
+        ))
     }
 }
 

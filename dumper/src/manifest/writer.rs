@@ -76,6 +76,8 @@ pub struct RangeTail {
 pub struct Footer {
     /// Over all ranges.
     pub unreadable_pages: u64,
+    /// Of the image that was converted.
+    pub source_sha256: Option<Sha256Sum>,
     /// The output file.
     pub file: FileRecord,
     /// What the user should know.
@@ -302,6 +304,9 @@ impl Footer {
 
     fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         member(out, "unreadable_pages", &self.unreadable_pages)?;
+        if let Some(sum) = &self.source_sha256 {
+            member(out, "source_sha256", sum)?;
+        }
         member(out, "file", &self.file)?;
         member(out, "warnings", &self.warnings)?;
         member(out, "error", &self.error)?;

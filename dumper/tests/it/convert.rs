@@ -75,7 +75,7 @@ fn nothing_is_lost_on_the_way_through_all_formats() {
         let manifest = manifest.unwrap();
         assert_eq!(told(&manifest), told(&first), "{name}");
         let sum = fs::read_to_string(folder.path().join(format!("{last}.sha256"))).unwrap();
-        let source = manifest.source.sha256.unwrap().to_string();
+        let source = manifest.source_sha256.unwrap().to_string();
         assert_eq!(sum.split(' ').next(), Some(source.as_str()), "{name}");
         last = name.to_owned();
     }

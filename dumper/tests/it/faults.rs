@@ -125,6 +125,7 @@ fn header() -> Header {
 fn footer() -> Footer {
     Footer {
         unreadable_pages: 0,
+        source_sha256: None,
         file: FileRecord {
             length: 0,
             image_length: 0,
