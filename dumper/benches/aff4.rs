@@ -30,7 +30,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-const BYTES: usize = 128 << 20;
+const BYTES: usize = 512 << 20;
+/// What linpmem-dump takes for memory of this size.
+const CHUNKS_IN_SEGMENT: u32 = 256;
 const ROUNDS: usize = 3;
 const PIECE: usize = 1 << 20;
 
@@ -225,6 +227,7 @@ fn options(compression: Aff4Compression) -> Aff4Options {
     let clock = Aff4Clock::new(|| Moment::now().stamp().utc);
     Aff4Options {
         compression,
+        chunks_in_segment: CHUNKS_IN_SEGMENT,
         ..Aff4Options::new(urns, clock, "bench")
     }
 }

@@ -49,25 +49,45 @@ impl Aff4Compression {
         }
     }
 
-    /// The compressed form of `chunk`; `None` if it is to be stored.
-    pub(super) fn compress(self, chunk: &[u8]) -> Option<Vec<u8>> {
+    /// The most bytes that the compressed form of `len` bytes can take.
+    pub(super) fn bound(self, len: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Snappy => snap::raw::max_compress_len(len),
+            Self::Lz4 => lz4_flex::block::get_maximum_output_size(len),
+            // What does not fit is stored anyway.
+            Self::Zlib => len,
+        }
+    }
+
+    /// Appends the form of `chunk` that is written: compressed, or as it is where
+    /// that is no gain.
+    pub(super) fn append(self, chunk: &[u8], target: &mut Vec<u8>) {
+        let begin = target.len();
+        target.resize(begin.saturating_add(self.bound(chunk.len())), 0);
+        let room = target.get_mut(begin..).unwrap_or_default();
         let compressed = match self {
-            Self::None => return None,
-            Self::Snappy => snap::raw::Encoder::new().compress_vec(chunk).ok()?,
-            Self::Lz4 => lz4_flex::block::compress(chunk),
-            Self::Zlib => zlib(chunk)?,
+            Self::None => None,
+            Self::Snappy => snap::raw::Encoder::new().compress(chunk, room).ok(),
+            Self::Lz4 => lz4_flex::block::compress_into(chunk, room).ok(),
+            Self::Zlib => zlib(chunk, room),
         };
-        let gain = chunk.len().saturating_sub(compressed.len());
-        (gain > LEAST_GAIN_BYTES).then_some(compressed)
+        let is_gain = |len: &usize| chunk.len().saturating_sub(*len) > LEAST_GAIN_BYTES;
+        match compressed.filter(is_gain) {
+            Some(len) => target.truncate(begin.saturating_add(len)),
+            None => {
+                target.truncate(begin);
+                target.extend_from_slice(chunk);
+            }
+        }
     }
 }
 
-fn zlib(chunk: &[u8]) -> Option<Vec<u8>> {
-    // What does not fit is stored anyway.
-    let mut target = Vec::with_capacity(chunk.len());
+/// Compresses into `room`, and says into how much of it.
+fn zlib(chunk: &[u8], room: &mut [u8]) -> Option<usize> {
     let mut encoder = Compress::new(flate2::Compression::fast(), true);
-    match encoder.compress_vec(chunk, &mut target, FlushCompress::Finish) {
-        Ok(Status::StreamEnd) => Some(target),
+    match encoder.compress(chunk, room, FlushCompress::Finish) {
+        Ok(Status::StreamEnd) => usize::try_from(encoder.total_out()).ok(),
         _ => None,
     }
 }
@@ -187,10 +207,14 @@ mod tests {
         for (compression, method) in ALL {
             assert_eq!(Method::from_uri(compression.uri()), Some(method));
             assert_eq!(compression.to_string().parse(), Ok(compression));
-            let Some(compressed) = compression.compress(&chunk) else {
-                assert_eq!(compression, Aff4Compression::None);
+            let mut target = b"before".to_vec();
+            compression.append(&chunk, &mut target);
+            let compressed = target.split_off(6);
+            assert_eq!(target, b"before");
+            if compression == Aff4Compression::None {
+                assert_eq!(compressed, chunk);
                 continue;
-            };
+            }
             assert!(compressed.len() < chunk.len() / 4);
             let mut target = vec![0; chunk.len()];
             assert_eq!(
@@ -214,7 +238,9 @@ mod tests {
         Compress::new(flate2::Compression::fast(), false)
             .compress_vec(&chunk, &mut raw, FlushCompress::Finish)
             .unwrap();
-        let wrapped = zlib(&chunk).unwrap();
+        let mut wrapped = vec![0; chunk.len()];
+        let len = zlib(&chunk, &mut wrapped).unwrap();
+        wrapped.truncate(len);
         for compressed in [raw, wrapped, chunk.clone()] {
             let mut target = vec![0; chunk.len()];
             assert_eq!(
@@ -237,7 +263,9 @@ mod tests {
             })
             .collect();
         for (compression, _) in ALL {
-            assert_eq!(compression.compress(&noise), None);
+            let mut target = Vec::new();
+            compression.append(&noise, &mut target);
+            assert_eq!(target, noise);
         }
         assert_eq!(
             "zstd:3".parse::<Aff4Compression>(),

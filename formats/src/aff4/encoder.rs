@@ -15,6 +15,8 @@ pub(super) const BLOCK: usize = 32 << 10;
 /// Begins the encoded form of a piece of memory, so that a compressed form of
 /// another kind is not taken for one.
 const MAGIC: [u8; 4] = *b"blk1";
+/// Bytes of a block's length.
+const LEN_BYTES: usize = 4;
 
 /// Makes blocks of pieces of memory.
 #[derive(Clone, Debug)]
@@ -47,14 +49,18 @@ impl Encoder {
 
     /// Appends a block, zero or not.
     pub(super) fn encode_block(&self, block: &[u8], target: &mut Vec<u8>) {
-        let compressed = self.compression.compress(block);
-        let bytes = compressed.as_deref().unwrap_or(block);
         target.push(1);
-        target.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let len_at = target.len();
+        target.extend([0; LEN_BYTES]);
         for algorithm in &self.hashes {
             target.extend_from_slice(algorithm.digest(block).as_bytes());
         }
-        target.extend_from_slice(bytes);
+        let begin = target.len();
+        self.compression.append(block, target);
+        let len = u32::try_from(target.len().saturating_sub(begin)).unwrap_or(u32::MAX);
+        if let Some(place) = target.get_mut(len_at..len_at.saturating_add(LEN_BYTES)) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
     }
 
     /// The blocks in `encoded`, if it is that.
@@ -98,8 +104,12 @@ impl ChunkEncoder for Encoder {
     fn bound(&self, len: usize) -> usize {
         // A piece that begins and ends within blocks touches two more than it fills.
         let blocks = (len / BLOCK).saturating_add(2);
-        let each = BLOCK.saturating_add(self.digest_bytes()).saturating_add(5);
-        blocks.saturating_mul(each).saturating_add(MAGIC.len())
+        let head = self.digest_bytes().saturating_add(LEN_BYTES + 1);
+        let blocks = blocks.saturating_mul(BLOCK.saturating_add(head));
+        // The last one needs room to be compressed in.
+        blocks
+            .saturating_add(MAGIC.len())
+            .saturating_add(self.compression.bound(BLOCK))
     }
 }
 
@@ -148,7 +158,7 @@ impl<'a> Iterator for Blocks<'a> {
             self.rest = rest;
             return Some(Block::Zero);
         }
-        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (len, rest) = rest.split_first_chunk::<LEN_BYTES>()?;
         let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
         let (digests, rest) = rest.split_at_checked(self.digest_bytes)?;
         let (bytes, rest) = rest.split_at_checked(len)?;
@@ -191,5 +201,34 @@ mod tests {
             assert_eq!(digests, [md5.as_bytes(), sha1.as_bytes()].concat());
         }
         assert!(encoder.decode(b"\x28\xb5\x2f\xfd").is_none());
+    }
+
+    #[test]
+    fn room_for_the_bound_is_enough() {
+        let mut state = 1_u64;
+        let noise: Vec<u8> = (0..4 * BLOCK)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 32) as u8
+            })
+            .collect();
+        for compression in [
+            Aff4Compression::Snappy,
+            Aff4Compression::Lz4,
+            Aff4Compression::Zlib,
+            Aff4Compression::None,
+        ] {
+            let encoder = Encoder::new(compression, vec![HashAlgorithm::Sha256]);
+            // Whole blocks; most of one, two whole ones, and two bytes of another.
+            for (start, len) in [(0, 4 * BLOCK), (BLOCK - 30_000, 2 * BLOCK + 30_002)] {
+                let mut target = Vec::with_capacity(encoder.bound(len));
+                let room = target.capacity();
+                let start = PhysAddr::new(u64::try_from(start).unwrap());
+                encoder.encode(start, &noise[..len], &mut target);
+                assert_eq!(target.capacity(), room, "{compression} {start:?}");
+            }
+        }
     }
 }
