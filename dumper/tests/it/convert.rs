@@ -77,6 +77,15 @@ fn nothing_is_lost_on_the_way_through_all_formats() {
         let sum = fs::read_to_string(folder.path().join(format!("{last}.sha256"))).unwrap();
         let source = manifest.source_sha256.unwrap().to_string();
         assert_eq!(sum.split(' ').next(), Some(source.as_str()), "{name}");
+        if name.ends_with(".aff4") {
+            // The copy in the volume has it as well.
+            dump(folder.path())
+                .args(["extract", name, "inside.json", "--file", "manifest.json"])
+                .assert()
+                .success();
+            let inside = manifest::read(&folder.path().join("inside.json")).unwrap();
+            assert_eq!(inside.source_sha256, manifest.source_sha256);
+        }
         last = name.to_owned();
     }
     let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
