@@ -12,6 +12,7 @@
 //! pyaff4/           pyaff4, for the same
 //! volatility/       Volatility 3 and LeechCore, for the same
 //! tools/bin/        cargo-deny
+//! dependencies/     what cargo made of the crates of others
 //! apt/SUITE/        package lists
 //! logs/STEP.log     what each step of the set-up said last
 //! ```
@@ -129,6 +130,13 @@ impl Cache {
     #[must_use]
     pub fn tools(&self) -> PathBuf {
         self.dir.join("tools")
+    }
+
+    /// What cargo made of the crates of others: the part of a target folder that is
+    /// the same for every clone.
+    #[must_use]
+    pub fn dependencies(&self) -> PathBuf {
+        self.dir.join("dependencies")
     }
 
     /// The log of one step.

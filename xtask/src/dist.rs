@@ -18,7 +18,11 @@ use crate::checkout;
 
 /// The command line of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Only compile; `target/dist` stays as it is
+    #[arg(long)]
+    build_only: bool,
+}
 
 /// Named in full, so that the flags below are not those of build scripts too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -37,7 +41,11 @@ const COMPLETIONS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// As [`build`].
-pub fn run(_args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
+    if args.build_only {
+        compile()?;
+        return library::compile().map(|_| ());
+    }
     for path in build()? {
         let len = path.metadata()?.len();
         println!("{} ({} KiB, static)", path.display(), len.div_ceil(1024));
@@ -75,11 +83,7 @@ fn manual() -> Result<()> {
     Ok(())
 }
 
-/// Builds all binaries into `target/dist`; their paths.
-///
-/// # Errors
-/// When one cannot be built, or is not static.
-pub fn build() -> Result<Vec<PathBuf>> {
+fn compile() -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(checkout::dir());
     cargo.args([
@@ -104,7 +108,15 @@ pub fn build() -> Result<Vec<PathBuf>> {
         status.success(),
         "cargo, building the release binaries, ended with {status}"
     );
+    Ok(())
+}
 
+/// Builds all binaries into `target/dist`; their paths.
+///
+/// # Errors
+/// When one cannot be built, or is not static.
+pub fn build() -> Result<Vec<PathBuf>> {
+    compile()?;
     let dist = checkout::dist_dir();
     fs::create_dir_all(&dist).with_context(|| format!("cannot make {}", dist.display()))?;
     let place = |name: &&str| {

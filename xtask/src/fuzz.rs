@@ -24,6 +24,9 @@ pub struct Args {
     /// How long each runs
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Build the targets and run none
+    #[arg(long)]
+    build_only: bool,
 }
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -52,6 +55,10 @@ const MAX_INPUT_BYTES: u32 = 1 << 16;
 /// # Errors
 /// When a target cannot be built, or finds something.
 pub fn run(args: &Args) -> Result<()> {
+    if args.build_only {
+        println!("[fuzz] {}", build()?.display());
+        return Ok(());
+    }
     let all = targets()?;
     let chosen: Vec<&String> = match &args.target {
         None => all.iter().collect(),

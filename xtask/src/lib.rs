@@ -15,6 +15,7 @@ pub mod checkout;
 pub mod ci;
 pub mod consumers;
 pub mod demo;
+pub mod dependencies;
 pub mod dist;
 pub mod drgn;
 pub mod fuzz;

@@ -38,11 +38,8 @@ impl Library {
     }
 }
 
-/// Builds the library into `target/dist`.
-///
-/// # Errors
-/// When it cannot be built or written.
-pub fn build() -> Result<Library> {
+/// Compiles the library; the folder that cargo leaves it in.
+pub(super) fn compile() -> Result<PathBuf> {
     // A folder of its own: the programs are built with other flags, and cargo
     // would build everything anew at each change between them.
     let target = checkout::target_dir().join("capi");
@@ -58,8 +55,15 @@ pub fn build() -> Result<Library> {
         status.success(),
         "cargo, building the library for C, ended with {status}"
     );
-    let built = target.join(TARGET).join("release");
+    Ok(target.join(TARGET).join("release"))
+}
 
+/// Builds the library into `target/dist`.
+///
+/// # Errors
+/// When it cannot be built or written.
+pub fn build() -> Result<Library> {
+    let built = compile()?;
     let dist = checkout::dist_dir();
     let library = Library {
         include: dist.join("include"),
