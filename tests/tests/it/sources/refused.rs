@@ -7,7 +7,7 @@ use xtask::artifacts::DUMPER;
 use super::{says, subject};
 
 /// Quick to read, and RAM on every machine.
-const LITTLE: [&str; 2] = ["--range", "1000000+1MiB"];
+const LITTLE: [&str; 3] = ["--no-evidence", "--range", "1000000+1MiB"];
 
 #[test]
 fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
@@ -28,7 +28,13 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     says(&whole, &["System RAM from /proc/kcore"])?;
 
     // The page at the end of low memory is RAM only in part.
-    let page = ["--on-error", "fail", "--range", "9f000+4KiB"];
+    let page = [
+        "--on-error",
+        "fail",
+        "--no-evidence",
+        "--range",
+        "9f000+4KiB",
+    ];
     let failed = subject.dump(&page, "failed.core")?.exited(1)?;
     says(
         &failed,

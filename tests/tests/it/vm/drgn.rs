@@ -10,7 +10,9 @@ fn drgn_finds_the_planted_process_and_its_memory() -> Result<()> {
     let subject = crate::subject(|machine| machine.memory_mib(256))?;
     let (process, said) = subject.plant("suspicious", token)?;
     let address = said.rsplit(' ').next().context("no address")?;
-    let acquired = subject.acquire(&[], "out.core")?.complete()?;
+    let acquired = subject
+        .acquire(&["--no-evidence"], "out.core")?
+        .complete()?;
     let kernel = subject.vm.kernel();
     let found = examine(&acquired.image, kernel, "suspicious", token, address)?;
     println!("{found:?}");

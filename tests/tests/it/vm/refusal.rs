@@ -51,7 +51,8 @@ fn the_module_is_loaded_for_one_run(subject: &Subject, artifacts: &Artifacts) ->
         ensure!(!modules.contains("linpmem"), "the module stays {when}");
         Ok(())
     };
-    let little = ["--driver", "/tmp/linpmem.ko", "--range", "1000000+1MiB"];
+    let range = ["--no-evidence", "--range", "1000000+1MiB"];
+    let little = [&["--driver", "/tmp/linpmem.ko"][..], &range].concat();
     let missing = subject.dump(&little, "driver.core")?.exited(1)?;
     says(&missing, &["/tmp/linpmem.ko cannot be read"])?;
     vm.push(&artifacts.module, "/tmp/linpmem.ko")?;
@@ -75,7 +76,7 @@ fn the_module_is_loaded_for_one_run(subject: &Subject, artifacts: &Artifacts) ->
     gone("after a signal")?;
 
     vm.push(&artifacts.module, "/bin/linpmem.ko")?;
-    let auto = ["--driver", "auto", "--range", "1000000+1MiB"];
+    let auto = [&["--driver", "auto"][..], &range].concat();
     let beside = subject.dump(&auto, "auto.core")?.exited(0)?;
     says(&beside, &["source:     /dev/linpmem"])?;
     gone("after auto")

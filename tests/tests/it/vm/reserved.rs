@@ -17,7 +17,9 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
     let subject = crate::subject(|_| machine)?;
 
     println!("{}", subject.fill(30)?);
-    let without = subject.acquire(&[], "without.core")?.complete()?;
+    let without = subject
+        .acquire(&["--no-evidence"], "without.core")?
+        .complete()?;
     let segments = open_elf(&without.image)?;
     ensure!(
         segments
@@ -30,7 +32,8 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
 
     // Below 4 GiB: a processor's reserved addresses at the very top have
     // nothing behind them.
-    let args = ["--include-reserved", "--range", "0-ffffffff"];
+    let range = ["--range", "0-ffffffff"];
+    let args = [&["--no-evidence", "--include-reserved"][..], &range].concat();
     let with = subject.acquire(&args, "with.core")?;
     println!("{}", with.output.text());
     ensure!(
