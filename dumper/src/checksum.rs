@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Bytes hashed at a time.
-const STEP_BYTES: usize = 1 << 20;
+/// Bytes hashed at a time: few enough to stay in a processor's cache.
+const STEP_BYTES: usize = 64 << 10;
 
 /// The sum of the file at `path` as it is.
 ///

@@ -6,7 +6,8 @@
 //! - [`PhysRange`]: half-open and never empty;
 //! - [`MemoryMap`]: sorted and disjoint [`Region`]s, each of one [`RegionKind`];
 //! - [`Extent`]: what is known of a range's content. Zero is not "unread";
-//! - [`ReadPhys`]: anything that physical memory can be read from.
+//! - [`ReadPhys`]: anything that physical memory can be read from;
+//! - [`is_zero`]: whether bytes are all 0.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::as_conversions))]
@@ -17,6 +18,7 @@ mod extent;
 mod map;
 mod range;
 mod read;
+mod zero;
 
 pub use addr::{PAGE_SIZE, PhysAddr, PhysLen};
 pub use errno::Errno;
@@ -24,3 +26,4 @@ pub use extent::{Content, Extent, SkipReason};
 pub use map::{MemoryMap, OverlapError, Region, RegionKind};
 pub use range::{EmptyRangeError, PhysRange};
 pub use read::{MemoryImage, ReadPhys, SourceError, Unreadable, Unreadables};
+pub use zero::is_zero;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where a chunk is zero.
 
+use linpmem_phys::is_zero;
+
 /// The granule in which zero runs become holes of a sparse file. Smaller ones
 /// cost more in extents than they save.
 pub const BLOCK_BYTES: usize = 64 << 10;
@@ -67,14 +69,6 @@ impl ZeroBlocks {
             Some((zero, run))
         })
     }
-}
-
-/// Folded in strides that the compiler turns into vector instructions, with an
-/// early end at the first stride that holds something.
-fn is_zero(block: &[u8]) -> bool {
-    block
-        .chunks(512)
-        .all(|stride| stride.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 #[cfg(test)]

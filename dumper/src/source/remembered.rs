@@ -6,6 +6,7 @@ use crate::manifest::Manifest;
 use linpmem_formats::ImageReader;
 use linpmem_phys::{
     Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, SourceError, Unreadable, Unreadables,
+    is_zero,
 };
 
 /// An image, as nothing but memory.
@@ -72,8 +73,7 @@ impl ReadPhys for Remembered {
                 break;
             };
             // Bytes that are there were read, whatever a manifest says.
-            let is_zero = part.iter().all(|&byte| byte == 0);
-            match self.errno_at(range).filter(|_| is_zero) {
+            match self.errno_at(range).filter(|_| is_zero(part)) {
                 Some(errno) => unreadable.push(range, errno),
                 None => copy(told.as_slice(), range, unreadable),
             }

@@ -3,7 +3,7 @@
 
 use super::{Aff4Compression, HashAlgorithm};
 use crate::ChunkEncoder;
-use linpmem_phys::PhysAddr;
+use linpmem_phys::{PhysAddr, is_zero};
 
 /// Bytes in a chunk of a stream ("block" here, as `Chunk` is something else).
 /// Blocks begin at multiples of this in the stream, and hold what lies between
@@ -133,13 +133,6 @@ pub(super) fn parts(start: PhysAddr, data: &[u8]) -> impl Iterator<Item = (usize
 /// Where in its block an address lies.
 pub(super) fn offset_in_block(addr: u64) -> usize {
     usize::try_from(addr % u64::from(BLOCK_BYTES)).unwrap_or(0)
-}
-
-/// Page by page, each without a branch, which compilers make fast.
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes
-        .chunks(4096)
-        .all(|page| page.iter().fold(0, |seen, byte| seen | byte) == 0)
 }
 
 /// The blocks of an encoded piece of memory; ends early if that is damaged.

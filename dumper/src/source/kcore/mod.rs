@@ -15,7 +15,7 @@ use headers::HeadersError;
 use layout::{Layout, NoDirectMap};
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadable,
-    Unreadables,
+    Unreadables, is_zero,
 };
 use std::fs::File;
 use std::io;
@@ -188,7 +188,7 @@ impl Kcore {
             };
             rest = tail;
             let is_listed = || all.iter().any(|item| item.range.intersect(page).is_some());
-            if own.iter().all(|&byte| byte == 0) && !is_listed() {
+            if is_zero(own) && !is_listed() {
                 zero.push(page, NOT_MAPPED);
             }
         }
