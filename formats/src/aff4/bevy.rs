@@ -18,6 +18,8 @@ pub(super) struct StreamBuilder {
     /// Blocks in the one that is held.
     held: u32,
     bytes: Vec<u8>,
+    /// Over `bytes`, made while they are in the processor's cache.
+    crc: crc32fast::Hasher,
     index: Vec<u8>,
     hashes: Vec<BlockHashes>,
     /// Over all indexes.
@@ -61,6 +63,7 @@ impl StreamBuilder {
             segments: 0,
             held: 0,
             bytes: Vec::new(),
+            crc: crc32fast::Hasher::new(),
             index: Vec::new(),
             hashes: hashes.collect(),
             index_hash: HashAlgorithm::Sha512.hasher(),
@@ -91,6 +94,7 @@ impl StreamBuilder {
         self.index.extend(offset.to_le_bytes());
         self.index.extend(len.to_le_bytes());
         self.bytes.extend_from_slice(bytes);
+        self.crc.update(bytes);
         let mut rest = digests;
         for hashes in &mut self.hashes {
             let (digest, tail) = rest.split_at(rest.len().min(hashes.algorithm.digest_bytes()));
@@ -111,7 +115,8 @@ impl StreamBuilder {
             return Ok(());
         }
         let name = format!("{}/{:08}", self.base, self.segments);
-        zip.member(&name, &[&self.bytes], out)?;
+        let crc = std::mem::take(&mut self.crc).finalize();
+        zip.member_of(&name, crc, &[&self.bytes], out)?;
         zip.member(&format!("{name}.index"), &[&self.index], out)?;
         self.index_hash.update(&self.index);
         for hashes in &mut self.hashes {

@@ -44,12 +44,22 @@ impl ZipStream {
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         let mut crc = crc32fast::Hasher::new();
-        let mut len: u64 = 0;
-        for part in parts {
-            crc.update(part);
-            len = len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-        }
-        self.begin_member(name, len, crc.finalize(), out)?;
+        parts.iter().for_each(|part| crc.update(part));
+        self.member_of(name, crc.finalize(), parts, out)
+    }
+
+    /// The same for content whose checksum, `crc`, is known.
+    pub(in crate::aff4) fn member_of(
+        &mut self,
+        name: &str,
+        crc: u32,
+        parts: &[&[u8]],
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
+        let len = parts.iter().fold(0, |len: u64, part| {
+            len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX))
+        });
+        self.begin_member(name, len, crc, out)?;
         // Outputs may keep what they get for a while.
         for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
             out.bytes(piece)?;
