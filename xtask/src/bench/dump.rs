@@ -60,6 +60,16 @@ const JOBS: &[Job] = &[
         "linpmem-dump --progress none --format lime --source kcore --no-file-hash",
     ),
     job(
+        "module, no file hash, no evidence",
+        AVML,
+        "linpmem-dump --progress none --format lime --no-file-hash --no-evidence",
+    ),
+    job(
+        "kcore, no file hash, no evidence",
+        AVML,
+        "linpmem-dump --progress none --format lime --source kcore --no-file-hash --no-evidence",
+    ),
+    job(
         AVML_PACKED,
         AVML_PACKED,
         "avml acquire --compress --source /proc/kcore",
