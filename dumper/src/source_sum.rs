@@ -46,14 +46,13 @@ impl SourceSum {
 
     /// Waits for the sum. If there is none, `warnings` say why.
     pub fn or_warn(&self, warnings: &mut Vec<String>) -> Option<Sha256Sum> {
-        let why = match self.get() {
-            Ok(sum) => return Some(*sum),
-            Err(why) => why,
-        };
-        if !warnings.contains(why) {
-            warnings.push(why.clone());
-        }
-        None
+        warnings.extend(self.trouble().map(str::to_owned));
+        self.get().as_ref().ok().copied()
+    }
+
+    /// Waits for the sum. Why there is none, if so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.get().as_ref().err().map(String::as_str)
     }
 
     /// Waits for the sum, or for why there is none.
@@ -79,15 +78,22 @@ mod tests {
         let path = folder.path().join("image");
         std::fs::write(&path, b"memory").unwrap();
         let sum = SourceSum::begin(path.clone(), Stop::default());
-        assert_eq!(sum.get(), &Ok(Sha256Sum::of(b"memory")));
-        assert_eq!(sum.get(), &Ok(Sha256Sum::of(b"memory")));
+        for _ in 0..2 {
+            let mut warnings = Vec::new();
+            assert_eq!(sum.or_warn(&mut warnings), Some(Sha256Sum::of(b"memory")));
+            assert!(warnings.is_empty());
+        }
 
         let missing = SourceSum::begin(folder.path().join("none"), Stop::default());
-        assert!(missing.get().as_ref().unwrap_err().contains("No such file"));
+        let mut warnings = Vec::new();
+        assert_eq!(missing.or_warn(&mut warnings), None);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("No such file"), "{warnings:?}");
+        assert_eq!(missing.trouble(), Some(&*warnings[0]));
 
         let stop = Stop::default();
         stop.raise();
         let stopped = SourceSum::begin(path, stop);
-        assert!(stopped.get().is_err());
+        assert!(stopped.trouble().is_some());
     }
 }

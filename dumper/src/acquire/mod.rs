@@ -269,11 +269,12 @@ impl<'a> Request<'a> {
             plan.total().get(),
             is_compressed,
         );
+        let source_sum = SourceSum::wanted(&self.args.selection, stop);
         let beside = Beside {
             // What was held has to be read once more as well.
             second_pass: self.args.second_pass.then_some((shape.format, live)),
             frozen,
-            source_sum: SourceSum::wanted(&self.args.selection, stop),
+            source_sum: source_sum.clone(),
             so_far: &so_far,
         };
         let first = held.as_ref().map(|held| held_record(held, started));
@@ -294,6 +295,9 @@ impl<'a> Request<'a> {
                 return Err(error);
             }
         };
+        if let Some(why) = source_sum.as_deref().and_then(SourceSum::trouble) {
+            warn(why);
+        }
         let (image, manifest) = files.end(&outcome, state)?;
         let crash = if is_padded && state.is_whole() && image.as_os_str() != "-" {
             if let Err(error) = write_vmcoreinfo(&image, plan.machine(), force) {
