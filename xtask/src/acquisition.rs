@@ -208,8 +208,8 @@ impl Subject {
     /// When its kernel complained, or the module warned.
     pub fn end(self) -> Result<()> {
         let log = self.vm.kernel_log()?;
-        if let Some(line) = module_warning(&log) {
-            anyhow::bail!("the module warned: {line}");
+        if let Some(warning) = module_warning(&log) {
+            anyhow::bail!("the module warned:\n{warning}");
         }
         self.vm.shutdown()
     }
@@ -262,10 +262,16 @@ pub fn beside(image: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The first line of the module with a level of warning or worse. What the
-/// kernel says of every module that is not its own is not the module's.
-fn module_warning(log: &str) -> Option<&str> {
-    log.lines().find(|line| {
+/// Lines of the kernel's log that are shown before and behind a warning: it may be a
+/// line in the middle of a trace.
+const AROUND: usize = 30;
+
+/// The first line of the module with a level of warning or worse, and what stands
+/// around it. What the kernel says of every module that is not its own is not the
+/// module's.
+fn module_warning(log: &str) -> Option<String> {
+    let lines: Vec<&str> = log.lines().collect();
+    let found = lines.iter().position(|line| {
         let Some((head, text)) = line.split_once(';') else {
             return false;
         };
@@ -278,7 +284,10 @@ fn module_warning(log: &str) -> Option<&str> {
             && !text.contains("taints kernel")
             && !text.contains("tainting kernel")
             && !text.contains("linpmem-guest")
-    })
+    })?;
+    let around = lines.iter().skip(found.saturating_sub(AROUND));
+    let shown: Vec<&str> = around.take(2 * AROUND).copied().collect();
+    Some(shown.join("\n"))
 }
 
 #[cfg(test)]
@@ -292,6 +301,12 @@ mod tests {
                      4,3,0,-;clock: odd\n";
         assert_eq!(module_warning(quiet), None);
         let loud = "4,3,0,-;linpmem: odd\n";
-        assert_eq!(module_warning(loud), Some("4,3,0,-;linpmem: odd"));
+        assert_eq!(
+            module_warning(loud).as_deref(),
+            Some("4,3,0,-;linpmem: odd")
+        );
+        let trace = format!("{quiet}4,4,0,-;WARNING: odd\n4,5,0,-; f+0x1 [linpmem]\n");
+        let shown = module_warning(&trace).unwrap();
+        assert!(shown.starts_with("6,1,0") && shown.contains("WARNING: odd\n4,5"));
     }
 }
