@@ -14,8 +14,8 @@ fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
     let kernel = crate::kernel()?;
     let machine = pattern::planted(Vm::builder(&kernel).memory_mib(256), folder.path())?;
     let subject = crate::subject(|_| machine)?;
-    // Of the 190 MiB that are not reserved; the kernel and four threads that compress
-    // need the rest, or it kills the program that filled them.
+    // Of the 190 MiB that are not reserved. From 67 % on there is too little left for
+    // the dumper, and the kernel kills somebody for want of memory.
     println!("{}", subject.fill(40)?);
     let truth = pattern::bytes();
     let reserved = pattern::range()?;
