@@ -104,6 +104,12 @@ impl PhysLen {
         }
     }
 
+    /// The length to the byte, for output that is read back or has to be exact.
+    #[must_use]
+    pub const fn exact(self) -> ExactLen {
+        ExactLen(self)
+    }
+
     /// Pages that this many bytes touch when they begin at a page start.
     #[must_use]
     pub const fn pages(self) -> u64 {
@@ -123,10 +129,13 @@ impl fmt::Display for PhysAddr {
     }
 }
 
-/// In the largest binary unit that leaves at least 1, with one decimal.
+/// The binary units, largest first, and the power of two that each stands for.
+const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+
+/// For people: in the largest binary unit that leaves at least 1, with one decimal,
+/// such as `3.9 KiB`. [`PhysLen::exact`] loses nothing.
 impl fmt::Display for PhysLen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
         for (shift, unit) in UNITS {
             let whole = self.0 >> shift;
             if whole > 0 {
@@ -140,6 +149,23 @@ impl fmt::Display for PhysLen {
             }
         }
         write!(f, "{} B", self.0)
+    }
+}
+
+/// A length to the byte, as it can be typed: in the largest binary unit that divides
+/// it, such as `64KiB`, or in bytes, such as `65535`.
+#[derive(Clone, Copy, Debug)]
+pub struct ExactLen(PhysLen);
+
+impl fmt::Display for ExactLen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.get();
+        for (shift, unit) in UNITS {
+            if bytes != 0 && bytes.trailing_zeros() >= shift {
+                return write!(f, "{}{unit}", bytes >> shift);
+            }
+        }
+        write!(f, "{bytes}")
     }
 }
 
@@ -168,5 +194,21 @@ mod tests {
         assert_eq!(PhysLen::new(512 << 20).to_string(), "512 MiB");
         assert_eq!(PhysLen::new(u64::MAX).to_string(), "16777215.9 TiB");
         assert_eq!(PhysLen::new(17).to_string(), "17 B");
+    }
+
+    #[test]
+    fn exact_lengths_lose_nothing() {
+        for (bytes, text) in [
+            (0, "0"),
+            (17, "17"),
+            (4095, "4095"),
+            (4096, "4KiB"),
+            (4097, "4097"),
+            (1536 << 20, "1536MiB"),
+            (3 << 40, "3TiB"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            assert_eq!(PhysLen::new(bytes).exact().to_string(), text);
+        }
     }
 }

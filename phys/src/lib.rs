@@ -7,7 +7,11 @@
 //! - [`MemoryMap`]: sorted and disjoint [`Region`]s, each of one [`RegionKind`];
 //! - [`Extent`]: what is known of a range's content. Zero is not "unread";
 //! - [`ReadPhys`]: anything that physical memory can be read from;
-//! - [`is_zero`]: whether bytes are all 0.
+//! - [`Errno`]: Linux's error numbers by name;
+//! - [`is_zero`]: whether bytes are all 0;
+//! - [`parse`]: the notation of addresses, lengths and ranges on command lines.
+//!   Each of the three types is `FromStr` and `Display`;
+//! - [`hex`] and [`num`]: hexadecimal digits, and integer conversions without loss.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::as_conversions))]
@@ -15,15 +19,19 @@
 mod addr;
 mod errno;
 mod extent;
+pub mod hex;
 mod map;
+pub mod num;
+pub mod parse;
 mod range;
 mod read;
 mod zero;
 
-pub use addr::{PAGE_SIZE, PhysAddr, PhysLen};
+pub use addr::{ExactLen, PAGE_SIZE, PhysAddr, PhysLen};
 pub use errno::Errno;
 pub use extent::{Content, Extent, SkipReason};
 pub use map::{MemoryMap, OverlapError, Region, RegionKind};
+pub use parse::ParseError;
 pub use range::{EmptyRangeError, PhysRange};
 pub use read::{MemoryImage, ReadPhys, SourceError, Unreadable, Unreadables};
 pub use zero::is_zero;

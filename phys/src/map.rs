@@ -115,6 +115,14 @@ impl MemoryMap {
         candidate.range.contains(addr).then_some(*candidate)
     }
 
+    /// The ranges of System RAM, by address.
+    pub fn ram(&self) -> impl Iterator<Item = PhysRange> + '_ {
+        let regions = self.regions.iter();
+        regions
+            .filter(|region| region.kind.is_ram())
+            .map(|region| region.range)
+    }
+
     /// The regions for which `keep` holds, as a map of their own.
     #[must_use]
     pub fn filter(&self, mut keep: impl FnMut(&Region) -> bool) -> Self {
@@ -143,7 +151,7 @@ impl MemoryMap {
     /// The map with every gap below `end` named a [`RegionKind::Hole`].
     #[must_use]
     pub fn with_holes(&self, end: PhysAddr) -> Self {
-        let mut regions = Vec::with_capacity(self.regions.len().saturating_mul(2));
+        let mut regions = Vec::with_capacity(self.regions.len());
         let mut next = PhysAddr::ZERO;
         for region in &self.regions {
             regions.extend(hole(next, region.range.start().min(end)));
@@ -158,9 +166,8 @@ impl MemoryMap {
     #[must_use]
     pub fn total(&self) -> PhysLen {
         // Disjoint ranges below 2^64 cannot add up to more than 2^64 − 1.
-        PhysLen::new(self.regions.iter().fold(0, |sum: u64, region| {
-            sum.saturating_add(region.range.len().get())
-        }))
+        let lengths = self.regions.iter().map(|region| region.range.len().get());
+        PhysLen::new(lengths.sum())
     }
 }
 
@@ -173,6 +180,50 @@ fn hole(start: PhysAddr, end: PhysAddr) -> Option<Region> {
 }
 
 impl RegionKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::SystemRam,
+        Self::Reserved,
+        Self::AcpiTables,
+        Self::AcpiNonVolatile,
+        Self::SoftReserved,
+        Self::PersistentMemory,
+        Self::Unusable,
+        Self::Rom,
+        Self::Device,
+        Self::Hole,
+    ];
+
+    /// Whether this is System RAM.
+    #[must_use]
+    pub const fn is_ram(self) -> bool {
+        matches!(self, Self::SystemRam)
+    }
+
+    /// Whether firmware or the kernel keeps this in ordinary memory or ROM, which
+    /// can be read without harm. Not among it are device registers, which can hang
+    /// the machine; memory that the firmware reports as faulty, which raises machine
+    /// checks; and persistent memory, which is a disk.
+    #[must_use]
+    pub const fn is_firmware(self) -> bool {
+        matches!(
+            self,
+            Self::Reserved
+                | Self::AcpiTables
+                | Self::AcpiNonVolatile
+                | Self::SoftReserved
+                | Self::Rom
+        )
+    }
+
+    /// The kind whose [`name`](Self::name) is `name`; else that of the /proc/iomem
+    /// entry of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        let named = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        named.unwrap_or_else(|| Self::from_iomem_name(name))
+    }
+
     /// The kind of the /proc/iomem entry called `name`. RAM that a driver added
     /// is called `System RAM (virtio_mem)` and the like.
     #[must_use]
@@ -257,6 +308,12 @@ mod tests {
     }
 
     #[test]
+    fn ram_is_given_by_address() {
+        let starts: Vec<u64> = pc().ram().map(|range| range.start().get()).collect();
+        assert_eq!(starts, [0x1000, 0x10_0000]);
+    }
+
+    #[test]
     fn refuses_overlap_and_names_both() {
         let error = MemoryMap::new([
             region(0x1000, 0x3000, RegionKind::SystemRam),
@@ -301,6 +358,34 @@ mod tests {
         let low = pc().with_holes(PhysAddr::new(0x1000));
         assert_eq!(low.regions()[0], region(0, 0x1000, RegionKind::Hole));
         assert_eq!(low.regions().len(), 4);
+    }
+
+    #[test]
+    fn names_of_kinds_are_read_back() {
+        for kind in RegionKind::ALL {
+            assert_eq!(RegionKind::from_name(kind.name()), kind);
+        }
+        assert_eq!(RegionKind::from_name("Video ROM"), RegionKind::Rom);
+        assert_eq!(RegionKind::from_name("PCI Bus 0000:00"), RegionKind::Device);
+    }
+
+    #[test]
+    fn registers_faulty_memory_and_disks_are_not_firmware() {
+        let firmware = RegionKind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_firmware());
+        assert_eq!(
+            firmware.collect::<Vec<_>>(),
+            [
+                RegionKind::Reserved,
+                RegionKind::AcpiTables,
+                RegionKind::AcpiNonVolatile,
+                RegionKind::SoftReserved,
+                RegionKind::Rom,
+            ]
+        );
+        let ram = RegionKind::ALL.into_iter().filter(|kind| kind.is_ram());
+        assert_eq!(ram.collect::<Vec<_>>(), [RegionKind::SystemRam]);
     }
 
     #[test]

@@ -76,13 +76,13 @@ impl PhysRange {
     #[must_use]
     pub const fn last(self) -> PhysAddr {
         // `start < end`, so `end` is not 0.
-        PhysAddr::new(self.end.get().saturating_sub(1))
+        PhysAddr::new(self.end.get() - 1)
     }
 
     /// Bytes in the range, never 0.
     #[must_use]
     pub const fn len(self) -> PhysLen {
-        PhysLen::new(self.end.get().saturating_sub(self.start.get()))
+        PhysLen::new(self.end.get() - self.start.get())
     }
 
     /// Whether `addr` lies in the range.
@@ -126,22 +126,25 @@ impl PhysRange {
 
     /// Consecutive pieces of the range that end at multiples of `step` bytes
     /// above address 0, so that a page is never split when `step` is a multiple
-    /// of [`PAGE_SIZE`]. A `step` of 0 counts as one page.
+    /// of [`PAGE_SIZE`]. Any other `step` is rounded up to whole pages.
     pub fn pieces(self, step: PhysLen) -> impl Iterator<Item = Self> + Clone {
-        let step = step.get().max(1).next_multiple_of(PAGE_SIZE.get());
+        // `None`: no multiple of the step lies above any address.
+        let step = step.get().max(1).checked_next_multiple_of(PAGE_SIZE.get());
         let mut next = Some(self);
         std::iter::from_fn(move || {
             let rest = next?;
-            let floor = rest.start.get() - rest.start.get() % step;
-            let border = floor.checked_add(step).map_or(rest.end, PhysAddr::new);
-            let (piece, remaining) = rest.split_at(border);
+            let border = step.and_then(|step| {
+                let floor = rest.start.get() - rest.start.get() % step;
+                floor.checked_add(step)
+            });
+            let (piece, remaining) = rest.split_at(border.map_or(rest.end, PhysAddr::new));
             next = remaining;
             piece
         })
     }
 }
 
-/// `0xSTART-0xLAST`, inclusive as in /proc/iomem.
+/// `0xFIRST-0xLAST`, the last byte included as in /proc/iomem; it can be typed again.
 impl fmt::Display for PhysRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.start, self.last())
@@ -211,5 +214,7 @@ mod tests {
         assert_eq!(pieces.len(), 6);
         let top = range(u64::MAX - 0x1000, u64::MAX);
         assert_eq!(top.pieces(PhysLen::new(1 << 40)).count(), 1);
+        assert_eq!(top.pieces(PhysLen::new(u64::MAX)).count(), 1);
+        assert_eq!(range(0, 0x3000).pieces(PhysLen::ZERO).count(), 3);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading physical memory.
 
+use crate::num::{u64_as_usize, usize_as_u64};
 use crate::{Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 use std::fmt;
 
@@ -112,9 +113,8 @@ impl Unreadables {
     /// Bytes that could not be read.
     #[must_use]
     pub fn total(&self) -> PhysLen {
-        PhysLen::new(self.list.iter().fold(0, |sum: u64, item| {
-            sum.saturating_add(item.range.len().get())
-        }))
+        // Every byte is read at most once, so that the ranges are disjoint.
+        PhysLen::new(self.list.iter().map(|item| item.range.len().get()).sum())
     }
 }
 
@@ -157,8 +157,7 @@ impl MemoryImage {
         if !region.range.covers(part) {
             return None;
         }
-        let start = usize::try_from(part.start().get()).ok()?;
-        let end = usize::try_from(part.end().get()).ok()?;
+        let [start, end] = [part.start(), part.end()].map(|addr| u64_as_usize(addr.get()));
         self.bytes.get(start..end)
     }
 }
@@ -170,14 +169,14 @@ impl ReadPhys for MemoryImage {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+        let len = PhysLen::new(usize_as_u64(buf.len()));
         let Ok(whole) = PhysRange::from_len(start, len) else {
             return Ok(()); // nothing was asked for
         };
         let mut rest = buf;
         for part in whole.pieces(PAGE_SIZE) {
-            let size = usize::try_from(part.len().get()).unwrap_or(usize::MAX);
-            let (target, tail) = rest.split_at_mut(size.min(rest.len()));
+            // The pieces add up to the length of `buf`.
+            let (target, tail) = rest.split_at_mut(u64_as_usize(part.len().get()));
             rest = tail;
             match self.page(part) {
                 Some(source) => target.copy_from_slice(source),
