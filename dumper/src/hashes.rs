@@ -2,7 +2,7 @@
 //! Hashes of the output file beside its SHA-256.
 
 use blake2::Blake2b512;
-use linpmem_formats::HashAlgorithm;
+use linpmem_formats::aff4;
 use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
@@ -68,12 +68,12 @@ impl HashArgs {
 impl FurtherHash {
     /// As AFF4 has it.
     #[must_use]
-    pub const fn aff4(self) -> Option<HashAlgorithm> {
+    pub const fn aff4(self) -> Option<aff4::HashAlgorithm> {
         Some(match self {
-            Self::Md5 => HashAlgorithm::Md5,
-            Self::Sha1 => HashAlgorithm::Sha1,
-            Self::Sha512 => HashAlgorithm::Sha512,
-            Self::Blake2b => HashAlgorithm::Blake2b,
+            Self::Md5 => aff4::HashAlgorithm::Md5,
+            Self::Sha1 => aff4::HashAlgorithm::Sha1,
+            Self::Sha512 => aff4::HashAlgorithm::Sha512,
+            Self::Blake2b => aff4::HashAlgorithm::Blake2b,
             Self::Blake3 => return None,
         })
     }

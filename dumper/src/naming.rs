@@ -3,10 +3,7 @@
 
 use crate::args::{AcquireArgs, Format, Layout};
 use crate::notation::CompressSpec;
-use linpmem_formats::{
-    Aff4Compression, Aff4CompressionError, Codec, CodecError, KdumpCompression,
-    KdumpCompressionError, RawLayout,
-};
+use linpmem_formats::{Codec, CodecError, aff4, kdump, raw};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -25,13 +22,13 @@ pub enum ImageFormat {
     /// ELF64 core.
     Elf,
     /// Raw.
-    Raw(RawLayout),
+    Raw(raw::Layout),
     /// AFF4, and the compression within.
-    Aff4(Aff4Compression),
+    Aff4(aff4::Compression),
     /// LiME.
     Lime,
     /// Kdump-compressed, and the compression of its pages.
-    Kdump(KdumpCompression),
+    Kdump(kdump::Compression),
     /// AVML's compressed LiME.
     Avml,
 }
@@ -63,10 +60,10 @@ pub enum NamingError {
     Codec(#[from] CodecError),
     /// A compression that AFF4 does not have.
     #[error(transparent)]
-    Aff4(#[from] Aff4CompressionError),
+    Aff4(#[from] aff4::CompressionError),
     /// A compression that kdump does not have.
     #[error(transparent)]
-    Kdump(#[from] KdumpCompressionError),
+    Kdump(#[from] kdump::CompressionError),
     /// A compression for AVML, which has one.
     #[error("AVML images are always compressed by snappy; leave --compress out")]
     AvmlCompression,
@@ -133,9 +130,9 @@ impl Shape {
         let format = match (format, args.image.raw_layout) {
             (Format::Elf, _) => ImageFormat::Elf,
             (Format::Lime, _) => ImageFormat::Lime,
-            (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(RawLayout::Padded),
-            (Format::Raw, None) if is_padded => ImageFormat::Raw(RawLayout::Padded),
-            (Format::Raw, _) => ImageFormat::Raw(RawLayout::Concatenated),
+            (Format::Raw, Some(Layout::Padded)) => ImageFormat::Raw(raw::Layout::Padded),
+            (Format::Raw, None) if is_padded => ImageFormat::Raw(raw::Layout::Padded),
+            (Format::Raw, _) => ImageFormat::Raw(raw::Layout::Concatenated),
             (Format::Aff4 | Format::Kdump | Format::Avml, _) => {
                 return Self::compressed_within(format, args, name, promised);
             }
@@ -193,8 +190,8 @@ impl Shape {
     #[must_use]
     pub fn is_compressed(self) -> bool {
         match self.format {
-            ImageFormat::Aff4(within) => within != Aff4Compression::None,
-            ImageFormat::Kdump(within) => within != KdumpCompression::None,
+            ImageFormat::Aff4(within) => within != aff4::Compression::None,
+            ImageFormat::Kdump(within) => within != kdump::Compression::None,
             ImageFormat::Avml => true,
             _ => self.codec != Codec::None,
         }
@@ -205,7 +202,7 @@ impl Shape {
     pub fn extension(self) -> String {
         let format = match self.format {
             ImageFormat::Elf => "core",
-            ImageFormat::Raw(RawLayout::Padded) => "padded",
+            ImageFormat::Raw(raw::Layout::Padded) => "padded",
             ImageFormat::Raw(_) => "raw",
             other => other.name(),
         };
@@ -338,8 +335,8 @@ mod tests {
         Shape::of(&cli.acquire).map(|shape| (shape.format, shape.codec))
     }
 
-    const CONCATENATED: ImageFormat = ImageFormat::Raw(RawLayout::Concatenated);
-    const PADDED: ImageFormat = ImageFormat::Raw(RawLayout::Padded);
+    const CONCATENATED: ImageFormat = ImageFormat::Raw(raw::Layout::Concatenated);
+    const PADDED: ImageFormat = ImageFormat::Raw(raw::Layout::Padded);
     const ZSTD: Codec = Codec::Zstd {
         level: Codec::DEFAULT_ZSTD_LEVEL,
     };

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ranges, sources and formats as they are typed.
 
-use linpmem_formats::{
-    Aff4Compression, Aff4CompressionError, Codec, CodecError, KdumpCompression,
-    KdumpCompressionError,
-};
+use linpmem_formats::{Codec, CodecError, aff4, kdump};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -141,7 +138,7 @@ impl CompressSpec {
     ///
     /// # Errors
     /// If it is none of those.
-    pub fn aff4(&self) -> Result<Aff4Compression, Aff4CompressionError> {
+    pub fn aff4(&self) -> Result<aff4::Compression, aff4::CompressionError> {
         self.0.parse()
     }
 
@@ -149,7 +146,7 @@ impl CompressSpec {
     ///
     /// # Errors
     /// If it is none of those.
-    pub fn kdump(&self) -> Result<KdumpCompression, KdumpCompressionError> {
+    pub fn kdump(&self) -> Result<kdump::Compression, kdump::CompressionError> {
         self.0.parse()
     }
 }
@@ -158,7 +155,7 @@ impl FromStr for CompressSpec {
     type Err = CodecError;
 
     fn from_str(text: &str) -> Result<Self, CodecError> {
-        if text != "auto" && text.parse::<Aff4Compression>().is_err() {
+        if text != "auto" && text.parse::<aff4::Compression>().is_err() {
             text.parse::<Codec>()?;
         }
         Ok(Self(text.to_owned()))

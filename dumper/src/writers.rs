@@ -8,7 +8,7 @@ use crate::evidence::{Kept, members};
 use crate::manifest::{MachineRecord, SoFar};
 use crate::naming::{ImageFormat, Shape};
 use linpmem_formats::{
-    Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, RawWriter,
+    ImagePlan, ImageWriter, aff4::Writer as Aff4Writer, avml, elf, kdump, lime, raw,
 };
 use linpmem_phys::PhysLen;
 
@@ -38,18 +38,18 @@ impl Ingredients<'_> {
             ImageFormat::Elf => {
                 let gap = self.args.image.merge_gaps.unwrap_or(PhysLen::ZERO);
                 let writer = match self.evidence.and_then(Kept::note) {
-                    Some(archive) => ElfWriter::with_evidence(plan, gap, archive)?,
-                    None => ElfWriter::merging(plan, gap)?,
+                    Some(archive) => elf::Writer::with_artifacts(plan, gap, archive)?,
+                    None => elf::Writer::merging(plan, gap)?,
                 };
                 warnings.extend(elf_warning(writer.segments()));
                 Box::new(writer)
             }
-            ImageFormat::Raw(layout) => Box::new(RawWriter::new(plan, layout)?),
-            ImageFormat::Lime => Box::new(LimeWriter::new(plan)?),
-            ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(plan, within)?),
+            ImageFormat::Raw(layout) => Box::new(raw::Writer::new(plan, layout)?),
+            ImageFormat::Lime => Box::new(lime::Writer::new(plan)?),
+            ImageFormat::Kdump(within) => Box::new(kdump::Writer::new(plan, within)?),
             ImageFormat::Avml => {
                 warnings.push(AVML_WARNING.to_owned());
-                Box::new(AvmlWriter::new(plan))
+                Box::new(avml::Writer::new(plan))
             }
             ImageFormat::Aff4(compression) => {
                 let options = aff4::options(

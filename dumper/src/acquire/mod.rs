@@ -28,7 +28,7 @@ use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::symbols;
 use crate::writers::Ingredients;
-use linpmem_formats::{ImagePlan, PlannedRange, RawLayout};
+use linpmem_formats::{ImagePlan, PlannedRange, raw};
 use linpmem_phys::ReadPhys;
 use records::{held_record, image_record, map_entries};
 use std::io::{self, IsTerminal};
@@ -167,7 +167,7 @@ impl<'a> Request<'a> {
     ) -> Result<Summary, AcquireError> {
         let Self { shape, started, .. } = self;
         let is_compressed = shape.is_compressed();
-        let is_padded = shape.format == ImageFormat::Raw(RawLayout::Padded);
+        let is_padded = shape.format == ImageFormat::Raw(raw::Layout::Padded);
         let force = self.args.run.force;
         let selected = Selection::from(&self.args.selection).apply(&source.map)?;
         check_served(&selected, &source.record)?;

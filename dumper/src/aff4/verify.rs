@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hashes that an AFF4 image has in itself.
 
-use linpmem_formats::{
-    Aff4Error, Aff4Level, Aff4Reader, Aff4Verdict, DETECT_BYTES, Detected, FileSource, Format,
-    ReadAt, detect,
-};
+use linpmem_formats::{DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +14,7 @@ use std::sync::Arc;
 pub fn opened(
     path: &Path,
     volumes: &[std::path::PathBuf],
-) -> Result<Option<Aff4Reader>, Aff4Error> {
+) -> Result<Option<aff4::Reader>, aff4::Error> {
     let file = FileSource::open(path)?;
     let mut head = [0; DETECT_BYTES];
     if file.len() < u64::try_from(DETECT_BYTES).unwrap_or(u64::MAX) {
@@ -31,7 +28,7 @@ pub fn opened(
     for volume in volumes {
         sources.push(Arc::new(FileSource::open(volume)?));
     }
-    Aff4Reader::open(sources).map(Some)
+    aff4::Reader::open(sources).map(Some)
 }
 
 /// Checks every hash in `image` and prints what came out, members of the archive
@@ -39,17 +36,17 @@ pub fn opened(
 ///
 /// # Errors
 /// If `out` failed.
-pub fn verify(image: &Aff4Reader, out: &mut dyn Write) -> io::Result<u8> {
+pub fn verify(image: &aff4::Reader, out: &mut dyn Write) -> io::Result<u8> {
     let (mut right, mut wrong, mut unknown) = (0_u64, 0_u64, 0_u64);
     let mut printed = Ok(());
     image.verify(|check| {
         let count = match check.verdict {
-            Aff4Verdict::Right => &mut right,
-            Aff4Verdict::Wrong(_) => &mut wrong,
+            aff4::Verdict::Right => &mut right,
+            aff4::Verdict::Wrong(_) => &mut wrong,
             _ => &mut unknown,
         };
         *count = count.saturating_add(1);
-        if check.level == Aff4Level::Member && check.verdict == Aff4Verdict::Right {
+        if check.level == aff4::Level::Member && check.verdict == aff4::Verdict::Right {
             return;
         }
         let algorithm = check

@@ -5,7 +5,7 @@ use super::archive::Section;
 use super::beside;
 use crate::digest::Sha256Sum;
 use crate::manifest::{EvidencePlace, EvidenceRecord};
-use linpmem_formats::{ElfReader, FileSource, ReadAt, open_bytes};
+use linpmem_formats::{FileSource, ReadAt, elf, open_bytes};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -62,8 +62,8 @@ pub(crate) fn check(
 
 fn in_note(image: &Path) -> io::Result<(u64, Sha256Sum)> {
     let bytes = open_bytes(image).map_err(io::Error::other)?.bytes;
-    let elf = ElfReader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
-    let (offset, len) = elf.evidence().ok_or(io::ErrorKind::NotFound)?;
+    let elf = elf::Reader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
+    let (offset, len) = elf.artifacts().ok_or(io::ErrorKind::NotFound)?;
     Ok((len, sum(Section::new(bytes, offset, len))?))
 }
 

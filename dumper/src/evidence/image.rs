@@ -8,7 +8,7 @@ use super::{Evidence, EvidenceError};
 use crate::aff4;
 use crate::naming::{evidence_of, manifest_of};
 use linpmem_formats::{
-    DETECT_BYTES, Detected, ElfReader, FileSource, Format, ReadAt, detect, open_bytes,
+    DETECT_BYTES, Detected, FileSource, Format, ReadAt, detect, elf, open_bytes,
 };
 use serde::Deserialize;
 use std::fs::File;
@@ -60,10 +60,10 @@ fn in_note(path: &Path) -> Result<Option<Archive>, EvidenceError> {
     if detect(start) != Some(Detected::Image(Format::Elf)) {
         return Ok(None);
     }
-    let Ok(elf) = ElfReader::new(Arc::clone(&image.bytes)) else {
+    let Ok(elf) = elf::Reader::new(Arc::clone(&image.bytes)) else {
         return Ok(None);
     };
-    elf.evidence()
+    elf.artifacts()
         .map(|(offset, len)| Archive::open(image.bytes, offset, len).map_err(failed))
         .transpose()
 }

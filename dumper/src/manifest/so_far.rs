@@ -6,7 +6,7 @@ use super::{FileRecord, Footer, State};
 use crate::clock::Moment;
 use crate::digest::Sha256Sum;
 use crate::source_sum::SourceSum;
-use linpmem_formats::Aff4Content;
+use linpmem_formats::aff4;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -93,7 +93,7 @@ impl SoFar {
     }
 }
 
-impl Aff4Content for SoFar {
+impl aff4::Content for SoFar {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         let begun = self
             .0

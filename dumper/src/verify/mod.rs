@@ -21,7 +21,7 @@ use crate::progress::{Meter, Progress};
 use crate::source::{ImageSourceError, open_reader_at};
 use check::Check;
 use layout::Layout;
-use linpmem_formats::{Aff4Error, ImageReader};
+use linpmem_formats::{ImageReader, aff4::Error as Aff4Error};
 use memory::Memory;
 use std::fs::File;
 use std::io::{self, Write};

@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use clap::Parser;
 use linpmem_dump::aff4;
 use linpmem_dump::args::{Cli, Command as Chosen};
-use linpmem_formats::{Aff4Reader, FileSource, ImageReader, open_image};
+use linpmem_formats::{FileSource, ImageReader, aff4::Reader as Aff4Reader, open_image};
 use linpmem_phys::{Errno, PhysAddr, PhysRange, ReadPhys, Unreadables};
 use predicates::str::contains;
 use std::fs::{self, OpenOptions};

@@ -12,7 +12,7 @@ use linpmem_dump::pipeline::{Acquisition, End, Outcome, run};
 use linpmem_dump::progress::Meter;
 use linpmem_dump::sink::Sink;
 use linpmem_dump::stop::Stop;
-use linpmem_formats::{Codec, ElfWriter, ImagePlan, MachineFacts, PlannedRange};
+use linpmem_formats::{Codec, ImagePlan, MachineFacts, PlannedRange, elf};
 use linpmem_phys::RegionKind;
 use std::io;
 use std::num::NonZeroUsize;
@@ -68,7 +68,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
         MachineFacts::default(),
     )
     .unwrap();
-    let mut writer = ElfWriter::new(&plan).unwrap();
+    let mut writer = elf::Writer::new(&plan).unwrap();
     let mut sink = Failing {
         position: 0,
         fails_at,
