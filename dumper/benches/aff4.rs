@@ -132,9 +132,8 @@ fn main() {
         aff4::Compression::Zlib,
         aff4::Compression::None,
     ];
-    let raw = || -> Box<dyn ImageWriter> {
-        Box::new(raw::Writer::new(&plan, raw::Layout::Concatenated).unwrap())
-    };
+    let raw =
+        || -> Box<dyn ImageWriter> { Box::new(raw::Writer::new(&plan, raw::Layout::Concatenated)) };
     for &threads in &all_threads {
         let of_raw = best(|| drop(acquire(&memory, &plan, raw(), threads, false)));
         tell(&format!("write raw, {threads} threads"), of_raw, None);

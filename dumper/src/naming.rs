@@ -149,7 +149,7 @@ impl Shape {
         let named = args.image.compress.as_ref().filter(|_| !is_auto);
         let asked = named.map(|spec| spec.codec());
         let codec = match asked.transpose()? {
-            Some(codec) if promised.is_some_and(|promised| !promised.is_kin(codec)) => {
+            Some(codec) if promised.is_some_and(|promised| !promised.is_same_algorithm(codec)) => {
                 return Err(NamingError::OtherEnding(name.to_path_buf()));
             }
             Some(codec) => codec,
@@ -313,7 +313,7 @@ pub fn partial_of(path: &Path) -> PathBuf {
 /// The compression that the ending of `name` stands for.
 fn promised(name: &Path) -> Option<Codec> {
     let extension = name.extension()?.to_str()?.to_ascii_lowercase();
-    Codec::of_extension(&extension)
+    Codec::from_extension(&extension)
 }
 
 fn has_extension(path: &Path, endings: &[&str]) -> bool {

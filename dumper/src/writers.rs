@@ -44,7 +44,7 @@ impl Ingredients<'_> {
                 warnings.extend(elf_warning(writer.segments()));
                 Box::new(writer)
             }
-            ImageFormat::Raw(layout) => Box::new(raw::Writer::new(plan, layout)?),
+            ImageFormat::Raw(layout) => Box::new(raw::Writer::new(plan, layout)),
             ImageFormat::Lime => Box::new(lime::Writer::new(plan)?),
             ImageFormat::Kdump(within) => Box::new(kdump::Writer::new(plan, within)?),
             ImageFormat::Avml => {

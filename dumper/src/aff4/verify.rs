@@ -41,12 +41,12 @@ pub fn verify(image: &aff4::Reader, out: &mut dyn Write) -> io::Result<u8> {
     let mut printed = Ok(());
     image.verify(|check| {
         let count = match check.verdict {
-            aff4::Verdict::Right => &mut right,
-            aff4::Verdict::Wrong(_) => &mut wrong,
+            aff4::Verdict::Match => &mut right,
+            aff4::Verdict::Mismatch(_) => &mut wrong,
             _ => &mut unknown,
         };
         *count = count.saturating_add(1);
-        if check.level == aff4::Level::Member && check.verdict == aff4::Verdict::Right {
+        if check.level == aff4::Level::Member && check.verdict == aff4::Verdict::Match {
             return;
         }
         let algorithm = check

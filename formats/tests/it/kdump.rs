@@ -222,7 +222,7 @@ fn other_dumps_are_named() {
     assert!(with(436, &u32::MAX.to_le_bytes()).is_err());
     assert!(with(432, &u32::MAX.to_le_bytes()).is_err());
     let silent = with(12 + 260, &[0; 6]).unwrap();
-    assert!(silent.warnings()[0].contains("which machine"));
+    assert!(silent.warnings()[0].contains("which kind of machine"));
     assert!(with(424, &[9]).unwrap().warnings()[0].contains("incomplete"));
 }
 

@@ -1,33 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The note with the evidence: files that lie in the core beside the memory.
+//! The note with artifacts: files that are stored in the core next to the memory.
 //!
 //! Owner `LINPMEM`, type 0x4c504d32 ("LPM2"), the last of the notes. Its content is
-//! a tar archive, compressed by zstd; this crate does not look into it.
+//! a tar archive compressed with zstd, which this crate does not look into.
 
 use super::layout;
 use super::range_note::NAME;
 use crate::{ImageOutput, ReadAt, WriteError};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::fmt;
 use std::sync::Arc;
 
-/// The note's type. crash looks at types whatever the owner: this one means
-/// nothing to it.
+/// The note's type. crash looks at the type alone, whoever the owner is; to it, this
+/// type means nothing.
 pub(super) const TYPE: u32 = 0x4c50_4d32;
 
-/// The most that the note may hold. Readers hold all notes in memory.
-pub(super) const MAX_BYTES: u64 = 32 << 20;
+/// The most bytes of artifacts that a core holds. Readers keep all notes in memory.
+pub const MAX_ARTIFACTS_BYTES: u64 = 32 << 20;
 
-/// Bytes that the output gets at a time.
+/// Bytes given to the output at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// What becomes the note's content.
+/// The content of the note.
 #[derive(Clone)]
 pub(super) struct Content(Arc<dyn ReadAt>);
 
 impl Content {
     pub(super) fn new(archive: Arc<dyn ReadAt>) -> Result<Self, WriteError> {
-        if archive.len() > MAX_BYTES {
-            return Err(layout::too_big("its evidence passes 32 MiB"));
+        if archive.len() > MAX_ARTIFACTS_BYTES {
+            return Err(layout::too_big(
+                "its artifacts are larger than 32 MiB; collect fewer",
+            ));
         }
         Ok(Self(archive))
     }
@@ -36,24 +39,23 @@ impl Content {
         self.0.len()
     }
 
-    /// Writes all of it, and what fills it up to a multiple of 4.
+    /// Writes the content, padded to a multiple of 4.
     pub(super) fn write(&self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+        let len = self.len();
         let mut piece = vec![0; PIECE_BYTES];
         let mut offset = 0;
-        while offset < self.len() {
-            let left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-            piece.truncate(left);
+        while offset < len {
+            piece.truncate(u64_as_usize(len - offset));
             self.0
                 .read_exact_at(offset, &mut piece)
                 .map_err(|source| WriteError::Attachment {
-                    name: "the evidence".to_owned(),
+                    name: "the archive of artifacts".to_owned(),
                     source,
                 })?;
             out.bytes(&piece)?;
-            offset = offset.saturating_add(layout::bytes(piece.len()));
+            offset += usize_as_u64(piece.len());
         }
-        let padding = self.len().next_multiple_of(4).saturating_sub(self.len());
-        Ok(out.zeros(padding)?)
+        Ok(out.zeros(len.next_multiple_of(4) - len)?)
     }
 }
 
@@ -63,7 +65,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// Bytes of the note with a content of `len` bytes.
+/// Size of the note with a content of `len` bytes.
 pub(super) fn note_bytes(len: u64) -> Option<u64> {
-    layout::note_bytes(NAME.len(), usize::try_from(len).ok()?)
+    layout::note_bytes(NAME.len(), u64_as_usize(len))
 }
