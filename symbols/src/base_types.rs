@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The types of which all others are made.
 
-use crate::btf::{BtfError, Kind, Types};
+use linpmem_kinfo::btf::{BtfError, Kind, Types};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 //! How the file tells the type of a field or a symbol.
 
 use crate::base_types::{integer, usual_name};
-use crate::btf::{BtfError, Kind, Member, TypeRef, Types};
 use crate::names::Names;
+use linpmem_kinfo::btf::{BtfError, Kind, Member, TypeRef, Types};
 use serde::Serialize;
 
 /// A type in place: `{"kind": "pointer", "subtype": {…}}`.

@@ -2,9 +2,9 @@
 //! The file's own parts, written one after the other: none is held in memory.
 
 use crate::base_types::integer;
-use crate::btf::{Kind, Member, TypeRef};
 use crate::descriptor::Descriptor;
 use crate::file::SymbolFile;
+use linpmem_kinfo::btf::{Kind, Member, TypeRef};
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::json;

@@ -2,12 +2,13 @@
 //! What a symbol file is made of.
 
 use crate::base_types::{BaseType, base_types};
-use crate::btf::{BtfError, Types};
 use crate::kernel_symbols::{KernelSymbols, SymbolsError};
 use crate::names::Names;
 use crate::symbol_types::SymbolTypes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use linpmem_kinfo::btf::{BtfError, Types};
+use linpmem_phys::hex;
 use lzma_rust2::{XzOptions, XzWriter};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -174,9 +175,8 @@ fn trimmed(banner: &[u8]) -> &[u8] {
 }
 
 fn origin(name: &str, bytes: &[u8]) -> Origin {
-    let digest = Sha256::digest(bytes);
     Origin {
         name: name.to_owned(),
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex::encode(&Sha256::digest(bytes)),
     }
 }

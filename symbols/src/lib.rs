@@ -26,7 +26,6 @@
 #![forbid(unsafe_code)]
 
 mod base_types;
-mod btf;
 mod descriptor;
 mod document;
 mod file;
@@ -34,7 +33,7 @@ mod kernel_symbols;
 mod names;
 mod symbol_types;
 
-pub use btf::{BtfError, Types};
 pub(crate) use file::Origin;
 pub use file::{KernelFacts, SymbolFile, SymbolFileError};
 pub use kernel_symbols::{KernelSymbols, SymbolsError};
+pub use linpmem_kinfo::btf::BtfError;

@@ -5,7 +5,7 @@
 //! have a struct of its own by a name that another has too. The symbol file has
 //! one name for each.
 
-use crate::btf::{BtfError, Kind, TypeRef, Types};
+use linpmem_kinfo::btf::{BtfError, Kind, TypeRef, Types};
 use std::collections::HashMap;
 
 /// The names of all types that have one.

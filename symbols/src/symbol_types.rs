@@ -6,10 +6,10 @@
 //! was declared differently at another time has a line for each. The first whose
 //! type this kernel has counts. `[*]` is an array up to the next symbol.
 
-use crate::btf::{BtfError, Kind, TypeRef, Types};
 use crate::descriptor::Descriptor;
 use crate::kernel_symbols::KernelSymbols;
 use crate::names::Names;
+use linpmem_kinfo::btf::{BtfError, Kind, TypeRef, Types};
 use std::collections::HashMap;
 
 const TABLE: &[(&str, &str)] = &[

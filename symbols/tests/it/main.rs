@@ -3,7 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+// kinfo's tests put BTF together by the same.
 #[cfg(test)]
+#[path = "../../../kinfo/tests/it/assembler.rs"]
 mod assembler;
 #[cfg(test)]
 mod hostile;
