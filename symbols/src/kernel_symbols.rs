@@ -12,7 +12,7 @@ const NEEDED: &[&str] = &["init_task", "init_files", "init_mm", "linux_banner"];
 /// Why a list of symbols cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum SymbolsError {
+pub enum KernelSymbolsError {
     /// A line is not `ADDRESS LETTER NAME`.
     #[error("the kernel's symbols cannot be read: {0}")]
     Line(#[from] LineError),
@@ -65,7 +65,7 @@ impl<'a> KernelSymbols<'a> {
     ///
     /// # Errors
     /// When the text is not such a list, or lacks what Volatility cannot do without.
-    pub fn parse(text: &'a [u8], kaslr_offset: u64) -> Result<Self, SymbolsError> {
+    pub fn parse(text: &'a [u8], kaslr_offset: u64) -> Result<Self, KernelSymbolsError> {
         let mut symbols = BTreeMap::new();
         let mut visibility = Visibility::default();
         for found in Lines::new(text) {
@@ -89,15 +89,17 @@ impl<'a> KernelSymbols<'a> {
         Ok(found)
     }
 
-    fn check(&self, visibility: Visibility, offset: u64) -> Result<(), SymbolsError> {
+    fn check(&self, visibility: Visibility, offset: u64) -> Result<(), KernelSymbolsError> {
         if visibility.are_hidden() {
-            return Err(SymbolsError::Hidden);
+            return Err(KernelSymbolsError::Hidden);
         }
         for &name in NEEDED {
-            let address = self.address(name).ok_or(SymbolsError::Lacks { name })?;
+            let address = self
+                .address(name)
+                .ok_or(KernelSymbolsError::Lacks { name })?;
             if address < START_KERNEL_MAP || (offset != 0 && address.checked_add(offset).is_none())
             {
-                return Err(SymbolsError::Offset {
+                return Err(KernelSymbolsError::Offset {
                     offset,
                     name,
                     address,
@@ -113,8 +115,8 @@ impl<'a> KernelSymbols<'a> {
         self.symbols.get(name).map(|symbol| symbol.address)
     }
 
-    /// How many bytes lie between `name` and the next symbol, padding included; at
-    /// most a page.
+    /// The number of bytes from `name` to the next symbol, padding included; a page at
+    /// most.
     pub(crate) fn room(&self, name: &str) -> Option<u32> {
         let from = self.address(name)?;
         let others = self.symbols.values().map(|symbol| symbol.address);
@@ -122,13 +124,13 @@ impl<'a> KernelSymbols<'a> {
         u32::try_from(next.checked_sub(from)?.min(4096)).ok()
     }
 
-    /// How many there are.
+    /// The number of symbols.
     #[must_use]
     pub fn len(&self) -> usize {
         self.symbols.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no symbol.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.symbols.is_empty()
@@ -202,18 +204,18 @@ ffffffffc0400000 t own\t[some_module]
         });
         let zero: String = zero.collect();
         let parse = |text: &str, offset| KernelSymbols::parse(text.as_bytes(), offset).unwrap_err();
-        assert_eq!(parse(&zero, 0), SymbolsError::Hidden);
+        assert_eq!(parse(&zero, 0), KernelSymbolsError::Hidden);
         let functions = LIST.replace("D init_task", "D other");
         assert_eq!(
             parse(&functions, OFFSET),
-            SymbolsError::Lacks { name: "init_task" }
+            KernelSymbolsError::Lacks { name: "init_task" }
         );
         let fake = "ffffffffffffffff B The real System.map is in the package\n";
-        assert!(matches!(parse(fake, 0), SymbolsError::Lacks { .. }));
+        assert!(matches!(parse(fake, 0), KernelSymbolsError::Lacks { .. }));
         assert!(matches!(
             parse("not a symbol\n", 0),
-            SymbolsError::Line(LineError { number: 1, .. })
+            KernelSymbolsError::Line(LineError { number: 1, .. })
         ));
-        assert!(matches!(parse("", 0), SymbolsError::Lacks { .. }));
+        assert!(matches!(parse("", 0), KernelSymbolsError::Lacks { .. }));
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Symbol files, from BTF and symbols that are put together here.
+//! Symbol files from BTF and symbols that these tests put together.
 
 #![forbid(unsafe_code)]
 
