@@ -127,7 +127,7 @@ impl Device {
 fn open_file(path: &Path) -> Result<(File, u64), OpenError> {
     let opened = OpenOptions::new()
         .read(true)
-        // Whatever else lies at that path must not block: a FIFO would wait for a
+        // Whatever else is at that path must not block: a FIFO would wait for a
         // writer, and a terminal would become the controlling one.
         .custom_flags(open_flags())
         .open(path);

@@ -128,7 +128,7 @@ impl PhysRange {
     /// above address 0, so that a page is never split when `step` is a multiple
     /// of [`PAGE_SIZE`]. Any other `step` is rounded up to whole pages.
     pub fn pieces(self, step: PhysLen) -> impl Iterator<Item = Self> + Clone {
-        // `None`: no multiple of the step lies above any address.
+        // `None`: the step is larger than any address.
         let step = step.get().max(1).checked_next_multiple_of(PAGE_SIZE.get());
         let mut next = Some(self);
         std::iter::from_fn(move || {

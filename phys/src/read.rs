@@ -171,7 +171,7 @@ impl ReadPhys for MemoryImage {
     ) -> Result<(), SourceError> {
         let len = PhysLen::new(usize_as_u64(buf.len()));
         let Ok(whole) = PhysRange::from_len(start, len) else {
-            return Ok(()); // nothing was asked for
+            return Ok(()); // an empty request
         };
         let mut rest = buf;
         for part in whole.pieces(PAGE_SIZE) {
