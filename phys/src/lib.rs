@@ -5,8 +5,8 @@
 //!   is not an address;
 //! - [`PhysRange`]: half-open and never empty;
 //! - [`MemoryMap`]: sorted and disjoint [`Region`]s, each of one [`RegionKind`];
-//! - [`Extent`]: what is known of a range's content. Zero is not "unread";
-//! - [`ReadPhys`]: anything that physical memory can be read from;
+//! - [`Extent`]: what is known about the content of a range. Zero is not "unread";
+//! - [`ReadPhys`]: a source of physical memory;
 //! - [`Errno`]: Linux's error numbers by name;
 //! - [`is_zero`]: whether bytes are all 0;
 //! - [`parse`]: the notation of addresses, lengths and ranges on command lines.
