@@ -2,6 +2,7 @@
 //! The plan of an image: which memory it will hold, known before the first byte
 //! is read.
 
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysLen, PhysRange, RegionKind};
 
 /// The ranges that an image will hold, and what is known about the machine.
@@ -112,14 +113,10 @@ impl ImagePlan {
 }
 
 impl MachineFacts {
-    /// The paging levels as the kernel's VMCOREINFO gives them
-    /// (arch_crash_save_vmcoreinfo in arch/x86/kernel/vmcore_info_64.c).
-    pub(crate) fn paging_levels_hint(&self) -> Option<u32> {
-        match self.vmcoreinfo_value("NUMBER(pgtable_l5_enabled)")? {
-            "0" => Some(4),
-            "1" => Some(5),
-            _ => None,
-        }
+    /// The VMCOREINFO text, to look facts up in it.
+    #[must_use]
+    pub fn kernel(&self) -> Option<Vmcoreinfo<'_>> {
+        self.vmcoreinfo.as_deref().map(Vmcoreinfo::new)
     }
 
     /// The value of `key` in the VMCOREINFO text, whose lines are `key=value`, such
@@ -127,11 +124,7 @@ impl MachineFacts {
     /// line, or the value is not UTF-8.
     #[must_use]
     pub fn vmcoreinfo_value(&self, key: &str) -> Option<&str> {
-        let text = self.vmcoreinfo.as_deref()?;
-        text.split(|&byte| byte == b'\n').find_map(|line| {
-            let value = line.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
-            std::str::from_utf8(value).ok()
-        })
+        self.kernel()?.value(key)
     }
 }
 

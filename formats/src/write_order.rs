@@ -3,7 +3,7 @@
 
 use crate::{Chunk, ImagePlan, WriteError};
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable};
 
 /// Checks that a writer's methods are called in the order that
 /// [`crate::ImageWriter`] requires.
@@ -65,6 +65,13 @@ impl WriteOrder {
                 range,
             });
         };
+        let lies_within =
+            |item: &Unreadable| chunk.start <= item.range.start() && item.range.end() <= end;
+        if !chunk.unreadable.iter().all(lies_within) {
+            return Err(WriteError::Misuse(
+                "an unreadable range lies outside of its chunk",
+            ));
+        }
         self.next = end;
         if end == range.end() {
             self.index += 1;

@@ -5,7 +5,6 @@
 //! a tar archive compressed with zstd, which this crate does not look into.
 
 use super::layout;
-use super::range_note::NAME;
 use crate::{ImageOutput, ReadAt, WriteError};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::fmt;
@@ -63,9 +62,4 @@ impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Content").field(&self.len()).finish()
     }
-}
-
-/// Size of the note with a content of `len` bytes.
-pub(super) fn note_bytes(len: u64) -> Option<u64> {
-    layout::note_bytes(NAME.len(), u64_as_usize(len))
 }

@@ -2,7 +2,7 @@
 //! Locating the kernel's text by its VMCOREINFO.
 
 use crate::MachineFacts;
-use linpmem_phys::{PhysAddr, PhysRange, hex};
+use linpmem_phys::PhysRange;
 
 /// The kernel's text, which lies in one of several ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,30 +15,15 @@ pub(super) struct Text {
     pub(super) bytes: u64,
 }
 
-/// Where the mapping of the kernel's text begins, and the latest address at which it
-/// ends (`__START_KERNEL_map` in arch/x86/include/asm/page_64_types.h; the modules
-/// follow it).
-const MAPPING_START: u64 = 0xffff_ffff_8000_0000;
-const MAPPING_END: u64 = 0xffff_ffff_c000_0000;
-
 /// The kernel's text, data and what follows, up to the end of the mapping or of the
 /// range. VMCOREINFO gives its start (`SYMBOL(_stext)` and `NUMBER(phys_base)`, which
 /// can be negative) but not its end.
 pub(super) fn place(machine: &MachineFacts, hulls: &[PhysRange]) -> Option<Text> {
-    let stext = machine.vmcoreinfo_value("SYMBOL(_stext)")?;
-    let vaddr = hex::parse_u64(stext)? & !0xfff;
-    let phys_base: i64 = machine
-        .vmcoreinfo_value("NUMBER(phys_base)")?
-        .parse()
-        .ok()?;
-    let left = MAPPING_END.checked_sub(vaddr)?;
-    let start = vaddr
-        .checked_sub(MAPPING_START)?
-        .checked_add_signed(phys_base)?;
-    let start = PhysAddr::new(start);
-    if !start.is_page_aligned() {
-        return None;
-    }
+    let kernel = machine.kernel()?;
+    let vaddr = kernel.symbol("_stext")? & !0xfff;
+    let image = kernel.kernel_image()?;
+    let start = image.phys(vaddr).filter(|start| start.is_page_aligned())?;
+    let left = image.bytes_from(vaddr)?;
     let hull = hulls.partition_point(|range| range.end() <= start);
     let range = hulls.get(hull).filter(|range| range.contains(start))?;
     let within = start.checked_sub(range.start())?.get();
@@ -54,6 +39,7 @@ pub(super) fn place(machine: &MachineFacts, hulls: &[PhysRange]) -> Option<Text>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_phys::PhysAddr;
 
     fn at(text: &str) -> Option<Text> {
         let machine = MachineFacts {

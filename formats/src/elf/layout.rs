@@ -16,6 +16,8 @@ use crate::{ImagePlan, MachineFacts, WriteError};
 use goblin::elf::header::header64::SIZEOF_EHDR;
 use goblin::elf::program_header::program_header64::SIZEOF_PHDR;
 use goblin::elf::section_header::section_header64::SIZEOF_SHDR;
+use linpmem_kinfo::notes::{NoteAlign, NoteHeader, NoteTooLong};
+use linpmem_kinfo::vmcoreinfo;
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PAGE_SIZE, PhysLen, PhysRange};
 
@@ -27,11 +29,6 @@ pub(super) const PN_XNUM: u16 = 0xffff;
 pub(super) const EHDR_BYTES: usize = SIZEOF_EHDR;
 pub(super) const PHDR_BYTES: usize = SIZEOF_PHDR;
 pub(super) const SHDR_BYTES: usize = SIZEOF_SHDR;
-
-/// The note with the kernel's VMCOREINFO text (`VMCOREINFO_NOTE_NAME` in
-/// include/linux/vmcore_info.h). Its type is 0.
-pub(super) const VMCOREINFO_NAME: &[u8] = b"VMCOREINFO\0";
-pub(super) const VMCOREINFO_TYPE: u32 = 0;
 
 /// Where the parts of an ELF core begin, in bytes from its start.
 #[derive(Clone, Debug)]
@@ -157,33 +154,34 @@ fn offsets(plan: &ImagePlan, segments: &[Segment]) -> Result<Vec<u64>, WriteErro
         .ok_or(WriteError::Misuse("a range lies in no segment"))
 }
 
-/// Size of a note: a 12-byte header, the name and the content, each padded to a
-/// multiple of 4 bytes.
-pub(super) fn note_bytes(name_bytes: usize, content_bytes: usize) -> Option<u64> {
-    let name = usize_as_u64(name_bytes).checked_next_multiple_of(4)?;
-    let content = usize_as_u64(content_bytes).checked_next_multiple_of(4)?;
-    name.checked_add(content)?.checked_add(12)
-}
-
+/// Size of all notes together.
 fn notes_bytes(
     machine: &MachineFacts,
     ranges: usize,
     artifacts: Option<u64>,
 ) -> Result<u64, WriteError> {
-    let vmcoreinfo = match &machine.vmcoreinfo {
-        Some(text) => note_bytes(VMCOREINFO_NAME.len(), text.len()),
-        None => Some(0),
-    };
-    let own = range_note::content_bytes(ranges)
-        .and_then(|content| note_bytes(range_note::NAME.len(), content));
-    let artifacts = match artifacts {
-        Some(len) => artifacts::note_bytes(len),
-        None => Some(0),
-    };
-    [vmcoreinfo, own, artifacts]
-        .into_iter()
-        .try_fold(0, |sum: u64, note| sum.checked_add(note?))
-        .ok_or_else(|| too_big("its notes would exceed 2^64 bytes"))
+    let text = machine.vmcoreinfo.as_ref().map(|text| {
+        let bytes = usize_as_u64(text.len());
+        (vmcoreinfo::NOTE_NAME, vmcoreinfo::NOTE_KIND, bytes)
+    });
+    let own = (
+        range_note::NAME,
+        range_note::TYPE,
+        range_note::content_bytes(ranges),
+    );
+    let artifacts = artifacts.map(|bytes| (range_note::NAME, artifacts::TYPE, bytes));
+    text.into_iter()
+        .chain([own])
+        .chain(artifacts)
+        .map(|(name, kind, bytes)| {
+            let header = NoteHeader::new(name, kind, bytes).map_err(note_too_long)?;
+            Ok(header.padded_bytes(NoteAlign::Four))
+        })
+        .sum()
+}
+
+pub(super) fn note_too_long(error: NoteTooLong) -> WriteError {
+    too_big(&error.to_string())
 }
 
 pub(super) fn too_big(what: &str) -> WriteError {

@@ -5,12 +5,11 @@
 
 use super::artifacts;
 use super::headers::NoteSegment;
-use super::layout::VMCOREINFO_NAME;
 use super::range_note::{self, RangeNote};
 use crate::ReadAt;
-use goblin::elf::note::Nhdr32;
+use linpmem_kinfo::notes::{NoteAlign, NoteHeader, trim};
+use linpmem_kinfo::vmcoreinfo;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
-use scroll::{LE, Pread};
 
 /// What the notes say.
 #[derive(Debug, Default)]
@@ -60,8 +59,7 @@ impl Notes {
     }
 
     fn take_segment(&mut self, source: &impl ReadAt, segment: &NoteSegment, left: &mut Budget) {
-        // Cores have 0, 1, 4, 8 or the size of a page here; only 8 does not mean 4.
-        let align = if segment.align == 8 { 8 } else { 4 };
+        let align = NoteAlign::of_segment(segment.align);
         let mut at = 0;
         while at < segment.len && left.notes > 0 {
             left.notes -= 1;
@@ -83,8 +81,8 @@ impl Notes {
     }
 
     fn take(&mut self, source: &impl ReadAt, note: &Note, left: &mut Budget) -> Result<(), String> {
-        let is = |name: &[u8]| trimmed(&note.name) == trimmed(name);
-        if is(VMCOREINFO_NAME) {
+        let is = |name: &[u8]| trim(&note.name) == name;
+        if is(vmcoreinfo::NOTE_NAME) {
             if self.vmcoreinfo.is_some() {
                 let warning = "there is more than one VMCOREINFO note; only the first is used";
                 self.warn(warning.to_owned());
@@ -119,19 +117,17 @@ struct Note {
 }
 
 impl Note {
-    const HEADER_BYTES: usize = 12;
-
     /// The note at `offset`, which takes at most `left` bytes; its own padding may be
     /// missing. `None` if only padding follows.
     fn at(
         source: &impl ReadAt,
         offset: u64,
         left: u64,
-        align: u64,
+        align: NoteAlign,
     ) -> Result<Option<Self>, String> {
         let cut_off = || "is truncated".to_owned();
-        let header_bytes = usize_as_u64(Self::HEADER_BYTES);
-        let mut head = [0; Self::HEADER_BYTES];
+        let header_bytes = usize_as_u64(NoteHeader::BYTES);
+        let mut head = [0; NoteHeader::BYTES];
         let present = u64_as_usize(left.min(header_bytes));
         let (start, _) = head.split_at_mut(present);
         source
@@ -141,26 +137,26 @@ impl Note {
         if start.iter().all(|&byte| byte == 0) {
             return Ok(None);
         }
-        if present < Self::HEADER_BYTES {
+        if present < NoteHeader::BYTES {
             return Err(cut_off());
         }
-        let header: Nhdr32 = head.pread_with(0, LE).map_err(|_| cut_off())?;
-        let (name_bytes, content_bytes) = (u64::from(header.n_namesz), u64::from(header.n_descsz));
-        // Three 32-bit numbers: the sums do not overflow.
-        let content_at = (header_bytes + name_bytes).next_multiple_of(align);
-        let end = content_at + content_bytes;
-        if end > left {
+        let Some(header) = NoteHeader::parse(head) else {
+            return Ok(None);
+        };
+        if header.unpadded_bytes(align) > left {
             return Err(cut_off());
         }
-        let mut name = vec![0; u64_as_usize(name_bytes.min(MAX_NAME_BYTES))];
+        let name_bytes = u64::from(header.name_bytes).min(MAX_NAME_BYTES);
+        let mut name = vec![0; u64_as_usize(name_bytes)];
         source
             .read_exact_at(offset + header_bytes, &mut name)
             .map_err(|error| format!("cannot be read: {error}"))?;
+        let content = offset + header.content_offset(align);
         Ok(Some(Self {
             name,
-            kind: header.n_type,
-            place: (offset + content_at, content_bytes),
-            len: end.next_multiple_of(align),
+            kind: header.kind,
+            place: (content, u64::from(header.content_bytes)),
+            len: header.padded_bytes(align),
         }))
     }
 
@@ -176,11 +172,6 @@ impl Note {
             .map_err(|error| format!("cannot be read: {error}"))?;
         Ok(content)
     }
-}
-
-/// A name without its terminating zero, which some writers leave out.
-fn trimmed(name: &[u8]) -> &[u8] {
-    name.strip_suffix(&[0]).unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{PhysAddr, PhysRange, RegionKind};
 use scroll::{LE, Pread};
 
-/// The note's owner, with the terminating zero.
-pub(super) const NAME: &[u8] = b"LINPMEM\0";
+/// The note's owner.
+pub(super) const NAME: &[u8] = b"LINPMEM";
 /// The note's type. crash looks at the type alone, whoever the owner is; to it, this
 /// type means nothing.
 pub(super) const TYPE: u32 = 0x4c50_4d31;
@@ -81,11 +81,9 @@ fn kind_of(code: u32) -> Option<RegionKind> {
         .find_map(|&(listed, kind)| (listed == code).then_some(kind))
 }
 
-/// Size of the note's content for this many ranges.
-pub(super) fn content_bytes(ranges: usize) -> Option<usize> {
-    ranges
-        .checked_mul(usize::from(RECORD_BYTES))?
-        .checked_add(usize::from(HEADER_BYTES))
+/// Size of the note's content for this many ranges, which are in memory.
+pub(super) fn content_bytes(ranges: usize) -> u64 {
+    u64::from(HEADER_BYTES) + usize_as_u64(ranges) * u64::from(RECORD_BYTES)
 }
 
 /// The note's content for `plan`. `is_padded`: the image has zeros in the gaps
@@ -192,7 +190,7 @@ mod tests {
     #[test]
     fn reads_back_what_was_written() {
         let bytes = content(&plan(), false).unwrap();
-        assert_eq!(bytes.len(), content_bytes(2).unwrap());
+        assert_eq!(usize_as_u64(bytes.len()), content_bytes(2));
         let note = parse(&bytes).unwrap();
         assert_eq!(note.paging_levels, Some(4));
         assert_eq!(note.direct_map_base, Some(0xffff_8880_0000_0000));

@@ -5,6 +5,7 @@ use super::notes::Notes;
 use super::{Error, headers, segments};
 use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
 /// Reads ELF64 cores of x86-64, made by linpmem, kexec, QEMU and others.
@@ -58,7 +59,7 @@ impl<S: ReadAt> Reader<S> {
         }
         machine.vmcoreinfo = notes.vmcoreinfo.take();
         if machine.paging_levels.is_none() {
-            machine.paging_levels = machine.paging_levels_hint();
+            machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
         Ok(Self {
             memory: StoredSpans::new(source, ranges),

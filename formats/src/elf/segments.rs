@@ -7,24 +7,20 @@
 use super::Error;
 use super::headers::Load;
 use crate::StoredRange;
+use linpmem_kinfo::layout::X86_64;
+use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind, SkipReason};
-
-/// Where the kernel maps itself (`__START_KERNEL_map`). Segments from here on show
-/// the kernel's text a second time; kexec's cores have one.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-
-/// The lower half of the address space belongs to processes.
-const KERNEL_HALF: u64 = 0xffff_8000_0000_0000;
 
 /// What the segments hold, sorted and disjoint.
 ///
 /// Where two segments refer to the same bytes of the file for the same addresses, as
 /// kernels and QEMU write them for memory that is mapped twice, they count once. Where
 /// a segment of the kernel's own mapping differs from the direct map, the direct map
-/// wins.
+/// wins: kexec's cores have a segment that shows the kernel's text a second time.
 pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
-    let (images, bodies): (Vec<Load>, Vec<Load>) =
-        loads.iter().partition(|load| load.vaddr >= KERNEL_MAP);
+    let (images, bodies): (Vec<Load>, Vec<Load>) = loads
+        .iter()
+        .partition(|load| load.vaddr >= START_KERNEL_MAP);
     let body = disjoint(&bodies)?;
     let image = disjoint(&images)?;
     let image = subtract(&image, &body);
@@ -38,10 +34,10 @@ pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
 pub(super) fn direct_map_base(loads: &[Load]) -> Option<u64> {
     let mut bases = loads
         .iter()
-        .filter(|load| load.vaddr < KERNEL_MAP)
+        .filter(|load| load.vaddr < START_KERNEL_MAP)
         .map(|load| load.vaddr.checked_sub(load.range.start().get()));
     let first = bases.next()??;
-    (first >= KERNEL_HALF && bases.all(|base| base == Some(first))).then_some(first)
+    (X86_64.may_be_direct_map(first) && bases.all(|base| base == Some(first))).then_some(first)
 }
 
 /// Gives the ranges their kinds from `kinds`, which are sorted and disjoint. A range
@@ -359,5 +355,20 @@ mod tests {
         assert_eq!(direct_map_base(&[zero]), None);
         assert_eq!(direct_map_base(&[load(0x1000, 0x2000, 0), zero]), None);
         assert_eq!(direct_map_base(&[]), None);
+        let process = Load {
+            vaddr: 0x7fff_0000_0000 + 0x1000,
+            ..load(0x1000, 0x2000, 0)
+        };
+        assert_eq!(direct_map_base(&[process]), None);
+    }
+
+    #[test]
+    fn the_direct_map_begins_lower_with_five_levels() {
+        let base = 0xff11_0000_0000_0000;
+        let five = Load {
+            vaddr: base + 0x1000,
+            ..load(0x1000, 0x2000, 0)
+        };
+        assert_eq!(direct_map_base(&[five]), Some(base));
     }
 }

@@ -2,18 +2,16 @@
 //! Writing an ELF core, front to back.
 
 use super::artifacts::{self, Content};
-use super::layout::{
-    EHDR_BYTES, Layout, PHDR_BYTES, PN_XNUM, SHDR_BYTES, VMCOREINFO_NAME, VMCOREINFO_TYPE, too_big,
-};
+use super::layout::{EHDR_BYTES, Layout, PHDR_BYTES, PN_XNUM, SHDR_BYTES, note_too_long};
 use super::range_note;
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, ReadAt, WriteError};
 use goblin::elf::header::{
     ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_CORE, EV_CURRENT, SIZEOF_IDENT, header64,
 };
-use goblin::elf::note::Nhdr32;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, program_header64};
 use goblin::elf::section_header::{SHT_NULL, section_header64};
+use linpmem_kinfo::{notes, vmcoreinfo};
 use linpmem_phys::num::{u16_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen};
 use scroll::{LE, Pwrite, ctx::TryIntoCtx};
@@ -152,17 +150,21 @@ impl Writer {
             append::<_, SHDR_BYTES>(&mut preamble, self.counting_section())?;
         }
         if let Some(text) = &self.plan.machine().vmcoreinfo {
-            append_note(&mut preamble, VMCOREINFO_NAME, VMCOREINFO_TYPE, text)?;
+            notes::append(
+                &mut preamble,
+                vmcoreinfo::NOTE_NAME,
+                vmcoreinfo::NOTE_KIND,
+                text,
+            )
+            .map_err(note_too_long)?;
         }
         let content = range_note::content(&self.plan, self.is_merged())?;
-        append_note(&mut preamble, range_note::NAME, range_note::TYPE, &content)?;
+        notes::append(&mut preamble, range_note::NAME, range_note::TYPE, &content)
+            .map_err(note_too_long)?;
         if let Some(artifacts) = &self.artifacts {
-            append_note_head(
-                &mut preamble,
-                range_note::NAME,
-                artifacts::TYPE,
-                artifacts.len(),
-            )?;
+            let (name, kind) = (range_note::NAME, artifacts::TYPE);
+            notes::append_head(&mut preamble, name, kind, artifacts.len())
+                .map_err(note_too_long)?;
         }
         Ok(preamble)
     }
@@ -297,37 +299,5 @@ where
         WriteError::Unsupported(format!("cannot encode an ELF header: {error}"))
     })?;
     target.extend_from_slice(&encoded);
-    Ok(())
-}
-
-fn append_note(
-    target: &mut Vec<u8>,
-    name: &[u8],
-    kind: u32,
-    content: &[u8],
-) -> Result<(), WriteError> {
-    append_note_head(target, name, kind, usize_as_u64(content.len()))?;
-    target.extend_from_slice(content);
-    target.resize(target.len().next_multiple_of(4), 0);
-    Ok(())
-}
-
-/// Appends a note without its content.
-fn append_note_head(
-    target: &mut Vec<u8>,
-    name: &[u8],
-    kind: u32,
-    content_bytes: u64,
-) -> Result<(), WriteError> {
-    let too_long = |_| too_big("a note would exceed 2^32 bytes");
-    // The header of notes is the same in ELF32 and ELF64 as the kernel writes them.
-    let header = Nhdr32 {
-        n_namesz: u32::try_from(name.len()).map_err(too_long)?,
-        n_descsz: u32::try_from(content_bytes).map_err(too_long)?,
-        n_type: kind,
-    };
-    append::<_, 12>(target, header)?;
-    target.extend_from_slice(name);
-    target.resize(target.len().next_multiple_of(4), 0);
     Ok(())
 }

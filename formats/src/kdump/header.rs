@@ -3,20 +3,18 @@
 //! diskdump_mod.h, as a C compiler for x86-64 lays them out). All numbers are
 //! little-endian; docs/formats/kdump.md has the table.
 
-use super::layout::{Layout, NOTE_HEADER_BYTES, NOTE_OFFSET, VMCOREINFO_OFFSET};
+use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
 use super::page::{INCOMPLETE, LZO};
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
 use crate::fields::{u32_at, u64_at};
 use crate::{MachineFacts, ReadAt, WriteError};
+use linpmem_kinfo::vmcoreinfo::{self, Vmcoreinfo};
+use linpmem_kinfo::{layout::Architecture, notes};
 use linpmem_phys::PAGE_SIZE;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 
 /// Size of the sub-header.
 pub(super) const SUB_HEADER_BYTES: u64 = 104;
-
-/// The most VMCOREINFO text to read or write. The kernel's is one page; this leaves
-/// room for growth.
-pub(super) const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
 
 /// `BLOCK_BYTES` as the header gives it.
 const BLOCK_SIZE: u32 = 4096;
@@ -37,7 +35,7 @@ const MACHINE: usize = 4;
 /// libkdumpfile rejects a header with an empty release or version, and then does not
 /// know the architecture either.
 const UNKNOWN: &str = "unknown";
-const MACHINE_NAME: &[u8] = b"x86_64";
+const MACHINE_NAME: &[u8] = Architecture::X86_64.name().as_bytes();
 
 /// The headers of a dump, checked against the file.
 #[derive(Debug, Default)]
@@ -73,14 +71,12 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
         bytes.get_mut(offset..end)?.copy_from_slice(field);
         Some(())
     };
-    let release = machine.vmcoreinfo_value("OSRELEASE").unwrap_or(UNKNOWN);
+    let kernel = machine.kernel();
+    let release = kernel.and_then(Vmcoreinfo::release).unwrap_or(UNKNOWN);
     // The last byte of a name is its terminating zero.
     let release = release.as_bytes().chunks(NAME_BYTES - 1).next();
     // 0: unknown.
-    let phys_base: i64 = machine
-        .vmcoreinfo_value("NUMBER(phys_base)")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(0);
+    let phys_base = kernel.and_then(Vmcoreinfo::phys_base).unwrap_or(0);
     let text = machine.vmcoreinfo.as_deref().unwrap_or_default();
     // These fields have 32 bits only and hold their largest value for anything above;
     // since version 6 the sub-header has the real number.
@@ -108,18 +104,20 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
 
     put(BLOCK_BYTES, &phys_base.to_le_bytes())?;
     if !text.is_empty() {
-        let text_bytes = usize_as_u64(text.len());
+        let mut note = Vec::new();
+        notes::append(
+            &mut note,
+            vmcoreinfo::NOTE_NAME,
+            vmcoreinfo::NOTE_KIND,
+            text,
+        )
+        .ok()?;
         put(BLOCK_BYTES + 32, &VMCOREINFO_OFFSET.to_le_bytes())?;
-        put(BLOCK_BYTES + 40, &text_bytes.to_le_bytes())?;
+        put(BLOCK_BYTES + 40, &usize_as_u64(text.len()).to_le_bytes())?;
         // libkdumpfile takes the text from the note, crash from the place above.
-        let note_bytes = NOTE_HEADER_BYTES + text_bytes.next_multiple_of(4);
         put(BLOCK_BYTES + 48, &NOTE_OFFSET.to_le_bytes())?;
-        put(BLOCK_BYTES + 56, &note_bytes.to_le_bytes())?;
-        let note = u64_as_usize(NOTE_OFFSET);
-        put(note, &word(11))?;
-        put(note + 4, &word(u32::try_from(text_bytes).ok()?))?;
-        put(note + 12, b"VMCOREINFO\0")?;
-        put(u64_as_usize(VMCOREINFO_OFFSET), text)?;
+        put(BLOCK_BYTES + 56, &usize_as_u64(note.len()).to_le_bytes())?;
+        put(u64_as_usize(NOTE_OFFSET), &note)?;
     }
     put(BLOCK_BYTES + 96, &layout.max_pages.to_le_bytes())?;
     Some(bytes)
@@ -239,9 +237,10 @@ fn text(
     if len == 0 {
         return None;
     }
-    if len > MAX_VMCOREINFO_BYTES {
+    if len > vmcoreinfo::MAX_BYTES {
         warnings.push(format!(
-            "its VMCOREINFO of {len} bytes was ignored (limit {MAX_VMCOREINFO_BYTES})"
+            "its VMCOREINFO of {len} bytes was ignored (limit {})",
+            vmcoreinfo::MAX_BYTES
         ));
         return None;
     }

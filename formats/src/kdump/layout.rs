@@ -10,10 +10,11 @@
 //! …         the zero page, then the others
 //! ```
 
-use super::header::{MAX_VMCOREINFO_BYTES, SUB_HEADER_BYTES};
+use super::header::SUB_HEADER_BYTES;
 use super::page::DESCRIPTOR_BYTES;
 use super::{BLOCK_BYTES, MAX_PAGES};
 use crate::{ImagePlan, WriteError};
+use linpmem_kinfo::vmcoreinfo;
 use linpmem_phys::PAGE_SIZE;
 use linpmem_phys::num::usize_as_u64;
 
@@ -58,7 +59,7 @@ impl Layout {
         }
         let text = plan.machine().vmcoreinfo.as_deref().unwrap_or_default();
         let text_bytes = usize_as_u64(text.len());
-        if text_bytes > MAX_VMCOREINFO_BYTES {
+        if text_bytes > vmcoreinfo::MAX_BYTES {
             return Err(too_big("a VMCOREINFO text above 1 MiB"));
         }
         // Below 32 TiB of memory and 1 MiB of text, no sum or product here overflows.

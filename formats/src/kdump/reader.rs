@@ -7,6 +7,7 @@ use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
 use super::{BLOCK_BYTES, Error};
 use crate::read_span::{mark_unreadable, read_span, split_off_front};
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
@@ -57,7 +58,7 @@ impl<S: ReadAt> Reader<S> {
             vmcoreinfo: headers.vmcoreinfo,
             ..MachineFacts::default()
         };
-        machine.paging_levels = machine.paging_levels_hint();
+        machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         Ok(Self {
             source,
             index,
