@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fuzzing of what reads files from strangers. The targets are in
-//! `formats/fuzz/fuzz_targets`, their first inputs in `formats/fuzz/seeds`.
+//! Fuzzing of what reads files from strangers. Each of [`PACKAGES`] has its targets in
+//! `fuzz_targets` and their first inputs in `seeds`.
 //!
 //! libFuzzer and the compiler's own coverage instrumentation do it; neither a
 //! nightly compiler nor cargo-fuzz is needed. There is no address sanitiser: the
@@ -27,6 +27,17 @@ pub struct Args {
     /// Build the targets and run none
     #[arg(long)]
     build_only: bool,
+}
+
+/// Packages of targets; each is a workspace of its own. No two targets have the same
+/// name.
+const PACKAGES: &[&str] = &["formats/fuzz", "symbols/fuzz"];
+
+/// A target.
+struct Target {
+    name: String,
+    /// Its package's folder.
+    package: PathBuf,
 }
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -56,37 +67,41 @@ const MAX_INPUT_BYTES: u32 = 1 << 16;
 /// When a target cannot be built, or finds something.
 pub fn run(args: &Args) -> Result<()> {
     if args.build_only {
-        println!("[fuzz] {}", build()?.display());
+        println!("[fuzz] {}", build(&packages())?.display());
         return Ok(());
     }
     let all = targets()?;
-    let chosen: Vec<&String> = match &args.target {
+    let chosen: Vec<&Target> = match &args.target {
         None => all.iter().collect(),
-        Some(name) => all.iter().filter(|target| *target == name).collect(),
+        Some(name) => all.iter().filter(|target| target.name == *name).collect(),
     };
     ensure!(
         !chosen.is_empty(),
         "there is no such target; there are: {}",
-        all.join(", ")
+        names(&all.iter().collect::<Vec<_>>())
     );
     run_targets(&chosen, args.seconds)
 }
 
-fn run_targets(chosen: &[&String], seconds: u64) -> Result<()> {
-    let programs = build()?;
+fn names(targets: &[&Target]) -> String {
+    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+    names.join(", ")
+}
+
+fn run_targets(chosen: &[&Target], seconds: u64) -> Result<()> {
+    let mut packages: Vec<PathBuf> = chosen.iter().map(|target| target.package.clone()).collect();
+    packages.dedup();
+    let programs = build(&packages)?;
     let work = work();
     println!(
         "[fuzz] {} for {seconds} s each; corpus and findings in {}",
-        chosen
-            .iter()
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
+        names(chosen),
         work.display()
     );
     let mut running = Vec::new();
-    for name in chosen {
-        running.push((name.as_str(), start(&programs, &work, name, seconds)?));
+    for target in chosen {
+        let child = start(&programs, &work, target, seconds)?;
+        running.push((target.name.as_str(), child));
     }
     let mut failed = Vec::new();
     for (name, mut child) in running {
@@ -108,19 +123,29 @@ fn run_targets(chosen: &[&String], seconds: u64) -> Result<()> {
     Ok(())
 }
 
-/// The targets, by name.
-fn targets() -> Result<Vec<String>> {
-    let folder = package().join("seeds");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+/// The targets, by package and name.
+fn targets() -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for package in packages() {
+        let folder = package.join("seeds");
+        let listed =
+            fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?;
+        let mut names = Vec::new();
+        for entry in listed {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        targets.extend(names.into_iter().map(|name| Target {
+            name,
+            package: package.clone(),
+        }));
     }
-    names.sort();
-    Ok(names)
+    Ok(targets)
 }
 
-fn package() -> PathBuf {
-    checkout::dir().join("formats/fuzz")
+fn packages() -> Vec<PathBuf> {
+    let folders = PACKAGES.iter();
+    folders.map(|folder| checkout::dir().join(folder)).collect()
 }
 
 fn work() -> PathBuf {
@@ -131,29 +156,34 @@ fn log(work: &Path, name: &str) -> PathBuf {
     work.join(format!("{name}.log"))
 }
 
-/// Builds all targets; the folder that they are in.
-fn build() -> Result<PathBuf> {
+/// Builds the targets of these packages; the folder that they are in.
+fn build(packages: &[PathBuf]) -> Result<PathBuf> {
     let target = checkout::target_dir().join("fuzz");
-    let cargo: OsString = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .current_dir(package())
-        .args(["build", "--quiet", "--release", "--locked", "--bins"])
-        // Named in full, so that build scripts are not instrumented.
-        .args(["--target", TRIPLE, "--target-dir"])
-        .arg(&target)
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", FLAGS.join(" "))
-        .status()
-        .context("cannot start cargo")?;
-    ensure!(
-        status.success(),
-        "the fuzz targets cannot be built ({status}); they need a C++ compiler for libFuzzer"
-    );
+    for package in packages {
+        let cargo: OsString = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .current_dir(package)
+            .args(["build", "--quiet", "--release", "--locked", "--bins"])
+            // Named in full, so that build scripts are not instrumented.
+            .args(["--target", TRIPLE, "--target-dir"])
+            .arg(&target)
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env("RUSTFLAGS", FLAGS.join(" "))
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(
+            status.success(),
+            "the fuzz targets of {} cannot be built ({status}); they need a C++ compiler for \
+             libFuzzer",
+            package.display()
+        );
+    }
     Ok(target.join(TRIPLE).join("release"))
 }
 
-fn start(programs: &Path, work: &Path, name: &str, seconds: u64) -> Result<Child> {
+fn start(programs: &Path, work: &Path, target: &Target, seconds: u64) -> Result<Child> {
+    let name = &target.name;
     let corpus = work.join("corpus").join(name);
     let findings = work.join("findings");
     for folder in [&corpus, &findings] {
@@ -168,7 +198,7 @@ fn start(programs: &Path, work: &Path, name: &str, seconds: u64) -> Result<Child
         .arg(format!("-max_len={MAX_INPUT_BYTES}"))
         .arg(format!("-artifact_prefix={}/{name}-", findings.display()))
         .arg(&corpus)
-        .arg(package().join("seeds").join(name))
+        .arg(target.package.join("seeds").join(name))
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
@@ -212,11 +242,18 @@ mod tests {
 
     #[test]
     fn every_target_has_first_inputs() {
-        let manifest = fs::read_to_string(package().join("Cargo.toml")).unwrap();
-        for name in targets().unwrap() {
-            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        let targets = targets().unwrap();
+        let mut bins = 0;
+        for package in packages() {
+            let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+            bins += manifest.matches("[[bin]]").count();
+            for target in targets.iter().filter(|target| target.package == package) {
+                let name = &target.name;
+                assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+            }
         }
-        let bins = manifest.matches("[[bin]]").count();
-        assert_eq!(targets().unwrap().len(), bins);
+        assert_eq!(targets.len(), bins);
+        let names: std::collections::BTreeSet<_> = targets.iter().map(|t| &t.name).collect();
+        assert_eq!(names.len(), bins);
     }
 }
