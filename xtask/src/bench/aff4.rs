@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4 images, written and read, beside raw ones and beside the codec alone: the
-//! dumper's own benchmark, built as releases are.
+//! AFF4 images, written and read, compared with raw ones and with the codec alone: the
+//! benchmark of linpmem-formats, built as releases are.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -24,7 +24,13 @@ pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let output = cargo
         .current_dir(checkout::dir())
-        .args(["bench", "--quiet", "--locked", "--package", "linpmem-dump"])
+        .args([
+            "bench",
+            "--quiet",
+            "--locked",
+            "--package",
+            "linpmem-formats",
+        ])
         .args(["--bench", "aff4"])
         .stderr(Stdio::inherit())
         .output()
