@@ -24,7 +24,13 @@ pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let output = cargo
         .current_dir(checkout::dir())
-        .args(["bench", "--quiet", "--locked", "--package", "linpmem-dump"])
+        .args([
+            "bench",
+            "--quiet",
+            "--locked",
+            "--package",
+            "linpmem-capture",
+        ])
         .args(["--bench", "aff4"])
         .stderr(Stdio::inherit())
         .output()

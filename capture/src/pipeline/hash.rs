@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The sums of a file, beside whatever else is done with its bytes.
+
+use crate::buffer::Buffer;
+use crate::hash::{Hasher, hexadecimal};
+use crate::plan::HashSpec;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use linpmem_manifest::Sha256Sum;
+use linpmem_manifest::{FurtherHash, HashRecord};
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// Sums over bytes that lie in shared buffers. Each has to be made in order, by one
+/// thread; these are the other ends of those threads.
+#[derive(Debug, Default)]
+pub struct FileSums<'scope> {
+    sha256: Option<HashThread<'scope>>,
+    further: Vec<(FurtherHash, HashThread<'scope>)>,
+}
+
+/// Bytes on their way into a sum.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// A buffer's memory.
+    Data(Arc<Buffer>),
+    /// A buffer's compressed form.
+    Frame(Arc<Buffer>),
+    /// Bytes of their own.
+    Bytes(Arc<[u8]>),
+    /// So many zero bytes.
+    Zeros(u64),
+}
+
+#[derive(Debug)]
+struct HashThread<'scope> {
+    feed: Sender<Feed>,
+    thread: ScopedJoinHandle<'scope, Vec<u8>>,
+}
+
+/// How many pieces may wait. The buffers among them are bounded by their pool.
+const QUEUE: usize = 16;
+
+impl<'scope> FileSums<'scope> {
+    /// Starts a thread for each hash that is wanted.
+    ///
+    /// # Errors
+    /// If there are no more threads to be had.
+    pub fn spawn(scope: &'scope Scope<'scope, '_>, wanted: &HashSpec) -> io::Result<Self> {
+        let spawn = |name: &str, hasher| HashThread::spawn(scope, format!("sum-{name}"), hasher);
+        let sha256 = wanted.file_sha256.then(|| spawn("file", Hasher::sha256()));
+        let further = wanted.further.iter();
+        let further = further.map(|&hash| Ok((hash, spawn(hash.name(), Hasher::new(hash))?)));
+        Ok(Self {
+            sha256: sha256.transpose()?,
+            further: further.collect::<io::Result<_>>()?,
+        })
+    }
+
+    /// From here on nothing is added, and there are no sums.
+    pub fn forgo(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Adds a piece.
+    pub fn feed(&self, piece: Feed) {
+        let further = self.further.iter().map(|(_, thread)| thread);
+        for thread in further.chain(&self.sha256) {
+            // It ends only when nobody feeds it any more.
+            let _ = thread.feed.send(piece.clone());
+        }
+    }
+
+    /// The sums of all pieces; waits for them.
+    pub fn finish(&mut self) -> (Option<Sha256Sum>, Vec<HashRecord>) {
+        let Self { sha256, further } = std::mem::take(self);
+        let records = further.into_iter().filter_map(|(algorithm, thread)| {
+            let digest = hexadecimal(&thread.finish()?);
+            Some(HashRecord { algorithm, digest })
+        });
+        let records = records.collect();
+        let digest = sha256.and_then(HashThread::finish);
+        let sum = digest.and_then(|digest| Sha256Sum::try_from(digest.as_slice()).ok());
+        (sum, records)
+    }
+}
+
+impl<'scope> HashThread<'scope> {
+    fn spawn(
+        scope: &'scope Scope<'scope, '_>,
+        name: String,
+        hasher: Hasher,
+    ) -> io::Result<HashThread<'scope>> {
+        let (feed, pieces) = bounded(QUEUE);
+        let thread = Builder::new()
+            .name(name)
+            .spawn_scoped(scope, move || hash(&pieces, hasher))?;
+        Ok(Self { feed, thread })
+    }
+
+    fn finish(self) -> Option<Vec<u8>> {
+        drop(self.feed);
+        self.thread.join().ok()
+    }
+}
+
+fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher) -> Vec<u8> {
+    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+    for piece in pieces {
+        match piece {
+            Feed::Data(buffer) => hasher.update(buffer.data()),
+            Feed::Frame(buffer) => hasher.update(buffer.frame()),
+            Feed::Bytes(bytes) => hasher.update(&bytes),
+            Feed::Zeros(mut left) => {
+                while left > 0 {
+                    let step = usize::try_from(left).map_or(ZEROS.len(), |it| it.min(ZEROS.len()));
+                    hasher.update(ZEROS.get(..step).unwrap_or(&ZEROS));
+                    left = left.saturating_sub(u64::try_from(step).unwrap_or(u64::MAX));
+                }
+            }
+        }
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::Pool;
+
+    fn wanted(file_sha256: bool, further: &[FurtherHash]) -> HashSpec {
+        HashSpec {
+            file_sha256,
+            further: further.to_vec(),
+        }
+    }
+
+    #[test]
+    fn each_sum_is_over_all_pieces() {
+        let pool = Pool::new(1, 3, 0);
+        let (sha256, further) = std::thread::scope(|scope| {
+            let mut sums = FileSums::spawn(scope, &wanted(true, &[FurtherHash::Blake3])).unwrap();
+            let mut buffer = pool.take(3).unwrap();
+            buffer.data_mut().copy_from_slice(b"abc");
+            sums.feed(Feed::Data(Arc::new(buffer)));
+            sums.feed(Feed::Zeros((16 << 10) + 1));
+            sums.feed(Feed::Bytes(Arc::from(b"x".as_slice())));
+            sums.finish()
+        });
+        let mut bytes = b"abc".to_vec();
+        bytes.resize(3 + (16 << 10) + 1, 0);
+        bytes.push(b'x');
+        assert_eq!(sha256, Some(crate::hash::sha256(&bytes)));
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        assert_eq!(further.len(), 1);
+        assert_eq!(further[0].digest, blake3);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_made() {
+        std::thread::scope(|scope| {
+            let mut sums = FileSums::spawn(scope, &wanted(false, &[])).unwrap();
+            sums.feed(Feed::Zeros(1));
+            assert_eq!(sums.finish(), (None, Vec::new()));
+            let mut sums = FileSums::spawn(scope, &wanted(true, &[FurtherHash::Md5])).unwrap();
+            sums.forgo();
+            assert_eq!(sums.finish(), (None, Vec::new()));
+        });
+    }
+}
