@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The types of which all others are made.
+//! Base types: integers, characters, pointers and the like.
 
-use crate::btf::{BtfError, Kind, Types};
+use linpmem_kinfo::btf::{BtfError, Kind, Types};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A base type, as the file has it.
+/// A base type as the file describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct BaseType {
     size: u32,
@@ -14,8 +14,8 @@ pub(crate) struct BaseType {
     endian: &'static str,
 }
 
-/// Those of x86-64 that Volatility asks for by name, whether or not the kernel's
-/// BTF has them.
+/// The base types of x86-64 that Volatility asks for by name, whether or not the
+/// kernel's BTF has them.
 const ALWAYS: &[(&str, u32, bool, &str)] = &[
     ("void", 0, false, "void"),
     ("pointer", 8, false, "int"),
@@ -70,7 +70,7 @@ pub(crate) fn base_types<'a>(types: &Types<'a>) -> Result<BTreeMap<&'a str, Base
     Ok(found)
 }
 
-/// gcc's name for what clang calls otherwise: Volatility knows the former.
+/// gcc's name for a type that clang names differently: Volatility knows gcc's.
 pub(crate) fn usual_name(name: &str) -> &str {
     match name {
         "short" => "short int",
@@ -84,7 +84,7 @@ pub(crate) fn usual_name(name: &str) -> &str {
     }
 }
 
-/// The integer of this size, for an enumeration; 4 bytes for odd sizes.
+/// The integer type of an enumeration of `size` bytes; 4 bytes for odd sizes.
 pub(crate) fn integer(size: u32, is_signed: bool) -> &'static str {
     match (size, is_signed) {
         (1, false) => "unsigned char",

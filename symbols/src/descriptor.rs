@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How the file tells the type of a field or a symbol.
+//! How the file describes the type of a field or a symbol.
 
 use crate::base_types::{integer, usual_name};
-use crate::btf::{BtfError, Kind, Member, TypeRef, Types};
 use crate::names::Names;
+use linpmem_kinfo::btf::{BtfError, Kind, Member, TypeRef, Types};
 use serde::Serialize;
 
 /// A type in place: `{"kind": "pointer", "subtype": {…}}`.
@@ -30,7 +30,7 @@ pub(crate) enum Descriptor {
         subtype: Box<Descriptor>,
     },
     Bitfield {
-        bit_position: u32,
+        bit_position: u64,
         bit_length: u32,
         #[serde(rename = "type")]
         of: Box<Descriptor>,
@@ -38,7 +38,7 @@ pub(crate) enum Descriptor {
     Function,
 }
 
-/// How many pointers and arrays may stand before a type.
+/// How many pointers and arrays may lead to a type.
 const MAX_DEPTH: u32 = 24;
 
 impl Descriptor {
@@ -110,14 +110,14 @@ impl Descriptor {
         })
     }
 
-    /// Describes a member, and tells the byte that it begins in.
+    /// The byte in which a member begins, and its description.
     pub(crate) fn of_member(
         types: &Types<'_>,
         names: &Names<'_>,
         member: Member,
-    ) -> Result<(u32, Self), BtfError> {
+    ) -> Result<(u64, Self), BtfError> {
         let described = Self::of(types, names, member.type_ref)?;
-        let mut first_bit = member.bit_offset;
+        let mut first_bit = u64::from(member.bit_offset);
         let mut length = member.bits;
         if let Kind::Int {
             size,
@@ -127,8 +127,9 @@ impl Descriptor {
         } = types.bare(member.type_ref)?.kind
         {
             // Old BTF: an integer of fewer bits than its bytes hold.
-            if length.is_none() && bits != 0 && bits != size.saturating_mul(8) {
-                first_bit = first_bit.saturating_add(bit_offset);
+            let is_whole = u64::from(bits) == u64::from(size) * 8;
+            if length.is_none() && bits != 0 && !is_whole {
+                first_bit += u64::from(bit_offset);
                 length = Some(bits);
             }
         }

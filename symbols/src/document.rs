@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The file's own parts, written one after the other: none is held in memory.
+//! The parts of the file, written one after another: none is held in memory.
 
 use crate::base_types::integer;
-use crate::btf::{Kind, Member, TypeRef};
 use crate::descriptor::Descriptor;
 use crate::file::SymbolFile;
+use linpmem_kinfo::btf::{Kind, Member, TypeRef};
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-/// Volatility's schema that the file follows.
+/// The version of Volatility's schema that the file follows.
 const SCHEMA: &str = "6.2.0";
 
 impl Serialize for SymbolFile<'_> {
@@ -46,7 +46,7 @@ impl SymbolFile<'_> {
                 "hash_value": origin.sha256,
             })
         };
-        // The schema has no kind for BTF.
+        // The schema does not know BTF; what it calls dwarf comes closest.
         let types: Vec<_> = self
             .types_from
             .iter()
@@ -192,7 +192,7 @@ impl Serialize for Fields<'_, '_> {
                 if !name.is_empty() {
                     map.serialize_entry(name, &field)?;
                 } else if field.is_composite() {
-                    // Padding has no name either, and is no field.
+                    // Padding has no name either, and is not a field.
                     let name = format!("unnamed_field_{unnamed}");
                     map.serialize_entry(
                         &name,
@@ -201,7 +201,7 @@ impl Serialize for Fields<'_, '_> {
                             ..field
                         },
                     )?;
-                    unnamed = unnamed.saturating_add(1);
+                    unnamed += 1;
                 }
             }
         }
@@ -213,7 +213,7 @@ impl Serialize for Fields<'_, '_> {
 struct Field {
     #[serde(rename = "type")]
     descriptor: Descriptor,
-    offset: u32,
+    offset: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     anonymous: bool,
 }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a symbol file is made of.
+//! The symbol file: from a kernel's facts to JSON.
 
 use crate::base_types::{BaseType, base_types};
-use crate::btf::{BtfError, Types};
-use crate::kernel_symbols::{KernelSymbols, SymbolsError};
+use crate::kernel_symbols::{KernelSymbols, KernelSymbolsError};
 use crate::names::Names;
 use crate::symbol_types::SymbolTypes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use linpmem_kinfo::btf::{BtfError, Types};
+use linpmem_phys::hex;
 use lzma_rust2::{XzOptions, XzWriter};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use thiserror::Error;
 
-/// What tells of a kernel.
+/// What a kernel says about itself.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelFacts<'a> {
-    /// `Linux version …`, as in /proc/version: Volatility finds the file for an image
-    /// by looking for these words in the memory.
+    /// `Linux version …`, as in /proc/version. Volatility chooses the file for an image
+    /// by searching the memory for this text.
     pub banner: &'a [u8],
     /// /sys/kernel/btf/vmlinux.
     pub btf: &'a [u8],
@@ -30,43 +31,43 @@ pub struct KernelFacts<'a> {
     pub kaslr_offset: u64,
 }
 
-/// Why no symbol file can be made.
+/// Why the symbol file cannot be made.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SymbolFileError {
-    /// The types.
+    /// The kernel's types are damaged.
     #[error(transparent)]
     Btf(#[from] BtfError),
-    /// The symbols.
+    /// The symbols are damaged or incomplete.
     #[error(transparent)]
-    Symbols(#[from] SymbolsError),
-    /// A module's types.
+    Symbols(#[from] KernelSymbolsError),
+    /// A module's types are damaged.
     #[error("the BTF of the module {name}: {error}")]
     Module {
-        /// The module.
+        /// The module's name.
         name: String,
-        /// What is wrong.
+        /// What is wrong with its types.
         error: BtfError,
     },
-    /// The banner is none.
+    /// The text is not a kernel's banner.
     #[error("the kernel's banner does not begin with the words Linux and version: `{found}`")]
     Banner {
-        /// Its beginning.
+        /// The beginning of the text.
         found: String,
     },
-    /// Output.
+    /// The output failed.
     #[error("cannot write the symbol file: {0}")]
     Write(#[from] io::Error),
 }
 
-/// Where something came from.
+/// The source of a part of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) name: String,
     pub(crate) sha256: String,
 }
 
-/// A symbol file that can be written.
+/// A symbol file, ready to be written.
 #[derive(Debug)]
 pub struct SymbolFile<'a> {
     pub(crate) types: Types<'a>,
@@ -74,26 +75,26 @@ pub struct SymbolFile<'a> {
     pub(crate) base_types: BTreeMap<&'a str, BaseType>,
     pub(crate) symbols: KernelSymbols<'a>,
     pub(crate) symbol_types: SymbolTypes<'a>,
-    /// In base 64.
+    /// Encoded in base 64.
     pub(crate) banner: String,
     pub(crate) types_from: Vec<Origin>,
     pub(crate) symbols_from: Origin,
 }
 
-/// How much memory compression may take: a dictionary of 2 MiB and its tables. More
-/// of it saves a few per cent.
+/// Limits the memory that compression takes to a dictionary of 2 MiB and its tables.
+/// A larger one makes the file only a few per cent smaller.
 const DICTIONARY: u32 = 2 << 20;
 
 impl<'a> SymbolFile<'a> {
-    /// Puts together what `facts` tell.
+    /// The symbol file of the kernel that `facts` describe.
     ///
     /// # Errors
-    /// When one of them is damaged, or no more than a part of what is needed.
+    /// When one of the facts is damaged or incomplete.
     pub fn of(facts: KernelFacts<'a>) -> Result<Self, SymbolFileError> {
         let banner = trimmed(facts.banner);
         if !is_banner(banner) {
-            let beginning = banner.get(..banner.len().min(60)).unwrap_or_default();
-            let found = String::from_utf8_lossy(beginning).into_owned();
+            let text = String::from_utf8_lossy(banner);
+            let found = text.chars().take(60).collect();
             return Err(SymbolFileError::Banner { found });
         }
         let symbols = KernelSymbols::parse(facts.symbols, facts.kaslr_offset)?;
@@ -111,7 +112,7 @@ impl<'a> SymbolFile<'a> {
         Ok(Self {
             base_types: base_types(&types)?,
             symbol_types: SymbolTypes::of(&types, &names, &symbols)?,
-            // As it stands in memory.
+            // As it lies in memory.
             banner: BASE64_STANDARD.encode([banner, b"\n\0"].concat()),
             types_from,
             symbols_from: origin("kallsyms", facts.symbols),
@@ -121,13 +122,13 @@ impl<'a> SymbolFile<'a> {
         })
     }
 
-    /// How many structs, unions, enumerations and other types BTF has.
+    /// The number of structs, unions, enumerations and other types in BTF.
     #[must_use]
     pub fn type_count(&self) -> usize {
         self.types.count()
     }
 
-    /// How many symbols the file has.
+    /// The number of symbols in the file.
     #[must_use]
     pub fn symbol_count(&self) -> usize {
         self.symbols.len()
@@ -136,8 +137,7 @@ impl<'a> SymbolFile<'a> {
     /// Writes the file as JSON.
     ///
     /// # Errors
-    /// When `out` fails, or a type cannot be told: then what was written is no whole
-    /// file.
+    /// When `out` fails, or a type is damaged. The output is incomplete then.
     pub fn write_json(&self, out: impl Write) -> Result<(), SymbolFileError> {
         serde_json::to_writer(out, self).map_err(io::Error::from)?;
         Ok(())
@@ -160,23 +160,23 @@ impl<'a> SymbolFile<'a> {
     }
 }
 
-/// Whether it begins as every kernel's does. The words stand apart here: programs look
-/// for the two of them in memory, where this program is too while it acquires.
+/// Whether it begins as every kernel's does. The two words are compared one by one:
+/// tools search memory for the banner, and this program is in memory while it
+/// acquires, so that it must not contain the words side by side.
 fn is_banner(banner: &[u8]) -> bool {
     let mut words = banner.split(|byte| *byte == b' ');
     words.next() == Some(b"Linux") && words.next() == Some(b"version")
 }
 
-/// Without the end of line that the kernel puts behind it.
+/// Without the line feed that the kernel puts behind it.
 fn trimmed(banner: &[u8]) -> &[u8] {
-    let end = banner.iter().position(|byte| *byte == b'\n' || *byte == 0);
-    banner.get(..end.unwrap_or(banner.len())).unwrap_or(banner)
+    let mut parts = banner.split(|byte| *byte == b'\n' || *byte == 0);
+    parts.next().unwrap_or(banner)
 }
 
 fn origin(name: &str, bytes: &[u8]) -> Origin {
-    let digest = Sha256::digest(bytes);
     Origin {
         name: name.to_owned(),
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex::encode(&Sha256::digest(bytes)),
     }
 }

@@ -1,42 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel's symbols: /proc/kallsyms, or System.map.
-//!
-//! Lines of `ADDRESS LETTER NAME`, and in kallsyms `[MODULE]` behind those of
-//! modules. The letter is that of nm: upper case for names that are known outside
-//! of their file.
+//! The kernel's symbols without KASLR's offset, from /proc/kallsyms or System.map.
 
+use linpmem_kinfo::kallsyms::{LineError, Lines, SymbolKind, Visibility};
+use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use std::collections::BTreeMap;
 use thiserror::Error;
-
-/// Where the kernel's image begins before it is moved, and what lies below is not
-/// moved: numbers, and places of per-CPU variables within their area.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-
-/// The longest name, `KSYM_NAME_LEN`.
-const MAX_NAME: usize = 512;
 
 /// Without these Volatility finds no kernel.
 const NEEDED: &[&str] = &["init_task", "init_files", "init_mm", "linux_banner"];
 
-/// Why a list of symbols is of no use.
+/// Why a list of symbols cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum SymbolsError {
+pub enum KernelSymbolsError {
     /// A line is not `ADDRESS LETTER NAME`.
-    #[error("line {number} of the kernel's symbols is none: `{text}`")]
-    Line {
-        /// Counted from 1.
-        number: usize,
-        /// Its beginning.
-        text: String,
-    },
+    #[error("the kernel's symbols cannot be read: {0}")]
+    Line(#[from] LineError),
     /// The kernel hid the addresses.
     #[error(
         "all of the kernel's symbols are at address 0: /proc/kallsyms was read without \
          CAP_SYSLOG, or with kernel.kptr_restrict=2"
     )]
     Hidden,
-    /// The list lacks what everything begins with.
+    /// The list lacks a symbol that Volatility cannot do without.
     #[error(
         "the kernel's symbols lack `{name}`: a kernel without CONFIG_KALLSYMS_ALL lists only \
          functions, and Debian's /boot/System.map is empty; take System.map from the \
@@ -46,21 +32,22 @@ pub enum SymbolsError {
         /// What is missing.
         name: &'static str,
     },
-    /// The offset is not that of this list.
+    /// The offset and the list are from different boots.
     #[error(
-        "the KASLR offset {offset:#x} is not that of these symbols: `{name}` is at {address:#x}"
+        "the KASLR offset {offset:#x} does not belong to these symbols: `{name}` is at \
+         {address:#x}"
     )]
     Offset {
-        /// What was said.
+        /// The offset as given.
         offset: u64,
-        /// Whose address it is.
+        /// The symbol that shows it.
         name: &'static str,
-        /// Where the list has it.
+        /// Its address in the list.
         address: u64,
     },
 }
 
-/// Where the kernel has what, before KASLR moves it.
+/// The addresses of the kernel's symbols before KASLR moves them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSymbols<'a> {
     symbols: BTreeMap<&'a str, Symbol>,
@@ -69,55 +56,50 @@ pub struct KernelSymbols<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Symbol {
     address: u64,
-    letter: u8,
+    kind: SymbolKind,
 }
 
 impl<'a> KernelSymbols<'a> {
     /// `text` is kallsyms with a `kaslr_offset`, or System.map with 0. Symbols of
-    /// modules are left out: they have another place at each boot.
+    /// modules are left out: they have another address at each boot.
     ///
     /// # Errors
-    /// When the text is no such list, or lacks what Volatility cannot do without.
-    pub fn parse(text: &'a [u8], kaslr_offset: u64) -> Result<Self, SymbolsError> {
+    /// When the text is not such a list, or lacks what Volatility cannot do without.
+    pub fn parse(text: &'a [u8], kaslr_offset: u64) -> Result<Self, KernelSymbolsError> {
         let mut symbols = BTreeMap::new();
-        let mut any_address = false;
-        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            if line.is_empty() {
+        let mut visibility = Visibility::default();
+        for found in Lines::new(text) {
+            let found = found?;
+            if found.module.is_some() {
                 continue;
             }
-            let Some((address, letter, name)) = fields(line) else {
-                let beginning = line.get(..line.len().min(80)).unwrap_or_default();
-                return Err(SymbolsError::Line {
-                    number,
-                    text: String::from_utf8_lossy(beginning).into_owned(),
-                });
+            visibility.see(found.address);
+            let symbol = Symbol {
+                address: unmoved(found.address, kaslr_offset),
+                kind: found.kind,
             };
-            let Some(name) = name else { continue };
-            any_address |= address != 0;
-            let moved = address.wrapping_sub(kaslr_offset);
-            let is_moved = address >= KERNEL_MAP && moved >= KERNEL_MAP && moved <= address;
-            let address = if is_moved { moved } else { address };
-            let symbol = Symbol { address, letter };
-            // Names that are known outside of their file are unique; of the others the
-            // first has it.
-            let known: &mut Symbol = symbols.entry(name).or_insert(symbol);
+            // Global names are unique; of the others the first counts.
+            let known: &mut Symbol = symbols.entry(found.name).or_insert(symbol);
             if symbol.rank() < known.rank() {
                 *known = symbol;
             }
         }
         let found = Self { symbols };
-        found.check(any_address, kaslr_offset)?;
+        found.check(visibility, kaslr_offset)?;
         Ok(found)
     }
 
-    fn check(&self, any_address: bool, offset: u64) -> Result<(), SymbolsError> {
-        if !self.symbols.is_empty() && !any_address {
-            return Err(SymbolsError::Hidden);
+    fn check(&self, visibility: Visibility, offset: u64) -> Result<(), KernelSymbolsError> {
+        if visibility.are_hidden() {
+            return Err(KernelSymbolsError::Hidden);
         }
         for &name in NEEDED {
-            let address = self.address(name).ok_or(SymbolsError::Lacks { name })?;
-            if address < KERNEL_MAP || (offset != 0 && address.checked_add(offset).is_none()) {
-                return Err(SymbolsError::Offset {
+            let address = self
+                .address(name)
+                .ok_or(KernelSymbolsError::Lacks { name })?;
+            if address < START_KERNEL_MAP || (offset != 0 && address.checked_add(offset).is_none())
+            {
+                return Err(KernelSymbolsError::Offset {
                     offset,
                     name,
                     address,
@@ -127,14 +109,14 @@ impl<'a> KernelSymbols<'a> {
         Ok(())
     }
 
-    /// Where `name` is before KASLR moves it.
+    /// The address of `name` before KASLR moves it.
     #[must_use]
     pub fn address(&self, name: &str) -> Option<u64> {
         self.symbols.get(name).map(|symbol| symbol.address)
     }
 
-    /// How many bytes lie between `name` and the next symbol, padding included; at
-    /// most a page.
+    /// The number of bytes from `name` to the next symbol, padding included; a page at
+    /// most.
     pub(crate) fn room(&self, name: &str) -> Option<u32> {
         let from = self.address(name)?;
         let others = self.symbols.values().map(|symbol| symbol.address);
@@ -142,13 +124,13 @@ impl<'a> KernelSymbols<'a> {
         u32::try_from(next.checked_sub(from)?.min(4096)).ok()
     }
 
-    /// How many there are.
+    /// The number of symbols.
     #[must_use]
     pub fn len(&self) -> usize {
         self.symbols.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no symbol.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.symbols.is_empty()
@@ -163,31 +145,23 @@ impl<'a> KernelSymbols<'a> {
 }
 
 impl Symbol {
+    /// Of two symbols of one name, the lower rank counts.
     fn rank(self) -> u8 {
-        match self.letter {
-            b'W' | b'V' | b'w' | b'v' => 1,
-            letter if letter.is_ascii_uppercase() => 0,
+        match self.kind {
+            kind if kind.is_global() => 0,
+            kind if kind.is_weak() => 1,
             _ => 2,
         }
     }
 }
 
-/// Address, letter and name; no name for a module's symbol.
-fn fields(line: &[u8]) -> Option<(u64, u8, Option<&str>)> {
-    let line = std::str::from_utf8(line).ok()?;
-    let mut words = line.splitn(3, ' ');
-    let (address, letter, rest) = (words.next()?, words.next()?, words.next()?);
-    if !(8..=16).contains(&address.len()) || letter.len() != 1 || rest.len() > MAX_NAME {
-        return None;
+/// The address before KASLR moves it. What lies below the kernel's image does not
+/// move: absolute values, and offsets of per-CPU variables within their area.
+fn unmoved(address: u64, kaslr_offset: u64) -> u64 {
+    match address.checked_sub(kaslr_offset) {
+        Some(unmoved) if unmoved >= START_KERNEL_MAP => unmoved,
+        _ => address,
     }
-    let is_hex = address.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let address = u64::from_str_radix(address, 16).ok().filter(|_| is_hex)?;
-    let letter = letter.bytes().next()?;
-    let name = match rest.split_once('\t') {
-        Some(_) => None,
-        None => Some(rest.trim_end()).filter(|name| !name.is_empty()),
-    };
-    Some((address, letter, name))
 }
 
 #[cfg(test)]
@@ -230,18 +204,18 @@ ffffffffc0400000 t own\t[some_module]
         });
         let zero: String = zero.collect();
         let parse = |text: &str, offset| KernelSymbols::parse(text.as_bytes(), offset).unwrap_err();
-        assert_eq!(parse(&zero, 0), SymbolsError::Hidden);
+        assert_eq!(parse(&zero, 0), KernelSymbolsError::Hidden);
         let functions = LIST.replace("D init_task", "D other");
         assert_eq!(
             parse(&functions, OFFSET),
-            SymbolsError::Lacks { name: "init_task" }
+            KernelSymbolsError::Lacks { name: "init_task" }
         );
         let fake = "ffffffffffffffff B The real System.map is in the package\n";
-        assert!(matches!(parse(fake, 0), SymbolsError::Lacks { .. }));
+        assert!(matches!(parse(fake, 0), KernelSymbolsError::Lacks { .. }));
         assert!(matches!(
             parse("not a symbol\n", 0),
-            SymbolsError::Line { number: 1, .. }
+            KernelSymbolsError::Line(LineError { number: 1, .. })
         ));
-        assert!(matches!(parse("", 0), SymbolsError::Lacks { .. }));
+        assert!(matches!(parse("", 0), KernelSymbolsError::Lacks { .. }));
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Symbol files for Volatility 3, made of what a running kernel tells about itself:
-//! its types from BTF, its symbols from kallsyms, its banner. No debug package is
-//! needed, and no other program.
+//! Symbol files for Volatility 3, made from what a running kernel says about itself:
+//! its types from BTF, its symbols from kallsyms, its banner. Neither a debug package
+//! nor another program is needed.
 //!
-//! The file is JSON by Volatility's schema 6.2.0. `docs/symbols.md` tells what comes
-//! from where.
+//! The file is JSON in Volatility's schema 6.2.0; `docs/symbols.md` explains which part
+//! comes from where. The crate opens no files and holds one part of the output in
+//! memory at a time.
 //!
 //! ```no_run
 //! use linpmem_symbols::{KernelFacts, SymbolFile};
@@ -26,7 +27,6 @@
 #![forbid(unsafe_code)]
 
 mod base_types;
-mod btf;
 mod descriptor;
 mod document;
 mod file;
@@ -34,7 +34,7 @@ mod kernel_symbols;
 mod names;
 mod symbol_types;
 
-pub use btf::{BtfError, Types};
 pub(crate) use file::Origin;
 pub use file::{KernelFacts, SymbolFile, SymbolFileError};
-pub use kernel_symbols::{KernelSymbols, SymbolsError};
+pub use kernel_symbols::{KernelSymbols, KernelSymbolsError};
+pub use linpmem_kinfo::btf::BtfError;

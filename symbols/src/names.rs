@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What each struct, union and enumeration is called in the file.
+//! The names of structs, unions and enumerations in the file.
 //!
-//! C has separate names for structs and typedefs, and each file of the kernel may
-//! have a struct of its own by a name that another has too. The symbol file has
-//! one name for each.
+//! C keeps the names of structs and typedefs apart, and several source files of the
+//! kernel may define different structs under one name. The symbol file has a single
+//! set of names, in which each stands for one type.
 
-use crate::btf::{BtfError, Kind, TypeRef, Types};
+use linpmem_kinfo::btf::{BtfError, Kind, TypeRef, Types};
 use std::collections::HashMap;
 
 /// The names of all types that have one.
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
-    /// What a name stands for.
+    /// The type that each name stands for.
     types: HashMap<&'a str, TypeRef>,
 }
 
 impl<'a> Names<'a> {
-    /// Of two types of one name, the first keeps it; a struct's own name goes before
-    /// a typedef.
+    /// Of two types with one name, the first keeps it; a struct's own name takes
+    /// precedence over a typedef.
     pub(crate) fn of(types: &Types<'a>) -> Result<Self, BtfError> {
         let mut names = HashMap::new();
         for type_ref in types.refs() {
@@ -30,7 +30,7 @@ impl<'a> Names<'a> {
             let (name, kind) = types.get(type_ref)?;
             let Kind::Typedef(next) = kind else { continue };
             let bare = types.bare(next)?;
-            // Only the typedef next to the type.
+            // Only a typedef that refers to the type directly.
             if !name.is_empty() && bare.alias.is_none() && is_listed(&bare.kind) {
                 names.entry(name).or_insert(bare.type_ref);
             }
@@ -48,8 +48,7 @@ impl<'a> Names<'a> {
         self.types.get(name).copied()
     }
 
-    /// What `type_ref` is called by those who call it `alias`, its own name being
-    /// `own`.
+    /// The name of `type_ref` where it is used as `alias`; `own` is its own name.
     pub(crate) fn called(&self, type_ref: TypeRef, own: &str, alias: Option<&str>) -> String {
         let is_its = |name: &&str| self.find(name) == Some(type_ref);
         match alias.filter(is_its) {
@@ -58,8 +57,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// What `type_ref` is called in itself: a made-up name if it has none, or if an
-    /// earlier type has it.
+    /// The name of `type_ref` by itself: a made-up one if it has none, or if an earlier
+    /// type has the same.
     pub(crate) fn own_name(&self, type_ref: TypeRef, own: &str) -> String {
         let TypeRef { set, id } = type_ref;
         match self.find(own) {
@@ -70,7 +69,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Whether it has an entry of its own, and is not described in place.
+/// Whether the file has an entry for it, instead of a description in place.
 pub(crate) fn is_listed(kind: &Kind<'_>) -> bool {
     matches!(kind, Kind::Composite { .. } | Kind::Enum { .. })
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The types of the kernel's variables.
 //!
-//! BTF describes types, and of variables at most those of each CPU. What the others
-//! are is written here, in C's notation as the kernel declares them; a variable that
-//! was declared differently at another time has a line for each. The first whose
-//! type this kernel has counts. `[*]` is an array up to the next symbol.
+//! BTF describes types, but of the variables at most the per-CPU ones. This table has
+//! the types of the others in C notation, as the kernel declares them. A variable
+//! whose declaration changed over time has a line for each; the first whose type this
+//! kernel has counts. `[*]` is an array that reaches to the next symbol.
 
-use crate::btf::{BtfError, Kind, TypeRef, Types};
 use crate::descriptor::Descriptor;
 use crate::kernel_symbols::KernelSymbols;
 use crate::names::Names;
+use linpmem_kinfo::btf::{BtfError, Kind, TypeRef, Types};
 use std::collections::HashMap;
 
 const TABLE: &[(&str, &str)] = &[
@@ -80,7 +80,7 @@ const TABLE: &[(&str, &str)] = &[
     ("sys_call_table", "function *[]"),
     ("ia32_sys_call_table", "function *[]"),
     ("x32_sys_call_table", "function *[]"),
-    // The log and the kernel's words about itself.
+    // The log, the banner and the command line.
     ("linux_banner", "char[]"),
     ("linux_proc_banner", "char[]"),
     ("saved_command_line", "char *"),
@@ -128,7 +128,7 @@ const TABLE: &[(&str, &str)] = &[
     ("__stop___ksymtab", "struct kernel_symbol[]"),
     ("__start___ksymtab_gpl", "struct kernel_symbol[]"),
     ("__stop___ksymtab_gpl", "struct kernel_symbol[]"),
-    // Programs in the kernel, and its tracing.
+    // BPF programs and tracing.
     ("prog_idr", "struct idr"),
     ("map_idr", "struct idr"),
     ("link_idr", "struct idr"),
@@ -212,7 +212,8 @@ const TABLE: &[(&str, &str)] = &[
     ("nf_loggers", "struct nf_logger *[][]"),
 ];
 
-/// Marks that the linker sets: of no type, and Volatility wants their addresses.
+/// Symbols that the linker defines: they have no type, but Volatility needs their
+/// addresses.
 const MARKS: &[&str] = &[
     "_text",
     "_stext",
@@ -238,7 +239,7 @@ const MARKS: &[&str] = &[
     "__entry_text_end",
 ];
 
-/// Where the table's types are, and those that BTF tells itself.
+/// The types of the symbols in the table, and of those that BTF describes itself.
 #[derive(Debug)]
 pub(crate) struct SymbolTypes<'a> {
     known: HashMap<&'a str, Descriptor>,
@@ -260,6 +261,7 @@ impl<'a> SymbolTypes<'a> {
                 let room = symbols.room(symbol);
                 if let Some((element, room)) = element.zip(room) {
                     let size = size_of(types, names, &element)?;
+                    // A type of no bytes fills any room.
                     let count = room.checked_div(size).unwrap_or(0);
                     known.insert(symbol, Descriptor::array_of(count, element));
                 }
@@ -307,8 +309,14 @@ fn described(
         let Some((element, count)) = rest.rsplit_once('[') else {
             return Ok(None);
         };
-        // `x[2][3]`: the last brackets are the inner array's; none here has both counts.
-        let count = count.parse().unwrap_or(0);
+        // In `x[2][3]` the last brackets are the inner array's; no line has both counts.
+        let count = match count {
+            "" => 0,
+            digits => match digits.parse() {
+                Ok(count) => count,
+                Err(_) => return Ok(None),
+            },
+        };
         let element = described(types, names, element)?;
         return Ok(element.map(|element| Descriptor::array_of(count, element)));
     }
@@ -330,7 +338,7 @@ fn described(
         let Some(type_ref) = names.find(name) else {
             return Ok(None);
         };
-        // Called as here, be it a typedef.
+        // By the name in the table, even if it is a typedef.
         let (_, kind) = types.get(type_ref)?;
         let name = name.to_owned();
         return Ok(match kind {
@@ -351,7 +359,7 @@ fn described(
     })
 }
 
-/// The struct without a name that begins with these members.
+/// The unnamed struct that begins with these members.
 fn unnamed_with(types: &Types<'_>, wanted: &[&str]) -> Result<Option<TypeRef>, BtfError> {
     for type_ref in types.refs() {
         let (name, kind) = types.get(type_ref)?;
@@ -390,6 +398,17 @@ mod tests {
             let rest = TABLE.iter().skip(number + 1);
             assert!(!rest.clone().any(|other| other == line), "{line:?}");
             assert!(!MARKS.contains(&line.0), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn counts_of_arrays_are_numbers() {
+        for (symbol, notation) in TABLE {
+            for count in notation.split('[').skip(1) {
+                let count = count.strip_suffix(']').unwrap();
+                let is_number = count.bytes().all(|digit| digit.is_ascii_digit());
+                assert!(is_number || count == "*", "{symbol}: {notation}");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! BTF out of an image may be anything.
+//! BTF that comes out of an image may be anything.
 
 use crate::assembler::Assembler;
 use crate::kernel::{BANNER, KALLSYMS, OFFSET, facts, json_of};
@@ -20,7 +20,7 @@ fn small() -> Assembler {
 }
 
 #[test]
-fn what_is_no_btf_says_so() {
+fn what_is_not_btf_says_so() {
     for bytes in [&b""[..], b"\x9f", b"\x7fELF", b"\x9f\xeb\x02\0"] {
         let error = error_of(bytes);
         assert!(
@@ -56,7 +56,7 @@ fn circles_end() {
     btf.pointer(1);
     btf.structure("x", 8, &[("p", 1, 0)]);
     let error = error_of(&btf.bytes());
-    assert!(error.to_string().contains("goes through"), "{error}");
+    assert!(error.to_string().contains("more than 24 steps"), "{error}");
     // A struct within itself is described once.
     let mut btf = Assembler::new();
     btf.structure("x", 8, &[("x", 1, 0)]);
@@ -64,7 +64,7 @@ fn circles_end() {
 }
 
 #[test]
-fn what_is_not_there_is_not_followed() {
+fn what_does_not_exist_is_not_followed() {
     let mut btf = Assembler::new();
     btf.structure("x", 8, &[("p", 4_000_000_000, 0)]);
     assert!(error_of(&btf.bytes()).to_string().contains("4000000000"));
@@ -74,7 +74,7 @@ fn what_is_not_there_is_not_followed() {
         error_of(&btf.bytes()),
         SymbolFileError::Btf(BtfError::Kind { id: 1, kind: 31 })
     ));
-    // A name without an end, and one that is no text.
+    // A name without an end.
     let mut btf = Assembler::new();
     btf.structure(&"n".repeat(600), 8, &[]);
     assert!(matches!(
@@ -84,7 +84,7 @@ fn what_is_not_there_is_not_followed() {
 }
 
 #[test]
-fn a_kernel_must_be_told_of() {
+fn a_banner_and_symbols_are_required() {
     let btf = small().bytes();
     let file = |banner: &str, symbols: &str| {
         let facts = KernelFacts {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A small kernel that tells of itself.
+//! What a small kernel says about itself.
 
 use crate::assembler::Assembler;
 use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Symbol files, from BTF and symbols that are put together here.
+//! Symbol files from BTF and symbols that these tests put together.
 
 #![forbid(unsafe_code)]
 
+// kinfo's tests put BTF together by the same.
 #[cfg(test)]
+#[path = "../../../kinfo/tests/it/assembler.rs"]
 mod assembler;
 #[cfg(test)]
 mod hostile;

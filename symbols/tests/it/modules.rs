@@ -42,7 +42,7 @@ fn they_go_on_where_the_kernels_end() {
 }
 
 #[test]
-fn a_damaged_one_is_named() {
+fn the_damaged_module_is_named() {
     let mut base = Assembler::new();
     base.int("int", 4, 1);
     let modules = [("bad".to_owned(), b"\x9f\xeb\x01\0".to_vec())];

@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A type as BTF has it: `struct btf_type` and what follows it.
+//! A type as BTF describes it: `struct btf_type` and what follows it.
 
 use super::bytes::u32_at;
 
-/// A type of one of several sets: the kernel's, and those of its modules.
+/// A type, by its number in one of several sets: the kernel's, or a module's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TypeRef {
-    /// 0 for the kernel's.
-    pub(crate) set: u32,
+pub struct TypeRef {
+    /// 0 for the kernel's; modules count from 1 in the order in which they were added.
+    pub set: u32,
     /// 0 is `void`.
-    pub(crate) id: u32,
+    pub id: u32,
 }
 
 /// What a type is. Numbers of bytes are called `size`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind<'a> {
+pub enum Kind<'a> {
     /// `void`.
     Void,
     /// An integer, a character or a truth value.
     Int {
         /// Bytes.
         size: u32,
-        /// Where its value begins, in bits: not 0 only for bit fields of old BTF.
+        /// Where its value begins, in bits; other than 0 only for bit fields in old
+        /// BTF.
         bit_offset: u32,
-        /// How many bits are of value.
+        /// How many bits its value has.
         bits: u32,
-        /// Below zero, too.
+        /// Whether it can be negative.
         is_signed: bool,
-        /// `_Bool`.
+        /// Whether it is `_Bool`.
         is_bool: bool,
     },
-    /// A floating-point number of this many bytes.
+    /// A floating-point number.
     Float {
         /// Bytes.
         size: u32,
@@ -39,35 +40,35 @@ pub(crate) enum Kind<'a> {
     Pointer(TypeRef),
     /// An array.
     Array {
-        /// Of what.
+        /// The type of its elements.
         element: TypeRef,
-        /// How many.
+        /// How many elements.
         count: u32,
     },
     /// A struct or a union.
     Composite {
-        /// All members lie at the beginning.
+        /// Whether all members begin at offset 0.
         is_union: bool,
         /// Bytes.
         size: u32,
-        /// What is in it.
+        /// Its members.
         members: Members<'a>,
     },
     /// An enumeration.
     Enum {
         /// Bytes.
         size: u32,
-        /// Some values are below zero.
+        /// Whether values can be negative.
         is_signed: bool,
         /// Its constants.
         values: Values<'a>,
     },
-    /// A struct or union that is only named here.
+    /// A struct or union that is declared and not defined.
     Forward {
-        /// Which of them.
+        /// Whether it is a union.
         is_union: bool,
     },
-    /// Another name.
+    /// Another name for a type.
     Typedef(TypeRef),
     /// `const`, `volatile`, `restrict`, or a tag.
     Modifier(TypeRef),
@@ -75,34 +76,35 @@ pub(crate) enum Kind<'a> {
     Function,
     /// A variable of this type.
     Variable(TypeRef),
-    /// What is no type: a section of variables, a tag of a declaration.
+    /// An entry that describes no type: a section of variables, a tag of a
+    /// declaration.
     Other,
 }
 
 /// The members of a struct or union.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Members<'a> {
-    pub(crate) set: u32,
-    pub(crate) has_sizes: bool,
-    pub(crate) records: &'a [u8],
+pub struct Members<'a> {
+    pub(super) set: u32,
+    pub(super) has_sizes: bool,
+    pub(super) records: &'a [u8],
 }
 
 /// A member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    /// Where its name is; 0 for none.
-    pub(crate) name: u32,
-    /// Its type, as its set numbers it.
-    pub(crate) type_ref: TypeRef,
-    /// Where it begins.
-    pub(crate) bit_offset: u32,
-    /// Bits, if it is a bit field.
-    pub(crate) bits: Option<u32>,
+pub struct Member {
+    /// Where its name lies, for [`Types::text`](super::Types::text); 0 for none.
+    pub name: u32,
+    /// Its type, as its own set numbers it.
+    pub type_ref: TypeRef,
+    /// Where it begins, in bits.
+    pub bit_offset: u32,
+    /// How many bits it has, if it is a bit field.
+    pub bits: Option<u32>,
 }
 
 impl<'a> Members<'a> {
-    /// All of them, in their order.
-    pub(crate) fn iter(self) -> impl Iterator<Item = Member> + 'a {
+    /// The members, in their order.
+    pub fn iter(self) -> impl Iterator<Item = Member> + 'a {
         self.records.chunks_exact(12).filter_map(move |record| {
             let place = u32_at(record, 8)?;
             let (bit_offset, bits) = match self.has_sizes {
@@ -124,16 +126,16 @@ impl<'a> Members<'a> {
 
 /// The constants of an enumeration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Values<'a> {
-    pub(crate) is_signed: bool,
+pub struct Values<'a> {
+    pub(super) is_signed: bool,
     /// 8 bytes each, or 12 with 64-bit values.
-    pub(crate) is_wide: bool,
-    pub(crate) records: &'a [u8],
+    pub(super) is_wide: bool,
+    pub(super) records: &'a [u8],
 }
 
 impl<'a> Values<'a> {
-    /// The places of the names, and the values.
-    pub(crate) fn iter(self) -> impl Iterator<Item = (u32, i128)> + 'a {
+    /// Where the names lie, and the values.
+    pub fn iter(self) -> impl Iterator<Item = (u32, i128)> + 'a {
         let len = if self.is_wide { 12 } else { 8 };
         self.records.chunks_exact(len).filter_map(move |record| {
             let low = u32_at(record, 4)?;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! BTF, the BPF type format: a kernel's own description of its types.
+//! BTF, the BPF Type Format: a kernel's own description of its types, as in
+//! /sys/kernel/btf/.
 //!
-//! The layout is that of the kernel's `Documentation/bpf/btf.rst`. The bytes may
-//! come out of an image and are hostile until checked: everything here takes time
-//! and memory in proportion to them, and steps from type to type are counted.
+//! The layout is that of the kernel's `Documentation/bpf/btf.rst`. The bytes may come
+//! out of an image and are hostile until checked: everything here takes time and
+//! memory in proportion to them, and steps from type to type are counted.
 
-pub(crate) mod bytes;
+mod bytes;
 mod error;
 mod header;
 mod kind;
 mod set;
 
 pub use error::BtfError;
-pub(crate) use kind::Member;
-pub(crate) use kind::{Kind, TypeRef};
+pub use kind::{Kind, Member, Members, TypeRef, Values};
 
-use bytes::index;
+use linpmem_phys::num::u32_as_usize;
 use set::Set;
 
 /// How many typedefs and qualifiers may stand before a type.
@@ -30,13 +30,15 @@ pub struct Types<'a> {
 
 /// A type behind all its other names and qualifiers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bare<'a> {
-    pub(crate) type_ref: TypeRef,
-    pub(crate) kind: Kind<'a>,
+pub struct Bare<'a> {
+    /// The type.
+    pub type_ref: TypeRef,
+    /// What it is.
+    pub kind: Kind<'a>,
     /// Its own name; empty for none.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// The last name that was given to it on the way.
-    pub(crate) alias: Option<&'a str>,
+    pub alias: Option<&'a str>,
 }
 
 impl<'a> Types<'a> {
@@ -63,39 +65,46 @@ impl<'a> Types<'a> {
     /// How many types there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.sets.iter().map(|set| index(set.count())).sum()
+        self.sets.iter().map(|set| u32_as_usize(set.count())).sum()
     }
 
-    /// All of them.
-    pub(crate) fn refs(&self) -> impl Iterator<Item = TypeRef> + '_ {
+    /// Every type.
+    pub fn refs(&self) -> impl Iterator<Item = TypeRef> + '_ {
         (0..)
             .zip(&self.sets)
             .flat_map(|(number, set)| set.ids().map(move |id| TypeRef { set: number, id }))
     }
 
     /// The type's name, empty if it has none, and what it is.
-    pub(crate) fn get(&self, type_ref: TypeRef) -> Result<(&'a str, Kind<'a>), BtfError> {
+    ///
+    /// # Errors
+    /// If the type or its name does not exist.
+    pub fn get(&self, type_ref: TypeRef) -> Result<(&'a str, Kind<'a>), BtfError> {
         let TypeRef { set, id } = self.home(type_ref);
         if id == 0 {
             return Ok(("void", Kind::Void));
         }
-        let found = self.sets.get(index(set));
+        let found = self.sets.get(u32_as_usize(set));
         let (name, kind) =
             found
                 .and_then(|found| found.get(set, id))
                 .ok_or(BtfError::NoSuchType {
                     id,
-                    count: found.map_or(0, |found| found.end_id().saturating_sub(1)),
+                    // Numbers count from 1.
+                    count: found.map_or(0, |found| found.end_id() - 1),
                 })?;
         Ok((self.text(set, name)?, kind))
     }
 
     /// The text at `offset`, as the set numbered `set` counts.
-    pub(crate) fn text(&self, set: u32, offset: u32) -> Result<&'a str, BtfError> {
+    ///
+    /// # Errors
+    /// If no text lies there.
+    pub fn text(&self, set: u32, offset: u32) -> Result<&'a str, BtfError> {
         if offset == 0 {
             return Ok("");
         }
-        let own = self.sets.get(index(set));
+        let own = self.sets.get(u32_as_usize(set));
         let of_base = own.is_some_and(|own| own.is_text_of_base(offset));
         let found = if of_base { self.sets.first() } else { own };
         let text = found.and_then(|found| found.text(offset));
@@ -115,7 +124,10 @@ impl<'a> Types<'a> {
     }
 
     /// The type behind typedefs and qualifiers.
-    pub(crate) fn bare(&self, from: TypeRef) -> Result<Bare<'a>, BtfError> {
+    ///
+    /// # Errors
+    /// If one of them does not exist, or they refer to each other in a circle.
+    pub fn bare(&self, from: TypeRef) -> Result<Bare<'a>, BtfError> {
         let mut type_ref = self.home(from);
         let mut alias = None;
         for _ in 0..MAX_STEPS {

@@ -1,77 +1,95 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The types of the kernel or of one module, by number.
 
-use super::bytes::{index, u32_at};
+use super::bytes::u32_at;
 use super::error::BtfError;
-use super::header::{sections, text};
+use super::header::{MAX_LEN, sections, text};
 use super::kind::{Kind, Members, TypeRef, Values};
+use linpmem_phys::num::{u32_as_u64, u32_as_usize, usize_as_u64};
 
-const RECORD: usize = 12;
+/// Bytes of a type's record without what follows it.
+const RECORD: u32 = 12;
+
+/// The longest record: this, and 65,535 members of 12 bytes.
+const MAX_RECORD: u32 = 12 + 12 * 0xffff;
 
 /// One set of types.
 ///
 /// # Invariants
 /// At each offset there is a whole record of a known kind, with what follows it.
+/// Numbers and offsets are far from 2^32: a section has [`MAX_LEN`] bytes at most,
+/// and a type 12 or more.
 #[derive(Debug)]
-pub(crate) struct Set<'a> {
+pub(super) struct Set<'a> {
     types: &'a [u8],
     strings: &'a [u8],
     /// Where each type's record is.
     offsets: Vec<u32>,
-    /// The number of the first of them.
+    /// The number of the first of them, 1 or more.
     first_id: u32,
+    /// The number after the last of them.
+    end_id: u32,
     /// Where these strings begin, as names count.
     first_string: u32,
 }
 
+const _: () = assert!(2 * MAX_LEN + u32_as_u64(MAX_RECORD) < u32_as_u64(u32::MAX));
+
 impl<'a> Set<'a> {
     /// The kernel's: `base` is `None`. A module's go on where the kernel's end.
-    pub(crate) fn parse(bytes: &'a [u8], base: Option<&Set<'_>>) -> Result<Self, BtfError> {
+    pub(super) fn parse(bytes: &'a [u8], base: Option<&Set<'_>>) -> Result<Self, BtfError> {
         let found = sections(bytes)?;
+        let [types_len, base_strings] =
+            [found.types.len(), base.map_or(0, |base| base.strings.len())].map(usize_as_u64);
+        let narrow = |len| {
+            let too_large = BtfError::TooLarge { len, max: MAX_LEN };
+            u32::try_from(len).map_err(|_| too_large)
+        };
+        let first_id = base.map_or(1, |base| base.end_id);
         let mut set = Self {
             types: found.types,
             strings: found.strings,
             offsets: Vec::new(),
-            first_id: base.map_or(1, |base| base.first_id.saturating_add(base.count())),
-            first_string: base.map_or(0, |base| {
-                u32::try_from(base.strings.len()).unwrap_or(u32::MAX)
-            }),
+            first_id,
+            end_id: first_id,
+            first_string: narrow(base_strings)?,
         };
-        let mut at = 0_usize;
-        while at < set.types.len() {
-            let id = set.first_id.saturating_add(set.count());
-            let end = set.end_of(id, at)?;
-            set.offsets.push(u32::try_from(at).unwrap_or(u32::MAX));
-            at = end;
+        let mut at = 0;
+        let end = narrow(types_len)?;
+        while at < end {
+            let next = set.end_of(set.end_id, at)?;
+            set.offsets.push(at);
+            set.end_id += 1;
+            at = next;
         }
         Ok(set)
     }
 
     /// How many types it has.
-    pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
+    pub(super) fn count(&self) -> u32 {
+        self.end_id - self.first_id
     }
 
     /// The number after the last.
-    pub(crate) fn end_id(&self) -> u32 {
-        self.first_id.saturating_add(self.count())
+    pub(super) fn end_id(&self) -> u32 {
+        self.end_id
     }
 
     /// The numbers of its types.
-    pub(crate) fn ids(&self) -> std::ops::Range<u32> {
-        self.first_id..self.end_id()
+    pub(super) fn ids(&self) -> std::ops::Range<u32> {
+        self.first_id..self.end_id
     }
 
     /// Where the record at `at` ends, which must be within the section.
-    fn end_of(&self, id: u32, at: usize) -> Result<usize, BtfError> {
-        let len = u64::try_from(self.types.len()).unwrap_or(u64::MAX);
-        let short = |end| BtfError::Truncated {
+    fn end_of(&self, id: u32, at: u32) -> Result<u32, BtfError> {
+        let len = usize_as_u64(self.types.len());
+        let truncated = |end| BtfError::Truncated {
             what: "a type",
-            end: u64::try_from(end).unwrap_or(u64::MAX),
+            end: u64::from(end),
             len,
         };
-        let info = u32_at(self.types, at.saturating_add(4)).ok_or(short(at + RECORD))?;
-        let count = index(info & 0xffff);
+        let info = u32_at(self.types, u32_as_usize(at + 4)).ok_or(truncated(at + RECORD))?;
+        let count = info & 0xffff;
         let kind = (info >> 24) & 0x1f;
         let more = match kind {
             1 | 14 | 17 => 4,
@@ -81,31 +99,37 @@ impl<'a> Set<'a> {
             6 | 13 => count * 8,
             _ => return Err(BtfError::Kind { id, kind }),
         };
-        let end = at.saturating_add(RECORD).saturating_add(more);
-        match end <= self.types.len() {
+        let end = at + RECORD + more;
+        match u64::from(end) <= len {
             true => Ok(end),
-            false => Err(short(end)),
+            false => Err(truncated(end)),
         }
     }
 
     /// The text at `offset` of the strings, if it is among these.
-    pub(crate) fn text(&self, offset: u32) -> Option<&'a str> {
+    pub(super) fn text(&self, offset: u32) -> Option<&'a str> {
         text(self.strings, offset.checked_sub(self.first_string)?)
     }
 
     /// Whether the strings at `offset` are a base's.
-    pub(crate) fn is_text_of_base(&self, offset: u32) -> bool {
+    pub(super) fn is_text_of_base(&self, offset: u32) -> bool {
         offset < self.first_string
     }
 
-    /// The place of the name of type `id`, and what the type is. `set` is this
-    /// one's number.
-    pub(crate) fn get(&self, set: u32, id: u32) -> Option<(u32, Kind<'a>)> {
-        let offset = self.offsets.get(index(id.checked_sub(self.first_id)?))?;
-        let record = self.types.get(index(*offset)..)?;
+    /// Where the name of type `id` lies, and what the type is. `set` is the number of
+    /// this set.
+    pub(super) fn get(&self, set: u32, id: u32) -> Option<(u32, Kind<'a>)> {
+        let offset = self
+            .offsets
+            .get(u32_as_usize(id.checked_sub(self.first_id)?))?;
+        let record = self.types.get(u32_as_usize(*offset)..)?;
         let info = u32_at(record, 4)?;
-        let more = record.get(RECORD..)?;
-        let (flag, kind, count) = (info >> 31 == 1, (info >> 24) & 0x1f, index(info & 0xffff));
+        let more = record.get(u32_as_usize(RECORD)..)?;
+        let (flag, kind, count) = (
+            info >> 31 == 1,
+            (info >> 24) & 0x1f,
+            u32_as_usize(info & 0xffff),
+        );
         let size = u32_at(record, 8)?;
         let other = TypeRef { set, id: size };
         let kind = match kind {

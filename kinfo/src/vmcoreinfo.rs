@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! VMCOREINFO, the note in which a kernel describes itself to crash and makedumpfile
+//! (Documentation/admin-guide/kdump/vmcoreinfo.rst).
+//!
+//! The note's text has a line for each fact:
+//!
+//! | line | value | meaning |
+//! |---|---|---|
+//! | `OSRELEASE=6.12.1`, `BUILD-ID=…` | text | the kernel |
+//! | `PAGESIZE=4096` | decimal | bytes of a page |
+//! | `SYMBOL(x)=ffffffff81000000` | hexadecimal | the address of a variable |
+//! | `SIZE(x)`, `OFFSET(x.y)`, `LENGTH(x)` | decimal | of structs, members and arrays |
+//! | `NUMBER(x)=-469762048` | decimal with sign, or 0x… | any other number |
+//! | `KERNELOFFSET=1c000000` | hexadecimal | how far KASLR moved the kernel |
+
+use crate::layout::KernelImage;
+use crate::notes::Notes;
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, hex};
+
+/// The owner of the note (`VMCOREINFO_NOTE_NAME` in include/linux/vmcore_info.h).
+pub const NOTE_NAME: &[u8] = b"VMCOREINFO";
+/// The note's type.
+pub const NOTE_KIND: u32 = 0;
+/// What claims to be longer than this is not VMCOREINFO: the kernel limits the text
+/// to a page, which has 64 KiB at most.
+pub const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a VMCOREINFO note. It may come from a damaged or forged image: every
+/// lookup takes time in proportion to its length, and what is not as the kernel
+/// writes it is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vmcoreinfo<'a> {
+    text: &'a [u8],
+}
+
+impl<'a> Vmcoreinfo<'a> {
+    /// The note's content, up to its first zero byte: some kernels give the whole
+    /// page that holds it.
+    #[must_use]
+    pub fn new(content: &'a [u8]) -> Self {
+        let end = content.iter().position(|&byte| byte == 0);
+        let text = end.and_then(|end| content.get(..end)).unwrap_or(content);
+        Self { text }
+    }
+
+    /// The first VMCOREINFO note among `notes`. Damage behind it does not matter, and
+    /// a note without text counts as none.
+    #[must_use]
+    pub fn from_notes(notes: Notes<'a>) -> Option<Self> {
+        let note = notes
+            .map_while(Result::ok)
+            .find(|note| note.name == NOTE_NAME && note.kind == NOTE_KIND)?;
+        Some(Self::new(note.content)).filter(|found| !found.text.is_empty())
+    }
+
+    /// The text.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Keys and values, line by line. Lines without a `=`, and lines that are not
+    /// text, are passed over.
+    pub fn lines(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.text
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| std::str::from_utf8(line).ok()?.split_once('='))
+    }
+
+    /// What follows `KEY=` on the first such line: `value("OSRELEASE")`,
+    /// `value("NUMBER(phys_base)")`.
+    #[must_use]
+    pub fn value(self, key: &str) -> Option<&'a str> {
+        self.find(|line| line.strip_prefix(key.as_bytes()))
+    }
+
+    /// The address of the variable `name`.
+    #[must_use]
+    pub fn symbol(self, name: &str) -> Option<u64> {
+        hex::parse_u64(self.function("SYMBOL", name)?)
+    }
+
+    /// `NUMBER(name)`. Architectures print some of these numbers with a sign, and
+    /// others as 0x… without one; those above 2^63 come out negative.
+    #[must_use]
+    pub fn number(self, name: &str) -> Option<i64> {
+        let text = self.function("NUMBER", name)?;
+        match hex::parse_prefixed_u64(text) {
+            Some(unsigned) => Some(i64::from_ne_bytes(unsigned.to_ne_bytes())),
+            None => signed(text),
+        }
+    }
+
+    /// The bytes of the struct `name`.
+    #[must_use]
+    pub fn size(self, name: &str) -> Option<u64> {
+        unsigned(self.function("SIZE", name)?)
+    }
+
+    /// Where the member `name`, written `STRUCT.MEMBER`, begins, in bytes.
+    #[must_use]
+    pub fn offset(self, name: &str) -> Option<u64> {
+        unsigned(self.function("OFFSET", name)?)
+    }
+
+    /// The elements of the array `name`.
+    #[must_use]
+    pub fn length(self, name: &str) -> Option<u64> {
+        unsigned(self.function("LENGTH", name)?)
+    }
+
+    /// The kernel's release, as `uname -r` prints it.
+    #[must_use]
+    pub fn release(self) -> Option<&'a str> {
+        self.value("OSRELEASE")
+    }
+
+    /// The build id of vmlinux, hexadecimal (since Linux 5.9).
+    #[must_use]
+    pub fn build_id(self) -> Option<&'a str> {
+        self.value("BUILD-ID")
+    }
+
+    /// Bytes of a page.
+    #[must_use]
+    pub fn page_size(self) -> Option<u64> {
+        unsigned(self.value("PAGESIZE")?)
+    }
+
+    /// How far KASLR moved the kernel's text.
+    #[must_use]
+    pub fn kaslr_offset(self) -> Option<u64> {
+        hex::parse_u64(self.value("KERNELOFFSET")?)
+    }
+
+    /// x86-64's `phys_base`, which is negative where KASLR moved the mapping of the
+    /// kernel's image further than the image itself.
+    #[must_use]
+    pub fn phys_base(self) -> Option<i64> {
+        self.number("phys_base")
+    }
+
+    /// Levels of x86-64's page tables, 4 or 5.
+    #[must_use]
+    pub fn paging_levels(self) -> Option<u32> {
+        match self.value("NUMBER(pgtable_l5_enabled)")? {
+            "0" => Some(4),
+            "1" => Some(5),
+            _ => None,
+        }
+    }
+
+    /// Where the kernel's image lies in physical memory; `None` unless the kernel is
+    /// x86-64's.
+    #[must_use]
+    pub fn kernel_image(self) -> Option<KernelImage> {
+        self.phys_base().map(KernelImage::x86_64)
+    }
+
+    /// The physical address of the kernel's own top page table.
+    #[must_use]
+    pub fn kernel_page_table(self) -> Option<PhysAddr> {
+        self.kernel_image()?.phys(self.symbol("swapper_pg_dir")?)
+    }
+
+    /// What follows `function(name)=`.
+    fn function(self, function: &str, name: &str) -> Option<&'a str> {
+        self.find(|line| {
+            let rest = line.strip_prefix(function.as_bytes())?;
+            rest.strip_prefix(b"(")?
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b")")
+        })
+    }
+
+    /// What follows the `=` behind that which `strip_key` removes.
+    fn find(self, strip_key: impl Fn(&'a [u8]) -> Option<&'a [u8]>) -> Option<&'a str> {
+        let value = self
+            .text
+            .split(|&byte| byte == b'\n')
+            .find_map(|line| strip_key(line)?.strip_prefix(b"="))?;
+        std::str::from_utf8(value).ok()
+    }
+}
+
+/// Where the note lies in physical memory, by the text of /sys/kernel/vmcoreinfo
+/// (`vmcoreinfo_show` in kernel/ksysfs.c): `0xADDRESS SIZE`, where the size is
+/// hexadecimal too, but without a prefix. `None` if it is anything else.
+#[must_use]
+pub fn parse_location(text: &str) -> Option<PhysRange> {
+    let mut words = text.split_ascii_whitespace();
+    let mut number = || {
+        let word = words.next()?;
+        hex::parse_u64(word.strip_prefix("0x").unwrap_or(word))
+    };
+    let (start, len) = (number()?, number()?);
+    PhysRange::from_len(PhysAddr::new(start), PhysLen::new(len)).ok()
+}
+
+/// `parse` of the standard library accepts a leading `+`, which the kernel never
+/// prints.
+fn signed(text: &str) -> Option<i64> {
+    (!text.starts_with('+'))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn unsigned(text: &str) -> Option<u64> {
+    (!text.starts_with('+'))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notes;
+
+    const TEXT: &[u8] = b"OSRELEASE=6.12.1\nBUILD-ID=01abcd\nPAGESIZE=4096\n\
+        SYMBOL(swapper_pg_dir)=ffffffff9ec36000\nSIZE(list_head)=16\n\
+        OFFSET(list_head.next)=0\nOFFSET(page.lru)=8\nLENGTH(free_area.free_list)=6\n\
+        NUMBER(phys_base)=-469762048\nNUMBER(pgtable_l5_enabled)=1\n\
+        NUMBER(kimage_voffset)=0xffff800040000000\nKERNELOFFSET=1c000000\n\
+        CONFIG(X86_64)=y\nCRASHTIME=1700000000\n";
+
+    #[test]
+    fn every_kind_of_line_is_understood() {
+        let info = Vmcoreinfo::new(TEXT);
+        assert_eq!(info.release(), Some("6.12.1"));
+        assert_eq!(info.build_id(), Some("01abcd"));
+        assert_eq!(info.page_size(), Some(4096));
+        assert_eq!(info.symbol("swapper_pg_dir"), Some(0xffff_ffff_9ec3_6000));
+        assert_eq!(info.size("list_head"), Some(16));
+        assert_eq!(info.offset("page.lru"), Some(8));
+        assert_eq!(info.length("free_area.free_list"), Some(6));
+        assert_eq!(info.phys_base(), Some(-0x1c00_0000));
+        assert_eq!(info.paging_levels(), Some(5));
+        assert_eq!(info.kaslr_offset(), Some(0x1c00_0000));
+        assert_eq!(info.kernel_page_table(), Some(PhysAddr::new(0x2c3_6000)));
+        assert_eq!(info.number("kimage_voffset"), Some(-0x7fff_c000_0000));
+        assert_eq!(info.value("CONFIG(X86_64)"), Some("y"));
+        assert_eq!(info.lines().count(), 14);
+        assert_eq!(info.lines().next(), Some(("OSRELEASE", "6.12.1")));
+    }
+
+    #[test]
+    fn keys_are_whole_and_the_first_line_counts() {
+        let info = Vmcoreinfo::new(b"XOSRELEASE=1\nOSRELEASEX=2\nOSRELEASE=3\nOSRELEASE=4\n");
+        assert_eq!(info.release(), Some("3"));
+        assert_eq!(info.value("OSREL"), None);
+        assert_eq!(Vmcoreinfo::new(b"SYMBOL(ab)=1\n").symbol("a"), None);
+    }
+
+    #[test]
+    fn nothing_is_made_up() {
+        for text in [
+            &b""[..],
+            b"=",
+            b"KERNELOFFSET",
+            b"KERNELOFFSET=",
+            b"KERNELOFFSET=0x10",
+            b"KERNELOFFSET=+10",
+            b"KERNELOFFSET=11111111111111111",
+            b"KERNELOFFSET=\xff",
+            b"XKERNELOFFSET=1",
+            b"NUMBER(phys_base)=x\nSYMBOL(swapper_pg_dir)=ffffffff81000000",
+            b"NUMBER(phys_base)=+1\nSYMBOL(swapper_pg_dir)=ffffffff81000000",
+            b"NUMBER(phys_base)=0\nSYMBOL(swapper_pg_dir)=1000",
+            b"SYMBOL(swapper_pg_dir)=ffffffff81000000",
+            b"NUMBER(pgtable_l5_enabled)=2",
+            b"PAGESIZE=-1",
+            b"PAGESIZE=99999999999999999999",
+            b"\xff\xfe\0OSRELEASE=1",
+        ] {
+            let info = Vmcoreinfo::new(text);
+            let facts = (info.kaslr_offset(), info.kernel_page_table());
+            assert_eq!(facts, (None, None), "{text:?}");
+            let facts = (info.paging_levels(), info.page_size(), info.release());
+            assert_eq!(facts, (None, None, None), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_zero_byte_is_padding() {
+        let info = Vmcoreinfo::new(b"OSRELEASE=1\n\0\0PAGESIZE=4096\n");
+        assert_eq!(info.as_bytes(), b"OSRELEASE=1\n");
+        assert_eq!(info.page_size(), None);
+    }
+
+    #[test]
+    fn the_first_note_with_text_counts() {
+        let found = |all: &[(&[u8], u32, &[u8])]| {
+            let mut bytes = Vec::new();
+            for (name, kind, content) in all {
+                notes::append(&mut bytes, name, *kind, content).unwrap();
+            }
+            Vmcoreinfo::from_notes(Notes::new(&bytes)).map(|info| info.as_bytes().to_vec())
+        };
+        let core: (&[u8], u32, &[u8]) = (b"CORE", 1, &[7; 336]);
+        let right: (&[u8], u32, &[u8]) = (NOTE_NAME, NOTE_KIND, b"OSRELEASE=1\n\0\0");
+        assert_eq!(found(&[core, right]).unwrap(), b"OSRELEASE=1\n");
+        assert_eq!(
+            found(&[core, (NOTE_NAME, 1, b"x"), (b"VMCOREINF", 0, b"x")]),
+            None
+        );
+        assert_eq!(found(&[(NOTE_NAME, NOTE_KIND, b"")]), None);
+        assert_eq!(found(&[(NOTE_NAME, NOTE_KIND, b"\0\0")]), None);
+    }
+
+    #[test]
+    fn both_numbers_of_the_location_are_hexadecimal() {
+        let place = parse_location("0x000000010f2a1000 1024\n").unwrap();
+        assert_eq!(place.start().get(), 0x1_0f2a_1000);
+        assert_eq!(place.len().get(), 0x1024);
+        for text in [
+            "",
+            "0x1000",
+            "x 1",
+            "0x1000 0",
+            "0x1000 +1",
+            "0xffffffffffffffff 2",
+        ] {
+            assert_eq!(parse_location(text), None, "{text}");
+        }
+    }
+}
