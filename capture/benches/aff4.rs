@@ -18,8 +18,7 @@ use linpmem_capture::sink::Sink;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
 use linpmem_formats::{
-    Aff4Clock, Aff4Compression, Aff4Options, Aff4Reader, Aff4Urns, Aff4Writer, Codec, ImagePlan,
-    ImageReader, ImageWriter, MachineFacts, PlannedRange, RawLayout, RawReader, RawWriter, ReadAt,
+    Codec, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange, ReadAt, aff4, raw,
 };
 use linpmem_manifest::{Header, ImageRecord, MachineRecord, ManifestWriter};
 use linpmem_manifest::{SourceRecord, Tool};
@@ -129,13 +128,13 @@ fn main() {
     let mut all_threads = vec![1, cores];
     all_threads.dedup();
     let compressions = [
-        Aff4Compression::Snappy,
-        Aff4Compression::Lz4,
-        Aff4Compression::Zlib,
-        Aff4Compression::None,
+        aff4::Compression::Snappy,
+        aff4::Compression::Lz4,
+        aff4::Compression::Zlib,
+        aff4::Compression::None,
     ];
     let raw = || -> Box<dyn ImageWriter> {
-        Box::new(RawWriter::new(&plan, RawLayout::Concatenated).unwrap())
+        Box::new(raw::Writer::new(&plan, raw::Layout::Concatenated).unwrap())
     };
     for &threads in &all_threads {
         let of_raw = best(|| drop(acquire(&memory, &plan, raw(), threads, false)));
@@ -143,14 +142,14 @@ fn main() {
         for compression in compressions {
             let name = format!("write {compression}, {threads} threads");
             let whole = best(|| {
-                let writer = Box::new(Aff4Writer::new(&plan, options(compression)).unwrap());
+                let writer = Box::new(aff4::Writer::new(&plan, options(compression)).unwrap());
                 drop(acquire(&memory, &plan, writer, threads, false));
             });
             tell(&format!("{name} to raw"), whole, Some(of_raw));
             let codec = best(|| encode(&memory, &plan, bare(compression), threads));
             tell(&format!("{name} to codec"), whole, Some(codec));
             let unhashed = best(|| {
-                let writer = Aff4Writer::new(&plan, bare(compression)).unwrap();
+                let writer = aff4::Writer::new(&plan, bare(compression)).unwrap();
                 write_alone(&memory, writer, threads);
             });
             tell(&format!("{name}, no sums, to codec"), unhashed, Some(codec));
@@ -158,11 +157,12 @@ fn main() {
     }
     let writer = raw();
     let image = acquire(&memory, &plan, writer, cores, true);
-    let raw: Arc<dyn ImageReader> =
-        Arc::new(RawReader::new(Arc::new(image), plan.ranges(), RawLayout::Concatenated).unwrap());
-    let images: Vec<(Aff4Compression, Arc<Vec<u8>>)> = compressions
+    let raw: Arc<dyn ImageReader> = Arc::new(
+        raw::Reader::new(Arc::new(image), plan.ranges(), raw::Layout::Concatenated).unwrap(),
+    );
+    let images: Vec<(aff4::Compression, Arc<Vec<u8>>)> = compressions
         .map(|compression| {
-            let writer = Box::new(Aff4Writer::new(&plan, options(compression)).unwrap());
+            let writer = Box::new(aff4::Writer::new(&plan, options(compression)).unwrap());
             let image = acquire(&memory, &plan, writer, cores, true);
             (compression, Arc::new(image))
         })
@@ -174,7 +174,7 @@ fn main() {
             let of_aff4 = best(|| {
                 // Anew each time: chunks stay in its cache.
                 let source: Arc<dyn ReadAt> = Arc::new(Shared(Arc::clone(bytes)));
-                let reader = Aff4Reader::open(vec![source]).unwrap();
+                let reader = aff4::Reader::open(vec![source]).unwrap();
                 read(&reader, threads);
             });
             let name = format!("read {compression}, {threads} threads to raw");
@@ -223,19 +223,19 @@ fn plan() -> ImagePlan {
     ImagePlan::new(vec![range], MachineFacts::default()).unwrap()
 }
 
-fn options(compression: Aff4Compression) -> Aff4Options {
-    let urns = Aff4Urns::from_random([[1; 16], [2; 16], [3; 16], [4; 16]]);
-    let clock = Aff4Clock::new(|| Moment::now().stamp().utc);
-    Aff4Options {
+fn options(compression: aff4::Compression) -> aff4::Options {
+    let urns = aff4::Urns::from_random([[1; 16], [2; 16], [3; 16], [4; 16]]);
+    let clock = aff4::Clock::new(|| Moment::now().stamp().utc);
+    aff4::Options {
         compression,
         chunks_in_segment: CHUNKS_IN_SEGMENT,
-        ..Aff4Options::new(urns, clock, "bench")
+        ..aff4::Options::new(urns, clock, "bench")
     }
 }
 
 /// Without any sums.
-fn bare(compression: Aff4Compression) -> Aff4Options {
-    Aff4Options {
+fn bare(compression: aff4::Compression) -> aff4::Options {
+    aff4::Options {
         block_hashes: Vec::new(),
         linear_hashes: Vec::new(),
         ..options(compression)
@@ -282,8 +282,8 @@ fn acquire(
 }
 
 /// Nothing but the compression of every block that is not zero.
-fn encode(memory: &Memory, plan: &ImagePlan, options: Aff4Options, threads: usize) {
-    let encoder = Aff4Writer::new(plan, options).unwrap().encoder().unwrap();
+fn encode(memory: &Memory, plan: &ImagePlan, options: aff4::Options, threads: usize) {
+    let encoder = aff4::Writer::new(plan, options).unwrap().encoder().unwrap();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -304,7 +304,7 @@ fn encode(memory: &Memory, plan: &ImagePlan, options: Aff4Options, threads: usiz
 }
 
 /// The writer behind its workers, and no sums of the pipeline's.
-fn write_alone(memory: &Memory, mut writer: Aff4Writer, threads: usize) {
+fn write_alone(memory: &Memory, mut writer: aff4::Writer, threads: usize) {
     use linpmem_formats::{Chunk, ImageOutput, OutputError};
 
     struct Nowhere(u64);

@@ -4,7 +4,7 @@
 
 use crate::clock::Moment;
 use crate::input_hash::InputHash;
-use linpmem_formats::Aff4Content;
+use linpmem_formats::aff4;
 use linpmem_manifest::{FileRecord, Footer, Sha256Sum, State};
 use linpmem_phys::num::usize_as_u64;
 use std::fs::File;
@@ -98,7 +98,7 @@ impl EmbeddedManifest {
     }
 }
 
-impl Aff4Content for EmbeddedManifest {
+impl aff4::Content for EmbeddedManifest {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         let begun = self
             .0

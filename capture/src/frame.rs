@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Compressed frames, each of which stands alone.
 
-use linpmem_formats::{
-    Codec, ReadAt, SeekableReader, lz4_frame, lz4_frame_bound, snappy_frame, snappy_frame_bound,
-};
+use linpmem_formats::{Codec, ReadAt, frames};
 use linpmem_phys::num::len_bytes;
 use std::fmt;
 use std::io;
@@ -45,8 +43,8 @@ impl FrameEncoder {
     #[must_use]
     pub fn bound(len: usize) -> usize {
         zstd::zstd_safe::compress_bound(len)
-            .max(lz4_frame_bound(len))
-            .max(snappy_frame_bound(len))
+            .max(frames::lz4_bound(len))
+            .max(frames::snappy_bound(len))
     }
 
     /// Replaces what `frame` holds by a frame of `data`.
@@ -60,8 +58,8 @@ impl FrameEncoder {
                 frame.reserve(Self::bound(data.len()));
                 compressor.compress_to_buffer(data, frame).map(drop)
             }
-            Means::Lz4 => lz4_frame(data, frame),
-            Means::Snappy => snappy_frame(data, frame),
+            Means::Lz4 => frames::encode_lz4(data, frame),
+            Means::Snappy => frames::encode_snappy(data, frame),
         }
     }
 }
@@ -80,7 +78,7 @@ impl FrameDecoder {
     pub fn decode(&mut self, frame: &[u8], data: &mut [u8]) -> io::Result<()> {
         const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
         if !frame.starts_with(ZSTD_MAGIC) {
-            let reader = SeekableReader::new(frame).map_err(io::Error::other)?;
+            let reader = frames::Reader::new(frame).map_err(io::Error::other)?;
             if reader.len() != len_bytes(data) {
                 return Err(io::ErrorKind::InvalidData.into());
             }

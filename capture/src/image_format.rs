@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an image looks like from the outside: its format, compression and name.
 
-use linpmem_formats::{Aff4Compression, Codec, KdumpCompression, RawLayout};
+use linpmem_formats::{Codec, aff4, kdump, raw};
 use std::path::PathBuf;
 
 /// Format and compression of an image.
@@ -19,13 +19,13 @@ pub enum ImageFormat {
     /// ELF64 core.
     Elf,
     /// Raw.
-    Raw(RawLayout),
+    Raw(raw::Layout),
     /// AFF4, and the compression of its chunks.
-    Aff4(Aff4Compression),
+    Aff4(aff4::Compression),
     /// LiME.
     Lime,
     /// Kdump-compressed, and the compression of its pages.
-    Kdump(KdumpCompression),
+    Kdump(kdump::Compression),
     /// AVML's compressed LiME.
     Avml,
 }
@@ -69,8 +69,8 @@ impl Shape {
     #[must_use]
     pub fn is_compressed(self) -> bool {
         match self.format {
-            ImageFormat::Aff4(within) => within != Aff4Compression::None,
-            ImageFormat::Kdump(within) => within != KdumpCompression::None,
+            ImageFormat::Aff4(within) => within != aff4::Compression::None,
+            ImageFormat::Kdump(within) => within != kdump::Compression::None,
             ImageFormat::Avml => true,
             _ => self.codec != Codec::None,
         }
@@ -81,7 +81,7 @@ impl Shape {
     pub fn extension(self) -> String {
         let format = match self.format {
             ImageFormat::Elf => "core",
-            ImageFormat::Raw(RawLayout::Padded) => "padded",
+            ImageFormat::Raw(raw::Layout::Padded) => "padded",
             ImageFormat::Raw(_) => "raw",
             other => other.name(),
         };

@@ -10,7 +10,7 @@ use crate::image_format::ImageFormat;
 use crate::meter::Meter;
 use crate::pipeline::{Acquisition, Pace};
 use crate::stop::{Stop, StopReason};
-use linpmem_formats::{ImageReader, OpenError, RawError, RawReader, open_bytes, open_reader};
+use linpmem_formats::{ImageReader, OpenError, open_bytes, open_reader, raw};
 use linpmem_manifest::{ManifestWriter, SecondPassTotals, Tally};
 use linpmem_phys::num::len_bytes;
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
@@ -32,7 +32,7 @@ pub enum SecondPassError {
     Io(#[from] io::Error),
     /// As a raw image.
     #[error("opening the image again: {0}")]
-    Raw(#[from] RawError),
+    Raw(#[from] raw::Error),
     /// The comparison broke off.
     #[error(transparent)]
     Compare(#[from] CompareError),
@@ -101,7 +101,7 @@ fn reopened(
     let bytes = open_bytes(path)?.bytes;
     Ok(match format {
         ImageFormat::Raw(layout) => {
-            Box::new(RawReader::new(bytes, acquisition.plan.ranges(), layout)?)
+            Box::new(raw::Reader::new(bytes, acquisition.plan.ranges(), layout)?)
         }
         _ => open_reader(bytes)?,
     })

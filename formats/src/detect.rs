@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a file is, by its first bytes.
 
-use crate::RawLayout;
+use crate::raw;
 use std::fmt;
 
 /// A format of images of physical memory.
@@ -11,7 +11,7 @@ pub enum Format {
     /// An ELF core file.
     Elf,
     /// Memory and nothing else.
-    Raw(RawLayout),
+    Raw(raw::Layout),
     /// LiME's records.
     Lime,
     /// AVML's compressed records.
@@ -77,8 +77,8 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Elf => "ELF core",
-            Self::Raw(RawLayout::Concatenated) => "raw, concatenated",
-            Self::Raw(RawLayout::Padded) => "raw, padded",
+            Self::Raw(raw::Layout::Concatenated) => "raw, concatenated",
+            Self::Raw(raw::Layout::Padded) => "raw, padded",
             Self::Lime => "LiME",
             Self::Avml => "AVML",
             Self::Kdump => "kdump-compressed",

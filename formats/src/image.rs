@@ -22,7 +22,7 @@ pub trait ImageReader: ReadPhys {
     fn machine(&self) -> &MachineFacts;
 
     /// What is odd about the image, but did not prevent reading it; a sentence each.
-    fn oddities(&self) -> &[String];
+    fn warnings(&self) -> &[String];
 }
 
 /// A range of an image.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening an image, whatever it is.
 
+use crate::kdump::flattened;
 use crate::{
-    Aff4Error, Aff4Reader, AvmlReader, DETECT_BYTES, Detected, ElfError, ElfReader, FileSource,
-    Flattened, FlattenedError, Format, ImageReader, KdumpError, KdumpReader, LimeError, LimeReader,
-    ReadAt, SeekableError, SeekableReader, detect,
+    DETECT_BYTES, Detected, FileSource, Format, ImageReader, ReadAt, aff4, avml, detect, elf,
+    frames, kdump, lime,
 };
 use std::io;
 use std::path::Path;
@@ -30,22 +30,22 @@ pub enum OpenError {
     /// The compression around it is damaged or of a kind that cannot be read
     /// from the middle.
     #[error(transparent)]
-    Frames(#[from] SeekableError),
+    Frames(#[from] frames::Error),
     /// A damaged ELF core.
     #[error(transparent)]
-    Elf(#[from] ElfError),
+    Elf(#[from] elf::Error),
     /// A damaged LiME or AVML image.
     #[error(transparent)]
-    Lime(#[from] LimeError),
+    Lime(#[from] lime::Error),
     /// A damaged kdump-compressed image.
     #[error(transparent)]
-    Kdump(#[from] KdumpError),
+    Kdump(#[from] kdump::Error),
     /// A damaged flattened dump.
     #[error(transparent)]
-    Flattened(#[from] FlattenedError),
+    Flattened(#[from] flattened::Error),
     /// A damaged AFF4 volume.
     #[error(transparent)]
-    Aff4(#[from] Aff4Error),
+    Aff4(#[from] aff4::Error),
     /// A format that is known but not read.
     #[error("this is an image in the format {0}, which is not read here")]
     Unsupported(Format),
@@ -72,7 +72,7 @@ pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
     let file = FileSource::open(path)?;
     let compressed = matches!(magic(&file)?, Some(Detected::Frames));
     let bytes: Arc<dyn ReadAt> = if compressed {
-        Arc::new(SeekableReader::new(file)?)
+        Arc::new(frames::Reader::new(file)?)
     } else {
         Arc::new(file)
     };
@@ -80,7 +80,7 @@ pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
 }
 
 /// Opens the image at `path`, which must be in a format that tells its
-/// addresses. For raw images see [`open_bytes`] and [`crate::RawReader`].
+/// addresses. For raw images see [`open_bytes`] and [`crate::raw::Reader`].
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or is in no format that is read here.
@@ -95,19 +95,19 @@ pub fn open_image(path: &Path) -> Result<Box<dyn ImageReader>, OpenError> {
 /// If they cannot be read, are damaged, or are in no format that is read here.
 pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>, OpenError> {
     match magic(&bytes)? {
-        Some(Detected::Image(Format::Elf)) => Ok(Box::new(ElfReader::new(bytes)?)),
-        Some(Detected::Image(Format::Lime)) => Ok(Box::new(LimeReader::new(bytes)?)),
-        Some(Detected::Image(Format::Avml)) => Ok(Box::new(AvmlReader::new(bytes)?)),
-        Some(Detected::Image(Format::Kdump)) => Ok(Box::new(KdumpReader::new(bytes)?)),
+        Some(Detected::Image(Format::Elf)) => Ok(Box::new(elf::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Lime)) => Ok(Box::new(lime::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Avml)) => Ok(Box::new(avml::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Kdump)) => Ok(Box::new(kdump::Reader::new(bytes)?)),
         Some(Detected::Image(Format::Flattened)) => {
-            let bytes: Arc<dyn ReadAt> = Arc::new(Flattened::new(bytes)?);
+            let bytes: Arc<dyn ReadAt> = Arc::new(flattened::Reader::new(bytes)?);
             match magic(&bytes)? {
-                Some(Detected::Image(Format::Flattened)) => Err(FlattenedError::Twice.into()),
+                Some(Detected::Image(Format::Flattened)) => Err(flattened::Error::Twice.into()),
                 _ => open_reader(bytes),
             }
         }
         Some(Detected::Image(Format::Aff4)) => {
-            Ok(Box::new(Aff4Reader::open(vec![Arc::new(bytes)])?))
+            Ok(Box::new(aff4::Reader::open(vec![Arc::new(bytes)])?))
         }
         Some(Detected::Image(other)) => Err(OpenError::Unsupported(other)),
         Some(Detected::Frames) => Err(OpenError::CompressedTwice),

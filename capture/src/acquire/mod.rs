@@ -27,7 +27,7 @@ use crate::sink::folder_of;
 use crate::source::{FailOnUnreadable, Prefetched, Source, SourceSpec, Volatile};
 use crate::stop::Stop;
 use crate::warnings::Warnings;
-use linpmem_formats::{ImagePlan, PlannedRange, RawLayout};
+use linpmem_formats::{ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State,
 };
@@ -342,7 +342,7 @@ impl<'a> Run<'a> {
         plan: &ImagePlan,
         warnings: &mut Warnings<'_>,
     ) -> Option<String> {
-        let is_padded = self.shape.format == ImageFormat::Raw(RawLayout::Padded);
+        let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
         if !is_padded || !state.is_whole() || matches!(self.target, Target::Stdout { .. }) {
             return None;
         }

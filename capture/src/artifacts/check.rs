@@ -4,7 +4,7 @@
 use super::archive::Section;
 use super::beside;
 use crate::hash::sha256_of;
-use linpmem_formats::{ElfReader, FileSource, ReadAt, open_bytes};
+use linpmem_formats::{FileSource, ReadAt, elf, open_bytes};
 use linpmem_manifest::Sha256Sum;
 use linpmem_manifest::{ArtifactsPlace, ArtifactsRecord};
 use sha2::{Digest, Sha256};
@@ -69,8 +69,8 @@ pub fn check(image: &Path, record: &ArtifactsRecord) -> ArtifactsVerdict {
 
 fn in_note(image: &Path) -> io::Result<(u64, Sha256Sum)> {
     let bytes = open_bytes(image).map_err(io::Error::other)?.bytes;
-    let elf = ElfReader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
-    let (offset, len) = elf.evidence().ok_or(io::ErrorKind::NotFound)?;
+    let elf = elf::Reader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
+    let (offset, len) = elf.artifacts().ok_or(io::ErrorKind::NotFound)?;
     Ok((len, sum(Section::new(bytes, offset, len))?))
 }
 

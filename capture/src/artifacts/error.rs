@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong with artifacts.
 
-use linpmem_formats::{Aff4Error, OpenError};
+use linpmem_formats::{OpenError, aff4};
 use linpmem_phys::PhysLen;
 use std::io;
 use std::path::PathBuf;
@@ -64,6 +64,6 @@ pub enum ArtifactsError {
         /// The volume or the member.
         path: PathBuf,
         /// Why.
-        source: Aff4Error,
+        source: aff4::Error,
     },
 }

@@ -7,7 +7,7 @@ use super::store::Store;
 use super::{Artifacts, ArtifactsError};
 use crate::source::open_aff4;
 use linpmem_formats::{
-    DETECT_BYTES, Detected, ElfReader, FileSource, Format, ReadAt, detect, open_bytes,
+    DETECT_BYTES, Detected, FileSource, Format, ReadAt, detect, elf, open_bytes,
 };
 use linpmem_manifest::paths::{artifacts_of, manifest_of};
 use serde::Deserialize;
@@ -60,10 +60,10 @@ fn in_note(path: &Path) -> Result<Option<Archive>, ArtifactsError> {
     if detect(start) != Some(Detected::Image(Format::Elf)) {
         return Ok(None);
     }
-    let Ok(elf) = ElfReader::new(Arc::clone(&image.bytes)) else {
+    let Ok(elf) = elf::Reader::new(Arc::clone(&image.bytes)) else {
         return Ok(None);
     };
-    elf.evidence()
+    elf.artifacts()
         .map(|(offset, len)| Archive::open(image.bytes, offset, len).map_err(failed))
         .transpose()
 }

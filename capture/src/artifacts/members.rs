@@ -4,7 +4,7 @@
 use super::archive::Section;
 use super::store::{Entry, Store, no_such};
 use super::{ArtifactsError, VMCOREINFO};
-use linpmem_formats::Aff4Reader;
+use linpmem_formats::aff4;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -14,13 +14,13 @@ const VMCOREINFO_MEMBER: &str = "vmcoreinfo";
 /// The files of a volume.
 #[derive(Debug)]
 pub(super) struct Members {
-    image: Aff4Reader,
+    image: aff4::Reader,
     entries: Vec<Entry>,
     urns: Vec<String>,
 }
 
 impl Members {
-    pub(super) fn new(image: Aff4Reader) -> Self {
+    pub(super) fn new(image: aff4::Reader) -> Self {
         let (mut entries, mut urns) = (Vec::new(), Vec::new());
         for file in image.files() {
             entries.push(Entry {

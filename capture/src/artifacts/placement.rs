@@ -9,7 +9,7 @@ use super::{MACHINE, MANIFEST, VMCOREINFO};
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::image_format::ImageFormat;
 use crate::sink::{PartialError, PartialFile, folder_of};
-use linpmem_formats::{Aff4Content, Aff4File, FileSource, MAX_ELF_EVIDENCE_BYTES, ReadAt};
+use linpmem_formats::{FileSource, ReadAt, aff4, elf};
 use linpmem_manifest::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord, unnamed_file};
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ pub(crate) fn place(
             return Ok(None);
         };
         let length = gathered.written.length;
-        if place == ArtifactsPlace::Members || length <= MAX_ELF_EVIDENCE_BYTES {
+        if place == ArtifactsPlace::Members || length <= elf::MAX_ARTIFACTS_BYTES {
             return Ok(Some(kept(gathered, place, None)?));
         }
         if to.within {
@@ -171,7 +171,7 @@ impl Kept {
     }
 
     /// The files, for an AFF4 volume. Its writer adds VMCOREINFO by itself.
-    fn members(&self) -> impl Iterator<Item = Aff4File> + '_ {
+    fn members(&self) -> impl Iterator<Item = aff4::File> + '_ {
         let files = self
             .files
             .iter()
@@ -181,15 +181,15 @@ impl Kept {
                 archive: self.archive.clone(),
                 file: file.clone(),
             };
-            Aff4File::new(member_path(&file.name), content)
+            aff4::File::new(member_path(&file.name), content)
         })
     }
 }
 
 /// The files of an AFF4 volume: `kept`, and its manifest.
-pub(crate) fn members(kept: Option<&Kept>, manifest: &EmbeddedManifest) -> Vec<Aff4File> {
+pub(crate) fn members(kept: Option<&Kept>, manifest: &EmbeddedManifest) -> Vec<aff4::File> {
     let kept = kept.into_iter().flat_map(Kept::members);
-    let manifest = Aff4File::new(MANIFEST, manifest.clone());
+    let manifest = aff4::File::new(MANIFEST, manifest.clone());
     kept.chain([manifest]).collect()
 }
 
@@ -207,7 +207,7 @@ struct Archived {
     file: WrittenFile,
 }
 
-impl Aff4Content for Archived {
+impl aff4::Content for Archived {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         let left = self.archive.len().saturating_sub(self.file.offset);
         let section = Section::new(Arc::clone(&self.archive), self.file.offset, left);

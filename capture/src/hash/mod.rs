@@ -10,7 +10,7 @@ pub use merkle::MerkleTree;
 pub use remainder::{RemainderDigest, feed_zeros};
 
 use blake2::Blake2b512;
-use linpmem_formats::HashAlgorithm;
+use linpmem_formats::aff4;
 use linpmem_manifest::{FurtherHash, Sha256Sum};
 use md5::Md5;
 use sha1::Sha1;
@@ -31,12 +31,12 @@ pub fn sha256_of(hasher: Sha256) -> Sha256Sum {
 
 /// AFF4's name for `hash`, if it has one.
 #[must_use]
-pub const fn aff4_hash(hash: FurtherHash) -> Option<HashAlgorithm> {
+pub const fn aff4_hash(hash: FurtherHash) -> Option<aff4::HashAlgorithm> {
     Some(match hash {
-        FurtherHash::Md5 => HashAlgorithm::Md5,
-        FurtherHash::Sha1 => HashAlgorithm::Sha1,
-        FurtherHash::Sha512 => HashAlgorithm::Sha512,
-        FurtherHash::Blake2b => HashAlgorithm::Blake2b,
+        FurtherHash::Md5 => aff4::HashAlgorithm::Md5,
+        FurtherHash::Sha1 => aff4::HashAlgorithm::Sha1,
+        FurtherHash::Sha512 => aff4::HashAlgorithm::Sha512,
+        FurtherHash::Blake2b => aff4::HashAlgorithm::Blake2b,
         FurtherHash::Blake3 => return None,
     })
 }

@@ -4,10 +4,7 @@
 use crate::clock::Moment;
 use crate::hash::aff4_hash;
 use crate::plan::Plan;
-use linpmem_formats::{
-    Aff4Case, Aff4Clock, Aff4Compression, Aff4Facts, Aff4File, Aff4Options, Aff4Urns, Aff4Writer,
-    HashAlgorithm,
-};
+use linpmem_formats::aff4;
 use linpmem_manifest::MachineRecord;
 use linpmem_phys::PhysLen;
 use std::fs::File;
@@ -26,35 +23,35 @@ const SHARE_OF_MEMORY: u64 = 1024;
 /// If there is no randomness.
 pub fn options(
     plan: &Plan,
-    compression: Aff4Compression,
+    compression: aff4::Compression,
     file_name: Option<String>,
     machine: &MachineRecord,
     total: PhysLen,
-    files: Vec<Aff4File>,
-) -> io::Result<Aff4Options> {
-    let urns = Aff4Urns::from_random(random()?);
-    let clock = Aff4Clock::new(|| Moment::now().stamp().utc);
+    files: Vec<aff4::File>,
+) -> io::Result<aff4::Options> {
+    let urns = aff4::Urns::from_random(random()?);
+    let clock = aff4::Clock::new(|| Moment::now().stamp().utc);
     let tool = format!("{} {}", plan.tool.name, plan.tool.version);
-    let mut linear_hashes = vec![HashAlgorithm::Sha256];
+    let mut linear_hashes = vec![aff4::HashAlgorithm::Sha256];
     let further = plan.hashes.further.iter();
     linear_hashes.extend(further.filter_map(|&hash| aff4_hash(hash)));
-    Ok(Aff4Options {
+    Ok(aff4::Options {
         file_name,
         compression,
         linear_hashes,
-        facts: Aff4Facts {
+        facts: aff4::Facts {
             page_table: machine.kernel_page_table.map(|address| address.0),
             kaslr_offset: machine.kaslr_offset.map(|address| address.0),
             installed_bytes: None,
         },
-        case: Aff4Case {
+        case: aff4::Case {
             name: plan.image.case.name.clone(),
             examiner: plan.image.case.examiner.clone(),
             notes: plan.image.case.notes.clone(),
         },
         files,
         chunks_in_segment: chunks_in_segment(total),
-        ..Aff4Options::new(urns, clock, tool)
+        ..aff4::Options::new(urns, clock, tool)
     })
 }
 
@@ -68,7 +65,7 @@ fn chunks_in_segment(total: PhysLen) -> u32 {
 
 /// What to say if `writer` makes no hash over all addresses.
 #[must_use]
-pub fn lacks_linear_hash(writer: &Aff4Writer) -> Option<String> {
+pub fn lacks_linear_hash(writer: &aff4::Writer) -> Option<String> {
     writer.linear_hashes().is_empty().then(|| {
         "the image gets no linear hash: its holes exceed 16 GiB and would have to be hashed too; \
          chunks, map and image have their own hashes"

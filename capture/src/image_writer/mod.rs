@@ -10,7 +10,7 @@ use crate::image_format::{ImageFormat, Shape};
 use crate::plan::Plan;
 use crate::warnings::Warnings;
 use linpmem_formats::{
-    Aff4Writer, AvmlWriter, ElfWriter, ImagePlan, ImageWriter, KdumpWriter, LimeWriter, RawWriter,
+    ImagePlan, ImageWriter, aff4::Writer as Aff4Writer, avml, elf, kdump, lime, raw,
 };
 use linpmem_manifest::MachineRecord;
 
@@ -39,18 +39,18 @@ pub(crate) fn open_writer(
         ImageFormat::Elf => {
             let gap = plan.image.merge_gaps;
             let writer = match parts.artifacts.and_then(Kept::note) {
-                Some(archive) => ElfWriter::with_evidence(image, gap, archive)?,
-                None => ElfWriter::merging(image, gap)?,
+                Some(archive) => elf::Writer::with_artifacts(image, gap, archive)?,
+                None => elf::Writer::merging(image, gap)?,
             };
             warnings.extend(elf_warning(writer.segments()));
             Box::new(writer)
         }
-        ImageFormat::Raw(layout) => Box::new(RawWriter::new(image, layout)?),
-        ImageFormat::Lime => Box::new(LimeWriter::new(image)?),
-        ImageFormat::Kdump(within) => Box::new(KdumpWriter::new(image, within)?),
+        ImageFormat::Raw(layout) => Box::new(raw::Writer::new(image, layout)?),
+        ImageFormat::Lime => Box::new(lime::Writer::new(image)?),
+        ImageFormat::Kdump(within) => Box::new(kdump::Writer::new(image, within)?),
         ImageFormat::Avml => {
             warnings.add(AVML_WARNING.to_owned());
-            Box::new(AvmlWriter::new(image))
+            Box::new(avml::Writer::new(image))
         }
         ImageFormat::Aff4(compression) => {
             let options = aff4::options(

@@ -5,7 +5,7 @@ use crate::frame::FrameEncoder;
 use crate::hash::RemainderDigest;
 use crate::pipeline::{Feed, FileSums, Payload};
 use crate::sink::Sink;
-use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, ZstdFrame, seek_table};
+use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, frames};
 use linpmem_manifest::FrameRecord;
 use linpmem_manifest::HashRecord;
 use linpmem_manifest::Sha256Sum;
@@ -34,7 +34,7 @@ pub struct ImageStream<'a> {
 /// What compression needs to know.
 struct Frames {
     encoder: FrameEncoder,
-    table: Vec<ZstdFrame>,
+    table: Vec<frames::ZstdFrame>,
     /// Bytes between chunks, headers and the like, that have no frame yet.
     pending: Vec<u8>,
     /// A frame of [`ZERO_FRAME_BYTES`] zero bytes.
@@ -137,7 +137,7 @@ impl<'a> ImageStream<'a> {
         // The others have no such thing: their frames are found one by one.
         let is_zstd = matches!(self.codec, Codec::Zstd { .. });
         if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
-            let table = seek_table(&frames.table);
+            let table = frames::seek_table(&frames.table);
             self.sink.bytes(&table)?;
             self.sums.feed(Feed::Bytes(table.into()));
         }
@@ -270,7 +270,7 @@ impl<'a> ImageStream<'a> {
     fn list(&mut self, frame_len: usize, content_len: u64) -> io::Result<()> {
         let too_long = |_| io::Error::other("a frame is longer than a seek table can tell");
         if let Some(frames) = &mut self.frames {
-            frames.table.push(ZstdFrame {
+            frames.table.push(frames::ZstdFrame {
                 compressed_bytes: u32::try_from(frame_len).map_err(too_long)?,
                 content_bytes: u32::try_from(content_len).map_err(too_long)?,
             });

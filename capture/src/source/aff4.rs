@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! AFF4 images, which may lie in several volumes.
 
-use linpmem_formats::{
-    Aff4Error, Aff4Reader, DETECT_BYTES, Detected, FileSource, Format, ReadAt, detect,
-};
+use linpmem_formats::{DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +10,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If it is one and cannot be read.
-pub fn open_aff4(path: &Path, volumes: &[PathBuf]) -> Result<Option<Aff4Reader>, Aff4Error> {
+pub fn open_aff4(path: &Path, volumes: &[PathBuf]) -> Result<Option<aff4::Reader>, aff4::Error> {
     let file = FileSource::open(path)?;
     let mut head = [0; DETECT_BYTES];
     if file.len() < u64::try_from(DETECT_BYTES).unwrap_or(u64::MAX) {
@@ -26,5 +24,5 @@ pub fn open_aff4(path: &Path, volumes: &[PathBuf]) -> Result<Option<Aff4Reader>,
     for volume in volumes {
         sources.push(Arc::new(FileSource::open(volume)?));
     }
-    Aff4Reader::open(sources).map(Some)
+    aff4::Reader::open(sources).map(Some)
 }

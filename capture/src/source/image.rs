@@ -5,8 +5,7 @@ use super::image_with_manifest::ImageWithManifest;
 use super::regions::regions;
 use super::{Source, SourceError, vmcoreinfo};
 use linpmem_formats::{
-    ImageReader, MachineFacts, OpenError, PlannedRange, RawError, RawLayout, RawReader, open_bytes,
-    open_reader,
+    ImageReader, MachineFacts, OpenError, PlannedRange, open_bytes, open_reader, raw,
 };
 use linpmem_manifest::paths::manifest_of;
 use linpmem_manifest::{Address, MachineRecord, Manifest, SourceRecord};
@@ -22,7 +21,7 @@ pub enum ImageSourceError {
     Open(#[from] OpenError),
     /// It is raw, and its manifest does not fit it.
     #[error("as a raw image with the ranges of its manifest: {0}")]
-    Raw(#[from] RawError),
+    Raw(#[from] raw::Error),
     /// It is raw, and its manifest cannot be used.
     #[error("a raw image tells no addresses, and its manifest cannot be used: {0}")]
     Manifest(#[from] linpmem_manifest::ReadError),
@@ -51,12 +50,12 @@ pub fn open_reader_at(
     };
     if let Some(manifest) = known.or(beside.as_ref()) {
         let (ranges, layout) = raw_ranges(manifest);
-        return Ok(Box::new(RawReader::new(bytes, &ranges, layout)?));
+        return Ok(Box::new(raw::Reader::new(bytes, &ranges, layout)?));
     }
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let endings: [&[u8]; 4] = [b".padded", b".padded.zst", b".padded.lz4", b".padded.sz"];
     if endings.iter().any(|ending| name.ends_with(ending)) {
-        return Ok(Box::new(RawReader::padded(bytes)?));
+        return Ok(Box::new(raw::Reader::padded(bytes)?));
     }
     Err(OpenError::Unknown.into())
 }
@@ -80,7 +79,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         machine_record,
         machine,
         record: SourceRecord::single("file", shown, Some(image.format().to_string())),
-        warnings: image.oddities().to_vec(),
+        warnings: image.warnings().to_vec(),
         reader: Box::new(ImageWithManifest::new(image, manifest.as_ref())),
     })
 }
@@ -118,10 +117,10 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
 }
 
 /// The ranges of a raw image, as its manifest tells them.
-fn raw_ranges(manifest: &Manifest) -> (Vec<PlannedRange>, RawLayout) {
+fn raw_ranges(manifest: &Manifest) -> (Vec<PlannedRange>, raw::Layout) {
     let layout = match manifest.image.raw_layout.as_deref() {
-        Some("padded") => RawLayout::Padded,
-        _ => RawLayout::Concatenated,
+        Some("padded") => raw::Layout::Padded,
+        _ => raw::Layout::Concatenated,
     };
     let ranges = manifest.ranges.iter().filter_map(|record| {
         let range: PhysRange = record.range()?;

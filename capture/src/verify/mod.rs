@@ -16,7 +16,7 @@ use crate::meter::Meter;
 use crate::source::{ImageSourceError, open_aff4, open_reader_at};
 use check::Check;
 use layout::Layout;
-use linpmem_formats::{Aff4Error, Aff4Reader, ImageReader};
+use linpmem_formats::{ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Manifest, ReadError};
 use memory::Memory;
@@ -47,7 +47,7 @@ pub enum VerifyError {
         /// The image.
         path: PathBuf,
         /// Why.
-        source: Aff4Error,
+        source: aff4::Error,
     },
     /// An image that does not open.
     #[error("{path}: {source}")]
@@ -74,7 +74,7 @@ pub enum VerifyError {
 pub struct Verification {
     image: PathBuf,
     /// The image as AFF4, if it is that: then it has hashes of its own.
-    aff4: Option<Aff4Reader>,
+    aff4: Option<aff4::Reader>,
     manifest_path: PathBuf,
     manifest: Option<Manifest>,
 }
@@ -132,7 +132,7 @@ impl Verification {
 
     /// The image, if it is AFF4.
     #[must_use]
-    pub const fn aff4(&self) -> Option<&Aff4Reader> {
+    pub const fn aff4(&self) -> Option<&aff4::Reader> {
         self.aff4.as_ref()
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `--compress` takes.
 
-use linpmem_formats::{Aff4Compression, Codec, CodecError};
+use linpmem_formats::{Codec, CodecError, aff4};
 use std::str::FromStr;
 
 /// A compression as typed. Which formats have it is checked with the format.
@@ -20,7 +20,7 @@ impl FromStr for CompressSpec {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        if text.parse::<Aff4Compression>().is_err() {
+        if text.parse::<aff4::Compression>().is_err() {
             text.parse::<Codec>()?;
         }
         Ok(Self::Named(text.to_owned()))

@@ -4,7 +4,7 @@
 use super::compress::CompressSpec;
 use super::{Format, ImageArgs, Layout};
 use linpmem_capture::{Compression, ImageFormat};
-use linpmem_formats::{Aff4CompressionError, Codec, CodecError, KdumpCompressionError, RawLayout};
+use linpmem_formats::{Codec, CodecError, aff4, kdump, raw};
 use std::path::{Path, PathBuf};
 
 /// Options that contradict each other or OUTPUT's name.
@@ -25,10 +25,10 @@ pub enum ShapeError {
     Codec(#[from] CodecError),
     /// A compression that AFF4 does not have.
     #[error(transparent)]
-    Aff4(#[from] Aff4CompressionError),
+    Aff4(#[from] aff4::CompressionError),
     /// A compression that kdump does not have.
     #[error(transparent)]
-    Kdump(#[from] KdumpCompressionError),
+    Kdump(#[from] kdump::CompressionError),
     /// A compression for AVML, which has one.
     #[error("AVML images are always compressed with snappy; drop --compress")]
     AvmlCompression,
@@ -83,8 +83,8 @@ pub fn shape(
     let format = match format {
         Format::Elf => ImageFormat::Elf,
         Format::Lime => ImageFormat::Lime,
-        Format::Raw if is_padded => ImageFormat::Raw(RawLayout::Padded),
-        Format::Raw => ImageFormat::Raw(RawLayout::Concatenated),
+        Format::Raw if is_padded => ImageFormat::Raw(raw::Layout::Padded),
+        Format::Raw => ImageFormat::Raw(raw::Layout::Concatenated),
         Format::Aff4 | Format::Kdump | Format::Avml => {
             if promised.is_some() {
                 return Err(ShapeError::CompressedWithin(name.to_path_buf()));
@@ -171,8 +171,8 @@ mod tests {
         shape(&cli.acquire.image, cli.acquire.output.as_deref())
     }
 
-    const CONCATENATED: ImageFormat = ImageFormat::Raw(RawLayout::Concatenated);
-    const PADDED: ImageFormat = ImageFormat::Raw(RawLayout::Padded);
+    const CONCATENATED: ImageFormat = ImageFormat::Raw(raw::Layout::Concatenated);
+    const PADDED: ImageFormat = ImageFormat::Raw(raw::Layout::Padded);
     const NONE: Compression = Compression::Fixed(Codec::None);
     const ZSTD: Compression = Compression::Fixed(Codec::Zstd {
         level: Codec::DEFAULT_ZSTD_LEVEL,

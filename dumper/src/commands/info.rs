@@ -126,7 +126,7 @@ fn write_image(
     if let Some(id) = told("BUILD-ID") {
         writeln!(out, "build id:         {id}")?;
     }
-    for oddity in image.oddities() {
+    for oddity in image.warnings() {
         writeln!(out, "note:             {oddity}")?;
     }
     writeln!(out)?;

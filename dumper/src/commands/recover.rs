@@ -2,9 +2,7 @@
 //! `linpmem-dump recover`: a volume of what an unfinished acquisition left.
 
 use crate::args::RecoverArgs;
-use linpmem_formats::{
-    Aff4Recovery, Chunk, FileSource, ImageOutput, OutputError, RecoverError, aff4_recover,
-};
+use linpmem_formats::{Chunk, FileSource, ImageOutput, OutputError, aff4};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::len_bytes;
 use std::fs::{File, OpenOptions};
@@ -30,7 +28,7 @@ pub enum RecoverCommandError {
         /// The unfinished volume.
         path: PathBuf,
         /// Why.
-        source: RecoverError,
+        source: aff4::RecoverError,
     },
 }
 
@@ -58,7 +56,7 @@ pub fn recover(args: &RecoverArgs, out: &mut dyn Write) -> Result<(), RecoverCom
         file: BufWriter::new(file),
         position: 0,
     };
-    let recovery = aff4_recover(&source, &mut output).map_err(|source| {
+    let recovery = aff4::recover(&source, &mut output).map_err(|source| {
         // An empty or half file would only mislead.
         let _ = std::fs::remove_file(&target);
         RecoverCommandError::Recover {
@@ -75,7 +73,7 @@ pub fn recover(args: &RecoverArgs, out: &mut dyn Write) -> Result<(), RecoverCom
     tell(&recovery, &target, out).map_err(failed(Path::new("stdout")))
 }
 
-fn tell(recovery: &Aff4Recovery, target: &Path, out: &mut dyn Write) -> io::Result<()> {
+fn tell(recovery: &aff4::Recovery, target: &Path, out: &mut dyn Write) -> io::Result<()> {
     let lost = PhysLen::new(recovery.lost_bytes);
     let members = recovery.members;
     writeln!(out, "{}: {members} members, {lost} lost", target.display())?;

@@ -8,7 +8,7 @@ use linpmem_capture::artifacts::{self, ArtifactsVerdict};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_workers;
 use linpmem_capture::verify::{Thoroughness, Verification, VerifyError};
-use linpmem_formats::{Aff4Level, Aff4Reader, Aff4Verdict};
+use linpmem_formats::aff4;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,16 +65,16 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyComman
 ///
 /// # Errors
 /// If `out` failed.
-pub fn own_hashes(image: &Aff4Reader, out: &mut dyn Write) -> io::Result<bool> {
+pub fn own_hashes(image: &aff4::Reader, out: &mut dyn Write) -> io::Result<bool> {
     let (mut right, mut wrong, mut unknown) = (0_u64, 0_u64, 0_u64);
     let mut printed = Ok(());
     image.verify(|check| {
         *match check.verdict {
-            Aff4Verdict::Right => &mut right,
-            Aff4Verdict::Wrong(_) => &mut wrong,
+            aff4::Verdict::Right => &mut right,
+            aff4::Verdict::Wrong(_) => &mut wrong,
             _ => &mut unknown,
         } += 1;
-        if check.level == Aff4Level::Member && check.verdict == Aff4Verdict::Right {
+        if check.level == aff4::Level::Member && check.verdict == aff4::Verdict::Right {
             return;
         }
         let algorithm = check

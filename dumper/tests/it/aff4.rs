@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use clap::Parser;
 use linpmem_dump::args::{Cli, Command as Chosen};
 use linpmem_dump::commands::verify::own_hashes;
-use linpmem_formats::{Aff4Reader, FileSource, ImageReader, open_image};
+use linpmem_formats::{FileSource, ImageReader, aff4, open_image};
 use linpmem_phys::{Errno, PhysAddr, PhysRange, ReadPhys, Unreadables};
 use predicates::str::contains;
 use std::fs::{self, OpenOptions};
@@ -22,8 +22,8 @@ fn dump(folder: &Path) -> Command {
     command
 }
 
-fn opened(path: &Path) -> Aff4Reader {
-    Aff4Reader::open(vec![Arc::new(FileSource::open(path).unwrap())]).unwrap()
+fn opened(path: &Path) -> aff4::Reader {
+    aff4::Reader::open(vec![Arc::new(FileSource::open(path).unwrap())]).unwrap()
 }
 
 /// Without the memory above 4 GiB: the hole below it is hashed too.
@@ -349,7 +349,7 @@ fn verify_says_which_level_failed() {
                 for level in levels {
                     let is_told = said
                         .lines()
-                        .any(|line| line.contains(level) && !line.ends_with(": right"));
+                        .any(|line| line.contains(level) && !line.ends_with(": ok"));
                     assert!(is_told, "{ending}: no {level} in {said}");
                 }
                 assert!(said.contains("the file differs: SHA-256"), "{said}");

@@ -9,7 +9,7 @@ use linpmem_capture::pipeline::{Acquisition, End, Outcome, run};
 use linpmem_capture::sink::Sink;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
-use linpmem_formats::{Codec, ElfWriter, ImagePlan, MachineFacts, PlannedRange};
+use linpmem_formats::{Codec, ImagePlan, MachineFacts, PlannedRange, elf};
 use linpmem_manifest::{
     FileRecord, Footer, Header, ImageRecord, MachineRecord, ManifestWriter, SourceRecord, State,
     Tool,
@@ -69,7 +69,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
         MachineFacts::default(),
     )
     .unwrap();
-    let mut writer = ElfWriter::new(&plan).unwrap();
+    let mut writer = elf::Writer::new(&plan).unwrap();
     let mut sink = Failing {
         position: 0,
         fails_at,

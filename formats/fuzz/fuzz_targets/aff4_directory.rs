@@ -6,7 +6,7 @@
 mod exercise;
 
 use libfuzzer_sys::fuzz_target;
-use linpmem_formats::{Chunk, ImageOutput, OutputError, aff4_recover};
+use linpmem_formats::{Chunk, ImageOutput, OutputError, aff4};
 
 /// Takes everything and keeps nothing but the count.
 struct Nowhere(u64);
@@ -32,6 +32,6 @@ impl ImageOutput for Nowhere {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let _ = aff4_recover(&data, &mut Nowhere(0));
+    let _ = aff4::recover(&data, &mut Nowhere(0));
     exercise::exercise(data.to_vec());
 });

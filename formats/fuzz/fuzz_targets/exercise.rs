@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every target does with a volume that opens.
 
-use linpmem_formats::{Aff4Reader, ImageReader};
+use linpmem_formats::{ImageReader, aff4};
 use linpmem_phys::{ReadPhys, Unreadables};
 use std::sync::Arc;
 
 /// Opens `bytes` and reads up to 64 KiB of its first ranges.
 pub fn exercise(bytes: Vec<u8>) {
-    let Ok(image) = Aff4Reader::open(vec![Arc::new(bytes)]) else {
+    let Ok(image) = aff4::Reader::open(vec![Arc::new(bytes)]) else {
         return;
     };
     let mut unreadable = Unreadables::new();

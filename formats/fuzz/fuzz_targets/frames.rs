@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linpmem_formats::{ReadAt, SeekableReader};
+use linpmem_formats::{ReadAt, frames};
 
 const MAGICS: [&[u8]; 3] = [
     b"\x04\x22\x4d\x18",
@@ -16,12 +16,14 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let magic = MAGICS[usize::from(first) % MAGICS.len()];
-    let Ok(reader) = SeekableReader::new([magic, rest].concat()) else {
+    let Ok(reader) = frames::Reader::new([magic, rest].concat()) else {
         return;
     };
     let mut buf = [0; 4096];
     for offset in [0, reader.len() / 2, reader.len().saturating_sub(4096)] {
-        let len = usize::try_from(reader.len() - offset).unwrap_or(4096).min(4096);
+        let len = usize::try_from(reader.len() - offset)
+            .unwrap_or(4096)
+            .min(4096);
         // Damage is an error, and no more than that.
         let _ = reader.read_exact_at(offset, &mut buf[..len]);
     }

@@ -5,7 +5,7 @@ use super::digest::{Digest, Hasher};
 use super::encoder::BLOCK_BYTES;
 use super::urn::member_name;
 use super::zip::ZipStream;
-use super::{Aff4Urns, HashAlgorithm};
+use super::{HashAlgorithm, Urns};
 use crate::{ImageOutput, WriteError};
 
 /// A stream in the making. It holds one segment.
@@ -51,7 +51,7 @@ pub(super) struct StreamSummary {
 }
 
 impl StreamBuilder {
-    pub(super) fn new(urns: &Aff4Urns, algorithms: &[HashAlgorithm], chunks: u32) -> Self {
+    pub(super) fn new(urns: &Urns, algorithms: &[HashAlgorithm], chunks: u32) -> Self {
         let hashes = algorithms.iter().map(|&algorithm| BlockHashes {
             algorithm,
             digests: Vec::new(),

@@ -6,21 +6,21 @@ use std::fmt;
 
 /// A hash that an image states, and whether it is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aff4Check {
+pub struct Check {
     /// Of what it is.
-    pub level: Aff4Level,
+    pub level: Level,
     /// The object, or the member of the archive.
     pub object: String,
     /// The algorithm; `None` for the archive's CRC-32.
     pub algorithm: Option<HashAlgorithm>,
     /// What came out.
-    pub verdict: Aff4Verdict,
+    pub verdict: Verdict,
 }
 
 /// Of what a hash is, from the bytes of the file up to the whole image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Aff4Level {
+pub enum Level {
     /// A member of the archive.
     Member,
     /// The chunks of a stream, each.
@@ -46,7 +46,7 @@ pub enum Aff4Level {
 /// Whether a hash is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Aff4Verdict {
+pub enum Verdict {
     /// It is.
     Right,
     /// It is not; what differs.
@@ -55,7 +55,7 @@ pub enum Aff4Verdict {
     Unknown(String),
 }
 
-impl fmt::Display for Aff4Level {
+impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Member => "member",
@@ -72,7 +72,7 @@ impl fmt::Display for Aff4Level {
     }
 }
 
-impl fmt::Display for Aff4Verdict {
+impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Right => f.write_str("right"),

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// A compression of AFF4's chunks, as it is written here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Aff4Compression {
+pub enum Compression {
     /// Fast, and read by every program.
     #[default]
     Snappy,
@@ -23,7 +23,7 @@ pub enum Aff4Compression {
 /// A name that is no compression of AFF4.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Aff4CompressionError {
+pub enum CompressionError {
     /// A name that is not known.
     #[error("`{0}` is no compression of AFF4: use snappy, lz4, zlib or none")]
     Unknown(String),
@@ -38,7 +38,7 @@ pub enum Aff4CompressionError {
 /// Compressed chunks that are not at least this many bytes smaller are stored.
 const LEAST_GAIN_BYTES: usize = 16;
 
-impl Aff4Compression {
+impl Compression {
     /// What the vocabulary calls it.
     pub(super) const fn uri(self) -> &'static str {
         match self {
@@ -92,24 +92,24 @@ fn zlib(chunk: &[u8], room: &mut [u8]) -> Option<usize> {
     }
 }
 
-impl FromStr for Aff4Compression {
-    type Err = Aff4CompressionError;
+impl FromStr for Compression {
+    type Err = CompressionError;
 
-    fn from_str(text: &str) -> Result<Self, Aff4CompressionError> {
+    fn from_str(text: &str) -> Result<Self, CompressionError> {
         Ok(match text {
             "snappy" => Self::Snappy,
             "lz4" => Self::Lz4,
             "zlib" => Self::Zlib,
             "none" => Self::None,
             _ if text == "zstd" || text.starts_with("zstd:") => {
-                return Err(Aff4CompressionError::Zstd);
+                return Err(CompressionError::Zstd);
             }
-            _ => return Err(Aff4CompressionError::Unknown(text.to_owned())),
+            _ => return Err(CompressionError::Unknown(text.to_owned())),
         })
     }
 }
 
-impl fmt::Display for Aff4Compression {
+impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Snappy => "snappy",
@@ -188,11 +188,11 @@ pub(super) fn inflate(compressed: &[u8], target: &mut [u8], zlib: bool) -> Optio
 mod tests {
     use super::*;
 
-    const ALL: [(Aff4Compression, Method); 4] = [
-        (Aff4Compression::Snappy, Method::Snappy),
-        (Aff4Compression::Lz4, Method::Lz4),
-        (Aff4Compression::Zlib, Method::Zlib),
-        (Aff4Compression::None, Method::Stored),
+    const ALL: [(Compression, Method); 4] = [
+        (Compression::Snappy, Method::Snappy),
+        (Compression::Lz4, Method::Lz4),
+        (Compression::Zlib, Method::Zlib),
+        (Compression::None, Method::Stored),
     ];
 
     fn text() -> Vec<u8> {
@@ -211,7 +211,7 @@ mod tests {
             compression.append(&chunk, &mut target);
             let compressed = target.split_off(6);
             assert_eq!(target, b"before");
-            if compression == Aff4Compression::None {
+            if compression == Compression::None {
                 assert_eq!(compressed, chunk);
                 continue;
             }
@@ -267,10 +267,7 @@ mod tests {
             compression.append(&noise, &mut target);
             assert_eq!(target, noise);
         }
-        assert_eq!(
-            "zstd:3".parse::<Aff4Compression>(),
-            Err(Aff4CompressionError::Zstd)
-        );
-        assert!("gzip".parse::<Aff4Compression>().is_err());
+        assert_eq!("zstd:3".parse::<Compression>(), Err(CompressionError::Zstd));
+        assert!("gzip".parse::<Compression>().is_err());
     }
 }

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 /// A file beside the memory.
 #[derive(Clone)]
-pub struct Aff4File {
+pub struct File {
     pub(super) path: String,
-    content: Arc<dyn Aff4Content>,
+    content: Arc<dyn Content>,
 }
 
 /// The content of a file, which is read twice: the volume tells its length and its
 /// checksum before its bytes.
-pub trait Aff4Content: Send + Sync {
+pub trait Content: Send + Sync {
     /// The bytes from the first on; the same at each call. It is asked for them when
     /// the memory is written, and not before.
     ///
@@ -38,9 +38,9 @@ pub(super) struct Written {
 /// Bytes that are read at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
-impl Aff4File {
+impl File {
     /// The file that is at `path` on the machine.
-    pub fn new(path: impl Into<String>, content: impl Aff4Content + 'static) -> Self {
+    pub fn new(path: impl Into<String>, content: impl Content + 'static) -> Self {
         Self {
             path: path.into(),
             content: Arc::new(content),
@@ -101,20 +101,20 @@ fn next_piece<'a>(content: &mut dyn Read, piece: &'a mut [u8]) -> io::Result<Opt
     }
 }
 
-impl Aff4Content for Vec<u8> {
+impl Content for Vec<u8> {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(Box::new(self.as_slice()))
     }
 }
 
-impl<T: Aff4Content + ?Sized> Aff4Content for Arc<T> {
+impl<T: Content + ?Sized> Content for Arc<T> {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         (**self).open()
     }
 }
 
-impl fmt::Debug for Aff4File {
+impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Aff4File").field(&self.path).finish()
+        f.debug_tuple("File").field(&self.path).finish()
     }
 }

@@ -8,7 +8,7 @@ use super::encoder::BLOCK_BYTES;
 use super::schema::{MEMORY, ZERO};
 use super::turtle::{Turtle, Value};
 use super::urn::escaped_path;
-use super::{Aff4Options, Aff4Urn, HashAlgorithm};
+use super::{HashAlgorithm, Options, Urn};
 use crate::ImagePlan;
 use linpmem_phys::{PAGE_SIZE, RegionKind};
 
@@ -36,7 +36,7 @@ const SHA512: &str = HashAlgorithm::Sha512.datatype();
 
 /// The document; without an `ending`, the one for the recovery.
 pub(super) fn document(
-    options: &Aff4Options,
+    options: &Options,
     plan: &ImagePlan,
     start_time: &str,
     ending: Option<&Ending>,
@@ -55,7 +55,7 @@ pub(super) fn document(
     turtle.into_bytes()
 }
 
-fn volume(turtle: &mut Turtle, options: &Aff4Options, start_time: &str) {
+fn volume(turtle: &mut Turtle, options: &Options, start_time: &str) {
     let urns = &options.urns;
     turtle.say(
         urns.volume.as_str(),
@@ -74,7 +74,7 @@ fn volume(turtle: &mut Turtle, options: &Aff4Options, start_time: &str) {
     );
 }
 
-fn image(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan, ending: Option<&Ending>) {
+fn image(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Option<&Ending>) {
     let urns = &options.urns;
     let machine = plan.machine();
     let size = plan.end().get();
@@ -115,7 +115,7 @@ fn image(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan, ending: O
     if let Some(release) = machine.vmcoreinfo_value("OSRELEASE") {
         properties.push(("linpmem:kernelRelease", Value::Text(release)));
     }
-    let names: Vec<Aff4Urn> = (0..plan.ranges().len())
+    let names: Vec<Urn> = (0..plan.ranges().len())
         .map(|index| range_urn(options, index))
         .collect();
     properties.extend(
@@ -130,7 +130,7 @@ fn image(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan, ending: O
     turtle.say(urns.image.as_str(), &properties);
 }
 
-fn map(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan, ending: Option<&Ending>) {
+fn map(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Option<&Ending>) {
     let urns = &options.urns;
     let mut properties = vec![
         ("a", Value::Name("Map")),
@@ -158,7 +158,7 @@ fn map(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan, ending: Opt
     turtle.say(urns.map.as_str(), &properties);
 }
 
-fn stream(turtle: &mut Turtle, options: &Aff4Options, ending: Option<&Ending>) {
+fn stream(turtle: &mut Turtle, options: &Options, ending: Option<&Ending>) {
     let urns = &options.urns;
     let mut properties = vec![
         ("a", Value::Name("ImageStream")),
@@ -189,7 +189,7 @@ fn stream(turtle: &mut Turtle, options: &Aff4Options, ending: Option<&Ending>) {
     }
 }
 
-fn times(turtle: &mut Turtle, options: &Aff4Options, start: &str, ending: Option<&Ending>) {
+fn times(turtle: &mut Turtle, options: &Options, start: &str, ending: Option<&Ending>) {
     let urns = &options.urns;
     let mut properties = vec![
         ("a", Value::Name("TimeStamps")),
@@ -205,7 +205,7 @@ fn times(turtle: &mut Turtle, options: &Aff4Options, start: &str, ending: Option
     turtle.say(urns.image.join("times").as_str(), &properties);
 }
 
-fn case(turtle: &mut Turtle, options: &Aff4Options, start_time: &str) {
+fn case(turtle: &mut Turtle, options: &Options, start_time: &str) {
     let urns = &options.urns;
     let case = &options.case;
     let about = |kind| {
@@ -241,7 +241,7 @@ fn case(turtle: &mut Turtle, options: &Aff4Options, start_time: &str) {
     turtle.say(urns.image.join("tool").as_str(), &tool);
 }
 
-fn ranges(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan) {
+fn ranges(turtle: &mut Turtle, options: &Options, plan: &ImagePlan) {
     let urns = &options.urns;
     for (index, planned) in plan.ranges().iter().enumerate() {
         turtle.say(
@@ -258,7 +258,7 @@ fn ranges(turtle: &mut Turtle, options: &Aff4Options, plan: &ImagePlan) {
     }
 }
 
-fn files(turtle: &mut Turtle, options: &Aff4Options, files: &[Written]) {
+fn files(turtle: &mut Turtle, options: &Options, files: &[Written]) {
     let urns = &options.urns;
     for file in files {
         let digest = file.sha256.to_string();
@@ -281,7 +281,7 @@ fn files(turtle: &mut Turtle, options: &Aff4Options, files: &[Written]) {
     }
 }
 
-fn range_urn(options: &Aff4Options, index: usize) -> Aff4Urn {
+fn range_urn(options: &Options, index: usize) -> Urn {
     options.urns.image.join(&format!("range/{index}"))
 }
 

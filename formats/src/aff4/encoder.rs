@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is done to each piece of memory alone: zero blocks, compression, hashes.
 
-use super::{Aff4Compression, HashAlgorithm};
+use super::{Compression, HashAlgorithm};
 use crate::ChunkEncoder;
 use linpmem_phys::{PhysAddr, is_zero};
 
@@ -21,7 +21,7 @@ const LEN_BYTES: usize = 4;
 /// Makes blocks of pieces of memory.
 #[derive(Clone, Debug)]
 pub(super) struct Encoder {
-    compression: Aff4Compression,
+    compression: Compression,
     hashes: Vec<HashAlgorithm>,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Block<'a> {
 }
 
 impl Encoder {
-    pub(super) fn new(compression: Aff4Compression, hashes: Vec<HashAlgorithm>) -> Self {
+    pub(super) fn new(compression: Compression, hashes: Vec<HashAlgorithm>) -> Self {
         Self {
             compression,
             hashes,
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn blocks_lie_where_their_addresses_say() {
         let encoder = Encoder::new(
-            Aff4Compression::None,
+            Compression::None,
             vec![HashAlgorithm::Md5, HashAlgorithm::Sha1],
         );
         // The end of one block, a whole zero one, and a page of a third.
@@ -208,10 +208,10 @@ mod tests {
             })
             .collect();
         for compression in [
-            Aff4Compression::Snappy,
-            Aff4Compression::Lz4,
-            Aff4Compression::Zlib,
-            Aff4Compression::None,
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zlib,
+            Compression::None,
         ] {
             let encoder = Encoder::new(compression, vec![HashAlgorithm::Sha256]);
             // Whole blocks; most of one, two whole ones, and two bytes of another.

@@ -6,7 +6,7 @@ use std::io;
 /// An AFF4 image that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Aff4Error {
+pub enum Error {
     /// The file could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -59,7 +59,7 @@ pub enum Aff4Error {
     },
 }
 
-impl Aff4Error {
+impl Error {
     pub(super) fn object(urn: &str, what: impl Into<String>) -> Self {
         Self::Object {
             urn: urn.to_owned(),

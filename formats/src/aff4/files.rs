@@ -6,7 +6,7 @@ use super::turtle::Graph;
 
 /// A file in a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aff4FileInfo {
+pub struct FileInfo {
     /// Its URN, to read it by.
     pub urn: String,
     /// Its path on the machine that was acquired.
@@ -15,11 +15,11 @@ pub struct Aff4FileInfo {
     pub bytes: Option<u64>,
 }
 
-pub(super) fn files(graph: &Graph, objects: &Objects) -> Vec<Aff4FileInfo> {
+pub(super) fn files(graph: &Graph, objects: &Objects) -> Vec<FileInfo> {
     graph
         .subjects()
         .filter(|urn| graph.is_a(urn, "FileImage") && *urn != objects.image)
-        .map(|urn| Aff4FileInfo {
+        .map(|urn| FileInfo {
             urn: urn.to_owned(),
             path: graph
                 .text(urn, "originalFileName")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a map: bytes that lie in other streams.
 
-use super::Aff4Error;
+use super::Error;
 use super::map::{RECORD_BYTES, Record};
 use super::stream::Stream;
 use super::symbolic::Symbolic;
@@ -213,15 +213,14 @@ pub(super) fn pieces(
     map: &[u8],
     targets: usize,
     decode: fn(&[u8]) -> Option<Record>,
-) -> Result<Vec<Piece>, Aff4Error> {
+) -> Result<Vec<Piece>, Error> {
     let records = map.chunks_exact(RECORD_BYTES);
     if !records.remainder().is_empty() {
-        return Err(Aff4Error::object(urn, "its map ends within a record"));
+        return Err(Error::object(urn, "its map ends within a record"));
     }
     let mut pieces = Vec::with_capacity(records.len());
     for (number, bytes) in records.enumerate() {
-        let wrong =
-            |what: &str| Aff4Error::object(urn, format!("record {number} of its map {what}"));
+        let wrong = |what: &str| Error::object(urn, format!("record {number} of its map {what}"));
         let record = decode(bytes).ok_or_else(|| wrong("is no record"))?;
         let target = usize::try_from(record.target)
             .ok()

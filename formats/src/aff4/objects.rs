@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The objects of a volume, put together: image, maps, streams.
 
-use super::Aff4Error;
+use super::Error;
 use super::map::Record;
 use super::mapped::{Mapped, Piece, Source, pieces};
 use super::schema::MEMORY;
@@ -21,7 +21,7 @@ pub(super) struct Objects {
     pub(super) data: Vec<String>,
     /// All addresses.
     pub(super) memory: Arc<Mapped>,
-    pub(super) oddities: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Maps over maps over maps.
@@ -30,13 +30,13 @@ const MAX_DEPTH: usize = 8;
 const MAX_TARGETS: usize = 1 << 16;
 
 /// Opens the image.
-pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Aff4Error> {
+pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Error> {
     let mut opener = Opener {
         shared,
         path: Vec::new(),
         opened: HashMap::new(),
         streams: 0,
-        oddities: shared.store.oddities().to_vec(),
+        warnings: shared.store.warnings().to_vec(),
     };
     let (image, mut data) = opener.find()?;
     data.sort_unstable();
@@ -44,7 +44,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Aff4Error> {
     let sources = data
         .iter()
         .map(|urn| opener.source(urn))
-        .collect::<Result<Vec<Source>, Aff4Error>>()?;
+        .collect::<Result<Vec<Source>, Error>>()?;
     let memory = match sources.as_slice() {
         [Source::Map(map)] => Arc::clone(map),
         _ => Arc::new(opener.layered(&image, &sources)?),
@@ -54,7 +54,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Aff4Error> {
         opened: opener.opened,
         data,
         memory,
-        oddities: opener.oddities,
+        warnings: opener.warnings,
     })
 }
 
@@ -64,7 +64,7 @@ struct Opener<'a> {
     path: Vec<String>,
     opened: HashMap<String, Source>,
     streams: usize,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Opener<'_> {
@@ -73,7 +73,7 @@ impl Opener<'_> {
     }
 
     /// The image, and what it says that its data is.
-    fn find(&mut self) -> Result<(String, Vec<String>), Aff4Error> {
+    fn find(&mut self) -> Result<(String, Vec<String>), Error> {
         let graph = self.graph();
         let images: Vec<&str> = graph
             .subjects()
@@ -89,7 +89,7 @@ impl Opener<'_> {
                 let count = images.len();
                 let what =
                     format!("the volume has {count} images; {image} is the one that is read");
-                self.oddities.push(what);
+                self.warnings.push(what);
             }
             return Ok(found);
         }
@@ -106,11 +106,11 @@ impl Opener<'_> {
             .or_else(|| maps.first().copied())
             .or_else(|| graph.subjects().find(|urn| is_stream(graph, urn)))
             .map(str::to_owned)
-            .ok_or(Aff4Error::NoImage("none of its objects is one"))?;
+            .ok_or(Error::NoImage("none of its objects is one"))?;
         Ok((found.clone(), vec![found]))
     }
 
-    fn source(&mut self, urn: &str) -> Result<Source, Aff4Error> {
+    fn source(&mut self, urn: &str) -> Result<Source, Error> {
         if let Some(symbolic) = Symbolic::from_iri(urn) {
             return Ok(Source::Symbolic(symbolic));
         }
@@ -118,7 +118,7 @@ impl Opener<'_> {
             return Ok(source.clone());
         }
         if self.path.len() >= MAX_DEPTH || self.path.iter().any(|above| above == urn) {
-            return Err(Aff4Error::object(
+            return Err(Error::object(
                 urn,
                 "its map leads back to itself, or over more than 8 other maps",
             ));
@@ -131,7 +131,7 @@ impl Opener<'_> {
         Ok(source)
     }
 
-    fn open(&mut self, urn: &str) -> Result<Source, Aff4Error> {
+    fn open(&mut self, urn: &str) -> Result<Source, Error> {
         // Some are both: a map that is an image.
         if self.graph().is_a(urn, "Map") {
             return Ok(Source::Map(Arc::new(self.map(urn)?)));
@@ -144,14 +144,14 @@ impl Opener<'_> {
         if let Some(member) = self.shared.store.member(urn)? {
             return Ok(Source::Member(member));
         }
-        self.oddities.push(format!(
+        self.warnings.push(format!(
             "the stream {urn} is named, but not in this volume: what lies there cannot be read"
         ));
         Ok(Source::Missing(urn.into()))
     }
 
-    fn map(&mut self, urn: &str) -> Result<Mapped, Aff4Error> {
-        let missing = |what: &str| Aff4Error::object(urn, format!("its member {what} is missing"));
+    fn map(&mut self, urn: &str) -> Result<Mapped, Error> {
+        let missing = |what: &str| Error::object(urn, format!("its member {what} is missing"));
         let store = &self.shared.store;
         let idx = store
             .content(&format!("{urn}/idx"))?
@@ -162,7 +162,7 @@ impl Opener<'_> {
         let idx = String::from_utf8_lossy(&idx).into_owned();
         let names: Vec<&str> = idx.lines().map(str::trim).collect();
         if names.len() > MAX_TARGETS {
-            return Err(Aff4Error::TooLarge("the list of a map's streams"));
+            return Err(Error::TooLarge("the list of a map's streams"));
         }
         let is_old = !self.graph().iris(urn, "a").any(|iri| iri.ends_with("#Map"));
         let decode = if is_old {
@@ -185,7 +185,7 @@ impl Opener<'_> {
                 true => self.source(name),
                 false => Ok(Source::Missing((*name).into())),
             })
-            .collect::<Result<Vec<Source>, Aff4Error>>()?;
+            .collect::<Result<Vec<Source>, Error>>()?;
         let gap = self.graph().iris(urn, "mapGapDefaultStream").next();
         let gap = match gap.map(str::to_owned) {
             Some(iri) => self.source(&iri)?,
@@ -202,7 +202,7 @@ impl Opener<'_> {
             (flags.reaches_beyond, "reaches beyond its size"),
         ] {
             if flag {
-                self.oddities.push(format!("the map {urn} {what}"));
+                self.warnings.push(format!("the map {urn} {what}"));
             }
         }
         Ok(mapped)
@@ -210,7 +210,7 @@ impl Opener<'_> {
 
     /// The data streams of a striped image, as one map: what one has not, another
     /// has. Data lies above what is only symbolic.
-    fn layered(&mut self, image: &str, sources: &[Source]) -> Result<Mapped, Aff4Error> {
+    fn layered(&mut self, image: &str, sources: &[Source]) -> Result<Mapped, Error> {
         let mut symbolic = Vec::new();
         let mut data = Vec::new();
         let mut targets = Vec::new();
@@ -250,7 +250,7 @@ impl Opener<'_> {
             }
         }
         if targets.is_empty() {
-            return Err(Aff4Error::NoImage("its data is in another volume"));
+            return Err(Error::NoImage("its data is in another volume"));
         }
         symbolic.append(&mut data);
         let gap = gap.unwrap_or(Source::Symbolic(Symbolic::Byte(0)));

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an AFF4 image is to be like, and what it is to tell beside its memory.
 
-use super::{Aff4Compression, Aff4File, Aff4Urn, HashAlgorithm};
+use super::{Compression, File, HashAlgorithm, Urn};
 use std::fmt;
 use std::sync::Arc;
 
 /// How an AFF4 image is written. Two images of the same memory with the same
 /// options are the same to the byte.
 #[derive(Clone)]
-pub struct Aff4Options {
+pub struct Options {
     /// The names of its objects.
-    pub urns: Aff4Urns,
+    pub urns: Urns,
     /// What time it is, asked at the beginning and at the end.
-    pub clock: Aff4Clock,
+    pub clock: Clock,
     /// Name and version of the program that writes, as in `linpmem-dump 1.0`.
     pub tool: String,
     /// The name under which the volume is stored, for the record.
     pub file_name: Option<String>,
     /// Compression of the chunks.
-    pub compression: Aff4Compression,
+    pub compression: Compression,
     /// Hashes of every chunk.
     pub block_hashes: Vec<HashAlgorithm>,
     /// Hashes over all addresses from 0 to the last range's end, holes included.
@@ -26,30 +26,30 @@ pub struct Aff4Options {
     /// Chunks in a segment. All of a segment is held until it is complete.
     pub chunks_in_segment: u32,
     /// What is known of the machine, beside what the plan tells.
-    pub facts: Aff4Facts,
+    pub facts: Facts,
     /// What the examiner says.
-    pub case: Aff4Case,
+    pub case: Case,
     /// Files that lie in the volume beside the memory.
-    pub files: Vec<Aff4File>,
+    pub files: Vec<File>,
 }
 
 /// The names of a volume's objects. Each image has its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say what they are")]
-pub struct Aff4Urns {
-    pub volume: Aff4Urn,
-    pub image: Aff4Urn,
-    pub map: Aff4Urn,
-    pub stream: Aff4Urn,
+pub struct Urns {
+    pub volume: Urn,
+    pub image: Urn,
+    pub map: Urn,
+    pub stream: Urn,
 }
 
 /// Tells the time as RFC 3339 writes it, in UTC: `2025-01-31T12:00:00Z`.
 #[derive(Clone)]
-pub struct Aff4Clock(Arc<dyn Fn() -> String + Send + Sync>);
+pub struct Clock(Arc<dyn Fn() -> String + Send + Sync>);
 
 /// Facts of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Aff4Facts {
+pub struct Facts {
     /// The physical address of the kernel's page table (CR3 without its flags).
     pub page_table: Option<u64>,
     /// How far the kernel lies from where it was linked to.
@@ -60,7 +60,7 @@ pub struct Aff4Facts {
 
 /// What the examiner says of the case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aff4Case {
+pub struct Case {
     /// Which case.
     pub name: Option<String>,
     /// Who.
@@ -69,31 +69,31 @@ pub struct Aff4Case {
     pub notes: Option<String>,
 }
 
-impl Aff4Options {
+impl Options {
     /// The default: snappy, SHA-256 of chunks and of everything, segments of 64 MiB.
     #[must_use]
-    pub fn new(urns: Aff4Urns, clock: Aff4Clock, tool: impl Into<String>) -> Self {
+    pub fn new(urns: Urns, clock: Clock, tool: impl Into<String>) -> Self {
         Self {
             urns,
             clock,
             tool: tool.into(),
             file_name: None,
-            compression: Aff4Compression::Snappy,
+            compression: Compression::Snappy,
             block_hashes: vec![HashAlgorithm::Sha256],
             linear_hashes: vec![HashAlgorithm::Sha256],
             chunks_in_segment: 2048,
-            facts: Aff4Facts::default(),
-            case: Aff4Case::default(),
+            facts: Facts::default(),
+            case: Case::default(),
             files: Vec::new(),
         }
     }
 }
 
-impl Aff4Urns {
+impl Urns {
     /// Four names, each of its own 16 random bytes.
     #[must_use]
     pub fn from_random(random: [[u8; 16]; 4]) -> Self {
-        let [volume, image, map, stream] = random.map(Aff4Urn::from_random);
+        let [volume, image, map, stream] = random.map(Urn::from_random);
         Self {
             volume,
             image,
@@ -103,7 +103,7 @@ impl Aff4Urns {
     }
 }
 
-impl Aff4Clock {
+impl Clock {
     /// A clock that `now` reads.
     #[must_use]
     pub fn new(now: impl Fn() -> String + Send + Sync + 'static) -> Self {
@@ -115,15 +115,15 @@ impl Aff4Clock {
     }
 }
 
-impl fmt::Debug for Aff4Clock {
+impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Aff4Clock").finish_non_exhaustive()
+        f.debug_struct("Clock").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Aff4Options {
+impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Aff4Options")
+        f.debug_struct("Options")
             .field("urns", &self.urns)
             .field("compression", &self.compression)
             .field("block_hashes", &self.block_hashes)

@@ -29,7 +29,7 @@ pub(super) fn ranges(
     graph: &Graph,
     image: &str,
     memory: &Mapped,
-    oddities: &mut Vec<String>,
+    warnings: &mut Vec<String>,
 ) -> Vec<StoredRange> {
     let mut described = described(graph, image, memory.len());
     if described.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn ranges(
     for (range, kind) in described {
         let (_, rest) = range.split_at(next);
         if rest != Some(range) {
-            oddities.push(format!("{range} is described twice"));
+            warnings.push(format!("{range} is described twice"));
         }
         if let Some(range) = rest {
             next = range.end();

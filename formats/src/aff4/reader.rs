@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading an AFF4 image.
 
-use super::files::{self, Aff4FileInfo};
+use super::files::{self, FileInfo};
 use super::mapped::Mapped;
 use super::objects::{self, Objects};
 use super::schema::{LINPMEM, VMCOREINFO};
 use super::store::Store;
 use super::stream::Shared;
 use super::zip::MAX_MEMBER_IN_MEMORY_BYTES;
-use super::{Aff4Error, Aff4Facts, ranges};
+use super::{Error, Facts, ranges};
 use crate::linear::Linear;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
@@ -19,28 +19,28 @@ use std::sync::Arc;
 ///
 /// Memory: the archive's directory, the map, what is said of the objects, and
 /// 32 MiB of decompressed chunks.
-pub struct Aff4Reader {
+pub struct Reader {
     pub(super) store: Arc<Store>,
     pub(super) objects: Objects,
     linear: Linear<Arc<Mapped>>,
     ranges: Vec<StoredRange>,
     machine: MachineFacts,
-    facts: Aff4Facts,
-    oddities: Vec<String>,
+    facts: Facts,
+    warnings: Vec<String>,
 }
 
-impl Aff4Reader {
+impl Reader {
     /// The image in `volumes`: one, or all volumes of a striped image.
     ///
     /// # Errors
     /// If one is damaged or no AFF4 volume, or there is no image in them.
-    pub fn open(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Aff4Error> {
+    pub fn open(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
         let store = Arc::new(Store::open(volumes)?);
         let shared = Arc::new(Shared::new(Arc::clone(&store)));
         let objects = objects::open(&shared)?;
-        let mut oddities = objects.oddities.clone();
+        let mut warnings = objects.warnings.clone();
         let graph = store.graph();
-        let ranges = ranges::ranges(graph, &objects.image, &objects.memory, &mut oddities);
+        let ranges = ranges::ranges(graph, &objects.image, &objects.memory, &mut warnings);
         // An address is its own offset in the map.
         let placed = ranges.iter().map(|stored| StoredRange {
             offset: Some(stored.range.start().get()),
@@ -54,7 +54,7 @@ impl Aff4Reader {
             objects,
             linear,
             ranges,
-            oddities,
+            warnings,
         })
     }
 
@@ -67,7 +67,7 @@ impl Aff4Reader {
 
     /// What the volume tells of the machine, beside [`ImageReader::machine`].
     #[must_use]
-    pub fn facts(&self) -> Aff4Facts {
+    pub fn facts(&self) -> Facts {
         self.facts
     }
 
@@ -104,7 +104,7 @@ impl Aff4Reader {
 
     /// The files that lie beside the memory.
     #[must_use]
-    pub fn files(&self) -> Vec<Aff4FileInfo> {
+    pub fn files(&self) -> Vec<FileInfo> {
         files::files(self.store.graph(), &self.objects)
     }
 
@@ -112,10 +112,10 @@ impl Aff4Reader {
     ///
     /// # Errors
     /// If there is none of this URN, or it is damaged.
-    pub fn open_file(&self, urn: &str) -> Result<Arc<dyn ReadAt>, Aff4Error> {
+    pub fn open_file(&self, urn: &str) -> Result<Arc<dyn ReadAt>, Error> {
         match self.store.member(urn)? {
             Some(member) => Ok(Arc::new(member)),
-            None => Err(Aff4Error::object(urn, "the volume has no such file")),
+            None => Err(Error::object(urn, "the volume has no such file")),
         }
     }
 
@@ -123,14 +123,14 @@ impl Aff4Reader {
     ///
     /// # Errors
     /// If there is none of this URN, or it is damaged or passes 256 MiB.
-    pub fn file(&self, urn: &str) -> Result<Vec<u8>, Aff4Error> {
+    pub fn file(&self, urn: &str) -> Result<Vec<u8>, Error> {
         self.store
             .content(urn)?
-            .ok_or_else(|| Aff4Error::object(urn, "the volume has no such file"))
+            .ok_or_else(|| Error::object(urn, "the volume has no such file"))
     }
 }
 
-fn machine(store: &Store, image: &str) -> Result<MachineFacts, Aff4Error> {
+fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
     let graph = store.graph();
     let own = |name: &str| graph.number(image, &[&format!("{LINPMEM}{name}")]);
     let mut vmcoreinfo = None;
@@ -146,9 +146,9 @@ fn machine(store: &Store, image: &str) -> Result<MachineFacts, Aff4Error> {
     })
 }
 
-fn facts(store: &Store, image: &str) -> Result<Aff4Facts, Aff4Error> {
+fn facts(store: &Store, image: &str) -> Result<Facts, Error> {
     let graph = store.graph();
-    let mut facts = Aff4Facts {
+    let mut facts = Facts {
         page_table: graph.number(image, &["memoryPageTableEntryOffset"]),
         kaslr_offset: graph.number(image, &[&format!("{LINPMEM}kaslrOffset")]),
         installed_bytes: graph.number(image, &["memoryInstalledSize"]),
@@ -172,7 +172,7 @@ fn facts(store: &Store, image: &str) -> Result<Aff4Facts, Aff4Error> {
     Ok(facts)
 }
 
-impl ReadPhys for Aff4Reader {
+impl ReadPhys for Reader {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -183,7 +183,7 @@ impl ReadPhys for Aff4Reader {
     }
 }
 
-impl ImageReader for Aff4Reader {
+impl ImageReader for Reader {
     fn format(&self) -> Format {
         Format::Aff4
     }
@@ -196,14 +196,14 @@ impl ImageReader for Aff4Reader {
         &self.machine
     }
 
-    fn oddities(&self) -> &[String] {
-        &self.oddities
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 
-impl std::fmt::Debug for Aff4Reader {
+impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Aff4Reader")
+        f.debug_struct("Reader")
             .field("image", &self.objects.image)
             .finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Making a volume of what an unfinished acquisition left.
 
-use super::Aff4Error;
+use super::Error;
 use super::encoder::BLOCK_BYTES;
 use super::map::{RECORD_BYTES, Record, encoded, idx};
 use super::mapped::{pieces, resolved};
@@ -14,9 +14,9 @@ use super::zip::{
 use crate::{ImageOutput, ReadAt, WriteError};
 use std::collections::HashMap;
 
-/// What [`aff4_recover`] found.
+/// What [`recover`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aff4Recovery {
+pub struct Recovery {
     /// Whole members that were found.
     pub members: usize,
     /// Bytes at the end that belong to no whole member.
@@ -32,7 +32,7 @@ pub struct Aff4Recovery {
 pub enum RecoverError {
     /// It could not be read, or is no volume.
     #[error(transparent)]
-    Aff4(#[from] Aff4Error),
+    Aff4(#[from] Error),
     /// The new one could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -53,10 +53,7 @@ const PIECE_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// If there is nothing to recover or `source` cannot be read, or `out` failed.
-pub fn aff4_recover(
-    source: &dyn ReadAt,
-    out: &mut dyn ImageOutput,
-) -> Result<Aff4Recovery, RecoverError> {
+pub fn recover(source: &dyn ReadAt, out: &mut dyn ImageOutput) -> Result<Recovery, RecoverError> {
     let scanned = scan(source)?;
     if has_directory(source) {
         return Err(RecoverError::Whole);
@@ -70,7 +67,7 @@ pub fn aff4_recover(
     for entry in &scanned.entries {
         zip.adopt(entry);
     }
-    let mut recovery = Aff4Recovery {
+    let mut recovery = Recovery {
         members: scanned.entries.len(),
         lost_bytes: source.len().saturating_sub(scanned.end),
         mapped_bytes: None,
@@ -96,7 +93,7 @@ fn copy(source: &dyn ReadAt, end: u64, out: &mut dyn ImageOutput) -> Result<(), 
         buf.truncate(usize::try_from(len).unwrap_or(0));
         source
             .read_exact_at(offset, &mut buf)
-            .map_err(Aff4Error::from)?;
+            .map_err(Error::from)?;
         out.bytes(&buf).map_err(WriteError::from)?;
         offset = offset.saturating_add(len);
     }
@@ -132,7 +129,7 @@ impl Left<'_> {
         let one = |kind: &str| {
             let urn = graph.subjects().find(|urn| graph.is_a(urn, kind));
             urn.map(str::to_owned)
-                .ok_or(Aff4Error::NoImage("its journal describes none"))
+                .ok_or(Error::NoImage("its journal describes none"))
         };
         let (map, stream) = (one("Map")?, one("ImageStream")?);
         let chunks_in_segment = graph.number(&stream, &["chunksInSegment"]).unwrap_or(1);
@@ -161,7 +158,7 @@ impl Left<'_> {
 
     /// The records of all segments that are whole, sorted and disjoint, and how
     /// many segments that are.
-    fn records(&self, map: &str, stream: &str) -> Result<(Vec<Record>, u64), Aff4Error> {
+    fn records(&self, map: &str, stream: &str) -> Result<(Vec<Record>, u64), Error> {
         let mut bytes = Vec::new();
         let mut segments: u64 = 0;
         loop {
@@ -174,7 +171,7 @@ impl Left<'_> {
             segments = segments.saturating_add(1);
         }
         if bytes.len() % RECORD_BYTES != 0 {
-            return Err(Aff4Error::object(map, "its journal ends within a record"));
+            return Err(Error::object(map, "its journal ends within a record"));
         }
         let pieces = pieces(map, &bytes, 3, Record::decode)?;
         let records = resolved(&pieces).into_iter().map(|piece| Record {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The volumes of an image, opened: their members, and what they say.
 
-use super::Aff4Error;
+use super::Error;
 use super::schema::{DESCRIPTION, INFORMATION};
 use super::turtle::Graph;
 use super::urn::{member_key, urn_key};
@@ -16,7 +16,7 @@ pub(super) struct Store {
     /// Where each member is: by its absolute URN, the volume and the entry.
     members: HashMap<String, (usize, usize)>,
     graph: Graph,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
 }
 
 pub(super) struct Volume {
@@ -28,12 +28,12 @@ pub(super) struct Volume {
 const MAX_URN_BYTES: u64 = 4096;
 
 impl Store {
-    pub(super) fn open(sources: Vec<Arc<dyn ReadAt>>) -> Result<Self, Aff4Error> {
+    pub(super) fn open(sources: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
         let mut store = Self {
             volumes: Vec::new(),
             members: HashMap::new(),
             graph: Graph::default(),
-            oddities: Vec::new(),
+            warnings: Vec::new(),
         };
         for source in sources {
             let archive = Archive::open(source)?;
@@ -42,8 +42,8 @@ impl Store {
         Ok(store)
     }
 
-    fn add(&mut self, archive: Archive) -> Result<(), Aff4Error> {
-        let information = entry(&archive, INFORMATION).ok_or(Aff4Error::NotAff4)?;
+    fn add(&mut self, archive: Archive) -> Result<(), Error> {
+        let information = entry(&archive, INFORMATION).ok_or(Error::NotAff4)?;
         let information = archive.member(information)?;
         let information = information.read_all(MAX_MEMBER_IN_MEMORY_BYTES)?;
         let comment = urn_of(archive.comment());
@@ -53,21 +53,21 @@ impl Store {
         };
         if let (Some(comment), Some(described)) = (&comment, &described) {
             if comment != described {
-                self.oddities.push(format!(
+                self.warnings.push(format!(
                     "the volume is called {described} at its beginning and {comment} at its end"
                 ));
             }
         }
-        let urn = described.or(comment).ok_or(Aff4Error::NotAff4)?;
+        let urn = described.or(comment).ok_or(Error::NotAff4)?;
         if self.volumes.iter().any(|volume| volume.urn == urn) {
-            return Err(Aff4Error::object(&urn, "the same volume was given twice"));
+            return Err(Error::object(&urn, "the same volume was given twice"));
         }
         self.graph.add(&information, &urn)?;
         let number = self.volumes.len();
         for (index, entry) in archive.entries().iter().enumerate() {
             let key = member_key(&urn, &entry.name);
             if self.members.insert(key, (number, index)).is_some() {
-                self.oddities
+                self.warnings
                     .push(format!("two members are called {}", entry.name));
             }
         }
@@ -79,8 +79,8 @@ impl Store {
         &self.graph
     }
 
-    pub(super) fn oddities(&self) -> &[String] {
-        &self.oddities
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The volumes' URNs.
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// The member that holds the object `urn`, if there is one.
-    pub(super) fn member(&self, urn: &str) -> Result<Option<Member>, Aff4Error> {
+    pub(super) fn member(&self, urn: &str) -> Result<Option<Member>, Error> {
         let Some(&(volume, index)) = self.members.get(&urn_key(urn)) else {
             return Ok(None);
         };
@@ -101,14 +101,14 @@ impl Store {
     }
 
     /// All of the member, if there is one.
-    pub(super) fn content(&self, urn: &str) -> Result<Option<Vec<u8>>, Aff4Error> {
+    pub(super) fn content(&self, urn: &str) -> Result<Option<Vec<u8>>, Error> {
         self.member(urn)?
             .map(|member| member.read_all(MAX_MEMBER_IN_MEMORY_BYTES))
             .transpose()
     }
 
     /// Every member there is: the volume's URN, the entry, and its content.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Entry, Result<Member, Aff4Error>)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Entry, Result<Member, Error>)> {
         self.volumes.iter().flat_map(|volume| {
             let archive = &volume.archive;
             archive

@@ -4,7 +4,7 @@
 use super::compression::Method;
 use super::store::Store;
 use super::zip::{Fields, Member};
-use super::{Aff4Error, HashAlgorithm};
+use super::{Error, HashAlgorithm};
 use crate::ReadAt;
 use crate::cache::Cache;
 use std::io;
@@ -63,9 +63,9 @@ impl Shared {
 
 impl Stream {
     /// The stream `urn`.
-    pub(super) fn open(shared: &Arc<Shared>, number: usize, urn: &str) -> Result<Self, Aff4Error> {
+    pub(super) fn open(shared: &Arc<Shared>, number: usize, urn: &str) -> Result<Self, Error> {
         let graph = shared.store.graph();
-        let wrong = |what: String| Aff4Error::object(urn, what);
+        let wrong = |what: String| Error::object(urn, what);
         let chunk_bytes = graph
             .number(urn, &["chunkSize", "chunk_size"])
             .unwrap_or(32 << 10);
@@ -137,13 +137,13 @@ impl Stream {
         &self,
         segment: u64,
         algorithm: HashAlgorithm,
-    ) -> Result<Option<Vec<u8>>, Aff4Error> {
+    ) -> Result<Option<Vec<u8>>, Error> {
         let urn = format!("{}/{segment:08}.blockHash.{algorithm}", self.urn);
         self.shared.store.content(&urn)
     }
 
     /// The index of a segment.
-    pub(super) fn index(&self, segment: u64) -> Result<Option<Vec<u8>>, Aff4Error> {
+    pub(super) fn index(&self, segment: u64) -> Result<Option<Vec<u8>>, Error> {
         self.shared.store.content(&self.index_urn(segment))
     }
 
@@ -301,9 +301,9 @@ impl ReadAt for Stream {
     }
 }
 
-pub(super) fn invalid(error: Aff4Error) -> io::Error {
+pub(super) fn invalid(error: Error) -> io::Error {
     match error {
-        Aff4Error::Io(error) => error,
+        Error::Io(error) => error,
         other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
     }
 }

@@ -10,9 +10,9 @@ const ESCAPED_SCHEME: &str = "aff4%3A%2F%2F";
 
 /// The name of an object: `aff4://` and a UUID, for those that are written here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Aff4Urn(String);
+pub struct Urn(String);
 
-impl Aff4Urn {
+impl Urn {
     /// A name that is nobody else's, made of 16 random bytes: the UUID (version 4,
     /// RFC 9562) that they give.
     #[must_use]
@@ -41,7 +41,7 @@ impl Aff4Urn {
     }
 }
 
-impl fmt::Display for Aff4Urn {
+impl fmt::Display for Urn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -127,11 +127,11 @@ mod tests {
     #[test]
     fn random_bytes_become_a_uuid_of_version_4() {
         assert_eq!(
-            Aff4Urn::from_random([0xff; 16]).to_string(),
+            Urn::from_random([0xff; 16]).to_string(),
             "aff4://ffffffff-ffff-4fff-bfff-ffffffffffff"
         );
         assert_eq!(
-            Aff4Urn::from_random([0; 16]).to_string(),
+            Urn::from_random([0; 16]).to_string(),
             "aff4://00000000-0000-4000-8000-000000000000"
         );
     }

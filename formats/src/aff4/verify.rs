@@ -4,11 +4,11 @@
 mod maps;
 mod streams;
 
-use super::check::{Aff4Check, Aff4Level, Aff4Verdict};
+use super::check::{Check, Level, Verdict};
 use super::digest::Digest;
 use super::mapped::Source;
 use super::turtle::{Graph, Term};
-use super::{Aff4Reader, HashAlgorithm};
+use super::{HashAlgorithm, Reader};
 use crate::ReadAt;
 use std::collections::BTreeMap;
 use std::io;
@@ -16,11 +16,11 @@ use std::io;
 /// Bytes that are read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
-impl Aff4Reader {
+impl Reader {
     /// Checks every hash that the volumes state, from the archive's checksums up to
     /// the image's own, and tells `found` of each. Reads all of the image two or
     /// three times.
-    pub fn verify(&self, mut found: impl FnMut(Aff4Check)) {
+    pub fn verify(&self, mut found: impl FnMut(Check)) {
         let mut verifier = Verifier {
             reader: self,
             graph: self.store.graph(),
@@ -47,9 +47,9 @@ impl Aff4Reader {
 }
 
 struct Verifier<'a> {
-    reader: &'a Aff4Reader,
+    reader: &'a Reader,
     graph: &'a Graph,
-    found: &'a mut dyn FnMut(Aff4Check),
+    found: &'a mut dyn FnMut(Check),
     /// The block map hashes that were computed, by map and algorithm.
     block_maps: BTreeMap<(String, HashAlgorithm), Digest>,
 }
@@ -64,12 +64,12 @@ struct Stated {
 impl Verifier<'_> {
     fn tell(
         &mut self,
-        level: Aff4Level,
+        level: Level,
         object: &str,
         algorithm: Option<HashAlgorithm>,
-        verdict: Aff4Verdict,
+        verdict: Verdict,
     ) {
-        (self.found)(Aff4Check {
+        (self.found)(Check {
             level,
             object: object.to_owned(),
             algorithm,
@@ -77,7 +77,7 @@ impl Verifier<'_> {
         });
     }
 
-    fn compare(&mut self, level: Aff4Level, object: &str, stated: &Stated, computed: &Digest) {
+    fn compare(&mut self, level: Level, object: &str, stated: &Stated, computed: &Digest) {
         let verdict = compare(&stated.digest, computed);
         let object = format!("{object} {}", stated.property);
         self.tell(level, &object, Some(stated.algorithm), verdict);
@@ -112,15 +112,15 @@ impl Verifier<'_> {
                         .map_err(|error| error.to_string())?;
                     Ok(crc.finalize())
                 }) {
-                Ok(crc) if crc == entry.crc => Aff4Verdict::Right,
-                Ok(crc) => Aff4Verdict::Wrong(format!(
+                Ok(crc) if crc == entry.crc => Verdict::Right,
+                Ok(crc) => Verdict::Wrong(format!(
                     "its checksum is {crc:08x} and not {:08x}",
                     entry.crc
                 )),
-                Err(error) => Aff4Verdict::Wrong(error),
+                Err(error) => Verdict::Wrong(error),
             };
-            (self.found)(Aff4Check {
-                level: Aff4Level::Member,
+            (self.found)(Check {
+                level: Level::Member,
                 object: entry.name.clone(),
                 algorithm: None,
                 verdict,
@@ -128,27 +128,21 @@ impl Verifier<'_> {
         }
     }
 
-    fn conclude(
-        &mut self,
-        level: Aff4Level,
-        urn: &str,
-        stated: &Stated,
-        computed: io::Result<Digest>,
-    ) {
+    fn conclude(&mut self, level: Level, urn: &str, stated: &Stated, computed: io::Result<Digest>) {
         match computed {
             Ok(digest) => self.compare(level, urn, stated, &digest),
             Err(error) => {
                 let object = format!("{urn} {}", stated.property);
-                let verdict = Aff4Verdict::Wrong(error.to_string());
+                let verdict = Verdict::Wrong(error.to_string());
                 self.tell(level, &object, Some(stated.algorithm), verdict);
             }
         }
     }
 
-    fn unknown(&mut self, level: Aff4Level, urn: &str, stated: &Stated) {
+    fn unknown(&mut self, level: Level, urn: &str, stated: &Stated) {
         let object = format!("{urn} {}", stated.property);
         let why = "the standard does not say what this is the hash of".to_owned();
-        let verdict = Aff4Verdict::Unknown(why);
+        let verdict = Verdict::Unknown(why);
         self.tell(level, &object, Some(stated.algorithm), verdict);
     }
 
@@ -169,18 +163,18 @@ impl Verifier<'_> {
         for file in self.reader.files() {
             for stated in self.stated(&file.urn) {
                 let computed = self.file(&file.urn, stated.algorithm);
-                self.conclude(Aff4Level::File, &file.urn, &stated, computed);
+                self.conclude(Level::File, &file.urn, &stated, computed);
             }
         }
     }
 }
 
-fn compare(stated: &str, computed: &Digest) -> Aff4Verdict {
+fn compare(stated: &str, computed: &Digest) -> Verdict {
     let computed = computed.to_string();
     if stated.eq_ignore_ascii_case(&computed) {
-        Aff4Verdict::Right
+        Verdict::Right
     } else {
-        Aff4Verdict::Wrong(format!("it is {computed} and not {stated}"))
+        Verdict::Wrong(format!("it is {computed} and not {stated}"))
     }
 }
 

@@ -12,7 +12,7 @@ use super::map::{MapBuilder, idx};
 use super::schema::{DESCRIPTION, INFORMATION, JOURNAL, VERSION, VMCOREINFO};
 use super::urn::{escaped_path, member_name};
 use super::zip::ZipStream;
-use super::{Aff4File, Aff4Options, HashAlgorithm};
+use super::{File, HashAlgorithm, Options};
 use crate::sequence::Sequence;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use place::Zeros;
@@ -28,9 +28,9 @@ use std::sync::Arc;
 /// Memory: one segment (64 MiB), the map (28 bytes a record), and a line of the
 /// directory per member. The linear hashes have a thread of their own.
 #[derive(Debug)]
-pub struct Aff4Writer {
+pub struct Writer {
     plan: ImagePlan,
-    options: Aff4Options,
+    options: Options,
     sequence: Sequence,
     encoder: Arc<Encoder>,
     zip: ZipStream,
@@ -51,12 +51,12 @@ pub struct Aff4Writer {
 /// else, at about 1 GiB a second, and meanwhile the memory behind the hole waits.
 const MAX_HASHED_HOLES_BYTES: u64 = 16 << 30;
 
-impl Aff4Writer {
+impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
     /// If a segment would pass 2^32 bytes or two of the files have the same path.
-    pub fn new(plan: &ImagePlan, mut options: Aff4Options) -> Result<Self, WriteError> {
+    pub fn new(plan: &ImagePlan, mut options: Options) -> Result<Self, WriteError> {
         options.block_hashes.sort_unstable();
         options.block_hashes.dedup();
         options.linear_hashes.sort_unstable();
@@ -71,7 +71,7 @@ impl Aff4Writer {
             options.linear_hashes.clear();
         }
         if let Some(text) = &plan.machine().vmcoreinfo {
-            options.files.push(Aff4File::new(VMCOREINFO, text.clone()));
+            options.files.push(File::new(VMCOREINFO, text.clone()));
         }
         check_files(&options)?;
         Ok(Self {
@@ -152,7 +152,7 @@ impl Aff4Writer {
     }
 }
 
-impl ImageWriter for Aff4Writer {
+impl ImageWriter for Writer {
     fn data_offset(&self, _index: usize) -> Option<u64> {
         // Nothing lies in one piece.
         None
@@ -238,7 +238,7 @@ impl ImageWriter for Aff4Writer {
 }
 
 /// Names that others look for, or that would name two members.
-fn check_files(options: &Aff4Options) -> Result<(), WriteError> {
+fn check_files(options: &Options) -> Result<(), WriteError> {
     let mut names: Vec<String> = options
         .files
         .iter()

@@ -11,7 +11,7 @@
 //! from its end to its beginning.
 
 use crate::ReadAt;
-use crate::lime::{HEADER_BYTES, LimeError, RecordHeader};
+use crate::records::{Error, HEADER_BYTES, RecordHeader};
 use linpmem_phys::PhysRange;
 use std::io::Read;
 
@@ -37,13 +37,13 @@ const MAX_BLOCKS: usize = 1 << 21;
 
 /// All blocks of the file, in its order, and how many have bytes set that should
 /// be 0.
-pub(super) fn blocks(source: &impl ReadAt) -> Result<(Vec<Block>, u64), LimeError> {
+pub(super) fn blocks(source: &impl ReadAt) -> Result<(Vec<Block>, u64), Error> {
     let header_bytes = u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
     let mut blocks = Vec::new();
     let mut untidy: u64 = 0;
     let mut end = source.len();
     while end > 0 {
-        let lost = |offset| LimeError::Record {
+        let lost = |offset| Error::Record {
             offset,
             what: "no length of a compressed block stands before it; the file is truncated, or \
                    something was appended to it",
@@ -52,7 +52,7 @@ pub(super) fn blocks(source: &impl ReadAt) -> Result<(Vec<Block>, u64), LimeErro
         let mut encoded = [0; 8];
         source
             .read_exact_at(trailer, &mut encoded)
-            .map_err(|source| LimeError::Io {
+            .map_err(|source| Error::Io {
                 offset: trailer,
                 source,
             })?;
@@ -62,9 +62,9 @@ pub(super) fn blocks(source: &impl ReadAt) -> Result<(Vec<Block>, u64), LimeErro
         let mut encoded = [0; HEADER_BYTES];
         source
             .read_exact_at(offset, &mut encoded)
-            .map_err(|source| LimeError::Io { offset, source })?;
+            .map_err(|source| Error::Io { offset, source })?;
         let header = RecordHeader::parse(&encoded).map_err(|_| lost(end))?;
-        let damaged = |what| LimeError::Record { offset, what };
+        let damaged = |what| Error::Record { offset, what };
         if !header.is_compressed {
             return Err(damaged("it is not compressed, but those behind it are"));
         }
@@ -73,9 +73,9 @@ pub(super) fn blocks(source: &impl ReadAt) -> Result<(Vec<Block>, u64), LimeErro
             return Err(damaged("it is far longer than the 16 MiB of AVML's blocks"));
         }
         if blocks.len() == MAX_BLOCKS {
-            return Err(LimeError::TooManyRecords { limit: MAX_BLOCKS });
+            return Err(Error::TooManyRecords { limit: MAX_BLOCKS });
         }
-        untidy = untidy.saturating_add(u64::from(!header.is_tidy));
+        untidy = untidy.saturating_add(u64::from(!header.reserved_is_zero));
         blocks.push(Block {
             range: header.range,
             offset: data,

@@ -7,5 +7,6 @@ mod encoder;
 mod reader;
 mod writer;
 
-pub use reader::AvmlReader;
-pub use writer::AvmlWriter;
+pub use crate::records::Error;
+pub use reader::Reader;
+pub use writer::Writer;

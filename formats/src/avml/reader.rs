@@ -3,21 +3,21 @@
 
 use super::block::{self, Block};
 use crate::cache::Cache;
-use crate::lime::{LimeError, sort};
 use crate::linear::{absent, read_stored, take};
+use crate::records::{Error, sort};
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
 use linpmem_phys::{Content, Errno, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::sync::Arc;
 
 /// Reads an image that AVML has compressed. Blocks that touch are one range here.
 #[derive(Debug)]
-pub struct AvmlReader<S> {
+pub struct Reader<S> {
     source: S,
     /// By address.
     blocks: Vec<Block>,
     ranges: Vec<StoredRange>,
     machine: MachineFacts,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
     /// Memory of the blocks read last, by their number; `None` for damaged ones.
     cache: Cache<usize, Option<Vec<u8>>>,
 }
@@ -25,17 +25,17 @@ pub struct AvmlReader<S> {
 /// Four blocks of AVML's size.
 const CACHE_BYTES: usize = 64 << 20;
 
-impl<S: ReadAt> AvmlReader<S> {
+impl<S: ReadAt> Reader<S> {
     /// The image in `source`.
     ///
     /// # Errors
     /// If the way through its blocks leads nowhere, two overlap, or there is none.
     /// Whether a block decompresses is found when it is read.
-    pub fn new(source: S) -> Result<Self, LimeError> {
+    pub fn new(source: S) -> Result<Self, Error> {
         let (mut blocks, untidy) = block::blocks(&source)?;
-        let mut oddities = Vec::new();
+        let mut warnings = Vec::new();
         if untidy > 0 {
-            oddities.push(format!("{untidy} records use bytes that should be 0"));
+            warnings.push(format!("{untidy} records use bytes that should be 0"));
         }
         let mut ranges: Vec<StoredRange> = blocks
             .iter()
@@ -46,14 +46,14 @@ impl<S: ReadAt> AvmlReader<S> {
                 offset: None,
             })
             .collect();
-        sort(&mut ranges, &mut oddities)?;
+        sort(&mut ranges, &mut warnings)?;
         blocks.sort_by_key(|block| block.range);
         Ok(Self {
             source,
             blocks,
             ranges: joined(&ranges),
             machine: MachineFacts::default(),
-            oddities,
+            warnings,
             cache: Cache::new(CACHE_BYTES),
         })
     }
@@ -109,7 +109,7 @@ fn joined(ranges: &[StoredRange]) -> Vec<StoredRange> {
     result
 }
 
-impl<S: ReadAt> ReadPhys for AvmlReader<S> {
+impl<S: ReadAt> ReadPhys for Reader<S> {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -128,7 +128,7 @@ impl<S: ReadAt> ReadPhys for AvmlReader<S> {
     }
 }
 
-impl<S: ReadAt> ImageReader for AvmlReader<S> {
+impl<S: ReadAt> ImageReader for Reader<S> {
     fn format(&self) -> Format {
         Format::Avml
     }
@@ -141,7 +141,7 @@ impl<S: ReadAt> ImageReader for AvmlReader<S> {
         &self.machine
     }
 
-    fn oddities(&self) -> &[String] {
-        &self.oddities
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }

@@ -3,7 +3,7 @@
 
 use super::block::MAX_BLOCK_BYTES;
 use super::encoder::SnappyEncoder;
-use crate::lime::RecordHeader;
+use crate::records::RecordHeader;
 use crate::sequence::Sequence;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use linpmem_phys::{PhysLen, PhysRange};
@@ -15,11 +15,11 @@ use std::sync::Arc;
 /// does not compress. Kinds, unreadable pages and all that is known of the machine
 /// are lost, unless they are kept beside the image.
 #[derive(Debug)]
-pub struct AvmlWriter {
+pub struct Writer {
     sequence: Sequence,
 }
 
-impl AvmlWriter {
+impl Writer {
     /// A writer of the image that `plan` describes.
     #[must_use]
     pub fn new(plan: &ImagePlan) -> Self {
@@ -29,7 +29,7 @@ impl AvmlWriter {
     }
 }
 
-impl ImageWriter for AvmlWriter {
+impl ImageWriter for Writer {
     /// Nowhere in one piece.
     fn data_offset(&self, _index: usize) -> Option<u64> {
         None

@@ -6,7 +6,7 @@ use linpmem_phys::PhysRange;
 /// An ELF core that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ElfError {
+pub enum Error {
     /// The file could not be read.
     #[error("reading the ELF core at offset {offset}: {source}")]
     Io {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The headers of an ELF core, read and checked against the file.
 
-use super::ElfError;
+use super::Error;
 use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES, bytes};
 use crate::ReadAt;
 use goblin::elf::header::{
@@ -47,7 +47,7 @@ const MAX_SEGMENTS: u32 = 1 << 20;
 /// Program headers that are read at once.
 const BLOCK_HEADERS: u64 = 1024;
 
-pub(super) fn read(source: &impl ReadAt) -> Result<Headers, ElfError> {
+pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let file = file_header(source)?;
     let count = segment_count(source, &file)?;
     let phdr_bytes = bytes(PHDR_BYTES);
@@ -70,7 +70,7 @@ pub(super) fn read(source: &impl ReadAt) -> Result<Headers, ElfError> {
         block.resize(usize::try_from(size).unwrap_or(0), 0);
         source
             .read_exact_at(offset, &mut block)
-            .map_err(|source| ElfError::Io { offset, source })?;
+            .map_err(|source| Error::Io { offset, source })?;
         for encoded in block.chunks_exact(PHDR_BYTES) {
             let header: program_header64::ProgramHeader = encoded
                 .pread_with(0, LE)
@@ -88,7 +88,7 @@ impl Headers {
         source: &impl ReadAt,
         index: u32,
         header: &program_header64::ProgramHeader,
-    ) -> Result<(), ElfError> {
+    ) -> Result<(), Error> {
         match header.p_type {
             PT_NOTE => {
                 within(source, "notes", header.p_offset, header.p_filesz)?;
@@ -129,44 +129,42 @@ impl Headers {
     }
 }
 
-fn file_header(source: &impl ReadAt) -> Result<header64::Header, ElfError> {
+fn file_header(source: &impl ReadAt) -> Result<header64::Header, Error> {
     let mut encoded = [0; header64::SIZEOF_EHDR];
     within(source, "file header", 0, bytes(encoded.len()))?;
     source
         .read_exact_at(0, &mut encoded)
-        .map_err(|source| ElfError::Io { offset: 0, source })?;
+        .map_err(|source| Error::Io { offset: 0, source })?;
     if !encoded.starts_with(ELFMAG) {
-        return Err(ElfError::NotThisKind("none at all"));
+        return Err(Error::NotThisKind("none at all"));
     }
     if encoded.get(EI_CLASS) != Some(&ELFCLASS64) {
-        return Err(ElfError::NotThisKind("not of the 64-bit class"));
+        return Err(Error::NotThisKind("not of the 64-bit class"));
     }
     if encoded.get(EI_DATA) != Some(&ELFDATA2LSB) {
-        return Err(ElfError::NotThisKind("not little-endian"));
+        return Err(Error::NotThisKind("not little-endian"));
     }
     let header: header64::Header = encoded
         .pread_with(0, LE)
-        .map_err(|_| ElfError::Header("its file header is cut off"))?;
+        .map_err(|_| Error::Header("its file header is cut off"))?;
     if header.e_type != ET_CORE {
-        return Err(ElfError::NotThisKind("no core file"));
+        return Err(Error::NotThisKind("no core file"));
     }
     if header.e_machine != EM_X86_64 {
-        return Err(ElfError::NotThisKind("of another processor"));
+        return Err(Error::NotThisKind("of another processor"));
     }
     Ok(header)
 }
 
-fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, ElfError> {
+fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, Error> {
     if usize::from(file.e_phentsize) != PHDR_BYTES && file.e_phnum != 0 {
-        return Err(ElfError::Header(
-            "its program headers are not 56 bytes long",
-        ));
+        return Err(Error::Header("its program headers are not 56 bytes long"));
     }
     if file.e_phnum != PN_XNUM {
         return Ok(u32::from(file.e_phnum));
     }
     if file.e_shoff == 0 || usize::from(file.e_shentsize) != SHDR_BYTES {
-        return Err(ElfError::Header(
+        return Err(Error::Header(
             "it has no section header, in which its many program headers would be counted",
         ));
     }
@@ -179,15 +177,15 @@ fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, E
     )?;
     source
         .read_exact_at(file.e_shoff, &mut encoded)
-        .map_err(|source| ElfError::Io {
+        .map_err(|source| Error::Io {
             offset: file.e_shoff,
             source,
         })?;
     let section: section_header64::SectionHeader = encoded
         .pread_with(0, LE)
-        .map_err(|_| ElfError::Header("its first section header is cut off"))?;
+        .map_err(|_| Error::Header("its first section header is cut off"))?;
     if section.sh_info > MAX_SEGMENTS {
-        return Err(ElfError::TooManySegments {
+        return Err(Error::TooManySegments {
             count: section.sh_info,
             limit: MAX_SEGMENTS,
         });
@@ -195,11 +193,11 @@ fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, E
     Ok(section.sh_info)
 }
 
-fn within(source: &impl ReadAt, what: &'static str, offset: u64, len: u64) -> Result<(), ElfError> {
+fn within(source: &impl ReadAt, what: &'static str, offset: u64, len: u64) -> Result<(), Error> {
     let file = source.len();
     match offset.checked_add(len) {
         Some(end) if end <= file => Ok(()),
-        _ => Err(ElfError::BeyondFile {
+        _ => Err(Error::BeyondFile {
             what,
             offset,
             len,
@@ -208,6 +206,6 @@ fn within(source: &impl ReadAt, what: &'static str, offset: u64, len: u64) -> Re
     }
 }
 
-fn damaged(index: u32, what: &'static str) -> ElfError {
-    ElfError::Segment { index, what }
+fn damaged(index: u32, what: &'static str) -> Error {
+    Error::Segment { index, what }
 }

@@ -12,9 +12,9 @@ mod reader;
 mod segments;
 mod writer;
 
-pub use error::ElfError;
-pub use reader::ElfReader;
-pub use writer::ElfWriter;
+pub use error::Error;
+pub use reader::Reader;
+pub use writer::Writer;
 
-/// The most bytes of evidence that the note for it holds.
-pub const MAX_ELF_EVIDENCE_BYTES: u64 = evidence::MAX_BYTES;
+/// The most bytes of artifacts that the note for them holds.
+pub const MAX_ARTIFACTS_BYTES: u64 = evidence::MAX_BYTES;

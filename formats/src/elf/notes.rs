@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the notes of an ELF core tell.
 //!
-//! Notes are not memory: a damaged one is told as an oddity, and the memory can
+//! Notes are not memory: a damaged one is told as an warning, and the memory can
 //! still be read.
 
 use super::evidence;
@@ -19,7 +19,7 @@ pub(super) struct Notes {
     pub(super) own: Option<RangeNote>,
     /// Where the content of the evidence lies in the file: offset and bytes.
     pub(super) evidence: Option<(u64, u64)>,
-    pub(super) oddities: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Notes that are looked at, in all segments together. 8192 processors have a few
@@ -32,8 +32,8 @@ const MAX_NOTES_BYTES: u64 = 64 << 20;
 /// Names that are looked at are short.
 const MAX_NAME_BYTES: u64 = 64;
 
-/// Oddities that are told: after so many the reader has understood.
-const MAX_ODDITIES: usize = 20;
+/// Warnings that are told: after so many the reader has understood.
+const MAX_WARNINGS: usize = 20;
 
 impl Notes {
     pub(super) fn read(source: &impl ReadAt, segments: &[NoteSegment]) -> Self {
@@ -46,14 +46,14 @@ impl Notes {
             notes.take_segment(source, segment, &mut left);
         }
         if left.notes == 0 {
-            notes.odd(format!("only the first {MAX_NOTES} notes are looked at"));
+            notes.warn(format!("only the first {MAX_NOTES} notes are looked at"));
         }
         notes
     }
 
-    pub(super) fn odd(&mut self, oddity: String) {
-        if self.oddities.len() < MAX_ODDITIES {
-            self.oddities.push(oddity);
+    pub(super) fn warn(&mut self, warning: String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(warning);
         }
     }
 
@@ -69,12 +69,12 @@ impl Notes {
                 Ok(Some(note)) => note,
                 Ok(None) => return,
                 Err(what) => {
-                    self.odd(format!("the note at offset {offset:#x} {what}"));
+                    self.warn(format!("the note at offset {offset:#x} {what}"));
                     return;
                 }
             };
             if let Err(what) = self.take(source, &note, left) {
-                self.odd(format!("the note at offset {offset:#x} {what}"));
+                self.warn(format!("the note at offset {offset:#x} {what}"));
             }
             at = at.saturating_add(note.len);
         }
@@ -84,15 +84,15 @@ impl Notes {
         let is = |name: &[u8]| trimmed(&note.name) == trimmed(name);
         if is(VMCOREINFO_NAME) {
             if self.vmcoreinfo.is_some() {
-                let odd = "there is more than one VMCOREINFO note; the first counts";
-                self.odd(odd.to_owned());
+                let warning = "there is more than one VMCOREINFO note; the first counts";
+                self.warn(warning.to_owned());
                 return Ok(());
             }
             self.vmcoreinfo = Some(note.content(source, left)?);
         } else if is(range_note::NAME) && note.kind == range_note::TYPE {
             match range_note::parse(&note.content(source, left)?) {
                 Ok(own) => self.own = Some(own),
-                Err(what) => self.odd(format!("the LINPMEM note {what}; it is ignored")),
+                Err(what) => self.warn(format!("the LINPMEM note {what}; it is ignored")),
             }
         } else if is(range_note::NAME) && note.kind == evidence::TYPE {
             self.evidence = self.evidence.or(Some(note.place));
@@ -215,7 +215,7 @@ mod tests {
         bytes.extend([0; 100]);
         let notes = read(&bytes);
         assert_eq!(notes.vmcoreinfo.unwrap(), b"OSRELEASE=7.3.4\n");
-        assert_eq!(notes.oddities, Vec::<String>::new());
+        assert_eq!(notes.warnings, Vec::<String>::new());
     }
 
     #[test]
@@ -227,20 +227,20 @@ mod tests {
         let notes = read(&bytes);
         assert_eq!(notes.vmcoreinfo.unwrap(), b"first");
         assert_eq!(notes.own, None);
-        assert_eq!(notes.oddities.len(), 3);
+        assert_eq!(notes.warnings.len(), 3);
         let segment = NoteSegment {
             offset: 0,
             len: 64,
             align: 4,
         };
-        assert_eq!(Notes::read(&Vec::new(), &[segment]).oddities.len(), 1);
+        assert_eq!(Notes::read(&Vec::new(), &[segment]).warnings.len(), 1);
     }
 
     #[test]
     fn so_many_notes_as_no_core_has_are_not_all_looked_at() {
         let one = note(b"A\0", 1, b"");
         let notes = read(&one.repeat(1 << 17));
-        assert_eq!(notes.oddities.len(), 1);
+        assert_eq!(notes.warnings.len(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Reading an ELF core, ours or another's.
 
 use super::notes::Notes;
-use super::{ElfError, headers, segments};
+use super::{Error, headers, segments};
 use crate::linear::Linear;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
@@ -14,32 +14,32 @@ use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 /// over. What a segment names but the file has no bytes for is
 /// [`linpmem_phys::Content::Skipped`] and not zero.
 #[derive(Debug)]
-pub struct ElfReader<S> {
+pub struct Reader<S> {
     memory: Linear<S>,
     machine: MachineFacts,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
     evidence: Option<(u64, u64)>,
 }
 
-impl<S: ReadAt> ElfReader<S> {
+impl<S: ReadAt> Reader<S> {
     /// The core in `source`.
     ///
     /// # Errors
     /// If it is no such core or holds no memory; if a header lies outside the
     /// file, contradicts itself, or two segments give different bytes for the
     /// same addresses.
-    pub fn new(source: S) -> Result<Self, ElfError> {
+    pub fn new(source: S) -> Result<Self, Error> {
         let headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
         let mut ranges = segments::resolve(&headers.loads)?;
         if ranges.is_empty() {
-            return Err(ElfError::Empty);
+            return Err(Error::Empty);
         }
         if !headers.loads.is_sorted_by_key(|load| load.range.start()) {
-            notes.odd("the segments are not in the order of their addresses".to_owned());
+            notes.warn("the segments are not in the order of their addresses".to_owned());
         }
         if headers.aliases > 1 {
-            notes.odd(format!(
+            notes.warn(format!(
                 "{} segments have no physical address; they are passed over",
                 headers.aliases
             ));
@@ -63,7 +63,7 @@ impl<S: ReadAt> ElfReader<S> {
         Ok(Self {
             memory: Linear::new(source, ranges),
             machine,
-            oddities: notes.oddities,
+            warnings: notes.warnings,
             evidence: notes.evidence,
         })
     }
@@ -71,12 +71,12 @@ impl<S: ReadAt> ElfReader<S> {
     /// Where the evidence that lies in a note is found in the source: offset and
     /// bytes. It is a tar archive, compressed by zstd.
     #[must_use]
-    pub fn evidence(&self) -> Option<(u64, u64)> {
+    pub fn artifacts(&self) -> Option<(u64, u64)> {
         self.evidence
     }
 }
 
-impl<S: ReadAt> ReadPhys for ElfReader<S> {
+impl<S: ReadAt> ReadPhys for Reader<S> {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -87,7 +87,7 @@ impl<S: ReadAt> ReadPhys for ElfReader<S> {
     }
 }
 
-impl<S: ReadAt> ImageReader for ElfReader<S> {
+impl<S: ReadAt> ImageReader for Reader<S> {
     fn format(&self) -> Format {
         Format::Elf
     }
@@ -100,7 +100,7 @@ impl<S: ReadAt> ImageReader for ElfReader<S> {
         &self.machine
     }
 
-    fn oddities(&self) -> &[String] {
-        &self.oddities
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }

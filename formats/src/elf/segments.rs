@@ -4,7 +4,7 @@
 //! Every step is one pass over sorted lists: a hostile file must not make it
 //! quadratic.
 
-use super::ElfError;
+use super::Error;
 use super::headers::Load;
 use crate::StoredRange;
 use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind, SkipReason};
@@ -22,7 +22,7 @@ const KERNEL_HALF: u64 = 0xffff_8000_0000_0000;
 /// and QEMU do for memory that is mapped twice, they count once. Where the
 /// kernel's own mapping gives others than the direct map, the direct map counts:
 /// it is the file's body.
-pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, ElfError> {
+pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
     let (images, bodies): (Vec<Load>, Vec<Load>) =
         loads.iter().partition(|load| load.vaddr >= KERNEL_MAP);
     let body = disjoint(&bodies)?;
@@ -80,7 +80,7 @@ pub(super) fn with_kinds(
 }
 
 /// What is in the file, sorted; segments that repeat others are trimmed.
-fn disjoint(loads: &[Load]) -> Result<Vec<StoredRange>, ElfError> {
+fn disjoint(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
     let mut sorted: Vec<StoredRange> = loads.iter().filter_map(stored).collect();
     sorted.sort_by_key(|stored| (stored.range.start(), stored.offset));
     let mut result: Vec<StoredRange> = Vec::with_capacity(sorted.len());
@@ -94,7 +94,7 @@ fn disjoint(loads: &[Load]) -> Result<Vec<StoredRange>, ElfError> {
             continue;
         }
         if bias(lower) != bias(&upper) {
-            return Err(ElfError::Overlap {
+            return Err(Error::Overlap {
                 lower: lower.range,
                 upper: upper.range,
             });
@@ -299,7 +299,7 @@ mod tests {
         let other = load(0x3000, 0x6000, 0x4000);
         assert!(matches!(
             resolve(&[lower, other]),
-            Err(ElfError::Overlap { .. })
+            Err(Error::Overlap { .. })
         ));
     }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// needs no seek. Pages that could not be read are zero in it; the format has no
 /// word for them that could still be written at the end.
 #[derive(Debug)]
-pub struct ElfWriter {
+pub struct Writer {
     plan: ImagePlan,
     layout: Layout,
     sequence: Sequence,
@@ -36,7 +36,7 @@ pub struct ElfWriter {
     position: u64,
 }
 
-impl ElfWriter {
+impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
@@ -65,8 +65,8 @@ impl ElfWriter {
     ///
     /// # Errors
     /// As [`new`](Self::new); if the archive has more than
-    /// [`MAX_ELF_EVIDENCE_BYTES`](crate::MAX_ELF_EVIDENCE_BYTES).
-    pub fn with_evidence(
+    /// [`MAX_ARTIFACTS_BYTES`](super::MAX_ARTIFACTS_BYTES).
+    pub fn with_artifacts(
         plan: &ImagePlan,
         gap: PhysLen,
         archive: Arc<dyn ReadAt>,
@@ -196,7 +196,7 @@ impl ElfWriter {
     }
 }
 
-impl ImageWriter for ElfWriter {
+impl ImageWriter for Writer {
     fn data_offset(&self, index: usize) -> Option<u64> {
         self.layout.data.get(index).copied()
     }

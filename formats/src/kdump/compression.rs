@@ -14,7 +14,7 @@ pub(super) const ZSTD: u32 = 0x20;
 /// not become smaller is stored as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum KdumpCompression {
+pub enum Compression {
     /// Not at all; zero pages are shared nevertheless.
     None,
     /// At its fastest level. Every tool that reads the format has it.
@@ -30,16 +30,16 @@ pub enum KdumpCompression {
 /// A name that is no compression of this format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no compression of kdump images: use zlib, snappy, zstd or none")]
-pub struct KdumpCompressionError(String);
+pub struct CompressionError(String);
 
-const NAMES: [(&str, KdumpCompression, u32); 4] = [
-    ("none", KdumpCompression::None, 0),
-    ("zlib", KdumpCompression::Zlib, ZLIB),
-    ("snappy", KdumpCompression::Snappy, SNAPPY),
-    ("zstd", KdumpCompression::Zstd, ZSTD),
+const NAMES: [(&str, Compression, u32); 4] = [
+    ("none", Compression::None, 0),
+    ("zlib", Compression::Zlib, ZLIB),
+    ("snappy", Compression::Snappy, SNAPPY),
+    ("zstd", Compression::Zstd, ZSTD),
 ];
 
-impl KdumpCompression {
+impl Compression {
     /// The flag of pages compressed so.
     pub(super) fn flag(self) -> u32 {
         NAMES
@@ -49,18 +49,18 @@ impl KdumpCompression {
     }
 }
 
-impl FromStr for KdumpCompression {
-    type Err = KdumpCompressionError;
+impl FromStr for Compression {
+    type Err = CompressionError;
 
-    fn from_str(text: &str) -> Result<Self, KdumpCompressionError> {
+    fn from_str(text: &str) -> Result<Self, CompressionError> {
         NAMES
             .iter()
             .find_map(|&(name, known, _)| (name == text).then_some(known))
-            .ok_or_else(|| KdumpCompressionError(text.to_owned()))
+            .ok_or_else(|| CompressionError(text.to_owned()))
     }
 }
 
-impl fmt::Display for KdumpCompression {
+impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = NAMES
             .iter()
@@ -79,6 +79,6 @@ mod tests {
             assert_eq!(name.parse(), Ok(compression));
             assert_eq!(compression.to_string(), name);
         }
-        assert!("lzo".parse::<KdumpCompression>().is_err());
+        assert!("lzo".parse::<Compression>().is_err());
     }
 }

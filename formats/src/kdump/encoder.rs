@@ -6,7 +6,7 @@
 //! bytes of its stored form, with the highest bit set if that is compressed.
 
 use super::BLOCK_BYTES;
-use super::compression::KdumpCompression;
+use super::compression::Compression;
 use super::page::Packer;
 use crate::ChunkEncoder;
 use linpmem_phys::PhysAddr;
@@ -15,7 +15,7 @@ const COMPRESSED: u32 = 1 << 31;
 
 /// Compresses pages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PageEncoder(pub(super) KdumpCompression);
+pub(super) struct PageEncoder(pub(super) Compression);
 
 /// The stored form of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

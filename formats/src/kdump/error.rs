@@ -4,7 +4,7 @@
 /// A kdump-compressed image that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum KdumpError {
+pub enum Error {
     /// The file could not be read.
     #[error("reading the kdump image at offset {offset}: {source}")]
     Io {

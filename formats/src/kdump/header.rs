@@ -4,7 +4,7 @@
 //! numbers little-endian; docs/formats/kdump.md has the table.
 
 use super::layout::{Layout, NOTE_HEADER_BYTES, NOTE_OFFSET, VMCOREINFO_OFFSET};
-use super::{BLOCK_BYTES, KdumpError, MAX_PAGES};
+use super::{BLOCK_BYTES, Error, MAX_PAGES};
 use crate::{MachineFacts, ReadAt};
 use scroll::{LE, Pread};
 
@@ -41,7 +41,7 @@ pub(super) struct Headers {
     pub(super) dumped: u64,
     pub(super) descriptors: u64,
     pub(super) vmcoreinfo: Option<Vec<u8>>,
-    pub(super) oddities: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Header and sub-header of a dump, VMCOREINFO included.
@@ -109,46 +109,44 @@ pub(super) fn encode(layout: &Layout, machine: &MachineFacts, status: u32) -> Ve
 }
 
 impl Headers {
-    pub(super) fn read(source: &impl ReadAt) -> Result<Self, KdumpError> {
+    pub(super) fn read(source: &impl ReadAt) -> Result<Self, Error> {
         let mut both = [0; 2 * BLOCK_BYTES];
         within(source, "headers", 0, 2 * 4096)?;
         source
             .read_exact_at(0, &mut both)
-            .map_err(|source| KdumpError::Io { offset: 0, source })?;
+            .map_err(|source| Error::Io { offset: 0, source })?;
         let word = |offset: usize| both.pread_with::<u32>(offset, LE).unwrap_or(0);
         let long = |offset: usize| both.pread_with::<u64>(offset, LE).unwrap_or(0);
         let sub = |offset: usize| long(BLOCK_BYTES.saturating_add(offset));
         if !both.starts_with(SIGNATURE) {
-            return Err(KdumpError::NotThisKind("in the older diskdump format"));
+            return Err(Error::NotThisKind("in the older diskdump format"));
         }
-        let mut oddities = Vec::new();
+        let mut warnings = Vec::new();
         let at = UTSNAME + MACHINE * NAME_BYTES;
         let machine = both.get(at..at + NAME_BYTES).unwrap_or_default();
         let machine = machine.split(|&byte| byte == 0).next().unwrap_or_default();
         if machine.is_empty() {
-            oddities.push("the dump does not say which machine it is of".to_owned());
+            warnings.push("the dump does not say which machine it is of".to_owned());
         } else if machine != MACHINE_NAME {
-            return Err(KdumpError::NotThisKind("of another kind of machine"));
+            return Err(Error::NotThisKind("of another kind of machine"));
         }
         let version = word(8);
         let status = word(424);
         if status & STATUS_LZO != 0 {
-            return Err(KdumpError::Lzo);
+            return Err(Error::Lzo);
         }
         if status & STATUS_INCOMPLETE != 0 {
-            oddities.push("the dump says of itself that it is incomplete".to_owned());
+            warnings.push("the dump says of itself that it is incomplete".to_owned());
         }
         if word(428) != 4096 {
-            return Err(KdumpError::NotThisKind(
-                "in blocks of other than 4096 bytes",
-            ));
+            return Err(Error::NotThisKind("in blocks of other than 4096 bytes"));
         }
         let sub_header_blocks = u64::from(word(432));
         if version == 0 || sub_header_blocks == 0 {
-            return Err(KdumpError::Header("it has no version or no sub-header"));
+            return Err(Error::Header("it has no version or no sub-header"));
         }
         if version >= 2 && sub(8) >> 32 != 0 {
-            return Err(KdumpError::NotThisKind("one part of a dump that was split"));
+            return Err(Error::NotThisKind("one part of a dump that was split"));
         }
         let max_pages = match version {
             6.. => sub(96),
@@ -157,7 +155,7 @@ impl Headers {
         let bitmap_blocks = u64::from(word(436));
         let one = bitmap_blocks.saturating_mul(4096) / 2;
         if max_pages > MAX_PAGES || bitmap_blocks % 2 != 0 || one.saturating_mul(8) < max_pages {
-            return Err(KdumpError::Header(
+            return Err(Error::Header(
                 "its bitmaps do not fit the pages that it counts",
             ));
         }
@@ -165,7 +163,7 @@ impl Headers {
         within(source, "bitmaps", present, one.saturating_mul(2))?;
         let dumped = present.saturating_add(one);
         let vmcoreinfo = match version {
-            3.. => text(source, sub(32), sub(40), &mut oddities),
+            3.. => text(source, sub(32), sub(40), &mut warnings),
             _ => None,
         };
         Ok(Self {
@@ -174,7 +172,7 @@ impl Headers {
             dumped,
             descriptors: dumped.saturating_add(one),
             vmcoreinfo,
-            oddities,
+            warnings,
         })
     }
 }
@@ -184,18 +182,18 @@ fn text(
     source: &impl ReadAt,
     offset: u64,
     len: u64,
-    oddities: &mut Vec<String>,
+    warnings: &mut Vec<String>,
 ) -> Option<Vec<u8>> {
     if len == 0 {
         return None;
     }
     if len > MAX_VMCOREINFO_BYTES {
-        oddities.push(format!("its VMCOREINFO of {len} bytes is not believed"));
+        warnings.push(format!("its VMCOREINFO of {len} bytes is not believed"));
         return None;
     }
     let mut text = vec![0; usize::try_from(len).ok()?];
     if source.read_exact_at(offset, &mut text).is_err() {
-        oddities.push("its VMCOREINFO lies where the file has no bytes".to_owned());
+        warnings.push("its VMCOREINFO lies where the file has no bytes".to_owned());
         return None;
     }
     Some(text)
@@ -207,11 +205,11 @@ pub(super) fn within(
     what: &'static str,
     offset: u64,
     len: u64,
-) -> Result<(), KdumpError> {
+) -> Result<(), Error> {
     let file = source.len();
     match offset.checked_add(len) {
         Some(end) if end <= file => Ok(()),
-        _ => Err(KdumpError::BeyondFile {
+        _ => Err(Error::BeyondFile {
             what,
             offset,
             len,

@@ -2,7 +2,7 @@
 //! The bitmaps of a dump, as ranges.
 
 use super::header::Headers;
-use super::{BLOCK_BYTES, KdumpError};
+use super::{BLOCK_BYTES, Error};
 use crate::{ReadAt, StoredRange};
 use linpmem_phys::{Content, PhysAddr, PhysRange, SkipReason};
 
@@ -37,7 +37,7 @@ struct Runs {
 }
 
 impl Index {
-    pub(super) fn read(source: &impl ReadAt, headers: &Headers) -> Result<Self, KdumpError> {
+    pub(super) fn read(source: &impl ReadAt, headers: &Headers) -> Result<Self, Error> {
         let mut runs = Runs {
             index: Self::default(),
             state: State::Absent,
@@ -54,7 +54,7 @@ impl Index {
                 let offset = bitmap.saturating_add(page / 8);
                 source
                     .read_exact_at(offset, block)
-                    .map_err(|source| KdumpError::Io { offset, source })?;
+                    .map_err(|source| Error::Io { offset, source })?;
             }
             for (present, dumped) in present.into_iter().zip(dumped) {
                 runs.byte(page, present, dumped, headers.max_pages)?;
@@ -68,13 +68,7 @@ impl Index {
 
 impl Runs {
     /// Takes the bits of eight pages from `page` on.
-    fn byte(
-        &mut self,
-        page: u64,
-        present: u8,
-        dumped: u8,
-        max_pages: u64,
-    ) -> Result<(), KdumpError> {
+    fn byte(&mut self, page: u64, present: u8, dumped: u8, max_pages: u64) -> Result<(), Error> {
         let unnamed = u64::from((dumped & !present).count_ones());
         self.index.unnamed = self.index.unnamed.saturating_add(unnamed);
         let same = match (present, dumped) {
@@ -102,7 +96,7 @@ impl Runs {
     }
 
     /// From `page` on, pages are in `state`.
-    fn change(&mut self, state: State, page: u64) -> Result<(), KdumpError> {
+    fn change(&mut self, state: State, page: u64) -> Result<(), Error> {
         if state == self.state {
             return Ok(());
         }
@@ -118,7 +112,7 @@ impl Runs {
         };
         if let Some((range, content)) = range.zip(content) {
             if self.index.ranges.len() == MAX_RANGES {
-                return Err(KdumpError::TooManyRanges { limit: MAX_RANGES });
+                return Err(Error::TooManyRanges { limit: MAX_RANGES });
             }
             self.index.ranges.push(StoredRange {
                 range,

@@ -2,6 +2,8 @@
 //! Kdump-compressed images, as makedumpfile writes them: each page compressed
 //! alone. The bytes are described in docs/formats/kdump.md.
 
+pub mod flattened;
+
 mod bitmap;
 mod compression;
 mod encoder;
@@ -14,10 +16,10 @@ mod reader;
 mod stream;
 mod writer;
 
-pub use compression::{KdumpCompression, KdumpCompressionError};
-pub use error::KdumpError;
-pub use reader::KdumpReader;
-pub use writer::KdumpWriter;
+pub use compression::{Compression, CompressionError};
+pub use error::Error;
+pub use reader::Reader;
+pub use writer::Writer;
 
 /// Bytes of a page, and of the blocks that the parts of the file are counted in.
 const BLOCK_BYTES: usize = 4096;

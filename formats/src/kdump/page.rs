@@ -9,8 +9,8 @@
 //! | 16 | 8 | 0 |
 
 use super::BLOCK_BYTES;
-use super::compression::{KdumpCompression, SNAPPY, ZLIB, ZSTD};
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use super::compression::{Compression, SNAPPY, ZLIB, ZSTD};
+use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use scroll::{LE, Pread};
 
 /// Bytes of a descriptor.
@@ -101,7 +101,7 @@ impl Unpacker {
 
 /// Compresses pages.
 pub(super) struct Packer {
-    compression: KdumpCompression,
+    compression: Compression,
     zlib: Compress,
     snappy: snap::raw::Encoder,
     zstd: Option<zstd::bulk::Compressor<'static>>,
@@ -112,15 +112,15 @@ pub(super) struct Packer {
 const ZSTD_LEVEL: i32 = 1;
 
 impl Packer {
-    pub(super) fn new(compression: KdumpCompression) -> Self {
+    pub(super) fn new(compression: Compression) -> Self {
         let bound = snap::raw::max_compress_len(BLOCK_BYTES)
             .max(zstd::zstd_safe::compress_bound(BLOCK_BYTES));
         Self {
             compression,
-            zlib: Compress::new(Compression::fast(), true),
+            zlib: Compress::new(flate2::Compression::fast(), true),
             snappy: snap::raw::Encoder::new(),
             zstd: match compression {
-                KdumpCompression::Zstd => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(),
+                Compression::Zstd => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(),
                 _ => None,
             },
             buffer: vec![0; bound],
@@ -130,8 +130,8 @@ impl Packer {
     /// The compressed form of `page`; `None` if it is not smaller.
     pub(super) fn page(&mut self, page: &[u8]) -> Option<&[u8]> {
         let len = match self.compression {
-            KdumpCompression::None => return None,
-            KdumpCompression::Zlib => {
+            Compression::None => return None,
+            Compression::Zlib => {
                 self.zlib.reset();
                 let status = self
                     .zlib
@@ -142,8 +142,8 @@ impl Packer {
                     _ => return None,
                 }
             }
-            KdumpCompression::Snappy => self.snappy.compress(page, &mut self.buffer).ok()?,
-            KdumpCompression::Zstd => self
+            Compression::Snappy => self.snappy.compress(page, &mut self.buffer).ok()?,
+            Compression::Zstd => self
                 .zstd
                 .as_mut()?
                 .compress_to_buffer(page, self.buffer.as_mut_slice())
@@ -163,11 +163,7 @@ mod tests {
         for (index, byte) in page.iter_mut().enumerate() {
             *byte = u8::try_from(index / 100).unwrap();
         }
-        for compression in [
-            KdumpCompression::Zlib,
-            KdumpCompression::Snappy,
-            KdumpCompression::Zstd,
-        ] {
+        for compression in [Compression::Zlib, Compression::Snappy, Compression::Zstd] {
             let mut packer = Packer::new(compression);
             for _ in 0..2 {
                 let packed = packer.page(&page).unwrap().to_vec();
@@ -181,7 +177,7 @@ mod tests {
                 assert!(unpacker.page(flag, short, &mut found).is_none());
             }
         }
-        assert!(Packer::new(KdumpCompression::None).page(&page).is_none());
+        assert!(Packer::new(Compression::None).page(&page).is_none());
     }
 
     #[test]

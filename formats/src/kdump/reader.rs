@@ -4,7 +4,7 @@
 use super::header::{Headers, within};
 use super::index::Index;
 use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
-use super::{BLOCK_BYTES, KdumpError};
+use super::{BLOCK_BYTES, Error};
 use crate::linear::{absent, read_stored, take};
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
@@ -14,12 +14,12 @@ use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError,
 /// Pages that it names but does not hold, as makedumpfile leaves them out on
 /// request, are [`linpmem_phys::Content::Skipped`] and not zero.
 #[derive(Debug)]
-pub struct KdumpReader<S> {
+pub struct Reader<S> {
     source: S,
     index: Index,
     descriptors: u64,
     machine: MachineFacts,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Descriptors that are read at once.
@@ -29,24 +29,24 @@ const BLOCK_DESCRIPTORS: usize = 256;
 /// together.
 const WINDOW_BYTES: usize = 256 << 10;
 
-impl<S: ReadAt> KdumpReader<S> {
+impl<S: ReadAt> Reader<S> {
     /// The image in `source`.
     ///
     /// # Errors
     /// If it is no such image, contradicts itself, holds no page, or reaches
     /// beyond the file. Whether a page decompresses is found when it is read.
-    pub fn new(source: S) -> Result<Self, KdumpError> {
+    pub fn new(source: S) -> Result<Self, Error> {
         let headers = Headers::read(&source)?;
         let index = Index::read(&source, &headers)?;
         if index.dumped == 0 {
-            return Err(KdumpError::Empty);
+            return Err(Error::Empty);
         }
         let bytes = u64::try_from(DESCRIPTOR_BYTES).unwrap_or(u64::MAX);
         let table = index.dumped.saturating_mul(bytes);
         within(&source, "page descriptors", headers.descriptors, table)?;
-        let mut oddities = headers.oddities;
+        let mut warnings = headers.warnings;
         if index.unnamed > 0 {
-            oddities.push(format!(
+            warnings.push(format!(
                 "{} pages are in the dump but not in its map of the machine",
                 index.unnamed
             ));
@@ -61,7 +61,7 @@ impl<S: ReadAt> KdumpReader<S> {
             index,
             descriptors: headers.descriptors,
             machine,
-            oddities,
+            warnings,
         })
     }
 
@@ -211,7 +211,7 @@ impl<'a, S: ReadAt> Pages<'a, S> {
     }
 }
 
-impl<S: ReadAt> ReadPhys for KdumpReader<S> {
+impl<S: ReadAt> ReadPhys for Reader<S> {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -228,7 +228,7 @@ impl<S: ReadAt> ReadPhys for KdumpReader<S> {
     }
 }
 
-impl<S: ReadAt> ImageReader for KdumpReader<S> {
+impl<S: ReadAt> ImageReader for Reader<S> {
     fn format(&self) -> Format {
         Format::Kdump
     }
@@ -241,7 +241,7 @@ impl<S: ReadAt> ImageReader for KdumpReader<S> {
         &self.machine
     }
 
-    fn oddities(&self) -> &[String] {
-        &self.oddities
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }

@@ -2,7 +2,7 @@
 //! makedumpfile's flattened stream, written: pieces of a file, each with its
 //! place, so that what belongs to the front can come last.
 
-use crate::flattened::{END, HEADER_BYTES, header, record_header};
+use super::flattened::{END, HEADER_BYTES, header, record_header};
 use crate::{ImageOutput, WriteError};
 
 /// Writes pieces of a dump as records of a flattened stream.

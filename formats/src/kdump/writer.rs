@@ -2,7 +2,7 @@
 //! Writing a kdump-compressed image, front to back.
 
 use super::bitmap::Bitmap;
-use super::compression::KdumpCompression;
+use super::compression::Compression;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
 use super::page::{Descriptor, Packer};
@@ -23,9 +23,9 @@ use std::sync::Arc;
 ///
 /// All zero pages share their bytes; pages that could not be read are left out.
 #[derive(Debug)]
-pub struct KdumpWriter {
+pub struct Writer {
     plan: ImagePlan,
-    compression: KdumpCompression,
+    compression: Compression,
     layout: Layout,
     sequence: Sequence,
     stream: Stream,
@@ -37,12 +37,12 @@ pub struct KdumpWriter {
     next: u64,
 }
 
-impl KdumpWriter {
+impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
     /// If it reaches above 32 TiB: the bitmaps of a dump cover all addresses.
-    pub fn new(plan: &ImagePlan, compression: KdumpCompression) -> Result<Self, WriteError> {
+    pub fn new(plan: &ImagePlan, compression: Compression) -> Result<Self, WriteError> {
         let layout = Layout::new(plan)?;
         Ok(Self {
             sequence: Sequence::new(plan),
@@ -127,7 +127,7 @@ fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
         .any(|item| item.range.page_hull().unwrap_or(item.range).contains(page))
 }
 
-impl ImageWriter for KdumpWriter {
+impl ImageWriter for Writer {
     /// Nowhere in one piece.
     fn data_offset(&self, _index: usize) -> Option<u64> {
         None

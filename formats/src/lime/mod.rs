@@ -2,13 +2,9 @@
 //! LiME images: records of a header and memory. The bytes are described in
 //! docs/formats/lime.md.
 
-mod error;
-mod layout;
 mod reader;
 mod writer;
 
-pub use error::LimeError;
-pub(crate) use layout::{HEADER_BYTES, RecordHeader};
-pub use reader::LimeReader;
-pub(crate) use reader::sort;
-pub use writer::LimeWriter;
+pub use crate::records::Error;
+pub use reader::Reader;
+pub use writer::Writer;

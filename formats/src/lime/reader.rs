@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a LiME image, ours or another's.
 
-use super::{HEADER_BYTES, LimeError, RecordHeader};
+use super::Error;
 use crate::linear::Linear;
+use crate::records::{HEADER_BYTES, RecordHeader, sort};
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
-use linpmem_phys::{Content, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{Content, PhysAddr, ReadPhys, SourceError, Unreadables};
 
 /// Reads a LiME image.
 ///
@@ -12,10 +13,10 @@ use linpmem_phys::{Content, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadab
 /// 0.20 has them end; both is reported. They may not overlap, and nothing may
 /// follow the last but a few zeros.
 #[derive(Debug)]
-pub struct LimeReader<S> {
+pub struct Reader<S> {
     memory: Linear<S>,
     machine: MachineFacts,
-    oddities: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// The most records that are believed, in 66 MiB of headers and memory at least.
@@ -24,39 +25,39 @@ const MAX_RECORDS: usize = 1 << 21;
 /// The most zeros behind the last record: what a tape or a block device adds.
 const MAX_PADDING_BYTES: u64 = 1 << 20;
 
-impl<S: ReadAt> LimeReader<S> {
+impl<S: ReadAt> Reader<S> {
     /// The image in `source`.
     ///
     /// # Errors
     /// If a record is damaged or reaches beyond the file, two overlap, or there
     /// is none.
-    pub fn new(source: S) -> Result<Self, LimeError> {
+    pub fn new(source: S) -> Result<Self, Error> {
         let mut ranges = Vec::new();
-        let mut oddities = Vec::new();
+        let mut warnings = Vec::new();
         let mut untidy: u64 = 0;
         let mut offset: u64 = 0;
         let file = source.len();
         while offset < file {
             let Some(encoded) = header_at(&source, offset, !ranges.is_empty())? else {
                 let padding = file.saturating_sub(offset);
-                oddities.push(format!("{padding} zero bytes follow the last record"));
+                warnings.push(format!("{padding} zero bytes follow the last record"));
                 break;
             };
             let header =
-                RecordHeader::parse(&encoded).map_err(|what| LimeError::Record { offset, what })?;
+                RecordHeader::parse(&encoded).map_err(|what| Error::Record { offset, what })?;
             if header.is_compressed {
                 let what = "it is compressed by AVML, but those before it are not";
-                return Err(LimeError::Record { offset, what });
+                return Err(Error::Record { offset, what });
             }
-            untidy = untidy.saturating_add(u64::from(!header.is_tidy));
+            untidy = untidy.saturating_add(u64::from(!header.reserved_is_zero));
             if ranges.len() == MAX_RECORDS {
-                return Err(LimeError::TooManyRecords { limit: MAX_RECORDS });
+                return Err(Error::TooManyRecords { limit: MAX_RECORDS });
             }
             let data = offset.saturating_add(header_bytes());
             let end = data.checked_add(header.range.len().get());
             let Some(end) = end.filter(|end| *end <= file) else {
                 let range = header.range;
-                return Err(LimeError::BeyondFile {
+                return Err(Error::BeyondFile {
                     offset,
                     range,
                     file,
@@ -71,13 +72,13 @@ impl<S: ReadAt> LimeReader<S> {
             offset = end;
         }
         if untidy > 0 {
-            oddities.push(format!("{untidy} records use bytes that should be 0"));
+            warnings.push(format!("{untidy} records use bytes that should be 0"));
         }
-        sort(&mut ranges, &mut oddities)?;
+        sort(&mut ranges, &mut warnings)?;
         Ok(Self {
             memory: Linear::new(source, ranges),
             machine: MachineFacts::default(),
-            oddities,
+            warnings,
         })
     }
 }
@@ -87,8 +88,8 @@ fn header_at(
     source: &impl ReadAt,
     offset: u64,
     may_end: bool,
-) -> Result<Option<[u8; HEADER_BYTES]>, LimeError> {
-    let failed = |source| LimeError::Io { offset, source };
+) -> Result<Option<[u8; HEADER_BYTES]>, Error> {
+    let failed = |source| Error::Io { offset, source };
     let left = source.len().saturating_sub(offset);
     let mut encoded = [0; HEADER_BYTES];
     if left >= header_bytes() {
@@ -105,47 +106,14 @@ fn header_at(
         }
     }
     let what = "the file ends within its header, or it is not one";
-    Err(LimeError::Record { offset, what })
-}
-
-/// Brings the ranges of records into the order of their addresses.
-pub(crate) fn sort(
-    ranges: &mut [StoredRange],
-    oddities: &mut Vec<String>,
-) -> Result<(), LimeError> {
-    if ranges.is_empty() {
-        return Err(LimeError::Empty);
-    }
-    if !ranges.is_sorted_by_key(|stored| stored.range) {
-        oddities.push("the records are not in the order of their addresses".to_owned());
-        ranges.sort_by_key(|stored| stored.range);
-    }
-    let mut lower: Option<PhysRange> = None;
-    let mut partial: u64 = 0;
-    for stored in ranges.iter() {
-        let upper = stored.range;
-        if let Some(lower) = lower.filter(|lower| upper.start() < lower.end()) {
-            return Err(LimeError::Overlap { lower, upper });
-        }
-        if !upper.start().is_page_aligned() || !upper.end().is_page_aligned() {
-            partial = partial.saturating_add(1);
-        }
-        lower = Some(upper);
-    }
-    if partial > 0 {
-        oddities.push(format!(
-            "{partial} records begin or end within a page (AVML up to 0.20 loses the last byte of \
-             each range): the rest of that page is not in the image"
-        ));
-    }
-    Ok(())
+    Err(Error::Record { offset, what })
 }
 
 fn header_bytes() -> u64 {
     u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX)
 }
 
-impl<S: ReadAt> ReadPhys for LimeReader<S> {
+impl<S: ReadAt> ReadPhys for Reader<S> {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -156,7 +124,7 @@ impl<S: ReadAt> ReadPhys for LimeReader<S> {
     }
 }
 
-impl<S: ReadAt> ImageReader for LimeReader<S> {
+impl<S: ReadAt> ImageReader for Reader<S> {
     fn format(&self) -> Format {
         Format::Lime
     }
@@ -169,7 +137,7 @@ impl<S: ReadAt> ImageReader for LimeReader<S> {
         &self.machine
     }
 
-    fn oddities(&self) -> &[String] {
-        &self.oddities
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }

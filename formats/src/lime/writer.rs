@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing a LiME image, front to back.
 
-use super::{HEADER_BYTES, RecordHeader};
+use crate::records::{HEADER_BYTES, RecordHeader};
 use crate::sequence::Sequence;
 use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, PlannedRange, WriteError};
 
@@ -11,7 +11,7 @@ use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, PlannedRange, WriteError
 /// Kinds, unreadable pages (which are zero) and all that is known of the machine
 /// are lost, unless they are kept beside the image.
 #[derive(Debug)]
-pub struct LimeWriter {
+pub struct Writer {
     ranges: Vec<Placed>,
     sequence: Sequence,
     /// The range whose header comes next.
@@ -25,7 +25,7 @@ struct Placed {
     data: u64,
 }
 
-impl LimeWriter {
+impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl LimeWriter {
     }
 }
 
-impl ImageWriter for LimeWriter {
+impl ImageWriter for Writer {
     fn data_offset(&self, index: usize) -> Option<u64> {
         self.ranges.get(index).map(|placed| placed.data)
     }

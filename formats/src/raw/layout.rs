@@ -6,7 +6,7 @@ use std::fmt;
 
 /// How the ranges of a raw image follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RawLayout {
+pub enum Layout {
     /// Back to back: small, but without the list of ranges the addresses are lost.
     Concatenated,
     /// Each at the offset of its physical address; zeros, holes where possible,
@@ -14,7 +14,7 @@ pub enum RawLayout {
     Padded,
 }
 
-impl RawLayout {
+impl Layout {
     /// The offset of each range's data.
     pub(super) fn offsets(self, plan: &ImagePlan) -> Result<Vec<u64>, WriteError> {
         let mut next: u64 = 0;
@@ -34,7 +34,7 @@ impl RawLayout {
     }
 }
 
-impl fmt::Display for RawLayout {
+impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Concatenated => "concatenated",

@@ -5,6 +5,6 @@ mod layout;
 mod reader;
 mod writer;
 
-pub use layout::RawLayout;
-pub use reader::{RawError, RawReader};
-pub use writer::RawWriter;
+pub use layout::Layout;
+pub use reader::{Error, Reader};
+pub use writer::Writer;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a raw image.
 
-use super::RawLayout;
+use super::Layout;
 use crate::linear::Linear;
 use crate::{Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange};
 use linpmem_phys::{
@@ -10,8 +10,8 @@ use linpmem_phys::{
 
 /// Reads a raw image. Such an image does not tell its addresses; the caller does.
 #[derive(Debug)]
-pub struct RawReader<S> {
-    layout: RawLayout,
+pub struct Reader<S> {
+    layout: Layout,
     memory: Linear<S>,
     machine: MachineFacts,
 }
@@ -19,7 +19,7 @@ pub struct RawReader<S> {
 /// A raw image and a list of ranges that do not fit each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RawError {
+pub enum Error {
     /// The image is empty.
     #[error("the raw image is empty")]
     Empty,
@@ -43,22 +43,22 @@ pub enum RawError {
     },
 }
 
-impl<S: ReadAt> RawReader<S> {
+impl<S: ReadAt> Reader<S> {
     /// An image of `ranges`, which must be ascending and disjoint.
     ///
     /// # Errors
     /// If they are not, or if the image is not exactly as long as they ask for.
-    pub fn new(source: S, ranges: &[PlannedRange], layout: RawLayout) -> Result<Self, RawError> {
+    pub fn new(source: S, ranges: &[PlannedRange], layout: Layout) -> Result<Self, Error> {
         let mut stored: Vec<StoredRange> = Vec::with_capacity(ranges.len());
         let mut end: u128 = 0;
         for planned in ranges {
             let upper = planned.range;
             if let Some(lower) = stored.last().map(|lower| lower.range) {
                 if upper.start() < lower.end() {
-                    return Err(RawError::Disorder { lower, upper });
+                    return Err(Error::Disorder { lower, upper });
                 }
             }
-            if layout == RawLayout::Padded {
+            if layout == Layout::Padded {
                 end = u128::from(upper.start().get());
             }
             stored.push(present(upper, Some(planned.kind), end));
@@ -66,7 +66,7 @@ impl<S: ReadAt> RawReader<S> {
         }
         let found = source.len();
         if end != u128::from(found) {
-            return Err(RawError::Length {
+            return Err(Error::Length {
                 expected: end,
                 found,
             });
@@ -78,17 +78,17 @@ impl<S: ReadAt> RawReader<S> {
     ///
     /// # Errors
     /// If it is empty.
-    pub fn padded(source: S) -> Result<Self, RawError> {
+    pub fn padded(source: S) -> Result<Self, Error> {
         let whole = PhysRange::from_len(PhysAddr::ZERO, PhysLen::new(source.len()))
-            .map_err(|_| RawError::Empty)?;
+            .map_err(|_| Error::Empty)?;
         Ok(Self::of(
             source,
             vec![present(whole, None, 0)],
-            RawLayout::Padded,
+            Layout::Padded,
         ))
     }
 
-    fn of(source: S, ranges: Vec<StoredRange>, layout: RawLayout) -> Self {
+    fn of(source: S, ranges: Vec<StoredRange>, layout: Layout) -> Self {
         Self {
             layout,
             memory: Linear::new(source, ranges),
@@ -107,7 +107,7 @@ fn present(range: PhysRange, kind: Option<RegionKind>, offset: u128) -> StoredRa
     }
 }
 
-impl<S: ReadAt> ReadPhys for RawReader<S> {
+impl<S: ReadAt> ReadPhys for Reader<S> {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -118,7 +118,7 @@ impl<S: ReadAt> ReadPhys for RawReader<S> {
     }
 }
 
-impl<S: ReadAt> ImageReader for RawReader<S> {
+impl<S: ReadAt> ImageReader for Reader<S> {
     fn format(&self) -> Format {
         Format::Raw(self.layout)
     }
@@ -131,7 +131,7 @@ impl<S: ReadAt> ImageReader for RawReader<S> {
         &self.machine
     }
 
-    fn oddities(&self) -> &[String] {
+    fn warnings(&self) -> &[String] {
         &[]
     }
 }
@@ -150,29 +150,26 @@ mod tests {
     #[test]
     fn ranges_must_fit_the_image_to_the_byte() {
         let ranges = [planned(0x1000, 0x2000), planned(0x4000, 0x5000)];
-        for (layout, len) in [
-            (RawLayout::Concatenated, 0x2000),
-            (RawLayout::Padded, 0x5000),
-        ] {
-            assert!(RawReader::new(vec![0; len], &ranges, layout).is_ok());
+        for (layout, len) in [(Layout::Concatenated, 0x2000), (Layout::Padded, 0x5000)] {
+            assert!(Reader::new(vec![0; len], &ranges, layout).is_ok());
             for wrong in [len - 1, len + 1] {
                 assert!(matches!(
-                    RawReader::new(vec![0; wrong], &ranges, layout),
-                    Err(RawError::Length { .. })
+                    Reader::new(vec![0; wrong], &ranges, layout),
+                    Err(Error::Length { .. })
                 ));
             }
         }
         let twice = [planned(0x1000, 0x3000), planned(0x2000, 0x4000)];
         assert!(matches!(
-            RawReader::new(vec![0; 0x4000], &twice, RawLayout::Concatenated),
-            Err(RawError::Disorder { .. })
+            Reader::new(vec![0; 0x4000], &twice, Layout::Concatenated),
+            Err(Error::Disorder { .. })
         ));
     }
 
     #[test]
     fn a_padded_image_begins_at_address_zero() {
-        let image = RawReader::padded(vec![9; 0x3000]).unwrap();
+        let image = Reader::padded(vec![9; 0x3000]).unwrap();
         assert_eq!(image.ranges()[0].range, planned(0, 0x3000).range);
-        assert_eq!(RawReader::padded(Vec::new()).err(), Some(RawError::Empty));
+        assert_eq!(Reader::padded(Vec::new()).err(), Some(Error::Empty));
     }
 }

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing a raw image, front to back.
 
-use super::RawLayout;
+use super::Layout;
 use crate::sequence::Sequence;
 use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, WriteError};
 
 /// Writes memory and nothing else. What the machine is, which kinds the ranges
 /// are and which pages could not be read is lost, unless it is kept beside it.
 #[derive(Debug)]
-pub struct RawWriter {
+pub struct Writer {
     offsets: Vec<u64>,
     sequence: Sequence,
-    layout: RawLayout,
+    layout: Layout,
     /// Bytes written so far.
     position: u64,
 }
 
-impl RawWriter {
+impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
     /// If the image would pass 2^64 bytes.
-    pub fn new(plan: &ImagePlan, layout: RawLayout) -> Result<Self, WriteError> {
+    pub fn new(plan: &ImagePlan, layout: Layout) -> Result<Self, WriteError> {
         Ok(Self {
             offsets: layout.offsets(plan)?,
             sequence: Sequence::new(plan),
@@ -31,7 +31,7 @@ impl RawWriter {
     }
 }
 
-impl ImageWriter for RawWriter {
+impl ImageWriter for Writer {
     fn data_offset(&self, index: usize) -> Option<u64> {
         self.offsets.get(index).copied()
     }
@@ -42,7 +42,7 @@ impl ImageWriter for RawWriter {
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.sequence.advance(chunk)?;
-        if self.layout == RawLayout::Padded {
+        if self.layout == Layout::Padded {
             let gap = chunk.start.get().saturating_sub(self.position);
             if gap > 0 {
                 out.zeros(gap)?;

@@ -2,7 +2,7 @@
 //! AFF4 volumes of other writers.
 
 use crate::aff4_volume::Volume;
-use linpmem_formats::{Aff4Reader, ImageReader};
+use linpmem_formats::{ImageReader, aff4};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn index(chunks: &[(u64, u32)]) -> Vec<u8> {
         .collect()
 }
 
-fn read(image: &Aff4Reader, start: u64, len: usize) -> (Vec<u8>, u64) {
+fn read(image: &aff4::Reader, start: u64, len: usize) -> (Vec<u8>, u64) {
     let mut buf = vec![0xee; len];
     let mut unreadable = Unreadables::new();
     image
@@ -126,10 +126,10 @@ fn striped() {
             ))
     };
     let (a, b) = (volume("a", 0, 1), volume("b", 4096, 2));
-    let both = Aff4Reader::open(vec![Arc::new(b.clone()), Arc::new(a.clone())]).unwrap();
+    let both = aff4::Reader::open(vec![Arc::new(b.clone()), Arc::new(a.clone())]).unwrap();
     let expected = [vec![1; 4096], vec![2; 4096]].concat();
     assert_eq!(read(&both, 0, 8192), (expected, 0));
-    assert!(Aff4Reader::open(vec![Arc::new(a.clone()), Arc::new(a)]).is_err());
-    let half = Aff4Reader::open(vec![Arc::new(b)]).unwrap();
+    assert!(aff4::Reader::open(vec![Arc::new(a.clone()), Arc::new(a)]).is_err());
+    let half = aff4::Reader::open(vec![Arc::new(b)]).unwrap();
     assert_eq!(read(&half, 0, 8192).1, 4096);
 }

@@ -3,20 +3,18 @@
 
 use crate::aff4_images::{mixed, options};
 use crate::aff4_volume::Volume;
-use linpmem_formats::{
-    Aff4Compression, Aff4Error, Aff4Level, Aff4Reader, Aff4Verdict, ImageReader, aff4_recover,
-};
+use linpmem_formats::{ImageReader, aff4};
 use linpmem_phys::{ReadPhys, Unreadables};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn try_open(bytes: Vec<u8>) -> Result<Aff4Reader, Aff4Error> {
-    Aff4Reader::open(vec![Arc::new(bytes)])
+fn try_open(bytes: Vec<u8>) -> Result<aff4::Reader, aff4::Error> {
+    aff4::Reader::open(vec![Arc::new(bytes)])
 }
 
 /// Reads up to 64 KiB of every range.
-fn exercise(image: &Aff4Reader) {
+fn exercise(image: &aff4::Reader) {
     let mut unreadable = Unreadables::new();
     for stored in image.ranges().iter().take(100) {
         let len = stored.range.len().get().min(0x1_0000);
@@ -75,7 +73,7 @@ fn maps_that_lie_are_refused() {
         ("far target", [0, 8192, 0, u64::from(u32::MAX)]),
     ] {
         let opened = try_open(map_of(&[record], IDX, STREAM, ""));
-        assert!(matches!(opened, Err(Aff4Error::Object { .. })), "{what}");
+        assert!(matches!(opened, Err(aff4::Error::Object { .. })), "{what}");
     }
 }
 
@@ -95,7 +93,7 @@ fn what_a_stream_does_not_have_is_listed_and_not_zero() {
 fn maps_that_lead_back_to_themselves_are_refused() {
     let idx = "aff4://v/map\n";
     let opened = try_open(map_of(&[[0, 8192, 0, 0]], idx, STREAM, ""));
-    assert!(matches!(opened, Err(Aff4Error::Object { .. })));
+    assert!(matches!(opened, Err(aff4::Error::Object { .. })));
     // Over another one.
     let bytes = Volume::new("aff4://v")
         .member(
@@ -109,7 +107,7 @@ fn maps_that_lead_back_to_themselves_are_refused() {
         )
         .member("b/idx", b"aff4://v/a\n")
         .finish("<aff4://v/a> a aff4:Map . <aff4://v/b> a aff4:Map .");
-    assert!(matches!(try_open(bytes), Err(Aff4Error::Object { .. })));
+    assert!(matches!(try_open(bytes), Err(aff4::Error::Object { .. })));
 }
 
 #[test]
@@ -123,7 +121,10 @@ fn streams_of_absurd_sizes_cost_nothing() {
         "aff4:chunkSize 4096",
     ] {
         let opened = try_open(map_of(&[[0, 8192, 0, 0]], IDX, stream, ""));
-        assert!(matches!(opened, Err(Aff4Error::Object { .. })), "{stream}");
+        assert!(
+            matches!(opened, Err(aff4::Error::Object { .. })),
+            "{stream}"
+        );
     }
     let endless = "aff4:chunkSize 4096 ; aff4:chunksInSegment 4 ; \
                    aff4:size 18446744073709551615";
@@ -186,19 +187,19 @@ fn bad_turtle_and_other_archives_are_named() {
     let volume = || Volume::new("aff4://v");
     assert!(matches!(
         try_open(volume().finish("<a> <b> .")),
-        Err(Aff4Error::Turtle { .. })
+        Err(aff4::Error::Turtle { .. })
     ));
     assert!(matches!(
         try_open(volume().finish("")),
-        Err(Aff4Error::NoImage(_))
+        Err(aff4::Error::NoImage(_))
     ));
     assert!(matches!(
         try_open(volume().close()),
-        Err(Aff4Error::NotAff4)
+        Err(aff4::Error::NotAff4)
     ));
     assert!(matches!(
         try_open(b"PK\x03\x04".to_vec()),
-        Err(Aff4Error::NoDirectory)
+        Err(aff4::Error::NoDirectory)
     ));
 }
 
@@ -211,12 +212,12 @@ fn overlapping_records_by_the_thousand_take_no_quadratic_time() {
     let image = try_open(map_of(&records, IDX, STREAM, "")).unwrap();
     exercise(&image);
     assert!(started.elapsed().as_secs() < 10);
-    assert!(image.oddities().iter().any(|what| what.contains("twice")));
+    assert!(image.warnings().iter().any(|what| what.contains("twice")));
 }
 
 #[test]
 fn verify_names_the_level_that_is_wrong() {
-    let whole = mixed().image(options(Aff4Compression::None));
+    let whole = mixed().image(options(aff4::Compression::None));
     let mut levels = Vec::new();
     // A byte of the first segment, with a checksum of its own.
     let at = whole
@@ -228,13 +229,17 @@ fn verify_names_the_level_that_is_wrong() {
     bytes[0x8000] ^= 1;
     let image = try_open(bytes).unwrap();
     image.verify(|check| {
-        if let Aff4Verdict::Wrong(_) = check.verdict {
+        if let aff4::Verdict::Wrong(_) = check.verdict {
             levels.push(check.level);
         }
     });
     assert_eq!(
         levels,
-        [Aff4Level::Member, Aff4Level::Chunks, Aff4Level::Linear]
+        [
+            aff4::Level::Member,
+            aff4::Level::Chunks,
+            aff4::Level::Linear
+        ]
     );
 }
 
@@ -246,7 +251,7 @@ proptest! {
         damage in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
         tail in any::<bool>(),
     ) {
-        let mut bytes = mixed().image(options(Aff4Compression::Snappy));
+        let mut bytes = mixed().image(options(aff4::Compression::Snappy));
         let len = bytes.len();
         for (at, value) in damage {
             // Most of what can lie stands at the end.
@@ -254,7 +259,7 @@ proptest! {
             bytes[at] = value;
         }
         let mut out = crate::outputs::VecOutput::default();
-        let _ = aff4_recover(&bytes, &mut out);
+        let _ = aff4::recover(&bytes, &mut out);
         if let Ok(image) = try_open(bytes) {
             exercise(&image);
         }

@@ -3,21 +3,18 @@
 
 use crate::memory::{fill, plan, ram, range};
 use crate::outputs::VecOutput;
-use linpmem_formats::{
-    Aff4Clock, Aff4Compression, Aff4Options, Aff4Reader, Aff4Urns, Aff4Writer, Chunk, ImageOutput,
-    ImagePlan, ImageWriter, PlannedRange, WriteError,
-};
+use linpmem_formats::{Chunk, ImageOutput, ImagePlan, ImageWriter, PlannedRange, WriteError, aff4};
 use linpmem_phys::{Errno, PhysLen, PhysRange, RegionKind, Unreadable};
 use std::sync::Arc;
 
 /// Options that make the same bytes each time.
-pub fn options(compression: Aff4Compression) -> Aff4Options {
-    let urns = Aff4Urns::from_random([[1; 16], [2; 16], [3; 16], [4; 16]]);
-    let clock = Aff4Clock::new(|| "2025-01-31T12:00:00Z".to_owned());
-    Aff4Options {
+pub fn options(compression: aff4::Compression) -> aff4::Options {
+    let urns = aff4::Urns::from_random([[1; 16], [2; 16], [3; 16], [4; 16]]);
+    let clock = aff4::Clock::new(|| "2025-01-31T12:00:00Z".to_owned());
+    aff4::Options {
         compression,
         chunks_in_segment: 4,
-        ..Aff4Options::new(urns, clock, "linpmem-formats test")
+        ..aff4::Options::new(urns, clock, "linpmem-formats test")
     }
 }
 
@@ -76,19 +73,25 @@ impl Memory {
     }
 
     /// Writes all of it in chunks of up to `step` bytes; encoded beforehand or not.
-    pub fn write(&self, options: Aff4Options, step: u64, encoded: bool, out: &mut dyn ImageOutput) {
+    pub fn write(
+        &self,
+        options: aff4::Options,
+        step: u64,
+        encoded: bool,
+        out: &mut dyn ImageOutput,
+    ) {
         self.try_write(options, step, encoded, out).unwrap();
     }
 
     /// The outcome of the last call.
     pub fn try_write(
         &self,
-        options: Aff4Options,
+        options: aff4::Options,
         step: u64,
         encoded: bool,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let mut writer = Aff4Writer::new(&self.plan, options).unwrap();
+        let mut writer = aff4::Writer::new(&self.plan, options).unwrap();
         let encoder = writer.encoder().unwrap();
         writer.begin(out).unwrap();
         let mut frame = Vec::new();
@@ -113,13 +116,13 @@ impl Memory {
         writer.finish(out)
     }
 
-    pub fn image(&self, options: Aff4Options) -> Vec<u8> {
+    pub fn image(&self, options: aff4::Options) -> Vec<u8> {
         let mut out = VecOutput::default();
         self.write(options, 0x10_0000, true, &mut out);
         out.0
     }
 }
 
-pub fn open(bytes: Vec<u8>) -> Aff4Reader {
-    Aff4Reader::open(vec![Arc::new(bytes)]).unwrap()
+pub fn open(bytes: Vec<u8>) -> aff4::Reader {
+    aff4::Reader::open(vec![Arc::new(bytes)]).unwrap()
 }

@@ -2,7 +2,7 @@
 //! Our AFF4 images in other programs. pyaff4 has a suite of its own, `aff4`.
 
 use crate::aff4_images::{Memory, mixed, open, options};
-use linpmem_formats::{Aff4Compression, Aff4Options};
+use linpmem_formats::aff4;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn skipped(why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
 }
 
-fn file(memory: &Memory, options: Aff4Options) -> tempfile::NamedTempFile {
+fn file(memory: &Memory, options: aff4::Options) -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".aff4").tempfile().unwrap();
     std::fs::write(file.path(), memory.image(options)).unwrap();
     file
@@ -35,7 +35,7 @@ fn file(memory: &Memory, options: Aff4Options) -> tempfile::NamedTempFile {
 
 #[test]
 fn unzip_finds_nothing_wrong() {
-    let file = file(&mixed(), options(Aff4Compression::Snappy));
+    let file = file(&mixed(), options(aff4::Compression::Snappy));
     let mut command = Command::new("unzip");
     if let Some(printed) = run(command.arg("-t").arg(file.path()), "unzip") {
         assert!(printed.contains("No errors detected"), "{printed}");
@@ -50,7 +50,7 @@ fn pythons_zipfile_reads_every_member() {
                   assert z.namelist()[:2] == ['container.description', 'version.txt']\n\
                   assert z.read('container.description') == z.comment\n\
                   assert all(i.compress_type == 0 for i in z.infolist())\n";
-    let file = file(&mixed(), options(Aff4Compression::Lz4));
+    let file = file(&mixed(), options(aff4::Compression::Lz4));
     let mut command = Command::new("python3");
     run(command.args(["-c", script]).arg(file.path()), "python3");
 }
@@ -58,9 +58,9 @@ fn pythons_zipfile_reads_every_member() {
 #[test]
 fn the_crate_aff4_reads_snappy_and_zlib() {
     for compression in [
-        Aff4Compression::Snappy,
-        Aff4Compression::Zlib,
-        Aff4Compression::None,
+        aff4::Compression::Snappy,
+        aff4::Compression::Zlib,
+        aff4::Compression::None,
     ] {
         // It has only zeros for what could not be read.
         let memory = Memory {
@@ -68,12 +68,12 @@ fn the_crate_aff4_reads_snappy_and_zlib() {
             ..mixed()
         };
         // It looks for the eleventh segment under a hexadecimal number.
-        let options = Aff4Options {
+        let options = aff4::Options {
             chunks_in_segment: 2048,
             ..options(compression)
         };
         let file = file(&memory, options);
-        let mut reader = aff4::Aff4Reader::open(file.path()).unwrap();
+        let mut reader = ::aff4::Aff4Reader::open(file.path()).unwrap();
         let mut found = Vec::new();
         reader.seek(SeekFrom::Start(0)).unwrap();
         reader.read_to_end(&mut found).unwrap();

@@ -3,10 +3,7 @@
 
 use crate::aff4_images::options;
 use crate::memory::{plan, ram};
-use linpmem_formats::{
-    Aff4Compression, Aff4File, Aff4Options, Aff4Reader, Aff4Writer, Chunk, ImageOutput,
-    ImageReader, ImageWriter, OutputError, ReadAt,
-};
+use linpmem_formats::{Chunk, ImageOutput, ImageReader, ImageWriter, OutputError, ReadAt, aff4};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::collections::BTreeMap;
 use std::io;
@@ -75,13 +72,13 @@ fn a_volume_beyond_4_gib_reads_back() {
     const END: u64 = (4 << 30) + (8 << 20);
     let plan = plan(vec![ram(0, END)]);
     // The filling does not depend on the hashes' speed.
-    let options = Aff4Options {
+    let options = aff4::Options {
         block_hashes: Vec::new(),
         linear_hashes: Vec::new(),
         chunks_in_segment: 512,
-        ..options(Aff4Compression::None)
+        ..options(aff4::Compression::None)
     };
-    let mut writer = Aff4Writer::new(&plan, options).unwrap();
+    let mut writer = aff4::Writer::new(&plan, options).unwrap();
     let mut out = Sparse::default();
     writer.begin(&mut out).unwrap();
     let data = vec![FILLING; 1 << 20];
@@ -100,7 +97,7 @@ fn a_volume_beyond_4_gib_reads_back() {
     }
     writer.finish(&mut out).unwrap();
     assert!(out.position > 4 << 30);
-    let image = Aff4Reader::open(vec![Arc::new(out)]).unwrap();
+    let image = aff4::Reader::open(vec![Arc::new(out)]).unwrap();
     let mut buf = vec![0; 0x1_0000];
     let mut unreadable = Unreadables::new();
     image
@@ -113,13 +110,13 @@ fn a_volume_beyond_4_gib_reads_back() {
 #[test]
 fn members_beyond_65535_are_found() {
     for files in [65_528_u32, 65_529, 65_530, 70_000] {
-        let options = Aff4Options {
+        let options = aff4::Options {
             files: (0..files)
                 .map(|number| {
-                    Aff4File::new(format!("/files/{number}"), number.to_le_bytes().to_vec())
+                    aff4::File::new(format!("/files/{number}"), number.to_le_bytes().to_vec())
                 })
                 .collect(),
-            ..options(Aff4Compression::Snappy)
+            ..options(aff4::Compression::Snappy)
         };
         let memory = crate::aff4_images::Memory {
             plan: plan(vec![ram(0, 0x1000)]),
@@ -141,12 +138,12 @@ fn members_beyond_65535_are_found() {
 fn the_map_of_a_fragmented_memory_stays_small() {
     const END: u64 = 16 << 30;
     let plan = plan(vec![ram(0, END)]);
-    let options = Aff4Options {
+    let options = aff4::Options {
         block_hashes: Vec::new(),
         linear_hashes: Vec::new(),
-        ..options(Aff4Compression::Snappy)
+        ..options(aff4::Compression::Snappy)
     };
-    let mut writer = Aff4Writer::new(&plan, options).unwrap();
+    let mut writer = aff4::Writer::new(&plan, options).unwrap();
     let encoder = writer.encoder().unwrap();
     let mut out = crate::outputs::VecOutput::default();
     writer.begin(&mut out).unwrap();

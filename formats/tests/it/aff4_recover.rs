@@ -3,24 +3,22 @@
 
 use crate::aff4_images::{mixed, open, options};
 use crate::outputs::VecOutput;
-use linpmem_formats::{
-    Aff4Compression, Aff4Error, Aff4Reader, Aff4Verdict, ImageReader, RecoverError, aff4_recover,
-};
+use linpmem_formats::{ImageReader, aff4};
 use linpmem_phys::{Content, ReadPhys, Unreadables};
 use std::sync::Arc;
 
 #[test]
 fn a_volume_cut_anywhere_keeps_its_whole_segments() {
-    let whole = mixed().image(options(Aff4Compression::Snappy));
+    let whole = mixed().image(options(aff4::Compression::Snappy));
     let mut most = 0;
     for cut in (0..whole.len()).step_by(4099) {
         let source = &whole[..cut];
-        let unfinished = Aff4Reader::open(vec![Arc::new(source.to_vec())]);
-        assert!(matches!(unfinished, Err(Aff4Error::NoDirectory)), "{cut}");
+        let unfinished = aff4::Reader::open(vec![Arc::new(source.to_vec())]);
+        assert!(matches!(unfinished, Err(aff4::Error::NoDirectory)), "{cut}");
         let mut out = VecOutput::default();
-        let recovery = match aff4_recover(&source, &mut out) {
+        let recovery = match aff4::recover(&source, &mut out) {
             Ok(recovery) => recovery,
-            Err(RecoverError::Nothing) if cut < 200 => continue,
+            Err(aff4::RecoverError::Nothing) if cut < 200 => continue,
             Err(error) => panic!("{cut}: {error}"),
         };
         let Some(mapped) = recovery.mapped_bytes else {
@@ -30,7 +28,7 @@ fn a_volume_cut_anywhere_keeps_its_whole_segments() {
         assert!(mapped >= most, "{cut}");
         most = mapped;
         let image = open(out.0);
-        image.verify(|check| assert_eq!(check.verdict, Aff4Verdict::Right, "{check:?}"));
+        image.verify(|check| assert_eq!(check.verdict, aff4::Verdict::Right, "{check:?}"));
         let mut readable = 0;
         for stored in image.ranges() {
             let (data, _) = mixed().read(stored.range);
@@ -55,15 +53,18 @@ fn a_volume_cut_anywhere_keeps_its_whole_segments() {
 
 #[test]
 fn what_is_whole_or_nothing_is_told_so() {
-    let whole = mixed().image(options(Aff4Compression::Snappy));
+    let whole = mixed().image(options(aff4::Compression::Snappy));
     let mut out = VecOutput::default();
-    let told = aff4_recover(&whole, &mut out);
-    assert!(matches!(told, Err(RecoverError::Whole)));
+    let told = aff4::recover(&whole, &mut out);
+    assert!(matches!(told, Err(aff4::RecoverError::Whole)));
     for nothing in [&b""[..], b"PK\x03\x04", &[0; 4096], &whole[1..]] {
         // Without its first byte the volume still has its end.
-        let told = aff4_recover(&nothing, &mut out);
+        let told = aff4::recover(&nothing, &mut out);
         assert!(
-            matches!(told, Err(RecoverError::Nothing | RecoverError::Whole)),
+            matches!(
+                told,
+                Err(aff4::RecoverError::Nothing | aff4::RecoverError::Whole)
+            ),
             "{told:?}"
         );
     }

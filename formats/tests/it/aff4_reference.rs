@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reference images of the standard, read to their published hashes.
 
-use linpmem_formats::{Aff4Level, Aff4Reader, Aff4Verdict, FileSource, ImageReader};
+use linpmem_formats::{FileSource, ImageReader, aff4};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use std::io::Write;
@@ -25,10 +25,10 @@ pub fn folder() -> Option<PathBuf> {
     folder
 }
 
-fn open(name: &str) -> Option<Aff4Reader> {
+fn open(name: &str) -> Option<aff4::Reader> {
     let path = folder()?.join(name);
     let source = FileSource::open(&path).unwrap();
-    Some(Aff4Reader::open(vec![Arc::new(source)]).unwrap())
+    Some(aff4::Reader::open(vec![Arc::new(source)]).unwrap())
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -36,7 +36,7 @@ fn hex(digest: &[u8]) -> String {
 }
 
 /// SHA-1 and SHA-256 of all addresses, read in pieces of an odd size.
-fn sums(image: &Aff4Reader) -> (String, String) {
+fn sums(image: &aff4::Reader) -> (String, String) {
     let linear = image.linear();
     let (mut sha1, mut sha256) = (Sha1::new(), Sha256::new());
     let mut buf = vec![0; 1_000_003];
@@ -88,9 +88,9 @@ fn every_hash_in_them_is_right() {
         let mut right = 0;
         let mut unknown = 0;
         image.verify(|check| match check.verdict {
-            Aff4Verdict::Right if check.level == Aff4Level::Member => {}
-            Aff4Verdict::Right => right += 1,
-            Aff4Verdict::Unknown(_) => unknown += 1,
+            aff4::Verdict::Right if check.level == aff4::Level::Member => {}
+            aff4::Verdict::Right => right += 1,
+            aff4::Verdict::Unknown(_) => unknown += 1,
             _ => panic!("{check:?}"),
         });
         // Hashes whose definition nobody published: imageStreamHash, linearBlockHash.

@@ -4,20 +4,18 @@
 use crate::aff4_images::{Memory, mixed, open, options};
 use crate::memory::{plan, ram, range};
 use crate::outputs::VecOutput;
-use linpmem_formats::{
-    Aff4Case, Aff4Compression, Aff4Content, Aff4Facts, Aff4File, Format, ImageReader, open_reader,
-};
+use linpmem_formats::{Format, ImageReader, aff4, open_reader};
 use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, Unreadables};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const ALL: [Aff4Compression; 4] = [
-    Aff4Compression::Snappy,
-    Aff4Compression::Lz4,
-    Aff4Compression::Zlib,
-    Aff4Compression::None,
+const ALL: [aff4::Compression; 4] = [
+    aff4::Compression::Snappy,
+    aff4::Compression::Lz4,
+    aff4::Compression::Zlib,
+    aff4::Compression::None,
 ];
 
 /// That `image` holds `memory`: content, ranges, kinds and unreadable pages.
@@ -75,7 +73,7 @@ fn content_ranges_kinds_and_unreadable_pages_come_back() {
         let bytes = mixed().image(options(compression));
         let image = open_reader(bytes).unwrap();
         assert_eq!(image.format(), Format::Aff4);
-        assert_eq!(image.oddities(), [""; 0]);
+        assert_eq!(image.warnings(), [""; 0]);
         assert_eq!(image.machine(), mixed().plan.machine());
         for step in [0x1000, 0x7000, 0x4_0000] {
             compare(&*image, &mixed(), step);
@@ -100,12 +98,12 @@ fn what_is_encoded_beforehand_gives_the_same_bytes() {
 
 #[test]
 fn facts_case_and_files_come_back() {
-    let facts = Aff4Facts {
+    let facts = aff4::Facts {
         page_table: Some(0x2c_1000_0000),
         kaslr_offset: Some(0x1e00_0000),
         installed_bytes: Some(8 << 30),
     };
-    let case = Aff4Case {
+    let case = aff4::Case {
         name: Some("\"quoted\" \\ case\nof two lines".to_owned()),
         examiner: Some("É. Xaminer".to_owned()),
         notes: Some("<none> ^^ .".to_owned()),
@@ -116,14 +114,14 @@ fn facts_case_and_files_come_back() {
         ("/larger than a piece", vec![7; 300 << 10]),
     ];
     let image = open(
-        mixed().image(linpmem_formats::Aff4Options {
+        mixed().image(linpmem_formats::aff4::Options {
             facts,
             case: case.clone(),
             files: files
                 .iter()
-                .map(|(path, content)| Aff4File::new(*path, content.clone()))
+                .map(|(path, content)| aff4::File::new(*path, content.clone()))
                 .collect(),
-            ..options(Aff4Compression::Snappy)
+            ..options(aff4::Compression::Snappy)
         }),
     );
     assert_eq!(image.facts(), facts);
@@ -157,7 +155,7 @@ fn facts_case_and_files_come_back() {
 /// A file that grows between its length and its bytes.
 struct Growing(AtomicUsize);
 
-impl Aff4Content for Growing {
+impl aff4::Content for Growing {
     fn open(&self) -> io::Result<Box<dyn io::Read + '_>> {
         let times = self.0.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(io::Cursor::new(vec![b'x'; 10 - times])))
@@ -166,9 +164,9 @@ impl Aff4Content for Growing {
 
 #[test]
 fn a_file_that_changes_while_it_is_written_is_noticed() {
-    let options = linpmem_formats::Aff4Options {
-        files: vec![Aff4File::new("/var/log", Growing(AtomicUsize::new(0)))],
-        ..options(Aff4Compression::Snappy)
+    let options = linpmem_formats::aff4::Options {
+        files: vec![aff4::File::new("/var/log", Growing(AtomicUsize::new(0)))],
+        ..options(aff4::Compression::Snappy)
     };
     let error = mixed().try_write(options, 0x1000, false, &mut VecOutput::default());
     let error = error.unwrap_err();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ELF cores as others make them.
 
-use linpmem_formats::{ElfReader, ImageReader};
+use linpmem_formats::{ImageReader, elf};
 use linpmem_phys::{Content, PhysAddr, ReadPhys, Unreadables};
 
 pub struct Segment {
@@ -110,7 +110,7 @@ fn a_kernels_core_unsorted_unaligned_and_with_notes_at_its_end() {
         0x3000,
     );
     bytes.extend_from_slice(&notes);
-    let image = ElfReader::new(bytes).unwrap();
+    let image = elf::Reader::new(bytes).unwrap();
     let found: Vec<_> = image
         .ranges()
         .iter()
@@ -134,7 +134,7 @@ fn a_kernels_core_unsorted_unaligned_and_with_notes_at_its_end() {
     assert_eq!(image.machine().direct_map_base, Some(BASE));
     assert_eq!(image.machine().paging_levels, Some(5));
     assert_eq!(image.machine().vmcoreinfo_value("OSRELEASE"), Some("6.1.0"));
-    assert_eq!(image.oddities().len(), 1, "{:?}", image.oddities());
+    assert_eq!(image.warnings().len(), 1, "{:?}", image.warnings());
 
     let mut buf = [0xee; 0x200];
     let mut unreadable = Unreadables::new();

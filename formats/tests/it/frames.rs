@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! LZ4 and Snappy around an image: read from any offset, by others, and damaged.
 
-use linpmem_formats::{ReadAt, SeekableReader, lz4_frame, snappy_frame};
+use linpmem_formats::{ReadAt, frames};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::process::{Command, Stdio};
 
 type Compress = fn(&[u8], &mut Vec<u8>) -> std::io::Result<()>;
 
-const CODECS: [(&str, Compress); 2] = [("lz4", lz4_frame), ("snappy", snappy_frame)];
+const CODECS: [(&str, Compress); 2] = [
+    ("lz4", frames::encode_lz4),
+    ("snappy", frames::encode_snappy),
+];
 
 /// Zeros, text and noise by turns.
 fn content(len: usize) -> Vec<u8> {
@@ -37,7 +40,7 @@ fn compressed(content: &[u8], step: usize, compress: Compress) -> Vec<u8> {
     file
 }
 
-fn all<S: ReadAt>(reader: &SeekableReader<S>) -> std::io::Result<Vec<u8>> {
+fn all<S: ReadAt>(reader: &frames::Reader<S>) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(reader.len()).unwrap()];
     reader.read_exact_at(0, &mut bytes).map(|()| bytes)
 }
@@ -48,7 +51,7 @@ fn frames_are_read_from_any_offset_and_no_longer_than_they_may_be() {
     for (name, compress) in CODECS {
         for step in [1 << 20, 70_001, 4096] {
             let file = compressed(&content, step, compress);
-            let reader = SeekableReader::new(file).unwrap();
+            let reader = frames::Reader::new(file).unwrap();
             assert_eq!(reader.len(), 3_000_000, "{name}");
             assert!(all(&reader).unwrap() == content, "{name} {step}");
             for (offset, len) in [(0, 1), (1 << 20, 1), ((1 << 20) - 1, 2), (2_999_999, 1)] {
@@ -63,10 +66,10 @@ fn frames_are_read_from_any_offset_and_no_longer_than_they_may_be() {
     }
     let noise = &content[100_000..150_000];
     let mut frame = Vec::new();
-    lz4_frame(noise, &mut frame).unwrap();
-    assert!(frame.len() <= linpmem_formats::lz4_frame_bound(noise.len()));
-    snappy_frame(noise, &mut frame).unwrap();
-    assert!(frame.len() <= linpmem_formats::snappy_frame_bound(noise.len()));
+    frames::encode_lz4(noise, &mut frame).unwrap();
+    assert!(frame.len() <= linpmem_formats::frames::lz4_bound(noise.len()));
+    frames::encode_snappy(noise, &mut frame).unwrap();
+    assert!(frame.len() <= linpmem_formats::frames::snappy_bound(noise.len()));
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn the_program_lz4_and_we_read_each_other() {
     let content = content(9_000_000);
     let folder = tempfile::tempdir().unwrap();
     let ours = folder.path().join("ours.lz4");
-    std::fs::write(&ours, compressed(&content, 1 << 20, lz4_frame)).unwrap();
+    std::fs::write(&ours, compressed(&content, 1 << 20, frames::encode_lz4)).unwrap();
     let lz4 = |args: &[&str]| {
         let mut command = Command::new("lz4");
         command.current_dir(folder.path()).args(args);
@@ -94,11 +97,11 @@ fn the_program_lz4_and_we_read_each_other() {
     ] {
         let output = lz4(&[options, &["-c", "plain"]].concat()).unwrap();
         assert!(output.status.success());
-        let reader = SeekableReader::new(output.stdout).unwrap();
+        let reader = frames::Reader::new(output.stdout).unwrap();
         assert!(all(&reader).unwrap() == content, "{options:?}");
     }
     let linked = lz4(&["-BD", "-c", "plain"]).unwrap().stdout;
-    let error = SeekableReader::new(linked).unwrap_err().to_string();
+    let error = frames::Reader::new(linked).unwrap_err().to_string();
     assert!(error.contains("lz4 -d"), "{error}");
 }
 
@@ -108,7 +111,7 @@ fn a_cut_is_an_error_or_leaves_what_was_before_it() {
     for (name, compress) in CODECS {
         let file = compressed(&content, 90_000, compress);
         for cut in (0..file.len()).step_by(97) {
-            let Ok(reader) = SeekableReader::new(&file[..cut]) else {
+            let Ok(reader) = frames::Reader::new(&file[..cut]) else {
                 continue;
             };
             let found = all(&reader).unwrap();
@@ -135,7 +138,7 @@ proptest! {
             let at = at.index(file.len());
             file[at] ^= change;
         }
-        if let Ok(reader) = SeekableReader::new(file) {
+        if let Ok(reader) = frames::Reader::new(file) {
             prop_assume!(reader.len() < 1 << 26);
             if let Ok(found) = all(&reader) {
                 prop_assert!(found == content || found.len() != content.len());
@@ -152,7 +155,7 @@ proptest! {
             true => b"\xff\x06\x00\x00sNaPpY",
             false => b"\x04\x22\x4d\x18\x60\x40",
         };
-        if let Ok(reader) = SeekableReader::new([magic, &noise].concat()) {
+        if let Ok(reader) = frames::Reader::new([magic, &noise].concat()) {
             let _ = all(&reader);
         }
     }

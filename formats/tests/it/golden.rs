@@ -4,9 +4,8 @@
 use crate::memory::{DIRECT_MAP, ram, range, write};
 use crate::outputs::{VecOutput, ZstdOutput};
 use linpmem_formats::{
-    Codec, ElfReader, ElfWriter, ImagePlan, ImageReader, ImageWriter, KdumpCompression,
-    KdumpWriter, LimeWriter, MachineFacts, PlannedRange, RawLayout, RawWriter, SeekableReader,
-    open_image,
+    Codec, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange, elf, frames, kdump,
+    lime, open_image, raw,
 };
 use linpmem_phys::RegionKind;
 use std::path::{Path, PathBuf};
@@ -58,27 +57,27 @@ fn written(mut writer: impl ImageWriter) -> Vec<u8> {
 
 #[test]
 fn elf() {
-    compare("elf.core", &written(ElfWriter::new(&plan()).unwrap()));
+    compare("elf.core", &written(elf::Writer::new(&plan()).unwrap()));
 }
 
 #[test]
 fn raw() {
     for (name, layout) in [
-        ("concatenated.raw", RawLayout::Concatenated),
-        ("padded.raw", RawLayout::Padded),
+        ("concatenated.raw", raw::Layout::Concatenated),
+        ("padded.raw", raw::Layout::Padded),
     ] {
-        compare(name, &written(RawWriter::new(&plan(), layout).unwrap()));
+        compare(name, &written(raw::Writer::new(&plan(), layout).unwrap()));
     }
 }
 
 #[test]
 fn lime() {
-    compare("pages.lime", &written(LimeWriter::new(&plan()).unwrap()));
+    compare("pages.lime", &written(lime::Writer::new(&plan()).unwrap()));
 }
 
 #[test]
 fn kdump() {
-    let writer = KdumpWriter::new(&plan(), KdumpCompression::None).unwrap();
+    let writer = kdump::Writer::new(&plan(), kdump::Compression::None).unwrap();
     compare("pages.kdump", &written(writer));
 }
 
@@ -86,7 +85,7 @@ fn kdump() {
 /// old file still opens.
 #[test]
 fn compressed() {
-    let mut writer = ElfWriter::new(&plan()).unwrap();
+    let mut writer = elf::Writer::new(&plan()).unwrap();
     let mut out = ZstdOutput::default();
     write(
         &plan(),
@@ -100,7 +99,7 @@ fn compressed() {
         std::fs::write(path("elf.core.zst"), &file).unwrap();
     }
     let old = open_image(&path("elf.core.zst")).unwrap();
-    let new = ElfReader::new(SeekableReader::new(file).unwrap()).unwrap();
+    let new = elf::Reader::new(frames::Reader::new(file).unwrap()).unwrap();
     assert_eq!(old.ranges(), new.ranges());
     assert_eq!(old.machine(), plan().machine());
 }

@@ -4,10 +4,7 @@
 use crate::dialects::{LOAD, NOTE, Segment, core, load};
 use crate::memory::{plan, ram, write};
 use crate::outputs::{VecOutput, ZstdOutput};
-use linpmem_formats::{
-    Codec, ElfError, ElfReader, ElfWriter, ImageReader, OpenError, ReadAt, SeekableReader,
-    open_reader,
-};
+use linpmem_formats::{Codec, ImageReader, OpenError, ReadAt, elf, frames, open_reader};
 use linpmem_phys::Unreadables;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,7 +16,7 @@ fn elf() -> Vec<u8> {
     let mut out = VecOutput::default();
     write(
         &plan,
-        &mut ElfWriter::new(&plan).unwrap(),
+        &mut elf::Writer::new(&plan).unwrap(),
         0x1000,
         Codec::None,
         &mut out,
@@ -33,7 +30,7 @@ fn zst() -> Vec<u8> {
     let codec = Codec::Zstd { level: 1 };
     write(
         &plan,
-        &mut ElfWriter::new(&plan).unwrap(),
+        &mut elf::Writer::new(&plan).unwrap(),
         0x1000,
         codec,
         &mut out,
@@ -59,11 +56,11 @@ pub fn exercise(image: &dyn ImageReader) {
 #[test]
 fn a_truncated_core_is_never_taken_for_a_whole_one() {
     let whole = elf();
-    assert!(ElfReader::new(whole.as_slice()).is_ok());
+    assert!(elf::Reader::new(whole.as_slice()).is_ok());
     for len in 0..whole.len() {
-        let error = ElfReader::new(&whole[..len]).err();
+        let error = elf::Reader::new(&whole[..len]).err();
         assert!(
-            matches!(error, Some(ElfError::BeyondFile { .. })),
+            matches!(error, Some(elf::Error::BeyondFile { .. })),
             "{len} bytes: {error:?}"
         );
     }
@@ -93,24 +90,24 @@ fn headers_that_overflow_or_count_too_far_are_refused() {
         ("notes", notes),
     ] {
         let segments = [load(0x1000, 0x9000, 0x1000), segment];
-        assert!(ElfReader::new(core(&segments, 0x2000)).is_err(), "{name}");
+        assert!(elf::Reader::new(core(&segments, 0x2000)).is_err(), "{name}");
     }
     let twice = [load(0x1000, 0x9000, 0x1000), load(0x1800, 0x9000, 0x800)];
     assert!(matches!(
-        ElfReader::new(core(&twice, 0x2000)),
-        Err(ElfError::Overlap { .. })
+        elf::Reader::new(core(&twice, 0x2000)),
+        Err(elf::Error::Overlap { .. })
     ));
     assert!(matches!(
-        ElfReader::new(core(&[], 0x2000)),
-        Err(ElfError::Empty)
+        elf::Reader::new(core(&[], 0x2000)),
+        Err(elf::Error::Empty)
     ));
     let other = Segment {
         kind: LOAD + 1,
         ..load(0x1000, 0x9000, 0x1000)
     };
     assert!(matches!(
-        ElfReader::new(core(&[other], 0x2000)),
-        Err(ElfError::Empty)
+        elf::Reader::new(core(&[other], 0x2000)),
+        Err(elf::Error::Empty)
     ));
 }
 
@@ -175,8 +172,8 @@ fn a_small_lie_in_a_huge_sparse_file_costs_little() {
             head,
             read: Mutex::new(0),
         };
-        let image = ElfReader::new(&source).ok();
-        let found = image.as_ref().map(|image| image.oddities().len());
+        let image = elf::Reader::new(&source).ok();
+        let found = image.as_ref().map(|image| image.warnings().len());
         assert_eq!(found, oddities, "{name}");
         if let Some(image) = image {
             exercise(&image);
@@ -198,7 +195,7 @@ fn overlapping_segments_by_the_thousand_take_no_quadratic_time() {
         .collect();
     let bytes = core(&segments, 0x40_0000 + 60_000);
     let started = std::time::Instant::now();
-    exercise(&ElfReader::new(bytes).unwrap());
+    exercise(&elf::Reader::new(bytes).unwrap());
     assert!(started.elapsed().as_secs() < 10);
 }
 
@@ -213,13 +210,13 @@ fn other_files_are_named() {
     ));
     assert!(matches!(
         open(b"\x7fELF"),
-        OpenError::Elf(ElfError::BeyondFile { .. })
+        OpenError::Elf(elf::Error::BeyondFile { .. })
     ));
     for (at, value) in [(4, 1), (5, 2), (16, 2), (18, 3)] {
         let mut other = elf();
         other[at] = value;
         assert!(
-            matches!(open(&other), OpenError::Elf(ElfError::NotThisKind(_))),
+            matches!(open(&other), OpenError::Elf(elf::Error::NotThisKind(_))),
             "byte {at}"
         );
     }
@@ -236,7 +233,7 @@ proptest! {
         for (at, value) in damage {
             bytes[at] = value;
         }
-        if let Ok(image) = ElfReader::new(bytes) {
+        if let Ok(image) = elf::Reader::new(bytes) {
             exercise(&image);
         }
     }
@@ -250,7 +247,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        if let Ok(Ok(image)) = SeekableReader::new(bytes).map(ElfReader::new) {
+        if let Ok(Ok(image)) = frames::Reader::new(bytes).map(elf::Reader::new) {
             exercise(&image);
         }
     }
@@ -263,11 +260,11 @@ proptest! {
         let magic: &[u8] = if zstd { b"\x28\xb5\x2f\xfd" } else { b"\x7fELF\x02\x01\x01" };
         let bytes = [magic, &noise].concat();
         if zstd {
-            if let Ok(reader) = SeekableReader::new(bytes) {
+            if let Ok(reader) = frames::Reader::new(bytes) {
                 let len = usize::try_from(reader.len()).unwrap();
                 let _ = reader.read_exact_at(0, &mut vec![0; len]);
             }
-        } else if let Ok(image) = ElfReader::new(bytes) {
+        } else if let Ok(image) = elf::Reader::new(bytes) {
             exercise(&image);
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::memory::{DIRECT_MAP, plan, ram, scattered, write};
 use crate::outputs::{SparseOutput, VecOutput, ZstdOutput};
-use linpmem_formats::{Codec, ElfWriter, ImagePlan};
+use linpmem_formats::{Codec, ImagePlan, elf};
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -35,7 +35,7 @@ fn elf_file(plan: &ImagePlan) -> tempfile::NamedTempFile {
     let mut out = SparseOutput::new(file.reopen().unwrap());
     write(
         plan,
-        &mut ElfWriter::new(plan).unwrap(),
+        &mut elf::Writer::new(plan).unwrap(),
         0x10_0000,
         Codec::None,
         &mut out,
@@ -102,7 +102,7 @@ fn zstd_decompresses_frames_and_passes_over_the_table() {
     let mut plain = VecOutput::default();
     write(
         &plan,
-        &mut ElfWriter::new(&plan).unwrap(),
+        &mut elf::Writer::new(&plan).unwrap(),
         0x1_0000,
         Codec::None,
         &mut plain,
@@ -111,7 +111,7 @@ fn zstd_decompresses_frames_and_passes_over_the_table() {
     let codec = Codec::Zstd { level: 3 };
     write(
         &plan,
-        &mut ElfWriter::new(&plan).unwrap(),
+        &mut elf::Writer::new(&plan).unwrap(),
         0x1_0000,
         codec,
         &mut packed,

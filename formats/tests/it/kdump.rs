@@ -6,30 +6,30 @@ use crate::memory::{fill, plan, ram, range, write};
 use crate::outputs::{CountingOutput, VecOutput};
 use crate::roundtrip::{plans, read};
 use linpmem_formats::{
-    Chunk, Codec, Flattened, Format, ImageOutput, ImagePlan, ImageReader, ImageWriter,
-    KdumpCompression, KdumpError, KdumpReader, KdumpWriter, ReadAt, open_image, open_reader,
+    Chunk, Codec, Format, ImageOutput, ImagePlan, ImageReader, ImageWriter, ReadAt, kdump,
+    kdump::flattened, open_image, open_reader,
 };
 use linpmem_phys::{Content, Errno, Unreadable};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const COMPRESSIONS: [KdumpCompression; 4] = [
-    KdumpCompression::None,
-    KdumpCompression::Zlib,
-    KdumpCompression::Snappy,
-    KdumpCompression::Zstd,
+const COMPRESSIONS: [kdump::Compression; 4] = [
+    kdump::Compression::None,
+    kdump::Compression::Zlib,
+    kdump::Compression::Snappy,
+    kdump::Compression::Zstd,
 ];
 
-fn stream(plan: &ImagePlan, compression: KdumpCompression, step: u64) -> Vec<u8> {
+fn stream(plan: &ImagePlan, compression: kdump::Compression, step: u64) -> Vec<u8> {
     let mut out = VecOutput::default();
-    let mut writer = KdumpWriter::new(plan, compression).unwrap();
+    let mut writer = kdump::Writer::new(plan, compression).unwrap();
     write(plan, &mut writer, step, Codec::None, &mut out);
     out.0
 }
 
 /// The dump itself, as makedumpfile -R makes it of the stream.
 fn dump(stream: Vec<u8>) -> Vec<u8> {
-    let flattened = Flattened::new(stream).unwrap();
+    let flattened = flattened::Reader::new(stream).unwrap();
     let mut bytes = vec![0; usize::try_from(flattened.len()).unwrap()];
     flattened.read_exact_at(0, &mut bytes).unwrap();
     bytes
@@ -50,8 +50,8 @@ proptest! {
     ) {
         let stream = stream(&plan, COMPRESSIONS[compression], step << 12);
         let flat = open_reader(stream.clone()).unwrap();
-        let image = KdumpReader::new(dump(stream)).unwrap();
-        prop_assert_eq!(image.oddities().len(), 0);
+        let image = kdump::Reader::new(dump(stream)).unwrap();
+        prop_assert_eq!(image.warnings().len(), 0);
         prop_assert_eq!(image.ranges(), flat.ranges());
         let text = plan.machine().vmcoreinfo.as_ref().filter(|text| !text.is_empty());
         prop_assert_eq!(image.machine().vmcoreinfo.as_ref(), text);
@@ -73,7 +73,7 @@ proptest! {
 
     #[test]
     fn slice_and_file_read_the_same(plan in plans(0..64)) {
-        let bytes = stream(&plan, KdumpCompression::Zlib, 0x3000);
+        let bytes = stream(&plan, kdump::Compression::Zlib, 0x3000);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &bytes).unwrap();
         let (slice, of_file) = (open_reader(bytes).unwrap(), open_image(file.path()).unwrap());
@@ -88,7 +88,7 @@ proptest! {
         front in vec((0..0x1100_usize, any::<u8>()), 0..4),
         flat in any::<bool>(),
     ) {
-        let mut bytes = stream(&small(), KdumpCompression::Zlib, 0x1000);
+        let mut bytes = stream(&small(), kdump::Compression::Zlib, 0x1000);
         if !flat {
             bytes = dump(bytes);
         }
@@ -105,7 +105,7 @@ proptest! {
 
 #[test]
 fn the_header_is_what_makedumpfile_would_write() {
-    let bytes = dump(stream(&small(), KdumpCompression::Zstd, 0x1000));
+    let bytes = dump(stream(&small(), kdump::Compression::Zstd, 0x1000));
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     let long = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     assert_eq!(&bytes[..8], b"KDUMP   ");
@@ -134,7 +134,7 @@ fn the_header_is_what_makedumpfile_would_write() {
 /// Writes `plan` with these pages unreadable.
 fn with_unreadable(plan: &ImagePlan, unreadable: &[Unreadable]) -> Vec<u8> {
     let mut out = VecOutput::default();
-    let mut writer = KdumpWriter::new(plan, KdumpCompression::Zlib).unwrap();
+    let mut writer = kdump::Writer::new(plan, kdump::Compression::Zlib).unwrap();
     writer.begin(&mut out).unwrap();
     for planned in plan.ranges() {
         let mut data = vec![0; usize::try_from(planned.range.len().get()).unwrap()];
@@ -182,7 +182,7 @@ fn unreadable_pages_are_left_out_and_told() {
 
 #[test]
 fn a_truncated_dump_is_never_taken_for_a_whole_one() {
-    let whole = stream(&small(), KdumpCompression::Zlib, 0x1000);
+    let whole = stream(&small(), kdump::Compression::Zlib, 0x1000);
     for len in 0..whole.len() {
         assert!(open_reader(whole[..len].to_vec()).is_err(), "{len} bytes");
     }
@@ -190,22 +190,22 @@ fn a_truncated_dump_is_never_taken_for_a_whole_one() {
     // unreadable.
     let whole = dump(whole);
     for len in 0..0x4000 + 4 * 24 {
-        assert!(KdumpReader::new(&whole[..len]).is_err(), "{len} bytes");
+        assert!(kdump::Reader::new(&whole[..len]).is_err(), "{len} bytes");
     }
-    let image = KdumpReader::new(&whole[..whole.len() - 1]).unwrap();
+    let image = kdump::Reader::new(&whole[..whole.len() - 1]).unwrap();
     let (_, unreadable) = read(&image, range(0x1000, 0x4000));
     assert_eq!(unreadable.as_slice()[0].range, range(0x3000, 0x4000));
 }
 
 #[test]
 fn other_dumps_are_named() {
-    let whole = dump(stream(&small(), KdumpCompression::Zlib, 0x1000));
+    let whole = dump(stream(&small(), kdump::Compression::Zlib, 0x1000));
     let with = |at: usize, bytes: &[u8]| {
         let mut other = whole.clone();
         other[at..at + bytes.len()].copy_from_slice(bytes);
-        KdumpReader::new(other)
+        kdump::Reader::new(other)
     };
-    assert!(matches!(with(424, &[2]), Err(KdumpError::Lzo)));
+    assert!(matches!(with(424, &[2]), Err(kdump::Error::Lzo)));
     for (at, bytes) in [
         (0, &b"DISKDUMP"[..]),
         (12 + 260, b"aarch64"),
@@ -213,7 +213,7 @@ fn other_dumps_are_named() {
         (4096 + 12, &[1]),
     ] {
         assert!(
-            matches!(with(at, bytes), Err(KdumpError::NotThisKind(_))),
+            matches!(with(at, bytes), Err(kdump::Error::NotThisKind(_))),
             "{at}"
         );
     }
@@ -222,15 +222,15 @@ fn other_dumps_are_named() {
     assert!(with(436, &u32::MAX.to_le_bytes()).is_err());
     assert!(with(432, &u32::MAX.to_le_bytes()).is_err());
     let silent = with(12 + 260, &[0; 6]).unwrap();
-    assert!(silent.oddities()[0].contains("which machine"));
-    assert!(with(424, &[9]).unwrap().oddities()[0].contains("incomplete"));
+    assert!(silent.warnings()[0].contains("which machine"));
+    assert!(with(424, &[9]).unwrap().warnings()[0].contains("incomplete"));
 }
 
 #[test]
 fn ranges_of_any_number_and_place() {
     for count in [65_534, 70_000] {
         let plan = crate::memory::scattered(count);
-        let image = open_reader(stream(&plan, KdumpCompression::Snappy, 0x1000)).unwrap();
+        let image = open_reader(stream(&plan, kdump::Compression::Snappy, 0x1000)).unwrap();
         assert_eq!(image.format(), Format::Kdump);
         assert_eq!(u64::try_from(image.ranges().len()).unwrap(), count);
         let last = image.ranges().last().unwrap().range;
@@ -240,7 +240,7 @@ fn ranges_of_any_number_and_place() {
     }
     let borders = [1 << 31, 1 << 32].map(|border| ram(border - 0x1000, border + 0x1000));
     let plan = plan(borders.to_vec());
-    let image = open_reader(stream(&plan, KdumpCompression::Zlib, 0x1000)).unwrap();
+    let image = open_reader(stream(&plan, kdump::Compression::Zlib, 0x1000)).unwrap();
     for stored in image.ranges() {
         let (found, unreadable) = read(&*image, stored.range);
         let mut expected = vec![0; found.len()];
@@ -253,12 +253,12 @@ fn ranges_of_any_number_and_place() {
 fn what_the_bitmaps_cannot_cover_is_refused() {
     const TIB: u64 = 1 << 40;
     let at = |end: u64| plan(vec![ram(end - 0x1000, end)]);
-    let compression = KdumpCompression::Zlib;
-    assert!(KdumpWriter::new(&at(32 * TIB + 0x1000), compression).is_err());
-    assert!(KdumpWriter::new(&at(1 << 52), compression).is_err());
+    let compression = kdump::Compression::Zlib;
+    assert!(kdump::Writer::new(&at(32 * TIB + 0x1000), compression).is_err());
+    assert!(kdump::Writer::new(&at(1 << 52), compression).is_err());
     let last = at(32 * TIB);
     let mut out = CountingOutput::default();
-    let mut writer = KdumpWriter::new(&last, compression).unwrap();
+    let mut writer = kdump::Writer::new(&last, compression).unwrap();
     write(&last, &mut writer, 0x1000, Codec::None, &mut out);
     assert!(out.position() > 2 << 30);
 }

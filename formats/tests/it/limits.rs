@@ -4,8 +4,8 @@
 use crate::memory::{fill, plan, ram, scattered, write};
 use crate::outputs::{CountingOutput, SparseOutput, VecOutput};
 use linpmem_formats::{
-    Chunk, Codec, ElfReader, ElfWriter, FileSource, ImageOutput, ImagePlan, ImageReader,
-    ImageWriter, MachineFacts, PlanError, RawLayout, RawReader, RawWriter,
+    Chunk, Codec, FileSource, ImageOutput, ImagePlan, ImageReader, ImageWriter, MachineFacts,
+    PlanError, elf, raw,
 };
 use linpmem_phys::{PhysAddr, PhysLen, ReadPhys, Unreadables};
 use std::fs::File;
@@ -51,12 +51,12 @@ fn from_one_range_to_more_than_e_phnum_can_count() {
         (70_000, 0xffff, 1),
     ] {
         let plan = scattered(ranges);
-        let mut writer = ElfWriter::new(&plan).unwrap();
+        let mut writer = elf::Writer::new(&plan).unwrap();
         let mut out = SparseOutput::new(tempfile::tempfile().unwrap());
         write(&plan, &mut writer, 0x1000, Codec::None, &mut out);
         let file = out.into_file();
         assert_eq!(counts(&file), (phnum, shnum), "{ranges} ranges");
-        let image = ElfReader::new(FileSource::new(file).unwrap()).unwrap();
+        let image = elf::Reader::new(FileSource::new(file).unwrap()).unwrap();
         assert_eq!(u64::try_from(image.ranges().len()).unwrap(), ranges);
         assert!(
             image
@@ -87,22 +87,22 @@ fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
     let mut out = VecOutput::default();
     write(
         &plan,
-        &mut ElfWriter::new(&plan).unwrap(),
+        &mut elf::Writer::new(&plan).unwrap(),
         0x1000,
         Codec::None,
         &mut out,
     );
-    let elf = ElfReader::new(out.0).unwrap();
+    let elf = elf::Reader::new(out.0).unwrap();
     let mut out = VecOutput::default();
-    let layout = RawLayout::Concatenated;
+    let layout = raw::Layout::Concatenated;
     write(
         &plan,
-        &mut RawWriter::new(&plan, layout).unwrap(),
+        &mut raw::Writer::new(&plan, layout).unwrap(),
         0x1000,
         Codec::None,
         &mut out,
     );
-    let raw = RawReader::new(out.0, plan.ranges(), layout).unwrap();
+    let raw = raw::Reader::new(out.0, plan.ranges(), layout).unwrap();
     for planned in plan.ranges() {
         for page in planned.range.pieces(PhysLen::new(0x1000)) {
             let start = page.start().get();
@@ -111,7 +111,7 @@ fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
         }
     }
     // A padded image has its holes, here nearly 4 PiB of them.
-    let mut writer = RawWriter::new(&plan, RawLayout::Padded).unwrap();
+    let mut writer = raw::Writer::new(&plan, raw::Layout::Padded).unwrap();
     let mut out = CountingOutput::default();
     write(&plan, &mut writer, 0x1000, Codec::None, &mut out);
     assert_eq!(out.position(), TOP);
@@ -151,23 +151,27 @@ fn images_above_4_gib_keep_their_offsets() {
         ram(0x1_bfff_f000, 0x1_c000_0000),
     ]);
     let mut out = SparseOutput::new(tempfile::tempfile().unwrap());
-    let mut writer = ElfWriter::new(&plan).unwrap();
+    let mut writer = elf::Writer::new(&plan).unwrap();
     write_six_gib(&mut writer, &plan, &mut out);
     assert_eq!(out.position(), 0x1000 + (6 << 30));
     assert_eq!(writer.data_offset(1), Some(6 << 30));
-    let image = ElfReader::new(FileSource::new(out.into_file()).unwrap()).unwrap();
+    let image = elf::Reader::new(FileSource::new(out.into_file()).unwrap()).unwrap();
     assert_eq!(page_at(&image, 0x1_bfff_f000), expected(0x1_bfff_f000));
     assert_eq!(page_at(&image, 0x1_4000_0000), vec![0; 0x1000]);
 
     for (layout, end) in [
-        (RawLayout::Padded, 7 << 30),
-        (RawLayout::Concatenated, 6 << 30),
+        (raw::Layout::Padded, 7 << 30),
+        (raw::Layout::Concatenated, 6 << 30),
     ] {
         let mut out = SparseOutput::new(tempfile::tempfile().unwrap());
-        write_six_gib(&mut RawWriter::new(&plan, layout).unwrap(), &plan, &mut out);
+        write_six_gib(
+            &mut raw::Writer::new(&plan, layout).unwrap(),
+            &plan,
+            &mut out,
+        );
         assert_eq!(out.position(), end);
         let source = FileSource::new(out.into_file()).unwrap();
-        let image = RawReader::new(source, plan.ranges(), layout).unwrap();
+        let image = raw::Reader::new(source, plan.ranges(), layout).unwrap();
         assert_eq!(page_at(&image, 0x1_bfff_f000), expected(0x1_bfff_f000));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the tests' images go.
 
-use linpmem_formats::{Chunk, ImageOutput, OutputError, ZstdFrame, seek_table};
+use linpmem_formats::{Chunk, ImageOutput, OutputError, frames};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
@@ -101,20 +101,21 @@ impl ImageOutput for CountingOutput {
 #[derive(Default)]
 pub struct ZstdOutput {
     file: Vec<u8>,
-    frames: Vec<ZstdFrame>,
+    frames: Vec<frames::ZstdFrame>,
     position: u64,
 }
 
 impl ZstdOutput {
     pub fn into_file(mut self, with_table: bool) -> Vec<u8> {
         if with_table {
-            self.file.extend_from_slice(&seek_table(&self.frames));
+            self.file
+                .extend_from_slice(&frames::seek_table(&self.frames));
         }
         self.file
     }
 
     fn frame(&mut self, frame: &[u8], content_bytes: usize) {
-        self.frames.push(ZstdFrame {
+        self.frames.push(frames::ZstdFrame {
             compressed_bytes: u32::try_from(frame.len()).unwrap(),
             content_bytes: u32::try_from(content_bytes).unwrap(),
         });

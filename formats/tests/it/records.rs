@@ -6,8 +6,7 @@ use crate::memory::{fill, plan, ram, range, write};
 use crate::outputs::VecOutput;
 use crate::roundtrip::{plans, read};
 use linpmem_formats::{
-    AvmlReader, AvmlWriter, Codec, Format, ImagePlan, ImageReader, ImageWriter, LimeError,
-    LimeReader, LimeWriter, open_image, open_reader,
+    Codec, Format, ImagePlan, ImageReader, ImageWriter, avml, lime, open_image, open_reader,
 };
 use linpmem_phys::{Content, Errno, PhysAddr, PhysRange};
 use proptest::collection::vec;
@@ -15,14 +14,14 @@ use proptest::prelude::*;
 
 fn lime(plan: &ImagePlan, step: u64) -> Vec<u8> {
     let mut out = VecOutput::default();
-    let mut writer = LimeWriter::new(plan).unwrap();
+    let mut writer = lime::Writer::new(plan).unwrap();
     write(plan, &mut writer, step, Codec::None, &mut out);
     out.0
 }
 
 fn avml(plan: &ImagePlan, step: u64) -> Vec<u8> {
     let mut out = VecOutput::default();
-    let mut writer = AvmlWriter::new(plan);
+    let mut writer = avml::Writer::new(plan);
     write(plan, &mut writer, step, Codec::None, &mut out);
     out.0
 }
@@ -56,10 +55,10 @@ proptest! {
 
     #[test]
     fn a_lime_image_gives_back_ranges_and_bytes(plan in plans(0..0x10_0000), step in 1..5_u64) {
-        let image = LimeReader::new(lime(&plan, step << 12)).unwrap();
-        prop_assert_eq!(image.oddities().len(), 0);
+        let image = lime::Reader::new(lime(&plan, step << 12)).unwrap();
+        prop_assert_eq!(image.warnings().len(), 0);
         prop_assert_eq!(image.ranges().len(), plan.ranges().len());
-        let writer = LimeWriter::new(&plan).unwrap();
+        let writer = lime::Writer::new(&plan).unwrap();
         for (index, (stored, planned)) in image.ranges().iter().zip(plan.ranges()).enumerate() {
             prop_assert_eq!(stored.range, planned.range);
             prop_assert_eq!(stored.content, Content::Data);
@@ -70,8 +69,8 @@ proptest! {
 
     #[test]
     fn an_avml_image_gives_back_bytes(plan in plans(0..0x10_0000), step in 1..5_u64) {
-        let image = AvmlReader::new(avml(&plan, step << 12)).unwrap();
-        prop_assert_eq!(image.oddities().len(), 0);
+        let image = avml::Reader::new(avml(&plan, step << 12)).unwrap();
+        prop_assert_eq!(image.warnings().len(), 0);
         for planned in plan.ranges() {
             prop_assert!(image.ranges().iter().any(|stored| stored.range.covers(planned.range)));
             check(&image, planned.range);
@@ -107,9 +106,9 @@ proptest! {
             bytes[at] = value;
         }
         if compressed {
-            let _ = AvmlReader::new(bytes).map(|image| exercise(&image));
+            let _ = avml::Reader::new(bytes).map(|image| exercise(&image));
         } else {
-            let _ = LimeReader::new(bytes).map(|image| exercise(&image));
+            let _ = lime::Reader::new(bytes).map(|image| exercise(&image));
         }
     }
 
@@ -120,8 +119,8 @@ proptest! {
             plain[at] = value;
             packed[at] = value;
         }
-        let _ = LimeReader::new(plain).map(|image| exercise(&image));
-        let _ = AvmlReader::new(packed).map(|image| exercise(&image));
+        let _ = lime::Reader::new(plain).map(|image| exercise(&image));
+        let _ = avml::Reader::new(packed).map(|image| exercise(&image));
     }
 }
 
@@ -148,11 +147,11 @@ fn a_truncated_image_is_never_taken_for_a_whole_one() {
     let (plain, packed) = (lime(&small(), 0x1000), avml(&small(), 0x1000));
     let border = 32 + 0x3000; // one record less is an image as well
     for len in (0..plain.len()).filter(|&len| len != border) {
-        assert!(LimeReader::new(&plain[..len]).is_err(), "{len} bytes");
+        assert!(lime::Reader::new(&plain[..len]).is_err(), "{len} bytes");
     }
     // The path from the end leads to whole blocks only.
     let accepted = (0..packed.len())
-        .filter(|&len| AvmlReader::new(&packed[..len]).is_ok())
+        .filter(|&len| avml::Reader::new(&packed[..len]).is_ok())
         .count();
     assert_eq!(accepted, 3);
 }
@@ -173,7 +172,7 @@ fn ends_that_avml_cut_short_are_read_and_told() {
     .concat();
     for bytes in [plain, packed] {
         let image = open_reader(bytes).unwrap();
-        assert!(image.oddities()[0].contains("2 records begin or end within a page"));
+        assert!(image.warnings()[0].contains("2 records begin or end within a page"));
         let (found, unreadable) = read(&*image, range(0x1000, 0x2000));
         assert_eq!((found[0xffe], found[0xfff]), (7, 0));
         let [missing] = unreadable.as_slice() else {
@@ -189,29 +188,32 @@ fn disorder_and_padding_are_told_but_not_lies() {
     let page = [7; 0x1000];
     let high = record(b"EMiL", 1, 0x3000, 0x3fff, &page);
     let low = record(b"EMiL", 1, 0x1000, 0x1fff, &page);
-    let image = LimeReader::new([&high[..], &low, &[0; 700]].concat()).unwrap();
+    let image = lime::Reader::new([&high[..], &low, &[0; 700]].concat()).unwrap();
     assert_eq!(image.ranges()[0].range, range(0x1000, 0x2000));
-    assert_eq!(image.oddities().len(), 2, "{:?}", image.oddities());
+    assert_eq!(image.warnings().len(), 2, "{:?}", image.warnings());
 
     let overlapping = record(b"EMiL", 1, 0x1800, 0x27ff, &page);
     assert!(matches!(
-        LimeReader::new([&low[..], &overlapping].concat()),
-        Err(LimeError::Overlap { .. })
+        lime::Reader::new([&low[..], &overlapping].concat()),
+        Err(lime::Error::Overlap { .. })
     ));
     for tail in [&b"junk"[..], &[0xff; 64], &[0; (1 << 20) + 1]] {
         assert!(matches!(
-            LimeReader::new([&low[..], tail].concat()),
-            Err(LimeError::Record { offset: 0x1020, .. })
+            lime::Reader::new([&low[..], tail].concat()),
+            Err(lime::Error::Record { offset: 0x1020, .. })
         ));
     }
     let past_the_end = record(b"EMiL", 1, 0x1000, 0x2000, &page);
     assert!(matches!(
-        LimeReader::new(past_the_end),
-        Err(LimeError::BeyondFile { .. })
+        lime::Reader::new(past_the_end),
+        Err(lime::Error::BeyondFile { .. })
     ));
-    assert!(LimeReader::new(record(b"EMiL", 1, 0x1000, 0xfff, &[])).is_err());
-    assert!(LimeReader::new(record(b"EMiL", 1, 0x1000, u64::MAX, &page)).is_err());
-    assert!(matches!(LimeReader::new(Vec::new()), Err(LimeError::Empty)));
+    assert!(lime::Reader::new(record(b"EMiL", 1, 0x1000, 0xfff, &[])).is_err());
+    assert!(lime::Reader::new(record(b"EMiL", 1, 0x1000, u64::MAX, &page)).is_err());
+    assert!(matches!(
+        lime::Reader::new(Vec::new()),
+        Err(lime::Error::Empty)
+    ));
 }
 
 #[test]
@@ -219,14 +221,14 @@ fn a_block_that_lies_about_its_length_is_unreadable_and_not_zero() {
     let page = [7; 0x1000];
     for len in [0xfff, 0x1001, 0x2000] {
         let bytes = record(b"AVML", 2, 0x1000, 0x1fff, &snappy(&vec![7; len]));
-        let image = AvmlReader::new(bytes).unwrap();
+        let image = avml::Reader::new(bytes).unwrap();
         let (found, unreadable) = read(&image, range(0x1000, 0x2000));
         assert_eq!(unreadable.as_slice()[0].errno, Errno::EIO, "{len}");
         assert!(found.iter().all(|&byte| byte == 0));
     }
     // More than is believed, in few bytes.
     let huge = record(b"AVML", 2, 0, (1 << 40) - 1, &snappy(&page));
-    assert!(AvmlReader::new(huge).is_err());
+    assert!(avml::Reader::new(huge).is_err());
 }
 
 #[test]
@@ -235,7 +237,7 @@ fn records_of_any_number_and_place() {
     let ranges = [1 << 31, 1 << 32].map(|border| ram(border - 0x1000, border + 0x1000));
     let ranges = [ranges.to_vec(), vec![ram(TOP - 0x1000, TOP)]].concat();
     for plan in [plan(ranges), crate::memory::scattered(70_000)] {
-        let image = LimeReader::new(lime(&plan, 0x1000)).unwrap();
+        let image = lime::Reader::new(lime(&plan, 0x1000)).unwrap();
         assert_eq!(image.ranges().len(), plan.ranges().len());
         for stored in [&image.ranges()[0], image.ranges().last().unwrap()] {
             check(&image, stored.range);

@@ -4,8 +4,8 @@
 use crate::memory::{fill, range, write};
 use crate::outputs::{VecOutput, ZstdOutput};
 use linpmem_formats::{
-    Codec, ElfReader, ElfWriter, FileSource, ImagePlan, ImageReader, ImageWriter, MachineFacts,
-    PlannedRange, RawLayout, RawReader, RawWriter, SeekableReader, open_image,
+    Codec, FileSource, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange, elf,
+    frames, open_image, raw,
 };
 use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables};
 use proptest::collection::vec;
@@ -93,13 +93,13 @@ proptest! {
         plan in plans(0..0x10_0000),
         step in 1..5_u64,
     ) {
-        let mut writer = ElfWriter::new(&plan).unwrap();
+        let mut writer = elf::Writer::new(&plan).unwrap();
         let mut out = VecOutput::default();
         write(&plan, &mut writer, step << 12, Codec::None, &mut out);
-        let image = ElfReader::new(out.0).unwrap();
+        let image = elf::Reader::new(out.0).unwrap();
         check(&plan, &writer, &image);
         prop_assert_eq!(image.machine(), plan.machine());
-        prop_assert_eq!(image.oddities().len(), 0);
+        prop_assert_eq!(image.warnings().len(), 0);
     }
 
     #[test]
@@ -108,10 +108,10 @@ proptest! {
         gap in 0..20_u64,
         step in 1..5_u64,
     ) {
-        let mut writer = ElfWriter::merging(&plan, PhysLen::new(gap << 12)).unwrap();
+        let mut writer = elf::Writer::merging(&plan, PhysLen::new(gap << 12)).unwrap();
         let mut out = VecOutput::default();
         write(&plan, &mut writer, step << 12, Codec::None, &mut out);
-        let image = ElfReader::new(out.0).unwrap();
+        let image = elf::Reader::new(out.0).unwrap();
         let mut held = image
             .ranges()
             .iter()
@@ -135,12 +135,12 @@ proptest! {
         archive in vec(any::<u8>(), 0..9000),
     ) {
         let source = std::sync::Arc::new(archive.clone());
-        let mut writer = ElfWriter::with_evidence(&plan, PhysLen::ZERO, source).unwrap();
+        let mut writer = elf::Writer::with_artifacts(&plan, PhysLen::ZERO, source).unwrap();
         let mut out = VecOutput::default();
         write(&plan, &mut writer, 0x3000, Codec::None, &mut out);
-        let image = ElfReader::new(out.0.as_slice()).unwrap();
-        prop_assert!(image.oddities().is_empty());
-        let (offset, len) = image.evidence().unwrap();
+        let image = elf::Reader::new(out.0.as_slice()).unwrap();
+        prop_assert!(image.warnings().is_empty());
+        let (offset, len) = image.artifacts().unwrap();
         let offset = usize::try_from(offset).unwrap();
         prop_assert_eq!(len, u64::try_from(archive.len()).unwrap());
         prop_assert_eq!(&out.0[offset..offset + archive.len()], archive);
@@ -154,14 +154,14 @@ proptest! {
         step in 1..5_u64,
         padded in any::<bool>(),
     ) {
-        let layout = if padded { RawLayout::Padded } else { RawLayout::Concatenated };
-        let mut writer = RawWriter::new(&plan, layout).unwrap();
+        let layout = if padded { raw::Layout::Padded } else { raw::Layout::Concatenated };
+        let mut writer = raw::Writer::new(&plan, layout).unwrap();
         let mut out = VecOutput::default();
         write(&plan, &mut writer, step << 12, Codec::None, &mut out);
-        let image = RawReader::new(out.0.as_slice(), plan.ranges(), layout).unwrap();
+        let image = raw::Reader::new(out.0.as_slice(), plan.ranges(), layout).unwrap();
         check(&plan, &writer, &image);
         if padded {
-            let whole = RawReader::padded(out.0.as_slice()).unwrap();
+            let whole = raw::Reader::padded(out.0.as_slice()).unwrap();
             for planned in plan.ranges() {
                 prop_assert_eq!(read(&whole, planned.range), read(&image, planned.range));
             }
@@ -176,19 +176,19 @@ proptest! {
     ) {
         let codec = Codec::Zstd { level: 1 };
         let mut out = ZstdOutput::default();
-        write(&plan, &mut ElfWriter::new(&plan).unwrap(), 0x3000, codec, &mut out);
+        write(&plan, &mut elf::Writer::new(&plan).unwrap(), 0x3000, codec, &mut out);
         let packed = out.into_file(with_table);
         let mut out = VecOutput::default();
-        write(&plan, &mut ElfWriter::new(&plan).unwrap(), 0x3000, Codec::None, &mut out);
+        write(&plan, &mut elf::Writer::new(&plan).unwrap(), 0x3000, Codec::None, &mut out);
 
         let folder = tempfile::tempdir().unwrap();
         let (plain_path, packed_path) = (folder.path().join("a"), folder.path().join("b"));
         std::fs::write(&plain_path, &out.0).unwrap();
         std::fs::write(&packed_path, &packed).unwrap();
-        let slice = ElfReader::new(out.0.as_slice()).unwrap();
+        let slice = elf::Reader::new(out.0.as_slice()).unwrap();
         let images: [Box<dyn ImageReader>; 4] = [
-            Box::new(ElfReader::new(FileSource::open(&plain_path).unwrap()).unwrap()),
-            Box::new(ElfReader::new(SeekableReader::new(packed).unwrap()).unwrap()),
+            Box::new(elf::Reader::new(FileSource::open(&plain_path).unwrap()).unwrap()),
+            Box::new(elf::Reader::new(frames::Reader::new(packed).unwrap()).unwrap()),
             open_image(&plain_path).unwrap(),
             open_image(&packed_path).unwrap(),
         ];

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use linpmem_formats::{Aff4Reader, FileSource, ImageReader, ReadAt};
+use linpmem_formats::{FileSource, ImageReader, ReadAt, aff4};
 use linpmem_phys::{PhysRange, ReadPhys, Unreadables};
 use xtask::acquisition::Acquired;
 use xtask::artifacts::Artifacts;
@@ -76,9 +76,9 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
     subject.end()
 }
 
-fn open(path: &Path) -> Result<Aff4Reader> {
+fn open(path: &Path) -> Result<aff4::Reader> {
     let file: std::sync::Arc<dyn ReadAt> = std::sync::Arc::new(FileSource::open(path)?);
-    Ok(Aff4Reader::open(vec![file])?)
+    Ok(aff4::Reader::open(vec![file])?)
 }
 
 /// Runs the dumper that was built for the guest on the host.
@@ -99,7 +99,7 @@ fn dumper(args: &[&str], image: &Path) -> Result<String> {
 }
 
 /// The image's own list of RAM is the machine's, in whole pages.
-fn ranges_are_the_ram(image: &Aff4Reader, acquired: &Acquired) -> Result<()> {
+fn ranges_are_the_ram(image: &aff4::Reader, acquired: &Acquired) -> Result<()> {
     let mut ranges: Vec<PhysRange> = Vec::new();
     for stored in image.ranges() {
         match ranges.last_mut() {
@@ -118,7 +118,7 @@ fn ranges_are_the_ram(image: &Aff4Reader, acquired: &Acquired) -> Result<()> {
 }
 
 /// What an examiner needs beside the memory.
-fn facts_are_there(image: &Aff4Reader) -> Result<()> {
+fn facts_are_there(image: &aff4::Reader) -> Result<()> {
     ensure!(image.facts().page_table.is_some(), "no CR3");
     ensure!(image.facts().kaslr_offset.is_some(), "no KASLR offset");
     ensure!(image.machine().vmcoreinfo.is_some(), "no VMCOREINFO");
@@ -139,7 +139,7 @@ fn facts_are_there(image: &Aff4Reader) -> Result<()> {
 
 /// Whether pyaff4 found what our reader finds: the map has no gap, it reads the
 /// same bytes at every address, and these have the sum that the image states.
-fn agrees(found: &Findings, image: &Aff4Reader) -> Result<()> {
+fn agrees(found: &Findings, image: &aff4::Reader) -> Result<()> {
     let mut next = 0;
     for &(start, len) in &found.runs {
         ensure!(start == next, "a gap at {next:#x} of pyaff4's map");
@@ -165,7 +165,7 @@ fn agrees(found: &Findings, image: &Aff4Reader) -> Result<()> {
 
 /// The SHA-256 of all addresses, made of the ranges as a user reads them, with
 /// zeros for holes.
-fn sum_by_ranges(image: &Aff4Reader) -> Result<String> {
+fn sum_by_ranges(image: &aff4::Reader) -> Result<String> {
     let mut sum = Command::new("sha256sum")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

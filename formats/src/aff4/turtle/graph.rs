@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading Turtle.
 
-use crate::aff4::Aff4Error;
+use crate::aff4::Error;
 use crate::aff4::schema::{AFF4, RDF_TYPE, XSD};
 use oxttl::TurtleParser;
 use oxttl::turtle::SliceTurtleParser;
@@ -32,7 +32,7 @@ pub(in crate::aff4) enum Term {
 
 impl Graph {
     /// Adds what `text` says. Relative names are below `base`.
-    pub(in crate::aff4) fn add(&mut self, text: &[u8], base: &str) -> Result<(), Aff4Error> {
+    pub(in crate::aff4) fn add(&mut self, text: &[u8], base: &str) -> Result<(), Error> {
         let parser = TurtleParser::new().unchecked();
         let parser = parser
             .clone()
@@ -42,15 +42,15 @@ impl Graph {
         self.take(parser)
     }
 
-    fn take(&mut self, parser: SliceTurtleParser<'_>) -> Result<(), Aff4Error> {
+    fn take(&mut self, parser: SliceTurtleParser<'_>) -> Result<(), Error> {
         for triple in parser {
-            let triple = triple.map_err(|error| Aff4Error::Turtle {
+            let triple = triple.map_err(|error| Error::Turtle {
                 line: error.location().start.line.saturating_add(1),
                 message: error.message().to_owned(),
             })?;
             self.statements = self.statements.saturating_add(1);
             if self.statements > MAX_STATEMENTS {
-                return Err(Aff4Error::TooLarge("information.turtle"));
+                return Err(Error::TooLarge("information.turtle"));
             }
             let subject = match triple.subject {
                 oxrdf::Subject::NamedNode(node) => node.into_string(),
@@ -213,9 +213,6 @@ mod tests {
     fn bad_turtle_is_an_error_with_its_line() {
         let mut graph = Graph::default();
         let error = graph.add(b"\n\n<a> <b> .", "aff4://volume").unwrap_err();
-        assert!(
-            matches!(error, Aff4Error::Turtle { line: 3, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Turtle { line: 3, .. }), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use super::streams::chunk_hashes;
 use super::{Verifier, linear};
 use crate::ReadAt;
 use crate::aff4::HashAlgorithm;
-use crate::aff4::check::Aff4Level;
+use crate::aff4::check::Level;
 use crate::aff4::digest::{Digest, Hasher};
 use crate::aff4::mapped::Source;
 use std::io;
@@ -16,25 +16,22 @@ impl Verifier<'_> {
         for stated in self.stated(urn) {
             let algorithm = stated.algorithm;
             let (level, computed) = match stated.property.as_str() {
-                "mapPointHash" => (Aff4Level::Map, self.map_parts(urn, &["map"], algorithm)),
-                "mapIdxHash" => (Aff4Level::Map, self.map_parts(urn, &["idx"], algorithm)),
-                "mapPathHash" => (Aff4Level::Map, self.map_parts(urn, &["mapPath"], algorithm)),
+                "mapPointHash" => (Level::Map, self.map_parts(urn, &["map"], algorithm)),
+                "mapIdxHash" => (Level::Map, self.map_parts(urn, &["idx"], algorithm)),
+                "mapPathHash" => (Level::Map, self.map_parts(urn, &["mapPath"], algorithm)),
                 "mapHash" => {
                     let parts = ["map", "idx", "mapPath"];
-                    (Aff4Level::Map, self.map_parts(urn, &parts, algorithm))
+                    (Level::Map, self.map_parts(urn, &parts, algorithm))
                 }
                 "blockMapHash" => (
-                    Aff4Level::BlockMap,
+                    Level::BlockMap,
                     self.block_map(urn, algorithm, |_| algorithm),
                 ),
                 // Before the standard: each algorithm over its own hashes.
-                "blockHashesHash" => (
-                    Aff4Level::BlockMap,
-                    self.block_map(urn, algorithm, |own| own),
-                ),
-                "hash" => (Aff4Level::Linear, linear(map, algorithm)),
+                "blockHashesHash" => (Level::BlockMap, self.block_map(urn, algorithm, |own| own)),
+                "hash" => (Level::Linear, linear(map, algorithm)),
                 _ => {
-                    self.unknown(Aff4Level::Map, urn, &stated);
+                    self.unknown(Level::Map, urn, &stated);
                     continue;
                 }
             };
@@ -110,7 +107,7 @@ impl Verifier<'_> {
                 .collect();
             let computed = match digests.as_slice() {
                 [] => {
-                    self.unknown(Aff4Level::Image, &image, &stated);
+                    self.unknown(Level::Image, &image, &stated);
                     continue;
                 }
                 [only] => (*only).clone(),
@@ -122,7 +119,7 @@ impl Verifier<'_> {
                     hasher.finish()
                 }
             };
-            self.compare(Aff4Level::Image, &image, &stated, &computed);
+            self.compare(Level::Image, &image, &stated, &computed);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Verifier, linear};
 use crate::aff4::HashAlgorithm;
-use crate::aff4::check::{Aff4Level, Aff4Verdict};
+use crate::aff4::check::{Level, Verdict};
 use crate::aff4::digest::Digest;
 use crate::aff4::stream::{Stream, invalid};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl Verifier<'_> {
         }
         for (algorithm, total) in totals {
             let verdict = total.verdict();
-            self.tell(Aff4Level::Chunks, stream.urn(), Some(algorithm), verdict);
+            self.tell(Level::Chunks, stream.urn(), Some(algorithm), verdict);
         }
     }
 
@@ -74,26 +74,26 @@ impl Verifier<'_> {
             for stated in self.stated(&object) {
                 match chunk_hashes(stream, algorithm, stated.algorithm) {
                     Ok(digest) => {
-                        self.compare(Aff4Level::ChunkHashes, &object, &stated, &digest);
+                        self.compare(Level::ChunkHashes, &object, &stated, &digest);
                     }
                     Err(error) => {
-                        let verdict = Aff4Verdict::Wrong(error.to_string());
-                        self.tell(Aff4Level::ChunkHashes, &object, Some(algorithm), verdict);
+                        let verdict = Verdict::Wrong(error.to_string());
+                        self.tell(Level::ChunkHashes, &object, Some(algorithm), verdict);
                     }
                 }
             }
         }
         for stated in self.stated(urn) {
             let (level, computed) = match stated.property.as_str() {
-                "hash" => (Aff4Level::Stream, linear(stream, stated.algorithm)),
-                "imageStreamIndexHash" => (Aff4Level::Indexes, indexes(stream, stated.algorithm)),
+                "hash" => (Level::Stream, linear(stream, stated.algorithm)),
+                "imageStreamIndexHash" => (Level::Indexes, indexes(stream, stated.algorithm)),
                 // Before the standard: each algorithm over its own hashes.
                 "blockHashesHash" => (
-                    Aff4Level::ChunkHashes,
+                    Level::ChunkHashes,
                     chunk_hashes(stream, stated.algorithm, stated.algorithm),
                 ),
                 _ => {
-                    self.unknown(Aff4Level::Stream, urn, &stated);
+                    self.unknown(Level::Stream, urn, &stated);
                     continue;
                 }
             };
@@ -116,10 +116,10 @@ impl Compared {
         self.first.get_or_insert(what);
     }
 
-    fn verdict(self) -> Aff4Verdict {
+    fn verdict(self) -> Verdict {
         match self.first {
-            None => Aff4Verdict::Right,
-            Some(first) => Aff4Verdict::Wrong(format!(
+            None => Verdict::Right,
+            Some(first) => Verdict::Wrong(format!(
                 "{} of {} chunks, first: {first}",
                 self.wrong,
                 self.right.saturating_add(self.wrong)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where each block of memory goes: into the stream, or into the map alone.
 
-use super::Aff4Writer;
+use super::Writer;
 use crate::aff4::encoder::{BLOCK, BLOCK_BYTES, Block, offset_in_block, parts};
 use crate::aff4::map::Target;
 use crate::{Chunk, ImageOutput, WriteError};
@@ -19,7 +19,7 @@ const FREE_RECORDS: usize = 32 << 10;
 /// From there on, the shortest run that is left out doubles with this many more,
 /// so that the map of a fragmented memory stays small, however large that is.
 const RECORDS_PER_DOUBLING: usize = 4 << 10;
-impl Aff4Writer {
+impl Writer {
     /// Maps what lies below the chunk as zeros, and what the chunk holds.
     pub(super) fn place(
         &mut self,

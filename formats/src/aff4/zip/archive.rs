@@ -4,7 +4,7 @@
 use super::directory::{self, Entry, bytes};
 use super::fields::{Fields, LOCAL, LOCAL_BYTES};
 use crate::ReadAt;
-use crate::aff4::Aff4Error;
+use crate::aff4::Error;
 use crate::aff4::compression::inflate;
 use std::io;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(in crate::aff4) enum Member {
 }
 
 impl Archive {
-    pub(in crate::aff4) fn open(source: Arc<dyn ReadAt>) -> Result<Self, Aff4Error> {
+    pub(in crate::aff4) fn open(source: Arc<dyn ReadAt>) -> Result<Self, Error> {
         let directory = directory::read(&source)?;
         Ok(Self {
             source,
@@ -58,7 +58,7 @@ impl Archive {
 
     /// The content of `entry`. Deflated content is inflated here, so its size is
     /// bounded; stored content is only looked up.
-    pub(in crate::aff4) fn member(&self, entry: &Entry) -> Result<Member, Aff4Error> {
+    pub(in crate::aff4) fn member(&self, entry: &Entry) -> Result<Member, Error> {
         let place = place(&self.source, entry)?;
         let damaged = |what| damaged(entry, what);
         match place {
@@ -87,14 +87,14 @@ enum Place {
     Deflated(u64),
 }
 
-fn damaged(entry: &Entry, what: &'static str) -> Aff4Error {
-    Aff4Error::Member {
+fn damaged(entry: &Entry, what: &'static str) -> Error {
+    Error::Member {
         name: entry.name.clone(),
         what,
     }
 }
 
-fn place(source: &dyn ReadAt, entry: &Entry) -> Result<Place, Aff4Error> {
+fn place(source: &dyn ReadAt, entry: &Entry) -> Result<Place, Error> {
     let damaged = |what| damaged(entry, what);
     let header = bytes(source, entry.offset, LOCAL_BYTES)?;
     let lens = local_lens(&header).ok_or_else(|| damaged("has no header where it should"))?;
@@ -119,12 +119,12 @@ pub(in crate::aff4) fn content(
     source: &dyn ReadAt,
     entry: &Entry,
     most: u64,
-) -> Result<Vec<u8>, Aff4Error> {
+) -> Result<Vec<u8>, Error> {
     match place(source, entry)? {
         Place::Stored(offset) if entry.stored_bytes <= most => {
             bytes(source, offset, entry.stored_bytes)
         }
-        Place::Stored(_) => Err(Aff4Error::TooLarge("a member")),
+        Place::Stored(_) => Err(Error::TooLarge("a member")),
         Place::Deflated(_) => Err(damaged(entry, "is deflated, which is not done here")),
     }
 }
@@ -167,10 +167,10 @@ impl Member {
     }
 
     /// All of it, if it is not longer than `most` bytes.
-    pub(in crate::aff4) fn read_all(&self, most: u64) -> Result<Vec<u8>, Aff4Error> {
+    pub(in crate::aff4) fn read_all(&self, most: u64) -> Result<Vec<u8>, Error> {
         let len = self.len();
         let (true, Ok(size)) = (len <= most, usize::try_from(len)) else {
-            return Err(Aff4Error::TooLarge("a member"));
+            return Err(Error::TooLarge("a member"));
         };
         let mut held = vec![0; size];
         self.read_exact_at(0, &mut held)?;

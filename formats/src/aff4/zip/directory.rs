@@ -6,7 +6,7 @@ use super::fields::{
     LOCATOR64_BYTES, extra, widened,
 };
 use crate::ReadAt;
-use crate::aff4::Aff4Error;
+use crate::aff4::Error;
 
 /// A member, after the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +47,14 @@ struct Extent {
     count: u64,
 }
 
-pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Aff4Error> {
+pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Error> {
     let len = source.len();
     let reach = len.min(END_BYTES + LOCATOR64_BYTES + u64::from(u16::MAX));
     let base = len.saturating_sub(reach);
     let tail = bytes(source, base, reach)?;
-    let at = find_end(&tail).ok_or(Aff4Error::NoDirectory)?;
+    let at = find_end(&tail).ok_or(Error::NoDirectory)?;
     let end_offset = base.saturating_add(offset(at));
-    let damaged = || Aff4Error::Zip {
+    let damaged = || Error::Zip {
         offset: end_offset,
         what: "the end of the directory contradicts itself",
     };
@@ -69,7 +69,7 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Aff4Error> {
         return Err(damaged());
     }
     if extent.bytes > MAX_DIRECTORY_BYTES || extent.count > MAX_MEMBERS {
-        return Err(Aff4Error::TooLarge("the directory"));
+        return Err(Error::TooLarge("the directory"));
     }
     let entries = entries(source, &extent)?;
     Ok(Directory { entries, comment })
@@ -127,7 +127,7 @@ fn extent(
     Some((extent, comment))
 }
 
-fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Aff4Error> {
+fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Error> {
     // The count is only believed as far as there are bytes for it.
     let room = extent.count.min(extent.bytes / CENTRAL_BYTES);
     let mut entries = Vec::with_capacity(usize::try_from(room).unwrap_or(0).min(1 << 16));
@@ -139,7 +139,7 @@ fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Aff4Error
     };
     let mut next = extent.offset;
     for _ in 0..extent.count {
-        let damaged = |what| Aff4Error::Zip { offset: next, what };
+        let damaged = |what| Error::Zip { offset: next, what };
         let cut = || damaged("the directory has fewer entries than it says");
         let fixed = window.get(next, CENTRAL_BYTES)?.ok_or_else(cut)?;
         let lens = lens(fixed).ok_or_else(|| damaged("this is no entry of a directory"))?;
@@ -203,7 +203,7 @@ struct Window<'a> {
 
 impl Window<'_> {
     /// `len` bytes at `offset`; `None` beyond the directory's end.
-    fn get(&mut self, offset: u64, len: u64) -> Result<Option<&[u8]>, Aff4Error> {
+    fn get(&mut self, offset: u64, len: u64) -> Result<Option<&[u8]>, Error> {
         let Some(until) = offset.checked_add(len).filter(|end| *end <= self.end) else {
             return Ok(None);
         };
@@ -220,10 +220,10 @@ impl Window<'_> {
 }
 
 /// `len` bytes at `offset`. The caller has bounded `len`.
-pub(super) fn bytes(source: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Aff4Error> {
+pub(super) fn bytes(source: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Error> {
     let beyond = offset.checked_add(len).is_none_or(|end| end > source.len());
     let (false, Ok(size)) = (beyond, usize::try_from(len)) else {
-        return Err(Aff4Error::Zip {
+        return Err(Error::Zip {
             offset,
             what: "something that the archive names lies beyond the end of the file",
         });

@@ -4,7 +4,7 @@
 use super::directory::{Entry, bytes};
 use super::fields::{EXTRA64, Fields, LOCAL, LOCAL_BYTES, extra, widened};
 use crate::ReadAt;
-use crate::aff4::Aff4Error;
+use crate::aff4::Error;
 
 /// What a walk over the members found.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(in crate::aff4) struct Scanned {
 
 /// Walks over the members from the beginning of the file on, until one is not
 /// whole or something else follows.
-pub(in crate::aff4) fn scan(source: &dyn ReadAt) -> Result<Scanned, Aff4Error> {
+pub(in crate::aff4) fn scan(source: &dyn ReadAt) -> Result<Scanned, Error> {
     let mut scanned = Scanned {
         entries: Vec::new(),
         end: 0,
@@ -30,7 +30,7 @@ pub(in crate::aff4) fn scan(source: &dyn ReadAt) -> Result<Scanned, Aff4Error> {
 }
 
 /// The member at `offset` and where it ends; `None` if there is no whole one.
-fn member(source: &dyn ReadAt, offset: u64) -> Result<Option<(Entry, u64)>, Aff4Error> {
+fn member(source: &dyn ReadAt, offset: u64) -> Result<Option<(Entry, u64)>, Error> {
     let fits = |end: &u64| *end <= source.len();
     let Some(names) = offset.checked_add(LOCAL_BYTES).filter(fits) else {
         return Ok(None);

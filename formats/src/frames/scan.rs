@@ -4,7 +4,7 @@
 //! Frames and blocks tell their lengths in their headers (RFC 8878, section 3),
 //! so nothing is decompressed.
 
-use super::SeekableError;
+use super::Error;
 use super::cursor::Cursor;
 use super::index::{Form, Index};
 use crate::ReadAt;
@@ -17,7 +17,7 @@ const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 const MAX_BLOCK_BYTES: u32 = 128 << 10;
 
 /// The frames of `source`, from its first byte to its last.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
+pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut index = Index::default();
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
@@ -29,14 +29,14 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
             continue;
         }
         if magic != u64::from(FRAME_MAGIC) {
-            return Err(SeekableError::Damaged {
+            return Err(Error::Damaged {
                 offset: start,
                 what: "no zstd frame begins here",
             });
         }
         let content_bytes = frame(&mut cursor, start)?;
         let compressed = cursor.offset().saturating_sub(start);
-        let compressed = u32::try_from(compressed).map_err(|_| SeekableError::FrameTooLarge {
+        let compressed = u32::try_from(compressed).map_err(|_| Error::FrameTooLarge {
             offset: start,
             content: PhysLen::new(content_bytes),
         })?;
@@ -46,8 +46,8 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
 }
 
 /// Passes over a frame, whose magic number was read. Bytes of its content.
-fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, SeekableError> {
-    let damaged = |what| SeekableError::Damaged {
+fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, Error> {
+    let damaged = |what| Error::Damaged {
         offset: start,
         what,
     };
@@ -67,15 +67,15 @@ fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, Seeka
         return Err(damaged("the frame needs a dictionary"));
     }
     let content_bytes = match (descriptor >> 6, single_segment) {
-        (0, false) => return Err(SeekableError::UnknownLength { offset: start }),
+        (0, false) => return Err(Error::UnknownLength { offset: start }),
         (0, true) => cursor.number(1)?,
         (1, _) => cursor.number(2)?.saturating_add(256),
         (2, _) => cursor.number(4)?,
         _ => cursor.number(8)?,
     };
     // Said before the blocks are walked: in one large frame there are many.
-    if content_bytes > u64::from(super::MAX_FRAME_CONTENT_BYTES) {
-        return Err(SeekableError::FrameTooLarge {
+    if content_bytes > u64::from(super::MAX_CONTENT_BYTES) {
+        return Err(Error::FrameTooLarge {
             offset: start,
             content: PhysLen::new(content_bytes),
         });

@@ -5,7 +5,7 @@ use super::scan;
 use super::seek_table::{
     ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, MAX_FRAMES, SEEKABLE_MAGIC, SKIPPABLE_MAGIC,
 };
-use super::{MAX_FRAME_CONTENT_BYTES, SeekableError};
+use super::{Error, MAX_CONTENT_BYTES};
 use crate::ReadAt;
 use linpmem_phys::PhysLen;
 use scroll::{LE, Pread};
@@ -37,7 +37,7 @@ pub(super) struct Entry {
 ///
 /// # Invariants
 /// Their content follows on each other from offset 0; none is empty or larger
-/// than [`MAX_FRAME_CONTENT_BYTES`].
+/// than [`MAX_CONTENT_BYTES`].
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Vec<Entry>,
@@ -50,7 +50,7 @@ const TABLE_BLOCK_BYTES: u64 = 96 << 10;
 impl Index {
     /// Of a zstd file, from its seek table, or, if there is none, by finding the
     /// frames one by one.
-    pub(super) fn of(source: &impl ReadAt) -> Result<Self, SeekableError> {
+    pub(super) fn of(source: &impl ReadAt) -> Result<Self, Error> {
         match Self::from_table(source)? {
             Some(index) => Ok(index),
             None => scan::frames(source),
@@ -82,18 +82,18 @@ impl Index {
         file_offset: u64,
         compressed_bytes: u32,
         content_bytes: u64,
-    ) -> Result<(), SeekableError> {
+    ) -> Result<(), Error> {
         if content_bytes == 0 {
             return Ok(());
         }
         if self.entries.len() >= usize::try_from(MAX_FRAMES).unwrap_or(usize::MAX) {
-            return Err(SeekableError::TooManyFrames);
+            return Err(Error::TooManyFrames);
         }
         let small = u32::try_from(content_bytes)
             .ok()
-            .filter(|bytes| *bytes <= MAX_FRAME_CONTENT_BYTES);
+            .filter(|bytes| *bytes <= MAX_CONTENT_BYTES);
         let Some(content_bytes) = small else {
-            return Err(SeekableError::FrameTooLarge {
+            return Err(Error::FrameTooLarge {
                 offset: file_offset,
                 content: PhysLen::new(content_bytes),
             });
@@ -111,7 +111,7 @@ impl Index {
     }
 
     /// `None` if the file does not end with a seek table.
-    fn from_table(source: &impl ReadAt) -> Result<Option<Self>, SeekableError> {
+    fn from_table(source: &impl ReadAt) -> Result<Option<Self>, Error> {
         let file_bytes = source.len();
         let Some(footer_at) = file_bytes.checked_sub(u64::from(FOOTER_BYTES)) else {
             return Ok(None);
@@ -120,14 +120,14 @@ impl Index {
         if number(&footer, 5, footer_at)? != SEEKABLE_MAGIC {
             return Ok(None);
         }
-        let damaged = |what| SeekableError::Damaged {
+        let damaged = |what| Error::Damaged {
             offset: footer_at,
             what,
         };
         let count = number(&footer, 0, footer_at)?;
         let [.., descriptor, _, _, _, _] = footer;
         if count > MAX_FRAMES {
-            return Err(SeekableError::TooManyFrames);
+            return Err(Error::TooManyFrames);
         }
         if descriptor & 0x7c != 0 {
             return Err(damaged("the seek table is of an unknown kind"));
@@ -146,7 +146,7 @@ impl Index {
         if number(&header, 0, table_at)? != SKIPPABLE_MAGIC
             || u64::from(number(&header, 4, table_at)?) != payload
         {
-            return Err(SeekableError::Damaged {
+            return Err(Error::Damaged {
                 offset: table_at,
                 what: "the seek table does not begin where its end says",
             });
@@ -163,13 +163,13 @@ impl Index {
             block.resize(usize::try_from(size).unwrap_or(0), 0);
             source
                 .read_exact_at(offset, &mut block)
-                .map_err(|source| SeekableError::Io { offset, source })?;
+                .map_err(|source| Error::Io { offset, source })?;
             for entry in block.chunks_exact(usize::try_from(entry_bytes).unwrap_or(8)) {
                 let compressed = number(entry, 0, offset)?;
                 let content = number(entry, 4, offset)?;
                 let end = next_frame.saturating_add(u64::from(compressed));
                 if compressed < HEADER_BYTES || end > table_at {
-                    return Err(SeekableError::Damaged {
+                    return Err(Error::Damaged {
                         offset,
                         what: "the seek table lists a frame that the file has no room for",
                     });
@@ -180,7 +180,7 @@ impl Index {
             done = done.saturating_add(size);
         }
         if next_frame != table_at {
-            return Err(SeekableError::Damaged {
+            return Err(Error::Damaged {
                 offset: next_frame,
                 what: "the seek table does not list what lies here",
             });
@@ -189,23 +189,18 @@ impl Index {
     }
 }
 
-pub(super) fn read<const N: usize>(
-    source: &impl ReadAt,
-    offset: u64,
-) -> Result<[u8; N], SeekableError> {
+pub(super) fn read<const N: usize>(source: &impl ReadAt, offset: u64) -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     source
         .read_exact_at(offset, &mut bytes)
-        .map_err(|source| SeekableError::Io { offset, source })?;
+        .map_err(|source| Error::Io { offset, source })?;
     Ok(bytes)
 }
 
 /// The little-endian number at `at` of `bytes`, which were read at `offset`.
-fn number(bytes: &[u8], at: usize, offset: u64) -> Result<u32, SeekableError> {
-    bytes
-        .pread_with(at, LE)
-        .map_err(|_| SeekableError::Damaged {
-            offset,
-            what: "it ends within a number",
-        })
+fn number(bytes: &[u8], at: usize, offset: u64) -> Result<u32, Error> {
+    bytes.pread_with(at, LE).map_err(|_| Error::Damaged {
+        offset,
+        what: "it ends within a number",
+    })
 }

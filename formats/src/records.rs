@@ -10,6 +10,7 @@
 //! | 16 | 8 | last physical address, included |
 //! | 24 | 8 | 0 |
 
+use crate::StoredRange;
 use linpmem_phys::{PhysAddr, PhysRange};
 use scroll::{LE, Pread};
 
@@ -28,7 +29,7 @@ pub(crate) struct RecordHeader {
     /// Whether the memory that follows is AVML's compressed form.
     pub(crate) is_compressed: bool,
     /// Whether the eight bytes that nobody uses are 0.
-    pub(crate) is_tidy: bool,
+    pub(crate) reserved_is_zero: bool,
 }
 
 impl RecordHeader {
@@ -36,7 +37,7 @@ impl RecordHeader {
         Self {
             range,
             is_compressed: false,
-            is_tidy: true,
+            reserved_is_zero: true,
         }
     }
 
@@ -44,7 +45,7 @@ impl RecordHeader {
         Self {
             range,
             is_compressed: true,
-            is_tidy: true,
+            reserved_is_zero: true,
         }
     }
 
@@ -64,7 +65,7 @@ impl RecordHeader {
         Ok(Self {
             range,
             is_compressed,
-            is_tidy: long(24) == 0,
+            reserved_is_zero: long(24) == 0,
         })
     }
 
@@ -84,6 +85,88 @@ impl RecordHeader {
         }
         encoded
     }
+}
+
+/// An image of LiME's or AVML's records that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be read.
+    #[error("reading the record at offset {offset}: {source}")]
+    Io {
+        /// Where the record, or what was read of it, begins.
+        offset: u64,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A record that contradicts itself.
+    #[error("the record at offset {offset} is damaged: {what}")]
+    Record {
+        /// Where it begins.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A record that is longer than the file.
+    #[error(
+        "the record of {range} at offset {offset} reaches beyond the file's {file} bytes: it is \
+         truncated"
+    )]
+    BeyondFile {
+        /// Where it begins.
+        offset: u64,
+        /// Its addresses.
+        range: PhysRange,
+        /// Bytes of the file.
+        file: u64,
+    },
+    /// More records than anyone has memory ranges.
+    #[error("the image has more than {limit} records; so many are not believed")]
+    TooManyRecords {
+        /// The most that is believed.
+        limit: usize,
+    },
+    /// Two records hold the same addresses.
+    #[error("two records both claim addresses: {upper} and {lower}")]
+    Overlap {
+        /// The one that begins first.
+        lower: PhysRange,
+        /// The one that begins within it.
+        upper: PhysRange,
+    },
+    /// No record.
+    #[error("the image holds no record")]
+    Empty,
+}
+
+/// Brings the ranges of records into the order of their addresses.
+pub(crate) fn sort(ranges: &mut [StoredRange], warnings: &mut Vec<String>) -> Result<(), Error> {
+    if ranges.is_empty() {
+        return Err(Error::Empty);
+    }
+    if !ranges.is_sorted_by_key(|stored| stored.range) {
+        warnings.push("the records are not in the order of their addresses".to_owned());
+        ranges.sort_by_key(|stored| stored.range);
+    }
+    let mut lower: Option<PhysRange> = None;
+    let mut partial: u64 = 0;
+    for stored in ranges.iter() {
+        let upper = stored.range;
+        if let Some(lower) = lower.filter(|lower| upper.start() < lower.end()) {
+            return Err(Error::Overlap { lower, upper });
+        }
+        if !upper.start().is_page_aligned() || !upper.end().is_page_aligned() {
+            partial = partial.saturating_add(1);
+        }
+        lower = Some(upper);
+    }
+    if partial > 0 {
+        warnings.push(format!(
+            "{partial} records begin or end within a page (AVML up to 0.20 loses the last byte of \
+             each range): the rest of that page is not in the image"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -118,6 +201,6 @@ mod tests {
         }
         let mut untidy = good;
         untidy[31] = 1;
-        assert!(!RecordHeader::parse(&untidy).unwrap().is_tidy);
+        assert!(!RecordHeader::parse(&untidy).unwrap().reserved_is_zero);
     }
 }

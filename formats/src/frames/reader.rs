@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading the content of a compressed file from any offset.
 
-use super::SeekableError;
+use super::Error;
 use super::index::{Entry, Index};
 use super::{lz4, snappy};
 use crate::ReadAt;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The most that one frame may hold. To read a byte of it all of it is
 /// decompressed; and a few bytes can pretend to be any amount.
-pub const MAX_FRAME_CONTENT_BYTES: u32 = 64 << 20;
+pub const MAX_CONTENT_BYTES: u32 = 64 << 20;
 
 /// Decompressed frames that are kept, in bytes.
 const CACHE_BYTES: usize = 64 << 20;
@@ -33,26 +33,26 @@ type Frame = Result<Vec<u8>, &'static str>;
 /// Memory: 32 bytes a frame, 64 MiB of decompressed frames, and one frame for
 /// each thread that reads.
 #[derive(Debug)]
-pub struct SeekableReader<S> {
+pub struct Reader<S> {
     source: S,
     compression: Compression,
     index: Index,
     cache: Cache<usize, Frame>,
 }
 
-impl<S: ReadAt> SeekableReader<S> {
+impl<S: ReadAt> Reader<S> {
     /// The content of `source`.
     ///
     /// # Errors
     /// If it is truncated or no such file, or has a frame that is too large or
     /// does not tell its size, as `zstd` makes them of a pipe.
-    pub fn new(source: S) -> Result<Self, SeekableError> {
+    pub fn new(source: S) -> Result<Self, Error> {
         let mut head = [0; snappy::IDENTIFIER.len()];
         let len = size64(source.len()).min(head.len());
         let (start, _) = head.split_at_mut(len);
         source
             .read_exact_at(0, start)
-            .map_err(|source| SeekableError::Io { offset: 0, source })?;
+            .map_err(|source| Error::Io { offset: 0, source })?;
         let (compression, index) = if head == *snappy::IDENTIFIER {
             (Compression::Snappy, snappy::frames(&source)?)
         } else if head.starts_with(&lz4::MAGIC.to_le_bytes()) {
@@ -95,7 +95,7 @@ impl<S: ReadAt> SeekableReader<S> {
     }
 }
 
-impl<S: ReadAt> ReadAt for SeekableReader<S> {
+impl<S: ReadAt> ReadAt for Reader<S> {
     fn len(&self) -> u64 {
         self.index.content_bytes()
     }
@@ -151,7 +151,7 @@ fn size(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// An offset within a frame, below [`MAX_FRAME_CONTENT_BYTES`].
+/// An offset within a frame, below [`MAX_CONTENT_BYTES`].
 fn size64(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -159,7 +159,7 @@ fn size64(bytes: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ZstdFrame, seek_table};
+    use crate::frames::{ZstdFrame, seek_table};
 
     fn content() -> Vec<u8> {
         (0..300_000_u32)
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(table.entries(), scan.entries());
         assert_eq!(table.entries().len(), 5);
         for file in [with, without] {
-            let reader = SeekableReader::new(file).unwrap();
+            let reader = Reader::new(file).unwrap();
             assert_eq!(reader.len(), content.len() as u64);
             for (offset, len) in [(0, 300_000), (69_999, 2), (70_000, 70_000), (299_999, 1)] {
                 let mut buf = vec![0; len];
@@ -211,7 +211,7 @@ mod tests {
         let content = content();
         let with = compressed(&content[..50_000], 20_000, true);
         for cut in 0..with.len() {
-            let Ok(reader) = SeekableReader::new(&with[..cut]) else {
+            let Ok(reader) = Reader::new(&with[..cut]) else {
                 continue;
             };
             // Only what ends between two frames can look whole; it is shorter then.
@@ -229,7 +229,7 @@ mod tests {
         let second = Index::of(&file).unwrap().entries()[1];
         // Within the first block's header: a reserved block type.
         file[second.file_offset as usize + 9] |= 6;
-        let reader = SeekableReader::new(file).unwrap();
+        let reader = Reader::new(file).unwrap();
         let mut buf = vec![0; 100_000];
         reader.read_exact_at(0, &mut buf).unwrap();
         for _ in 0..2 {
@@ -249,42 +249,33 @@ mod tests {
         // Sizes that do not add up.
         let mut bad = good.clone();
         bad[table + 8] ^= 1;
-        assert!(matches!(
-            SeekableReader::new(bad),
-            Err(SeekableError::Damaged { .. })
-        ));
+        assert!(matches!(Reader::new(bad), Err(Error::Damaged { .. })));
         // Content other than the frame holds: one more, one less.
         for change in [1_u8, 0xff] {
             let mut bad = good.clone();
             bad[table + 12] = bad[table + 12].wrapping_add(change);
-            let reader = SeekableReader::new(bad).unwrap();
+            let reader = Reader::new(bad).unwrap();
             assert!(reader.read_exact_at(0, &mut [0; 10]).is_err());
         }
         // A count that the file has no room for.
         let mut bad = good.clone();
         let footer = good.len() - 9;
         bad[footer..footer + 4].copy_from_slice(&1_000_000_u32.to_le_bytes());
-        assert!(matches!(
-            SeekableReader::new(bad),
-            Err(SeekableError::Damaged { .. })
-        ));
+        assert!(matches!(Reader::new(bad), Err(Error::Damaged { .. })));
     }
 
     #[test]
     fn one_huge_frame_and_one_of_unknown_length_are_refused_with_advice() {
         let huge = zstd::bulk::compress(&vec![0; (64 << 20) + 1], 1).unwrap();
-        let error = SeekableReader::new(huge).unwrap_err();
-        assert!(matches!(
-            error,
-            SeekableError::FrameTooLarge { offset: 0, .. }
-        ));
+        let error = Reader::new(huge).unwrap_err();
+        assert!(matches!(error, Error::FrameTooLarge { offset: 0, .. }));
         assert!(error.to_string().contains("zstd -d"));
         let piped = zstd::stream::encode_all(content().as_slice(), 1).unwrap();
         assert!(matches!(
-            SeekableReader::new(piped),
-            Err(SeekableError::UnknownLength { offset: 0 })
+            Reader::new(piped),
+            Err(Error::UnknownLength { offset: 0 })
         ));
         let largest = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
-        assert_eq!(SeekableReader::new(largest).unwrap().len(), 64 << 20);
+        assert_eq!(Reader::new(largest).unwrap().len(), 64 << 20);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A way through a file from header to header.
 
-use super::SeekableError;
+use super::Error;
 use crate::ReadAt;
 
 /// Bytes read ahead. Small: most of what lies between two headers is passed over.
@@ -26,7 +26,7 @@ impl<'a, S: ReadAt> Cursor<'a, S> {
     }
 
     /// The little-endian number of `bytes` bytes here, 8 at most.
-    pub(super) fn number(&mut self, bytes: u64) -> Result<u64, SeekableError> {
+    pub(super) fn number(&mut self, bytes: u64) -> Result<u64, Error> {
         let end = self.end_of(bytes)?;
         let ahead_end = self
             .ahead_at
@@ -38,7 +38,7 @@ impl<'a, S: ReadAt> Cursor<'a, S> {
             self.ahead_at = self.offset;
             self.source
                 .read_exact_at(self.offset, &mut self.ahead)
-                .map_err(|source| SeekableError::Io {
+                .map_err(|source| Error::Io {
                     offset: self.offset,
                     source,
                 })?;
@@ -56,7 +56,7 @@ impl<'a, S: ReadAt> Cursor<'a, S> {
     }
 
     /// Passes over so many bytes, which the file must have.
-    pub(super) fn skip(&mut self, bytes: u64) -> Result<(), SeekableError> {
+    pub(super) fn skip(&mut self, bytes: u64) -> Result<(), Error> {
         self.offset = self.end_of(bytes)?;
         Ok(())
     }
@@ -67,15 +67,15 @@ impl<'a, S: ReadAt> Cursor<'a, S> {
     }
 
     /// Goes back to an `offset` where it was before.
-    pub(super) fn to(&mut self, offset: u64) -> Result<(), SeekableError> {
+    pub(super) fn to(&mut self, offset: u64) -> Result<(), Error> {
         self.offset = offset;
         self.skip(0)
     }
 
-    fn end_of(&self, bytes: u64) -> Result<u64, SeekableError> {
+    fn end_of(&self, bytes: u64) -> Result<u64, Error> {
         let end = self.offset.checked_add(bytes);
         end.filter(|end| *end <= self.source.len())
-            .ok_or(SeekableError::Damaged {
+            .ok_or(Error::Damaged {
                 offset: self.offset,
                 what: "the file ends within a frame: it is truncated",
             })

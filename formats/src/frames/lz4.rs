@@ -6,7 +6,7 @@
 //! whole; of any other one each block, if blocks do not need those before them, as
 //! the program `lz4` makes them.
 
-use super::SeekableError;
+use super::Error;
 use super::cursor::Cursor;
 use super::index::{Form, Index};
 use crate::ReadAt;
@@ -30,7 +30,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// If the compression failed, which writing to memory does not.
-pub fn lz4_frame(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
+pub fn encode_lz4(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     frame.clear();
     let len = u64::try_from(data.len()).unwrap_or(u64::MAX);
     let mut descriptor = vec![FLAGS, BLOCKS];
@@ -67,9 +67,9 @@ fn push_block(block: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The most bytes that [`lz4_frame`] needs for `len`, of which it gives some back.
+/// The most bytes that [`encode_lz4`] needs for `len`, of which it gives some back.
 #[must_use]
-pub fn lz4_frame_bound(len: usize) -> usize {
+pub fn lz4_bound(len: usize) -> usize {
     let blocks = len / BLOCK_BYTES + 1;
     lz4_flex::block::get_maximum_output_size(len)
         .saturating_add(64)
@@ -106,7 +106,7 @@ pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result
 }
 
 /// The frames of `source`, from its first byte to its last.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
+pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut index = Index::default();
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
@@ -118,7 +118,7 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
         } else if magic == u64::from(MAGIC) {
             frame(&mut cursor, start, &mut index)?;
         } else {
-            return Err(SeekableError::Damaged {
+            return Err(Error::Damaged {
                 offset: start,
                 what: "no LZ4 frame begins here",
             });
@@ -132,8 +132,8 @@ fn frame<S: ReadAt>(
     cursor: &mut Cursor<'_, S>,
     start: u64,
     index: &mut Index,
-) -> Result<(), SeekableError> {
-    let damaged = |what| SeekableError::Damaged {
+) -> Result<(), Error> {
+    let damaged = |what| Error::Damaged {
         offset: start,
         what,
     };
@@ -153,9 +153,9 @@ fn frame<S: ReadAt>(
         return Err(damaged("the LZ4 frame needs a dictionary"));
     }
     cursor.skip(1)?; // checksum of the header
-    let as_whole = content.filter(|len| *len <= u64::from(super::MAX_FRAME_CONTENT_BYTES));
+    let as_whole = content.filter(|len| *len <= u64::from(super::MAX_CONTENT_BYTES));
     if as_whole.is_none() && flags & 0x20 == 0 {
-        return Err(SeekableError::UnknownLength { offset: start });
+        return Err(Error::UnknownLength { offset: start });
     }
     loop {
         let header = cursor.number(4)?;
@@ -201,9 +201,9 @@ fn block_content<S: ReadAt>(
     cursor: &mut Cursor<'_, S>,
     len: u64,
     largest: u64,
-) -> Result<u64, SeekableError> {
+) -> Result<u64, Error> {
     let start = cursor.offset();
-    let damaged = || SeekableError::Damaged {
+    let damaged = || Error::Damaged {
         offset: start,
         what: "the LZ4 block does not decompress",
     };
@@ -230,7 +230,7 @@ fn block_content<S: ReadAt>(
 }
 
 /// A length of which the token has the first 15.
-fn length<S: ReadAt>(cursor: &mut Cursor<'_, S>, first: u64) -> Result<u64, SeekableError> {
+fn length<S: ReadAt>(cursor: &mut Cursor<'_, S>, first: u64) -> Result<u64, Error> {
     let mut length = first;
     if first == 15 {
         loop {

@@ -11,7 +11,7 @@ use std::io;
 /// bytes, the later one counts, as if each were written to the file; what none
 /// gives is zero.
 #[derive(Debug)]
-pub struct Flattened<S> {
+pub struct Reader<S> {
     source: S,
     /// Pieces of the file by their first byte; disjoint.
     pieces: BTreeMap<u64, Piece>,
@@ -29,7 +29,7 @@ struct Piece {
 /// A stream that becomes no file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FlattenedError {
+pub enum Error {
     /// The stream could not be read.
     #[error("reading the flattened dump at offset {offset}: {source}")]
     Io {
@@ -68,12 +68,12 @@ struct Record {
     piece: Piece,
 }
 
-impl<S: ReadAt> Flattened<S> {
+impl<S: ReadAt> Reader<S> {
     /// The file that the stream in `source` becomes.
     ///
     /// # Errors
     /// If it is none, breaks off, or a record is damaged.
-    pub fn new(source: S) -> Result<Self, FlattenedError> {
+    pub fn new(source: S) -> Result<Self, Error> {
         let mut pieces = BTreeMap::new();
         let records = records(&source)?;
         let len = records
@@ -92,20 +92,20 @@ impl<S: ReadAt> Flattened<S> {
     }
 }
 
-fn records(source: &impl ReadAt) -> Result<Vec<Record>, FlattenedError> {
+fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
     let mut offset = u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
     let read = |offset, buf: &mut [u8]| {
         source
             .read_exact_at(offset, buf)
             .map_err(|source| match source.kind() {
-                io::ErrorKind::UnexpectedEof => FlattenedError::Truncated { offset },
-                _ => FlattenedError::Io { offset, source },
+                io::ErrorKind::UnexpectedEof => Error::Truncated { offset },
+                _ => Error::Io { offset, source },
             })
     };
     let mut first = [0; 32];
     read(0, &mut first)?;
     if header().get(..first.len()) != Some(&first) {
-        return Err(FlattenedError::NotThisKind);
+        return Err(Error::NotThisKind);
     }
     let mut records = Vec::new();
     loop {
@@ -116,12 +116,12 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, FlattenedError> {
             let what = "something follows the end";
             return match data == source.len() {
                 true => Ok(records),
-                false => Err(FlattenedError::Record { offset, what }),
+                false => Err(Error::Record { offset, what }),
             };
         }
         let start: u64 = encoded.pread_with(0, BE).unwrap_or(u64::MAX);
         let len: u64 = encoded.pread_with(8, BE).unwrap_or(u64::MAX);
-        let damaged = |what| FlattenedError::Record { offset, what };
+        let damaged = |what| Error::Record { offset, what };
         let end = start
             .checked_add(len)
             .filter(|end| *end <= i64::MAX.unsigned_abs() && len > 0)
@@ -135,7 +135,7 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, FlattenedError> {
             start,
             piece: Piece { end, offset: data },
         });
-        let truncated = FlattenedError::Truncated { offset };
+        let truncated = Error::Truncated { offset };
         offset = match data.checked_add(len) {
             Some(next) if next <= source.len() => next,
             _ => return Err(truncated),
@@ -164,7 +164,7 @@ fn add_under(pieces: &mut BTreeMap<u64, Piece>, record: &Record) {
     }
 }
 
-impl<S: ReadAt> ReadAt for Flattened<S> {
+impl<S: ReadAt> ReadAt for Reader<S> {
     fn len(&self) -> u64 {
         self.len
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn file(records: &[(u64, &[u8])]) -> Vec<u8> {
-        let flattened = Flattened::new(stream(records)).unwrap();
+        let flattened = Reader::new(stream(records)).unwrap();
         let mut bytes = vec![0xee; usize::try_from(flattened.len()).unwrap()];
         flattened.read_exact_at(0, &mut bytes).unwrap();
         for start in 0..bytes.len() {
@@ -251,18 +251,15 @@ mod tests {
     fn a_stream_without_its_end_is_truncated() {
         let whole = stream(&[(0, b"abc"), (3, b"def")]);
         for len in 0..whole.len() {
-            assert!(Flattened::new(&whole[..len]).is_err(), "{len} bytes");
+            assert!(Reader::new(&whole[..len]).is_err(), "{len} bytes");
         }
         let longer = [&whole[..], b"x"].concat();
-        assert!(Flattened::new(longer).is_err());
+        assert!(Reader::new(longer).is_err());
         let mut other = whole.clone();
         other[31] = 2;
-        assert!(matches!(
-            Flattened::new(other),
-            Err(FlattenedError::NotThisKind)
-        ));
+        assert!(matches!(Reader::new(other), Err(Error::NotThisKind)));
         let mut endless = whole;
         endless[4096 + 8..4096 + 16].fill(0x7f);
-        assert!(Flattened::new(endless).is_err());
+        assert!(Reader::new(endless).is_err());
     }
 }

@@ -6,4 +6,4 @@ mod layout;
 mod reader;
 
 pub(crate) use layout::{END, HEADER_BYTES, header, record_header};
-pub use reader::{Flattened, FlattenedError};
+pub use reader::{Error, Reader};

@@ -6,7 +6,7 @@ use linpmem_phys::PhysLen;
 /// A compressed file that cannot be read from the middle.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SeekableError {
+pub enum Error {
     /// The file could not be read.
     #[error("reading the compressed file at offset {offset}: {source}")]
     Io {

@@ -5,7 +5,7 @@
 //! Its chunks hold at most 64 KiB each; as many as make up 1 MiB are one entry of
 //! the index.
 
-use super::SeekableError;
+use super::Error;
 use super::cursor::Cursor;
 use super::index::{Form, Index};
 use crate::ReadAt;
@@ -26,16 +26,16 @@ const CHECKSUM_BYTES: u64 = 4;
 ///
 /// # Errors
 /// If the compression failed, which writing to memory does not.
-pub fn snappy_frame(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
+pub fn encode_snappy(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     frame.clear();
     let mut encoder = FrameEncoder::new(frame);
     encoder.write_all(data)?;
     encoder.flush()
 }
 
-/// The most bytes that [`snappy_frame`] makes of `len`.
+/// The most bytes that [`encode_snappy`] makes of `len`.
 #[must_use]
-pub const fn snappy_frame_bound(len: usize) -> usize {
+pub const fn snappy_bound(len: usize) -> usize {
     // What does not get smaller is stored; each chunk has 8 bytes before it.
     let chunks = len / (64 << 10) + 1;
     len.saturating_add(64)
@@ -63,7 +63,7 @@ struct Run {
 }
 
 impl Run {
-    fn list(&mut self, index: &mut Index) -> Result<(), SeekableError> {
+    fn list(&mut self, index: &mut Index) -> Result<(), Error> {
         let len = self.end.saturating_sub(self.offset);
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         index.push(Form::Frame, self.offset, len, self.content)?;
@@ -73,13 +73,13 @@ impl Run {
 }
 
 /// The chunks of `source`, from its first byte to its last.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
+pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut index = Index::default();
     let mut cursor = Cursor::new(source);
     let mut run = Run::default();
     while cursor.offset() < source.len() {
         let start = cursor.offset();
-        let damaged = |what| SeekableError::Damaged {
+        let damaged = |what| Error::Damaged {
             offset: start,
             what,
         };
@@ -117,7 +117,7 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, SeekableError> {
 }
 
 /// What a compressed chunk holds: a number of 7 bits a byte, behind the checksum.
-fn compressed_content<S: ReadAt>(cursor: &mut Cursor<'_, S>) -> Result<Option<u64>, SeekableError> {
+fn compressed_content<S: ReadAt>(cursor: &mut Cursor<'_, S>) -> Result<Option<u64>, Error> {
     cursor.skip(CHECKSUM_BYTES)?;
     let mut content: u64 = 0;
     for shift in [0, 7, 14, 21, 28] {

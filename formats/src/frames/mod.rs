@@ -11,8 +11,8 @@ mod scan;
 mod seek_table;
 mod snappy;
 
-pub use error::SeekableError;
-pub use lz4::{lz4_frame, lz4_frame_bound};
-pub use reader::{MAX_FRAME_CONTENT_BYTES, SeekableReader};
+pub use error::Error;
+pub use lz4::{encode_lz4, lz4_bound};
+pub use reader::{MAX_CONTENT_BYTES, Reader};
 pub use seek_table::{ZstdFrame, seek_table};
-pub use snappy::{snappy_frame, snappy_frame_bound};
+pub use snappy::{encode_snappy, snappy_bound};
