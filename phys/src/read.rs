@@ -22,22 +22,6 @@ pub trait ReadPhys: Send + Sync {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError>;
-
-    /// The same for a buffer that is given away while it is filled: a source whose
-    /// reading is done by a thread of its own need not copy it then. What comes
-    /// back is as long, but not always the same buffer.
-    ///
-    /// # Errors
-    /// As [`read_phys`](Self::read_phys); the buffer is then lost.
-    fn read_phys_owned(
-        &self,
-        start: PhysAddr,
-        mut buf: Vec<u8>,
-        unreadable: &mut Unreadables,
-    ) -> Result<Vec<u8>, SourceError> {
-        self.read_phys(start, &mut buf, unreadable)?;
-        Ok(buf)
-    }
 }
 
 /// A range that could not be read, and why.
