@@ -5,8 +5,8 @@
 //!   is not an address;
 //! - [`PhysRange`]: half-open and never empty;
 //! - [`MemoryMap`]: sorted and disjoint [`Region`]s, each of one [`RegionKind`];
-//! - [`Extent`]: what is known of a range's content. Zero is not "unread";
-//! - [`ReadPhys`]: anything that physical memory can be read from;
+//! - [`Extent`]: what is known about the content of a range. Zero is not "unread";
+//! - [`ReadPhys`]: a source of physical memory;
 //! - [`Errno`]: Linux's error numbers by name;
 //! - [`PageBuffer`]: page-aligned memory to read into;
 //! - [`is_zero`] and [`ZeroBlocks`]: which bytes are all 0;

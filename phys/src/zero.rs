@@ -4,12 +4,12 @@
 use crate::num::u32_as_usize;
 use std::ops::Range;
 
-/// How many bytes are looked at before a decision: enough for vector instructions,
-/// few enough to be done soon with memory that holds something.
+/// How many bytes are checked at a time: enough for vector instructions, and few enough
+/// to return early for memory that is not zero.
 const STRIDE: usize = 512;
 
-/// Whether all of `bytes` are 0. Much faster than a comparison byte by byte, which
-/// compilers cannot make of vector instructions since it may end at any of them.
+/// Whether all `bytes` are 0. This is much faster than a search for the first other byte,
+/// which compilers cannot vectorize because it may end anywhere.
 #[must_use]
 pub fn is_zero(bytes: &[u8]) -> bool {
     bytes
