@@ -168,7 +168,7 @@ impl Device {
             .walk(cr3, virt, load)
             .map_err(|_| refused(virt, Errno::INVAL))?;
         let root = ORIGINAL_PAGING.root(cr3);
-        let answer = request::translated(virt, root, ORIGINAL_PAGING.levels, &walk);
+        let answer = request::translate_reply(virt, root, ORIGINAL_PAGING.levels, &walk);
         Ok(Translation::from_abi(&answer))
     }
 }

@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use linpmem_dump::acquire::{AcquireError, acquire};
-use linpmem_dump::args::{AcquireArgs, Cli, Command, ProgressStyle};
-use linpmem_dump::{aff4, compare, evidence, extract, freeze, info, ranges, symbols, verify};
-use serde_json::json;
-use std::io::{self, ErrorKind, Write};
+use linpmem_dump::args::{Cli, Command, ProgressStyle};
+use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::commands::{
+    acquire, compare, extract, info, ls, ranges, recover, symbols, verify,
+};
+use linpmem_dump::text::voice::Voice;
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 const FAILED: u8 = 1;
@@ -28,10 +30,8 @@ fn main() -> ExitCode {
         Err(error) if is_closed_stdout(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Its causes are in its words.
-            voice.say("error", &error.to_string());
-            let is_usage = error
-                .downcast_ref::<AcquireError>()
-                .is_some_and(AcquireError::is_usage);
+            voice.fail(&error.to_string());
+            let is_usage = matches!(error.downcast_ref(), Some(RunError::Usage(_)));
             ExitCode::from(if is_usage { USAGE } else { FAILED })
         }
     }
@@ -39,79 +39,25 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli, voice: Voice) -> anyhow::Result<u8> {
     let out = &mut io::stdout();
-    match &cli.command {
-        None => run_acquisition(&cli.acquire, voice),
-        Some(Command::Convert(args)) => run_acquisition(&AcquireArgs::from(&**args), voice),
-        Some(Command::Extract(args)) => {
-            let warn = |warning: &str| voice.say("warning", warning);
-            Ok(extract::extract(args, out, warn)?)
-        }
-        Some(Command::Compare(args)) => Ok(compare::compare(args, out)?),
+    Ok(match &cli.command {
+        None => acquire::run(&cli.acquire, voice)?,
+        Some(Command::Convert(args)) => acquire::convert(args, voice)?,
+        Some(Command::Extract(args)) => extract::extract(args, out, |warning| voice.warn(warning))?,
+        Some(Command::Compare(args)) => compare::compare(args, out)?,
+        Some(Command::Verify(args)) => verify::verify(args, out)?,
+        Some(Command::Ls(args)) => ls::list(&args.image, out).map(|()| 0)?,
+        Some(Command::Recover(args)) => recover::recover(args, out).map(|()| 0)?,
+        Some(Command::Info(args)) => info::info(args, out).map(|()| 0)?,
+        Some(Command::Symbols(args)) => symbols::symbols(args, out).map(|()| 0)?,
+        Some(Command::Ranges(args)) => ranges::ranges(args, out).map(|()| 0)?,
         Some(Command::ThawWatchdog) => {
-            freeze::watch(io::stdin(), out)?;
-            Ok(0)
+            linpmem_capture::freeze::watch(io::stdin(), out).map(|()| 0)?
         }
-        Some(Command::Verify(args)) => Ok(verify::verify(args, out)?),
-        Some(Command::Ls(args)) => {
-            evidence::list(&args.image, out)?;
-            Ok(0)
-        }
-        Some(Command::Recover(args)) => {
-            aff4::recover(args, out)?;
-            Ok(0)
-        }
-        Some(Command::Info(args)) => {
-            info::info(args, out)?;
-            Ok(0)
-        }
-        Some(Command::Symbols(args)) => {
-            symbols::symbols(args, out)?;
-            Ok(0)
-        }
-        Some(Command::Ranges(args)) => {
-            ranges::ranges(args, out)?;
-            Ok(0)
-        }
-    }
+    })
 }
 
-fn run_acquisition(args: &AcquireArgs, voice: Voice) -> anyhow::Result<u8> {
-    let command = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let warn = |warning: &str| voice.say("warning", warning);
-    let summary = acquire(args, command, warn)?;
-    if voice.is_json {
-        to_stderr(&summary.to_json());
-    } else {
-        to_stderr(&format!("linpmem-dump: {}", summary.to_string().trim_end()));
-    }
-    Ok(summary.exit_code())
-}
-
-/// How stderr is spoken to.
-#[derive(Clone, Copy)]
-struct Voice {
-    is_json: bool,
-}
-
-impl Voice {
-    fn say(self, event: &str, message: &str) {
-        to_stderr(&match (self.is_json, event) {
-            (true, _) => json!({ "event": event, "message": message }).to_string(),
-            (false, "error") => format!("linpmem-dump: {message}"),
-            (false, _) => format!("linpmem-dump: {event}: {message}"),
-        });
-    }
-}
-
-/// A stderr that is gone changes nothing in what was done.
-fn to_stderr(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Whether someone has read enough: `linpmem-dump ranges | head`. An image on a
-/// closed stdout is not that; its failure is part of the summary.
+/// Whether whoever reads stdout has read enough: `linpmem-dump ranges | head`. An
+/// image on a closed stdout is not that; its failure is part of the summary.
 fn is_closed_stdout(error: &anyhow::Error) -> bool {
     error
         .chain()

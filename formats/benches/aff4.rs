@@ -11,12 +11,13 @@
     reason = "a benchmark that fails may panic"
 )]
 
+use bytes::Bytes;
 use linpmem_formats::{
     Chunk, ImageOutput, ImagePlan, ImageReader, ImageWriter, MachineFacts, OutputError,
     PlannedRange, ReadAt, aff4, raw,
 };
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables, is_zero};
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables, ZeroBlocks};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ const PIECE: usize = 1 << 20;
 
 /// Memory roughly as machines have it: a quarter zeros, a quarter noise, the rest text
 /// and tables of small numbers and pointers.
-struct Memory(Vec<u8>);
+struct Memory(Bytes);
 
 impl Memory {
     fn new() -> Self {
@@ -67,7 +68,7 @@ impl Memory {
                 }),
             }
         }
-        Self(bytes)
+        Self(bytes.into())
     }
 }
 
@@ -76,7 +77,16 @@ impl Memory {
 struct Output {
     kept: Option<Vec<u8>>,
     position: u64,
-    hash: Option<SyncSender<Vec<u8>>>,
+    hash: Option<SyncSender<Bytes>>,
+}
+
+impl Output {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.position += usize_as_u64(bytes.len());
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
+    }
 }
 
 impl ImageOutput for Output {
@@ -85,12 +95,19 @@ impl ImageOutput for Output {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        self.position += usize_as_u64(bytes.len());
-        if let Some(kept) = &mut self.kept {
-            kept.extend_from_slice(bytes);
+        match &self.hash {
+            Some(_) => self.shared(&Bytes::copy_from_slice(bytes)),
+            None => {
+                self.keep(bytes);
+                Ok(())
+            }
         }
+    }
+
+    fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
+        self.keep(bytes);
         if let Some(hash) = &self.hash {
-            hash.send(bytes.to_vec()).unwrap();
+            hash.send(bytes.clone()).unwrap();
         }
         Ok(())
     }
@@ -100,7 +117,7 @@ impl ImageOutput for Output {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(chunk.data)
+        self.shared(&chunk.data)
     }
 }
 
@@ -242,22 +259,14 @@ fn encode(memory: &Memory, writer: &aff4::Writer, threads: usize) {
     });
 }
 
-/// A piece of memory and its encoded form.
-#[derive(Default)]
-struct Encoded {
-    data: Vec<u8>,
-    frame: Vec<u8>,
-    is_zero: bool,
-}
-
-/// A worker: gives encoded pieces, and takes their buffers back.
+/// A worker: gives chunks, and takes the buffers of their frames back.
 struct Lane {
-    ready: Receiver<Encoded>,
-    back: Sender<Encoded>,
+    ready: Receiver<Chunk<'static>>,
+    back: Sender<Vec<u8>>,
 }
 
-/// Writes an image with several workers. With `hashes`, as linpmem-dump acquires: each
-/// chunk and the whole file are hashed as well. Without, pieces are not even copied.
+/// Writes an image with several workers. With `hashes`, as linpmem-dump acquires: chunks
+/// are copied as if they were read, and each of them and the whole file is hashed.
 fn write(
     memory: &Memory,
     mut writer: impl ImageWriter,
@@ -277,41 +286,46 @@ fn write(
         let lanes: Vec<Lane> = (0..threads)
             .map(|number| {
                 let (done, ready) = sync_channel(2);
-                let (back, spare) = channel::<Encoded>();
+                let (back, spare) = channel::<Vec<u8>>();
                 let encoder = encoder.clone();
                 scope.spawn(move || {
                     for from in (number * PIECE..BYTES).step_by(threads * PIECE) {
-                        let mut piece = spare.try_recv().unwrap_or_default();
-                        let data = &memory.0[from..from + PIECE];
-                        if hashes {
-                            piece.data.clear();
-                            piece.data.extend_from_slice(data);
-                            piece.is_zero = is_zero(data);
-                            std::hint::black_box(Sha256::digest(&piece.data));
+                        let start = PhysAddr::new(usize_as_u64(from));
+                        let data = memory.0.slice(from..from + PIECE);
+                        let mut chunk = if hashes {
+                            let copy = Bytes::copy_from_slice(&data);
+                            std::hint::black_box(Sha256::digest(&copy));
+                            Chunk::new(start, copy, &[])
+                        } else {
+                            let zeros = ZeroBlocks::of(b"x");
+                            let frame = None;
+                            Chunk {
+                                start,
+                                data,
+                                zeros,
+                                frame,
+                                unreadable: &[],
+                            }
+                        };
+                        if let Some(encoder) = encoder.as_ref().filter(|_| !chunk.is_zero()) {
+                            let mut frame = spare.try_recv().unwrap_or_default();
+                            encoder.encode(start, &chunk.data, &mut frame);
+                            chunk.frame = Some(frame.into());
                         }
-                        if let Some(encoder) = encoder.as_ref().filter(|_| !piece.is_zero) {
-                            let start = PhysAddr::new(usize_as_u64(from));
-                            encoder.encode(start, data, &mut piece.frame);
-                        }
-                        done.send(piece).unwrap();
+                        done.send(chunk).unwrap();
                     }
                 });
                 Lane { ready, back }
             })
             .collect();
-        for (number, from) in (0..BYTES).step_by(PIECE).enumerate() {
+        for number in 0..BYTES / PIECE {
             let lane = &lanes[number % threads];
-            let piece = lane.ready.recv().unwrap();
-            let chunk = Chunk {
-                start: PhysAddr::new(usize_as_u64(from)),
-                data: &memory.0[from..from + PIECE],
-                is_zero: piece.is_zero,
-                frame: encoder.is_some().then_some(&piece.frame),
-                unreadable: &[],
-            };
+            let chunk = lane.ready.recv().unwrap();
             writer.chunk(&chunk, &mut out).unwrap();
-            // The worker may have ended.
-            let _ = lane.back.send(piece);
+            if let Some(frame) = chunk.frame {
+                // The worker may have ended.
+                let _ = lane.back.send(frame.into());
+            }
         }
         writer.finish(&mut out).unwrap();
         out.kept.unwrap_or_default()
@@ -319,8 +333,8 @@ fn write(
 }
 
 /// A thread that hashes the file.
-fn hash<'scope>(scope: &'scope Scope<'scope, '_>) -> SyncSender<Vec<u8>> {
-    let (feed, pieces) = sync_channel::<Vec<u8>>(4);
+fn hash<'scope>(scope: &'scope Scope<'scope, '_>) -> SyncSender<Bytes> {
+    let (feed, pieces) = sync_channel::<Bytes>(4);
     scope.spawn(move || {
         let mut hasher = Sha256::new();
         pieces.iter().for_each(|piece| hasher.update(&piece));

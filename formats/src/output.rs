@@ -2,6 +2,7 @@
 //! Where a writer's bytes go.
 
 use crate::Chunk;
+use bytes::Bytes;
 
 /// A stream of bytes that only goes forward: a writer cannot tell a file from a
 /// pipe or a socket.
@@ -17,6 +18,14 @@ pub trait ImageOutput {
     /// # Errors
     /// If the output failed; the image cannot be completed then.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError>;
+
+    /// Appends shared bytes, without copying them if the output supports that.
+    ///
+    /// # Errors
+    /// If the output failed; the image cannot be completed then.
+    fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
+        self.bytes(bytes)
+    }
 
     /// Appends `len` zero bytes, as a hole if the output supports that.
     ///

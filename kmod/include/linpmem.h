@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
 /*
- * The ioctls of /dev/linpmem. kmod/core/src/abi.rs says the same in Rust and
- * explains each field; a test holds the two together.
+ * The ioctls of /dev/linpmem. kmod/core/src/abi.rs declares the same in Rust and
+ * explains each field; a test checks that the two agree.
  */
 #ifndef LINPMEM_H
 #define LINPMEM_H
@@ -19,13 +19,13 @@
 #define LINPMEM_FEATURE_ORIGINAL (1ULL << 3)
 #define LINPMEM_FEATURE_DEVICE (1ULL << 4)
 
-/* What a file or a request may read beside RAM and firmware memory. */
+/* What a file or a request may read in addition to RAM and firmware memory. */
 #define LINPMEM_ACCESS_DEVICE (1U << 0)
 #define LINPMEM_ACCESS_CACHED (1U << 1)
 #define LINPMEM_ACCESS_UNCACHED (1U << 2)
 #define LINPMEM_ACCESS_UNMAPPED (1U << 3)
 
-/* Bytes that one LINPMEM_IOCTL_READ handles at most. */
+/* The most bytes that one LINPMEM_IOCTL_READ handles. */
 #define LINPMEM_READ_MAX_BYTES (1ULL << 30)
 
 /* linpmem_translate.outcome */
@@ -39,10 +39,10 @@
 #define LINPMEM_RIGHT_EXECUTE (1U << 2)
 #define LINPMEM_RIGHT_NONE (1U << 3)
 
-/* A value that the kernel does not tell. */
+/* A value that the kernel does not provide. */
 #define LINPMEM_UNKNOWN (~0ULL)
 
-/* What the module and the machine are. */
+/* Facts about the module and the machine. */
 struct linpmem_info {
 	__u32 size; /* in: sizeof(struct linpmem_info); out: bytes filled */
 	__u32 abi_version;
@@ -63,15 +63,15 @@ struct linpmem_info {
 /* A read of any length, with the status of every page that it touches. */
 struct linpmem_read {
 	__u32 size;
-	__u32 access; /* in: LINPMEM_ACCESS_* beside the file's */
+	__u32 access; /* in: LINPMEM_ACCESS_*, in addition to the file's */
 	__u64 addr; /* in: physical address */
 	__u64 len; /* in: bytes */
 	__u64 buffer; /* in: pointer to len bytes */
-	__u64 statuses; /* in: pointer to a byte a page: 0 or an errno */
-	__u64 done; /* out: bytes of buffer that are filled */
+	__u64 statuses; /* in: pointer to one byte per page; 0 or an errno */
+	__u64 done; /* out: how many bytes of buffer are filled */
 };
 
-/* What the open file may read from now on. */
+/* Sets what the open file may read from now on. */
 struct linpmem_set_access {
 	__u32 size;
 	__u32 access; /* in: LINPMEM_ACCESS_* */
@@ -80,7 +80,7 @@ struct linpmem_set_access {
 /* One load: never split, never repeated. */
 struct linpmem_load {
 	__u32 size;
-	__u32 access; /* in: LINPMEM_ACCESS_* beside the file's */
+	__u32 access; /* in: LINPMEM_ACCESS_*, in addition to the file's */
 	__u64 addr; /* in: physical address, a multiple of width */
 	__u64 value; /* out */
 	__u32 width; /* in: 1, 2, 4 or 8 */
@@ -92,7 +92,7 @@ struct linpmem_entry {
 	__u64 value;
 };
 
-/* Where a virtual address lies in physical memory. */
+/* Translates a virtual address. */
 struct linpmem_translate {
 	__u32 size;
 	__u32 outcome; /* out: LINPMEM_OUTCOME_* */
@@ -101,18 +101,18 @@ struct linpmem_translate {
 	__u64 phys; /* out */
 	__u64 page_bytes; /* out */
 	__u32 rights; /* out: LINPMEM_RIGHT_* */
-	__u32 error; /* out: why the walk broke off */
-	__u32 steps; /* out: entries that were read */
+	__u32 error; /* out: the errno that ended the walk, if broken */
+	__u32 steps; /* out: how many entries were read */
 	__u32 levels; /* out: 4 or 5 */
-	struct linpmem_entry entries[5]; /* out: from the top down */
+	struct linpmem_entry entries[5]; /* out: from the top table down */
 };
 
 /* The page tables of a process. */
 struct linpmem_page_table {
 	__u32 size;
 	__s32 pid; /* in: 0 is the caller */
-	__u64 kernel; /* out: physical address */
-	__u64 user; /* out: the same without page-table isolation */
+	__u64 kernel; /* out: physical address of the table for kernel mode */
+	__u64 user; /* out: for user mode; differs with page-table isolation */
 };
 
 #define LINPMEM_IOCTL_INFO _IOWR(LINPMEM_IOCTL_TYPE, 0x01, struct linpmem_info)
@@ -122,10 +122,10 @@ struct linpmem_page_table {
 #define LINPMEM_IOCTL_PAGE_TABLE _IOWR(LINPMEM_IOCTL_TYPE, 0x05, struct linpmem_page_table)
 #define LINPMEM_IOCTL_LOAD _IOWR(LINPMEM_IOCTL_TYPE, 0x06, struct linpmem_load)
 
-/* The original Linpmem's, for its clients. */
+/* The ioctls of the original Linpmem, for its clients. */
 struct linpmem_original_data_transfer {
 	__u64 phys_address; /* in */
-	__u64 out_value; /* out, unless a buffer is read */
+	__u64 out_value; /* out, unless access_type is 9 */
 	__u64 readbuffer; /* in: pointer */
 	__u64 readbuffer_size; /* in: 1 to 4096; out: bytes read */
 	__u8 access_type; /* in: 1, 2, 4, 8, or 9 for a buffer */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Copies to user space from memory that may fail under the copy, in two ways:
- * the kernel's own, which is one string instruction on most processors, and a
- * loop of plain loads and stores. Where string instructions are emulated byte
- * by byte the loop is several times faster, so the module measures once.
+ * Copies to user space from memory that may fault during the copy. There are two
+ * ways: the kernel's own function, which is a single string instruction on most
+ * processors, and a loop of plain loads and stores. Emulated processors run string
+ * instructions byte by byte, and there the loop is several times faster: the module
+ * measures both when it is loaded.
  */
 #include <linux/ktime.h>
 #include <linux/iov_iter.h>
@@ -19,7 +20,7 @@
 
 #define BLOCK 64
 
-/* What a copy is timed with: two buffers of this many bytes, in any cache. */
+/* The size of the two buffers of the measurement, small enough to stay cached. */
 #define SAMPLE SZ_32K
 #define ROUNDS 5
 
@@ -39,8 +40,8 @@ static bool prefer_loop __ro_after_init;
 	_ASM_EXTABLE_UA(1b, 9f)
 
 /*
- * Copies @len bytes; either side may fault. Returns how many were not copied:
- * all of the block or byte that failed, and what lies behind it.
+ * Copies @len bytes; either side may fault. Returns how many bytes were not copied:
+ * the whole block or byte that faulted, and everything after it.
  */
 static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
 {
@@ -120,8 +121,8 @@ static u64 time_loop(void *to, const void *from)
 }
 
 /*
- * The loop must win clearly: on real processors the string instruction reads
- * less into the caches.
+ * Choose the loop only if it is clearly faster: on real processors the string
+ * instruction pulls less data into the caches.
  */
 int __init linpmem_choose_copy(void)
 {

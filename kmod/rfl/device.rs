@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The device's files: the one place that touches the kernel's moving APIs.
+//! The device and its file operations.
 //!
-//! The file operations are our own and not those of `kernel::miscdevice`, which
-//! has neither lseek nor a node mode, and cannot serve a second device number.
+//! `kernel::miscdevice` would not do: it supports neither lseek nor a mode for the
+//! node, and cannot serve a second device number. So the file operations are our own.
 
 use crate::linpmem_core::access::Access;
 use crate::linpmem_core::original::DEFAULT_MAJOR;
@@ -14,17 +14,18 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
 use kernel::{bindings, error::to_result, iov::IovIterDest, prelude::*, types::Opaque};
 
-/// Only root, and only for reading.
+/// Readable by root alone.
 const NODE_MODE: u16 = 0o400;
 
-/// Minor numbers of a character device, as `register_chrdev` takes them.
+/// How many minor numbers `register_chrdev` reserves.
 const MINORS: c_uint = 256;
 
 /// The registered device numbers.
 ///
 /// # Invariants
-/// From the end of [`Device::register`] to the drop, `fops` serves the misc
-/// device `misc` if `has_node`, and the character device `major` unless it is 0.
+/// From the end of [`Device::register`] until the drop, `fops` serves the misc
+/// device `misc` if `has_node` is set, and the character device `major` unless that
+/// is 0.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Device {
     #[pin]
@@ -37,12 +38,13 @@ pub(crate) struct Device {
 
 // SAFETY: The kernel may use and deregister the device on any thread.
 unsafe impl Send for Device {}
-// SAFETY: There is no method that takes `&self`.
+// SAFETY: No method takes `&self`.
 unsafe impl Sync for Device {}
 
 impl Device {
-    /// Registers /dev/linpmem and the original's number 42 beside it, if that is
-    /// free; or the number `major` alone, for clients that make their own node.
+    /// Registers /dev/linpmem, and the original's device number 42 too if it is free.
+    /// If `major` is not 0, registers only that number, for clients that make their
+    /// own node.
     pub(crate) fn register(module: &'static ThisModule, major: u32) -> impl PinInit<Self, Error> {
         let has_node = major == 0;
         let fops = bindings::file_operations {
@@ -65,7 +67,7 @@ impl Device {
                     fops: unsafe { Opaque::cast_into(&raw const (*this.as_ptr()).fops) },
                     ..pin_init::zeroed()
                 };
-                // SAFETY: The slot is there to be written.
+                // SAFETY: The slot is valid for writes.
                 unsafe { slot.write(misc) };
                 if !has_node {
                     return Ok(());
@@ -75,10 +77,11 @@ impl Device {
                 to_result(unsafe { bindings::misc_register(slot) })
             }),
             has_node,
-            // Fails only without a node, so there is none to be taken back.
+            // This fails only if `major` is not 0, and then no node is registered that
+            // would have to be removed again.
             // SAFETY: `fops` is initialised above and pinned until the drop.
             major: unsafe {
-                number(major, Opaque::cast_into(&raw const (*this.as_ptr()).fops))
+                register_number(major, Opaque::cast_into(&raw const (*this.as_ptr()).fops))
             }?,
         })
     }
@@ -87,7 +90,7 @@ impl Device {
 #[pinned_drop]
 impl PinnedDrop for Device {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Both are registered, by the type's invariants.
+        // SAFETY: By the type's invariants both are registered.
         unsafe {
             if self.major != 0 {
                 let name = c"linpmem".as_ptr().cast();
@@ -100,15 +103,15 @@ impl PinnedDrop for Device {
     }
 }
 
-/// Registers the character device number `wanted`. Without a wish it is the
-/// original's, and none where another driver has that.
+/// Registers the character device number `wanted` and returns it. If `wanted` is 0,
+/// it registers the original's number, or returns 0 if another driver has that.
 ///
 /// # Safety
-/// `fops` must stay valid until the number is given back.
-unsafe fn number(wanted: u32, fops: *const bindings::file_operations) -> Result<c_uint> {
+/// `fops` must stay valid until the number is released.
+unsafe fn register_number(wanted: u32, fops: *const bindings::file_operations) -> Result<c_uint> {
     let major = if wanted == 0 { DEFAULT_MAJOR } else { wanted };
     let name = c"linpmem".as_ptr().cast();
-    // SAFETY: As the caller promises; the name is static.
+    // SAFETY: The caller keeps `fops` valid, and the name is static.
     let status = unsafe { bindings::__register_chrdev(major, 0, MINORS, name, fops) };
     match to_result(status) {
         Ok(()) => Ok(major),
@@ -117,18 +120,19 @@ unsafe fn number(wanted: u32, fops: *const bindings::file_operations) -> Result<
     }
 }
 
-/// Whether the kernel lets memory be read at all. It can be locked down at any
-/// time, so every call asks again.
+/// Fails if kernel lockdown forbids reading memory. The kernel can be locked down at
+/// any time, so every request checks again.
 fn not_locked_down() -> Result {
-    // SAFETY: Asks about the kernel's state, at any time.
+    // SAFETY: May be called at any time.
     to_result(unsafe { shim::linpmem_locked_down() })
 }
 
-/// Whether the caller may open the file. What /dev/mem asks for
-/// (`open_port` in drivers/char/mem.c), and asked once: whoever drops the
-/// capability afterwards keeps the file, as with any other.
+/// Fails if the caller may not open the file. The rules are those of /dev/mem
+/// (`open_port` in drivers/char/mem.c), plus the parameter `owner_uid`. The check is
+/// made once: a process that later drops the capability keeps its open file, as it
+/// does with any other file.
 fn may_open() -> Result {
-    // SAFETY: Both ask about the current task.
+    // SAFETY: Both check the current task.
     let permitted = unsafe {
         bindings::capable(bindings::CAP_SYS_RAWIO as c_int)
             || shim::linpmem_is_user(parameters::owner_uid())
@@ -139,15 +143,15 @@ fn may_open() -> Result {
     not_locked_down()
 }
 
-/// What one open file may read, kept in its `private_data` as the ABI's bits.
+/// What one open file may read: the ABI's access bits, kept in its `private_data`.
 pub(crate) struct OpenFile<'f>(&'f AtomicPtr<c_void>);
 
 impl<'f> OpenFile<'f> {
     /// # Safety
-    /// `file` must be a file of this device, and stay open for `'f`.
+    /// `file` must be an open file of this device, and stay open for `'f`.
     unsafe fn new(file: *mut bindings::file) -> Self {
-        // SAFETY: The field is aligned and valid for `'f`, and while the file is
-        // open nobody but this type touches it.
+        // SAFETY: The field is aligned and valid for `'f`, and only this type uses it
+        // while the file is open.
         Self(unsafe { AtomicPtr::from_ptr(&raw mut (*file).private_data) })
     }
 
@@ -170,7 +174,7 @@ impl From<Errno> for Error {
 /// # Safety
 /// Called by the kernel for a file that is being opened.
 unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    // SAFETY: The file is being opened, by this task alone.
+    // SAFETY: This task is opening the file, and no other task has it yet.
     unsafe { OpenFile::new(file) }.set_access_bits(0);
     match may_open() {
         Ok(()) => 0,
@@ -187,9 +191,9 @@ unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_in
 }
 
 /// # Safety
-/// Called by the kernel with the control block of a read and the buffers it fills.
+/// Called by the kernel with the control block of a read and the buffers to fill.
 unsafe extern "C" fn read_iter(kiocb: *mut bindings::kiocb, iov: *mut bindings::iov_iter) -> isize {
-    // SAFETY: Both are valid and ours alone for this call, and the file is open.
+    // SAFETY: Both are valid and exclusively ours for this call, and the file is open.
     let (file, position, iov) = unsafe {
         (
             OpenFile::new((*kiocb).ki_filp),
@@ -218,7 +222,7 @@ fn read(file: &OpenFile<'_>, position: &mut i64, iov: &mut IovIterDest<'_>) -> R
     }
     let mut buffer = UserBuffer::new(iov).ok_or(EINVAL)?;
     let bytes = bulk::read(&RunningKernel, &mut buffer, access, start, len)?;
-    // No read passes the last physical address, which is far below 2^63.
+    // A read ends at the last physical address, which is far below 2^63.
     *position = position.saturating_add(i64::try_from(bytes).unwrap_or(0));
     Ok(bytes)
 }

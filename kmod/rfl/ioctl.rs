@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Requests: structs in, the core's answers out.
+//! The ioctls: read the caller's struct, ask the core, write the answer.
 
 use crate::device::OpenFile;
 use crate::linpmem_core::access::Access;
@@ -19,7 +19,7 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
-/// The largest struct that any version of this ABI may have.
+/// The largest struct that any version of this ABI may have, in bytes.
 const LARGEST: usize = 4096;
 
 const INFO: u32 = abi::without_size(abi::IOCTL_INFO);
@@ -29,11 +29,12 @@ const TRANSLATE: u32 = abi::without_size(abi::IOCTL_TRANSLATE);
 const PAGE_TABLE: u32 = abi::without_size(abi::IOCTL_PAGE_TABLE);
 const LOAD: u32 = abi::without_size(abi::IOCTL_LOAD);
 
-/// Structs of the ABIs, which user space may fill with any bytes.
+/// Marks structs of the ABIs as plain data, which user space may fill with any bytes.
 macro_rules! plain {
     ($($name:ty),+ $(,)?) => {$(
-        // SAFETY: Made of integers only, without padding (their sizes are checked
-        // beside them), so any bytes are a value and every value is bytes.
+        // SAFETY: The struct consists of integers without padding (its size is
+        // asserted where it is defined), so all bytes are initialised and any bytes
+        // are a valid value.
         unsafe impl AsBytes for $name {}
         // SAFETY: As above.
         unsafe impl FromBytes for $name {}
@@ -51,7 +52,7 @@ plain!(
     original::Cr3Info,
 );
 
-/// Does what ioctl `cmd` asks for in the struct at `arg`.
+/// Carries out ioctl `cmd` on the struct at `arg`.
 pub(crate) fn answer(file: &OpenFile<'_>, cmd: u32, arg: usize) -> Result {
     match cmd {
         original::IOCTL_READ_PHYSADDR => return read_physaddr(file, arg),
@@ -62,7 +63,7 @@ pub(crate) fn answer(file: &OpenFile<'_>, cmd: u32, arg: usize) -> Result {
     match abi::without_size(cmd) {
         INFO => {
             let size = caller_size(arg)?;
-            reply(arg, size, &running::info(parameters::device_allowed())?)
+            write_reply(arg, size, &running::info(parameters::device_allowed())?)
         }
         READ => read(file, arg),
         SET_ACCESS => set_access(file, arg),
@@ -74,8 +75,8 @@ pub(crate) fn answer(file: &OpenFile<'_>, cmd: u32, arg: usize) -> Result {
 }
 
 fn read(file: &OpenFile<'_>, arg: usize) -> Result {
-    let (size, mut asked) = take::<abi::Read>(arg)?;
-    let access = permitted(file, asked.access)?;
+    let (size, mut asked) = read_request::<abi::Read>(arg)?;
+    let access = requested_access(file, asked.access)?;
     let len = asked.len.min(abi::READ_MAX_BYTES);
     let pages = (asked.addr % PAGE_SIZE + len).div_ceil(PAGE_SIZE);
     let statuses = UserSlice::new(UserPtr::from_addr(asked.statuses as usize), pages as usize);
@@ -92,46 +93,46 @@ fn read(file: &OpenFile<'_>, arg: usize) -> Result {
         )?)
     })?;
     asked.done = done as u64;
-    reply(arg, size, &asked)
+    write_reply(arg, size, &asked)
 }
 
 fn set_access(file: &OpenFile<'_>, arg: usize) -> Result {
-    let (size, asked) = take::<abi::SetAccess>(arg)?;
+    let (size, asked) = read_request::<abi::SetAccess>(arg)?;
     request::access(asked.access, parameters::device_allowed())?;
     file.set_access_bits(asked.access);
-    reply(arg, size, &asked)
+    write_reply(arg, size, &asked)
 }
 
 fn load(file: &OpenFile<'_>, arg: usize) -> Result {
-    let (size, mut asked) = take::<abi::Load>(arg)?;
-    let access = permitted(file, asked.access)?;
+    let (size, mut asked) = read_request::<abi::Load>(arg)?;
+    let access = requested_access(file, asked.access)?;
     let width = u8::try_from(asked.width).map_err(|_| EINVAL)?;
     asked.value = request::load(&RunningKernel, access, asked.addr, width)?;
     asked.reserved = 0;
-    reply(arg, size, &asked)
+    write_reply(arg, size, &asked)
 }
 
 fn translate(arg: usize) -> Result {
-    let (size, asked) = take::<abi::Translate>(arg)?;
-    let answer = walked(asked.page_table, asked.virt)?;
-    reply(arg, size, &answer)
+    let (size, asked) = read_request::<abi::Translate>(arg)?;
+    let answer = walk(asked.page_table, asked.virt)?;
+    write_reply(arg, size, &answer)
 }
 
-fn walked(page_table: u64, virt: u64) -> Result<abi::Translate> {
+fn walk(page_table: u64, virt: u64) -> Result<abi::Translate> {
     let levels = RunningKernel.paging()?.levels;
     let (root, walk) = request::translate(&RunningKernel, page_table, virt)?;
-    Ok(request::translated(virt, root, levels, &walk))
+    Ok(request::translate_reply(virt, root, levels, &walk))
 }
 
 fn page_table(arg: usize) -> Result {
-    let (size, mut asked) = take::<abi::PageTable>(arg)?;
+    let (size, mut asked) = read_request::<abi::PageTable>(arg)?;
     (asked.kernel, asked.user) = request::page_tables(&RunningKernel, asked.pid)?;
-    reply(arg, size, &asked)
+    write_reply(arg, size, &asked)
 }
 
-/// READ_PHYSADDR of the original.
+/// The original's READ_PHYSADDR.
 fn read_physaddr(file: &OpenFile<'_>, arg: usize) -> Result {
-    let mut asked = whole::<original::DataTransfer>(arg)?;
+    let mut asked = read_original::<original::DataTransfer>(arg)?;
     let access = Access::from_flags(file.access_bits())?;
     let addr = asked.phys_address;
     match asked.decode()? {
@@ -148,55 +149,55 @@ fn read_physaddr(file: &OpenFile<'_>, arg: usize) -> Result {
             asked.readbuffer_size = done as u64;
         }
     }
-    give(arg, &asked)
+    write_original(arg, &asked)
 }
 
-/// VTOP_TRANSLATION_SERVICE of the original.
+/// The original's VTOP_TRANSLATION_SERVICE.
 fn vtop(arg: usize) -> Result {
-    let asked = whole::<original::VtopInfo>(arg)?;
+    let asked = read_original::<original::VtopInfo>(arg)?;
     if asked.virt_address == 0 {
         return Err(EINVAL);
     }
-    let walk = walked(asked.associated_cr3, asked.virt_address)?;
-    // SAFETY: Computes an address, reads nothing.
+    let walk = walk(asked.associated_cr3, asked.virt_address)?;
+    // SAFETY: Computes an address and reads nothing.
     let base = unsafe { shim::linpmem_direct_map(0) } as u64;
-    let (answer, result) = asked.answered(&walk, base);
-    give(arg, &answer)?;
+    let (answer, result) = asked.reply(&walk, base);
+    write_original(arg, &answer)?;
     Ok(result?)
 }
 
-/// QUERY_CR3 of the original.
+/// The original's QUERY_CR3.
 fn query_cr3(arg: usize) -> Result {
-    let mut asked = whole::<original::Cr3Info>(arg)?;
+    let mut asked = read_original::<original::Cr3Info>(arg)?;
     (asked.result_cr3, _) = request::page_tables(&RunningKernel, asked.pid()?)?;
-    give(arg, &asked)
+    write_original(arg, &asked)
 }
 
-/// The file's access and the request's together.
-fn permitted(file: &OpenFile<'_>, flags: u32) -> Result<Access> {
+/// What this request may read: the file's access bits and its own.
+fn requested_access(file: &OpenFile<'_>, flags: u32) -> Result<Access> {
     let bits = file.access_bits() | flags;
     Ok(request::access(bits, parameters::device_allowed())?)
 }
 
-/// Lets `fill` fill the caller's `len` bytes at `addr`.
+/// Runs `fill` on the caller's buffer of `len` bytes at `addr`.
 fn with_buffer(
     addr: u64,
     len: u64,
     fill: impl FnOnce(&mut UserBuffer<'_, '_>, usize) -> Result<usize>,
 ) -> Result<usize> {
     let iter = Opaque::<bindings::iov_iter>::uninit();
-    // SAFETY: The shim initialises the iterator where it returns 0.
+    // SAFETY: The shim initialises the iterator if it returns 0.
     to_result(unsafe { shim::linpmem_user_buffer(iter.get(), addr, len) })?;
-    // SAFETY: It is initialised, for writing to the caller's memory, and lives
-    // to the end of this function.
+    // SAFETY: The iterator is initialised for writing to the caller's memory, and
+    // lives until the end of this function.
     let iov = unsafe { IovIterDest::from_raw(iter.get()) };
-    // An iterator is no longer than one system call may read.
+    // The kernel may have shortened it to the longest transfer of one system call.
     let len = iov.len();
     let mut buffer = UserBuffer::new(iov).ok_or(EINVAL)?;
     fill(&mut buffer, len)
 }
 
-/// The size that the caller's struct says it has.
+/// The size that the caller's struct states.
 fn caller_size(arg: usize) -> Result<usize> {
     let user = UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
     let size = user.reader().read::<u32>()? as usize;
@@ -207,21 +208,21 @@ fn caller_size(arg: usize) -> Result<usize> {
     }
 }
 
-/// Takes a struct of this ABI: what the caller's version lacks is zero.
-fn take<T: Default + AsBytes + FromBytes>(arg: usize) -> Result<(usize, T)> {
+/// Reads a struct of this ABI. Fields that the caller's version lacks are zero.
+fn read_request<T: Default + AsBytes + FromBytes>(arg: usize) -> Result<(usize, T)> {
     let size = caller_size(arg)?;
     let common = size.min(size_of::<T>());
-    let mut taken = T::default();
-    let bytes = taken.as_bytes_mut().get_mut(..common).ok_or(EINVAL)?;
+    let mut request = T::default();
+    let bytes = request.as_bytes_mut().get_mut(..common).ok_or(EINVAL)?;
     UserSlice::new(UserPtr::from_addr(arg), common)
         .reader()
         .read_slice(bytes)?;
-    Ok((size, taken))
+    Ok((size, request))
 }
 
-/// Answers a struct that begins with its size: fills what the caller has room
-/// for and zeroes what it has beyond ours.
-fn reply<T: AsBytes>(arg: usize, size: usize, answer: &T) -> Result {
+/// Writes the answer to a struct that begins with its size: as much as the caller has
+/// room for, and zeros for fields that this module does not know.
+fn write_reply<T: AsBytes>(arg: usize, size: usize, answer: &T) -> Result {
     let bytes = answer.as_bytes();
     let filled = size.min(bytes.len());
     let mut writer = UserSlice::new(UserPtr::from_addr(arg), size).writer();
@@ -233,15 +234,15 @@ fn reply<T: AsBytes>(arg: usize, size: usize, answer: &T) -> Result {
     Ok(())
 }
 
-/// Takes a struct of the original's ABI.
-fn whole<T: FromBytes>(arg: usize) -> Result<T> {
+/// Reads a struct of the original's ABI.
+fn read_original<T: FromBytes>(arg: usize) -> Result<T> {
     UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
         .reader()
         .read::<T>()
 }
 
-/// Gives a struct of the original's ABI back.
-fn give<T: AsBytes>(arg: usize, answer: &T) -> Result {
+/// Writes a struct of the original's ABI back.
+fn write_original<T: AsBytes>(arg: usize, answer: &T) -> Result {
     UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
         .writer()
         .write(answer)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The linpmem module for kernels with Rust.
 //!
-//! A thin shell: `linpmem_core` decides what may be read and how. [`device`] is
-//! the file and [`ioctl`] its requests, [`running`] the kernel as the core sees
-//! it, [`mapping`] and [`transfer`] how bytes are reached and handed over.
+//! This is a thin shell: `linpmem_core` decides what may be read, and how. [`device`]
+//! implements the file and [`ioctl`] its requests; [`running`] gives the core access
+//! to the kernel; [`mapping`] maps pages and [`transfer`] copies them to the caller.
 
 mod device;
 mod ioctl;
-// The core is shared with user space and with another shell: not every name in
-// it is used here, and `pub` is for the crate that it is elsewhere.
+// User space uses the core as an ordinary crate. That is what its `pub` items are
+// for, and why some of them are not used here.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../core/src/lib.rs"]
 mod linpmem_core;
@@ -29,15 +29,15 @@ module! {
     params: {
         major: u32 {
             default: 0,
-            description: "device number of the original Linpmem, without /dev/linpmem (default: /dev/linpmem, and number 42 if it is free)",
+            description: "register this character device number and no /dev/linpmem (default: register /dev/linpmem, and number 42 if it is free)",
         },
         owner_uid: u32 {
             default: 0xffffffff,
-            description: "user id that may open the device beside holders of CAP_SYS_RAWIO (default: none)",
+            description: "id of a user who may open the device without CAP_SYS_RAWIO (default: none)",
         },
         allow_device: u32 {
             default: 0,
-            description: "1: openers may ask for device memory and holes (default: 0)",
+            description: "1: allow requests to read device memory and holes (default: 0)",
         },
     },
 }
@@ -52,7 +52,7 @@ impl kernel::InPlaceModule for Linpmem {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: {
-                // SAFETY: Called once, at load, before there is a device.
+                // SAFETY: Called once, when the module loads, before the device exists.
                 to_result(unsafe { shim::linpmem_choose_copy() })?;
             },
             device <- device::Device::register(module, parameters::major()),

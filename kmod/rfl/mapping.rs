@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A kernel address for a physical one, for as long as it is needed.
+//! Temporary kernel mappings of physical pages.
 
 use crate::linpmem_core::classify::Route;
 use crate::linpmem_core::kernel::PAGE_SIZE;
@@ -7,20 +7,22 @@ use crate::linpmem_core::Errno;
 use crate::shim;
 use core::ffi::c_void;
 use kernel::bindings;
+use kernel::ffi::c_ulong;
 
-/// A mapping that reaches the byte at one physical address and the rest of its
-/// page; of the direct map, all RAM.
+/// A mapping of the page that holds one physical address. In the direct map it
+/// reaches all of RAM.
 ///
 /// # Invariants
-/// `base` is what the kernel's function for `undo` gave; `addr` lies in it. The
-/// memory behind it may fail under any access.
+/// `base` was returned by the kernel function that `unmap` undoes, and `addr`
+/// lies within that mapping. Any access to the memory behind it may fault.
 pub(crate) struct Mapping {
     base: *mut c_void,
     addr: *const c_void,
-    undo: Undo,
+    unmap: Unmap,
 }
 
-enum Undo {
+/// How to release a mapping.
+enum Unmap {
     Nothing,
     Memunmap,
     Iounmap,
@@ -28,37 +30,37 @@ enum Undo {
 }
 
 impl Mapping {
-    /// Maps the page of `phys` by `route`, which the core chose: the route says
-    /// that the kernel's warnings about RAM and about addresses beyond the
-    /// processor's do not apply.
+    /// Maps the page of `phys` by `route`. The core chose the route, so the page
+    /// is one for which the kernel's warnings (about RAM, and about addresses
+    /// that the processor does not have) cannot trigger.
     ///
     /// # Errors
-    /// `EACCES` if the kernel has the page mapped with another memory type or
-    /// does not take it for memory; `EIO` if RAM cannot be mapped.
+    /// `EIO` if a page of RAM cannot be mapped, `EACCES` if another page cannot.
     pub(crate) fn new(route: Route, phys: u64) -> Result<Self, Errno> {
         let page = phys & !(PAGE_SIZE - 1);
         let size = PAGE_SIZE as usize;
         // SAFETY:
         // - `linpmem_direct_map` computes an address and reads nothing;
-        // - `memremap` and `ioremap*` get one whole page below the last physical
-        //   address that holds no System RAM;
-        // - `linpmem_map_ram_page` takes any page frame.
-        let (base, undo) = unsafe {
+        // - `memremap` and `ioremap*` are given one whole page that holds no System
+        //   RAM and lies below the processor's last physical address;
+        // - `linpmem_map_ram_page` takes any page frame number.
+        let (base, unmap) = unsafe {
             match route {
-                Route::DirectMap => (shim::linpmem_direct_map(page).cast_mut(), Undo::Nothing),
+                Route::DirectMap => (shim::linpmem_direct_map(page).cast_mut(), Unmap::Nothing),
                 Route::Alias => (
                     shim::linpmem_map_ram_page(page / PAGE_SIZE),
-                    Undo::UnmapRamPage,
+                    Unmap::UnmapRamPage,
                 ),
                 Route::Firmware => (
-                    bindings::memremap(page, size, bindings::MEMREMAP_WB as _),
-                    Undo::Memunmap,
+                    bindings::memremap(page, size, bindings::MEMREMAP_WB as c_ulong),
+                    Unmap::Memunmap,
                 ),
-                Route::Device { cached: true } => {
-                    (bindings::ioremap_cache(page, size as _), Undo::Iounmap)
-                }
+                Route::Device { cached: true } => (
+                    bindings::ioremap_cache(page, size as c_ulong),
+                    Unmap::Iounmap,
+                ),
                 Route::Device { cached: false } => {
-                    (bindings::ioremap(page, size as _), Undo::Iounmap)
+                    (bindings::ioremap(page, size as c_ulong), Unmap::Iounmap)
                 }
             }
         };
@@ -68,13 +70,13 @@ impl Mapping {
                 Route::Firmware | Route::Device { .. } => Errno::EACCES,
             });
         }
-        // INVARIANT: `base` is not null, so it is a mapping of the page, and the
-        // offset lies within that page.
+        // INVARIANT: `base` is not null, so it maps the page, and the offset lies
+        // within that page.
         let addr = base.wrapping_byte_add((phys - page) as usize);
-        Ok(Self { base, addr, undo })
+        Ok(Self { base, addr, unmap })
     }
 
-    /// The kernel address of the byte.
+    /// The kernel address of the byte at the physical address that was mapped.
     pub(crate) fn addr(&self) -> *const c_void {
         self.addr
     }
@@ -82,13 +84,14 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: By the invariants each gets what its counterpart gave, once.
+        // SAFETY: By the type's invariants `base` came from the function that this
+        // one undoes, and it is released only here.
         unsafe {
-            match self.undo {
-                Undo::Nothing => {}
-                Undo::Memunmap => bindings::memunmap(self.base),
-                Undo::Iounmap => bindings::iounmap(self.base),
-                Undo::UnmapRamPage => shim::linpmem_unmap_ram_page(self.base),
+            match self.unmap {
+                Unmap::Nothing => {}
+                Unmap::Memunmap => bindings::memunmap(self.base),
+                Unmap::Iounmap => bindings::iounmap(self.base),
+                Unmap::UnmapRamPage => shim::linpmem_unmap_ram_page(self.base),
             }
         }
     }

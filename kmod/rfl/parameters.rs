@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the module was loaded and built with.
+//! The module's parameters, and its build options.
 
 use crate::module_parameters;
 use core::borrow::Borrow;
 
-/// Whether every request is logged: `make DEBUG=1`.
+/// Whether the module logs every request (`make DEBUG=1`).
 pub(crate) const LOGS_REQUESTS: bool = cfg!(linpmem_debug);
 
-/// The only device number wished for, or 0.
+/// The character device number to register instead of /dev/linpmem, or 0.
 pub(crate) fn major() -> u32 {
     number(module_parameters::major.value())
 }
 
-/// Who may open the device beside holders of CAP_SYS_RAWIO; `u32::MAX` is nobody.
+/// The user who may open the device without CAP_SYS_RAWIO; `u32::MAX` means none.
 pub(crate) fn owner_uid() -> u32 {
     number(module_parameters::owner_uid.value())
 }
 
-/// Whether openers may ask for device memory and holes.
+/// Whether a process that opens the device may ask to read device memory and holes.
 pub(crate) fn device_allowed() -> bool {
     number(module_parameters::allow_device.value()) != 0
 }
 
-/// A parameter's value, which some kernels give and others lend.
+/// A parameter's value. Some kernels return it by value, others by reference.
 fn number(value: impl Borrow<u32>) -> u32 {
     *value.borrow()
 }

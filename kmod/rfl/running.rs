@@ -9,7 +9,7 @@ use crate::linpmem_core::walk::Paging;
 use crate::linpmem_core::{vmcoreinfo, Errno, Kernel};
 use crate::{shim, transfer};
 use core::ffi::{c_int, c_void};
-use kernel::{bindings, prelude::*};
+use kernel::{bindings, ffi::c_ulong, prelude::*};
 
 /// The kernel that this module is loaded into.
 pub(crate) struct RunningKernel;
@@ -24,13 +24,13 @@ impl Kernel for RunningKernel {
         let last = end.checked_sub(1)?;
         let mut found: Option<(u64, u64)> = None;
         // SAFETY:
-        // - `first_extent` has the signature that the walk wants and writes only
-        //   through `arg`, which points to `found` for the length of this call;
-        // - the walk takes the resource lock itself, and may sleep nowhere.
+        // - `first_extent` has the signature that the walk expects and writes only
+        //   through `arg`, which points to `found` for the duration of this call;
+        // - the walk takes the resource lock itself.
         unsafe {
             bindings::walk_iomem_res_desc(
-                bindings::IORES_DESC_NONE as _,
-                (bindings::IORESOURCE_SYSTEM_RAM | bindings::IORESOURCE_BUSY) as _,
+                bindings::IORES_DESC_NONE as c_ulong,
+                (bindings::IORESOURCE_SYSTEM_RAM | bindings::IORESOURCE_BUSY) as c_ulong,
                 from,
                 last,
                 (&raw mut found).cast::<c_void>(),
@@ -41,7 +41,7 @@ impl Kernel for RunningKernel {
     }
 
     fn ram_page(&self, page: u64) -> PageState {
-        // SAFETY: Takes any page frame number; looks only at the page's descriptor.
+        // SAFETY: Takes any page frame number, and reads only the page's descriptor.
         match unsafe { shim::linpmem_ram_page(page / PAGE_SIZE) } {
             0 => PageState::Online,
             2 => PageState::Offline,
@@ -63,8 +63,8 @@ impl Kernel for RunningKernel {
                 bindings::region_intersects(
                     page,
                     PAGE_SIZE as usize,
-                    bindings::IORESOURCE_MEM as _,
-                    desc as _,
+                    bindings::IORESOURCE_MEM as c_ulong,
+                    desc as c_ulong,
                 )
             };
             answer as i64 != bindings::REGION_DISJOINT as i64
@@ -81,7 +81,7 @@ impl Kernel for RunningKernel {
     }
 
     fn paging(&self) -> Result<Paging, Errno> {
-        // SAFETY: All of them read values that are fixed at boot.
+        // SAFETY: These functions read values that are fixed at boot.
         unsafe {
             if shim::linpmem_is_xen_pv() {
                 return Err(Errno::EOPNOTSUPP);
@@ -109,13 +109,13 @@ impl Kernel for RunningKernel {
     }
 
     fn yield_now(&self) -> bool {
-        // SAFETY: Called from system calls only, with no lock held, so the task
+        // SAFETY: The core runs only in system calls and holds no lock, so the task
         // may sleep here.
         unsafe { shim::linpmem_yield() }
     }
 }
 
-/// Notes the first extent of a walk and ends it.
+/// Records the first extent of a walk, and stops the walk.
 ///
 /// # Safety
 /// `arg` must point to an `Option<(u64, u64)>`, and `res` to a resource.
@@ -126,18 +126,18 @@ unsafe extern "C" fn first_extent(res: *mut bindings::resource, arg: *mut c_void
     1
 }
 
-/// Copies kernel memory at `addr`, of which nothing is known, to `out`.
+/// Copies kernel memory at `addr` to `out`; `addr` need not be mapped.
 pub(crate) fn copy_nofault(addr: *const c_void, out: &mut [u8]) -> Result {
-    // SAFETY: `out` can take `out.len()` bytes; the source may be any address,
-    // the function returns an error where it faults.
+    // SAFETY: `out` has room for `out.len()` bytes. The source may be any address:
+    // the function returns an error if reading it faults.
     let status =
         unsafe { bindings::copy_from_kernel_nofault(out.as_mut_ptr().cast(), addr, out.len()) };
     kernel::error::to_result(status as c_int)
 }
 
-/// The INFO struct of this module and machine.
+/// The answer to the INFO ioctl.
 pub(crate) fn info(device_allowed: bool) -> Result<Info> {
-    // SAFETY: All of them read values that are fixed at boot.
+    // SAFETY: These functions read values that are fixed at boot.
     let (vmcoreinfo_addr, vmcoreinfo_len, encryption_mask, paging_levels, base, phys_base) = unsafe {
         (
             shim::linpmem_vmcoreinfo_addr(),
@@ -176,8 +176,8 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info> {
     })
 }
 
-/// The VMCOREINFO note, its header included: keys are found at line starts, and
-/// the header ends in zeros, so the first line alone may be hidden by it.
+/// The VMCOREINFO note, with its ELF note header. A key is looked for at the start of
+/// a line, so the header can hide a key on the first line, and on no other.
 fn vmcoreinfo_text(addr: u64, len: u64) -> Result<KVec<u8>> {
     let len = usize::try_from(len).unwrap_or(0).min(PAGE_SIZE as usize);
     let mut text = KVec::from_elem(0u8, len, GFP_KERNEL)?;

@@ -98,8 +98,8 @@ void linpmem_unmap_ram_page(void *mapping)
 }
 
 /*
- * The fixup leaves the trap's number in eax and goes on behind the load, for
- * page faults, general protection faults and machine checks alike.
+ * On a page fault, a general protection fault or a machine check, the fixup puts the
+ * trap number into eax and continues after the load.
  */
 #define LOAD(insn, type, out)                                              \
 	asm volatile("1:	" insn "\n"                                \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the kernel offers only as C: inline functions, macros, assembler, and
- * fields whose place in their struct moves. Nothing here decides anything.
- * shim.rs declares the same to Rust.
+ * What Rust cannot reach: inline functions, macros, assembler, and struct fields whose
+ * offsets vary between kernels. No decisions are made here. shim.rs declares these
+ * functions for Rust.
  */
 #ifndef LINPMEM_SHIM_H
 #define LINPMEM_SHIM_H
@@ -11,7 +11,7 @@
 
 struct iov_iter;
 
-/* Answers of linpmem_ram_page(). */
+/* What linpmem_ram_page() returns. */
 enum linpmem_page_state {
 	LINPMEM_PAGE_ONLINE = 0,
 	LINPMEM_PAGE_NOT_ONLINE = 1,
@@ -35,20 +35,20 @@ u32 linpmem_ram_page(u64 pfn);
 void *linpmem_map_ram_page(u64 pfn);
 void linpmem_unmap_ram_page(void *mapping);
 
-/* Exactly one load of @width bytes from @addr, which may fault: 0 or -EIO. */
+/* Makes exactly one load of @width bytes from @addr, which may fault: 0 or -EIO. */
 int linpmem_load(const void *addr, u32 width, u64 *value);
 
-/* The calling task and others. */
+/* Tasks. */
 bool linpmem_yield(void);
 int linpmem_locked_down(void);
 bool linpmem_is_user(u32 uid);
 int linpmem_page_table(s32 pid, u64 *root);
 
-/* The caller's buffers. */
+/* The caller's buffer. */
 bool linpmem_is_user_backed(const struct iov_iter *iter);
 int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len);
 
-/* Copies that survive faults and machine checks on either side: copy.c. */
+/* copy.c: copies that survive faults on either side. */
 int linpmem_choose_copy(void);
 size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter);
 

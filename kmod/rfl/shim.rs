@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! shim.h for Rust.
+//! The declarations of shim.h, for Rust.
 
 use core::ffi::{c_int, c_void};
 use kernel::bindings::iov_iter;

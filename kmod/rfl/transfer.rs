@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Bytes into the caller's memory, from memory that may fail under the copy.
+//! Copies to the caller's memory, from memory that may fault during the copy.
 
 use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::Route;
@@ -10,41 +10,42 @@ use core::ffi::c_void;
 use kernel::uaccess::UserSliceWriter;
 use kernel::{bindings, iov::IovIterDest};
 
-/// The loads with which a device is read unless a caller asks for another width:
-/// what the registers of most devices take.
+/// The width of the loads that read a device, unless the caller chooses one: most
+/// devices have 32-bit registers.
 const DEVICE_WIDTH: Width = Width::Dword;
 
-/// Bytes of a device that are gathered before they go to the caller.
+/// How many bytes of a device are collected before they are copied to the caller.
 const GATHER_BYTES: usize = 128;
 
-/// The caller's buffers.
+/// The caller's buffer.
 pub(crate) struct UserBuffer<'i, 'data> {
     iov: &'i mut IovIterDest<'data>,
 }
 
 impl<'i, 'data> UserBuffer<'i, 'data> {
-    /// `None` unless the buffers are in user space: for others the tolerant
-    /// copy is not tolerant.
+    /// `None` if the buffer is not in user space: copies to kernel memory would not
+    /// survive a fault.
     pub(crate) fn new(iov: &'i mut IovIterDest<'data>) -> Option<Self> {
-        // SAFETY: `as_raw` gives a valid iterator; the shim only looks at its type.
+        // SAFETY: `as_raw` returns a valid iterator, and the shim only reads its type.
         let user = unsafe { shim::linpmem_is_user_backed(iov.as_raw()) };
         user.then_some(Self { iov })
     }
 
-    /// Copies from a mapping that may fail at any byte.
+    /// Copies from a mapping that may fault at any byte.
     fn copy_memory(&mut self, mapping: &Mapping, len: usize) -> Copied {
         // SAFETY:
         // - the iterator is valid, and user-backed by construction, so the copy
         //   is protected against faults and machine checks on either side;
         // - `mapping` lives across the call.
         let bytes = unsafe { shim::linpmem_copy_to_user(mapping.addr(), len, self.iov.as_raw()) };
-        let stopped = (bytes < len).then(|| self.why_short());
+        let stopped = (bytes < len).then(|| self.stop_reason());
         Copied { bytes, stopped }
     }
 
-    /// Which side stopped the copy. The source is not touched again: a broken
-    /// page may not forgive a second look.
-    fn why_short(&mut self) -> Errno {
+    /// Which side stopped the copy: `EFAULT` for the caller's buffer, `EIO` for the
+    /// source. The source is not read again, as a second access to a poisoned page may
+    /// be fatal.
+    fn stop_reason(&mut self) -> Errno {
         // SAFETY: The iterator is valid.
         let missing = unsafe { bindings::fault_in_iov_iter_writeable(self.iov.as_raw(), 1) };
         if missing == 0 {
@@ -54,7 +55,7 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
         }
     }
 
-    /// Copies from a device, load by load.
+    /// Copies from a device, one load at a time.
     fn copy_device(&mut self, mapping: &Mapping, start: u64, len: usize) -> Copied {
         let mut gathered = [0u8; GATHER_BYTES];
         let mut done = 0;
@@ -84,12 +85,12 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
     }
 }
 
-/// Loads `len` bytes from the mapped address `at` of physical address `phys`
-/// into `out`; returns how many could be loaded.
+/// Loads `len` bytes of physical address `phys`, which is mapped at `at`, into `out`.
+/// Returns how many bytes it could load.
 fn gather(at: *const c_void, phys: u64, len: usize, out: &mut [u8]) -> usize {
     let mut done = 0;
     while done < len {
-        let width = DEVICE_WIDTH.at(phys.wrapping_add(done as u64), (len - done) as u64);
+        let width = DEVICE_WIDTH.widest_at(phys.wrapping_add(done as u64), (len - done) as u64);
         let Ok(value) = load(at.wrapping_byte_add(done), width) else {
             break;
         };
@@ -103,11 +104,11 @@ fn gather(at: *const c_void, phys: u64, len: usize, out: &mut [u8]) -> usize {
     done
 }
 
-/// Exactly one load, which may fail.
+/// Makes exactly one load, which may fault.
 pub(crate) fn load(at: *const c_void, width: Width) -> Result<u64, Errno> {
     let mut value = 0;
-    // SAFETY: The load is protected against whatever `at` may be; `value` is
-    // written before the shim returns.
+    // SAFETY: The load survives any fault, so `at` may be any address; `value` is
+    // written before the shim returns 0.
     match unsafe { shim::linpmem_load(at, width.bytes() as u32, &mut value) } {
         0 => Ok(value),
         _ => Err(Errno::EIO),
@@ -133,7 +134,7 @@ impl Transfer for UserBuffer<'_, '_> {
     }
 }
 
-/// The caller's list of page statuses.
+/// The caller's array of page statuses.
 pub(crate) struct UserStatuses(pub(crate) UserSliceWriter);
 
 impl Statuses for UserStatuses {
@@ -150,7 +151,7 @@ impl Statuses for UserStatuses {
     }
 }
 
-/// One exact load through a mapping of its own.
+/// Maps a page, makes exactly one load, and unmaps it.
 pub(crate) fn load_by(route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
     let mapping = Mapping::new(route, addr)?;
     load(mapping.addr(), width)

@@ -22,22 +22,6 @@ pub trait ReadPhys: Send + Sync {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError>;
-
-    /// The same for a buffer that is handed over while it is filled: a source that reads
-    /// in a thread of its own saves a copy. The returned buffer is as long as `buf`, but
-    /// not always the same one.
-    ///
-    /// # Errors
-    /// As [`read_phys`](Self::read_phys); the buffer is lost then.
-    fn read_phys_owned(
-        &self,
-        start: PhysAddr,
-        mut buf: Vec<u8>,
-        unreadable: &mut Unreadables,
-    ) -> Result<Vec<u8>, SourceError> {
-        self.read_phys(start, &mut buf, unreadable)?;
-        Ok(buf)
-    }
 }
 
 /// A range that could not be read, and why.

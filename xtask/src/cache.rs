@@ -11,6 +11,7 @@
 //! python/           drgn, for the root's python3
 //! pyaff4/           pyaff4, for the same
 //! volatility/       Volatility 3 and LeechCore, for the same
+//! hatchling/        hatchling, which builds the Python package
 //! tools/bin/        cargo-deny
 //! dependencies/     what cargo made of the crates of others
 //! apt/SUITE/        package lists
@@ -118,6 +119,12 @@ impl Cache {
     #[must_use]
     pub fn volatility(&self) -> PathBuf {
         self.dir.join("volatility")
+    }
+
+    /// hatchling, for the same: a `PYTHONPATH`.
+    #[must_use]
+    pub fn hatchling(&self) -> PathBuf {
+        self.dir.join("hatchling")
     }
 
     /// crash, gdb and other consumers of images: a Debian tree of their own.

@@ -113,7 +113,10 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["pmem::"],
         matrix: None,
-        prepare: machines,
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
+            machines()
+        },
     },
     Suite {
         name: "sources",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The device, as Python has it."""
+"""The device and the functions of the package."""
 
 import ctypes
 import os
@@ -16,21 +16,21 @@ _OUTCOMES = {1: "mapped", 2: "not present", 3: "broken"}
 _RIGHTS = {1: "write", 2: "user", 4: "execute", 8: "no access"}
 
 Machine = namedtuple("Machine", [name for name, _ in _library.Machine._fields_])
-Machine.__doc__ = "What the module and the machine are; None for what is not known."
+Machine.__doc__ = "Facts about the module and the machine; None for a value that is not known."
 
 Entry = namedtuple("Entry", "addr value")
-Entry.__doc__ = "A page-table entry: its physical address, and what it held."
+Entry.__doc__ = "A page-table entry: its physical address and its value."
 
 Walk = namedtuple("Walk", "outcome error phys page_bytes rights levels page_table entries")
 Walk.__doc__ = """A walk through page tables. `outcome` is "mapped", "not present" or
-"broken"; `phys`, `page_bytes` and `rights` are None and empty if not mapped."""
+"broken". If it is not "mapped", `phys` and `page_bytes` are None and `rights` is empty."""
 
 Unreadable = namedtuple("Unreadable", "start length errno")
-Unreadable.__doc__ = "Bytes of a read that were not read, and why."
+Unreadable.__doc__ = "Bytes that a read could not read, and the errno that says why."
 
 
 class Error(OSError):
-    """What failed, with its errno."""
+    """A failed call, with its errno."""
 
 
 def _check(code):
@@ -42,7 +42,7 @@ def _bits(modes):
     bits = 0
     for mode in modes:
         if mode not in _MODES:
-            raise ValueError(f"{mode!r} is none of {', '.join(_MODES)}")
+            raise ValueError(f"unknown mode {mode!r}: use {', '.join(_MODES)}")
         bits |= _MODES[mode]
     return bits
 
@@ -54,14 +54,14 @@ def _address(value, name):
 
 
 class Device:
-    """The open module. A context manager; closed when it is forgotten, too."""
+    """The open device. A context manager; also closed when it is garbage collected."""
 
     def __init__(self, path="/dev/linpmem"):
         self._handle = c_void_p()
         _check(LIBRARY.linpmem_open_path(os.fsencode(path), byref(self._handle)))
 
     def close(self):
-        """Closes the device. Nothing may use it any more."""
+        """Closes the device. No thread may use it any more."""
         handle, self._handle = self._handle, c_void_p()
         LIBRARY.linpmem_close(handle)
 
@@ -76,7 +76,7 @@ class Device:
             self.close()
 
     def info(self):
-        """What the module and the machine are: a Machine."""
+        """Facts about the module and the machine: a Machine."""
         machine = _library.Machine()
         _check(LIBRARY.linpmem_info(self._handle, byref(machine)))
         values = {name: getattr(machine, name) for name, _ in machine._fields_}
@@ -86,8 +86,9 @@ class Device:
         return Machine(**values)
 
     def read(self, addr, size, *modes):
-        """The `size` bytes at physical address `addr`; Error if any page of them
-        cannot be read. Modes are "device", "cached", "uncached", "unmapped"."""
+        """Reads `size` bytes at physical address `addr`. Raises an Error if any of
+        their pages cannot be read. Modes are "device", "cached", "uncached" and
+        "unmapped"."""
         data, unreadable = self.read_partial(addr, size, *modes)
         if unreadable:
             first = unreadable[0]
@@ -95,13 +96,14 @@ class Device:
         return data
 
     def read_partial(self, addr, size, *modes):
-        """The bytes, and a list of what of them was not read (zeros there)."""
+        """Like `read`, but returns zeros for pages that cannot be read. Returns the
+        bytes and a list of Unreadable."""
         _address(addr, "addr")
         if size < 0:
             raise ValueError("size is negative")
         buffer = bytearray(size)
         statuses = bytearray(LIBRARY.linpmem_page_count(addr, size))
-        # An array of no bytes has no address that ctypes would take.
+        # ctypes cannot take the address of an empty buffer.
         room = (ctypes.c_char * max(size, 1)).from_buffer(buffer) if size else ctypes.c_char()
         pages = (ctypes.c_char * len(statuses)).from_buffer(statuses) if statuses else None
         _check(
@@ -114,15 +116,15 @@ class Device:
         return bytes(buffer), list(_unreadable(addr, size, statuses))
 
     def load(self, addr, width, *modes):
-        """What exactly one load of `width` (1, 2, 4 or 8) bytes gives."""
+        """The value that exactly one load of `width` (1, 2, 4 or 8) bytes returns."""
         value = c_uint64()
         _address(addr, "addr")
         _check(LIBRARY.linpmem_load(self._handle, _bits(modes), addr, width, byref(value)))
         return value.value
 
     def translate(self, virt, pid=0, cr3=None):
-        """Where a virtual address lies: a Walk. In this process, or in `pid`, or
-        by the page table at `cr3`."""
+        """Translates a virtual address of this process, of process `pid`, or of the
+        page table at `cr3`. Returns a Walk."""
         walk = _library.Walk()
         _address(virt, "virt")
         if cr3 is None:
@@ -143,7 +145,7 @@ class Device:
         )
 
     def cr3(self, pid=0):
-        """The physical address of a process's top page table; 0 is this one's."""
+        """The physical address of a process's top page table; `pid` 0 is this process."""
         kernel = c_uint64()
         _check(LIBRARY.linpmem_cr3(self._handle, pid, byref(kernel), None))
         return kernel.value
@@ -164,7 +166,7 @@ def open(path="/dev/linpmem"):
 
 
 def load_module(path, **parameters):
-    """Loads a module file: load_module("linpmem.ko", owner_uid=1000)."""
+    """Loads a module file, for example load_module("linpmem.ko", owner_uid=1000)."""
     text = " ".join(f"{name}={value}" for name, value in parameters.items())
     _check(LIBRARY.linpmem_load_module(os.fsencode(path), text.encode()))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The library for C, as ctypes sees it: linpmem.h says what each thing is."""
+"""ctypes declarations of the C library; linpmem.h documents each of them."""
 
 import ctypes
 import os

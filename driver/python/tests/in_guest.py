@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Every call of the package against known memory: in_guest.py ADDRESS. At ADDRESS
-lie words that are their own address times a constant."""
+"""Tests every call of the package on known memory: in_guest.py ADDRESS. Each word
+from ADDRESS on holds its own address times a constant."""
 
 import ctypes
 import errno
@@ -22,7 +22,7 @@ def fails(number, call, *arguments, **named):
         call(*arguments, **named)
     except linpmem.Error as error:
         assert error.errno == number, error
-        assert error.strerror, "an error without words"
+        assert error.strerror, "an error without a message"
         return error
     raise AssertionError(f"{call} did not fail")
 
@@ -55,11 +55,11 @@ with linpmem.open() as device:
             device.read(*wrong)
         except ValueError:
             continue
-        raise AssertionError(f"{wrong} was taken")
+        raise AssertionError(f"read accepted {wrong}")
     assert linpmem.is_loaded()
     fails(errno.EBUSY, linpmem.unload_module)
     fails(errno.EEXIST, linpmem.load_module, "/tmp/linpmem.ko", owner_uid=5)
 
 fails(errno.EINVAL, device.read, AT, 8)
 fails(errno.ENOENT, linpmem.open, "/nowhere")
-print("every call gives what it must")
+print("every call works")

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an option can be set to.
+//! The values that options choose from.
 
 use clap::ValueEnum;
+use linpmem_capture::{OnUnreadable, ReadOrder};
 
 /// Format of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// ELF64 core file
     Elf,
-    /// Memory and nothing else
+    /// Nothing but memory
     Raw,
     /// Advanced Forensic Format 4, version 1.0
     Aff4,
-    /// LiME: Volatility 3, LeechCore
+    /// LiME
     Lime,
     /// Kdump-compressed, as a flattened stream: crash, drgn, makedumpfile
     Kdump,
@@ -20,12 +21,12 @@ pub enum Format {
     Avml,
 }
 
-/// How the ranges of a raw image lie.
+/// Layout of the ranges in a raw image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
-    /// Back to back
+    /// Back to back; only the manifest knows the addresses
     Concatenated,
-    /// At the offsets of their addresses
+    /// Each at the offset of its address, with holes between them
     Padded,
 }
 
@@ -34,21 +35,21 @@ pub enum Layout {
 pub enum Order {
     /// The lowest address
     Address,
-    /// The kernel's data and the page tables, up to 64 MiB, which are held in memory
-    /// until their turn; then by address
+    /// The kernel's data and the page tables, up to 64 MiB, kept in memory until their
+    /// turn; the rest by address
     VolatileFirst,
 }
 
-/// What becomes of the run when a page cannot be read.
+/// What to do when a page cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnError {
-    /// It goes on: the page is zero in the image and listed; exit code 3
+    /// Continue: the page is zero in the image and listed in the manifest; exit code 3
     List,
-    /// It ends there, with exit code 1
+    /// Stop with exit code 1
     Fail,
 }
 
-/// How progress is shown.
+/// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     /// A bar on a terminal, plain lines elsewhere
@@ -57,8 +58,26 @@ pub enum ProgressStyle {
     Bar,
     /// A line every few seconds
     Plain,
-    /// A JSON object a line
+    /// One JSON object per line
     Json,
     /// Nothing
     None,
+}
+
+impl From<Order> for ReadOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Address => Self::Address,
+            Order::VolatileFirst => Self::VolatileFirst,
+        }
+    }
+}
+
+impl From<OnError> for OnUnreadable {
+    fn from(choice: OnError) -> Self {
+        match choice {
+            OnError::List => Self::List,
+            OnError::Fail => Self::Fail,
+        }
+    }
 }

@@ -100,7 +100,7 @@ fn one_changed_byte_is_found_wherever_it_is() {
     assert_eq!(code, 1);
     assert!(said.contains("2 pages, 2 bytes differ"), "{said}");
     assert!(said.contains("different: 4 of "), "{said}");
-    let window = ["a.lime", "b.raw", "--range", "3000-9efff"];
+    let window = ["a.lime", "b.raw", "--range", "0x3000-0x9efff"];
     assert_eq!(compare(folder.path(), &window).0, 0);
 }
 
@@ -113,7 +113,7 @@ fn what_only_one_has_and_what_one_could_not_read_are_told_apart() {
     };
     let words = ["a.core", "--include-reserved"];
     refusing.acquire(folder.path(), &words).unwrap();
-    let words = ["b.core", "--range", "0-4fffff"];
+    let words = ["b.core", "--range", "0-0x4fffff"];
     Fake::default().acquire(folder.path(), &words).unwrap();
     let (code, said) = compare(folder.path(), &["a.core", "b.core", "--json"]);
     assert_eq!(code, 1);

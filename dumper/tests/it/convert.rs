@@ -3,7 +3,7 @@
 
 use crate::fake::{Fake, range, verify};
 use assert_cmd::Command;
-use linpmem_dump::manifest::{self, Manifest};
+use linpmem_manifest::Manifest;
 use linpmem_phys::Errno;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
@@ -52,7 +52,7 @@ fn nothing_is_lost_on_the_way_through_all_formats() {
     let folder = tempfile::tempdir().unwrap();
     let words = ["0.core", "--include-reserved"];
     let first = refusing().acquire(folder.path(), &words).unwrap();
-    let first = manifest::read(&first.manifest).unwrap();
+    let first = linpmem_manifest::read(&first.acquired.manifest).unwrap();
     let mut last = "0.core".to_owned();
     for name in [
         "1.lime",
@@ -71,7 +71,7 @@ fn nothing_is_lost_on_the_way_through_all_formats() {
         let path = folder.path().join(name);
         let (code, words) = verify(&path);
         assert_eq!(code, 0, "{name}: {words}");
-        let manifest = manifest::read(&folder.path().join(format!("{name}.manifest.json")));
+        let manifest = linpmem_manifest::read(&folder.path().join(format!("{name}.manifest.json")));
         let manifest = manifest.unwrap();
         assert_eq!(told(&manifest), told(&first), "{name}");
         let sum = fs::read_to_string(folder.path().join(format!("{last}.sha256"))).unwrap();
@@ -83,7 +83,7 @@ fn nothing_is_lost_on_the_way_through_all_formats() {
                 .args(["extract", name, "inside.json", "--file", "manifest.json"])
                 .assert()
                 .success();
-            let inside = manifest::read(&folder.path().join("inside.json")).unwrap();
+            let inside = linpmem_manifest::read(&folder.path().join("inside.json")).unwrap();
             assert_eq!(inside.source_sha256, manifest.source_sha256);
         }
         last = name.to_owned();
@@ -118,7 +118,13 @@ fn extract_copies_to_the_byte_and_names_what_is_missing() {
         .acquire(folder.path(), &["a.kdump"])
         .unwrap();
     dump(folder.path())
-        .args(["extract", "a.kdump", "b.bin", "--range", "400123-4a0124"])
+        .args([
+            "extract",
+            "a.kdump",
+            "b.bin",
+            "--range",
+            "0x400123-0x4a0124",
+        ])
         .assert()
         .success();
     let found = fs::read(folder.path().join("b.bin")).unwrap();
@@ -127,12 +133,12 @@ fn extract_copies_to_the_byte_and_names_what_is_missing() {
         .collect();
     assert!(found == pages[0x123..=0xa_0124]);
     dump(folder.path())
-        .args(["extract", "a.kdump", "-", "--range", "7ff000+2MiB"])
+        .args(["extract", "a.kdump", "-", "--range", "0x7ff000+2MiB"])
         .assert()
         .code(3)
         .stderr(contains("0x800000-0x9fefff is not in the image"));
     dump(folder.path())
-        .args(["extract", "a.kdump", "b.bin", "--range", "1000-1fff"])
+        .args(["extract", "a.kdump", "b.bin", "--range", "0x1000-0x1fff"])
         .assert()
         .code(1)
         .stderr(contains("exists"));
@@ -142,7 +148,7 @@ fn extract_copies_to_the_byte_and_names_what_is_missing() {
 fn a_padded_image_comes_with_what_crash_needs() {
     let folder = tempfile::tempdir().unwrap();
     Fake::default()
-        .acquire(folder.path(), &["a.padded", "--range", "0-7fffff"])
+        .acquire(folder.path(), &["a.padded", "--range", "0-0x7fffff"])
         .unwrap();
     let text = fs::read(folder.path().join("a.padded.vmcoreinfo.txt")).unwrap();
     assert_eq!(text, b"OSRELEASE=1.2.3\n");

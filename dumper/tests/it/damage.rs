@@ -3,7 +3,7 @@
 
 use crate::fake::{Fake, manifest_of, verify};
 use linpmem_dump::args::{ProgressStyle, VerifyArgs};
-use linpmem_dump::manifest::Manifest;
+use linpmem_manifest::Manifest;
 use predicates::prelude::PredicateBooleanExt as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -55,7 +55,7 @@ fn verify_args(image: &Path) -> VerifyArgs {
 fn is_found(image: &Path) -> bool {
     let args = verify_args(image);
     !matches!(
-        linpmem_dump::verify::verify(&args, &mut std::io::sink()),
+        linpmem_dump::commands::verify::verify(&args, &mut std::io::sink()),
         Ok(0)
     )
 }
@@ -148,7 +148,13 @@ fn no_byte_is_passed_over() {
         "a.avml",
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let words = [name, "--range", "130000-130fff", "--range", "140000-15ffff"];
+        let words = [
+            name,
+            "--range",
+            "0x130000-0x130fff",
+            "--range",
+            "0x140000-0x15ffff",
+        ];
         Fake::default().acquire(folder.path(), &words).unwrap();
         let image = folder.path().join(name);
         let (code, words) = verify(&image);
@@ -196,7 +202,7 @@ fn further_hashes_are_those_of_the_programs_that_make_them() {
         let mut args = verify_args(image);
         args.full = true;
         let mut words = Vec::new();
-        let code = linpmem_dump::verify::verify(&args, &mut words).unwrap();
+        let code = linpmem_dump::commands::verify::verify(&args, &mut words).unwrap();
         (code, String::from_utf8(words).unwrap())
     };
     assert_eq!(full(&image).0, 0);
@@ -230,7 +236,7 @@ fn without_the_file_s_own_sum_every_byte_is_compared_all_the_same() {
     Fake::default().acquire(folder.path(), &words).unwrap();
     let (code, words) = verify(&folder.path().join("a.lime.lz4"));
     assert_eq!(code, 0);
-    assert!(words.contains("only the memory in it"), "{words}");
+    assert!(words.contains("only memory was compared"), "{words}");
 }
 
 #[test]
@@ -286,7 +292,7 @@ fn compressed_images_are_compared_by_what_they_hold() {
 #[test]
 fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
     let sample = sample("a.core");
-    let path = linpmem_dump::naming::manifest_of(&sample.image);
+    let path = linpmem_manifest::paths::manifest_of(&sample.image);
     let text = fs::read_to_string(&path).unwrap();
     for (from, to) in [
         ("\"length\":1048576", "\"length\":4096"),
@@ -330,7 +336,7 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
         "has manifest version 2",
     )];
     let mut whole: serde_json::Value = serde_json::from_str(&text).unwrap();
-    for name in ["sha256", "hashes", "sha256_tree", "sha256_outside"] {
+    for name in ["sha256", "hashes", "sha256_tree", "sha256_remainder"] {
         let file = whole["file"].as_object_mut().unwrap();
         let value = file.remove(name).unwrap();
         refused.push((whole.to_string(), name));

@@ -2,8 +2,8 @@
 //! Runs that end early, and names that are taken.
 
 use crate::fake::{Fake, manifest_of, range, verify};
-use linpmem_dump::manifest::State;
-use linpmem_dump::stop::Stop;
+use linpmem_capture::stop::Stop;
+use linpmem_manifest::State;
 use linpmem_phys::{Errno, PhysAddr};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -50,7 +50,7 @@ fn an_interrupted_run_leaves_an_image_of_the_planned_form_and_its_description() 
             ..Fake::default()
         };
         let summary = fake.acquire(folder.path(), &[name]).unwrap();
-        assert_eq!(summary.state, State::Interrupted);
+        assert_eq!(summary.acquired.state, State::Interrupted);
         assert_eq!(summary.exit_code(), 1);
         assert_eq!(
             names(folder.path()),
@@ -90,7 +90,7 @@ fn an_interrupted_run_leaves_an_image_of_the_planned_form_and_its_description() 
         assert!(!words.contains("differ"), "{name}: {words}");
 
         // It opens, has every range, and holds what was read.
-        let image = linpmem_dump::source::open_reader_at(&partial, Some(&manifest)).unwrap();
+        let image = linpmem_capture::source::open_reader_at(&partial, Some(&manifest)).unwrap();
         let last = image.ranges().last().unwrap().range;
         assert_eq!(last.end(), PhysAddr::new(0x1_00ff_f000), "{name}");
         let mut buf = vec![0; 4096];
@@ -116,7 +116,10 @@ fn a_source_that_dies_leaves_what_it_gave() {
         ..Fake::default()
     };
     let summary = fake.acquire(folder.path(), &["a.core"]).unwrap();
-    assert_eq!((summary.state, summary.exit_code()), (State::Failed, 1));
+    assert_eq!(
+        (summary.acquired.state, summary.exit_code()),
+        (State::Failed, 1)
+    );
     let manifest = manifest_of(&summary);
     let error = manifest.error.unwrap();
     assert!(error.contains("the device is gone"), "{error}");
@@ -177,7 +180,10 @@ fn on_error_fail_ends_the_run_at_the_first_page_that_cannot_be_read() {
     assert_eq!(listed.exit_code(), 3);
     let words = ["b.core", "--on-error", "fail"];
     let failed = fake.acquire(folder.path(), &words).unwrap();
-    assert_eq!((failed.state, failed.exit_code()), (State::Failed, 1));
+    assert_eq!(
+        (failed.acquired.state, failed.exit_code()),
+        (State::Failed, 1)
+    );
     let words = failed.to_string();
     assert!(
         words.contains("0x200000-0x200fff cannot be read (EIO)"),
@@ -198,13 +204,13 @@ fn a_run_that_takes_too_long_ends_as_after_a_signal() {
         .acquire_until(folder.path(), &["a.core"], &stop)
         .unwrap();
     assert_eq!(
-        (summary.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_code()),
         (State::Interrupted, 1)
     );
     let manifest = manifest_of(&summary);
     assert_eq!(manifest.error.as_deref(), Some("stopped by --timeout 1"));
     // At least one chunk, and not all of them.
-    let read = summary.outcome.read_bytes;
+    let read = summary.acquired.outcome.read_bytes;
     assert!(read > 0 && read < manifest.image.planned_bytes);
 }
 
@@ -218,7 +224,10 @@ fn an_image_does_not_grow_beyond_its_limit() {
     assert!(names(folder.path()).is_empty());
     // Compressed, it is not.
     let summary = run(&["a.core.zst", "--max-size", "1MiB"]).unwrap();
-    assert_eq!((summary.state, summary.exit_code()), (State::Failed, 1));
+    assert_eq!(
+        (summary.acquired.state, summary.exit_code()),
+        (State::Failed, 1)
+    );
     let words = summary.to_string();
     assert!(words.contains("has reached --max-size 1 MiB"), "{words}");
     let path = folder.path().join("a.core.zst.partial");
@@ -237,7 +246,7 @@ fn a_disk_is_not_filled_beyond_what_has_to_stay_free() {
     assert!(error.to_string().contains("--min-free"), "{error}");
     assert!(names(folder.path()).is_empty());
     let summary = run(&["a.core.zst", "--min-free", "1000000TiB"]).unwrap();
-    assert_eq!(summary.state, State::Failed);
+    assert_eq!(summary.acquired.state, State::Failed);
     let words = summary.to_string();
     assert!(words.contains("--min-free"), "{words}");
 }
@@ -245,10 +254,13 @@ fn a_disk_is_not_filled_beyond_what_has_to_stay_free() {
 #[test]
 fn no_more_is_read_in_a_second_than_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let words = ["a.core", "--rate", "4", "--range", "100000-4fffff"];
+    let words = ["a.core", "--rate", "4", "--range", "0x100000-0x4fffff"];
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
     // 4 MiB, of which the last one has not to be waited for.
-    assert!(summary.elapsed >= Duration::from_millis(740), "{summary}");
+    assert!(
+        summary.acquired.elapsed >= Duration::from_millis(740),
+        "{summary}"
+    );
     let chunks = &manifest_of(&summary).ranges[0].chunks;
     let begins: Vec<u64> = chunks.iter().map(|chunk| chunk.read_us[0]).collect();
     assert!(

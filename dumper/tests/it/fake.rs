@@ -2,15 +2,14 @@
 //! Memory that does what a test wants.
 
 use clap::Parser;
-use linpmem_dump::acquire::{AcquireError, Request};
+use linpmem_capture::source::Source;
+use linpmem_capture::stop::Stop;
+use linpmem_capture::{Silent, acquire_from};
 use linpmem_dump::args::Cli;
-use linpmem_dump::manifest::{
-    self, MachineRecord, Manifest, PartRecord, SourceRecord, UnusedRecord,
-};
-use linpmem_dump::source::Source;
-use linpmem_dump::stop::Stop;
-use linpmem_dump::summary::Summary;
+use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::text::summary::Summary;
 use linpmem_formats::MachineFacts;
+use linpmem_manifest::{MachineRecord, Manifest, PartRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError,
     Unreadables,
@@ -39,8 +38,8 @@ pub struct Fake {
     pub seen: Arc<Mutex<HashSet<u64>>>,
     /// Whether it is two sources, as without the module.
     pub is_composed: bool,
-    /// Whether this machine's evidence is gathered: it takes a second.
-    pub with_evidence: bool,
+    /// Whether this machine's artifacts are gathered: it takes a second.
+    pub with_artifacts: bool,
 }
 
 /// Inclusive, as in /proc/iomem.
@@ -147,7 +146,7 @@ impl Fake {
             SourceRecord::single("fake", "nowhere".to_owned(), None)
         };
         Source {
-            reader: Box::new(self),
+            reader: Arc::new(self),
             map: MemoryMap::new([
                 region(0, 0xfff, RegionKind::Reserved),
                 region(0x1000, 0x9_fbff, RegionKind::SystemRam),
@@ -171,7 +170,7 @@ impl Fake {
     }
 
     /// Acquires into `folder`; `words` are those after the program's name.
-    pub fn acquire(self, folder: &Path, words: &[&str]) -> Result<Summary, AcquireError> {
+    pub fn acquire(self, folder: &Path, words: &[&str]) -> Result<Summary, RunError> {
         let stop = match self.stop_at.as_ref().or(self.stop_again_at.as_ref()) {
             Some((_, stop)) => stop.clone(),
             None => Stop::default(),
@@ -185,19 +184,24 @@ impl Fake {
         folder: &Path,
         words: &[&str],
         stop: &Stop,
-    ) -> Result<Summary, AcquireError> {
+    ) -> Result<Summary, RunError> {
         let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
         let output = cli.acquire.output.take().unwrap();
         cli.acquire.output = Some(folder.join(output));
-        cli.acquire.image.evidence.no_evidence |= !self.with_evidence;
+        cli.acquire.image.artifacts.no_artifacts |= !self.with_artifacts;
         let command = words.iter().map(|&word| word.to_owned()).collect();
-        Request::new(&cli.acquire, command)?.run(&self.source(), stop, |_| {})
+        let plan = cli.acquire.plan(command)?;
+        let acquired = acquire_from(&plan, &self.source(), stop, &mut Silent)?;
+        Ok(Summary {
+            acquired,
+            symbols: None,
+        })
     }
 }
 
 /// The manifest that a run left.
 pub fn manifest_of(summary: &Summary) -> Manifest {
-    manifest::read(&summary.manifest).unwrap()
+    linpmem_manifest::read(&summary.acquired.manifest).unwrap()
 }
 
 /// Exit code and words of `linpmem-dump verify`.
@@ -212,6 +216,6 @@ pub fn verify(image: &Path) -> (u8, String) {
         panic!("not a verification");
     };
     let mut out = Vec::new();
-    let code = linpmem_dump::verify::verify(&args, &mut out).unwrap();
+    let code = linpmem_dump::commands::verify::verify(&args, &mut out).unwrap();
     (code, String::from_utf8(out).unwrap())
 }

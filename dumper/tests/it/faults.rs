@@ -2,17 +2,19 @@
 //! A disk that fails: at any write, or only when it is asked to keep what it took.
 
 use crate::fake::{Fake, range};
-use linpmem_dump::clock::Moment;
-use linpmem_dump::digest::Sha256Sum;
-use linpmem_dump::manifest::{
-    FileRecord, Footer, Header, Host, ImageRecord, MachineRecord, ManifestWriter, SourceRecord,
-    State, Tool,
-};
-use linpmem_dump::pipeline::{Acquisition, End, Outcome, run};
-use linpmem_dump::progress::Meter;
-use linpmem_dump::sink::Sink;
-use linpmem_dump::stop::Stop;
+use linpmem_capture::clock::Moment;
+use linpmem_capture::hash::sha256;
+use linpmem_capture::meter::Meter;
+use linpmem_capture::pipeline::{Acquisition, End, Outcome, run};
+use linpmem_capture::reader::Direct;
+use linpmem_capture::sink::Sink;
+use linpmem_capture::stop::Stop;
+use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
 use linpmem_formats::{Codec, ImagePlan, MachineFacts, PlannedRange, elf};
+use linpmem_manifest::{
+    FileRecord, Footer, Header, ImageRecord, MachineRecord, ManifestWriter, SourceRecord, State,
+    Tool,
+};
 use linpmem_phys::RegionKind;
 use std::io;
 use std::num::NonZeroUsize;
@@ -79,18 +81,27 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
     let folder = std::env::temp_dir();
     let mut manifest = ManifestWriter::new(&mut text, &header, folder).unwrap();
     let acquisition = Acquisition {
-        source: &Fake::default(),
+        source: &Direct(&Fake::default()),
         plan: &plan,
         codec: Codec::None,
-        hashes: &[],
-        has_file_sum: true,
+        hashes: &HashSpec {
+            file_sha256: true,
+            further: Vec::new(),
+        },
         workers: NonZeroUsize::new(2).unwrap(),
         bytes_per_s: None,
         started: Moment::now(),
         stop: &Stop::default(),
         meter: &Meter::default(),
     };
-    let outcome = run(acquisition, &mut writer, &mut sink, &mut manifest);
+    let embedded = EmbeddedManifest::default();
+    let outcome = run(
+        acquisition,
+        &mut writer,
+        &mut sink,
+        &mut manifest,
+        &embedded,
+    );
     manifest.finish(&footer()).unwrap();
     (outcome, sink, serde_json::from_slice(&text).unwrap())
 }
@@ -102,7 +113,7 @@ fn header() -> Header {
             version: String::new(),
         },
         command: Vec::new(),
-        host: Host::current(),
+        host: this_machine(),
         source: SourceRecord::single("fake", String::new(), None),
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),
@@ -110,7 +121,7 @@ fn header() -> Header {
         frozen: Vec::new(),
         read_first: None,
         map: Vec::new(),
-        evidence: None,
+        artifacts: None,
         image: ImageRecord {
             name: "-".to_owned(),
             format: "elf".to_owned(),
@@ -131,8 +142,8 @@ fn footer() -> Footer {
             image_length: 0,
             sha256: None,
             hashes: Vec::new(),
-            sha256_tree: Sha256Sum::of(&[]),
-            sha256_outside: None,
+            sha256_tree: sha256(&[]),
+            sha256_remainder: None,
         },
         warnings: Vec::new(),
         error: None,

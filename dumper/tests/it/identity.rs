@@ -67,7 +67,7 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
     let decompressed = zstd::decode_all(files[3].0.as_slice()).unwrap();
     assert!(&decompressed == first, "compression changed the image");
     for (_, other) in &files[1..] {
-        let sums = |m: &linpmem_dump::manifest::Manifest| {
+        let sums = |m: &linpmem_manifest::Manifest| {
             let ranges = m.ranges.iter();
             ranges
                 .map(|range| {
@@ -88,7 +88,7 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
 fn raw_images_hold_ranges_back_to_back_or_at_their_addresses() {
     let folder = tempfile::tempdir().unwrap();
     Fake::default()
-        .acquire(folder.path(), &["a.raw", "--range", "0-9fffff"])
+        .acquire(folder.path(), &["a.raw", "--range", "0-0x9fffff"])
         .unwrap();
     let raw = fs::read(folder.path().join("a.raw")).unwrap();
     let expected: Vec<u8> = (0x1000..0xa_0000_u64)
@@ -100,7 +100,7 @@ fn raw_images_hold_ranges_back_to_back_or_at_their_addresses() {
 
     for name in ["a.padded", "a.padded.zst"] {
         Fake::default()
-            .acquire(folder.path(), &[name, "--range", "0-9fffff"])
+            .acquire(folder.path(), &[name, "--range", "0-0x9fffff"])
             .unwrap();
         assert_eq!(verify(&folder.path().join(name)).0, 0);
     }

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod aff4;
 #[cfg(test)]
+mod artifacts;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod compare;
@@ -15,8 +17,6 @@ mod convert;
 mod damage;
 #[cfg(test)]
 mod ending;
-#[cfg(test)]
-mod evidence;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! here fails the test, so that none is passed over.
 
 use crate::fake::{Fake, range};
-use linpmem_dump::stop::Stop;
+use linpmem_capture::stop::Stop;
 use linpmem_phys::{Errno, PhysAddr};
 use serde_json::{Map, Value};
 
@@ -134,7 +134,7 @@ fn is_kind(value: &Value, kind: &Value) -> bool {
 fn manifest(fake: Fake, words: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let summary = fake.acquire(folder.path(), words).unwrap();
-    serde_json::from_slice(&std::fs::read(summary.manifest).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(summary.acquired.manifest).unwrap()).unwrap()
 }
 
 fn schema() -> Schema {
@@ -165,8 +165,8 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
         is_composed: true,
         ..Fake::default()
     };
-    let with_evidence = Fake {
-        with_evidence: true,
+    let with_artifacts = Fake {
+        with_artifacts: true,
         ..Fake::default()
     };
     let restless = Fake {
@@ -174,7 +174,7 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
         ..Fake::default()
     };
     for (fake, words, state) in [
-        (with_evidence, &["a.lime"][..], "complete"),
+        (with_artifacts, &["a.lime"][..], "complete"),
         (Fake::default(), &["a.core"], "complete"),
         (composed, &["b.core"], "complete"),
         (restless, &["c.core", "--second-pass"], "complete"),
@@ -185,7 +185,7 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
         ),
         (
             refusing,
-            &["a.aff4", "--range", "0-8fffff"],
+            &["a.aff4", "--range", "0-0x8fffff"],
             "complete-with-unreadable",
         ),
         (stopping, &["a.padded"], "interrupted"),
@@ -205,7 +205,7 @@ fn each_range_has_the_source_that_served_it() {
         is_composed: true,
         ..Fake::default()
     };
-    let manifest = manifest(composed, &["a.core", "--range", "0-8fffff"]);
+    let manifest = manifest(composed, &["a.core", "--range", "0-0x8fffff"]);
     let sources: Vec<(&Value, &Value)> = manifest["map"]
         .as_array()
         .unwrap()

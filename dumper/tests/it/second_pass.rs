@@ -2,8 +2,8 @@
 //! Memory that changes while it is read, and what is told of it.
 
 use crate::fake::{Fake, manifest_of, range, verify};
-use linpmem_dump::acquire::AcquireError;
-use linpmem_dump::stop::Stop;
+use linpmem_capture::stop::Stop;
+use linpmem_dump::args::UsageError;
 use linpmem_phys::{Errno, PhysAddr};
 
 fn restless() -> Fake {
@@ -27,7 +27,7 @@ fn pages_that_changed_are_listed_by_range_and_the_image_stays() {
         (0x1_00ff_e000, 0x1_00ff_efff, 1, 1),
     ];
     // Hashing the 4 GiB between is no part of this.
-    let (bare, low) = ("--no-file-hash", "--range=0-8fffff");
+    let (bare, low) = ("--no-file-hash", "--range=0-0x8fffff");
     for (name, more, expected) in [
         ("a.core", None, &all[..]),
         ("a.raw", None, &all),
@@ -43,7 +43,7 @@ fn pages_that_changed_are_listed_by_range_and_the_image_stays() {
         assert_eq!(summary.exit_code(), 3);
         let pages: u64 = expected.iter().map(|(_, _, pages, _)| pages).sum();
         let said = summary.to_string();
-        let words = format!("changed:    {pages} of ");
+        let words = format!("smear:      {pages} of ");
         assert!(said.contains(&words), "{said}");
         let manifest = manifest_of(&summary);
         let second = manifest.second_pass.unwrap();
@@ -100,7 +100,7 @@ fn a_second_pass_that_is_stopped_leaves_a_whole_image() {
         .sum();
     assert!(totals.pages < planned, "{} of {planned}", totals.pages);
     let warning = manifest.warnings.join("\n");
-    assert!(warning.contains("the second pass broke off"), "{warning}");
+    assert!(warning.contains("the second pass ended early"), "{warning}");
     assert_eq!(verify(&folder.path().join("a.core")).0, 0);
 }
 
@@ -118,7 +118,6 @@ fn an_interrupted_image_is_not_read_again_and_stdout_cannot_be() {
     let cli = <linpmem_dump::args::Cli as clap::Parser>::parse_from(
         ["linpmem-dump"].iter().chain(&words),
     );
-    let error = linpmem_dump::acquire::Request::new(&cli.acquire, Vec::new()).unwrap_err();
-    assert!(matches!(error, AcquireError::SecondPassOfStdout), "{error}");
-    assert!(error.is_usage());
+    let error = cli.acquire.plan(Vec::new()).unwrap_err();
+    assert_eq!(error, UsageError::SecondPassOfStdout);
 }

@@ -2,8 +2,8 @@
 //! Pages that cannot be read.
 
 use crate::fake::{Fake, manifest_of, page, range, verify};
-use linpmem_dump::manifest::State;
 use linpmem_formats::open_image;
+use linpmem_manifest::State;
 use linpmem_phys::{Errno, PhysAddr, Unreadables};
 
 fn refusing() -> Fake {
@@ -26,7 +26,7 @@ fn are_zero_in_the_image_and_listed_with_their_reason() {
     for name in ["a.core", "b.core.zst"] {
         let summary = refusing().acquire(folder.path(), &[name]).unwrap();
         assert_eq!(summary.exit_code(), 3);
-        assert_eq!(summary.outcome.unreadable_pages, 7);
+        assert_eq!(summary.acquired.outcome.unreadable_pages, 7);
         let words = summary.to_string();
         assert!(words.contains("unreadable: 7 pages"), "{words}");
         assert!(words.contains("0x2000-0x2fff EIO ("), "{words}");

@@ -51,16 +51,16 @@ impl ImageWriter for Writer {
         let Some(range) = range.ok().filter(|_| len.get() <= MAX_BLOCK_BYTES) else {
             return Err(WriteError::Misuse("a chunk is empty or above 64 MiB"));
         };
-        let mut encoded = Vec::new();
-        let stream = chunk.frame.unwrap_or_else(|| {
-            SnappyEncoder.encode(chunk.start, chunk.data, &mut encoded);
-            &encoded
+        let stream = chunk.frame.clone().unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            SnappyEncoder.encode(chunk.start, &chunk.data, &mut encoded);
+            encoded.into()
         });
         if stream.is_empty() {
             return Err(WriteError::Misuse("Snappy did not compress a chunk"));
         }
         out.bytes(&RecordHeader::avml(range).encode())?;
-        out.bytes(stream)?;
+        out.shared(&stream)?;
         out.bytes(&usize_as_u64(stream.len()).to_le_bytes())?;
         Ok(())
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Compressing the pages of a chunk, which several threads can do.
 //!
-//! The encoded form is for the writer alone. It is a sequence of pages, each a
-//! little-endian number of 8 bytes and then the bytes of its stored form. The number is
-//! 0 for a zero page; otherwise it is the length of the stored form, with the highest
-//! bit set if that is compressed.
+//! The encoded form is for the writer alone: the stored forms of the pages, which the
+//! writer can pass on as they are, and then a little-endian number of 8 bytes per page.
+//! The number is 0 for a zero page; otherwise it is the length of the stored form, with
+//! the highest bit set if that is compressed.
 
 use super::BLOCK_BYTES;
 use super::page::{Compression, Packer};
@@ -14,6 +14,9 @@ use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{PhysAddr, is_zero};
 
 const COMPRESSED: u64 = 1 << 63;
+
+/// Size of the number of a page.
+const TOKEN_BYTES: usize = 8;
 
 /// Compresses pages.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +30,24 @@ pub(super) enum Stored<'a> {
     Compressed(&'a [u8]),
 }
 
+impl Stored<'_> {
+    /// Bytes that the page takes, unless it shares those of the zero page.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Zero => 0,
+            Self::Plain(bytes) | Self::Compressed(bytes) => bytes.len(),
+        }
+    }
+}
+
 impl ChunkEncoder for PageEncoder {
     fn encode(&self, _start: PhysAddr, data: &[u8], target: &mut Vec<u8>) {
         let mut packer = Packer::new(self.0);
+        let mut tokens = Vec::with_capacity(data.len().div_ceil(BLOCK_BYTES) * TOKEN_BYTES);
         target.clear();
         for page in data.chunks(BLOCK_BYTES) {
             if is_zero(page) {
-                target.extend_from_slice(&0_u64.to_le_bytes());
+                tokens.extend_from_slice(&0_u64.to_le_bytes());
                 continue;
             }
             let (stored, flag) = match packer.page(page) {
@@ -41,24 +55,27 @@ impl ChunkEncoder for PageEncoder {
                 None => (page, 0),
             };
             let token = usize_as_u64(stored.len()) | flag;
-            target.extend_from_slice(&token.to_le_bytes());
+            tokens.extend_from_slice(&token.to_le_bytes());
             target.extend_from_slice(stored);
         }
+        target.extend_from_slice(&tokens);
     }
 
     fn bound(&self, len: usize) -> usize {
-        len + len.div_ceil(BLOCK_BYTES) * 8
+        len + len.div_ceil(BLOCK_BYTES) * TOKEN_BYTES
     }
 }
 
-/// The pages of an encoded chunk of `pages` pages; `None` if `encoded` is something
-/// else.
+/// The pages of an encoded chunk of `pages` pages, which begins with their stored forms,
+/// one after the other. `None` if `encoded` is something else.
 pub(super) fn decode(encoded: &[u8], pages: usize) -> Option<Vec<Stored<'_>>> {
-    let mut fields = Fields(encoded);
+    let tokens = pages.checked_mul(TOKEN_BYTES)?;
+    let (body, tokens) = encoded.split_at_checked(encoded.len().checked_sub(tokens)?)?;
+    let (mut body, mut tokens) = (Fields(body), Fields(tokens));
     let mut stored = Vec::with_capacity(pages);
     for _ in 0..pages {
-        let token = fields.u64()?;
-        let bytes = fields.take(u64_as_usize(token & !COMPRESSED))?;
+        let token = tokens.u64()?;
+        let bytes = body.take(u64_as_usize(token & !COMPRESSED))?;
         stored.push(match token & COMPRESSED {
             _ if bytes.is_empty() => Stored::Zero,
             0 if bytes.len() == BLOCK_BYTES => Stored::Plain(bytes),
@@ -67,7 +84,7 @@ pub(super) fn decode(encoded: &[u8], pages: usize) -> Option<Vec<Stored<'_>>> {
             _ => return None,
         });
     }
-    fields.0.is_empty().then_some(stored)
+    body.0.is_empty().then_some(stored)
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 use super::bitmap::Bitmap;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
-use super::page::{Compression, Descriptor, Packer};
+use super::page::{Compression, DESCRIPTOR_BYTES, Descriptor, Packer};
 use super::{BLOCK_BYTES, flattened, header};
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
+use bytes::Bytes;
 use linpmem_phys::{PAGE_SIZE, PhysAddr};
 use std::sync::Arc;
 
@@ -83,35 +84,33 @@ impl Writer {
         })
     }
 
+    /// Writes the pages of a chunk. `body` begins with all that are not zero, one after
+    /// the other.
     fn write_pages(
         &mut self,
         chunk: &Chunk<'_>,
         stored: &[Stored<'_>],
+        body: &Bytes,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let mut descriptors = Vec::new();
-        let mut bytes = Vec::with_capacity(chunk.frame.map_or(0, <[u8]>::len));
+        let mut descriptors = Vec::with_capacity(stored.len() * DESCRIPTOR_BYTES);
+        let mut readable = Vec::with_capacity(stored.len());
         let begin = self.next;
         let first = self.pages;
         let mut addr = chunk.start;
-        for stored in stored {
+        for &stored in stored {
             let page = addr;
             // The chunk lies within a range.
             addr = PhysAddr::new(page.get() + PAGE_SIZE.get());
             if is_unreadable(chunk, page) {
                 continue;
             }
-            let descriptor = match *stored {
+            let descriptor = match stored {
                 Stored::Zero => self.zero,
-                Stored::Plain(stored) => {
-                    bytes.extend_from_slice(stored);
-                    self.place(stored, 0)?
-                }
-                Stored::Compressed(stored) => {
-                    bytes.extend_from_slice(stored);
-                    self.place(stored, self.compression.flag())?
-                }
+                Stored::Plain(bytes) => self.place(bytes, 0)?,
+                Stored::Compressed(bytes) => self.place(bytes, self.compression.flag())?,
             };
+            readable.push(stored);
             descriptor.encode(&mut descriptors);
             let number = page.get() / PAGE_SIZE.get();
             self.dumped.set(number, self.stream, out)?;
@@ -119,8 +118,26 @@ impl Writer {
         }
         self.stream
             .bytes(self.layout.descriptor(first), &descriptors, out)?;
-        self.stream.bytes(begin, &bytes, out)
+        let bytes = if readable.len() == stored.len() {
+            let len: usize = stored.iter().map(Stored::len).sum();
+            body.slice(..len)
+        } else {
+            gather(&readable).into()
+        };
+        self.stream.shared(begin, &bytes, out)
     }
+}
+
+/// The pages that are not zero, one after the other.
+fn gather(pages: &[Stored<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(pages.iter().map(Stored::len).sum());
+    for page in pages {
+        match page {
+            Stored::Zero => {}
+            Stored::Plain(stored) | Stored::Compressed(stored) => bytes.extend_from_slice(stored),
+        }
+    }
+    bytes
 }
 
 fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
@@ -164,18 +181,19 @@ impl ImageWriter for Writer {
             return Err(WriteError::Misuse("a chunk has a partial page"));
         }
         let pages = chunk.data.len() / BLOCK_BYTES;
-        if chunk.is_zero {
-            return self.write_pages(chunk, &vec![Stored::Zero; pages], out);
+        if chunk.is_zero() {
+            let zeros = vec![Stored::Zero; pages];
+            return self.write_pages(chunk, &zeros, &Bytes::new(), out);
         }
-        let mut encoded = Vec::new();
-        let frame = chunk.frame.unwrap_or_else(|| {
-            PageEncoder(self.compression).encode(chunk.start, chunk.data, &mut encoded);
-            &encoded
+        let frame = chunk.frame.clone().unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            PageEncoder(self.compression).encode(chunk.start, &chunk.data, &mut encoded);
+            encoded.into()
         });
-        let stored = decode(frame, pages).ok_or(WriteError::Misuse(
+        let stored = decode(&frame, pages).ok_or(WriteError::Misuse(
             "a chunk was encoded by something other than this writer's encoder",
         ))?;
-        self.write_pages(chunk, &stored, out)
+        self.write_pages(chunk, &stored, &frame, out)
     }
 
     fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {

@@ -4,12 +4,13 @@
 use crate::aff4_images::options;
 use crate::memory::{plan, ram, range};
 use crate::outputs::VecOutput;
+use bytes::Bytes;
 use linpmem_formats::{
     Chunk, ImagePlan, ImageWriter, MachineFacts, WriteError, aff4, avml, elf, kdump, lime,
 };
 use linpmem_phys::{Errno, PhysAddr, Unreadable};
 
-const PAGE: [u8; 0x1000] = [7; 0x1000];
+static PAGE: [u8; 0x1000] = [7; 0x1000];
 
 fn one_page() -> ImagePlan {
     plan(vec![ram(0x1000, 0x2000)])
@@ -19,14 +20,10 @@ fn with_machine(machine: MachineFacts) -> ImagePlan {
     ImagePlan::new(vec![ram(0x1000, 0x2000)], machine).unwrap()
 }
 
-fn page<'a>(frame: Option<&'a [u8]>, unreadable: &'a [Unreadable]) -> Chunk<'a> {
-    Chunk {
-        start: PhysAddr::new(0x1000),
-        data: &PAGE,
-        is_zero: false,
-        frame,
-        unreadable,
-    }
+fn page<'a>(frame: Option<&[u8]>, unreadable: &'a [Unreadable]) -> Chunk<'a> {
+    let data = Bytes::from_static(&PAGE);
+    Chunk::new(PhysAddr::new(0x1000), data, unreadable)
+        .with_frame(frame.map(Bytes::copy_from_slice))
 }
 
 fn write(mut writer: impl ImageWriter, chunk: &Chunk<'_>) -> Result<(), WriteError> {

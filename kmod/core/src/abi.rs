@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
 //! The ioctls of /dev/linpmem: numbers and structs, x86-64, little endian.
 //!
-//! `include/linpmem.h` says the same in C; a test holds the two together.
+//! `include/linpmem.h` declares the same for C; a test checks that the two agree.
 //!
-//! Every struct begins with its own size in bytes as the caller knows it. The
-//! module fills at most that much, sets what it does not know to zero and
-//! returns the number of bytes it filled there, so that old callers work with
-//! new modules and new callers with old ones. The size in an ioctl's number is
+//! Every struct begins with its own size in bytes, as the caller knows it. The module
+//! writes at most that many bytes, sets fields that it does not know to zero, and
+//! returns the number of bytes that it filled in the size field. So old callers work
+//! with new modules, and new callers with old ones. The size in an ioctl's number is
 //! that of the struct's first version and never changes.
 
 use core::mem::size_of;
 
-/// Version of this ABI. It grows when something is added; nothing is taken away.
+/// Version of this ABI. It increases when something is added; nothing is removed.
 pub const ABI_VERSION: u32 = 1;
 
 /// The module's own version: 8 bits major, 8 bits minor, 16 bits patch.
 pub const MODULE_VERSION: u32 = 0x0001_0000;
 
-/// The type byte of this ABI's ioctls. The original Linpmem's use `'a'`.
+/// The type byte of this ABI's ioctls. The original Linpmem uses `'a'`.
 pub const IOCTL_TYPE: u32 = 0xbe;
 
 /// [`Info`], in and out.
@@ -42,22 +42,22 @@ pub const FEATURE_READ_PAGES: u64 = 1 << 1;
 pub const FEATURE_TRANSLATE: u64 = 1 << 2;
 /// The ioctls of the original Linpmem ([`original`](super::original)).
 pub const FEATURE_ORIGINAL: u64 = 1 << 3;
-/// The module was loaded with `allow_device=1`: [`ACCESS_DEVICE`] may be asked for.
+/// The module was loaded with `allow_device=1`, so requests may use [`ACCESS_DEVICE`].
 pub const FEATURE_DEVICE: u64 = 1 << 4;
 
-/// Read device windows and holes as well. Loading from a device can have
-/// effects; the module parameter `allow_device` must permit it.
+/// Read device memory and holes too. Reading a device can have side effects, so this
+/// also needs the module parameter `allow_device=1`.
 pub const ACCESS_DEVICE: u32 = 1 << 0;
-/// Map what is not RAM cached.
+/// Map memory other than RAM cached.
 pub const ACCESS_CACHED: u32 = 1 << 1;
-/// Map what is not RAM uncached.
+/// Map memory other than RAM uncached.
 pub const ACCESS_UNCACHED: u32 = 1 << 2;
-/// Read RAM that has left the kernel's map of all memory (memfd_secret).
+/// Read RAM that is not in the kernel's direct map (memfd_secret).
 pub const ACCESS_UNMAPPED: u32 = 1 << 3;
 /// All of them.
 pub const ACCESS_ALL: u32 = ACCESS_DEVICE | ACCESS_CACHED | ACCESS_UNCACHED | ACCESS_UNMAPPED;
 
-/// Bytes that one [`Read`] handles at most.
+/// The most bytes that one [`Read`] handles.
 pub const READ_MAX_BYTES: u64 = 1 << 30;
 
 /// [`Translate::outcome`]: the address is mapped.
@@ -70,17 +70,18 @@ pub const OUTCOME_BROKEN: u32 = 3;
 
 /// [`Translate::rights`]: every entry is writable.
 pub const RIGHT_WRITE: u32 = 1 << 0;
-/// [`Translate::rights`]: every entry is open to user space.
+/// [`Translate::rights`]: every entry is accessible from user mode.
 pub const RIGHT_USER: u32 = 1 << 1;
 /// [`Translate::rights`]: no entry forbids execution.
 pub const RIGHT_EXECUTE: u32 = 1 << 2;
 /// [`Translate::rights`]: mapped, but any access faults (PROT_NONE).
 pub const RIGHT_NONE: u32 = 1 << 3;
 
-/// [`Info::kaslr_offset`] where the module could not find it out.
+/// The value of [`Info::kaslr_offset`] and [`Info::kernel_page_table`] if the kernel does
+/// not provide them.
 pub const UNKNOWN: u64 = u64::MAX;
 
-/// What the module and the machine are. Offsets and sizes in bytes:
+/// Facts about the module and the machine. Offsets and sizes are in bytes:
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -101,7 +102,7 @@ pub const UNKNOWN: u64 = u64::MAX;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
-    /// In: the caller's struct. Out: bytes that the module filled.
+    /// In: the size of the caller's struct. Out: how many bytes the module filled.
     pub size: u32,
     /// [`ABI_VERSION`].
     pub abi_version: u32,
@@ -115,19 +116,18 @@ pub struct Info {
     pub paging_levels: u32,
     /// Zero.
     pub reserved: u32,
-    /// Virtual address of physical address 0 in the kernel's map of all memory.
+    /// Virtual address of physical address 0 in the kernel's direct map.
     pub page_offset_base: u64,
-    /// Where the kernel's text map begins in physical memory, two's complement.
+    /// Physical address of the start of the kernel's text mapping, two's complement.
     pub phys_base: u64,
-    /// How far the kernel's text was moved from its link address; [`UNKNOWN`]
-    /// where the kernel does not tell.
+    /// The KASLR offset: how far the kernel's text is from its link address, or
+    /// [`UNKNOWN`].
     pub kaslr_offset: u64,
-    /// Physical address of the kernel's own top page table; [`UNKNOWN`] where
-    /// the kernel does not tell.
+    /// Physical address of the kernel's own top page table, or [`UNKNOWN`].
     pub kernel_page_table: u64,
     /// Physical address of the VMCOREINFO note; 0 if there is none.
     pub vmcoreinfo_addr: u64,
-    /// Bytes that the note may take, its headers and padding included.
+    /// The space reserved for the note in bytes, including its header and padding.
     pub vmcoreinfo_len: u64,
     /// The page-table bit that marks encrypted memory (`sme_me_mask`), or 0.
     pub encryption_mask: u64,
@@ -137,10 +137,9 @@ const _: () = assert!(size_of::<Info>() == 88);
 
 /// A read of any length, with the status of every page that it touches.
 ///
-/// The module handles at most [`READ_MAX_BYTES`] a call, and stops short at a
-/// signal and where the caller's memory ends: `done` says how far it came.
-/// Where a page could not be read, zeros are in the buffer and an errno in the
-/// page's status.
+/// The module handles at most [`READ_MAX_BYTES`] per call, and stops early at a signal
+/// and where the caller's memory ends; `done` says how far it got. A page that could
+/// not be read is zero in the buffer, and its status is an errno.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -154,24 +153,24 @@ const _: () = assert!(size_of::<Info>() == 88);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Read {
-    /// In: the caller's struct. Out: bytes that the module filled.
+    /// In: the size of the caller's struct. Out: how many bytes the module filled.
     pub size: u32,
-    /// In: `ACCESS_*` bits for this read alone, beside those of the file.
+    /// In: `ACCESS_*` bits for this read only, in addition to the file's.
     pub access: u32,
     /// In: physical address of the first byte.
     pub addr: u64,
     /// In: bytes.
     pub len: u64,
-    /// In: where they go, `len` bytes.
+    /// In: address of a buffer of `len` bytes.
     pub buffer: u64,
-    /// In: where the statuses go: a byte for each page that `addr..addr+len`
-    /// touches, 0 if it was read and else an errno.
+    /// In: address of the statuses, one byte for each page that `addr..addr+len`
+    /// touches. Out: 0 for a page that was read, else an errno.
     pub statuses: u64,
-    /// Out: bytes of `buffer` that are filled.
+    /// Out: how many bytes of `buffer` are filled.
     pub done: u64,
 }
 
-/// What the open file may read from now on, by read(2) and by every ioctl.
+/// Sets what the open file may read from now on, by read(2) and by every ioctl.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -180,9 +179,9 @@ pub struct Read {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAccess {
-    /// In: the caller's struct. Out: bytes that the module filled.
+    /// In: the size of the caller's struct. Out: how many bytes the module filled.
     pub size: u32,
-    /// In: `ACCESS_*` bits, instead of those before.
+    /// In: `ACCESS_*` bits, which replace the previous ones.
     pub access: u32,
 }
 
@@ -199,13 +198,13 @@ pub struct SetAccess {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// In: the caller's struct. Out: bytes that the module filled.
+    /// In: the size of the caller's struct. Out: how many bytes the module filled.
     pub size: u32,
-    /// In: `ACCESS_*` bits for this load alone, beside those of the file.
+    /// In: `ACCESS_*` bits for this load only, in addition to the file's.
     pub access: u32,
     /// In: physical address, a multiple of `width`.
     pub addr: u64,
-    /// Out: what was there, zero-extended.
+    /// Out: the value, zero-extended.
     pub value: u64,
     /// In: 1, 2, 4 or 8.
     pub width: u32,
@@ -213,7 +212,7 @@ pub struct Load {
     pub reserved: u32,
 }
 
-/// Where a virtual address lies in physical memory.
+/// Translates a virtual address.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -231,28 +230,28 @@ pub struct Load {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Translate {
-    /// In: the caller's struct. Out: bytes that the module filled.
+    /// In: the size of the caller's struct. Out: how many bytes the module filled.
     pub size: u32,
     /// Out: `OUTCOME_*`.
     pub outcome: u32,
-    /// In: the address.
+    /// In: the virtual address.
     pub virt: u64,
-    /// In: a CR3 value or a top page table's physical address; 0 is the caller's.
-    /// Out: the physical address used.
+    /// In: a CR3 value or the physical address of a top page table; 0 is the caller's.
+    /// Out: the physical address that was used.
     pub page_table: u64,
-    /// Out: physical address, if mapped.
+    /// Out: the physical address, if mapped.
     pub phys: u64,
-    /// Out: 4 KiB, 2 MiB or 1 GiB, if mapped.
+    /// Out: the page size in bytes (4 KiB, 2 MiB or 1 GiB), if mapped.
     pub page_bytes: u64,
     /// Out: `RIGHT_*` bits.
     pub rights: u32,
-    /// Out: why the walk broke off.
+    /// Out: the errno that ended the walk, if broken.
     pub error: u32,
     /// Out: how many of `entries` were read.
     pub steps: u32,
     /// Out: levels of the page tables, 4 or 5.
     pub levels: u32,
-    /// Out: the entries read, from the top down.
+    /// Out: the entries that were read, from the top table down.
     pub entries: [Entry; 5],
 }
 
@@ -262,7 +261,7 @@ pub struct Translate {
 pub struct Entry {
     /// Its physical address.
     pub addr: u64,
-    /// What it held.
+    /// Its value.
     pub value: u64,
 }
 
@@ -277,13 +276,13 @@ pub struct Entry {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageTable {
-    /// In: the caller's struct. Out: bytes that the module filled.
+    /// In: the size of the caller's struct. Out: how many bytes the module filled.
     pub size: u32,
     /// In: a process id in the caller's pid namespace; 0 is the caller.
     pub pid: i32,
-    /// Out: physical address of its top page table, as the kernel uses it.
+    /// Out: physical address of its top page table for kernel mode.
     pub kernel: u64,
-    /// Out: the same for user mode, which differs with page-table isolation.
+    /// Out: the same for user mode. The two differ if page-table isolation is on.
     pub user: u64,
 }
 
@@ -316,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ioctl_numbers_are_those_of_the_c_header() {
+    fn ioctl_numbers_match_the_c_header() {
         assert_eq!(IOCTL_INFO, 0xc058_be01);
         assert_eq!(without_size(IOCTL_INFO), 0xc000_be01);
         assert_eq!(IOCTL_TRANSLATE, 0xc088_be04);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! How memory is to be read: what a caller may ask for beyond plain RAM.
+//! What a caller may ask for beyond plain reads of RAM, and how it is read.
 
 use super::abi;
 use super::Errno;
@@ -7,12 +7,12 @@ use super::Errno;
 /// What a caller has asked for. The default reads RAM and firmware memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Device windows and addresses that belong to nothing: reading them can
-    /// have effects, so it must be asked for.
+    /// Device memory and holes. Reading a device can have side effects, so a caller
+    /// must ask for it.
     pub device: bool,
     /// How pages outside RAM are mapped.
     pub caching: Caching,
-    /// RAM that has left the kernel's map of all memory (memfd_secret).
+    /// RAM that is not in the kernel's direct map (memfd_secret).
     pub unmapped: bool,
 }
 
@@ -90,16 +90,16 @@ impl Width {
         }
     }
 
-    /// Whether one load of this width can be made at `addr`.
+    /// Whether `addr` is aligned for a load of this width.
     #[must_use]
     pub const fn fits(self, addr: u64) -> bool {
         addr & (self.bytes() - 1) == 0
     }
 
-    /// The widest load, but none wider than this, that is aligned at `addr` and
-    /// reads no more than `left` bytes.
+    /// The widest load, up to this width, that is aligned at `addr` and reads no more
+    /// than `left` bytes.
     #[must_use]
-    pub fn at(self, addr: u64, left: u64) -> Self {
+    pub fn widest_at(self, addr: u64, left: u64) -> Self {
         [Self::Qword, Self::Dword, Self::Word]
             .into_iter()
             .find(|width| {
@@ -124,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn loads_are_aligned_and_stay_inside() {
-        assert_eq!(Width::Dword.at(0x1000, 100), Width::Dword);
-        assert_eq!(Width::Dword.at(0x1002, 100), Width::Word);
-        assert_eq!(Width::Qword.at(0x1001, 100), Width::Byte);
-        assert_eq!(Width::Qword.at(0x1000, 7), Width::Dword);
-        assert_eq!(Width::Byte.at(0x1000, 8), Width::Byte);
+    fn loads_are_aligned_and_stay_within_the_rest() {
+        assert_eq!(Width::Dword.widest_at(0x1000, 100), Width::Dword);
+        assert_eq!(Width::Dword.widest_at(0x1002, 100), Width::Word);
+        assert_eq!(Width::Qword.widest_at(0x1001, 100), Width::Byte);
+        assert_eq!(Width::Qword.widest_at(0x1000, 7), Width::Dword);
+        assert_eq!(Width::Byte.widest_at(0x1000, 8), Width::Byte);
         assert!(!Width::Word.fits(0x1001));
         assert_eq!(Width::from_bytes(3), None);
     }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! Reading any stretch of physical memory.
+//! Reads of any length.
 
 use super::access::Access;
 use super::classify::{Classifier, Route};
 use super::kernel::{Copied, Kernel, Statuses, Transfer, PAGE_SIZE};
 use super::Errno;
 
-/// Bytes between two looks at the clock and at signals, and the most that one
-/// copy takes from the direct map.
+/// How many bytes are read before the task may be rescheduled and signals are checked.
+/// Also the longest single copy from the direct map.
 const BATCH_BYTES: u64 = 2 << 20;
 
 /// Reads up to `len` bytes at physical address `start`: read(2) and pread(2).
 ///
-/// Stops short before the first page that cannot be read, at a signal, and
-/// where the caller's buffer ends; 0 is the end of the address space. A reader
-/// that wants the rest asks again from there: the error comes then.
+/// Stops before the first page that cannot be read, at a signal, and where the
+/// caller's buffer ends. A result of 0 is the end of the address space. A caller that
+/// continues from where the read stopped then gets the error.
 ///
 /// # Errors
-/// The reason why not even the first byte could be read.
+/// The reason why the first byte could not be read.
 pub fn read<K: Kernel, T: Transfer>(
     kernel: &K,
     transfer: &mut T,
@@ -40,8 +40,8 @@ pub fn read<K: Kernel, T: Transfer>(
             }
             Err(errno) => return short(start, next, errno),
         }
-        // At least one batch arrives between two signals, so that a process
-        // under a fast timer still comes forward.
+        // A read returns at least one batch even if signals keep arriving, so that a
+        // process with a fast timer still makes progress.
         if kernel.yield_now() {
             break;
         }
@@ -49,13 +49,12 @@ pub fn read<K: Kernel, T: Transfer>(
     Ok(distance(start, next))
 }
 
-/// Reads up to `len` bytes at physical address `start` and gives the status of
-/// every page that they touch: zero bytes stand where a page could not be read,
-/// and its status says why. Stops short only at a signal and where the caller's
-/// memory ends.
+/// Reads up to `len` bytes at physical address `start` and reports the status of every
+/// page that they touch. A page that could not be read is zero in the buffer, and its
+/// status says why. Stops early only at a signal and where the caller's memory ends.
 ///
 /// # Errors
-/// `EFAULT` if the caller's memory ends before the first byte.
+/// `EFAULT` if the first byte cannot be written to the caller's memory.
 pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
     kernel: &K,
     transfer: &mut T,
@@ -83,12 +82,12 @@ pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
             continue;
         };
         if errno == Errno::EFAULT {
-            // Whole pages count: the status of one that is half there would lie.
+            // Count whole pages only: no status would be true of one copied in part.
             let whole = good & !(PAGE_SIZE - 1);
             statuses.append(pages(next, whole.max(next)), 0)?;
             return short(start, whole.max(next), errno);
         }
-        // One page failed, or all of a run that has no route.
+        // Either one page faulted, or no page of the run may be read.
         let bad_page = good & !(PAGE_SIZE - 1);
         let bad_end = match route {
             Ok(_) => bad_page.saturating_add(PAGE_SIZE).min(stop),
@@ -109,9 +108,9 @@ pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
     Ok(distance(start, next))
 }
 
-/// The pages from `start` on that are alike, up to `end`: as many good pages of
-/// the direct map as there are, or as many for which the same error stands, or
-/// else one. Returns their route and where they end.
+/// The next run of pages from `start` that can be handled together, up to `end`:
+/// consecutive pages of the direct map, consecutive pages with the same error, or else
+/// a single page. Returns their route and the end of the run.
 fn run<K: Kernel>(
     classifier: &mut Classifier<'_, K>,
     start: u64,
@@ -127,7 +126,7 @@ fn run<K: Kernel>(
     (route, stop.min(end))
 }
 
-/// Copies a run, by another way where the first one fails and there is one.
+/// Copies a run; where its route fails, tries the fallback, if there is one.
 fn copy<K: Kernel, T: Transfer>(
     classifier: &Classifier<'_, K>,
     transfer: &mut T,
@@ -144,13 +143,13 @@ fn copy<K: Kernel, T: Transfer>(
         Err(errno) => (0, errno),
         Ok(whole) => return Ok(whole),
     };
-    let Some(detour) = classifier.detour(route, errno) else {
+    let Some(fallback) = classifier.fallback(route, errno) else {
         return first;
     };
     let failed = advance(start, bytes);
     let page_end = (failed & !(PAGE_SIZE - 1)).saturating_add(PAGE_SIZE);
     let second = transfer
-        .copy(detour, failed, distance(failed, page_end.min(stop)))
+        .copy(fallback, failed, distance(failed, page_end.min(stop)))
         .unwrap_or_else(self::failed);
     Ok(Copied {
         bytes: bytes.saturating_add(second.bytes),
@@ -177,12 +176,12 @@ fn advance(start: u64, bytes: usize) -> u64 {
     end_of(start, bytes)
 }
 
-/// Never more than the caller's `len`, so it fits.
+/// Bytes from `start` to `end`. Never more than the caller's `len`, so it fits.
 fn distance(start: u64, end: u64) -> usize {
     usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX)
 }
 
-/// Pages that `start..end` touches.
+/// How many pages `start..end` touches.
 fn pages(start: u64, end: u64) -> u64 {
     if start >= end {
         return 0;
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_read_is_one_copy_a_batch_and_never_touches_a_refused_page() {
+    fn a_long_read_makes_one_copy_per_batch_and_never_touches_a_refused_page() {
         let kernel = FakeKernel::pc();
         let (result, buffer) = read_fake(&kernel, 0x10_0800, 64 << 20);
         assert_eq!(result, Ok(0x10_0800), "up to the poisoned page at 0x201000");
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_comes_when_nothing_could_be_read() {
+    fn a_read_fails_if_its_first_byte_cannot_be_read() {
         let kernel = FakeKernel::pc();
         for (at, errno) in [
             (0x20_1000, Errno::EHWPOISON),
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_end_where_the_processor_ends_them() {
+    fn a_read_ends_at_the_processors_last_address() {
         let kernel = FakeKernel::pc();
         assert_eq!(read_fake(&kernel, 1 << 40, 4096).0, Ok(0));
         assert_eq!(read_fake(&kernel, u64::MAX, usize::MAX).0, Ok(0));
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_pages_come_one_at_a_time() {
+    fn reserved_pages_are_copied_one_at_a_time() {
         let kernel = FakeKernel::pc();
         let (result, buffer) = read_fake(&kernel, 0xf_0ffe, 0x1004);
         assert_eq!(result, Ok(0x1004));
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_takes_another_way_where_the_first_fails() {
+    fn a_requested_page_is_read_by_the_fallback_where_its_route_fails() {
         let mut kernel = FakeKernel::pc();
         kernel.refuse_mapping(0xf_2000);
         kernel.fault_at(0x12_3000);
@@ -345,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_last_address_every_page_is_refused() {
+    fn pages_beyond_the_last_address_are_refused() {
         let kernel = FakeKernel::pc();
         let mut buffer = FakeBuffer::new(&kernel);
         let mut statuses = FakeStatuses::default();
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_ends_early_leaves_whole_pages() {
+    fn only_whole_pages_count_in_a_buffer_that_ends_early() {
         let kernel = FakeKernel::pc();
         let mut buffer = FakeBuffer::new(&kernel);
         buffer.end_after(0x2800);

@@ -1,59 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! Which pages are read, and how.
+//! Which pages may be read, and how.
 
 use super::access::{Access, Caching};
 use super::kernel::{Kernel, PAGE_SIZE};
 use super::Errno;
 
-/// What the kernel's page descriptor says of a page of System RAM.
+/// What the kernel's page descriptor says about a page of System RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageState {
     /// In use or free, and readable.
     Online,
-    /// No descriptor that is online: hot-unplugged, or its block is offline.
+    /// Unplugged, or in a memory block that is offline.
     NotOnline,
-    /// Marked offline within an online block: ballooned, or given back.
+    /// Marked offline within an online block: ballooned, or returned to the hypervisor.
     Offline,
-    /// Given by the hypervisor and not yet accepted (TDX, SEV-SNP).
+    /// Not yet accepted from the hypervisor (TDX, SEV-SNP). The kernel marks only the
+    /// first page of a block of such memory.
     Unaccepted,
-    /// Reported broken by the hardware.
+    /// Poisoned: the hardware reported an uncorrectable error.
     Poisoned,
 }
 
-/// What the resource tree says of a page without System RAM.
+/// What the resource tree says about a page without System RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
-    /// Memory that the firmware keeps: reserved, ACPI tables, ACPI storage.
+    /// Touches a range that the firmware reserves: Reserved, ACPI Tables, or ACPI
+    /// Non-volatile Storage.
     Firmware,
-    /// A device's window, or nothing at all.
+    /// Device memory, or a hole.
     Other,
 }
 
 /// How a page is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Through the kernel's map of all RAM.
+    /// Through the kernel's direct map.
     DirectMap,
-    /// RAM that is not in that map, through a mapping of that one page.
+    /// RAM that is not in the direct map, through a mapping of the page.
     Alias,
-    /// Memory outside RAM, through a cached mapping of that one page.
+    /// Firmware memory, through a cached mapping of the page.
     Firmware,
-    /// A device, by loads of its own width through a mapping of that one page.
+    /// Device memory, by aligned loads through a mapping of the page.
     Device {
         /// Whether the mapping is cached.
         cached: bool,
     },
 }
 
-/// Remembers the extent of System RAM that was found last, so that a long read
-/// asks the resource tree once an extent and not once a page.
+/// Decides how each page of a request is read. It remembers the last extent of System
+/// RAM, so that a long read searches the resource tree once per extent, not per page.
 pub struct Classifier<'k, K> {
     kernel: &'k K,
     access: Access,
-    /// Where addresses end.
+    /// The first address that the processor cannot form.
     limit: u64,
-    /// The pages that hold at least one byte of the next System RAM at or above
-    /// `searched_from`; `None` if there is none below the limit.
+    /// The pages of the first System RAM at or above `searched_from`, partial pages
+    /// included; `None` if there is no RAM between there and the limit.
     ram: Option<(u64, u64)>,
     searched_from: Option<u64>,
 }
@@ -70,7 +72,7 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         }
     }
 
-    /// The first address that no memory can have.
+    /// The first address that the processor cannot form.
     pub fn limit(&self) -> u64 {
         self.limit
     }
@@ -78,7 +80,7 @@ impl<'k, K: Kernel> Classifier<'k, K> {
     /// How the page at `page` (page-aligned) is read.
     ///
     /// # Errors
-    /// The reason why it is not: see [`Errno`].
+    /// The reason why the page must not be read; see [`Errno`].
     pub fn route(&mut self, page: u64) -> Result<Route, Errno> {
         if page >= self.limit {
             return Err(Errno::ENXIO);
@@ -91,8 +93,7 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         } = self.access;
         match (self.kernel.region(page), caching) {
             (Region::Firmware, Caching::Natural | Caching::Cached) => Ok(Route::Firmware),
-            // Uncached loads go through a device's mapping, and are asked for
-            // as a device's are.
+            // An uncached mapping is a device mapping, and needs the same access.
             (Region::Firmware, Caching::Uncached) | (Region::Other, _) if device => {
                 Ok(Route::Device {
                     cached: caching == Caching::Cached,
@@ -104,7 +105,7 @@ impl<'k, K: Kernel> Classifier<'k, K> {
 
     fn ram_route(&self, page: u64) -> Result<Route, Errno> {
         match self.kernel.ram_page(page) {
-            // A second mapping of RAM with another memory type can corrupt it.
+            // Mapping RAM a second time with another memory type can corrupt it.
             PageState::Online if self.access.caching == Caching::Uncached => Err(Errno::EOPNOTSUPP),
             PageState::Online => Ok(Route::DirectMap),
             PageState::Poisoned => Err(Errno::EHWPOISON),
@@ -114,12 +115,12 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         }
     }
 
-    /// Another way to a page for which `route` failed with `errno`.
-    pub fn detour(&self, route: Route, errno: Errno) -> Option<Route> {
+    /// Another route to a page for which `route` failed with `errno`.
+    pub fn fallback(&self, route: Route, errno: Errno) -> Option<Route> {
         match route {
-            // The direct map has a hole there.
+            // The page is missing from the direct map.
             Route::DirectMap if errno == Errno::EIO && self.access.unmapped => Some(Route::Alias),
-            // The memory type says that it is no memory, whatever the firmware calls it.
+            // The kernel refuses to map it as memory, whatever the firmware calls it.
             Route::Firmware if errno == Errno::EACCES && self.access.device => {
                 Some(Route::Device { cached: false })
             }
@@ -127,8 +128,8 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         }
     }
 
-    /// Whether any byte of the page is System RAM. A page that RAM shares with
-    /// something else is in the direct map like any other page of RAM.
+    /// Whether any byte of the page is System RAM. A partial page is in the direct map
+    /// like any other page of RAM.
     fn holds_ram(&mut self, page: u64) -> bool {
         let known = match (self.searched_from, self.ram) {
             (Some(from), Some((_, end))) => from <= page && page < end,
@@ -147,7 +148,7 @@ impl<'k, K: Kernel> Classifier<'k, K> {
     }
 }
 
-/// The first address beyond what the processor can name.
+/// The first address that the processor cannot form.
 pub fn limit<K: Kernel>(kernel: &K) -> u64 {
     1u64.checked_shl(kernel.phys_bits().min(52)).unwrap_or(0)
 }
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_page_has_its_answer() {
+    fn every_kind_of_page_is_classified() {
         let kernel = FakeKernel::pc();
         let mut classifier = Classifier::new(&kernel, Access::default());
         let mut route = |page| classifier.route(page);
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_and_caching_are_as_asked_for() {
+    fn devices_and_caching_follow_the_request() {
         let kernel = FakeKernel::pc();
         let route = |page, device, caching| {
             let access = Access {
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn going_back_asks_again_and_an_extent_is_searched_once() {
+    fn an_extent_is_searched_once_and_going_back_searches_again() {
         let kernel = FakeKernel::pc();
         let mut classifier = Classifier::new(&kernel, Access::default());
         for page in (0x10_0000..0x20_0000).step_by(4096) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! The module's answers when it cannot do what was asked.
+//! The errors that the module returns.
 
 /// A positive Linux error number (include/uapi/asm-generic/errno*.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,23 +10,23 @@ impl Errno {
     pub const EPERM: Self = Self(1);
     /// The page could not be read: a machine check, or nothing mapped there.
     pub const EIO: Self = Self(5);
-    /// Beyond the last physical address.
+    /// An address beyond the processor's last physical address.
     pub const ENXIO: Self = Self(6);
     /// No such process, or one without memory of its own.
     pub const ESRCH: Self = Self(3);
-    /// A struct larger than any that this module knows how to answer.
+    /// A struct larger than any version of this ABI has.
     pub const E2BIG: Self = Self(7);
-    /// Device memory or a hole, which was not asked for.
+    /// Device memory or a hole, without `ACCESS_DEVICE`.
     pub const EACCES: Self = Self(13);
-    /// The caller's buffer is not all there.
+    /// The caller's buffer cannot be written to.
     pub const EFAULT: Self = Self(14);
-    /// A request that makes no sense.
+    /// An invalid request.
     pub const EINVAL: Self = Self(22);
     /// An unknown ioctl.
     pub const ENOTTY: Self = Self(25);
     /// Memory that is offline, ballooned or not yet accepted.
     pub const ENODATA: Self = Self(61);
-    /// What this machine or this page cannot do.
+    /// A request that this machine or this page does not support.
     pub const EOPNOTSUPP: Self = Self(95);
     /// Memory that the hardware reported as broken.
     pub const EHWPOISON: Self = Self(133);

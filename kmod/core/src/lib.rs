@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! What the linpmem module decides, without a kernel in it.
+//! The decisions of the linpmem module, without a kernel.
 //!
-//! The module's shells hand every request to this core and do, through the
-//! [`Kernel`] and [`Transfer`] traits, the few things that only a kernel can do.
-//! The same files are an ordinary crate for tests and for user space, which
-//! takes the ABI from here.
+//! The module's shell passes every request to this core, and implements the [`Kernel`]
+//! and [`Transfer`] traits: the few things that only a kernel can do. The same files
+//! are an ordinary crate for tests and for user space, which takes the ABI from here.
 //!
-//! The kernel compiles these files as a module of its own crate, so they name
-//! each other by `super::` and use nothing but `core`.
+//! The kernel's build compiles these files as a module of the shell's crate, so they
+//! refer to each other by `super::` and use only `core`.
 
 #![cfg_attr(not(MODULE), no_std)]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! The ioctls of the original Linpmem, for its clients (docs/abi.md lists where
-//! the answers differ).
+//! The ioctls of the original Linpmem, for its clients. docs/abi.md lists where the
+//! answers differ.
 
 use super::abi::Translate;
 use super::kernel::PAGE_SIZE;
@@ -14,12 +14,12 @@ pub const IOCTL_VTOP: u32 = iowr(b'b', size_of::<VtopInfo>());
 /// [`Cr3Info`], in and out.
 pub const IOCTL_QUERY_CR3: u32 = iowr(b'c', size_of::<Cr3Info>());
 
-/// The major number of the original's device, its clients' default.
+/// The major number of the original's device, which its clients use by default.
 pub const DEFAULT_MAJOR: u32 = 42;
 
 const ACCESS_BYTE: u8 = 1;
 const ACCESS_QWORD: u8 = 8;
-/// [`DataTransfer::access_type`] of a buffer.
+/// [`DataTransfer::access_type`] of a read into a buffer.
 pub const ACCESS_BUFFER: u8 = 9;
 
 /// One read.
@@ -38,13 +38,13 @@ pub const ACCESS_BUFFER: u8 = 9;
 pub struct DataTransfer {
     /// In: the address.
     pub phys_address: u64,
-    /// Out: the value, where the access is not a buffer.
+    /// Out: the value, unless the access is a read into a buffer.
     pub out_value: u64,
-    /// In: where a buffer's bytes go.
+    /// In: address of the buffer.
     pub readbuffer: u64,
-    /// In: bytes wanted, 1 to 4096; out: bytes read, which end with the page.
+    /// In: bytes wanted, 1 to 4096. Out: bytes read; a read ends at the page's end.
     pub readbuffer_size: u64,
-    /// In: 1, 2, 4 or 8 for one load of so many bytes, 9 for a buffer.
+    /// In: 1, 2, 4 or 8 for one load of that many bytes, 9 for a buffer.
     pub access_type: u8,
     /// Ignored.
     pub unused: [u8; 3],
@@ -69,7 +69,7 @@ pub struct VtopInfo {
     pub associated_cr3: u64,
     /// Out: the physical address.
     pub phys_address: u64,
-    /// Out: where the last entry is mapped in the kernel.
+    /// Out: the kernel address of the last entry.
     pub ppte: u64,
 }
 
@@ -102,9 +102,9 @@ pub enum Transfer {
         /// Bytes: 1, 2, 4 or 8.
         width: u8,
     },
-    /// Bytes into the caller's buffer.
+    /// A read into the caller's buffer.
     Buffer {
-        /// How many, up to the end of the page.
+        /// Bytes, up to the end of the page.
         len: usize,
     },
 }
@@ -113,8 +113,8 @@ impl DataTransfer {
     /// Checks the request.
     ///
     /// # Errors
-    /// As the original: `EINVAL` for an unknown access type, a buffer of 0 or
-    /// more than 4096 bytes or none at all; `EIO` for a load that is not aligned.
+    /// The original's: `EINVAL` for an unknown access type, a missing buffer, or a
+    /// buffer of 0 or more than 4096 bytes; `EIO` for a load that is not aligned.
     pub fn decode(&self) -> Result<Transfer, Errno> {
         match self.access_type {
             ACCESS_BUFFER => {
@@ -139,23 +139,19 @@ impl DataTransfer {
 }
 
 impl Cr3Info {
-    /// The process that is asked for.
+    /// The process id that is asked for.
     ///
     /// # Errors
-    /// `ESRCH` for what is no process id.
+    /// `ESRCH` if the number is too large for a process id.
     pub fn pid(&self) -> Result<i32, Errno> {
         i32::try_from(self.target_process).map_err(|_| Errno::ESRCH)
     }
 }
 
 impl VtopInfo {
-    /// The answer, given the translation and where the kernel maps address 0.
-    /// An address that is not mapped comes with zeros, and `EIO` beside them.
-    pub fn answered(
-        mut self,
-        walk: &Translate,
-        page_offset_base: u64,
-    ) -> (Self, Result<(), Errno>) {
+    /// The answer, given the translation and the kernel address of physical address 0.
+    /// If the address is not mapped, the answer holds zeros and the result is `EIO`.
+    pub fn reply(mut self, walk: &Translate, page_offset_base: u64) -> (Self, Result<(), Errno>) {
         let leaf = walk
             .steps
             .checked_sub(1)
@@ -191,14 +187,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_the_originals() {
+    fn ioctl_numbers_match_the_original() {
         assert_eq!(IOCTL_READ_PHYSADDR, 0xc028_6161);
         assert_eq!(IOCTL_VTOP, 0xc020_6162);
         assert_eq!(IOCTL_QUERY_CR3, 0xc010_6163);
     }
 
     #[test]
-    fn requests_are_decoded_as_the_original_did() {
+    fn requests_are_decoded_like_the_original() {
         let decode = |phys_address, access_type, readbuffer, readbuffer_size| {
             DataTransfer {
                 phys_address,
@@ -232,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_mapped_comes_back_as_zeros() {
+    fn an_unmapped_address_gives_zeros_and_eio() {
         let asked = VtopInfo {
             virt_address: 0x1000,
             phys_address: 7,
@@ -249,14 +245,14 @@ mod tests {
             addr: 0x2008,
             value: 0x5067,
         };
-        let (found, result) = asked.answered(&walk, 0xff11_0000_0000_0000);
+        let (found, result) = asked.reply(&walk, 0xff11_0000_0000_0000);
         assert_eq!(
             (found.phys_address, found.ppte),
             (0x5000, 0xff11_0000_0000_2008)
         );
         assert_eq!(result, Ok(()));
         walk.outcome = abi::OUTCOME_NOT_PRESENT;
-        let (lost, result) = asked.answered(&walk, 0);
+        let (lost, result) = asked.reply(&walk, 0);
         assert_eq!((lost.phys_address, lost.ppte), (0, 0));
         assert_eq!(result, Err(Errno::EIO));
     }

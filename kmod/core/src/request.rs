@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! What each ioctl of this ABI asks for, checked, and its answer.
+//! The ioctls of this ABI: checks each request and produces its answer.
 
 use super::abi;
 use super::access::{Access, Width};
@@ -8,11 +8,11 @@ use super::kernel::{Kernel, PAGE_SIZE};
 use super::walk::{Outcome, Walk};
 use super::Errno;
 
-/// The access bits of a file, which the caller may set.
+/// Checks the access bits that a caller asks for.
 ///
 /// # Errors
-/// `EINVAL` for unknown or contradictory bits; `EACCES` for devices where the
-/// module was not loaded to permit them.
+/// `EINVAL` for unknown or contradictory bits; `EACCES` if they include devices and
+/// the module was loaded without `allow_device=1`.
 pub fn access(flags: u32, device_allowed: bool) -> Result<Access, Errno> {
     let access = Access::from_flags(flags)?;
     if access.device && !device_allowed {
@@ -21,11 +21,11 @@ pub fn access(flags: u32, device_allowed: bool) -> Result<Access, Errno> {
     Ok(access)
 }
 
-/// One exact load.
+/// Makes exactly one load.
 ///
 /// # Errors
-/// `EINVAL` for a width or an alignment that makes no load; else the reason why
-/// the page cannot be read.
+/// `EINVAL` for an invalid width or an address that is not a multiple of it;
+/// otherwise the reason why the page cannot be read.
 pub fn load<K: Kernel>(kernel: &K, access: Access, addr: u64, width: u8) -> Result<u64, Errno> {
     let width = Width::from_bytes(width).ok_or(Errno::EINVAL)?;
     if !width.fits(addr) {
@@ -34,16 +34,16 @@ pub fn load<K: Kernel>(kernel: &K, access: Access, addr: u64, width: u8) -> Resu
     let mut classifier = Classifier::new(kernel, access);
     let route = classifier.route(addr & !(PAGE_SIZE - 1))?;
     kernel.load(route, addr, width).or_else(|errno| {
-        let detour = classifier.detour(route, errno).ok_or(errno)?;
-        kernel.load(detour, addr, width)
+        let fallback = classifier.fallback(route, errno).ok_or(errno)?;
+        kernel.load(fallback, addr, width)
     })
 }
 
-/// Walks the page tables of `page_table`, or of the caller where it is 0.
-/// Tables are read where they can lie, in RAM, and nowhere else.
+/// Walks the page tables at `page_table`, or the caller's own if it is 0. The entries
+/// are read with the default access: RAM and firmware memory.
 ///
 /// # Errors
-/// `EINVAL` if `virt` is no address, `EOPNOTSUPP` on Xen PV, `ESRCH` if the
+/// `EINVAL` if `virt` is not canonical, `EOPNOTSUPP` on Xen PV, `ESRCH` if the
 /// caller has no page table.
 pub fn translate<K: Kernel>(kernel: &K, page_table: u64, virt: u64) -> Result<(u64, Walk), Errno> {
     let paging = kernel.paging()?;
@@ -51,14 +51,14 @@ pub fn translate<K: Kernel>(kernel: &K, page_table: u64, virt: u64) -> Result<(u
         0 => kernel.page_table(0)?,
         given => paging.root(given),
     };
-    let ram_only = Access::default();
-    let walk = paging.walk(root, virt, |addr| load(kernel, ram_only, addr, 8))?;
+    let access = Access::default();
+    let walk = paging.walk(root, virt, |addr| load(kernel, access, addr, 8))?;
     Ok((root, walk))
 }
 
 /// The answer to a TRANSLATE request.
 #[must_use]
-pub fn translated(virt: u64, root: u64, levels: u32, walk: &Walk) -> abi::Translate {
+pub fn translate_reply(virt: u64, root: u64, levels: u32, walk: &Walk) -> abi::Translate {
     let mut answer = abi::Translate {
         virt,
         page_table: root,
@@ -100,10 +100,11 @@ pub fn translated(virt: u64, root: u64, levels: u32, walk: &Walk) -> abi::Transl
     answer
 }
 
-/// The page tables of process `pid`: the kernel's and the user's.
+/// The top page tables of process `pid`: the one for kernel mode and the one for user
+/// mode.
 ///
 /// # Errors
-/// `ESRCH` if there is no such process, or it has no memory of its own;
+/// `ESRCH` if there is no such process or it has no memory of its own;
 /// `EINVAL` for a negative id.
 pub fn page_tables<K: Kernel>(kernel: &K, pid: i32) -> Result<(u64, u64), Errno> {
     if pid < 0 {
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_need_the_modules_leave() {
+    fn devices_need_the_module_parameter() {
         assert_eq!(access(abi::ACCESS_DEVICE, false), Err(Errno::EACCES));
         assert!(access(abi::ACCESS_DEVICE, true).is_ok_and(|access| access.device));
         assert_eq!(access(0x80, true), Err(Errno::EINVAL));
@@ -144,18 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_reads_ram_and_nothing_else() {
+    fn a_walk_does_not_read_device_memory() {
         let kernel = FakeKernel::pc();
         let (root, walk) = translate(&kernel, 0xb_8fff, 0x1000).expect("canonical");
         assert_eq!(root, 0xb_8000);
         assert_eq!(walk.outcome, Outcome::Broken(Errno::EACCES));
         assert!(kernel.loads().is_empty());
-        let answer = translated(0x1000, root, 4, &walk);
+        let answer = translate_reply(0x1000, root, 4, &walk);
         assert_eq!((answer.outcome, answer.error), (abi::OUTCOME_BROKEN, 13));
     }
 
     #[test]
-    fn isolation_puts_the_users_table_behind_the_kernels() {
+    fn with_isolation_the_user_table_follows_the_kernel_table() {
         let mut kernel = FakeKernel::pc();
         assert_eq!(page_tables(&kernel, 1), Ok((0x30_0000, 0x30_0000)));
         kernel.isolate();

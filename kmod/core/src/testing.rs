@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! A made-up machine for the core's tests.
+//! A fake machine for the core's tests.
 
 #![allow(clippy::as_conversions)]
 
@@ -13,7 +13,7 @@ use super::Errno;
 use std::cell::{Cell, RefCell};
 use std::vec::Vec;
 
-/// A PC with 1 GiB of RAM, some of it unfit to be read, and 40 address bits.
+/// A PC with 1 GiB of RAM, some of it unreadable, and 40 address bits.
 pub struct FakeKernel {
     ram: Vec<(u64, u64)>,
     firmware: Vec<(u64, u64)>,
@@ -101,7 +101,7 @@ impl Kernel for FakeKernel {
         }
     }
 
-    /// Every address holds itself.
+    /// Every address holds its own value.
     fn load(&self, _route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
         self.loads.borrow_mut().push((addr, width.bytes()));
         Ok(addr)
@@ -132,7 +132,7 @@ impl Kernel for FakeKernel {
     }
 }
 
-/// Notes what was copied into it, in place of the bytes.
+/// Records which bytes were copied into it, but not their values.
 pub struct FakeBuffer {
     copies: Vec<(u64, usize)>,
     routes: Vec<Route>,
@@ -154,12 +154,12 @@ impl FakeBuffer {
         }
     }
 
-    /// The buffer has room for `bytes` more.
+    /// Leaves room for `bytes` more.
     pub fn end_after(&mut self, bytes: usize) {
         self.room = bytes;
     }
 
-    /// Address and length of each copy that brought something.
+    /// Address and length of each copy that copied anything.
     pub fn copies(&self) -> &[(u64, usize)] {
         &self.copies
     }
@@ -169,7 +169,7 @@ impl FakeBuffer {
         &self.routes
     }
 
-    /// Zero bytes that were appended.
+    /// How many zero bytes were appended.
     pub fn zeroed(&self) -> usize {
         self.zeroed
     }

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! The kernel's own account of itself: lines of `KEY=VALUE` text
+//! VMCOREINFO, which describes the running kernel in lines of `KEY=VALUE`
 //! (Documentation/admin-guide/kdump/vmcoreinfo.rst).
 
-/// Where the kernel's text map begins in virtual memory (`__START_KERNEL_map`).
+/// Virtual address of the start of the kernel's text mapping (`__START_KERNEL_map`).
 const TEXT_MAP: u64 = 0xffff_ffff_8000_0000;
 
-/// How far KASLR moved the kernel's text.
+/// The KASLR offset of the kernel's text.
 #[must_use]
 pub fn kaslr_offset(text: &[u8]) -> Option<u64> {
     hex(value(text, b"KERNELOFFSET")?)
 }
 
-/// Physical address of the kernel's top page table, given the `phys_base` that
-/// maps its text.
+/// Physical address of the kernel's top page table, given its `phys_base`.
 #[must_use]
 pub fn kernel_page_table(text: &[u8], phys_base: u64) -> Option<u64> {
     let virt = hex(value(text, b"SYMBOL(swapper_pg_dir)")?)?;
-    // `phys_base` is two's complement: it wraps where it is negative.
+    // `phys_base` is two's complement: adding a negative one wraps.
     Some(virt.checked_sub(TEXT_MAP)?.wrapping_add(phys_base))
 }
 
@@ -26,7 +25,7 @@ fn value<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(b"="))
 }
 
-/// A number in base 16 without a prefix, as printk's `%lx` writes it.
+/// A hexadecimal number without a prefix, as printk's `%lx` writes it.
 fn hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
@@ -46,7 +45,7 @@ mod tests {
         NUMBER(phys_base)=-855638016\n";
 
     #[test]
-    fn finds_what_the_kernel_tells() {
+    fn finds_the_offset_and_the_page_table() {
         assert_eq!(kaslr_offset(TEXT), Some(0x3420_0000));
         let phys_base = u64::from_ne_bytes((-855_638_016_i64).to_ne_bytes());
         assert_eq!(
@@ -56,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_number() {
+    fn refuses_invalid_numbers() {
         assert_eq!(kaslr_offset(b"KERNELOFFSET=\n"), None);
         assert_eq!(kaslr_offset(b"KERNELOFFSET=0x10\n"), None);
         assert_eq!(kaslr_offset(b"KERNELOFFSET=11111111111111111\n"), None);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! Virtual addresses through x86-64 page tables, in memory or in an image
-//! (Intel SDM volume 3, chapter 4; Linux's arch/x86/include/asm/pgtable.h).
+//! Translation of virtual addresses through x86-64 page tables, in memory or in an
+//! image (Intel SDM volume 3, chapter 4; Linux's arch/x86/include/asm/pgtable.h).
 
 use super::Errno;
 
@@ -8,33 +8,33 @@ use super::Errno;
 const PRESENT: u64 = 1 << 0;
 /// Writable.
 const WRITE: u64 = 1 << 1;
-/// Open to user space.
+/// Accessible from user mode.
 const USER: u64 = 1 << 2;
-/// Maps memory at a level above the last.
+/// Maps a large page at a level above the last.
 const HUGE: u64 = 1 << 7;
-/// In an entry that is not present: still mapped for Linux, without access
+/// In an entry that is not present: Linux still maps the page, without access
 /// (`_PAGE_PROTNONE`).
 const PROTNONE: u64 = 1 << 8;
-/// Not to be executed.
+/// Not executable.
 const NO_EXECUTE: u64 = 1 << 63;
 /// The bits of an entry that can hold an address.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// The most levels that there are.
+/// The most levels that page tables have.
 pub const MAX_LEVELS: usize = 5;
 
-/// How this machine translates.
+/// How this machine translates addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
     /// 4 or 5.
     pub levels: u32,
     /// Bits of a physical address, at most 52.
     pub phys_bits: u32,
-    /// The bit of an entry that says that the memory is encrypted, or 0.
+    /// The bit of an entry that marks encrypted memory, or 0.
     pub encryption_mask: u64,
 }
 
-/// One entry that was read on the way.
+/// One page-table entry that the walk read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// Physical address of the entry.
@@ -43,18 +43,18 @@ pub struct Step {
     pub value: u64,
 }
 
-/// A whole walk.
+/// A finished walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walk {
     steps: [Step; MAX_LEVELS],
     taken: usize,
-    /// What the walk came to.
+    /// How the walk ended.
     pub outcome: Outcome,
-    /// What every entry on the way allows.
+    /// What all entries together allow.
     pub rights: Rights,
 }
 
-/// What a walk came to.
+/// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The address is mapped.
@@ -63,21 +63,21 @@ pub enum Outcome {
         phys: u64,
         /// 4 KiB, 2 MiB or 1 GiB.
         page_bytes: u64,
-        /// Mapped for Linux, but any access faults (PROT_NONE, NUMA hints).
+        /// Linux maps the page, but any access faults (PROT_NONE, NUMA hinting).
         no_access: bool,
     },
     /// The last entry read is not present.
     NotPresent,
-    /// The next table cannot be read, or its address is none.
+    /// The next table cannot be read, or its address is invalid.
     Broken(Errno),
 }
 
-/// What the entries of a walk allow together.
+/// What the entries of a walk together allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
     /// Every entry is writable.
     pub write: bool,
-    /// Every entry is open to user space.
+    /// Every entry is accessible from user mode.
     pub user: bool,
     /// No entry forbids execution.
     pub execute: bool,
@@ -99,8 +99,7 @@ impl Paging {
         cr3 & ADDRESS & !self.encryption_mask
     }
 
-    /// Whether `virt` is an address at all: the unused high bits repeat the
-    /// highest used one.
+    /// Whether `virt` is canonical: its unused high bits repeat the highest used one.
     #[must_use]
     pub fn is_canonical(&self, virt: u64) -> bool {
         let used = self.levels.saturating_mul(9).saturating_add(12);
@@ -111,9 +110,9 @@ impl Paging {
         high == 0 || high == all
     }
 
-    /// Translates `virt` by the tables below `cr3`. `read` reads the eight bytes
-    /// at a physical address. Tables may change under the walk: the answer may
-    /// then be wrong, but an answer it is.
+    /// Translates `virt` through the tables below `cr3`. `read` reads the eight bytes
+    /// at a physical address. If the tables change during the walk, the answer may be
+    /// wrong, but the walk ends.
     ///
     /// # Errors
     /// `EINVAL` for an address that is not canonical.
@@ -167,7 +166,7 @@ impl Paging {
                 let page_bytes = 1u64.checked_shl(shift).unwrap_or(0);
                 let offset = page_bytes.wrapping_sub(1);
                 walk.outcome = Outcome::Mapped {
-                    // Below the page size an entry holds flags, PAT among them.
+                    // The bits below the page size are flags, such as PAT.
                     phys: (base & !offset) | (virt & offset),
                     page_bytes,
                     no_access: value & PRESENT == 0,
@@ -179,8 +178,8 @@ impl Paging {
         Ok(walk)
     }
 
-    /// The address in an entry. Linux inverts it where the entry is not present,
-    /// so that no processor speculates on it (`__pte_needs_invert`).
+    /// The address in an entry. Linux inverts it if the entry is not present, so that
+    /// no processor speculates on it (`__pte_needs_invert`).
     fn frame(&self, value: u64) -> u64 {
         let value = if value & PRESENT == 0 { !value } else { value };
         value & ADDRESS & !self.encryption_mask & self.max_addr()
@@ -201,8 +200,8 @@ impl Paging {
     }
 }
 
-/// Whether Linux still maps memory by this leaf, which is not present: it took
-/// the access away (PROT_NONE), or is about to split or move a huge page
+/// Whether Linux still maps memory by this leaf, which is not present. It does if it
+/// took the access away (PROT_NONE), and while it splits or moves a huge page
 /// (`pmd_present`). A swap entry has neither bit.
 fn is_hidden(value: u64, huge: bool) -> bool {
     value & PROTNONE != 0 || huge
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_page_sizes_at_both_depths() {
+    fn all_three_page_sizes_with_4_and_5_levels() {
         let virt = 0x0000_7fff_dead_beef_u64;
         let index = |level: u32| (virt >> (level * 9 + 3) & 0x1ff) * 8;
         let chain = [
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn encryption_and_control_bits_are_no_address() {
+    fn encryption_and_control_bits_are_not_part_of_an_address() {
         let sev = Paging {
             encryption_mask: 1 << 51,
             ..FIVE
@@ -376,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn addresses_that_are_not_canonical_are_refused() {
         for virt in [0x0000_8000_0000_0000, 0xffff_7fff_ffff_ffff, 1 << 63] {
             assert_eq!(FOUR.walk(0x1000, virt, tables(&[])), Err(Errno::EINVAL));
         }
@@ -391,7 +390,7 @@ mod tests {
         assert_eq!(
             mapped(FOUR, 0, &beyond),
             Outcome::NotPresent,
-            "bits beyond the machine's are no address"
+            "bits beyond the machine's are not part of an address"
         );
         let hole = [(0x1000, 0x200_0007)];
         assert_eq!(mapped(FOUR, 0, &hole), Outcome::Broken(Errno::ENODATA));

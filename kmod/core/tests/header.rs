@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The C header and the Rust ABI say the same: the C compiler is asked.
+//! Checks with a C compiler that the C header and the Rust ABI agree.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test")]
 
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};
 use std::process::Command;
 
-/// C source that does not compile unless each expression has its value.
+/// C source that compiles only if each expression has its value.
 fn assertions(facts: &[(&str, u64)]) -> String {
     let mut source = String::from("#include <stddef.h>\n#include <linpmem.h>\n");
     for (expression, value) in facts {
@@ -22,7 +22,7 @@ fn assertions(facts: &[(&str, u64)]) -> String {
     source
 }
 
-/// Whether the C compiler takes `source`, and what it said.
+/// Whether the C compiler accepts `source`, and its messages.
 fn compiles(name: &str, source: &str) -> (bool, String) {
     let path = std::env::temp_dir().join(format!("linpmem-{name}-{}.c", std::process::id()));
     std::fs::write(&path, source).unwrap();
@@ -32,7 +32,7 @@ fn compiles(name: &str, source: &str) -> (bool, String) {
         .args(["-I", include])
         .arg(&path)
         .output()
-        .expect("a C compiler (Debian: gcc), which cargo needs too");
+        .expect("cannot run cc: install a C compiler (Debian: gcc); cargo needs one too");
     std::fs::remove_file(&path).unwrap();
     (
         output.status.success(),
@@ -192,7 +192,7 @@ fn the_c_header_agrees() {
 }
 
 #[test]
-fn a_difference_would_be_noticed() {
+fn a_difference_is_noticed() {
     let (agrees, _) = compiles("header-lie", &assertions(&[("LINPMEM_ABI_VERSION", 2)]));
     assert!(!agrees);
 }

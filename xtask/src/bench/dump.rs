@@ -60,14 +60,14 @@ const JOBS: &[Job] = &[
         "linpmem-dump --progress none --format lime --source kcore --no-file-hash",
     ),
     job(
-        "module, no file hash, no evidence",
+        "module, no file hash, no artifacts",
         AVML,
-        "linpmem-dump --progress none --format lime --no-file-hash --no-evidence",
+        "linpmem-dump --progress none --format lime --no-file-hash --no-artifacts",
     ),
     job(
-        "kcore, no file hash, no evidence",
+        "kcore, no file hash, no artifacts",
         AVML,
-        "linpmem-dump --progress none --format lime --source kcore --no-file-hash --no-evidence",
+        "linpmem-dump --progress none --format lime --source kcore --no-file-hash --no-artifacts",
     ),
     job(
         AVML_PACKED,

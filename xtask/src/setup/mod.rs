@@ -69,6 +69,8 @@ pub enum Part {
     Pyaff4,
     /// Volatility 3 and LeechCore.
     Volatility,
+    /// hatchling.
+    Hatchling,
     /// crash, gdb and the like.
     Consumers,
     /// cargo-deny.
@@ -84,6 +86,7 @@ pub const ALL: &[Part] = &[
     Part::Python,
     Part::Pyaff4,
     Part::Volatility,
+    Part::Hatchling,
     Part::Consumers,
     Part::CargoDeny,
 ];
@@ -160,6 +163,7 @@ impl Part {
             Self::Python => "drgn",
             Self::Pyaff4 => "pyaff4",
             Self::Volatility => "Volatility 3 and LeechCore",
+            Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::CargoDeny => "cargo-deny",
         }
@@ -180,6 +184,7 @@ impl Part {
             Self::Python => python::DRGN.check(cache),
             Self::Pyaff4 => python::PYAFF4.check(cache),
             Self::Volatility => python::VOLATILITY.check(cache),
+            Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => consumers::check(cache),
             Self::CargoDeny => match tools::cargo_deny(cache) {
                 Some(_) => Ok(()),
@@ -212,6 +217,7 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
                 Part::Python,
                 Part::Pyaff4,
                 Part::Volatility,
+                Part::Hatchling,
                 Part::Consumers,
             ];
             if !of_tree.into_iter().any(has) {
@@ -226,6 +232,8 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
             let pyaff4 = has(Part::Pyaff4).then(|| scope.spawn(|| python::PYAFF4.make(cache)));
             let volatility =
                 has(Part::Volatility).then(|| scope.spawn(|| python::VOLATILITY.make(cache)));
+            let hatchling =
+                has(Part::Hatchling).then(|| scope.spawn(|| python::HATCHLING.make(cache)));
             let kernel = if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
                 default_kernel(cache, &mirrors, &parts, refresh)
             } else {
@@ -234,11 +242,12 @@ fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
             let python = python.map_or(Ok(()), join);
             let pyaff4 = pyaff4.map_or(Ok(()), join);
             let volatility = volatility.map_or(Ok(()), join);
+            let hatchling = hatchling.map_or(Ok(()), join);
             let consumers = match has(Part::Consumers) {
                 true => consumers::make(cache, &mirrors),
                 false => Ok(()),
             };
-            let python = both(volatility, both(python, pyaff4));
+            let python = both(both(volatility, hatchling), both(python, pyaff4));
             both(kernel, both(consumers, python))
         })();
         let deny = deny.map_or(Ok(()), join);

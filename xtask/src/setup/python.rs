@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Consumers of images that are Python packages: drgn, pyaff4, Volatility 3 and
-//! LeechCore.
+//! Python packages: the consumers of images (drgn, pyaff4, Volatility 3, LeechCore),
+//! and hatchling, which builds our own package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,24 @@ pub const VOLATILITY: Packages = Packages {
     empty: &[],
     import: "import volatility3.cli, leechcorepyc",
     trees: &["volatility3", "leechcorepyc"],
+};
+
+/// hatchling, the build backend of driver/python. With it in the cache, pip builds
+/// that package without a network.
+pub const HATCHLING: Packages = Packages {
+    name: "hatchling",
+    folder: Cache::hatchling,
+    whole: &["hatchling"],
+    alone: &[],
+    empty: &[],
+    import: "import hatchling.build",
+    trees: &[
+        "hatchling",
+        "packaging",
+        "pathspec",
+        "pluggy",
+        "trove_classifiers",
+    ],
 };
 
 const STAMP: &str = ".stamp.json";

@@ -120,11 +120,11 @@ impl Writer {
             return Ok(());
         };
         linear.zeros(self.hole_before(chunk)?);
-        if chunk.is_zero && chunk.unreadable.is_empty() {
+        if chunk.is_zero() && chunk.unreadable.is_empty() {
             linear.zeros(usize_as_u64(chunk.data.len()));
             return Ok(());
         }
-        linear.data(chunk.start, chunk.data, chunk.unreadable)
+        linear.data(chunk.start, &chunk.data, chunk.unreadable)
     }
 
     /// Bytes between the last chunk and this one.
@@ -180,16 +180,16 @@ impl ImageWriter for Writer {
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.order.advance(chunk)?;
         self.feed_linear(chunk)?;
-        if chunk.is_zero {
+        if chunk.is_zero() {
             return self.place(chunk, &mut std::iter::repeat(Block::Zero), out);
         }
         let encoder = Arc::clone(&self.encoder);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let encoded = match chunk.frame {
+        let encoded = match &chunk.frame {
             Some(frame) => frame,
             None => {
-                encoder.encode(chunk.start, chunk.data, &mut scratch);
-                &scratch
+                encoder.encode(chunk.start, &chunk.data, &mut scratch);
+                scratch.as_slice()
             }
         };
         let placed = match encoder.decode(encoded) {

@@ -38,7 +38,7 @@ impl Writer {
         }
         let mut addr = chunk.start.get();
         let mut unreadable = chunk.unreadable;
-        for (_, part) in parts(chunk.start, chunk.data) {
+        for (_, part) in parts(chunk.start, &chunk.data) {
             let block = blocks.next().ok_or(OTHER_ENCODER)?;
             // The chunk lies within a range.
             let end = addr + usize_as_u64(part.len());

@@ -3,6 +3,7 @@
 
 use super::layout::{END, HEADER_BYTES, header, record_header};
 use crate::{ImageOutput, WriteError};
+use bytes::Bytes;
 use linpmem_phys::num::usize_as_u64;
 
 /// Writes pieces of a file as records of a flattened stream, so that what belongs to
@@ -27,6 +28,20 @@ impl Writer {
         if !bytes.is_empty() {
             out.bytes(&record_header(offset, usize_as_u64(bytes.len())))?;
             out.bytes(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// As [`bytes`](Self::bytes), without copying where the output supports that.
+    pub(in crate::kdump) fn shared(
+        self,
+        offset: u64,
+        bytes: &Bytes,
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
+        if !bytes.is_empty() {
+            out.bytes(&record_header(offset, usize_as_u64(bytes.len())))?;
+            out.shared(bytes)?;
         }
         Ok(())
     }

@@ -184,7 +184,7 @@ impl Case {
         let core = self.folder.join(rows::ELF);
         let mut paths: Vec<&Path> = vec![&core, &path];
         let noise = self.folder.join("noise");
-        if row.file == rows::EVIDENCE {
+        if row.file == rows::ARTIFACTS {
             let mut random = fs::File::open("/dev/urandom")?.take(25 << 20);
             io::copy(&mut random, &mut fs::File::create(&noise)?)?;
             paths.insert(0, &noise);

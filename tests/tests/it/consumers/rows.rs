@@ -5,8 +5,8 @@ use std::fmt;
 
 /// The image that was acquired.
 pub const ELF: &str = "elf.core";
-/// With about as much evidence as the note may have.
-pub const EVIDENCE: &str = "evidence.core";
+/// With about as many artifacts as the note can hold.
+pub const ARTIFACTS: &str = "artifacts.core";
 pub const ZLIB: &str = "zlib.kdump";
 pub const SNAPPY: &str = "snappy.kdump";
 pub const REARRANGED: &str = "rearranged";
@@ -63,7 +63,7 @@ impl Row {
     /// of the kdump images only.
     pub fn is_for(&self, tool: Tool, is_newest: bool) -> bool {
         let is_left_out =
-            is_newest && tool == Tool::Crash && [EVIDENCE, ZLIB, SNAPPY].contains(&self.file);
+            is_newest && tool == Tool::Crash && [ARTIFACTS, ZLIB, SNAPPY].contains(&self.file);
         self.tools.contains(&tool) && !is_left_out
     }
 }
@@ -78,8 +78,8 @@ pub const ROWS: &[Row] = &[
         tools: TOOLS,
     },
     Row {
-        about: "ELF core with 28 MiB of evidence",
-        file: EVIDENCE,
+        about: "ELF core with 28 MiB of artifacts",
+        file: ARTIFACTS,
         words: &["--bundle", "--add"],
         tools: &[
             Tool::Crash,

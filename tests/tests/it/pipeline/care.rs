@@ -22,7 +22,7 @@ fn programs_stand_still_while_memory_is_read_and_go_on_however_it_ends() -> Resu
     moves(vm, "before")?;
 
     // To the end.
-    let range = ["--range", "1000000+96MiB", "--no-evidence"];
+    let range = ["--range", "0x1000000+96MiB", "--no-artifacts"];
     let slow = [&["--freeze", "--rate", "16"][..], &range].concat();
     let mut run = subject.start(&slow, "whole.core")?;
     stands_still(vm)?;
@@ -60,7 +60,7 @@ fn the_volatile_comes_first(subject: &Subject) -> Result<()> {
         "--order",
         "volatile-first",
         "--second-pass",
-        "--no-evidence",
+        "--no-artifacts",
     ];
     let done = subject.dump(&args, "first.core")?.exited(0)?;
     let said = done.text();

@@ -183,20 +183,24 @@ fn shows_memory(output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// The package as pip installs it from the tree, in the Debian tree's Python.
+/// The package as pip installs it from the tree, without a network, in the Debian
+/// tree's Python.
 fn in_python(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
-    let root = Root::open(&Cache::open()?)?;
+    let cache = Cache::open()?;
+    let root = Root::open(&cache)?;
     let site = folder.join("site");
     let mut pip = root.command("python3", &[folder]);
     pip.args(["-m", "pip", "install", "--no-index", "--no-deps", "--quiet"])
         .args([
+            "--no-build-isolation",
             "--root-user-action=ignore",
             "--disable-pip-version-check",
             "--target",
         ])
         .arg(&site)
         .arg(checkout::dir().join("driver/python"))
-        .env("LINPMEM_LIBRARY", library.shared());
+        .env("LINPMEM_LIBRARY", library.shared())
+        .env("PYTHONPATH", cache.hatchling());
     let output = pip.output().context("running pip")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "pip: {said}");

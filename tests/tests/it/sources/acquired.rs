@@ -32,7 +32,7 @@ fn ram_is_acquired(subject: &Subject, name: &str, share: f64, more: u64) -> Resu
 
 /// The same, with the comparison left to the caller.
 fn ram_is_there(subject: &Subject, name: &str, more: u64) -> Result<(Acquired, Comparison)> {
-    let acquired = subject.acquire(&["--format", "elf", "--no-evidence"], name)?;
+    let acquired = subject.acquire(&["--format", "elf", "--no-artifacts"], name)?;
     println!("{}", acquired.output.text());
     let partial = partial_pages(&acquired)?;
     let listed = acquired.manifest.unreadable()?;
@@ -132,9 +132,9 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
 
 fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
     let reserved = pattern::range()?;
-    let mut args = vec!["--no-evidence", "--include-reserved"];
-    args.extend(["--range", "0-1fffff"]);
-    args.extend(["--range", "8000000+16MiB"]);
+    let mut args = vec!["--no-artifacts", "--include-reserved"];
+    args.extend(["--range", "0-0x1fffff"]);
+    args.extend(["--range", "0x8000000+16MiB"]);
     let acquired = subject.acquire(&args, "reserved.core")?;
     println!("{}", acquired.output.text());
     assert_eq!(serving(&acquired, "System RAM")?, ["kcore"]);
@@ -158,12 +158,12 @@ fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
 
     // Alone, /dev/mem gives the reserved memory and none of the RAM.
     let args = [
-        "--no-evidence",
+        "--no-artifacts",
         "--source",
         "devmem",
         "--include-reserved",
         "--range",
-        "8000000+16MiB",
+        "0x8000000+16MiB",
     ];
     let alone = subject.acquire(&args, "devmem.core")?.complete()?;
     let pieces = open_elf(&alone.image)?;

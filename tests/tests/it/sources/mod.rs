@@ -2,7 +2,7 @@
 //! Memory by what the kernel itself offers, without our module.
 
 mod acquired;
-mod evidence;
+mod artifacts;
 mod refused;
 
 use anyhow::{Context, Result, ensure};

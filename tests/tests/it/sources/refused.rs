@@ -7,7 +7,7 @@ use xtask::artifacts::DUMPER;
 use super::{says, subject};
 
 /// Quick to read, and RAM on every machine.
-const LITTLE: [&str; 3] = ["--no-evidence", "--range", "1000000+1MiB"];
+const LITTLE: [&str; 3] = ["--no-artifacts", "--range", "0x1000000+1MiB"];
 
 #[test]
 fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
@@ -31,9 +31,9 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     let page = [
         "--on-error",
         "fail",
-        "--no-evidence",
+        "--no-artifacts",
         "--range",
-        "9f000+4KiB",
+        "0x9f000+4KiB",
     ];
     let failed = subject.dump(&page, "failed.core")?.exited(1)?;
     says(

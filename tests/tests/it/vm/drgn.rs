@@ -11,7 +11,7 @@ fn drgn_finds_the_planted_process_and_its_memory() -> Result<()> {
     let (process, said) = subject.plant("suspicious", token)?;
     let address = said.rsplit(' ').next().context("no address")?;
     let acquired = subject
-        .acquire(&["--no-evidence"], "out.core")?
+        .acquire(&["--no-artifacts"], "out.core")?
         .complete()?;
     let kernel = subject.vm.kernel();
     let found = examine(&acquired.image, kernel, "suspicious", token, address)?;

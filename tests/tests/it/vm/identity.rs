@@ -35,7 +35,7 @@ fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
     {
         let name = format!("{number}.image");
         let args = [
-            "--no-evidence",
+            "--no-artifacts",
             "--include-reserved",
             "--range",
             &range,
@@ -61,7 +61,7 @@ fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
     }
 
     // And all of a running machine, with many threads and compressed.
-    let args = ["--no-evidence", "--threads", "4", "--compress", "zstd:1"];
+    let args = ["--no-artifacts", "--threads", "4", "--compress", "zstd:1"];
     let acquired = subject.acquire(&args, "all.core.zst")?.complete()?;
     let image = open_image(&acquired.image)?;
     let found = acquired.compare(&*image)?;

@@ -13,7 +13,7 @@ fn is_acquired(
     let subject = crate::subject(shape)?;
     println!("{}", subject.fill(65)?);
     let acquired = subject
-        .acquire(&["--no-evidence"], "out.core")?
+        .acquire(&["--no-artifacts"], "out.core")?
         .complete()?;
     let found = acquired.compare_elf()?;
     println!("{found}");

@@ -51,7 +51,7 @@ fn the_module_is_loaded_for_one_run(subject: &Subject, artifacts: &Artifacts) ->
         ensure!(!modules.contains("linpmem"), "the module stays {when}");
         Ok(())
     };
-    let range = ["--no-evidence", "--range", "1000000+1MiB"];
+    let range = ["--no-artifacts", "--range", "0x1000000+1MiB"];
     let little = [&["--driver", "/tmp/linpmem.ko"][..], &range].concat();
     let missing = subject.dump(&little, "driver.core")?.exited(1)?;
     says(&missing, &["/tmp/linpmem.ko cannot be read"])?;

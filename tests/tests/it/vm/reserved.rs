@@ -18,7 +18,7 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
 
     println!("{}", subject.fill(30)?);
     let without = subject
-        .acquire(&["--no-evidence"], "without.core")?
+        .acquire(&["--no-artifacts"], "without.core")?
         .complete()?;
     let segments = open_elf(&without.image)?;
     ensure!(
@@ -32,8 +32,8 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
 
     // Below 4 GiB: a processor's reserved addresses at the very top have
     // nothing behind them.
-    let range = ["--range", "0-ffffffff"];
-    let args = [&["--no-evidence", "--include-reserved"][..], &range].concat();
+    let range = ["--range", "0-0xffffffff"];
+    let args = [&["--no-artifacts", "--include-reserved"][..], &range].concat();
     let with = subject.acquire(&args, "with.core")?;
     println!("{}", with.output.text());
     ensure!(

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One acquisition, from the plan to the named files.
+
+mod disk_space;
+mod error;
+mod records;
+
+pub use error::AcquireError;
+
+use crate::artifacts::{Kept, Run as ArtifactsRun};
+use crate::clock::Moment;
+use crate::compression_choice;
+use crate::driver::LoadedDriver;
+use crate::embedded_manifest::EmbeddedManifest;
+use crate::events::Events;
+use crate::freeze::{self, Frozen};
+use crate::image_format::{ImageFormat, Output, Shape, Target};
+use crate::image_writer::{ImageParts, open_writer};
+use crate::input_hash::InputHash;
+use crate::meter::Meter;
+use crate::output_set::{Extras, OutputSet};
+use crate::pipeline::{Acquisition, Outcome, default_workers};
+use crate::plan::{Compression, Plan, ReadOrder};
+use crate::prefetch::Prefetched;
+use crate::reader::{LiveMemory, ReadPages};
+use crate::selection::Selected;
+use crate::sidecar;
+use crate::sink::folder_of;
+use crate::source::{Source, Volatile};
+use crate::stop::Stop;
+use crate::warnings::Warnings;
+use linpmem_formats::{ImagePlan, PlannedRange, raw};
+use linpmem_manifest::{
+    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State,
+};
+use linpmem_phys::PhysLen;
+use records::{image_record, map_entries, prefetched_record};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an acquisition left behind.
+#[derive(Debug)]
+pub struct Acquired {
+    /// How it ended.
+    pub state: State,
+    /// The image; `-` for stdout. Under its working name unless it is whole.
+    pub image: PathBuf,
+    /// The manifest, likewise.
+    pub manifest: PathBuf,
+    /// Where the memory came from, in words.
+    pub source: String,
+    /// The machine whose memory it is.
+    pub machine: MachineRecord,
+    /// What the pipeline did.
+    pub outcome: Outcome,
+    /// Bytes that were to be read.
+    pub planned: PhysLen,
+    /// Ranges that were to be read.
+    pub ranges: usize,
+    /// The image's format and compression.
+    pub shape: Shape,
+    /// The command that opens the image in crash, where its name alone does not.
+    pub crash: Option<String>,
+    /// What changed before the second pass read it again, if there was one.
+    pub second_pass: Option<SecondPassTotals>,
+    /// The time it took, without the second pass.
+    pub elapsed: Duration,
+    /// What was collected with the memory.
+    pub artifacts: Option<ArtifactsRecord>,
+}
+
+/// Carries out `plan`, until a signal, its timeout or the end.
+///
+/// # Errors
+/// If the run did not begin, or its files could not get their names. A run that
+/// began and failed is an [`Acquired`] whose state says so.
+pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, AcquireError> {
+    let run = Run::prepare(plan)?;
+    let mut stop = Stop::on_signals().map_err(AcquireError::io("catching signals"))?;
+    if let Some(timeout) = plan.impact.timeout {
+        stop = stop.with_timeout(timeout);
+    }
+    if let Some(nice) = plan.impact.nice {
+        // Every thread inherits it from this one.
+        rustix::process::nice(nice)
+            .map_err(|errno| AcquireError::io("lowering the priority")(errno.into()))?;
+    }
+    let driver = LoadedDriver::load(&plan.driver, |warning| events.warning(warning))?;
+    let acquired = Source::open(&plan.source)
+        .map_err(AcquireError::from)
+        .and_then(|source| run.acquire(&source, &stop, events));
+    // The source is closed by now.
+    if let Err(error) = driver.unload() {
+        events.warning(&error.to_string());
+    }
+    acquired
+}
+
+/// The same with a source that is open already, until `stop` is raised.
+///
+/// # Errors
+/// As [`acquire`].
+pub fn acquire_from(
+    plan: &Plan,
+    source: &Source,
+    stop: &Stop,
+    events: &mut dyn Events,
+) -> Result<Acquired, AcquireError> {
+    Run::prepare(plan)?.acquire(source, stop, events)
+}
+
+/// A plan whose names and compression are settled.
+struct Run<'a> {
+    plan: &'a Plan,
+    started: Moment,
+    host: Host,
+    shape: Shape,
+    /// Why this compression, if it was measured.
+    choice: Option<String>,
+    target: Target,
+}
+
+impl<'a> Run<'a> {
+    /// Settles what `plan` leaves open. The run counts as begun here.
+    fn prepare(plan: &'a Plan) -> Result<Self, AcquireError> {
+        let started = Moment::now();
+        let host = crate::host::this_machine();
+        let (codec, choice) = match plan.image.compression {
+            Compression::Fixed(codec) => (codec, None),
+            Compression::Measured => {
+                let folder = match &plan.output {
+                    Output::Named { .. } => Some(Path::new(".")),
+                    Output::File { image, .. } => Some(folder_of(image)),
+                    Output::Stdout { .. } => None,
+                };
+                let workers = plan.threads.unwrap_or_else(default_workers);
+                let (codec, why) = compression_choice::choose(folder, workers)
+                    .map_err(AcquireError::io("choosing a compression"))?;
+                (codec, Some(why))
+            }
+        };
+        let shape = Shape {
+            format: plan.image.format,
+            codec,
+        };
+        let target = Target::of(&plan.output, shape, &host.hostname, &started.compact());
+        Ok(Self {
+            plan,
+            started,
+            host,
+            shape,
+            choice,
+            target,
+        })
+    }
+
+    fn acquire(
+        self,
+        source: &Source,
+        stop: &Stop,
+        events: &mut dyn Events,
+    ) -> Result<Acquired, AcquireError> {
+        let selected = self.plan.selection.apply(&source.map)?;
+        check_served(&selected, &source.record)?;
+        let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
+        let mut warnings = Warnings::new(events);
+        warnings.extend(source.warnings.iter().chain(&self.choice).cloned());
+        let is_tight = self.check_space(&plan, &mut warnings)?;
+
+        let mut outputs = OutputSet::create(&self.target, self.plan)?;
+        let embedded = EmbeddedManifest::default();
+        let artifacts = self.collect_artifacts(source, &plan, is_tight, stop, &mut warnings)?;
+        let mut writer = open_writer(
+            self.plan,
+            self.shape,
+            &plan,
+            ImageParts {
+                file_name: self.target.file_name(),
+                machine: &source.machine_record,
+                artifacts: artifacts.as_ref(),
+                manifest: &embedded,
+            },
+            &mut warnings,
+        )?;
+        let artifacts = artifacts.map(|kept| outputs.hold(kept));
+
+        let meter = Arc::new(Meter::default());
+        let frozen = self.freeze(&meter, &mut warnings)?;
+        let live = LiveMemory::new(source, self.plan);
+        let prefetched = self.prefetch(&live, source, &plan, stop, &mut warnings)?;
+        let header = Header {
+            frozen: frozen.as_ref().map_or_else(Vec::new, Frozen::names),
+            read_first: prefetched
+                .as_ref()
+                .map(|prefetched| prefetched_record(prefetched, self.started)),
+            artifacts: artifacts.clone(),
+            ..self.header(source, &selected, &plan)
+        };
+
+        warnings
+            .events()
+            .started(&meter, plan.total(), self.shape.is_compressed());
+        let acquisition = Acquisition {
+            source: prefetched
+                .as_ref()
+                .map_or(&live as &dyn ReadPages, |prefetched| prefetched),
+            plan: &plan,
+            codec: self.shape.codec,
+            hashes: &self.plan.hashes,
+            workers: self.plan.threads.unwrap_or_else(default_workers),
+            bytes_per_s: self.plan.impact.bytes_per_s,
+            started: self.started,
+            stop,
+            meter: &meter,
+        };
+        let extras = Extras {
+            // What was prefetched is read again as well.
+            second_pass: self
+                .plan
+                .second_pass
+                .then_some((self.shape.format, &live as &dyn ReadPages)),
+            frozen,
+            input_hash: InputHash::wanted(self.plan, stop),
+            embedded: &embedded,
+        };
+        let written = outputs.write(acquisition, &mut *writer, &header, &mut warnings, extras)?;
+        warnings.events().finished();
+
+        let (image, manifest) = outputs.commit(&written)?;
+        let crash = self.write_crash_files(&image, written.state, &plan, &mut warnings);
+        Ok(Acquired {
+            state: written.state,
+            image,
+            manifest,
+            source: source
+                .record
+                .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
+            machine: source.machine_record.clone(),
+            planned: plan.total(),
+            ranges: plan.ranges().len(),
+            shape: self.shape,
+            crash,
+            second_pass: written.second_pass,
+            elapsed: written.elapsed,
+            outcome: written.outcome,
+            artifacts,
+        })
+    }
+
+    /// Collects what the plan wants with the memory. If the image would not fit with
+    /// it, it goes.
+    fn collect_artifacts(
+        &self,
+        source: &Source,
+        plan: &ImagePlan,
+        is_tight: bool,
+        stop: &Stop,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<Option<Kept>, AcquireError> {
+        let run = ArtifactsRun {
+            wanted: &self.plan.artifacts,
+            format: self.shape.format,
+            target: &self.target,
+            force: self.plan.force,
+            source,
+            spec: &self.plan.source,
+            timeout: self.plan.page_timeout,
+            stop,
+        };
+        let kept = run.collect(&mut |warning| warnings.add(warning))?;
+        match kept {
+            // It may not fit without artifacts either; that warning is out.
+            Some(kept) if !is_tight => Ok(self.drop_artifacts_if_full(kept, plan, warnings)?),
+            kept => Ok(kept),
+        }
+    }
+
+    /// Stops other programs, if the plan says so.
+    fn freeze(
+        &self,
+        meter: &Arc<Meter>,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<Option<Frozen>, AcquireError> {
+        if !self.plan.impact.freeze {
+            return Ok(None);
+        }
+        if let Target::File { image, .. } = &self.target {
+            freeze::check_output(folder_of(image))?;
+        }
+        let frozen = Frozen::begin(Arc::clone(meter), &mut |warning| warnings.add(warning))?;
+        Ok(Some(frozen))
+    }
+
+    /// Reads what changes fastest, if the plan wants it first.
+    fn prefetch<'s>(
+        &self,
+        live: &'s dyn ReadPages,
+        source: &Source,
+        plan: &ImagePlan,
+        stop: &Stop,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<Option<Prefetched<'s>>, AcquireError> {
+        if self.plan.order == ReadOrder::Address {
+            return Ok(None);
+        }
+        let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();
+        let volatile = Volatile::find(&ranges, source.iomem.as_deref());
+        for lack in volatile.lacks {
+            warnings.add(format!("not read first: {lack}"));
+        }
+        Ok(Some(Prefetched::read(live, &volatile.pages, stop)?))
+    }
+
+    fn header(&self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
+        Header {
+            tool: self.plan.tool.clone(),
+            command: self.plan.command.clone(),
+            host: self.host.clone(),
+            source: source.record.clone(),
+            started: self.started.stamp(),
+            machine: source.machine_record.clone(),
+            iomem: source.iomem.clone(),
+            frozen: Vec::new(),
+            read_first: None,
+            map: map_entries(selected, &source.record),
+            image: image_record(&self.target, self.shape, plan),
+            artifacts: None,
+        }
+    }
+
+    /// For a whole padded raw image: writes what crash needs beside it, and says how
+    /// to call crash.
+    fn write_crash_files(
+        &self,
+        image: &Path,
+        state: State,
+        plan: &ImagePlan,
+        warnings: &mut Warnings<'_>,
+    ) -> Option<String> {
+        let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
+        if !is_padded || !state.is_whole() || matches!(self.target, Target::Stdout { .. }) {
+            return None;
+        }
+        if let Err(error) = sidecar::write_vmcoreinfo(image, plan.machine(), self.plan.force) {
+            warnings.add(error.to_string());
+        }
+        sidecar::crash_command(image, plan.machine()).filter(|_| !self.shape.is_compressed())
+    }
+}
+
+/// A run whose sources have nothing of what it is to read makes no image of zeros.
+fn check_served(selected: &Selected, source: &SourceRecord) -> Result<(), AcquireError> {
+    let is_served = |planned: &PlannedRange| source.serving(planned.kind.name()).is_some();
+    if selected.read.iter().any(is_served) {
+        return Ok(());
+    }
+    let mut kinds: Vec<&str> = Vec::new();
+    for planned in &selected.read {
+        if !kinds.contains(&planned.kind.name()) {
+            kinds.push(planned.kind.name());
+        }
+    }
+    Err(AcquireError::Unserved {
+        kinds: kinds.join(", "),
+        served: source.to_string(),
+    })
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the manifest says of the plan.
+
+use crate::clock::Moment;
+use crate::image_format::{ImageFormat, Shape, Target};
+use crate::pipeline::CHUNK_BYTES;
+use crate::prefetch::Prefetched;
+use crate::selection::{Part, Selected};
+use linpmem_formats::ImagePlan;
+use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, SourceRecord};
+use linpmem_phys::num::usize_as_u64;
+
+/// What was read before its turn.
+pub(super) fn prefetched_record(prefetched: &Prefetched<'_>, started: Moment) -> ReadFirst {
+    ReadFirst {
+        bytes: prefetched.total().get(),
+        ranges: prefetched
+            .ranges()
+            .iter()
+            .map(|range| [range.start().into(), range.last().into()])
+            .collect(),
+        read_us: prefetched
+            .read_ns()
+            .map(|moment| started.micros_until(moment)),
+    }
+}
+
+/// The map as it was cut: what was asked for, and what was not.
+pub(super) fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<MapEntry> {
+    let entry = |part: Part| {
+        let kind = part.kind.name();
+        let served = part.is_read.then(|| source.serving(kind)).flatten();
+        MapEntry {
+            start: part.range.start().into(),
+            last: part.range.last().into(),
+            kind: kind.to_owned(),
+            requested: part.is_read,
+            source: served.map(str::to_owned),
+        }
+    };
+    selected.parts().into_iter().map(entry).collect()
+}
+
+/// The image as planned.
+pub(super) fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord {
+    ImageRecord {
+        name: target.file_name().unwrap_or_else(|| "-".to_owned()),
+        format: shape.format.name().to_owned(),
+        raw_layout: match shape.format {
+            ImageFormat::Raw(layout) => Some(layout.to_string()),
+            _ => None,
+        },
+        compression: match shape.format {
+            ImageFormat::Aff4(within) => within.to_string(),
+            ImageFormat::Kdump(within) => within.to_string(),
+            ImageFormat::Avml => "snappy".to_owned(),
+            _ => shape.codec.to_string(),
+        },
+        chunk_bytes: usize_as_u64(CHUNK_BYTES),
+        planned_bytes: plan.total().get(),
+    }
+}

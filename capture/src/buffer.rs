@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The few buffers that all memory passes through.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::ops::{Deref, DerefMut};
+
+/// Bytes of memory that are read, hashed, compressed and listed at a time.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// A fixed number of buffers. Whoever wants one waits until another is given back, so
+/// a slow disk slows the reading and takes no more memory.
+#[derive(Debug)]
+pub struct Pool<T> {
+    free: Receiver<T>,
+    back: Sender<T>,
+}
+
+/// One of a pool's buffers; it goes back when dropped.
+#[derive(Debug)]
+pub struct Pooled<T: Default> {
+    buffer: T,
+    back: Sender<T>,
+}
+
+impl<T: Default> Pool<T> {
+    /// `count` buffers, each made by `make`.
+    #[must_use]
+    pub fn new(count: usize, make: impl Fn() -> T) -> Self {
+        let (back, free) = bounded(count);
+        for _ in 0..count {
+            // The channel holds `count`.
+            let _ = back.try_send(make());
+        }
+        Self { free, back }
+    }
+
+    /// A buffer, with whatever it held before; waits for one. `None` cannot happen as
+    /// long as the pool itself is there.
+    #[must_use]
+    pub fn take(&self) -> Option<Pooled<T>> {
+        Some(Pooled {
+            buffer: self.free.recv().ok()?,
+            back: self.back.clone(),
+        })
+    }
+}
+
+impl<T: Default> Deref for Pooled<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.buffer
+    }
+}
+
+impl<T: Default> DerefMut for Pooled<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.buffer
+    }
+}
+
+impl<T: Default + AsRef<[u8]>> AsRef<[u8]> for Pooled<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.as_ref()
+    }
+}
+
+impl<T: Default> Drop for Pooled<T> {
+    fn drop(&mut self) {
+        // Fails only if the pool is gone, and then nobody waits for it.
+        let _ = self.back.try_send(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use linpmem_phys::PageBuffer;
+
+    #[test]
+    fn buffers_come_back_when_their_last_holder_drops_them() {
+        let pool = Pool::new(2, || PageBuffer::new(8));
+        let first = pool.take().unwrap();
+        let mut second = pool.take().unwrap();
+        second.set_len(3);
+        assert!(pool.free.is_empty());
+        let shared = Bytes::from_owner(second);
+        let part = shared.slice(1..2);
+        drop(shared);
+        assert!(pool.free.is_empty());
+        drop(part);
+        assert_eq!(pool.free.len(), 1);
+        drop(first);
+        assert_eq!(pool.free.len(), 2);
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The manifest inside the AFF4 volume that it describes: all but the length and the
+//! hash of the file it lies in.
+
+use crate::clock::Moment;
+use crate::input_hash::InputHash;
+use linpmem_formats::aff4;
+use linpmem_manifest::{FileRecord, Footer, Sha256Sum, State};
+use linpmem_phys::num::usize_as_u64;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, OnceLock};
+
+/// A manifest that is still being written, as a member of the volume. It can be read
+/// once the last range has been written.
+#[derive(Clone, Debug, Default)]
+pub struct EmbeddedManifest(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    begun: OnceLock<Begun>,
+    /// What the ranges added up to.
+    checkpoint: OnceLock<Checkpoint>,
+    /// What follows the ranges, the same at each reading.
+    footer: OnceLock<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    file: File,
+    warnings: Vec<String>,
+    input_hash: Option<Arc<InputHash>>,
+}
+
+/// What is known once the last range has been written.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The Merkle root over all chunks.
+    pub sha256_tree: Sha256Sum,
+    /// Pages that could not be read.
+    pub unreadable_pages: u64,
+    /// Why the run was stopped, if it was.
+    pub stopped: Option<String>,
+}
+
+impl EmbeddedManifest {
+    /// Says which file the manifest is written to, the warnings up to now, and where
+    /// the hash of a converted image will be.
+    pub fn begin(&self, file: File, warnings: Vec<String>, input_hash: Option<Arc<InputHash>>) {
+        let _ = self.0.begun.set(Begun {
+            file,
+            warnings,
+            input_hash,
+        });
+    }
+
+    /// Says what the ranges added up to. All of them must be in the file.
+    pub fn complete(&self, checkpoint: Checkpoint) {
+        let _ = self.0.checkpoint.set(checkpoint);
+    }
+
+    fn footer(&self, begun: &Begun) -> io::Result<Vec<u8>> {
+        let unfinished = || io::Error::other("the last range has not been written yet");
+        let done = self.0.checkpoint.get().ok_or_else(unfinished)?;
+        let mut warnings = begun.warnings.clone();
+        let source_sha256 = match begun.input_hash.as_deref().map(InputHash::get) {
+            Some(Err(why)) => {
+                warnings.push(why.to_owned());
+                None
+            }
+            Some(Ok(sum)) => Some(sum),
+            None => None,
+        };
+        let footer = Footer {
+            unreadable_pages: done.unreadable_pages,
+            source_sha256,
+            file: FileRecord {
+                length: 0,
+                image_length: 0,
+                sha256: None,
+                hashes: Vec::new(),
+                sha256_tree: done.sha256_tree,
+                sha256_remainder: None,
+            },
+            warnings,
+            error: done.stopped.clone(),
+            ended: Moment::now().stamp(),
+            state: match (&done.stopped, done.unreadable_pages) {
+                (Some(_), _) => State::Interrupted,
+                (None, 0) => State::Complete,
+                _ => State::CompleteWithUnreadable,
+            },
+        };
+        let mut bytes = b"\n]".to_vec();
+        footer.end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl aff4::Content for EmbeddedManifest {
+    fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+        let begun = self
+            .0
+            .begun
+            .get()
+            .ok_or_else(|| io::Error::other("the manifest was not begun"))?;
+        if self.0.footer.get().is_none() {
+            let _ = self.0.footer.set(self.footer(begun)?);
+        }
+        let footer = self.0.footer.get().map_or(&[][..], Vec::as_slice);
+        Ok(Box::new(
+            At {
+                file: &begun.file,
+                position: 0,
+            }
+            .chain(footer),
+        ))
+    }
+}
+
+/// A file from its beginning, whoever else writes to it.
+struct At<'a> {
+    file: &'a File,
+    position: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let size = self.file.read_at(buf, self.position)?;
+        self.position += usize_as_u64(size);
+        Ok(size)
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A second process that lets stopped programs go if this one cannot.
+//!
+//! It is this program with a hidden subcommand. It is told the groups, a line each
+//! and an empty one; says that it is ready; and then expects a sign of progress from
+//! time to time. When its input ends without a farewell, or nothing comes for
+//! [`PATIENCE`], it lets all groups go.
+
+use super::{FreezeError, groups};
+use crate::meter::Meter;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long programs stay stopped while nothing moves.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two signs of progress.
+const BEAT: Duration = Duration::from_millis(500);
+
+const READY: &[u8] = b"ready\n";
+const PROGRESS: u8 = b'.';
+const FAREWELL: u8 = b'!';
+
+/// A watchdog that did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchdogError {
+    /// The process cannot be had, or does not answer.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It says something else than that it is ready.
+    #[error("it is not ready")]
+    NotReady,
+    /// The list of groups is not whole.
+    #[error("the list of groups breaks off")]
+    BrokenList,
+    /// A group cannot be let go.
+    #[error(transparent)]
+    Group(Box<FreezeError>),
+    /// A group has a line break in its name.
+    #[error("{0}: its name cannot be handed over")]
+    Name(PathBuf),
+}
+
+/// The other process, seen from here.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    child: Child,
+    heart: Option<(Sender<()>, JoinHandle<bool>)>,
+}
+
+impl Watchdog {
+    /// Starts it for `groups`; it is told of every change in `meter`.
+    pub(super) fn start(groups: &[PathBuf], meter: Arc<Meter>) -> Result<Self, WatchdogError> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg("thaw-watchdog")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C in the terminal is not for it.
+            .process_group(0)
+            .spawn()?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let Some((mut input, mut output)) = pipes else {
+            return Err(WatchdogError::NotReady);
+        };
+        let mut words = Vec::new();
+        for group in groups {
+            let bytes = group.as_os_str().as_bytes();
+            if bytes.contains(&b'\n') {
+                return Err(WatchdogError::Name(group.clone()));
+            }
+            words.extend_from_slice(bytes);
+            words.push(b'\n');
+        }
+        words.push(b'\n');
+        input.write_all(&words)?;
+        let mut answer = [0; READY.len()];
+        output.read_exact(&mut answer)?;
+        if answer != *READY {
+            return Err(WatchdogError::NotReady);
+        }
+        let (end, ended) = bounded(0);
+        let heart = std::thread::Builder::new()
+            .name("heartbeat".to_owned())
+            .spawn(move || {
+                let mut seen = None;
+                while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                    let now = meter.activity();
+                    if seen.replace(now) != Some(now) && input.write_all(&[PROGRESS]).is_err() {
+                        return true;
+                    }
+                }
+                farewell(input)
+            })?;
+        Ok(Self {
+            child,
+            heart: Some((end, heart)),
+        })
+    }
+
+    /// Sends it away; whether it had let the groups go before.
+    pub(super) fn end(mut self) -> bool {
+        let heart = self.heart.take();
+        let was_early = heart.is_some_and(|(end, heart)| {
+            drop(end);
+            heart.join().unwrap_or(false)
+        });
+        let _ = self.child.wait();
+        was_early
+    }
+}
+
+/// Whether it could not be said, since nobody listens any more.
+fn farewell(mut input: ChildStdin) -> bool {
+    input.write_all(&[FAREWELL]).is_err()
+}
+
+/// The other process: `linpmem-dump thaw-watchdog`.
+///
+/// # Errors
+/// If it cannot be told what to watch, or a group cannot be let go.
+pub fn watch(
+    input: impl Read + Send + 'static,
+    output: &mut dyn Write,
+) -> Result<(), WatchdogError> {
+    watch_for(input, output, PATIENCE)
+}
+
+fn watch_for(
+    input: impl Read + Send + 'static,
+    output: &mut dyn Write,
+    patience: Duration,
+) -> Result<(), WatchdogError> {
+    let mut input = BufReader::new(input);
+    let mut groups = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        input.read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            return Err(WatchdogError::BrokenList);
+        }
+        if line.is_empty() {
+            break;
+        }
+        groups.push(PathBuf::from(std::ffi::OsStr::from_bytes(&line)));
+    }
+    output.write_all(READY)?;
+    output.flush()?;
+    let (beats, heard) = bounded(1);
+    // It ends with its input, or with the process.
+    std::thread::Builder::new()
+        .name("listen".to_owned())
+        .spawn(move || {
+            for byte in input.bytes().map_while(Result::ok) {
+                if beats.send(byte).is_err() {
+                    return;
+                }
+            }
+        })?;
+    loop {
+        match heard.recv_timeout(patience) {
+            Ok(PROGRESS) => {}
+            Ok(FAREWELL) => return Ok(()),
+            _ => break,
+        }
+    }
+    let results: Vec<_> = groups.iter().map(|group| thaw(group)).collect();
+    results.into_iter().collect()
+}
+
+fn thaw(group: &Path) -> Result<(), WatchdogError> {
+    groups::set(group, false).map_err(|error| WatchdogError::Group(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Cursor;
+    use std::os::unix::net::UnixStream;
+
+    /// What is left of a stopped group when the watchdog hears `words` after its name.
+    fn state_after(words: &[u8]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let control = groups::control(folder.path());
+        fs::write(&control, b"1").unwrap();
+        let mut input = folder.path().as_os_str().as_bytes().to_vec();
+        input.extend_from_slice(b"\n\n");
+        input.extend_from_slice(words);
+        let mut said = Vec::new();
+        watch_for(Cursor::new(input), &mut said, Duration::from_secs(30)).unwrap();
+        assert_eq!(said, READY);
+        fs::read(&control).unwrap()
+    }
+
+    #[test]
+    fn lets_go_when_its_input_ends_and_not_after_a_farewell() {
+        assert_eq!(state_after(b""), b"0");
+        assert_eq!(state_after(b"..."), b"0");
+        assert_eq!(state_after(b"...!"), b"1");
+        assert_eq!(state_after(b"?"), b"0");
+    }
+
+    #[test]
+    fn lets_go_when_nothing_moves() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = groups::control(folder.path());
+        fs::write(&control, b"1").unwrap();
+        let (input, mut writer) = UnixStream::pair().unwrap();
+        let mut name = folder.path().as_os_str().as_bytes().to_vec();
+        name.extend_from_slice(b"\n\n.");
+        writer.write_all(&name).unwrap();
+        // The writer lives on, and says nothing.
+        watch_for(input, &mut io::sink(), Duration::from_millis(50)).unwrap();
+        assert_eq!(fs::read(&control).unwrap(), b"0");
+        drop(writer);
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_is_refused() {
+        let input = Cursor::new(b"/sys/fs/cgroup/a".to_vec());
+        assert!(watch(input, &mut io::sink()).is_err());
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an image looks like from the outside: its format, compression and name.
+
+use linpmem_formats::{Codec, aff4, kdump, raw};
+use std::path::PathBuf;
+
+/// Format and compression of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The format, with the layout or compression that only it has.
+    pub format: ImageFormat,
+    /// The compression around the image.
+    pub codec: Codec,
+}
+
+/// A format that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// ELF64 core.
+    Elf,
+    /// Raw.
+    Raw(raw::Layout),
+    /// AFF4, and the compression of its chunks.
+    Aff4(aff4::Compression),
+    /// LiME.
+    Lime,
+    /// Kdump-compressed, and the compression of its pages.
+    Kdump(kdump::Compression),
+    /// AVML's compressed LiME.
+    Avml,
+}
+
+/// Where an image goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A file in the current folder, named after the host and the time.
+    Named {
+        /// The manifest, if it does not go beside the image.
+        manifest: Option<PathBuf>,
+    },
+    /// This file; its manifest goes beside it unless it has a path of its own.
+    File {
+        /// The image.
+        image: PathBuf,
+        /// The manifest, if it does not go beside the image.
+        manifest: Option<PathBuf>,
+    },
+    /// Standard output.
+    Stdout {
+        /// The manifest, which needs a file.
+        manifest: PathBuf,
+    },
+}
+
+/// An [`Output`] whose names are settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// See [`Output::Stdout`].
+    Stdout { manifest: PathBuf },
+    /// See [`Output::File`].
+    File {
+        image: PathBuf,
+        manifest: Option<PathBuf>,
+    },
+}
+
+impl Shape {
+    /// Whether the image is likely to be smaller than the memory.
+    #[must_use]
+    pub fn is_compressed(self) -> bool {
+        match self.format {
+            ImageFormat::Aff4(within) => within != aff4::Compression::None,
+            ImageFormat::Kdump(within) => within != kdump::Compression::None,
+            ImageFormat::Avml => true,
+            _ => self.codec != Codec::None,
+        }
+    }
+
+    /// The extension of such an image.
+    #[must_use]
+    pub fn extension(self) -> String {
+        let format = match self.format {
+            ImageFormat::Elf => "core",
+            ImageFormat::Raw(raw::Layout::Padded) => "padded",
+            ImageFormat::Raw(_) => "raw",
+            other => other.name(),
+        };
+        match self.codec.extension() {
+            Some(codec) => format!("{format}.{codec}"),
+            None => format.to_owned(),
+        }
+    }
+}
+
+impl ImageFormat {
+    /// `elf`, `raw` and so on, as in the manifest.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Elf => "elf",
+            Self::Raw(_) => "raw",
+            Self::Aff4(_) => "aff4",
+            Self::Lime => "lime",
+            Self::Kdump(_) => "kdump",
+            Self::Avml => "avml",
+        }
+    }
+}
+
+impl Target {
+    /// Settles the names of `output`; `host` and `utc` name an image that nobody named.
+    pub(crate) fn of(output: &Output, shape: Shape, host: &str, utc: &str) -> Self {
+        match output {
+            Output::Stdout { manifest } => Self::Stdout {
+                manifest: manifest.clone(),
+            },
+            Output::File { image, manifest } => Self::File {
+                image: image.clone(),
+                manifest: manifest.clone(),
+            },
+            Output::Named { manifest } => {
+                let host: String = host
+                    .chars()
+                    .map(|letter| match letter {
+                        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => letter,
+                        _ => '_',
+                    })
+                    .collect();
+                // A leading dot hides the file, a leading dash makes it an option.
+                let host = host.trim_start_matches(['.', '-']);
+                let host = if host.is_empty() { "memory" } else { host };
+                Self::File {
+                    image: PathBuf::from(format!("{host}-{utc}.{}", shape.extension())),
+                    manifest: manifest.clone(),
+                }
+            }
+        }
+    }
+
+    /// The image's name without its folder; `None` for stdout.
+    pub(crate) fn file_name(&self) -> Option<String> {
+        match self {
+            Self::Stdout { .. } => None,
+            Self::File { image, .. } => Some(image.file_name()?.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_name_the_host_and_the_time_make_one() {
+        let elf = Shape {
+            format: ImageFormat::Elf,
+            codec: Codec::Zstd {
+                level: Codec::DEFAULT_ZSTD_LEVEL,
+            },
+        };
+        for (host, name) in [
+            ("web-1.example", "web-1.example-20260131T000000Z.core.zst"),
+            ("../a b", "_a_b-20260131T000000Z.core.zst"),
+            ("--", "memory-20260131T000000Z.core.zst"),
+        ] {
+            let target = Target::of(
+                &Output::Named { manifest: None },
+                elf,
+                host,
+                "20260131T000000Z",
+            );
+            assert_eq!(target.file_name().as_deref(), Some(name));
+        }
+    }
+}

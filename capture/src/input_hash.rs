@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The hash of the image that is converted, made during the conversion.
+
+use crate::hash::file_sha256;
+use crate::plan::Plan;
+use crate::source::SourceSpec;
+use crate::stop::Stop;
+use linpmem_manifest::Sha256Sum;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+type Thread = JoinHandle<io::Result<Sha256Sum>>;
+
+/// The SHA-256 of an input file. The file is read alongside the conversion, so that
+/// a disk has to give each byte only once.
+#[derive(Debug)]
+pub struct InputHash {
+    thread: Mutex<Option<io::Result<Thread>>>,
+    sum: OnceLock<Result<Sha256Sum, String>>,
+}
+
+impl InputHash {
+    /// The hash of the image that all of `plan` comes from: a conversion names what
+    /// it was made from. It ends when `stop` is raised.
+    #[must_use]
+    pub fn wanted(plan: &Plan, stop: &Stop) -> Option<Arc<Self>> {
+        match &plan.source {
+            SourceSpec::Image(path) if plan.selection.everything => {
+                Some(Arc::new(Self::begin(path.clone(), stop.clone())))
+            }
+            _ => None,
+        }
+    }
+
+    fn begin(path: PathBuf, stop: Stop) -> Self {
+        let thread = Builder::new()
+            .name("hash-input".to_owned())
+            .spawn(move || file_sha256(&path, &stop));
+        Self {
+            thread: Mutex::new(Some(thread)),
+            sum: OnceLock::new(),
+        }
+    }
+
+    /// Waits for the hash.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn get(&self) -> Result<Sha256Sum, &str> {
+        let sum = self.sum.get_or_init(|| {
+            let thread = self.thread.lock();
+            let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+            let panicked = || io::Error::other("its thread panicked; this is a bug");
+            let thread = thread.unwrap_or_else(|| Err(panicked()));
+            let sum = thread.and_then(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
+            sum.map_err(|error| format!("the input image was not hashed: {error}"))
+        });
+        sum.as_ref().copied().map_err(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::sha256;
+
+    #[test]
+    fn gives_the_hash_or_why_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        std::fs::write(&path, b"memory").unwrap();
+        let hash = InputHash::begin(path.clone(), Stop::default());
+        for _ in 0..2 {
+            assert_eq!(hash.get(), Ok(sha256(b"memory")));
+        }
+        let missing = InputHash::begin(folder.path().join("none"), Stop::default());
+        for _ in 0..2 {
+            let why = missing.get().unwrap_err();
+            assert!(why.contains("No such file"), "{why}");
+        }
+        let stop = Stop::default();
+        stop.raise();
+        assert!(InputHash::begin(path, stop).get().is_err());
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The acquisition engine: from a source of physical memory to an image, its
+//! manifest and its artifacts.
+
+#![forbid(unsafe_code)]
+
+mod acquire;
+pub mod artifacts;
+pub mod buffer;
+pub mod clock;
+pub mod compare;
+mod compression_choice;
+mod driver;
+mod embedded_manifest;
+mod events;
+mod frame;
+pub mod freeze;
+pub mod hash;
+mod host;
+mod image_format;
+mod image_writer;
+mod input_hash;
+pub mod meter;
+mod output_set;
+pub mod pages;
+pub mod pipeline;
+mod plan;
+mod prefetch;
+mod read_target;
+pub mod reader;
+mod second_pass;
+pub mod selection;
+pub mod sidecar;
+pub mod sink;
+pub mod source;
+pub mod stop;
+mod timeout;
+pub mod verify;
+mod warnings;
+
+pub use acquire::{AcquireError, Acquired, acquire, acquire_from};
+pub use driver::DriverSpec;
+pub use embedded_manifest::EmbeddedManifest;
+pub use events::{Events, Silent};
+pub use host::this_machine;
+pub use image_format::{ImageFormat, Output, Shape};
+pub use plan::{
+    ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
+    ReadOrder,
+};

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How far a run is.
+
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Counters that the stages of a run keep.
+#[derive(Debug, Default)]
+pub struct Meter {
+    read_bytes: AtomicU64,
+    image_bytes: AtomicU64,
+    file_bytes: AtomicU64,
+    unreadable_pages: AtomicU64,
+    compared_bytes: AtomicU64,
+    is_second_pass: AtomicBool,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// Bytes of memory read.
+    pub read_bytes: u64,
+    /// Bytes of memory written to the image.
+    pub image_bytes: u64,
+    /// Bytes of the output file.
+    pub file_bytes: u64,
+    /// Pages that could not be read.
+    pub unreadable_pages: u64,
+    /// Bytes compared so far; only in the second pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared_bytes: Option<u64>,
+}
+
+impl Meter {
+    /// So many bytes were read; so many of their pages could not be.
+    pub fn add_read(&self, bytes: u64, unreadable_pages: u64) {
+        self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.unreadable_pages
+            .fetch_add(unreadable_pages, Ordering::Relaxed);
+    }
+
+    /// So many bytes were written, and the file ends at `file_bytes` now.
+    pub fn add_written(&self, bytes: u64, file_bytes: u64) {
+        self.image_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.file_bytes.store(file_bytes, Ordering::Relaxed);
+    }
+
+    /// All has been written; what follows is the second pass.
+    pub fn begin_second_pass(&self) {
+        self.is_second_pass.store(true, Ordering::Relaxed);
+    }
+
+    /// So many bytes were read for the second time.
+    pub fn add_compared(&self, bytes: u64) {
+        self.compared_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Another number whenever something has moved.
+    #[must_use]
+    pub fn activity(&self) -> u64 {
+        [
+            &self.read_bytes,
+            &self.image_bytes,
+            &self.file_bytes,
+            &self.compared_bytes,
+        ]
+        .iter()
+        .fold(0, |sum, counter| {
+            sum.wrapping_add(counter.load(Ordering::Relaxed))
+        })
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading {
+            read_bytes: self.read_bytes.load(Ordering::Relaxed),
+            image_bytes: self.image_bytes.load(Ordering::Relaxed),
+            file_bytes: self.file_bytes.load(Ordering::Relaxed),
+            unreadable_pages: self.unreadable_pages.load(Ordering::Relaxed),
+            compared_bytes: self
+                .is_second_pass
+                .load(Ordering::Relaxed)
+                .then(|| self.compared_bytes.load(Ordering::Relaxed)),
+        }
+    }
+}

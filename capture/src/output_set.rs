@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The files of one run: written under working names, named at the end. Dropped
+//! before that, they are removed.
+
+use crate::acquire::AcquireError;
+use crate::artifacts::Kept;
+use crate::clock::Moment;
+use crate::embedded_manifest::EmbeddedManifest;
+use crate::freeze::Frozen;
+use crate::image_format::{ImageFormat, Target};
+use crate::input_hash::InputHash;
+use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
+use crate::plan::Plan;
+use crate::reader::ReadPages;
+use crate::second_pass::second_pass;
+use crate::sidecar;
+use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
+use crate::warnings::Warnings;
+use linpmem_formats::{ImagePlan, ImageWriter};
+use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
+use linpmem_manifest::{
+    ArtifactsRecord, FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, Sha256Sum, State,
+};
+use linpmem_phys::PhysLen;
+use linpmem_phys::num::usize_as_u64;
+use rustix::fs::FallocateFlags;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
+const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
+/// A chunk's line, or a range's.
+const MANIFEST_LINE_BYTES: u64 = 320;
+
+/// The files that a run makes.
+pub(crate) struct OutputSet {
+    /// `None` for stdout.
+    image: Option<PartialFile>,
+    image_path: PathBuf,
+    manifest: PartialFile,
+    /// Artifacts that lie beside the image.
+    artifacts: Option<PartialFile>,
+    limits: Limits,
+    force: bool,
+}
+
+/// What happens around the writing of the image.
+pub(crate) struct Extras<'a> {
+    /// The image's format, and the memory, if that is to be read again.
+    pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPages)>,
+    /// What stands still until the memory has been read.
+    pub(crate) frozen: Option<Frozen>,
+    /// The hash of the image that is converted.
+    pub(crate) input_hash: Option<Arc<InputHash>>,
+    /// The image's own copy of the manifest.
+    pub(crate) embedded: &'a EmbeddedManifest,
+}
+
+/// What was written.
+pub(crate) struct Written {
+    pub(crate) outcome: Outcome,
+    pub(crate) state: State,
+    pub(crate) second_pass: Option<SecondPassTotals>,
+    /// Without the second pass.
+    pub(crate) elapsed: Duration,
+}
+
+impl OutputSet {
+    /// Creates what is written during the run, under working names.
+    pub(crate) fn create(target: &Target, plan: &Plan) -> Result<Self, AcquireError> {
+        let force = plan.force;
+        let (image, image_path, manifest) = match target {
+            Target::Stdout { manifest } => {
+                let partial = partial_of(manifest);
+                let manifest = PartialFile::create(manifest, partial, force)?;
+                (None, PathBuf::from("-"), manifest)
+            }
+            Target::File { image, manifest } => {
+                let partial = partial_of(image);
+                sidecar::check_free(&checksum_of(image), force)?;
+                let file = PartialFile::create(image, partial.clone(), force)?;
+                let (path, working) = match manifest {
+                    Some(path) => (path.clone(), partial_of(path)),
+                    None => (manifest_of(image), manifest_of(&partial)),
+                };
+                let manifest = PartialFile::create(&path, working, force)?;
+                (Some(file), image.clone(), manifest)
+            }
+        };
+        Ok(Self {
+            image,
+            image_path,
+            manifest,
+            artifacts: None,
+            limits: plan.impact.limits,
+            force,
+        })
+    }
+
+    /// Takes charge of the artifacts, and returns what the manifest says of them.
+    pub(crate) fn hold(&mut self, kept: Kept) -> ArtifactsRecord {
+        self.artifacts = kept.beside;
+        kept.record
+    }
+
+    /// Runs the pipeline into the files and ends the manifest.
+    pub(crate) fn write(
+        &self,
+        acquisition: Acquisition<'_>,
+        writer: &mut dyn ImageWriter,
+        header: &Header,
+        warnings: &mut Warnings<'_>,
+        extras: Extras<'_>,
+    ) -> Result<Written, AcquireError> {
+        let open = |file: &PartialFile| {
+            file.file()
+                .try_clone()
+                .map_err(AcquireError::io("opening the manifest"))
+        };
+        let (file, reading) = (open(&self.manifest)?, open(&self.manifest)?);
+        reserve(&file, acquisition.plan);
+        let input_hash = extras.input_hash;
+        extras
+            .embedded
+            .begin(reading, warnings.all().to_vec(), input_hash.clone());
+        let folder = folder_of(self.manifest.path()).to_path_buf();
+        let mut manifest = ManifestWriter::new(BufWriter::new(file), header, folder)
+            .map_err(AcquireError::io("writing the manifest"))?;
+        let mut sink = self
+            .sink()
+            .map_err(AcquireError::io("opening the output"))?;
+        let mut outcome = run(
+            acquisition,
+            writer,
+            &mut *sink,
+            &mut manifest,
+            extras.embedded,
+        );
+        let elapsed = acquisition.started.elapsed();
+        let second_pass = match (extras.second_pass, &self.image, &outcome.end) {
+            (Some((format, source)), Some(image), End::Whole) => {
+                let again = Acquisition {
+                    source,
+                    ..acquisition
+                };
+                second_pass(&again, image.partial(), format, &mut manifest).map(Some)
+            }
+            _ => Ok(None),
+        };
+        warnings.extend(extras.frozen.and_then(Frozen::thaw));
+        if let Ok(Some(totals)) = &second_pass {
+            let ended_early = |error| format!("the second pass ended early: {error}");
+            warnings.extend(totals.error.as_ref().map(ended_early));
+        }
+        let input_sha256 = input_hash.and_then(|hash| match hash.get() {
+            Ok(sum) => Some(sum),
+            Err(why) => {
+                warnings.add(why.to_owned());
+                None
+            }
+        });
+        let ended = second_pass.and_then(|second_pass| {
+            end_manifest(manifest, &outcome, warnings.all().to_vec(), input_sha256)?;
+            Ok(second_pass)
+        });
+        let second_pass = ended.unwrap_or_else(|error| {
+            // Without its manifest an image is not complete.
+            if !matches!(outcome.end, End::Failed(_)) {
+                outcome.end = End::Failed(RunError::Manifest(error));
+            }
+            None
+        });
+        Ok(Written {
+            state: state_of(&outcome),
+            outcome,
+            second_pass,
+            elapsed,
+        })
+    }
+
+    fn sink(&self) -> io::Result<Box<dyn Sink>> {
+        Ok(match &self.image {
+            Some(image) => {
+                let file = FileSink::new(image.file().try_clone()?)?;
+                let folder = folder_of(image.partial()).to_path_buf();
+                Box::new(LimitedSink::new(file, self.limits, folder))
+            }
+            // Not std's own stdout, which looks for line ends in all that passes.
+            None => {
+                let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+                let limits = Limits {
+                    min_free: PhysLen::ZERO,
+                    ..self.limits
+                };
+                let pipe = PipeSink::new(File::from(stdout));
+                Box::new(LimitedSink::new(pipe, limits, PathBuf::new()))
+            }
+        })
+    }
+
+    /// Gives everything its name: the image last, so that whatever bears its name
+    /// is whole and has its manifest. An image that is not whole keeps its working
+    /// name. Returns what image and manifest are called.
+    pub(crate) fn commit(self, written: &Written) -> Result<(PathBuf, PathBuf), AcquireError> {
+        let manifest = self.manifest.path().to_path_buf();
+        match self.image {
+            Some(image) if !written.state.is_whole() => {
+                self.artifacts.map(PartialFile::leave);
+                Ok((image.leave(), self.manifest.leave()))
+            }
+            image => {
+                self.artifacts.map_or(Ok(()), PartialFile::commit)?;
+                self.manifest.commit()?;
+                if let Some(image) = image {
+                    if let Some(sum) = written.outcome.file.sha256 {
+                        sidecar::write_checksum(&self.image_path, sum, self.force)?;
+                    }
+                    image.commit()?;
+                }
+                Ok((self.image_path, manifest))
+            }
+        }
+    }
+}
+
+/// Sets room aside for the manifest, so that it can still be ended when the
+/// image has filled the disk. Where that cannot be done, it is done without.
+fn reserve(manifest: &File, plan: &ImagePlan) {
+    let bytes = manifest_bytes(plan);
+    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+}
+
+/// About what the manifest of `plan` takes, unreadable pages aside.
+pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
+    let ranges = usize_as_u64(plan.ranges().len());
+    let chunks = plan.total().get() / usize_as_u64(CHUNK_BYTES) + 2 * ranges;
+    MANIFEST_LINE_BYTES * (chunks + ranges) + MANIFEST_HEADER_BYTES
+}
+
+fn end_manifest(
+    manifest: ManifestWriter<BufWriter<File>>,
+    outcome: &Outcome,
+    warnings: Vec<String>,
+    source_sha256: Option<Sha256Sum>,
+) -> io::Result<()> {
+    let footer = Footer {
+        unreadable_pages: outcome.unreadable_pages,
+        source_sha256,
+        file: FileRecord {
+            length: outcome.file.file_length,
+            image_length: outcome.file.image_length,
+            sha256: outcome.file.sha256,
+            hashes: outcome.file.hashes.clone(),
+            sha256_tree: outcome.sha256_tree,
+            sha256_remainder: outcome.file.sha256_remainder,
+        },
+        warnings,
+        error: match &outcome.end {
+            End::Failed(error) => Some(error.to_string()),
+            End::Interrupted(reason) => Some(reason.to_string()),
+            End::Whole => None,
+        },
+        ended: Moment::now().stamp(),
+        state: state_of(outcome),
+    };
+    let mut out = manifest.finish(&footer)?;
+    let manifest = out.get_mut();
+    // Gives back what was set aside and not used.
+    let length = manifest.stream_position()?;
+    manifest.set_len(length)?;
+    manifest.sync_all()
+}
+
+const fn state_of(outcome: &Outcome) -> State {
+    match &outcome.end {
+        End::Whole if outcome.unreadable_pages > 0 => State::CompleteWithUnreadable,
+        End::Whole => State::Complete,
+        End::Interrupted(_) => State::Interrupted,
+        End::Failed(_) => State::Failed,
+    }
+}

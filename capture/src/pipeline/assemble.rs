@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The writing end: chunks in order, into the image and the manifest.
+
+use super::out::{ImageStream, Streamed};
+use super::read::{ReadTime, places};
+use super::run::{Acquisition, RunError};
+use super::work::{FinishedChunk, ZeroChunks};
+use crate::clock::{Moment, monotonic_ns};
+use crate::embedded_manifest::{Checkpoint, EmbeddedManifest};
+use crate::frame::FrameEncoder;
+use crate::hash::MerkleTree;
+use crate::meter::Meter;
+use crate::stop::StopReason;
+use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
+use linpmem_manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// Unreadable stretches that the summary shows.
+const SHOWN: usize = 5;
+
+/// Puts chunks back in order and writes them.
+pub struct Assembly<'a, W> {
+    plan: &'a ImagePlan,
+    writer: &'a mut dyn ImageWriter,
+    stream: ImageStream<'a>,
+    manifest: &'a mut ManifestWriter<W>,
+    started: Moment,
+    meter: &'a Meter,
+    /// Chunks that came before their turn: never more than there are buffers and
+    /// zero chunks in flight.
+    early: BTreeMap<u64, FinishedChunk>,
+    next: u64,
+    range: Option<OpenRange>,
+    /// Bytes of memory, over all ranges.
+    written: u64,
+    /// Those of them that were read.
+    read_bytes: u64,
+    /// Over the chunks of all ranges.
+    tree: MerkleTree,
+    unreadable_pages: u64,
+    first_unreadable: Vec<Unreadable>,
+    embedded: &'a EmbeddedManifest,
+    /// Why the run was stopped before its end.
+    stopped: Option<String>,
+}
+
+/// The range that is being written.
+struct OpenRange {
+    index: usize,
+    written: u64,
+    tree: MerkleTree,
+    read_us: [u64; 2],
+}
+
+impl<'a, W: Write> Assembly<'a, W> {
+    /// What it takes to assemble the image of `acquisition`.
+    pub fn new(
+        acquisition: &Acquisition<'a>,
+        writer: &'a mut dyn ImageWriter,
+        stream: ImageStream<'a>,
+        manifest: &'a mut ManifestWriter<W>,
+        embedded: &'a EmbeddedManifest,
+    ) -> Self {
+        let Acquisition {
+            plan,
+            started,
+            meter,
+            ..
+        } = *acquisition;
+        Self {
+            plan,
+            writer,
+            stream,
+            manifest,
+            started,
+            meter,
+            early: BTreeMap::new(),
+            next: 0,
+            range: None,
+            written: 0,
+            read_bytes: 0,
+            tree: MerkleTree::default(),
+            unreadable_pages: 0,
+            first_unreadable: Vec::new(),
+            embedded,
+            stopped: None,
+        }
+    }
+
+    /// Writes what comes before the first chunk.
+    pub fn begin(&mut self) -> Result<(), RunError> {
+        Ok(self.writer.begin(&mut self.stream)?)
+    }
+
+    /// Takes a chunk, and writes it and those that waited for it, if it is its turn.
+    pub fn take(&mut self, chunk: FinishedChunk) -> Result<(), RunError> {
+        self.early.insert(chunk.sequence, chunk);
+        while let Some(chunk) = self.early.remove(&self.next) {
+            let len = chunk.place.range.len().get();
+            self.write(chunk)?;
+            self.next = self.next.saturating_add(1);
+            self.read_bytes = self.read_bytes.saturating_add(len);
+            self.meter.add_written(len, self.stream.file_position());
+        }
+        Ok(())
+    }
+
+    /// After an early end: makes an image of the planned form nevertheless, which
+    /// every tool opens. What was not read is zero in it and listed as unreadable. Where
+    /// that would take time or room the image ends here.
+    pub fn fill(&mut self, codec: Codec, reason: StopReason) -> Result<(), RunError> {
+        if self.is_whole() || !self.stream.has_free_holes() {
+            return Ok(());
+        }
+        self.stopped = Some(reason.to_string());
+        self.stream.forgo_sum();
+        let mut encoder = FrameEncoder::new(codec).map_err(RunError::Compress)?;
+        let mut zero_chunks = ZeroChunks::default();
+        let now = monotonic_ns();
+        let done = u64_as_usize(self.next);
+        for (sequence, place) in (self.next..).zip(places(self.plan).skip(done)) {
+            let len = u64_as_usize(place.range.len().get());
+            let known = zero_chunks
+                .get(len, encoder.as_mut())
+                .map_err(RunError::Compress)?;
+            let mut unreadable = Unreadables::new();
+            unreadable.push(place.range, Errno::ECANCELED);
+            self.write(FinishedChunk {
+                sequence,
+                place,
+                data: known.data,
+                zeros: ZeroBlocks::zero(),
+                frame: known.frame,
+                sha256: known.sha256,
+                unreadable,
+                time: ReadTime {
+                    begin_ns: now,
+                    end_ns: now,
+                },
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether every planned byte was written.
+    pub fn is_whole(&self) -> bool {
+        self.written == self.plan.total().get()
+    }
+
+    /// Ends the image, be it whole or not. An error changes only what is known of
+    /// the file.
+    pub fn finish(mut self) -> (Finished, Result<(), RunError>) {
+        let (file, ended) = match self.end() {
+            Ok(()) => {
+                let (file, ended) = self.stream.finish();
+                (file, ended.map_err(RunError::Sink))
+            }
+            Err(error) => (self.stream.abandon(), Err(error)),
+        };
+        let finished = Finished {
+            file,
+            tree: self.tree,
+            read_bytes: self.read_bytes,
+            unreadable_pages: self.unreadable_pages,
+            first_unreadable: self.first_unreadable,
+        };
+        (finished, ended)
+    }
+
+    /// Closes what is open in the manifest after a failed write.
+    pub fn abandon(mut self) -> Finished {
+        // If this fails too, the manifest breaks off, which its readers notice.
+        let _ = self.end_range();
+        Finished {
+            file: self.stream.abandon(),
+            tree: self.tree,
+            read_bytes: self.read_bytes,
+            unreadable_pages: self.unreadable_pages,
+            first_unreadable: self.first_unreadable,
+        }
+    }
+
+    fn end(&mut self) -> Result<(), RunError> {
+        self.end_range()?;
+        if self.is_whole() {
+            // Some images hold their manifest, as far as it goes.
+            self.manifest.checkpoint().map_err(RunError::Manifest)?;
+            self.embedded.complete(Checkpoint {
+                sha256_tree: self.tree.root(),
+                unreadable_pages: self.unreadable_pages,
+                stopped: self.stopped.take(),
+            });
+            self.writer.finish(&mut self.stream)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, chunk: FinishedChunk) -> Result<(), RunError> {
+        let place = chunk.place;
+        if self.range.as_ref().map(|range| range.index) != Some(place.range_index) {
+            self.end_range()?;
+            self.begin_range(place.range_index)?;
+        }
+        let len = place.range.len().get();
+        let bytes = Chunk {
+            start: place.range.start(),
+            data: chunk.data,
+            zeros: chunk.zeros,
+            frame: chunk.frame,
+            unreadable: chunk.unreadable.as_slice(),
+        };
+        self.writer.chunk(&bytes, &mut self.stream)?;
+        let read_us = [chunk.time.begin_ns, chunk.time.end_ns]
+            .map(|moment| self.started.micros_until(moment));
+        let record = ChunkRecord {
+            start: place.range.start().into(),
+            length: len,
+            sha256: chunk.sha256,
+            read_us,
+            zero: bytes.is_zero(),
+            frame: self.stream.take_frame(),
+        };
+        self.manifest
+            .chunk(&record, &chunk.unreadable)
+            .map_err(RunError::Manifest)?;
+        self.tree.push(chunk.sha256);
+        if let Some(range) = &mut self.range {
+            range.tree.push(chunk.sha256);
+            range.written = range.written.saturating_add(len);
+            let [first, _] = range.read_us;
+            let [begin, end] = read_us;
+            range.read_us = [if first == u64::MAX { begin } else { first }, end];
+        }
+        for item in chunk.unreadable.as_slice() {
+            self.unreadable_pages = self
+                .unreadable_pages
+                .saturating_add(item.range.len().pages());
+            if self.first_unreadable.len() < SHOWN {
+                self.first_unreadable.push(*item);
+            }
+        }
+        self.written = self.written.saturating_add(len);
+        Ok(())
+    }
+
+    fn begin_range(&mut self, index: usize) -> Result<(), RunError> {
+        let lacking = || WriteError::Unsupported(format!("the plan has no range {index}"));
+        let planned = self.plan.ranges().get(index).ok_or_else(lacking)?;
+        let head = RangeHead {
+            index: usize_as_u64(index),
+            start: planned.range.start().into(),
+            last: planned.range.last().into(),
+            length: planned.range.len().get(),
+            kind: planned.kind.name().to_owned(),
+            file_offset: self.writer.data_offset(index),
+        };
+        self.range = Some(OpenRange {
+            index,
+            written: 0,
+            tree: MerkleTree::default(),
+            read_us: [u64::MAX, 0],
+        });
+        self.manifest.begin_range(&head).map_err(RunError::Manifest)
+    }
+
+    fn end_range(&mut self) -> Result<(), RunError> {
+        let Some(range) = self.range.take() else {
+            return Ok(());
+        };
+        let tail = RangeTail {
+            written_bytes: range.written,
+            sha256_tree: range.tree.root(),
+            read_us: range.read_us,
+        };
+        self.manifest.end_range(&tail).map_err(RunError::Manifest)
+    }
+}
+
+/// What was assembled.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// The output file.
+    pub file: Streamed,
+    /// Over all chunks.
+    pub tree: MerkleTree,
+    /// Bytes of memory that were read and written.
+    pub read_bytes: u64,
+    /// Over all ranges.
+    pub unreadable_pages: u64,
+    /// Where the first of them are.
+    pub first_unreadable: Vec<Unreadable>,
+}

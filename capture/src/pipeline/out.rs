@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Between a format's writer and the sink: compression and the file's sum.
+
+use super::hash::{Feed, FileSums};
+use crate::frame::FrameEncoder;
+use crate::hash::RemainderDigest;
+use crate::sink::Sink;
+use bytes::Bytes;
+use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, frames};
+use linpmem_manifest::FrameRecord;
+use linpmem_manifest::HashRecord;
+use linpmem_manifest::Sha256Sum;
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
+use std::io;
+
+/// Zero bytes in one frame, where a format wants many.
+const ZERO_FRAME_BYTES: u64 = 1 << 20;
+
+/// An image on its way out.
+pub struct ImageStream<'a> {
+    sink: &'a mut dyn Sink,
+    sums: FileSums<'a>,
+    codec: Codec,
+    frames: Option<Frames>,
+    /// Over what is beside the chunks, if these lie in the file as they are.
+    outside: Option<RemainderDigest>,
+    position: u64,
+    last_frame: Option<FrameRecord>,
+}
+
+/// What compression needs to know.
+struct Frames {
+    encoder: FrameEncoder,
+    table: Vec<frames::ZstdFrame>,
+    /// Bytes between chunks, headers and the like, that have no frame yet.
+    pending: Vec<u8>,
+    /// A frame of [`ZERO_FRAME_BYTES`] zero bytes.
+    zeros: Option<Bytes>,
+}
+
+/// The file that a stream made.
+#[derive(Clone, Debug, Default)]
+pub struct Streamed {
+    /// Bytes of the file.
+    pub file_length: u64,
+    /// Bytes of the image before compression.
+    pub image_length: u64,
+    /// Of the file.
+    pub sha256: Option<Sha256Sum>,
+    /// Further hashes of it.
+    pub hashes: Vec<HashRecord>,
+    /// Over what is in no chunk, if chunks lie in the file as they are.
+    pub sha256_remainder: Option<Sha256Sum>,
+}
+
+impl<'a> ImageStream<'a> {
+    /// A stream into `sink`, compressed by `codec`, whose sums `sums` makes.
+    /// `is_plain` says that chunks will lie in the file as they are.
+    ///
+    /// # Errors
+    /// If there is no memory for the compression.
+    pub fn new(
+        sink: &'a mut dyn Sink,
+        codec: Codec,
+        sums: FileSums<'a>,
+        is_plain: bool,
+    ) -> io::Result<Self> {
+        let frames = FrameEncoder::new(codec)?.map(|encoder| Frames {
+            encoder,
+            table: Vec::new(),
+            pending: Vec::new(),
+            zeros: None,
+        });
+        Ok(Self {
+            sink,
+            sums,
+            codec,
+            frames,
+            outside: is_plain.then(RemainderDigest::default),
+            position: 0,
+            last_frame: None,
+        })
+    }
+
+    /// Where the compressed form of the last chunk lies in the file, if it has one.
+    pub fn take_frame(&mut self) -> Option<FrameRecord> {
+        self.last_frame.take()
+    }
+
+    /// Whether what was not read can be left out of the file as holes, at no cost.
+    #[must_use]
+    pub fn has_free_holes(&self) -> bool {
+        self.sink.has_free_holes()
+    }
+
+    /// The file will have no sum: nobody waits for one over what was not read.
+    pub fn forgo_sum(&mut self) {
+        self.sums.forgo();
+    }
+
+    /// Bytes of the file so far.
+    #[must_use]
+    pub fn file_position(&self) -> u64 {
+        self.sink.position()
+    }
+
+    /// Ends the file and brings it to where it can be kept. An error of the sink
+    /// leaves it without a sum.
+    pub fn finish(mut self) -> (Streamed, io::Result<()>) {
+        if let Err(error) = self.end() {
+            return (self.abandon(), Err(error));
+        }
+        let (sha256, hashes) = self.sums.finish();
+        let streamed = Streamed {
+            file_length: self.sink.position(),
+            image_length: self.position,
+            sha256,
+            hashes,
+            sha256_remainder: self.outside.take().map(RemainderDigest::finish),
+        };
+        (streamed, Ok(()))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.flush_pending()?;
+        // The others have no such thing: their frames are found one by one.
+        let is_zstd = matches!(self.codec, Codec::Zstd { .. });
+        if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
+            let table = frames::seek_table(&frames.table);
+            self.sink.bytes(&table)?;
+            self.sums.feed(Feed::Bytes(table.into()));
+        }
+        self.sink.finish()
+    }
+
+    /// Ends the file after an error; says what is in it, as far as is known.
+    pub fn abandon(&mut self) -> Streamed {
+        self.sink.abandon();
+        Streamed {
+            file_length: self.sink.position(),
+            image_length: self.position,
+            sha256: None,
+            hashes: Vec::new(),
+            sha256_remainder: None,
+        }
+    }
+
+    /// Bytes that lie in the file as they are: the buffer that they were read into goes
+    /// to the disk and to the hashes.
+    fn plain_chunk(&mut self, chunk: &Chunk<'_>) -> io::Result<()> {
+        if let Some(outside) = &mut self.outside {
+            outside.end_stretch();
+        }
+        for (is_zero, run) in chunk.zeros.runs(chunk.data.len()) {
+            if is_zero {
+                self.sink.zeros(usize_as_u64(run.len()))?;
+            } else {
+                self.sink.shared(&chunk.data.slice(run))?;
+            }
+        }
+        self.sums.feed(match chunk.is_zero() {
+            true => Feed::Zeros(len_bytes(&chunk.data)),
+            false => Feed::Bytes(chunk.data.clone()),
+        });
+        Ok(())
+    }
+
+    fn framed_chunk(&mut self, chunk: &Chunk<'_>) -> io::Result<()> {
+        self.flush_pending()?;
+        let Some(frame) = &chunk.frame else {
+            return self.encode(&chunk.data);
+        };
+        let offset = self.sink.position();
+        self.sink.shared(frame)?;
+        self.sums.feed(Feed::Bytes(frame.clone()));
+        self.list(frame.len(), len_bytes(&chunk.data))?;
+        self.last_frame = Some(FrameRecord {
+            offset,
+            length: len_bytes(frame),
+        });
+        Ok(())
+    }
+
+    fn framed_zeros(&mut self, len: u64) -> io::Result<()> {
+        self.flush_pending()?;
+        let mut left = len;
+        while left > 0 {
+            let step = left.min(ZERO_FRAME_BYTES);
+            if step == ZERO_FRAME_BYTES {
+                let frame = self.zero_frame()?;
+                self.sink.shared(&frame)?;
+                self.list(frame.len(), step)?;
+                self.sums.feed(Feed::Bytes(frame));
+            } else {
+                self.encode(&vec![0; u64_as_usize(step)])?;
+            }
+            left -= step;
+        }
+        Ok(())
+    }
+
+    fn zero_frame(&mut self) -> io::Result<Bytes> {
+        let Some(frames) = &mut self.frames else {
+            return Err(io::Error::other(
+                "a frame of an image without frames; this is a bug",
+            ));
+        };
+        if let Some(known) = &frames.zeros {
+            return Ok(known.clone());
+        }
+        let mut frame = Vec::new();
+        let zeros = vec![0; u64_as_usize(ZERO_FRAME_BYTES)];
+        frames.encoder.encode(&zeros, &mut frame)?;
+        let frame = Bytes::from(frame);
+        frames.zeros = Some(frame.clone());
+        Ok(frame)
+    }
+
+    /// Gives the bytes between chunks a frame.
+    fn flush_pending(&mut self) -> io::Result<()> {
+        let Some(frames) = &mut self.frames else {
+            return Ok(());
+        };
+        let pending = std::mem::take(&mut frames.pending);
+        // Headers of very many ranges can be longer than readers like frames to be.
+        pending
+            .chunks(u64_as_usize(ZERO_FRAME_BYTES))
+            .try_for_each(|piece| self.encode(piece))
+    }
+
+    /// Writes a frame of `data`, made here and now.
+    fn encode(&mut self, data: &[u8]) -> io::Result<()> {
+        let mut frame = Vec::new();
+        if let Some(frames) = &mut self.frames {
+            frames.encoder.encode(data, &mut frame)?;
+        }
+        self.sink.bytes(&frame)?;
+        self.list(frame.len(), len_bytes(data))?;
+        self.sums.feed(Feed::Bytes(frame.into()));
+        Ok(())
+    }
+
+    /// Puts a frame that was just written into the seek table.
+    fn list(&mut self, frame_len: usize, content_len: u64) -> io::Result<()> {
+        let too_long = |_| io::Error::other("a frame is longer than a seek table can tell");
+        if let Some(frames) = &mut self.frames {
+            frames.table.push(frames::ZstdFrame {
+                compressed_bytes: u32::try_from(frame_len).map_err(too_long)?,
+                content_bytes: u32::try_from(content_len).map_err(too_long)?,
+            });
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, len: u64, result: io::Result<()>) -> Result<(), OutputError> {
+        result.map_err(|source| OutputError {
+            position: self.position,
+            source,
+        })?;
+        self.position += len;
+        Ok(())
+    }
+}
+
+impl ImageOutput for ImageStream<'_> {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        let result = match &mut self.frames {
+            Some(frames) => {
+                frames.pending.extend_from_slice(bytes);
+                Ok(())
+            }
+            None => self.sink.bytes(bytes).map(|()| {
+                if self.sums.is_wanted() {
+                    self.sums.feed(Feed::Bytes(Bytes::copy_from_slice(bytes)));
+                }
+                if let Some(outside) = &mut self.outside {
+                    outside.bytes(bytes);
+                }
+            }),
+        };
+        self.advance(len_bytes(bytes), result)
+    }
+
+    fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
+        if self.frames.is_some() {
+            return self.bytes(bytes);
+        }
+        let result = self.sink.shared(bytes).map(|()| {
+            self.sums.feed(Feed::Bytes(bytes.clone()));
+            if let Some(outside) = &mut self.outside {
+                outside.bytes(bytes);
+            }
+        });
+        self.advance(len_bytes(bytes), result)
+    }
+
+    fn zeros(&mut self, len: u64) -> Result<(), OutputError> {
+        let result = match &mut self.frames {
+            // Padding between headers: not worth a frame of its own.
+            Some(frames) if len < 4096 => {
+                let padded = frames.pending.len().saturating_add(u64_as_usize(len));
+                frames.pending.resize(padded, 0);
+                Ok(())
+            }
+            Some(_) => self.framed_zeros(len),
+            None => self.sink.zeros(len).map(|()| {
+                self.sums.feed(Feed::Zeros(len));
+                if let Some(outside) = &mut self.outside {
+                    outside.zeros(len);
+                }
+            }),
+        };
+        self.advance(len, result)
+    }
+
+    fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
+        let result = if self.frames.is_some() {
+            self.framed_chunk(chunk)
+        } else {
+            self.plain_chunk(chunk)
+        };
+        self.advance(len_bytes(&chunk.data), result)
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The threads of one acquisition.
+
+use super::CHUNK_BYTES;
+use super::assemble::{Assembly, Finished};
+use super::hash::FileSums;
+use super::out::{ImageStream, Streamed};
+use super::read::read_all;
+use super::work::{FinishedChunk, Work, work};
+use crate::buffer::Pool;
+use crate::clock::Moment;
+use crate::embedded_manifest::EmbeddedManifest;
+use crate::frame::FrameEncoder;
+use crate::meter::Meter;
+use crate::plan::HashSpec;
+use crate::reader::ReadPages;
+use crate::sink::Sink;
+use crate::stop::{Stop, StopReason};
+use crossbeam_channel::{Receiver, bounded};
+use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
+use linpmem_manifest::ManifestWriter;
+use linpmem_manifest::Sha256Sum;
+use linpmem_phys::{PageBuffer, SourceError, Unreadable};
+use std::io::{self, Write};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// What is acquired, and how.
+#[derive(Clone, Copy)]
+pub struct Acquisition<'a> {
+    /// Where the memory comes from.
+    pub source: &'a dyn ReadPages,
+    /// What of it.
+    pub plan: &'a ImagePlan,
+    /// Compression of the image.
+    pub codec: Codec,
+    /// The hashes of the output file.
+    pub hashes: &'a HashSpec,
+    /// Threads that hash and compress.
+    pub workers: NonZeroUsize,
+    /// How much is read in a second, at most.
+    pub bytes_per_s: Option<NonZeroU64>,
+    /// When the run began.
+    pub started: Moment,
+    /// Raised to end the run early.
+    pub stop: &'a Stop,
+    /// Told of the progress.
+    pub meter: &'a Meter,
+}
+
+/// How an acquisition went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// The output file, as far as it came.
+    pub file: Streamed,
+    /// The Merkle tree's over the sums of all chunks.
+    pub sha256_tree: Sha256Sum,
+    /// Bytes of memory that were read and written before the end.
+    pub read_bytes: u64,
+    /// Pages that could not be read.
+    pub unreadable_pages: u64,
+    /// Where the first of them are.
+    pub first_unreadable: Vec<Unreadable>,
+}
+
+/// How an acquisition ended.
+#[derive(Debug)]
+pub enum End {
+    /// Every planned byte is in the image.
+    Whole,
+    /// It was asked to stop.
+    Interrupted(StopReason),
+    /// It could not go on.
+    Failed(RunError),
+}
+
+/// Why an acquisition could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The source failed as a whole.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The image could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The image could not be brought to the disk.
+    #[error("bringing the image to where it is kept: {0}")]
+    Sink(#[source] io::Error),
+    /// The manifest could not be written.
+    #[error("writing the manifest: {0}")]
+    Manifest(#[source] io::Error),
+    /// A chunk could not be compressed.
+    #[error("compressing: {0}")]
+    Compress(#[source] io::Error),
+    /// There are no more threads to be had.
+    #[error("starting a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A stage ended without a reason. This is a bug.
+    #[error("the {0} thread panicked; this is a bug in linpmem-dump")]
+    Panicked(&'static str),
+}
+
+/// More workers than this wait for the one reader.
+const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+/// How many threads hash and compress unless the plan says otherwise: one per CPU,
+/// as far as one reader can feed them.
+#[must_use]
+pub fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism()
+        .map_or(NonZeroUsize::MIN, |cpus| cpus.min(MAX_DEFAULT_WORKERS))
+}
+
+/// Buffers beyond the one that each worker holds: one is read into, three wait for
+/// the disk or are written from, two wait for the file's hash.
+const SPARE_BUFFERS: usize = 6;
+
+/// Runs one acquisition: `writer` makes the image of it in `sink`, and `manifest`
+/// gets every range and chunk. Whatever happens, `manifest` is left between two
+/// ranges unless writing it failed.
+pub fn run<W: Write>(
+    acquisition: Acquisition<'_>,
+    writer: &mut dyn ImageWriter,
+    sink: &mut dyn Sink,
+    manifest: &mut ManifestWriter<W>,
+    embedded: &EmbeddedManifest,
+) -> Outcome {
+    let stop = acquisition.stop;
+    let result = std::thread::scope(|scope| {
+        let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
+        // Where memory lies in the file as it is, what is beside it has a sum.
+        let is_plain = acquisition.codec == Codec::None
+            && (0..acquisition.plan.ranges().len())
+                .all(|index| writer.data_offset(index).is_some());
+        let stream = ImageStream::new(sink, acquisition.codec, threads.sums, is_plain)
+            .map_err(RunError::Compress)?;
+        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded);
+        let written = assembly.begin().and_then(|()| {
+            threads
+                .finished
+                .iter()
+                .try_for_each(|chunk| assembly.take(chunk))
+        });
+        // Ends the workers, and through them the reader, if they have not ended.
+        drop(threads.finished);
+        let read = join(threads.reader, "reading").and_then(|read| Ok(read?));
+        let worked = threads.workers.into_iter().try_for_each(|worker| {
+            join(worker, "worker").and_then(|worked| worked.map_err(RunError::Compress))
+        });
+        // The sink's word first: it is why the others stopped.
+        Ok(match written.and(read).and(worked) {
+            Ok(()) => {
+                let is_whole = assembly.is_whole();
+                let reason = stop.reason().unwrap_or(StopReason::Asked);
+                let filled = assembly.fill(acquisition.codec, reason);
+                let (finished, ended) = match filled {
+                    Ok(()) => assembly.finish(),
+                    Err(error) => (assembly.abandon(), Err(error)),
+                };
+                let end = match ended {
+                    Ok(()) if is_whole => End::Whole,
+                    Ok(()) => End::Interrupted(reason),
+                    Err(error) => End::Failed(error),
+                };
+                (end, finished)
+            }
+            Err(error) => (End::Failed(error), assembly.abandon()),
+        })
+    });
+    match result {
+        Ok((end, finished)) => Outcome::new(end, finished),
+        Err(error) => Outcome::new(End::Failed(error), Finished::default()),
+    }
+}
+
+/// The threads beside the calling one, and the channel that they end in.
+struct Threads<'scope> {
+    reader: ScopedJoinHandle<'scope, Result<(), SourceError>>,
+    workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
+    finished: Receiver<FinishedChunk>,
+    sums: FileSums<'scope>,
+}
+
+impl<'scope> Threads<'scope> {
+    fn spawn<'env: 'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        acquisition: Acquisition<'env>,
+        own: Option<Arc<dyn ChunkEncoder>>,
+    ) -> Result<Self, RunError> {
+        let count = acquisition.workers.get();
+        let frame_bytes = match (&own, acquisition.codec) {
+            (Some(own), _) => own.bound(CHUNK_BYTES),
+            (None, Codec::None) => 0,
+            (None, _) => FrameEncoder::bound(CHUNK_BYTES),
+        };
+        let buffers = count + SPARE_BUFFERS;
+        let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES));
+        // As many, so that whoever has a buffer never waits for a frame.
+        let frames = match frame_bytes {
+            0 => 0,
+            _ => buffers,
+        };
+        let frames = Arc::new(Pool::new(frames, || Vec::with_capacity(frame_bytes)));
+        // Both are bounded by the pool as well, except for zero chunks, which
+        // keep no buffer.
+        let (chunks, queue) = bounded(buffers);
+        let (done, finished) = bounded(buffers);
+
+        let reader = Builder::new()
+            .name("read".to_owned())
+            .spawn_scoped(scope, move || read_all(&acquisition, &pool, &chunks))
+            .map_err(RunError::Thread)?;
+        let workers = (0..count)
+            .map(|number| {
+                let (queue, done) = (queue.clone(), done.clone());
+                let (own, frames) = (own.clone(), Arc::clone(&frames));
+                Builder::new()
+                    .name(format!("work-{number}"))
+                    .spawn_scoped(scope, move || {
+                        let how = Work {
+                            codec: acquisition.codec,
+                            own: own.as_deref(),
+                            frames: &frames,
+                        };
+                        work(&queue, &done, &how)
+                    })
+            })
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(RunError::Thread)?;
+        Ok(Self {
+            reader,
+            workers,
+            finished,
+            sums: FileSums::spawn(scope, acquisition.hashes).map_err(RunError::Thread)?,
+        })
+    }
+}
+
+impl Outcome {
+    fn new(end: End, finished: Finished) -> Self {
+        Self {
+            end,
+            file: finished.file,
+            sha256_tree: finished.tree.root(),
+            read_bytes: finished.read_bytes,
+            unreadable_pages: finished.unreadable_pages,
+            first_unreadable: finished.first_unreadable,
+        }
+    }
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>, name: &'static str) -> Result<T, RunError> {
+    thread.join().map_err(|_| RunError::Panicked(name))
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an acquisition is to do. Whoever calls the engine says it all here; nothing
+//! below sees how it was typed.
+
+use crate::driver::DriverSpec;
+use crate::image_format::{ImageFormat, Output};
+use crate::selection::Selection;
+use crate::sink::Limits;
+use crate::source::SourceSpec;
+use linpmem_formats::Codec;
+use linpmem_manifest::FurtherHash;
+use linpmem_phys::PhysLen;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole acquisition, or the conversion of an image, which is the acquisition of
+/// an image's memory.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The command line, word by word, for the manifest.
+    pub command: Vec<String>,
+    /// The program that acquires, for the manifest.
+    pub tool: linpmem_manifest::Tool,
+    /// Where memory comes from.
+    pub source: SourceSpec,
+    /// What of it is read.
+    pub selection: Selection,
+    /// How long one request may take before its pages count as unreadable; `None`
+    /// waits for ever.
+    pub page_timeout: Option<Duration>,
+    /// What happens when a page cannot be read.
+    pub on_unreadable: OnUnreadable,
+    /// What is read first.
+    pub order: ReadOrder,
+    /// Whether the module is loaded for this run.
+    pub driver: DriverSpec,
+    /// The image.
+    pub image: ImageSpec,
+    /// What is collected with the memory.
+    pub artifacts: ArtifactsSpec,
+    /// The hashes of the output file.
+    pub hashes: HashSpec,
+    /// Where the image and its manifest go.
+    pub output: Output,
+    /// Whether existing files are replaced.
+    pub force: bool,
+    /// Whether memory is read again and compared with the image.
+    pub second_pass: bool,
+    /// Threads that hash and compress; `None` decides by the machine.
+    pub threads: Option<NonZeroUsize>,
+    /// How the running machine is spared.
+    pub impact: Impact,
+}
+
+/// The image that is written.
+#[derive(Clone, Debug)]
+pub struct ImageSpec {
+    /// Its format.
+    pub format: ImageFormat,
+    /// The compression around it.
+    pub compression: Compression,
+    /// ELF: ranges with smaller gaps between them share a segment.
+    pub merge_gaps: PhysLen,
+    /// AFF4: what the image says of the case.
+    pub case: CaseDetails,
+}
+
+/// The compression around an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// This one.
+    Fixed(Codec),
+    /// The one that finishes soonest on this machine, by a short measurement.
+    Measured,
+}
+
+/// The case an image belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct CaseDetails {
+    /// The case's name.
+    pub name: Option<String>,
+    /// The examiner's name.
+    pub examiner: Option<String>,
+    /// Free text.
+    pub notes: Option<String>,
+}
+
+/// What is collected with the memory.
+#[derive(Clone, Debug, Default)]
+pub struct ArtifactsSpec {
+    /// Whether the kernel's own description of itself is collected.
+    pub kernel: bool,
+    /// Whether the artifacts must lie inside the image.
+    pub inside_image: bool,
+    /// Further files, or patterns of files.
+    pub add: Vec<PathBuf>,
+}
+
+/// The hashes of the output file.
+#[derive(Clone, Debug, Default)]
+pub struct HashSpec {
+    /// Whether the file as a whole gets a SHA-256.
+    pub file_sha256: bool,
+    /// Other hashes of the file, each once.
+    pub further: Vec<FurtherHash>,
+}
+
+/// How the running machine is spared.
+#[derive(Clone, Debug)]
+pub struct Impact {
+    /// The nice value of every thread.
+    pub nice: Option<i32>,
+    /// The most bytes read per second.
+    pub bytes_per_s: Option<NonZeroU64>,
+    /// Whether all other programs are stopped while memory is read.
+    pub freeze: bool,
+    /// After this time the run ends as if interrupted.
+    pub timeout: Option<Duration>,
+    /// What the image may take of the disk.
+    pub limits: Limits,
+}
+
+/// What is read first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadOrder {
+    /// The lowest address.
+    Address,
+    /// What changes fastest, which is kept in memory until its turn.
+    VolatileFirst,
+}
+
+/// What happens when a page cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnreadable {
+    /// It is zero in the image and listed in the manifest.
+    List,
+    /// The run ends.
+    Fail,
+}
+
+impl ArtifactsSpec {
+    /// Whether failing to keep the artifacts fails the run: a file was named, or
+    /// their place was.
+    #[must_use]
+    pub fn is_demanded(&self) -> bool {
+        self.inside_image || !self.add.is_empty()
+    }
+
+    /// Whether there is anything to collect.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.kernel || !self.add.is_empty()
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Small files beside an image.
+
+mod checksum;
+mod crash;
+
+pub use checksum::{check_free, write_checksum};
+pub use crash::{crash_command, write_vmcoreinfo};

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where an image's bytes end up.
+
+mod behind;
+mod direct;
+mod file;
+mod limit;
+mod partial;
+mod pipe;
+mod space;
+
+pub use file::FileSink;
+pub use limit::{LimitedSink, Limits};
+pub use partial::{PartialError, PartialFile, folder_of};
+pub use pipe::PipeSink;
+pub use space::{SpaceError, check as check_space};
+
+use bytes::Bytes;
+use std::io;
+
+/// Takes the bytes of a file from front to back.
+///
+/// After an error it is spent: how much of the failed call arrived is not known.
+pub trait Sink: Send {
+    /// Bytes that it took so far.
+    fn position(&self) -> u64;
+
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// The system's.
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Appends bytes that are shared, without copying them where that can be.
+    ///
+    /// # Errors
+    /// The system's.
+    fn shared(&mut self, bytes: &Bytes) -> io::Result<()> {
+        self.bytes(bytes)
+    }
+
+    /// Appends `len` zero bytes, as a hole if there can be one.
+    ///
+    /// # Errors
+    /// The system's.
+    fn zeros(&mut self, len: u64) -> io::Result<()>;
+
+    /// Sees to it that all bytes are where they can be kept.
+    ///
+    /// # Errors
+    /// The system's, and those of earlier writes that only show now.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// Whether zero bytes take neither time nor room, however many they are.
+    fn has_free_holes(&self) -> bool {
+        false
+    }
+
+    /// After an error: takes away, if that can be, what arrived of the call that
+    /// failed, so that the file ends at [`Self::position`].
+    fn abandon(&mut self) {}
+}

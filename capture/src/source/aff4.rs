@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! AFF4 images, which may lie in several volumes.
+
+use linpmem_formats::{DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The AFF4 image at `path`, with further `volumes` if it is striped; `None` if
+/// it is something else.
+///
+/// # Errors
+/// If it is one and cannot be read.
+pub fn open_aff4(path: &Path, volumes: &[PathBuf]) -> Result<Option<aff4::Reader>, aff4::Error> {
+    let file = FileSource::open(path)?;
+    let mut head = [0; DETECT_BYTES];
+    if file.len() < u64::try_from(DETECT_BYTES).unwrap_or(u64::MAX) {
+        return Ok(None);
+    }
+    file.read_exact_at(0, &mut head)?;
+    if detect(&head) != Some(Detected::Image(Format::Aff4)) {
+        return Ok(None);
+    }
+    let mut sources: Vec<Arc<dyn ReadAt>> = vec![Arc::new(file)];
+    for volume in volumes {
+        sources.push(Arc::new(FileSource::open(volume)?));
+    }
+    aff4::Reader::open(sources).map(Some)
+}

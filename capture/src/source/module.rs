@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The running machine's memory, through the linpmem module.
+
+use super::{Iomem, Source, SourceError, machine, self_test, vmcoreinfo};
+use linpmem::{Device, Info, InfoError};
+use linpmem_formats::MachineFacts;
+use linpmem_manifest::{Address, MachineRecord, SourceRecord};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens the module's device at `path`, and tests it.
+pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
+    let device = Device::open_path(path)?;
+    let shown = path.display().to_string();
+    let info = match device.info() {
+        Ok(info) => Some(info),
+        // The original's module: it reads, and tells nothing.
+        Err(InfoError::Unsupported) => None,
+        Err(source) => {
+            return Err(SourceError::Info {
+                path: shown,
+                source,
+            });
+        }
+    };
+    let iomem = Iomem::read()?;
+    self_test::run(&device).map_err(|error| SourceError::Unproven {
+        path: shown.clone(),
+        reason: error.to_string(),
+    })?;
+
+    let mut warnings = Vec::new();
+    let note = vmcoreinfo::read(&device, info.as_ref().and_then(|info| info.vmcoreinfo))
+        .map_err(|error| warnings.push(error.to_string()))
+        .ok();
+    let (machine, machine_record, detail) = match info {
+        Some(info) => {
+            let (machine, record) = told(&info, note);
+            let detail = format!("module {}, ABI {}", info.module_version, info.abi_version);
+            (machine, record, detail)
+        }
+        None => {
+            let (machine, record) = machine::facts(note, None);
+            (machine, record, "the original Linpmem's module".to_owned())
+        }
+    };
+    Ok(Source {
+        reader: Arc::new(device),
+        map: iomem.map,
+        iomem: Some(iomem.text),
+        machine,
+        machine_record,
+        record: SourceRecord::single("linpmem", shown, Some(detail)),
+        warnings,
+    })
+}
+
+/// What the module tells of the machine.
+fn told(info: &Info, note: Option<Vec<u8>>) -> (MachineFacts, MachineRecord) {
+    let record = MachineRecord {
+        phys_bits: Some(info.phys_bits),
+        paging_levels: Some(info.paging_levels),
+        direct_map_base: Some(Address(info.page_offset_base)),
+        kernel_page_table: info.kernel_page_table.map(Address::from),
+        kaslr_offset: info.kaslr_offset.map(Address),
+        vmcoreinfo: note.as_deref().map(vmcoreinfo::record),
+    };
+    let machine = MachineFacts {
+        vmcoreinfo: note,
+        direct_map_base: Some(info.page_offset_base),
+        paging_levels: Some(info.paging_levels),
+    };
+    (machine, record)
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Files that may hang, and questions about them.
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::Builder;
+use std::time::Duration;
+
+/// Bytes that are read at a time. The kernel makes many files of /proc a page at
+/// a time whatever is asked for.
+const STEP_BYTES: usize = 64 << 10;
+/// Steps that may wait for being taken.
+const STEPS_AHEAD: usize = 2;
+/// The thread calls next to nothing.
+const STACK_BYTES: usize = 128 << 10;
+
+/// Answers that are waited for in vain before no more are asked for: each takes the
+/// whole time, and there are hundreds of files.
+const MAX_GIVEN_UP: u32 = 3;
+
+/// How long the system is waited for.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    /// None waits for ever.
+    timeout: Option<Duration>,
+    given_up: Arc<AtomicU32>,
+}
+
+/// A regular file, read by a thread of its own: where the kernel or a file system
+/// does not answer, the reader gives up, and the thread stays behind.
+#[derive(Debug)]
+pub(crate) struct TimeoutFile {
+    steps: Receiver<io::Result<Vec<u8>>>,
+    current: io::Cursor<Vec<u8>>,
+    patience: Patience,
+}
+
+impl Patience {
+    pub(crate) fn new(timeout: Option<Duration>) -> Self {
+        Self {
+            timeout,
+            given_up: Arc::default(),
+        }
+    }
+
+    /// What `question` gives, asked by a thread of its own.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.check()?;
+        let (sender, answer) = bounded(1);
+        thread().spawn(move || sender.send(question()))?;
+        match self.next(&answer) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its thread ended")),
+            Err(RecvTimeoutError::Timeout) => Err(no_answer()),
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.given_up.load(Ordering::Relaxed) {
+            MAX_GIVEN_UP.. => Err(no_answer()),
+            _ => Ok(()),
+        }
+    }
+
+    fn next<T>(&self, answers: &Receiver<T>) -> Result<T, RecvTimeoutError> {
+        let answer = match self.timeout {
+            Some(timeout) => answers.recv_timeout(timeout),
+            None => answers.recv().map_err(RecvTimeoutError::from),
+        };
+        if matches!(answer, Err(RecvTimeoutError::Timeout)) {
+            self.given_up.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the system does not answer")
+}
+
+fn thread() -> Builder {
+    Builder::new()
+        .name("artifacts".to_owned())
+        .stack_size(STACK_BYTES)
+}
+
+impl TimeoutFile {
+    /// The file at `path`. That it cannot be opened shows when it is read.
+    ///
+    /// # Errors
+    /// If there is no thread to be had, or the system did not answer before.
+    pub(crate) fn open(path: &Path, patience: &Patience) -> io::Result<Self> {
+        patience.check()?;
+        let (sender, steps) = bounded(STEPS_AHEAD);
+        let path = path.to_path_buf();
+        thread().spawn(move || send(&path, &sender))?;
+        Ok(Self {
+            steps,
+            current: io::Cursor::default(),
+            patience: patience.clone(),
+        })
+    }
+
+    /// All of it, if that is no more than `limit` bytes.
+    ///
+    /// # Errors
+    /// The system's; `FileTooLarge` if it has more.
+    pub(crate) fn all(path: &Path, limit: u64, patience: &Patience) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Self::open(path, patience)?
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has more than {limit} bytes"),
+            ));
+        }
+        Ok(bytes)
+    }
+}
+
+impl Read for TimeoutFile {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let len = self.current.read(buf)?;
+            if len > 0 || buf.is_empty() {
+                return Ok(len);
+            }
+            match self.patience.next(&self.steps) {
+                Ok(step) => self.current = io::Cursor::new(step?),
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) => return Err(no_answer()),
+            }
+        }
+    }
+}
+
+fn send(path: &Path, steps: &Sender<io::Result<Vec<u8>>>) {
+    let mut file = match open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let _ = steps.send(Err(error));
+            return;
+        }
+    };
+    loop {
+        let mut step = vec![0; STEP_BYTES];
+        let read = match file.read(&mut step) {
+            Ok(0) => return,
+            Ok(len) => {
+                step.truncate(len);
+                Ok(step)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let is_last = read.is_err();
+        if steps.send(read).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Pipes and devices might never end, or do something when they are read.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_to_their_end_and_no_further_than_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let content: Vec<u8> = (0..300_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+        std::fs::write(&path, &content).unwrap();
+        let patience = Patience::new(Some(Duration::from_secs(10)));
+        assert_eq!(
+            TimeoutFile::all(&path, 300_000, &patience).unwrap(),
+            content
+        );
+        let error = TimeoutFile::all(&path, 299_999, &patience).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
+            let patience = Patience::new(None);
+            assert!(TimeoutFile::all(path, 10, &patience).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_hangs_is_given_up_and_after_a_while_not_even_asked() {
+        let patience = Patience::new(Some(Duration::from_millis(10)));
+        let (_kept, steps) = bounded(1);
+        let mut file = TimeoutFile {
+            steps,
+            current: io::Cursor::default(),
+            patience: patience.clone(),
+        };
+        let error = file.read(&mut [0; 4]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(patience.ask(|| Ok(5)).unwrap(), 5);
+        let (_kept, never) = bounded::<()>(1);
+        for _ in 1..MAX_GIVEN_UP {
+            let never = never.clone();
+            let error = patience.ask(move || Ok(never.recv().is_ok()));
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        let error = patience.ask(|| Ok(5)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let error = TimeoutFile::all(Path::new("/proc/version"), 4096, &patience);
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The comparison: threads that each take the next chunk, and beside them those
+//! sums that can only be made from front to back.
+
+use super::layout::{Chunk, Layout};
+use super::memory::Memory;
+use super::remainder::remainder_digest;
+use crate::hash::{Hasher, hexadecimal};
+use crate::meter::Meter;
+use crate::pipeline::CHUNK_BYTES;
+use crossbeam_channel::{Sender, unbounded};
+use linpmem_manifest::{FurtherHash, HashRecord, Sha256Sum};
+use linpmem_phys::num::{len_bytes, u64_as_usize};
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// What was found in the file.
+#[derive(Debug)]
+pub struct Found {
+    /// Bytes of the file.
+    pub length: u64,
+    /// Of as many bytes of it as the manifest says that there are.
+    pub file: Computed,
+    /// Further hashes of the same bytes, those that the manifest has; none if they
+    /// were not asked for, or the bytes are not all there.
+    pub further: Vec<HashRecord>,
+    /// Over what is in no chunk.
+    pub outside: Computed,
+    /// Chunks that are not as they should be, by their number in the layout.
+    pub chunks: Vec<(usize, Fault)>,
+}
+
+/// A sum that may have been made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// It was not asked for, or there is none to compare it with.
+    Not,
+    /// The bytes are not all there, or cannot be read.
+    Lacking,
+    /// This is it.
+    Sum(Sha256Sum),
+}
+
+impl Computed {
+    /// The sum, if it was made.
+    pub const fn sum(&self) -> Option<Sha256Sum> {
+        match self {
+            Self::Sum(sum) => Some(*sum),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its sum is another.
+    Differs,
+    /// The file ends before it does.
+    Missing,
+    /// It does not decompress.
+    Damaged,
+    /// Its bytes are right, but other pages are marked as unreadable.
+    Marks,
+    /// The disk does not give it.
+    Unreadable(String),
+}
+
+/// A comparison that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// No threads or no memory.
+    #[error("starting to verify: {0}")]
+    Start(#[source] io::Error),
+    /// A thread ended without a reason.
+    #[error("a thread panicked; this is a bug in linpmem-dump")]
+    Panicked,
+}
+
+/// What is compared, and how.
+pub struct Check<'a> {
+    /// The image's file.
+    pub file: &'a File,
+    /// Bytes of it.
+    pub length: u64,
+    /// What it should hold, and where.
+    pub layout: &'a Layout<'a>,
+    /// How memory is found in it.
+    pub memory: Memory<'a>,
+    /// Whether the file's own sum is made.
+    pub whole: bool,
+    /// Whether its further hashes are made.
+    pub further: bool,
+    /// Threads that compare chunks.
+    pub workers: NonZeroUsize,
+    /// Told of the progress.
+    pub meter: &'a Meter,
+}
+
+impl Check<'_> {
+    /// Compares.
+    pub fn run(&self) -> Result<Found, CheckError> {
+        let next = AtomicUsize::new(0);
+        let (faults, found) = unbounded();
+        let (file, further, outside) = std::thread::scope(|scope| {
+            let sha256 = || self.file_sum(Hasher::sha256());
+            let file = start(scope, self.whole, "sum-file", sha256)?;
+            let further = self.further_sums(scope)?;
+            let has_outside = self.layout.manifest.file.sha256_remainder.is_some();
+            let outside = start(scope, has_outside, "sum-outside", || remainder_digest(self))?;
+            let workers = (0..self.workers.get())
+                .map(|number| {
+                    let (next, faults) = (&next, faults.clone());
+                    Builder::new()
+                        .name(format!("work-{number}"))
+                        .spawn_scoped(scope, move || self.work(next, &faults))
+                        .map_err(CheckError::Start)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            for worker in workers {
+                joined(worker)?;
+            }
+            let file = file.map(joined).transpose()?.map_or(Computed::Not, |sum| {
+                let sum = sum.and_then(|digest| Sha256Sum::try_from(digest.as_slice()).ok());
+                sum.map_or(Computed::Lacking, Computed::Sum)
+            });
+            let outside = outside.map_or(Ok(Computed::Not), joined)?;
+            let mut records = Vec::new();
+            for (algorithm, thread) in further {
+                records.extend(joined(thread)?.map(|digest| HashRecord {
+                    algorithm,
+                    digest: hexadecimal(&digest),
+                }));
+            }
+            Ok((file, records, outside))
+        })?;
+        drop(faults);
+        let mut chunks: Vec<_> = found.iter().collect();
+        chunks.sort_unstable_by_key(|&(index, _)| index);
+        Ok(Found {
+            length: self.length,
+            file,
+            further,
+            outside,
+            chunks,
+        })
+    }
+
+    /// Compares the chunks that no other thread has taken.
+    fn work(&self, next: &AtomicUsize, faults: &Sender<(usize, Fault)>) {
+        let mut looking = self.memory.looking(self.file, self.length);
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(chunk) = self.layout.chunks.get(index) else {
+                return;
+            };
+            if let Err(fault) = looking.at(chunk) {
+                let _ = faults.send((index, fault));
+            }
+            self.progressed(chunk);
+        }
+    }
+
+    fn progressed(&self, chunk: &Chunk<'_>) {
+        self.meter.add_written(chunk.record.length, 0);
+    }
+
+    /// A thread for each further hash that the manifest has.
+    fn further_sums<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Result<Vec<FurtherThread<'scope>>, CheckError> {
+        let mut threads = Vec::new();
+        for HashRecord { algorithm, .. } in &self.layout.manifest.file.hashes {
+            let sum = || self.file_sum(Hasher::new(*algorithm));
+            let thread = start(scope, self.further, algorithm.name(), sum)?;
+            threads.extend(thread.map(|thread| (*algorithm, thread)));
+        }
+        Ok(threads)
+    }
+
+    /// Of the file from front to back; none if it is not all there.
+    fn file_sum(&self, mut hasher: Hasher) -> Option<Vec<u8>> {
+        let end = self.layout.manifest.file.length;
+        if self.length < end {
+            return None;
+        }
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut position = 0;
+        while position < end {
+            let step = (end - position).min(len_bytes(&buffer));
+            let bytes = buffer.get_mut(..u64_as_usize(step)).unwrap_or_default();
+            self.file.read_exact_at(bytes, position).ok()?;
+            hasher.update(bytes);
+            position = position.saturating_add(step);
+        }
+        Some(hasher.finish())
+    }
+}
+
+type SumThread<'scope, T> = ScopedJoinHandle<'scope, T>;
+type FurtherThread<'scope> = (FurtherHash, SumThread<'scope, Option<Vec<u8>>>);
+
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    wanted: bool,
+    name: &str,
+    sum: impl FnOnce() -> T + Send + 'scope,
+) -> Result<Option<SumThread<'scope, T>>, CheckError> {
+    if !wanted {
+        return Ok(None);
+    }
+    let thread = Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(scope, sum);
+    thread.map(Some).map_err(CheckError::Start)
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> Result<T, CheckError> {
+    thread.join().map_err(|_| CheckError::Panicked)
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory in an image, chunk by chunk.
+
+use super::check::Fault;
+use super::layout::Chunk;
+use super::remainder::hole;
+use crate::frame::FrameDecoder;
+use crate::hash::{sha256, sha256_of};
+use linpmem_formats::{Format, ImageReader};
+use linpmem_manifest::Sha256Sum;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
+use linpmem_phys::{PhysAddr, PhysRange, Unreadables};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Bytes that are read and hashed while they are in a processor's cache.
+const STEP_BYTES: usize = 256 << 10;
+
+/// How memory is found in an image.
+#[derive(Clone, Copy)]
+pub enum Memory<'a> {
+    /// Each chunk lies in the file in one piece.
+    InPlace,
+    /// Only the format's reader knows.
+    Read(&'a dyn ImageReader),
+}
+
+/// What one thread needs to look at chunks.
+pub struct Looking<'a> {
+    memory: Memory<'a>,
+    file: &'a File,
+    length: u64,
+    buffer: Vec<u8>,
+    frame: Vec<u8>,
+    decoder: FrameDecoder,
+    /// The sums of so many zero bytes.
+    zeros: HashMap<u64, Sha256Sum>,
+}
+
+impl<'a> Memory<'a> {
+    /// Begins to look at chunks of `file`, which has `length` bytes.
+    pub fn looking(self, file: &'a File, length: u64) -> Looking<'a> {
+        Looking {
+            memory: self,
+            file,
+            length,
+            buffer: Vec::new(),
+            frame: Vec::new(),
+            decoder: FrameDecoder::default(),
+            zeros: HashMap::new(),
+        }
+    }
+}
+
+impl Looking<'_> {
+    /// Compares a chunk.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn at(&mut self, chunk: &Chunk<'_>) -> Result<(), Fault> {
+        let sum = match (self.memory, chunk.offset) {
+            (Memory::Read(image), _) => return self.read(image, chunk),
+            (Memory::InPlace, Some(offset)) => {
+                if offset.saturating_add(chunk.length) > self.length {
+                    return Err(Fault::Missing);
+                }
+                if chunk.record.frame.is_some() {
+                    self.compressed(chunk, offset)?
+                } else if hole(self.file, self.length, offset, chunk.length) == chunk.length {
+                    self.zeros(chunk.length)
+                } else {
+                    self.plain(chunk.length, offset)?
+                }
+            }
+            (Memory::InPlace, None) => return Err(Fault::Missing),
+        };
+        if sum == chunk.record.sha256 {
+            Ok(())
+        } else {
+            Err(Fault::Differs)
+        }
+    }
+
+    fn zeros(&mut self, len: u64) -> Sha256Sum {
+        *self
+            .zeros
+            .entry(len)
+            .or_insert_with(|| sha256(&vec![0; u64_as_usize(len)]))
+    }
+
+    fn plain(&mut self, len: u64, offset: u64) -> Result<Sha256Sum, Fault> {
+        self.buffer.resize(STEP_BYTES, 0);
+        let mut hasher = Sha256::new();
+        let (mut position, mut left) = (offset, len);
+        while left > 0 {
+            let step = left.min(len_bytes(&self.buffer));
+            let bytes = self
+                .buffer
+                .get_mut(..u64_as_usize(step))
+                .unwrap_or_default();
+            self.file
+                .read_exact_at(bytes, position)
+                .map_err(|error| unreadable(&error))?;
+            hasher.update(bytes);
+            position = position.saturating_add(step);
+            left -= step;
+        }
+        Ok(sha256_of(hasher))
+    }
+
+    fn compressed(&mut self, chunk: &Chunk<'_>, offset: u64) -> Result<Sha256Sum, Fault> {
+        self.frame.resize(u64_as_usize(chunk.length), 0);
+        self.file
+            .read_exact_at(&mut self.frame, offset)
+            .map_err(|error| unreadable(&error))?;
+        self.buffer.resize(u64_as_usize(chunk.record.length), 0);
+        match self.decoder.decode(&self.frame, &mut self.buffer) {
+            Ok(()) => Ok(sha256(&self.buffer)),
+            Err(_) => Err(Fault::Damaged),
+        }
+    }
+
+    fn read(&mut self, image: &dyn ImageReader, chunk: &Chunk<'_>) -> Result<(), Fault> {
+        self.buffer.resize(u64_as_usize(chunk.record.length), 0);
+        let mut unreadable = Unreadables::new();
+        image
+            .read_phys(chunk.addresses.start(), &mut self.buffer, &mut unreadable)
+            .map_err(|error| Fault::Unreadable(error.to_string()))?;
+        if sha256(&self.buffer) != chunk.record.sha256 {
+            return Err(Fault::Differs);
+        }
+        // Zeros alone do not tell what was read from what was not.
+        let recorded = chunk.range.unreadable.iter().filter_map(|record| {
+            let first = PhysAddr::new(record.start.0);
+            let range = PhysRange::from_inclusive(first, PhysAddr::new(record.last.0));
+            range.ok()?.intersect(chunk.addresses)
+        });
+        let found = unreadable.as_slice().iter().map(|item| item.range);
+        // AVML has zeros there, and nothing that could be marked.
+        if image.format() != Format::Avml && merged(recorded) != merged(found) {
+            return Err(Fault::Marks);
+        }
+        Ok(())
+    }
+}
+
+/// Neighbours as one: who listed them may have cut them elsewhere.
+fn merged(ranges: impl Iterator<Item = PhysRange>) -> Vec<(u64, u64)> {
+    let mut all: Vec<(u64, u64)> = Vec::new();
+    for range in ranges {
+        let (start, end) = (range.start().get(), range.end().get());
+        match all.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => all.push((start, end)),
+        }
+    }
+    all
+}
+
+fn unreadable(error: &io::Error) -> Fault {
+    Fault::Unreadable(error.to_string())
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whether an image is still what its manifest says.
+
+mod check;
+mod layout;
+mod memory;
+mod remainder;
+mod report;
+
+pub use check::{CheckError, Fault};
+pub use layout::LayoutError;
+pub use report::{Damage, Report};
+
+use crate::artifacts::{Artifacts, MANIFEST};
+use crate::meter::Meter;
+use crate::source::{ImageSourceError, open_aff4, open_reader_at};
+use check::Check;
+use layout::Layout;
+use linpmem_formats::{ImageReader, aff4};
+use linpmem_manifest::paths::manifest_beside;
+use linpmem_manifest::{Manifest, ReadError};
+use memory::Memory;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// An image that could not be compared with its manifest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// No manifest.
+    #[error(transparent)]
+    Manifest(#[from] ReadError),
+    /// A manifest that cannot be true.
+    #[error("{path}: {source}")]
+    Layout {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: LayoutError,
+    },
+    /// An AFF4 image that cannot be read.
+    #[error("{path}: {source}")]
+    Aff4 {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: aff4::Error,
+    },
+    /// An image that does not open.
+    #[error("{path}: {source}")]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: ImageSourceError,
+    },
+    /// No image.
+    #[error("{path}: {source}")]
+    Image {
+        /// The image.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The comparison could not be made.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+}
+
+/// An image, ready to be verified.
+pub struct Verification {
+    image: PathBuf,
+    /// The image as AFF4, if it is that: then it has hashes of its own.
+    aff4: Option<aff4::Reader>,
+    manifest_path: PathBuf,
+    manifest: Option<Manifest>,
+}
+
+/// How thoroughly an image is compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Thoroughness {
+    /// Whether the file's own hashes are computed even where those of chunks and
+    /// remainder cover all bytes.
+    pub full: bool,
+    /// Threads that hash.
+    pub workers: NonZeroUsize,
+}
+
+impl Verification {
+    /// Opens the image at `image`, with further `volumes` if it is striped, and its
+    /// manifest: the one named, the one beside the image, or the one inside it. Only
+    /// an AFF4 image may have none.
+    ///
+    /// # Errors
+    /// If the image or the manifest cannot be read.
+    pub fn open(
+        image: &Path,
+        manifest: Option<&Path>,
+        volumes: &[PathBuf],
+    ) -> Result<Self, VerifyError> {
+        let aff4 = open_aff4(image, volumes).map_err(|source| VerifyError::Aff4 {
+            path: image.to_path_buf(),
+            source,
+        })?;
+        let path = match manifest {
+            Some(path) => path.to_path_buf(),
+            None => manifest_beside(image),
+        };
+        let mut found = match &aff4 {
+            Some(_) if manifest.is_none() && !path.exists() => embedded(image)?,
+            _ => Some(linpmem_manifest::read(&path)?),
+        };
+        if let Some(manifest) = found.as_mut().filter(|manifest| manifest.file.length == 0) {
+            // One from inside an image: all but the file itself can be compared.
+            let metadata = std::fs::metadata(image);
+            let metadata = metadata.map_err(|source| VerifyError::Image {
+                path: image.to_path_buf(),
+                source,
+            })?;
+            manifest.file.length = metadata.len();
+        }
+        Ok(Self {
+            image: image.to_path_buf(),
+            aff4,
+            manifest_path: path,
+            manifest: found,
+        })
+    }
+
+    /// The image, if it is AFF4.
+    #[must_use]
+    pub const fn aff4(&self) -> Option<&aff4::Reader> {
+        self.aff4.as_ref()
+    }
+
+    /// The manifest, if there is one.
+    #[must_use]
+    pub const fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// Where the manifest is, or should be.
+    #[must_use]
+    pub fn manifest_path(&self) -> &Path {
+        &self.manifest_path
+    }
+
+    /// Compares the image with its manifest; `None` if there is none. `meter` counts
+    /// the bytes of memory compared.
+    ///
+    /// # Errors
+    /// If the comparison could not be made.
+    pub fn compare(
+        &self,
+        thoroughness: Thoroughness,
+        meter: &Meter,
+    ) -> Result<Option<Report>, VerifyError> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let contradiction = |source| VerifyError::Layout {
+            path: self.manifest_path.clone(),
+            source,
+        };
+        let layout = Layout::new(manifest).map_err(contradiction)?;
+        let opened;
+        let reader: Option<&dyn ImageReader> = match &self.aff4 {
+            Some(image) => Some(image),
+            None => {
+                opened = self.reader_of(manifest)?;
+                opened.as_deref()
+            }
+        };
+        if let (None, Some(chunk)) = (reader, layout.first_without_place()) {
+            return Err(contradiction(LayoutError::NoPlace {
+                addresses: chunk.addresses,
+            }));
+        }
+        let failed = |source| VerifyError::Image {
+            path: self.image.clone(),
+            source,
+        };
+        let file = File::open(&self.image).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let found = Check {
+            file: &file,
+            length,
+            layout: &layout,
+            memory: reader.map_or(Memory::InPlace, Memory::Read),
+            // Without a digest of the remainder, only this covers all bytes.
+            whole: manifest.file.sha256.is_some()
+                && (thoroughness.full || manifest.file.sha256_remainder.is_none()),
+            further: thoroughness.full,
+            workers: thoroughness.workers,
+            meter,
+        }
+        .run()?;
+        Ok(Some(Report::new(&layout, found, begun.elapsed())))
+    }
+
+    /// Reads the memory of images in which it does not lie in one piece.
+    fn reader_of(&self, manifest: &Manifest) -> Result<Option<Box<dyn ImageReader>>, VerifyError> {
+        if !matches!(manifest.image.format.as_str(), "kdump" | "avml") {
+            return Ok(None);
+        }
+        open_reader_at(&self.image, Some(manifest))
+            .map(Some)
+            .map_err(|source| VerifyError::Open {
+                path: self.image.clone(),
+                source,
+            })
+    }
+}
+
+/// The manifest inside the volume `image`, if there is one.
+fn embedded(image: &Path) -> Result<Option<Manifest>, ReadError> {
+    let Ok(Some(artifacts)) = Artifacts::of_image(image) else {
+        return Ok(None);
+    };
+    match artifacts.open(MANIFEST) {
+        Ok(content) => linpmem_manifest::parse(content, &image.join(MANIFEST)).map(Some),
+        Err(_) => Ok(None),
+    }
+}

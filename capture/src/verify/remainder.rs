@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bytes of an image that are no chunk's.
+
+use super::check::{Check, Computed};
+use crate::hash::RemainderDigest;
+use crate::pipeline::CHUNK_BYTES;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
+use rustix::fs::{SeekFrom, seek};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// The sum over what lies before, between and after the chunks.
+pub fn remainder_digest(check: &Check<'_>) -> Computed {
+    let end = check.layout.manifest.file.length;
+    if check.length < end {
+        return Computed::Lacking;
+    }
+    let mut sum = RemainderDigest::default();
+    let mut buffer = vec![0; CHUNK_BYTES.min(64 << 10)];
+    let mut position = 0;
+    let places = check
+        .layout
+        .chunks
+        .iter()
+        .filter_map(|chunk| Some((chunk.offset?, chunk.length)));
+    for (offset, length) in places.chain([(end, 0)]) {
+        if stretch(check, position, offset, &mut buffer, &mut sum).is_err() {
+            return Computed::Lacking;
+        }
+        sum.end_stretch();
+        position = offset.saturating_add(length);
+    }
+    Computed::Sum(sum.finish())
+}
+
+fn stretch(
+    check: &Check<'_>,
+    start: u64,
+    end: u64,
+    buffer: &mut [u8],
+    sum: &mut RemainderDigest,
+) -> io::Result<()> {
+    let mut position = start;
+    while position < end {
+        let left = end - position;
+        let hole = hole(check.file, check.length, position, left);
+        if hole > 0 {
+            sum.zeros(hole);
+            position = position.saturating_add(hole);
+            continue;
+        }
+        let step = left.min(len_bytes(buffer));
+        let bytes = buffer.get_mut(..u64_as_usize(step)).unwrap_or_default();
+        check.file.read_exact_at(bytes, position)?;
+        sum.bytes(bytes);
+        position = position.saturating_add(step);
+    }
+    Ok(())
+}
+
+/// How many of the `len` bytes from `position` on lie in a hole of `file`, which has
+/// `length` bytes.
+pub fn hole(file: &File, length: u64, position: u64, len: u64) -> u64 {
+    let data = match seek(file, SeekFrom::Data(position)) {
+        Ok(data) => data,
+        Err(rustix::io::Errno::NXIO) => length,
+        Err(_) => position,
+    };
+    data.saturating_sub(position).min(len)
+}

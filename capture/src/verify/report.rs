@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a comparison of an image with its manifest found.
+
+use super::check::{Computed, Fault, Found};
+use super::layout::Layout;
+use linpmem_manifest::{FurtherHash, HashRecord, Manifest, RangeRecord, Sha256Sum, State};
+use linpmem_phys::Errno;
+use std::fmt;
+use std::time::Duration;
+
+/// Chunks that are named one by one; of the others only their number is told.
+const SHOWN_CHUNKS: usize = 20;
+
+/// The result of a comparison.
+#[derive(Debug)]
+pub struct Report {
+    /// What is wrong with the image; empty if nothing is.
+    pub damages: Vec<Damage>,
+    /// Ranges compared.
+    pub ranges: usize,
+    /// Chunks compared.
+    pub chunks: usize,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Whether chunks and remainder together cover every byte of the file.
+    pub covered: bool,
+    /// Whether the file's own SHA-256 was computed.
+    pub whole: bool,
+    /// The time it took.
+    pub elapsed: Duration,
+}
+
+/// One way in which an image is not what its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The run that made it did not end well.
+    NotComplete {
+        /// How it ended.
+        state: State,
+        /// Bytes of memory that were written.
+        written: u64,
+        /// Bytes of memory that were to be.
+        planned: u64,
+    },
+    /// The file is too short.
+    Truncated {
+        /// Bytes that are missing.
+        missing: u64,
+        /// Bytes that there should be.
+        expected: u64,
+    },
+    /// The file is too long.
+    Appended {
+        /// Bytes that are too many.
+        extra: u64,
+        /// Bytes that there should be.
+        expected: u64,
+    },
+    /// A chunk is not what it was.
+    Chunk {
+        /// The range that it is part of, in words.
+        range: String,
+        /// Counts the chunks of the range from 0.
+        number: usize,
+        /// Its addresses, in words.
+        addresses: String,
+        /// Its first byte in the file, if it lies there in one piece.
+        offset: Option<u64>,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// As many more chunks are not what they were.
+    MoreChunks(usize),
+    /// A range is not what it was.
+    Range {
+        /// The range, in words.
+        range: String,
+        /// Chunks that are not what they were.
+        damaged: usize,
+        /// Chunks of the range.
+        chunks: usize,
+    },
+    /// What is in no chunk is not what it was.
+    Outside {
+        /// What its sum should be.
+        expected: Sha256Sum,
+        /// What it is; none if the bytes are not all there.
+        found: Option<Sha256Sum>,
+    },
+    /// Another hash of the file is not what it was.
+    FurtherHash {
+        /// Which.
+        algorithm: FurtherHash,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The file as a whole is not what it was.
+    File {
+        /// What it should be.
+        expected: Sha256Sum,
+        /// What it is, without what was appended.
+        found: Sha256Sum,
+        /// Whether it is so although every range is as it was.
+        outside_ranges: bool,
+    },
+}
+
+impl Report {
+    pub(super) fn new(layout: &Layout<'_>, found: Found, elapsed: Duration) -> Self {
+        let manifest = layout.manifest;
+        let mut damages = Vec::new();
+        damages.extend(not_complete(manifest));
+        damages.extend(wrong_length(manifest.file.length, found.length));
+        for (index, fault) in found.chunks.iter().take(SHOWN_CHUNKS) {
+            if let Some(chunk) = layout.chunks.get(*index) {
+                damages.push(Damage::Chunk {
+                    range: name(chunk.range),
+                    number: chunk.number,
+                    addresses: chunk.addresses.to_string(),
+                    offset: chunk.offset,
+                    fault: fault.clone(),
+                });
+            }
+        }
+        let more = found.chunks.len().saturating_sub(SHOWN_CHUNKS);
+        if more > 0 {
+            damages.push(Damage::MoreChunks(more));
+        }
+        damages.extend(bad_ranges(manifest, &found));
+        if let (Some(expected), outside) = (manifest.file.sha256_remainder, &found.outside) {
+            if *outside != Computed::Sum(expected) {
+                damages.push(Damage::Outside {
+                    expected,
+                    found: outside.sum(),
+                });
+            }
+        }
+        if let (Some(expected), Computed::Sum(sum)) = (manifest.file.sha256, &found.file) {
+            if expected != *sum {
+                damages.push(Damage::File {
+                    expected,
+                    found: *sum,
+                    outside_ranges: found.chunks.is_empty(),
+                });
+            }
+        }
+        // Those that were made; where bytes are missing, that is told already.
+        for found in &found.further {
+            let is_same = |known: &&HashRecord| known.algorithm == found.algorithm;
+            let known = manifest.file.hashes.iter().find(is_same);
+            if let Some(known) = known.filter(|known| known.digest != found.digest) {
+                damages.push(Damage::FurtherHash {
+                    algorithm: found.algorithm,
+                    expected: known.digest.clone(),
+                    found: found.digest.clone(),
+                });
+            }
+        }
+        Self {
+            covered: manifest.file.sha256_remainder.is_some(),
+            damages,
+            ranges: manifest.ranges.len(),
+            chunks: layout.chunks.len(),
+            length: found.length,
+            whole: matches!(found.file, Computed::Sum(_)),
+            elapsed,
+        }
+    }
+
+    /// Whether the image is what its manifest says.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.damages.is_empty()
+    }
+}
+
+/// Ranges with chunks that are not as they were.
+fn bad_ranges(manifest: &Manifest, found: &Found) -> Vec<Damage> {
+    let mut damages = Vec::new();
+    let mut first = 0;
+    for range in &manifest.ranges {
+        let end = first + range.chunks.len();
+        // They are in order.
+        let before = |border| found.chunks.partition_point(|&(index, _)| index < border);
+        let damaged = before(end).saturating_sub(before(first));
+        if damaged > 0 {
+            damages.push(Damage::Range {
+                range: name(range),
+                damaged,
+                chunks: range.chunks.len(),
+            });
+        }
+        first = end;
+    }
+    damages
+}
+
+fn not_complete(manifest: &Manifest) -> Option<Damage> {
+    if manifest.state.is_whole() {
+        return None;
+    }
+    let written = manifest.ranges.iter().fold(0, |sum: u64, range| {
+        let filled = range
+            .unreadable
+            .iter()
+            .filter(|part| part.errno == Errno::ECANCELED.get())
+            .fold(0, |sum: u64, part| {
+                sum.saturating_add(part.last.0.saturating_sub(part.start.0).saturating_add(1))
+            });
+        sum.saturating_add(range.written_bytes.saturating_sub(filled))
+    });
+    Some(Damage::NotComplete {
+        state: manifest.state,
+        written,
+        planned: manifest.image.planned_bytes,
+    })
+}
+
+fn wrong_length(expected: u64, found: u64) -> Option<Damage> {
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Less => Some(Damage::Truncated {
+            missing: expected - found,
+            expected,
+        }),
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Greater => Some(Damage::Appended {
+            extra: found - expected,
+            expected,
+        }),
+    }
+}
+
+fn name(range: &RangeRecord) -> String {
+    format!(
+        "range {} ({} {:#x}-{:#x})",
+        range.index, range.kind, range.start.0, range.last.0
+    )
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotComplete {
+                state,
+                written,
+                planned,
+            } => write!(
+                f,
+                "the acquisition was not completed ({}): {written} of {planned} bytes of memory \
+                 were read",
+                state.name()
+            ),
+            Self::Truncated { missing, expected } => write!(
+                f,
+                "truncated: the last {missing} of {expected} bytes are missing"
+            ),
+            Self::Appended { extra, expected } => write!(
+                f,
+                "{extra} bytes were appended behind the {expected} that belong to it"
+            ),
+            Self::Chunk {
+                range,
+                number,
+                addresses,
+                offset,
+                fault,
+            } => {
+                write!(f, "{range}, chunk {number} ({addresses}")?;
+                if let Some(offset) = offset {
+                    write!(f, ", file offset {offset:#x}")?;
+                }
+                write!(f, ") {fault}")
+            }
+            Self::MoreChunks(count) => write!(f, "and {count} more chunks"),
+            Self::Range {
+                range,
+                damaged,
+                chunks,
+            } => write!(f, "{range} differs in {damaged} of {chunks} chunks"),
+            Self::Outside {
+                expected,
+                found: Some(found),
+            } => write!(
+                f,
+                "headers, notes or padding, outside of all ranges, differ: SHA-256 {found}, was \
+                 {expected}"
+            ),
+            Self::Outside { found: None, .. } => {
+                f.write_str("headers, notes or padding, outside of all ranges, are not all there")
+            }
+            Self::FurtherHash {
+                algorithm,
+                expected,
+                found,
+            } => write!(
+                f,
+                "the file differs: {} {found}, was {expected}",
+                algorithm.name()
+            ),
+            Self::File {
+                expected,
+                found,
+                outside_ranges,
+            } => {
+                write!(f, "the file differs: SHA-256 {found}, was {expected}")?;
+                if *outside_ranges {
+                    f.write_str(" (outside of all ranges: in headers or padding)")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Differs => f.write_str("differs"),
+            Self::Missing => f.write_str("is missing: the file ends before its end"),
+            Self::Marks => f.write_str("differs in which pages are marked as unreadable"),
+            Self::Damaged => f.write_str("differs: it does not decompress"),
+            Self::Unreadable(reason) => write!(f, "cannot be read from the disk: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The options of commands that read images.
+
+use super::{ProgressStyle, SelectionArgs};
+use clap::{ArgGroup, Args};
+use linpmem_phys::PhysRange;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// What to copy out of an image.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// A new file for the bytes; - writes to stdout
+    pub output: PathBuf,
+
+    /// The addresses to copy: A-B or A+LENGTH, to the byte
+    ///
+    /// Bytes the image does not have are zero in OUTPUT and named on stderr; the exit
+    /// code is then 3.
+    #[arg(long, value_name = "A-B")]
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub range: Option<PhysRange>,
+
+    /// An artifact, as `ls` names it
+    #[arg(long, value_name = "NAME")]
+    pub file: Option<String>,
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// One image
+    pub left: PathBuf,
+
+    /// The other image
+    pub right: PathBuf,
+
+    /// Compare only this range: A-B or A+LENGTH. Repeatable
+    ///
+    /// Widened to whole pages.
+    #[arg(long = "range", value_name = "A-B")]
+    pub ranges: Vec<PhysRange>,
+
+    /// List every stretch that differs, not only the first 50
+    #[arg(long)]
+    pub all: bool,
+
+    /// Print JSON Lines: each stretch that differs, each range, a summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to recover.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The unfinished volume, such as host.aff4.partial
+    pub image: PathBuf,
+
+    /// The new volume [default: host.recovered.aff4]
+    pub output: Option<PathBuf>,
+}
+
+/// What to list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// The image, or a file of artifacts
+    pub image: PathBuf,
+}
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// Its manifest [default: IMAGE.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// A further volume of a striped AFF4 image. Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub volume: Vec<PathBuf>,
+
+    /// Also compute the file's own SHA-256, on one thread from front to back
+    ///
+    /// Where chunks lie in the file as they are, every byte is compared without it: by
+    /// the SHA-256 of its chunk, or of everything outside the chunks. In all other
+    /// images, such as compressed ones, it is always computed.
+    #[arg(long)]
+    pub full: bool,
+
+    /// Threads that hash [default: one per CPU, at most 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How to show progress on stderr
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressStyle,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// Its manifest [default: IMAGE.manifest.json, if it exists]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// What to show of this machine's memory map.
+#[derive(Debug, Args)]
+pub struct RangesArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a symbol file is made from.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("kernel").required(true))]
+pub struct SymbolsArgs {
+    /// The image with its artifacts, or a file of artifacts
+    #[arg(group = "kernel")]
+    pub image: Option<PathBuf>,
+
+    /// Use the running kernel of this machine
+    #[arg(long, group = "kernel")]
+    pub live: bool,
+
+    /// The file [default: IMAGE.isf.json.xz, or RELEASE.isf.json.xz in this folder]
+    ///
+    /// Volatility finds files that end in .json or .json.xz; .json is not compressed.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// Take symbols from this System.map instead of kallsyms
+    ///
+    /// For kernels that hide their addresses (kernel.kptr_restrict=2) or list only
+    /// functions. It must belong to exactly that kernel.
+    #[arg(long, value_name = "PATH")]
+    pub system_map: Option<PathBuf>,
+
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From what was typed to what is meant. Nothing below the command line sees the
+//! arguments.
+
+use super::shape::{ShapeError, shape};
+use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
+use linpmem_capture::selection::Selection;
+use linpmem_capture::source::SourceSpec;
+use linpmem_capture::{DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder};
+use linpmem_manifest::Tool;
+use linpmem_phys::PhysLen;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A command line that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// Options that contradict each other.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A name that ends in a slash, or in `..`.
+    #[error("{0} names a folder: add a file name")]
+    NoFileName(PathBuf),
+    /// stdout without a place for the manifest.
+    #[error(
+        "with the image on stdout, --manifest PATH is required: the manifest holds the hashes \
+         and addresses"
+    )]
+    StdoutWithoutManifest,
+    /// stdout cannot be read again.
+    #[error("--second-pass compares the image with memory, which needs a file instead of stdout")]
+    SecondPassOfStdout,
+    /// An image does not change.
+    #[error("--order volatile-first applies to a running machine, not to an image")]
+    OrderOfImage,
+    /// stdout is a terminal.
+    #[error("stdout is a terminal: send the image to a pipe or a file")]
+    StdoutIsTerminal,
+}
+
+impl AcquireArgs {
+    /// What is meant. `command` is the command line, for the manifest.
+    ///
+    /// # Errors
+    /// If the options contradict each other.
+    pub fn plan(&self, command: Vec<String>) -> Result<Plan, UsageError> {
+        let order = ReadOrder::from(self.order);
+        if order == ReadOrder::VolatileFirst
+            && matches!(self.selection.source, SourceSpec::Image(_))
+        {
+            return Err(UsageError::OrderOfImage);
+        }
+        let output = output(self.output.as_deref(), &self.run)?;
+        if self.second_pass && matches!(output, Output::Stdout { .. }) {
+            return Err(UsageError::SecondPassOfStdout);
+        }
+        let plan = plan(
+            &self.image,
+            self.output.as_deref(),
+            &self.run,
+            output,
+            command,
+        )?;
+        Ok(Plan {
+            source: self.selection.source.clone(),
+            selection: self.selection.selection(),
+            page_timeout: match self.page_timeout {
+                0 => None,
+                seconds => Some(Duration::from_secs(seconds)),
+            },
+            on_unreadable: self.on_error.into(),
+            order,
+            driver: self.driver.clone(),
+            second_pass: self.second_pass,
+            ..plan
+        })
+    }
+}
+
+impl ConvertArgs {
+    /// What is meant: the acquisition of everything that the image holds.
+    ///
+    /// # Errors
+    /// If the options contradict each other.
+    pub fn plan(&self, command: Vec<String>) -> Result<Plan, UsageError> {
+        let output = output(Some(&self.output), &self.run)?;
+        let plan = plan(&self.image, Some(&self.output), &self.run, output, command)?;
+        Ok(Plan {
+            source: SourceSpec::Image(self.source.clone()),
+            selection: Selection {
+                windows: self.ranges.clone(),
+                everything: true,
+                ..Selection::default()
+            },
+            ..plan
+        })
+    }
+}
+
+/// What acquisitions and conversions have in common.
+fn plan(
+    image: &ImageArgs,
+    name: Option<&Path>,
+    run: &RunArgs,
+    output: Output,
+    command: Vec<String>,
+) -> Result<Plan, UsageError> {
+    let (format, compression) = shape(image, name)?;
+    Ok(Plan {
+        command,
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        source: SourceSpec::Auto,
+        selection: Selection::default(),
+        page_timeout: None,
+        on_unreadable: OnUnreadable::List,
+        order: ReadOrder::Address,
+        driver: DriverSpec::Never,
+        image: ImageSpec {
+            format,
+            compression,
+            merge_gaps: image.merge_gaps.unwrap_or(PhysLen::ZERO),
+            case: image.case.details(),
+        },
+        artifacts: image.artifacts.spec(),
+        hashes: image.hashes.spec(),
+        output,
+        force: run.force,
+        second_pass: false,
+        threads: run.threads,
+        impact: run.impact.impact(),
+    })
+}
+
+fn output(path: Option<&Path>, run: &RunArgs) -> Result<Output, UsageError> {
+    let manifest = run.manifest.clone();
+    match path {
+        None => Ok(Output::Named { manifest }),
+        Some(path) if path.as_os_str() == "-" => match manifest {
+            Some(manifest) => Ok(Output::Stdout { manifest }),
+            None => Err(UsageError::StdoutWithoutManifest),
+        },
+        // Path::file_name passes over a trailing slash.
+        Some(path)
+            if path.file_name().is_none()
+                || path.as_os_str().as_encoded_bytes().ends_with(b"/") =>
+        {
+            Err(UsageError::NoFileName(path.to_path_buf()))
+        }
+        Some(path) => Ok(Output::File {
+            image: path.to_path_buf(),
+            manifest,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
+
+    fn plan(words: &[&str]) -> Result<Plan, UsageError> {
+        let cli = Cli::parse_from(["linpmem-dump"].iter().chain(words));
+        cli.acquire.plan(Vec::new())
+    }
+
+    #[test]
+    fn a_folder_is_not_a_file_name() {
+        for name in ["out/", "..", "/"] {
+            let expected = UsageError::NoFileName(name.into());
+            assert_eq!(plan(&[name]).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn stdout_needs_a_manifest_and_takes_no_second_pass() {
+        assert_eq!(plan(&["-"]).unwrap_err(), UsageError::StdoutWithoutManifest);
+        let with = ["-", "--manifest", "m.json"];
+        assert_eq!(
+            plan(&with).unwrap().output,
+            Output::Stdout {
+                manifest: "m.json".into()
+            }
+        );
+        assert_eq!(
+            plan(&["-", "--manifest", "m.json", "--second-pass"]).unwrap_err(),
+            UsageError::SecondPassOfStdout
+        );
+    }
+
+    #[test]
+    fn an_image_has_no_volatile_memory() {
+        let words = ["a", "--source", "file:b", "--order", "volatile-first"];
+        assert_eq!(plan(&words).unwrap_err(), UsageError::OrderOfImage);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `linpmem-dump compare`: where two images of a memory differ.
+
+use crate::args::CompareArgs;
+use crate::text::comparison::Report;
+use linpmem_capture::compare::{CompareError, Event, Finding, compare_pages};
+use linpmem_capture::pages::Pages;
+use linpmem_capture::reader::Direct;
+use linpmem_capture::source::{Source, SourceError, SourceSpec};
+use linpmem_phys::PhysRange;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Two images that could not be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareCommandError {
+    /// One does not open.
+    #[error(transparent)]
+    Open(#[from] SourceError),
+    /// The comparison broke off.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// stdout failed.
+    #[error("writing to stdout: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Compares the images of `args`, and writes to `out` which ranges, pages and bytes
+/// differ. The result is the exit code: 0 if nothing does.
+///
+/// # Errors
+/// If one of them does not open or fails as a whole.
+pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, CompareCommandError> {
+    let [left, right] = [&args.left, &args.right].map(|path| open(path));
+    let (left, right) = (left?, right?);
+    let parts = parts(&left, &right, &args.ranges);
+    let mut report = Report::new(args, out);
+    report.begin()?;
+    for &(range, holder) in &parts {
+        if let Some(finding) = holder.lacking() {
+            report.lacking(range, finding)?;
+        }
+    }
+    let shared: Vec<PhysRange> = parts
+        .iter()
+        .filter(|(_, holder)| *holder == Holder::Both)
+        .map(|&(range, _)| range)
+        .collect();
+    let [left, right] = [Direct(&*left.reader), Direct(&*right.reader)];
+    compare_pages([&left, &right], &shared, &mut |event| match event {
+        Event::Stretch(difference) => report.stretch(&difference),
+        Event::Range(range, tally) => report.range(range, tally),
+    })?;
+    Ok(if report.end()? { 0 } else { 1 })
+}
+
+fn open(path: &Path) -> Result<Source, SourceError> {
+    Source::open(&SourceSpec::Image(path.to_path_buf()))
+}
+
+/// Which image has a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Left,
+    Right,
+    Both,
+}
+
+impl Holder {
+    const fn lacking(self) -> Option<Finding> {
+        match self {
+            Self::Left => Some(Finding::OnlyLeft),
+            Self::Right => Some(Finding::OnlyRight),
+            Self::Both => None,
+        }
+    }
+}
+
+/// What the two have, by address, within `windows` if there are any.
+fn parts(left: &Source, right: &Source, windows: &[PhysRange]) -> Vec<(PhysRange, Holder)> {
+    let [left, right] = [left, right].map(|source| {
+        let ranges = source.map.regions().iter().map(|region| region.range);
+        let all = Pages::touched_by(ranges);
+        if windows.is_empty() {
+            return all;
+        }
+        let windows = Pages::touched_by(windows.iter().copied());
+        let clipped = windows
+            .ranges()
+            .iter()
+            .flat_map(|&window| all.within(window));
+        Pages::touched_by(clipped)
+    });
+    let mut parts = Vec::new();
+    for &range in left.ranges() {
+        parts.extend(right.within(range).map(|part| (part, Holder::Both)));
+        let alone = right.outside(range).into_iter();
+        parts.extend(alone.map(|part| (part, Holder::Left)));
+    }
+    for &range in right.ranges() {
+        let alone = left.outside(range).into_iter();
+        parts.extend(alone.map(|part| (part, Holder::Right)));
+    }
+    parts.sort_unstable_by_key(|&(range, _)| range);
+    parts
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Figures for people.
+
+use std::time::Duration;
+
+/// `part` of `total` in whole per cent, rounded down.
+#[must_use]
+pub fn percent(part: u64, total: u64) -> u64 {
+    tenths_of_percent(part, total).map_or(100, |tenths| tenths / 10)
+}
+
+/// `part` of `total` in per cent with one decimal, rounded down.
+#[must_use]
+pub fn share(part: u64, total: u64) -> String {
+    let tenths = tenths_of_percent(part, total).unwrap_or(0);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+/// `None` for a share of nothing.
+fn tenths_of_percent(part: u64, total: u64) -> Option<u64> {
+    let tenths = u128::from(part.min(total)) * 1000;
+    u64::try_from(tenths.checked_div(u128::from(total))?).ok()
+}
+
+/// Bytes a second, as people read them.
+#[must_use]
+pub fn rate(bytes: u64, elapsed: Duration) -> String {
+    let micros = elapsed.as_micros().max(1);
+    let mib_tenths = (u128::from(bytes) * 10 * 1_000_000 / micros) >> 20;
+    format!("{}.{} MiB/s", mib_tenths / 10, mib_tenths % 10)
+}
+
+/// `1 page`, `2 pages`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rounded_down() {
+        assert_eq!(rate(3 << 20, Duration::from_secs(2)), "1.5 MiB/s");
+        assert_eq!(rate(0, Duration::ZERO), "0.0 MiB/s");
+        assert_eq!(percent(1, 3), 33);
+        assert_eq!(percent(0, 0), 100);
+        assert_eq!(share(1, 3), "33.3 %");
+        assert_eq!(share(0, 0), "0.0 %");
+        assert_eq!(share(u64::MAX, u64::MAX), "100.0 %");
+        assert_eq!(count(1, "page"), "1 page");
+        assert_eq!(count(0, "page"), "0 pages");
+    }
+}

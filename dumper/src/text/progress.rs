@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How far a run is, for people and for programs.
+
+use super::figures::{percent, rate};
+use super::voice::say;
+use crate::args::ProgressStyle;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+use linpmem_capture::meter::{Meter, Reading};
+use linpmem_phys::PhysLen;
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How much of the total the current pass has done.
+fn done(reading: Reading) -> u64 {
+    reading.compared_bytes.unwrap_or(reading.image_bytes)
+}
+
+/// Shows a meter on stderr until it is dropped.
+#[derive(Debug)]
+pub struct Progress {
+    end: Option<(crossbeam_channel::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// Shows `meter` in `style`; a full run passes `total_bytes`. `is_compressed`
+    /// adds the ratio.
+    #[must_use]
+    pub fn show(
+        style: ProgressStyle,
+        meter: Arc<Meter>,
+        total_bytes: u64,
+        is_compressed: bool,
+    ) -> Self {
+        let Some(mut display) = Display::new(style, total_bytes, is_compressed) else {
+            return Self { end: None };
+        };
+        let (end, ended) = crossbeam_channel::bounded(0);
+        let thread = std::thread::Builder::new()
+            .name("progress".to_owned())
+            .spawn(move || {
+                let mut begun = Instant::now();
+                let mut second = None;
+                while ended.recv_timeout(display.interval())
+                    == Err(crossbeam_channel::RecvTimeoutError::Timeout)
+                {
+                    let reading = meter.reading();
+                    if second != reading.compared_bytes.map(|_| ()) {
+                        second = Some(());
+                        display.restart();
+                        begun = Instant::now();
+                    }
+                    display.update(reading, begun.elapsed());
+                }
+                display.end(meter.reading(), begun.elapsed());
+            });
+        // A run without progress is better than none.
+        Self {
+            end: thread.ok().map(|thread| (end, thread)),
+        }
+    }
+
+    /// Takes the display away, so that other words can follow.
+    pub fn end(mut self) {
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if let Some((end, thread)) = self.end.take() {
+            drop(end);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Which style is meant on this stderr: `auto` resolved.
+#[must_use]
+pub fn resolve(style: ProgressStyle) -> ProgressStyle {
+    match style {
+        ProgressStyle::Auto if std::io::stderr().is_terminal() => ProgressStyle::Bar,
+        ProgressStyle::Auto => ProgressStyle::Plain,
+        other => other,
+    }
+}
+
+enum Display {
+    Bar { bar: ProgressBar, ratio: bool },
+    Plain { total: u64, ratio: bool },
+    Json { total: u64 },
+}
+
+#[derive(Serialize)]
+struct Line {
+    event: &'static str,
+    seconds: f64,
+    total_bytes: u64,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+impl Display {
+    fn new(style: ProgressStyle, total: u64, ratio: bool) -> Option<Self> {
+        match resolve(style) {
+            ProgressStyle::Auto | ProgressStyle::None => None,
+            ProgressStyle::Plain => Some(Self::Plain { total, ratio }),
+            ProgressStyle::Json => Some(Self::Json { total }),
+            ProgressStyle::Bar => {
+                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                let template = "{wide_bar} {binary_bytes}/{binary_total_bytes}  \
+                                {binary_bytes_per_sec}  ETA {eta}{msg}";
+                if let Ok(style) = BarStyle::with_template(template) {
+                    bar.set_style(style.progress_chars("=> "));
+                }
+                Some(Self::Bar { bar, ratio })
+            }
+        }
+    }
+
+    /// Counts anew from here.
+    fn restart(&mut self) {
+        if let Self::Bar { bar, .. } = self {
+            bar.set_position(0);
+            bar.reset_eta();
+        }
+    }
+
+    const fn interval(&self) -> Duration {
+        match self {
+            Self::Bar { .. } => Duration::from_millis(200),
+            Self::Plain { .. } => Duration::from_secs(5),
+            Self::Json { .. } => Duration::from_secs(1),
+        }
+    }
+
+    fn update(&mut self, reading: Reading, elapsed: Duration) {
+        match self {
+            Self::Bar { bar, ratio } => {
+                bar.set_message(extras(reading, *ratio));
+                bar.set_position(done(reading));
+            }
+            Self::Plain { total, ratio } => say(&format!(
+                "{} of {} ({} %), {}, {} left{}",
+                PhysLen::new(done(reading)),
+                PhysLen::new(*total),
+                percent(done(reading), *total),
+                rate(done(reading), elapsed),
+                remaining(done(reading), *total, elapsed),
+                extras(reading, *ratio)
+            )),
+            Self::Json { total } => json("progress", reading, *total, elapsed),
+        }
+    }
+
+    fn end(&mut self, reading: Reading, elapsed: Duration) {
+        match self {
+            Self::Bar { bar, .. } => bar.finish_and_clear(),
+            // The summary follows.
+            Self::Plain { .. } => {}
+            Self::Json { total } => json("end", reading, *total, elapsed),
+        }
+    }
+}
+
+fn json(event: &'static str, reading: Reading, total_bytes: u64, elapsed: Duration) {
+    let line = Line {
+        event,
+        seconds: elapsed.as_secs_f64(),
+        total_bytes,
+        reading,
+    };
+    if let Ok(line) = serde_json::to_string(&line) {
+        say(&line);
+    }
+}
+
+fn remaining(part: u64, total: u64, elapsed: Duration) -> String {
+    if part == 0 {
+        return "unknown time".to_owned();
+    }
+    let left = u128::from(total.saturating_sub(part));
+    let seconds = elapsed.as_millis() * left / u128::from(part) / 1000;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn extras(reading: Reading, ratio: bool) -> String {
+    let mut text = String::new();
+    if reading.compared_bytes.is_some() {
+        return "  second pass".to_owned();
+    }
+    if ratio && reading.file_bytes > 0 {
+        let hundredths = u128::from(reading.image_bytes) * 100 / u128::from(reading.file_bytes);
+        text.push_str(&format!("  {}.{:02}:1", hundredths / 100, hundredths % 100));
+    }
+    if reading.unreadable_pages > 0 {
+        text.push_str(&format!("  {} pages unreadable", reading.unreadable_pages));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_for_people() {
+        assert_eq!(remaining(1, 4, Duration::from_secs(30)), "1:30");
+        let reading = Reading {
+            read_bytes: 0,
+            image_bytes: 300,
+            file_bytes: 200,
+            unreadable_pages: 7,
+            compared_bytes: None,
+        };
+        assert_eq!(extras(reading, true), "  1.50:1  7 pages unreadable");
+        assert_eq!(extras(reading, false), "  7 pages unreadable");
+    }
+}

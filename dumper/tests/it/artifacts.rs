@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The artifacts beside the memory, in every place that it can have.
+
+use crate::fake::{Fake, manifest_of};
+use assert_cmd::Command;
+use linpmem_capture::AcquireError;
+use linpmem_capture::artifacts::{Artifacts, MACHINE, MANIFEST};
+use linpmem_capture::sink::SpaceError;
+use linpmem_dump::commands::acquire::RunError;
+use linpmem_manifest::{ArtifactsPlace, Manifest, State};
+use predicates::str::contains;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+
+/// All below 9 MiB.
+const LOW: [&str; 2] = ["--range", "0-0x8fffff"];
+
+fn dump(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("linpmem-dump").unwrap();
+    command.current_dir(folder);
+    command
+}
+
+/// An acquisition with the artifacts of the machine that the tests run on.
+fn acquire(folder: &Path, name: &str) -> Manifest {
+    let fake = Fake {
+        with_artifacts: true,
+        ..Fake::default()
+    };
+    let words = [&[name][..], &LOW].concat();
+    manifest_of(&fake.acquire(folder, &words).unwrap())
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let blocks = (0_u64..).flat_map(|at| Sha256::digest(at.to_le_bytes()).to_vec());
+    blocks.take(len).collect()
+}
+
+fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
+    let artifacts = Artifacts::of_image(image).unwrap().unwrap();
+    assert_eq!(artifacts.damage(), None);
+    let entries = artifacts.entries().iter();
+    let mut files: Vec<(String, Vec<u8>)> = entries
+        .filter(|entry| entry.name != MANIFEST)
+        .map(|entry| {
+            let mut content = Vec::new();
+            let mut file = artifacts.open(&entry.name).unwrap();
+            file.read_to_end(&mut content).unwrap();
+            assert_eq!(entry.length, u64::try_from(content.len()).ok());
+            (entry.name.clone(), content)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn room_is_counted_for_it_and_goes_to_the_memory_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("named");
+    // Nothing makes these bytes fewer.
+    fs::write(&named, noise(1 << 20)).unwrap();
+    let named = named.to_str().unwrap();
+    let run = |with_artifacts, words: &[&str]| {
+        let fake = Fake {
+            with_artifacts,
+            ..Fake::default()
+        };
+        fake.acquire(folder.path(), &[words, &LOW].concat())
+    };
+    let needed = |result| match result {
+        Err(RunError::Acquire(AcquireError::Space(SpaceError::TooLarge { needed, .. }))) => {
+            needed.get()
+        }
+        other => panic!("{other:?}"),
+    };
+    let alone = needed(run(false, &["a.core", "--max-size", "4096"]));
+    let just = format!("{alone:#x}");
+    let left = || fs::read_dir(folder.path()).unwrap().count();
+    for name in ["a.core", "a.aff4"] {
+        // Uncompressed, so that it is an error and no warning.
+        let words = [
+            name,
+            "--compress",
+            "none",
+            "--max-size",
+            &just,
+            "--add",
+            named,
+        ];
+        let both = needed(run(false, &words));
+        assert!(both >= alone + (1 << 20), "{both} {alone}");
+        assert_eq!(left(), 1, "all that was begun is gone");
+    }
+    // Beside the image it takes nothing of the image's limit.
+    let words = ["a.raw", "--max-size", &just, "--add", named];
+    assert!(
+        manifest_of(&run(false, &words).unwrap())
+            .artifacts
+            .is_some()
+    );
+    let words = ["b.aff4", "--compress", "none", "--max-size", &just];
+    let manifest = manifest_of(&run(true, &words).unwrap());
+    assert_eq!(manifest.state, State::Complete);
+    assert_eq!(manifest.artifacts, None);
+    assert!(
+        manifest
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("would not fit with them")),
+        "{:?}",
+        manifest.warnings
+    );
+}
+
+#[test]
+fn it_lies_beside_images_without_room_and_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = acquire(folder.path(), "a.lime");
+    let image = folder.path().join("a.lime");
+    let beside = folder.path().join("a.lime.artifacts.tar.zst");
+    let mode = fs::metadata(&beside).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let record = manifest.artifacts.unwrap();
+    assert_eq!(record.place, ArtifactsPlace::File);
+    assert_eq!(record.file.as_deref(), Some("a.lime.artifacts.tar.zst"));
+    let files = files(&image);
+    assert_eq!(files.len(), record.files.len());
+    let of = |name: &str| files.iter().find(|(known, _)| known == name).unwrap();
+    assert_eq!(of("proc/version").1, fs::read("/proc/version").unwrap());
+    assert_eq!(of("proc/cmdline").1, fs::read("/proc/cmdline").unwrap());
+    let artifacts = Artifacts::of_image(&image).unwrap().unwrap();
+    let machine = artifacts.machine().unwrap();
+    assert_eq!(machine.missing, record.missing);
+    assert_eq!(machine.host, manifest.host);
+    // The file alone will do, too.
+    let alone = Artifacts::of_image(&beside).unwrap().unwrap();
+    assert_eq!(alone.entries(), artifacts.entries());
+
+    dump(folder.path())
+        .args(["ls", "a.lime"])
+        .assert()
+        .success()
+        .stdout(contains("proc/cmdline"));
+    dump(folder.path())
+        .args(["extract", "a.lime", "v", "--file", "/proc/version"])
+        .assert()
+        .success();
+    assert_eq!(
+        fs::read(folder.path().join("v")).unwrap(),
+        of("proc/version").1
+    );
+    dump(folder.path())
+        .args(["extract", "a.lime", "w", "--file", "proc/none"])
+        .assert()
+        .code(1)
+        .stderr(contains("proc/none"));
+    assert!(!folder.path().join("w").exists());
+    dump(folder.path())
+        .args(["info", "a.lime"])
+        .assert()
+        .success()
+        .stdout(contains("banner:           Linux version"))
+        // From the artifacts: LiME has no VMCOREINFO.
+        .stdout(contains("kernel:           1.2.3 (VMCOREINFO"));
+
+    let verify = |code, said: &str| {
+        dump(folder.path())
+            .args(["verify", "a.lime"])
+            .assert()
+            .code(code)
+            .stdout(contains(said));
+    };
+    verify(0, "the artifacts are good");
+    let file = fs::OpenOptions::new().read(true).write(true).open(&beside);
+    let file = file.unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 1000).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 1000).unwrap();
+    verify(1, "the artifacts differ");
+    file.set_len(2000).unwrap();
+    verify(1, "the artifacts have 2000 bytes");
+    fs::remove_file(&beside).unwrap();
+    verify(1, "the artifacts are missing");
+}
+
+#[test]
+fn it_lies_in_cores_and_volumes_and_is_carried_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = acquire(folder.path(), "a.core");
+    assert_eq!(manifest.artifacts.unwrap().place, ArtifactsPlace::Note);
+    assert!(!folder.path().join("a.core.artifacts.tar.zst").exists());
+    let original = files(&folder.path().join("a.core"));
+    assert!(original.iter().any(|(name, _)| name == MACHINE));
+    for (from, to) in [
+        ("a.core", "b.core.zst"),
+        ("b.core.zst", "c.aff4"),
+        ("c.aff4", "d.padded"),
+        ("d.padded", "e.core"),
+    ] {
+        dump(folder.path())
+            .args(["convert", from, to, "--progress", "none"])
+            .assert()
+            .success();
+        assert!(files(&folder.path().join(to)) == original, "{to}");
+        dump(folder.path()).args(["verify", to]).assert().success();
+    }
+    // A volume has the names that the files had on the machine.
+    let image = linpmem_capture::source::open_aff4(&folder.path().join("c.aff4"), &[]);
+    let paths: Vec<String> = image
+        .unwrap()
+        .unwrap()
+        .files()
+        .into_iter()
+        .map(|file| file.path)
+        .collect();
+    assert!(
+        paths.iter().any(|path| path == "/proc/cmdline"),
+        "{paths:?}"
+    );
+}
+
+#[test]
+fn a_volume_has_its_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = [&["a.aff4"][..], &LOW].concat();
+    let summary = Fake::default().acquire(folder.path(), &words).unwrap();
+    let whole = manifest_of(&summary);
+    let artifacts = Artifacts::of_image(&folder.path().join("a.aff4")).unwrap();
+    let json = artifacts.unwrap().bytes(MANIFEST, 1 << 20).unwrap();
+    let inner: Manifest = serde_json::from_slice(&json).unwrap();
+    assert_eq!(inner.ranges, whole.ranges);
+    assert_eq!((inner.file.length, inner.state), (0, whole.state));
+    assert_eq!(inner.file.sha256_tree, whole.file.sha256_tree);
+    fs::remove_file(&summary.acquired.manifest).unwrap();
+    dump(folder.path())
+        .args(["verify", "a.aff4"])
+        .assert()
+        .success()
+        .stdout(contains("with the manifest"));
+}
+
+#[test]
+fn what_is_asked_for_is_what_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = [&["a.core"][..], &LOW].concat();
+    let summary = Fake::default().acquire(folder.path(), &words).unwrap();
+    assert_eq!(manifest_of(&summary).artifacts, None);
+    assert!(
+        Artifacts::of_image(&summary.acquired.image)
+            .unwrap()
+            .is_none()
+    );
+    dump(folder.path())
+        .args(["ls", "a.core"])
+        .assert()
+        .code(1)
+        .stderr(contains("a.core has no artifacts"));
+    let convert = || {
+        let mut command = dump(folder.path());
+        command.args(["convert", "a.core"]);
+        command
+    };
+    convert()
+        .args(["b.lime", "--bundle"])
+        .assert()
+        .code(2)
+        .stderr(contains("only ELF and AFF4 images can hold artifacts"));
+    // What one names is kept in any format, and never over another file.
+    fs::write(folder.path().join("note"), "note").unwrap();
+    let beside = folder.path().join("b.lime.artifacts.tar.zst");
+    fs::write(&beside, "mine").unwrap();
+    convert()
+        .args(["b.lime", "--add", "note"])
+        .assert()
+        .code(1)
+        .stderr(contains("b.lime.artifacts.tar.zst exists already"));
+    assert_eq!(fs::read(&beside).unwrap(), b"mine");
+    assert!(!folder.path().join("b.lime.partial").exists());
+    convert()
+        .args(["b.lime", "--add", "note", "--force"])
+        .assert()
+        .success();
+    let listed = files(&folder.path().join("b.lime"));
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].0.ends_with("/note") && listed[0].1 == b"note");
+    // However it is spelled.
+    fs::create_dir(folder.path().join("below")).unwrap();
+    convert()
+        .args(["c.aff4", "--add", "below/../note"])
+        .assert()
+        .success();
+    let added = files(&folder.path().join("c.aff4"));
+    assert!(added.contains(&listed[0]), "{added:?}");
+}

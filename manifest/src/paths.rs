@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the files that belong to an image are called.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// `path` with `suffix` appended to its whole name.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The manifest of the image at `path`.
+#[must_use]
+pub fn manifest_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".manifest.json")
+}
+
+/// The manifest found beside `image`. A run killed between naming the two leaves
+/// a manifest with its final name next to an image that is still `.partial`.
+#[must_use]
+pub fn manifest_beside(image: &Path) -> PathBuf {
+    let own = manifest_of(image);
+    if !own.exists() && image.extension().is_some_and(|ending| ending == "partial") {
+        let of_final = manifest_of(&image.with_extension(""));
+        if of_final.exists() {
+            return of_final;
+        }
+    }
+    own
+}
+
+/// The `sha256sum -c` file of the image at `path`.
+#[must_use]
+pub fn checksum_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".sha256")
+}
+
+/// The artifacts of the image at `path`, if its format cannot hold them.
+#[must_use]
+pub fn artifacts_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".artifacts.tar.zst")
+}
+
+/// The artifacts of an image on stdout: they go beside its manifest.
+#[must_use]
+pub fn artifacts_of_manifest(manifest: &Path) -> PathBuf {
+    let name = manifest.file_name().unwrap_or_default().to_string_lossy();
+    let bare = name.strip_suffix(".json").unwrap_or(&name);
+    let bare = bare.strip_suffix(".manifest").unwrap_or(bare);
+    artifacts_of(&manifest.with_file_name(bare))
+}
+
+/// What the file at `path` is called until it is complete.
+#[must_use]
+pub fn partial_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".partial")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes_follow_the_whole_name() {
+        let image = Path::new("/a/b.core.zst");
+        assert_eq!(manifest_of(image), Path::new("/a/b.core.zst.manifest.json"));
+        assert_eq!(checksum_of(image), Path::new("/a/b.core.zst.sha256"));
+        assert_eq!(partial_of(image), Path::new("/a/b.core.zst.partial"));
+        for (manifest, artifacts) in [
+            ("/a/b.json", "/a/b.artifacts.tar.zst"),
+            ("b.lime.manifest.json", "b.lime.artifacts.tar.zst"),
+            ("/a/b", "/a/b.artifacts.tar.zst"),
+        ] {
+            assert_eq!(
+                artifacts_of_manifest(Path::new(manifest)),
+                Path::new(artifacts)
+            );
+        }
+    }
+}
