@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The little-endian number at `offset`; `None` if it lies beyond `bytes`.
+/// The little-endian number at `offset`; `None` if it is beyond `bytes`.
 pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     Fields(bytes.get(offset..)?).u32()
 }

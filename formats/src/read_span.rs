@@ -7,7 +7,7 @@ use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Content, Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 use linpmem_phys::{SourceError, Unreadables};
 
-/// An image in which the bytes of each range lie in one piece.
+/// An image in which the bytes of each range are in one piece.
 ///
 /// # Invariants
 /// The ranges are sorted and disjoint; those with data have an offset.
@@ -74,7 +74,7 @@ impl<S: ReadAt> StoredSpans<S> {
     }
 }
 
-/// Fills `buf` with the memory from `start` on. `read` fills the parts that lie in
+/// Fills `buf` with the memory from `start` on. `read` fills the parts that are in
 /// a range with data; it gets the range's index, the range, the part and the part's
 /// piece of `buf`. Everything else is zero in `buf` and listed in `unreadable`,
 /// except for ranges whose content is zero. `ranges` must be sorted and disjoint.

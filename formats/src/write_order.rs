@@ -69,7 +69,7 @@ impl WriteOrder {
             |item: &Unreadable| chunk.start <= item.range.start() && item.range.end() <= end;
         if !chunk.unreadable.iter().all(lies_within) {
             return Err(WriteError::Misuse(
-                "an unreadable range lies outside of its chunk",
+                "an unreadable range is outside of its chunk",
             ));
         }
         self.next = end;

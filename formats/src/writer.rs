@@ -57,7 +57,7 @@ pub trait ChunkEncoder: Send + Sync {
     fn bound(&self, len: usize) -> usize;
 }
 
-/// A piece of memory on its way into an image. It lies within one planned range.
+/// A piece of memory on its way into an image. It is within one planned range.
 ///
 /// Its bytes are shared: a clone refers to the same bytes, which stay where they were
 /// read until the last holder drops them.

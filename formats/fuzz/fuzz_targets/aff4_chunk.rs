@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as a chunk, by each compression.
+//! Any bytes as a chunk of each compression.
 #![no_main]
 
 #[path = "exercise.rs"]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as an archive, whole or unfinished.
+//! Any bytes as an archive, complete or not.
 #![no_main]
 
 #[path = "exercise.rs"]
@@ -8,7 +8,7 @@ mod exercise;
 use libfuzzer_sys::fuzz_target;
 use linpmem_formats::{Chunk, ImageOutput, OutputError, aff4};
 
-/// Takes everything and keeps nothing but the count.
+/// Discards the image and keeps only its size.
 struct Nowhere(u64);
 
 impl ImageOutput for Nowhere {

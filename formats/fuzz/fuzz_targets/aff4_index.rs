@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as the index of a segment, of the standard and of before.
+//! Any bytes as the index of a segment, as in the standard and as before it.
 #![no_main]
 
 #[path = "exercise.rs"]

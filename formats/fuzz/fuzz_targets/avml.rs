@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as blocks of AVML's.
+//! Any bytes as AVML blocks.
 #![no_main]
 
 mod image;

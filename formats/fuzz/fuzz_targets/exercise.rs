@@ -24,7 +24,7 @@ pub fn exercise(bytes: Vec<u8>) {
     for file in image.files() {
         let _ = image.file(&file.urn);
     }
-    // Hashing all of it takes as long as its size says.
+    // Hashing takes as long as the stated size requires.
     if image.linear().len() <= 1 << 20 {
         image.verify(|_| {});
     }

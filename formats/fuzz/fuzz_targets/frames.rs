@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as frames of LZ4, Snappy or zstd: found, and read.
+//! Any bytes as frames of LZ4, Snappy or zstd.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         let len = usize::try_from(reader.len() - offset)
             .unwrap_or(4096)
             .min(4096);
-        // Damage is an error, and no more than that.
+        // Damage must be an error and nothing worse.
         let _ = reader.read_exact_at(offset, &mut buf[..len]);
     }
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as records of LiME's.
+//! Any bytes as LiME records.
 #![no_main]
 
 mod image;

@@ -80,7 +80,7 @@ impl LinearHash {
                     copy.get_mut(from..from.checked_add(len)?)
                 })
                 .ok_or(WriteError::Misuse(
-                    "an unreadable range lies outside of its chunk",
+                    "an unreadable range is outside of its chunk",
                 ))?;
             Symbolic::Unreadable.fill(addr.get(), part);
         }

@@ -16,7 +16,7 @@ use linpmem_phys::PhysRange;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io::Read;
 
-/// A block; it lies within the file.
+/// A block; it is within the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) range: PhysRange,

@@ -18,7 +18,7 @@ pub enum Error {
     /// An ELF file of another kind.
     #[error("not a 64-bit little-endian x86-64 core file: {0}")]
     NotThisKind(&'static str),
-    /// A structure lies beyond the end of the file.
+    /// A structure is beyond the end of the file.
     #[error(
         "the ELF core is truncated: its {what} takes {len} bytes from offset {offset} on, but the \
          file has only {file}; acquire or copy the image again"

@@ -33,7 +33,7 @@ pub(super) struct Load {
     pub(super) stored: PhysLen,
 }
 
-/// A segment of notes. It lies within the file.
+/// A segment of notes. It is within the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoteSegment {
     pub(super) offset: u64,
@@ -61,7 +61,7 @@ pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let mut block = Vec::new();
     let mut index: u32 = 0;
     while index < count {
-        // The table lies within the file: the sum does not overflow.
+        // The table is within the file: the sum does not overflow.
         let offset = file.e_phoff + u64::from(index) * phdr_bytes;
         let headers_left = u64::from(count - index).min(BLOCK_HEADERS);
         block.resize(u64_as_usize(headers_left * phdr_bytes), 0);

@@ -4,7 +4,7 @@
 use crate::MachineFacts;
 use linpmem_phys::PhysRange;
 
-/// The kernel's text, which lies in one of several ranges.
+/// The kernel's text, which is in one of several ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Text {
     /// The index of the range.

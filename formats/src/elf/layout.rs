@@ -47,7 +47,7 @@ pub(super) struct Layout {
     pub(super) text: Option<Alias>,
 }
 
-/// Addresses whose data lies in the file in one piece.
+/// Addresses whose data is in the file in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) range: PhysRange,
@@ -151,7 +151,7 @@ fn offsets(plan: &ImagePlan, segments: &[Segment]) -> Result<Vec<u64>, WriteErro
     ranges
         .map(offset)
         .collect::<Option<Vec<u64>>>()
-        .ok_or(WriteError::Misuse("a range lies in no segment"))
+        .ok_or(WriteError::Misuse("a range is in no segment"))
 }
 
 /// Size of all notes together.

@@ -63,7 +63,7 @@ impl Notes {
         let mut at = 0;
         while at < segment.len && left.notes > 0 {
             left.notes -= 1;
-            // Segments lie within the file: the sum does not overflow.
+            // Segments are within the file: the sum does not overflow.
             let offset = segment.offset + at;
             let note = match Note::at(source, offset, segment.len - at, align) {
                 Ok(Some(note)) => note,
@@ -110,7 +110,7 @@ struct Budget {
 struct Note {
     name: Vec<u8>,
     kind: u32,
-    /// Where the content lies in the file: offset and size in bytes.
+    /// Where the content is in the file: offset and size in bytes.
     place: (u64, u64),
     /// Size of the whole note, including padding.
     len: u64,

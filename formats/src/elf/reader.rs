@@ -26,7 +26,7 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the core in `source`.
     ///
     /// # Errors
-    /// If it is not an x86-64 core or holds no memory; if a structure lies outside of
+    /// If it is not an x86-64 core or holds no memory; if a structure is outside of
     /// the file or contradicts itself; if two segments hold different bytes for the
     /// same addresses. A damaged note is only a warning.
     pub fn new(source: S) -> Result<Self, Error> {

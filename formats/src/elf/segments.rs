@@ -143,7 +143,7 @@ fn absent(loads: &[Load]) -> Vec<StoredRange> {
     result
 }
 
-/// Marks what lies in none of `named` as not read: it is padding in a gap.
+/// Marks what is in none of `named` as not read: it is padding in a gap.
 pub(super) fn without_padding(
     ranges: &mut [StoredRange],
     named: &[(PhysRange, Option<RegionKind>)],
@@ -160,7 +160,7 @@ pub(super) fn without_padding(
     }
 }
 
-/// The parts of `from` that lie in no range of `taken`; both sorted and disjoint.
+/// The parts of `from` that are in no range of `taken`; both sorted and disjoint.
 fn subtract(from: &[StoredRange], taken: &[StoredRange]) -> Vec<StoredRange> {
     let mut result = Vec::new();
     let mut next_taken = 0;
@@ -193,7 +193,7 @@ fn merge(mut lower: Vec<StoredRange>, upper: Vec<StoredRange>) -> Vec<StoredRang
     lower
 }
 
-/// Splits a range into what lies below `addr` and what lies at or above it.
+/// Splits a range into what is below `addr` and what is at or above it.
 fn cut(whole: StoredRange, addr: PhysAddr) -> (Option<StoredRange>, Option<StoredRange>) {
     let (below, above) = whole.range.split_at(addr);
     (

@@ -139,7 +139,7 @@ impl Writer {
         }
         if let Some(text) = self.layout.text {
             // Only gdb needs it. Tools that take segments for memory skip it because it
-            // is longer in memory than in the file. Its end lies below 2^64.
+            // is longer in memory than in the file. Its end is below 2^64.
             let memory = text.bytes + PAGE_SIZE.get();
             append::<_, PHDR_BYTES>(
                 &mut preamble,
@@ -173,7 +173,7 @@ impl Writer {
         self.layout.segments.len() < self.plan.ranges().len()
     }
 
-    /// Where the data of the memory at `addr` goes, which lies in a segment.
+    /// Where the data of the memory at `addr` goes, which is in a segment.
     fn offset_of(&self, addr: PhysAddr) -> Option<u64> {
         let segments = &self.layout.segments;
         let after = segments.partition_point(|segment| segment.range.start() <= addr);
@@ -251,7 +251,7 @@ impl ImageWriter for Writer {
         self.order.advance(chunk)?;
         let offset = self
             .offset_of(chunk.start)
-            .ok_or(WriteError::Misuse("a chunk lies in no segment"))?;
+            .ok_or(WriteError::Misuse("a chunk is in no segment"))?;
         let gap = offset.checked_sub(self.position).ok_or(OVERTAKEN)?;
         if gap > 0 {
             out.zeros(gap)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the frames of a compressed file lie, and the walk that finds them.
+//! Where the frames of a compressed file are, and the walk that finds them.
 
 use super::zstd::MAX_FRAMES;
 use super::{Error, MAX_CONTENT_BYTES};
@@ -104,7 +104,7 @@ const AHEAD_BYTES: usize = 4096;
 /// A position in the file that moves from header to header.
 ///
 /// # Invariants
-/// `offset` and the bytes read ahead lie within the file.
+/// `offset` and the bytes read ahead are within the file.
 pub(super) struct Cursor<'a, S> {
     source: &'a S,
     offset: u64,

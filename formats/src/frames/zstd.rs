@@ -111,7 +111,7 @@ fn from_table(source: &impl ReadAt) -> Result<Option<Index>, Error> {
             what: "the seek table does not begin where its size says",
         });
     }
-    // The table lies within the file: no sum below overflows.
+    // The table is within the file: no sum below overflows.
     let entries_at = table_at + u64::from(HEADER_BYTES);
     let entries_bytes = payload - u64::from(FOOTER_BYTES);
     let mut index = Index::default();

@@ -36,7 +36,7 @@ impl Bitmap {
     /// Sets the bit of `page` and writes the blocks that end before it.
     ///
     /// # Errors
-    /// If the output failed, or `page` lies below one that was set before, or beyond
+    /// If the output failed, or `page` is below one that was set before, or beyond
     /// the bitmap.
     pub(super) fn set(
         &mut self,
@@ -52,7 +52,7 @@ impl Bitmap {
             .block
             .get_mut(u64_as_usize(page % BLOCK_PAGES / 8))
             .filter(|_| block < self.blocks)
-            .ok_or(WriteError::Misuse("a page lies beyond the dump's bitmap"))?;
+            .ok_or(WriteError::Misuse("a page is beyond the dump's bitmap"))?;
         *byte |= 1 << (page % 8);
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Index {
                 (headers.present, &mut present),
                 (headers.dumped, &mut dumped),
             ] {
-                // Both bitmaps lie within the file: the sum does not overflow.
+                // Both bitmaps are within the file: the sum does not overflow.
                 let offset = bitmap + page / 8;
                 source
                     .read_exact_at(offset, block)

@@ -22,7 +22,7 @@ pub enum Error {
          with `makedumpfile -c -d 0 IN OUT`"
     )]
     Lzo,
-    /// A structure lies beyond the end of the file.
+    /// A structure is beyond the end of the file.
     #[error(
         "the dump is truncated: its {what} take {len} bytes from offset {offset} on, but the file \
          has only {file}; copy it again"

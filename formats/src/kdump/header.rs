@@ -246,14 +246,13 @@ fn text(
     }
     let mut text = vec![0; u64_as_usize(len)];
     if source.read_exact_at(offset, &mut text).is_err() {
-        warnings
-            .push("its VMCOREINFO cannot be read or lies beyond the end of the file".to_owned());
+        warnings.push("its VMCOREINFO cannot be read or is beyond the end of the file".to_owned());
         return None;
     }
     Some(text)
 }
 
-/// Checks that `len` bytes from `offset` on lie in the file.
+/// Checks that `len` bytes from `offset` on are in the file.
 pub(super) fn within(
     source: &impl ReadAt,
     what: &'static str,

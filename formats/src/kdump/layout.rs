@@ -85,7 +85,7 @@ impl Layout {
         })
     }
 
-    /// Where the descriptor of dumped page number `index` lies. There are fewer than
+    /// Where the descriptor of dumped page number `index` is. There are fewer than
     /// 2^33.
     pub(super) fn descriptor(&self, index: u64) -> u64 {
         self.descriptors + index * usize_as_u64(DESCRIPTOR_BYTES)

@@ -28,7 +28,7 @@ pub struct Reader<S> {
 /// Descriptors to read at a time.
 const BLOCK_DESCRIPTORS: usize = 256;
 
-/// Bytes of compressed pages to read at a time. The pages of a chunk usually lie next
+/// Bytes of compressed pages to read at a time. The pages of a chunk are usually next
 /// to each other.
 const WINDOW_BYTES: usize = 256 << 10;
 
@@ -81,7 +81,7 @@ impl<S: ReadAt> Reader<S> {
             return mark_unreadable(part, target, Errno::EIO, unreadable);
         };
         let page_of = |addr: PhysAddr| addr.get() / PAGE_SIZE.get();
-        // The part lies in the range, and pages are fewer than 2^33.
+        // The part is in the range, and pages are fewer than 2^33.
         let mut number = rank + (page_of(part.start()) - page_of(stored.range.start()));
         let mut pages = Pages::new(&self.source);
         let mut page = [0; BLOCK_BYTES];
@@ -118,7 +118,7 @@ impl<S: ReadAt> Reader<S> {
     fn descriptors(&self, number: u64) -> Vec<u8> {
         let count = u64_as_usize(self.index.dumped - number).min(BLOCK_DESCRIPTORS);
         let mut encoded = vec![0; count * DESCRIPTOR_BYTES];
-        // The table lies within the file: the sum does not overflow.
+        // The table is within the file: the sum does not overflow.
         let offset = self.descriptors + number * usize_as_u64(DESCRIPTOR_BYTES);
         match self.source.read_exact_at(offset, &mut encoded) {
             Ok(()) => encoded,
@@ -167,7 +167,7 @@ impl<'a, S: ReadAt> Pages<'a, S> {
         };
         let stored = self.window.get(start..end)?;
         self.unpacker.page(flags, stored, page)?;
-        // A page that is read twice in a row, or lies before the last one, is probably
+        // A page that is read twice in a row, or is before the last one, is probably
         // the zero page: it comes first.
         if descriptor == self.last || descriptor.offset < self.last.offset {
             self.shared = Some((descriptor, *page));

@@ -100,7 +100,7 @@ impl Writer {
         let mut addr = chunk.start;
         for &stored in stored {
             let page = addr;
-            // The chunk lies within a range.
+            // The chunk is within a range.
             addr = PhysAddr::new(page.get() + PAGE_SIZE.get());
             if is_unreadable(chunk, page) {
                 continue;

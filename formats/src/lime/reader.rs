@@ -55,7 +55,7 @@ impl<S: ReadAt> Reader<S> {
             if ranges.len() == MAX_RECORDS {
                 return Err(Error::TooManyRecords { limit: MAX_RECORDS });
             }
-            // The header lies within the file.
+            // The header is within the file.
             let data = offset + usize_as_u64(HEADER_BYTES);
             let end = data.checked_add(header.range.len().get());
             let Some(end) = end.filter(|end| *end <= file) else {
@@ -86,7 +86,7 @@ impl<S: ReadAt> Reader<S> {
     }
 }
 
-/// The header at `offset`, which lies within the file. `None` if only zeros follow
+/// The header at `offset`, which is within the file. `None` if only zeros follow
 /// and the image `may_end` here.
 fn header_at(
     source: &impl ReadAt,

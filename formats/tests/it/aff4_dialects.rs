@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4 volumes of other writers.
+//! AFF4 volumes by other writers.
 
 use crate::aff4_volume::Volume;
 use linpmem_formats::{ImageReader, aff4};
@@ -28,10 +28,10 @@ fn read(image: &aff4::Reader, start: u64, len: usize) -> (Vec<u8>, u64) {
     (buf, unreadable.total().get())
 }
 
-/// One object that is map, image and memory; zlib and stored data under the name
-/// of deflate; names that repeat.
+/// One object that is both map and image, zlib and stored data under the name of deflate,
+/// and repeated names.
 #[test]
-fn of_c_aff4s_linpmem() {
+fn by_c_aff4s_linpmem() {
     let chunk: Vec<u8> = (0..4096_u32)
         .map(|at| u8::try_from(at / 100).unwrap())
         .collect();
@@ -70,8 +70,8 @@ fn of_c_aff4s_linpmem() {
     assert_eq!(read(&image, 0, 4096).1, 4096);
 }
 
-/// Types in lower case, other names of properties, u32 offsets as the index, the
-/// fields of a record in another order, facts in YAML.
+/// Types in lower case, other names of properties, u32 offsets in the index, records with
+/// their fields in another order, facts in YAML.
 #[test]
 fn from_before_the_standard() {
     let chunk = |byte: u8| {

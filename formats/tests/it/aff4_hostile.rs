@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Damaged and lying AFF4 volumes: an error, in bounded time and memory.
+//! Damaged and forged AFF4 volumes give an error, in limited time and memory.
 
 use crate::aff4_images::{mixed, options};
 use crate::aff4_volume::Volume;
@@ -63,7 +63,7 @@ fn map_of(records: &[[u64; 4]], idx: &str, stream: &str, turtle: &str) -> Vec<u8
 const IDX: &str = "aff4://v/stream\n";
 
 #[test]
-fn maps_that_lie_are_refused() {
+fn contradictory_maps_are_refused() {
     assert!(try_open(map_of(&[[0, 8192, 0, 0]], IDX, STREAM, "")).is_ok());
     for (what, record) in [
         ("start", [u64::MAX - 10, 8192, 0, 0]),
@@ -78,7 +78,7 @@ fn maps_that_lie_are_refused() {
 }
 
 #[test]
-fn what_a_stream_does_not_have_is_listed_and_not_zero() {
+fn memory_missing_from_a_stream_is_listed_and_not_zero() {
     let image = try_open(map_of(&[[0, 16_384, 0, 0]], IDX, STREAM, "")).unwrap();
     let mut buf = vec![0xee; 16_384];
     let mut unreadable = Unreadables::new();
@@ -90,11 +90,11 @@ fn what_a_stream_does_not_have_is_listed_and_not_zero() {
 }
 
 #[test]
-fn maps_that_lead_back_to_themselves_are_refused() {
+fn maps_that_refer_to_themselves_are_refused() {
     let idx = "aff4://v/map\n";
     let opened = try_open(map_of(&[[0, 8192, 0, 0]], idx, STREAM, ""));
     assert!(matches!(opened, Err(aff4::Error::Object { .. })));
-    // Over another one.
+    // Through another map.
     let bytes = Volume::new("aff4://v")
         .member(
             "a/map",
@@ -134,7 +134,7 @@ fn streams_of_absurd_sizes_cost_nothing() {
 
 #[test]
 fn bombs_do_not_go_off() {
-    // Chunks that promise or hold more than a chunk.
+    // Chunks that claim or hold more than a chunk.
     let mut promise = Vec::new();
     let mut len = u32::MAX;
     while len > 0x7f {
@@ -169,7 +169,7 @@ fn bombs_do_not_go_off() {
             .unwrap();
         assert_eq!(unreadable.total().get(), 4096, "{method}");
     }
-    // A description that inflates to more than is read, or than it says.
+    // A description that inflates to more than is accepted, or than it states.
     for says in [1_u64 << 20, 1 << 40] {
         let bytes = Volume::new("aff4://v").deflated("information.turtle", &zeros[2..], says);
         assert!(try_open(bytes).is_err());
@@ -183,7 +183,7 @@ fn miniz(data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn bad_turtle_and_other_archives_are_named() {
+fn bad_turtle_and_other_archives_are_refused_with_a_reason() {
     let volume = || Volume::new("aff4://v");
     assert!(matches!(
         try_open(volume().finish("<a> <b> .")),
@@ -204,7 +204,7 @@ fn bad_turtle_and_other_archives_are_named() {
 }
 
 #[test]
-fn overlapping_records_by_the_thousand_take_no_quadratic_time() {
+fn thousands_of_overlapping_records_take_no_quadratic_time() {
     let records: Vec<[u64; 4]> = (0..200_000)
         .map(|at| [at, 400_000 - 2 * at, 0, 0])
         .collect();
@@ -254,7 +254,7 @@ proptest! {
         let mut bytes = mixed().image(options(aff4::Compression::Snappy));
         let len = bytes.len();
         for (at, value) in damage {
-            // Most of what can lie stands at the end.
+            // Most structures that can be forged are at the end.
             let at = if tail { len - 1 - at.index(12_000) } else { at.index(len) };
             bytes[at] = value;
         }

@@ -18,15 +18,15 @@ pub fn options(compression: aff4::Compression) -> aff4::Options {
     }
 }
 
-/// Memory: what is planned, and which pages of it cannot be read.
+/// Memory: the planned ranges, and which of their pages cannot be read.
 #[derive(Clone, Debug)]
 pub struct Memory {
     pub plan: ImagePlan,
     pub unreadable: Vec<PhysRange>,
 }
 
-/// A little of everything: ranges that touch, that begin within a block, holes,
-/// zero blocks, unreadable pages in data and in zeros.
+/// A little of everything: adjacent ranges, ranges that begin within a block, holes, zero
+/// blocks, unreadable pages in data and in zeros.
 pub fn mixed() -> Memory {
     let reserved = PlannedRange {
         range: range(0x9_f000, 0xa_0000),
@@ -48,8 +48,8 @@ pub fn mixed() -> Memory {
 }
 
 impl Memory {
-    /// The bytes from `piece` on, and what of them cannot be read. Every fifth run
-    /// of 64 KiB is zero.
+    /// The bytes of `piece`, and which of them cannot be read. Every fifth run of 64 KiB is
+    /// zero.
     pub fn read(&self, piece: PhysRange) -> (Vec<u8>, Vec<Unreadable>) {
         let mut data = vec![0; usize::try_from(piece.len().get()).unwrap()];
         fill(piece.start(), &mut data);
@@ -72,7 +72,7 @@ impl Memory {
         (data, unreadable)
     }
 
-    /// Writes all of it in chunks of up to `step` bytes; encoded beforehand or not.
+    /// Writes all of it in chunks of up to `step` bytes, encoded beforehand or not.
     pub fn write(
         &self,
         options: aff4::Options,
@@ -83,7 +83,7 @@ impl Memory {
         self.try_write(options, step, encoded, out).unwrap();
     }
 
-    /// The outcome of the last call.
+    /// The result of the last call.
     pub fn try_write(
         &self,
         options: aff4::Options,

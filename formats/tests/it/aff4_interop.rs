@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Our AFF4 images in other programs. pyaff4 has a suite of its own, `aff4`.
+//! Other programs read linpmem's AFF4 images. pyaff4 has a suite of its own, `aff4`.
 
 use crate::aff4_images::{Memory, mixed, open, options};
 use linpmem_formats::aff4;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::Command;
 
-/// What the program prints; `None`, said aloud, if it cannot be run.
+/// The output of the program. `None`, with a note on the terminal, if it cannot be run.
 fn run(command: &mut Command, what: &str) -> Option<String> {
     match command.env("LC_ALL", "C.UTF-8").output() {
         Ok(output) => {
@@ -22,7 +22,7 @@ fn run(command: &mut Command, what: &str) -> Option<String> {
     }
 }
 
-/// Past the capture of the test's own output: nobody is to take this for a pass.
+/// Written directly, since the test harness would capture it: this is not a pass.
 fn skipped(why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
 }
@@ -34,7 +34,7 @@ fn file(memory: &Memory, options: aff4::Options) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn unzip_finds_nothing_wrong() {
+fn unzip_finds_no_errors() {
     let file = file(&mixed(), options(aff4::Compression::Snappy));
     let mut command = Command::new("unzip");
     if let Some(printed) = run(command.arg("-t").arg(file.path()), "unzip") {
@@ -62,12 +62,12 @@ fn the_crate_aff4_reads_snappy_and_zlib() {
         aff4::Compression::Zlib,
         aff4::Compression::None,
     ] {
-        // It has only zeros for what could not be read.
+        // It reads unreadable pages as zeros.
         let memory = Memory {
             unreadable: Vec::new(),
             ..mixed()
         };
-        // It looks for the eleventh segment under a hexadecimal number.
+        // It expects the eleventh segment under a hexadecimal number.
         let options = aff4::Options {
             chunks_in_segment: 2048,
             ..options(compression)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4 beyond what 32-bit sizes can say, and maps of fragmented memory.
+//! AFF4 beyond 32-bit sizes, and maps of fragmented memory.
 
 use crate::aff4_images::options;
 use crate::memory::{plan, ram};
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-/// Keeps everything but long runs of the byte 0xa5, of which it counts only the
-/// length: a sparse file with another filling.
+/// Keeps everything except for long runs of the byte 0xa5, of which it keeps only the
+/// length: a sparse file with holes of another byte than 0.
 #[derive(Default)]
 struct Sparse {
-    /// By where they begin.
+    /// By their offset.
     pieces: BTreeMap<u64, Vec<u8>>,
     position: u64,
 }
@@ -72,7 +72,7 @@ impl ReadAt for Sparse {
 fn a_volume_beyond_4_gib_reads_back() {
     const END: u64 = (4 << 30) + (8 << 20);
     let plan = plan(vec![ram(0, END)]);
-    // The filling does not depend on the hashes' speed.
+    // Without hashes, since this takes long enough.
     let options = aff4::Options {
         block_hashes: Vec::new(),
         linear_hashes: Vec::new(),
@@ -130,7 +130,7 @@ fn members_beyond_65535_are_found() {
     }
 }
 
-/// Every other block is zero: as many records as possible.
+/// Every other block is zero, which needs as many records as possible.
 #[test]
 fn the_map_of_a_fragmented_memory_stays_small() {
     const END: u64 = 16 << 30;

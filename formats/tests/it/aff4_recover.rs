@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is left of an AFF4 volume whose acquisition died.
+//! Recovering AFF4 volumes whose acquisition did not finish.
 
 use crate::aff4_images::{mixed, open, options};
 use crate::outputs::VecOutput;
@@ -8,7 +8,7 @@ use linpmem_phys::{Content, ReadPhys, Unreadables};
 use std::sync::Arc;
 
 #[test]
-fn a_volume_cut_anywhere_keeps_its_whole_segments() {
+fn a_volume_cut_anywhere_keeps_its_complete_segments() {
     let whole = mixed().image(options(aff4::Compression::Snappy));
     let mut most = 0;
     for cut in (0..whole.len()).step_by(4099) {
@@ -22,7 +22,7 @@ fn a_volume_cut_anywhere_keeps_its_whole_segments() {
             Err(error) => panic!("{cut}: {error}"),
         };
         let Some(mapped) = recovery.mapped_bytes else {
-            // The description was whole, or not even the journal.
+            // The description was complete, or not even the journal was.
             continue;
         };
         assert!(mapped >= most, "{cut}");
@@ -52,13 +52,13 @@ fn a_volume_cut_anywhere_keeps_its_whole_segments() {
 }
 
 #[test]
-fn what_is_whole_or_nothing_is_told_so() {
+fn complete_volumes_and_other_files_are_refused() {
     let whole = mixed().image(options(aff4::Compression::Snappy));
     let mut out = VecOutput::default();
     let told = aff4::recover(&whole, &mut out);
     assert!(matches!(told, Err(aff4::RecoverError::Whole)));
     for nothing in [&b""[..], b"PK\x03\x04", &[0; 4096], &whole[1..]] {
-        // Without its first byte the volume still has its end.
+        // Without its first byte, the volume still has its directory.
         let told = aff4::recover(&nothing, &mut out);
         assert!(
             matches!(

@@ -8,12 +8,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The folder with the images; `None`, said aloud, without it.
+/// The directory with the images. `None`, with a note on the terminal, if there is none.
 pub fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("LINPMEM_REFERENCE_DATA").map(PathBuf::from);
     let folder = folder.map(|folder| folder.join("aff4"));
     if folder.as_ref().is_none_or(|folder| !folder.is_dir()) {
-        // Past the capture of the test's own output: nobody is to take this for a pass.
+        // Written directly, since the test harness would capture it: this is not a pass.
         let mut stderr = std::io::stderr();
         writeln!(
             stderr,
@@ -80,7 +80,7 @@ fn a_memory_image_with_holes_reads_to_its_published_hash() {
 }
 
 #[test]
-fn every_hash_in_them_is_right() {
+fn every_hash_in_them_matches() {
     for (name, hashes, undefined) in [("Base-Linear.aff4", 13, 1), ("Micro7.001.aff4", 9, 2)] {
         let Some(image) = open(name) else {
             return;
@@ -93,7 +93,7 @@ fn every_hash_in_them_is_right() {
             aff4::Verdict::NotChecked(_) => unknown += 1,
             _ => panic!("{check:?}"),
         });
-        // Hashes whose definition nobody published: imageStreamHash, linearBlockHash.
+        // Hashes without a published definition: imageStreamHash, linearBlockHash.
         assert_eq!((right, unknown), (hashes, undefined), "{name}");
     }
 }

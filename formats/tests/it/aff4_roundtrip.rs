@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4: written and read is the input.
+//! AFF4: what is read is what was written.
 
 use crate::aff4_images::{Memory, mixed, open, options};
 use crate::memory::{plan, ram, range};
@@ -18,7 +18,7 @@ const ALL: [aff4::Compression; 4] = [
     aff4::Compression::None,
 ];
 
-/// That `image` holds `memory`: content, ranges, kinds and unreadable pages.
+/// Checks that `image` holds `memory`: content, ranges, kinds and unreadable pages.
 fn compare(image: &dyn ImageReader, memory: &Memory, step: u64) {
     let mut readable = Vec::new();
     let mut unreadable = Vec::new();
@@ -82,7 +82,7 @@ fn content_ranges_kinds_and_unreadable_pages_come_back() {
 }
 
 #[test]
-fn what_is_encoded_beforehand_gives_the_same_bytes() {
+fn encoding_beforehand_gives_the_same_bytes() {
     for compression in ALL {
         let [before, here] = [true, false].map(|encoded| {
             let mut out = VecOutput::default();
@@ -152,10 +152,10 @@ fn facts_case_and_files_come_back() {
     }
 }
 
-/// A file that grows between its length and its bytes.
-struct Growing(AtomicUsize);
+/// A file that shrinks between the first and the second time it is read.
+struct Shrinking(AtomicUsize);
 
-impl aff4::Content for Growing {
+impl aff4::Content for Shrinking {
     fn open(&self) -> io::Result<Box<dyn io::Read + '_>> {
         let times = self.0.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(io::Cursor::new(vec![b'x'; 10 - times])))
@@ -165,7 +165,7 @@ impl aff4::Content for Growing {
 #[test]
 fn a_file_that_changes_while_it_is_written_is_noticed() {
     let options = aff4::Options {
-        files: vec![aff4::File::new("/var/log", Growing(AtomicUsize::new(0)))],
+        files: vec![aff4::File::new("/var/log", Shrinking(AtomicUsize::new(0)))],
         ..options(aff4::Compression::Snappy)
     };
     let error = mixed().try_write(options, 0x1000, false, &mut VecOutput::default());
@@ -195,7 +195,7 @@ proptest! {
             next = start + len * 0x1000;
             ranges.push(ram(start, next));
         }
-        // Ranges that touch and are of one kind stay two.
+        // Adjacent ranges of the same kind stay separate.
         let mut unreadable: Vec<PhysRange> = Vec::new();
         let mut free = PhysAddr::ZERO;
         for (skip, len) in gaps {

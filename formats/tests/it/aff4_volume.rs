@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4 volumes as others would write them, or nobody should: plain zip with
+//! AFF4 volumes as other programs write them, or as no program should: plain zip with
 //! 32-bit sizes.
 
-/// A volume in the making.
+/// A volume being written.
 pub struct Volume {
     urn: String,
     bytes: Vec<u8>,
@@ -63,12 +63,12 @@ impl Volume {
         self
     }
 
-    /// With a deflated member that says it is `len` bytes long, and closed.
+    /// Adds a deflated member that claims to be `len` bytes long, and closes the volume.
     pub fn deflated(self, name: &str, deflated: &[u8], len: u64) -> Vec<u8> {
         self.add(name, deflated, 8, u32::MAX, Some(len)).close()
     }
 
-    /// With a description, and closed.
+    /// Adds a description and closes the volume.
     pub fn finish(self, turtle: &str) -> Vec<u8> {
         let turtle = format!("{PREFIXES}{turtle}");
         self.member("information.turtle", turtle.as_bytes()).close()
@@ -83,7 +83,7 @@ impl Volume {
         self.bytes
             .extend(u32::try_from(self.directory.len()).unwrap().to_le_bytes());
         self.bytes.extend(offset.to_le_bytes());
-        // Some writers end the comment with a NUL.
+        // Some writers end the comment with a zero.
         let comment = [self.urn.as_bytes(), &[0]].concat();
         self.bytes
             .extend(u16::try_from(comment.len()).unwrap().to_le_bytes());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ELF cores as others make them.
+//! ELF cores made by other tools.
 
 use linpmem_formats::{ImageReader, elf};
 use linpmem_phys::{Content, PhysAddr, ReadPhys, Unreadables};
@@ -28,8 +28,8 @@ pub fn load(offset: u64, paddr: u64, len: u64) -> Segment {
     }
 }
 
-/// An ELF core with these program headers, `len` bytes long; each byte behind the
-/// headers is the number of its 256-byte block.
+/// An ELF core of `len` bytes with these program headers; each byte after the headers is
+/// the index of its 256-byte block.
 pub fn core(segments: &[Segment], len: usize) -> Vec<u8> {
     let mut core = Vec::new();
     core.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
@@ -80,7 +80,7 @@ fn a_kernels_core_unsorted_unaligned_and_with_notes_at_its_end() {
     let notes = note(b"VMCOREINFO\0", text);
     let mut bytes = core(
         &[
-            // The kernel's text, once more.
+            // The kernel's text, a second time.
             Segment {
                 vaddr: 0xffff_ffff_8100_0000,
                 ..load(0x1400, 0x10_0000, 0x400)
@@ -93,7 +93,7 @@ fn a_kernels_core_unsorted_unaligned_and_with_notes_at_its_end() {
                 ..load(0x1000, 0, 0x1000)
             },
             load(0x0400, 0x0001_0000, 0x0c00),
-            // More memory than bytes.
+            // More bytes in memory than in the file.
             Segment {
                 memsz: 0x3000,
                 ..load(0x2000, 0x20_0000, 0x1000)

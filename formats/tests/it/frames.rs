@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! LZ4 and Snappy around an image: read from any offset, by others, and damaged.
+//! LZ4 and Snappy around an image: random access, other programs, and damage.
 
 use linpmem_formats::{ReadAt, frames};
 use proptest::collection::vec;
@@ -13,7 +13,7 @@ const CODECS: [(&str, Compress); 2] = [
     ("snappy", frames::encode_snappy),
 ];
 
-/// Zeros, text and noise by turns.
+/// Zeros, text and noise, alternating.
 fn content(len: usize) -> Vec<u8> {
     let mut state = 1_u64;
     (0..len)
@@ -46,7 +46,7 @@ fn all<S: ReadAt>(reader: &frames::Reader<S>) -> std::io::Result<Vec<u8>> {
 }
 
 #[test]
-fn frames_are_read_from_any_offset_and_no_longer_than_they_may_be() {
+fn frames_are_read_at_any_offset_and_stay_within_their_bounds() {
     let content = content(3_000_000);
     for (name, compress) in CODECS {
         for step in [1 << 20, 70_001, 4096] {
@@ -73,7 +73,7 @@ fn frames_are_read_from_any_offset_and_no_longer_than_they_may_be() {
 }
 
 #[test]
-fn the_program_lz4_and_we_read_each_other() {
+fn linpmem_and_the_program_lz4_read_each_others_files() {
     let content = content(9_000_000);
     let folder = tempfile::tempdir().unwrap();
     let ours = folder.path().join("ours.lz4");
@@ -106,7 +106,7 @@ fn the_program_lz4_and_we_read_each_other() {
 }
 
 #[test]
-fn a_cut_is_an_error_or_leaves_what_was_before_it() {
+fn a_truncated_file_is_an_error_or_keeps_the_frames_before_the_cut() {
     let content = content(400_000);
     for (name, compress) in CODECS {
         let file = compressed(&content, 90_000, compress);
@@ -124,10 +124,9 @@ fn a_cut_is_an_error_or_leaves_what_was_before_it() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Both formats have checksums, so nothing else may come out where a length
-    /// is still right.
+    /// Both formats have checksums, so reading gives the original bytes or an error.
     #[test]
-    fn what_is_damaged_is_never_taken_for_whole(
+    fn damage_is_never_mistaken_for_content(
         damage in vec((any::<proptest::sample::Index>(), 1..=255_u8), 1..4),
         second in any::<bool>(),
     ) {
@@ -147,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_behind_a_magic_is_an_error_and_no_more(
+    fn noise_after_a_magic_number_is_an_error(
         noise in vec(any::<u8>(), 0..4000),
         second in any::<bool>(),
     ) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bytes of our formats do not change by accident.
+//! The bytes that writers write do not change by accident.
 
 use crate::memory::{DIRECT_MAP, ram, range, write};
 use crate::outputs::{VecOutput, ZstdOutput};
@@ -81,8 +81,8 @@ fn kdump() {
     compare("pages.kdump", &written(writer));
 }
 
-/// The compressor may change its bytes with its version: what counts is that the
-/// old file still opens.
+/// Another version of the compressor may give other bytes: what matters is that the old
+/// file still opens.
 #[test]
 fn compressed() {
     let mut writer = elf::Writer::new(&plan()).unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Damaged and lying files: an error, in bounded time and memory.
+//! Damaged and forged files give an error, in limited time and memory.
 
 use crate::dialects::{LOAD, NOTE, Segment, core, load};
 use crate::memory::{plan, ram, write};
@@ -54,7 +54,7 @@ pub fn exercise(image: &dyn ImageReader) {
 }
 
 #[test]
-fn a_truncated_core_is_never_taken_for_a_whole_one() {
+fn a_truncated_core_is_never_mistaken_for_a_complete_one() {
     let whole = elf();
     assert!(elf::Reader::new(whole.as_slice()).is_ok());
     for len in 0..whole.len() {
@@ -67,7 +67,7 @@ fn a_truncated_core_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
-fn headers_that_overflow_or_count_too_far_are_refused() {
+fn headers_with_overflows_or_absurd_counts_are_refused() {
     let wraps = Segment {
         offset: u64::MAX - 0xfff,
         ..load(0, 0x1000, 0x1000)
@@ -111,8 +111,8 @@ fn headers_that_overflow_or_count_too_far_are_refused() {
     ));
 }
 
-/// 2^62 bytes that begin with `head` and are zero from there on. Counts what is
-/// read of it.
+/// 2^62 bytes that begin with `head` and are zero after it. Counts the bytes that are
+/// read.
 struct Endless {
     head: Vec<u8>,
     read: Mutex<u64>,
@@ -135,7 +135,7 @@ impl ReadAt for Endless {
 }
 
 #[test]
-fn a_small_lie_in_a_huge_sparse_file_costs_little() {
+fn a_forged_header_in_a_huge_sparse_file_costs_little() {
     let mut many_headers = core(&[load(0x1000, 0x9000, 0x1000)], 0x200);
     many_headers[56..58].copy_from_slice(&[0xff, 0xff]); // e_phnum
     many_headers[58] = 64; // e_shentsize
@@ -162,7 +162,7 @@ fn a_small_lie_in_a_huge_sparse_file_costs_little() {
     }
     the_same.extend(b"LINPMEM\0");
     let one_note = [long_notes(1 << 61), huge_load()];
-    for (name, head, oddities) in [
+    for (name, head, warnings) in [
         ("2^32 headers", many_headers, None),
         ("2^20 headers, all but one zero", believed, Some(0)),
         ("2^61 bytes of notes", core(&one_note, 0x1000), Some(0)),
@@ -174,7 +174,7 @@ fn a_small_lie_in_a_huge_sparse_file_costs_little() {
         };
         let image = elf::Reader::new(&source).ok();
         let found = image.as_ref().map(|image| image.warnings().len());
-        assert_eq!(found, oddities, "{name}");
+        assert_eq!(found, warnings, "{name}");
         if let Some(image) = image {
             exercise(&image);
         }
@@ -184,8 +184,8 @@ fn a_small_lie_in_a_huge_sparse_file_costs_little() {
 }
 
 #[test]
-fn overlapping_segments_by_the_thousand_take_no_quadratic_time() {
-    // Every one repeats the same bytes, from a page further on.
+fn thousands_of_overlapping_segments_take_no_quadratic_time() {
+    // Each repeats the bytes of the one before it from its second byte on.
     let segments: Vec<Segment> = (0..60_000_u64)
         .map(|index| Segment {
             vaddr: if index % 2 == 0 { 0 } else { u64::MAX << 31 },
@@ -200,7 +200,7 @@ fn overlapping_segments_by_the_thousand_take_no_quadratic_time() {
 }
 
 #[test]
-fn other_files_are_named() {
+fn other_files_are_refused_with_a_reason() {
     let open = |bytes: &[u8]| open_reader(bytes.to_vec()).err().unwrap();
     assert!(matches!(open(b""), OpenError::Unknown));
     assert!(matches!(open(&[0; 5000]), OpenError::Unknown));
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_behind_a_magic_is_no_image(
+    fn noise_after_a_magic_number_is_not_an_image(
         noise in vec(any::<u8>(), 0..4000),
         zstd in any::<bool>(),
     ) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Our images in other programs.
+//! Other programs read linpmem's images.
 
 use crate::memory::{DIRECT_MAP, plan, ram, scattered, write};
 use crate::outputs::{SparseOutput, VecOutput, ZstdOutput};
@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-/// What the program prints; `None`, said aloud, if it is not on this machine.
+/// The output of the program. `None`, with a note on the terminal, if it is not installed.
 fn run(program: &str, arguments: &[&str], file: &Path) -> Option<Vec<u8>> {
     let output = Command::new(program)
         .args(arguments)
@@ -18,7 +18,7 @@ fn run(program: &str, arguments: &[&str], file: &Path) -> Option<Vec<u8>> {
     let output = match output {
         Ok(output) => output,
         Err(error) => {
-            // Past the capture of the test's own output: nobody is to take this for a pass.
+            // Written directly, since the test harness would capture it: this is not a pass.
             let mut stderr = std::io::stderr();
             writeln!(stderr, "SKIPPED: {program} cannot be run: {error}").unwrap();
             return None;
@@ -97,7 +97,7 @@ fn readelf_counts_beyond_e_phnum() {
 }
 
 #[test]
-fn zstd_decompresses_frames_and_passes_over_the_table() {
+fn zstd_decompresses_frames_and_skips_the_table() {
     let plan = plan(vec![ram(0x1000, 0x9_f000), ram(0x10_0000, 0x20_0000)]);
     let mut plain = VecOutput::default();
     write(

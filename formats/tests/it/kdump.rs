@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kdump-compressed images, and the stream that they are written as.
+//! Kdump-compressed images, and the stream in which they are written.
 
 use crate::hostile::exercise;
 use crate::memory::{fill, plan, ram, range, write};
@@ -27,7 +27,7 @@ fn stream(plan: &ImagePlan, compression: kdump::Compression, step: u64) -> Vec<u
     out.0
 }
 
-/// The dump itself, as makedumpfile -R makes it of the stream.
+/// The plain dump, as `makedumpfile -R` makes it from the stream.
 fn dump(stream: Vec<u8>) -> Vec<u8> {
     let flattened = flattened::Reader::new(stream).unwrap();
     let mut bytes = vec![0; usize::try_from(flattened.len()).unwrap()];
@@ -65,7 +65,7 @@ proptest! {
                 stored.range.covers(planned.range) && stored.content == Content::Data
             });
             prop_assert!(held);
-            // Within pages, and past the end.
+            // Within pages, and beyond the end.
             let odd = range(planned.range.start().get() + 0x123, planned.range.end().get() + 0x45);
             prop_assert_eq!(read(&*flat, odd), read(&image, odd));
         }
@@ -126,7 +126,7 @@ fn the_header_is_what_makedumpfile_would_write() {
     // Pages 1, 2, 3 and 8.
     assert_eq!(bytes[0x2000..0x2002], [0b1110, 1]);
     assert_eq!(bytes[0x3000..0x3002], [0b1110, 1]);
-    // Pages 2 and 8 are zero and share their bytes, which lie first.
+    // Pages 2 and 8 are zero and share one copy, which comes first.
     assert_eq!(long(0x4000 + 24), 0x5000);
     assert_eq!(long(0x4000 + 72), 0x5000);
 }
@@ -201,12 +201,12 @@ fn unreadable_pages_are_left_out_and_listed() {
 }
 
 #[test]
-fn a_truncated_dump_is_never_taken_for_a_whole_one() {
+fn a_truncated_dump_is_never_mistaken_for_a_complete_one() {
     let whole = stream(&small(), kdump::Compression::Zlib, 0x1000);
     for len in 0..whole.len() {
         assert!(open_reader(whole[..len].to_vec()).is_err(), "{len} bytes");
     }
-    // Headers, bitmaps and descriptors must be there; a page that is not is
+    // Headers, bitmaps and descriptors must be complete; a page that is missing is
     // unreadable.
     let whole = dump(whole);
     for len in 0..0x4000 + 4 * 24 {
@@ -218,7 +218,7 @@ fn a_truncated_dump_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
-fn other_dumps_are_named() {
+fn other_kinds_of_dumps_are_refused_with_a_reason() {
     let whole = dump(stream(&small(), kdump::Compression::Zlib, 0x1000));
     let with = |at: usize, bytes: &[u8]| {
         let mut other = whole.clone();
@@ -237,7 +237,7 @@ fn other_dumps_are_named() {
             "{at}"
         );
     }
-    // More pages than the bitmaps tell of; more bitmap than the file has.
+    // More pages than the bitmaps cover; bitmaps larger than the file.
     assert!(with(4096 + 96, &u64::MAX.to_le_bytes()).is_err());
     assert!(with(436, &u32::MAX.to_le_bytes()).is_err());
     assert!(with(432, &u32::MAX.to_le_bytes()).is_err());
@@ -247,7 +247,7 @@ fn other_dumps_are_named() {
 }
 
 #[test]
-fn ranges_of_any_number_and_place() {
+fn any_number_of_ranges_at_any_address() {
     for count in [65_534, 70_000] {
         let plan = crate::memory::scattered(count);
         let image = open_reader(stream(&plan, kdump::Compression::Snappy, 0x1000)).unwrap();
@@ -270,7 +270,7 @@ fn ranges_of_any_number_and_place() {
 }
 
 #[test]
-fn what_the_bitmaps_cannot_cover_is_refused() {
+fn memory_beyond_the_bitmaps_is_refused() {
     const TIB: u64 = 1 << 40;
     let at = |end: u64| plan(vec![ram(end - 0x1000, end)]);
     let compression = kdump::Compression::Zlib;

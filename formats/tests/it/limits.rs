@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Both sides of every border.
+//! Both sides of every limit.
 
 use crate::memory::{fill, plan, ram, scattered, write};
 use crate::outputs::{CountingOutput, SparseOutput, VecOutput};
@@ -26,7 +26,7 @@ fn expected(start: u64) -> Vec<u8> {
     page
 }
 
-/// e_phnum, e_shnum as they stand in the file.
+/// e_phnum and e_shnum in the file.
 fn counts(file: &File) -> (u16, u16) {
     use std::os::unix::fs::FileExt;
     let mut header = [0; 64];
@@ -36,7 +36,7 @@ fn counts(file: &File) -> (u16, u16) {
 }
 
 #[test]
-fn no_range_is_no_image() {
+fn an_image_needs_a_range() {
     let error = ImagePlan::new(Vec::new(), MachineFacts::default()).unwrap_err();
     assert_eq!(error, PlanError::Empty);
 }
@@ -73,12 +73,12 @@ fn from_one_range_to_more_than_e_phnum_can_count() {
 }
 
 #[test]
-fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
+fn ranges_at_2_and_4_gib_and_at_the_last_page() {
     const GIB: u64 = 1 << 30;
     const TOP: u64 = 1 << 52;
     let borders = [2 * GIB, 4 * GIB, 8 * GIB];
     let mut ranges = vec![ram(0, 0x1000)];
-    // Up to the border, across it, and from it on.
+    // Up to the limit, across it, and from it on.
     ranges.extend(borders.map(|border| ram(border - 0x1000, border + 0x1000)));
     ranges.push(ram(16 * GIB - 0x1000, 16 * GIB));
     ranges.push(ram(32 * GIB, 32 * GIB + 0x1000));
@@ -110,14 +110,14 @@ fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
             assert_eq!(page_at(&raw, start), expected(start));
         }
     }
-    // A padded image has its holes, here nearly 4 PiB of them.
+    // A padded image has holes, here nearly 4 PiB of them.
     let mut writer = raw::Writer::new(&plan, raw::Layout::Padded);
     let mut out = CountingOutput::default();
     write(&plan, &mut writer, 0x1000, Codec::None, &mut out);
     assert_eq!(out.position(), TOP);
 }
 
-/// Writes zeros from 1 GiB to 7 GiB, with one page at the end that is not.
+/// Writes zeros from 1 GiB to 7 GiB, except for the last page.
 fn write_six_gib(writer: &mut dyn ImageWriter, plan: &ImagePlan, out: &mut dyn ImageOutput) {
     const STEP: u64 = 64 << 20;
     let zeros = bytes::Bytes::from(vec![0; usize::try_from(STEP).unwrap()]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Plans and the memory that they speak of.
+//! Plans, and the memory that they describe.
 
 use linpmem_formats::{
     Chunk, Codec, ImageOutput, ImagePlan, ImageWriter, MachineFacts, PlannedRange,
@@ -29,14 +29,13 @@ pub fn plan(ranges: Vec<PlannedRange>) -> ImagePlan {
     ImagePlan::new(ranges, machine).unwrap()
 }
 
-/// So many pages, each with a gap of a page behind it.
+/// This number of pages, each followed by a gap of a page.
 pub fn scattered(pages: u64) -> ImagePlan {
     let ranges = (0..pages).map(|index| ram(index * 0x2000, index * 0x2000 + 0x1000));
     plan(ranges.collect())
 }
 
-/// The bytes at `start`: every one follows from its address, and every third page
-/// is zero.
+/// The bytes at `start`: each follows from its address, and every third page is zero.
 pub fn fill(start: PhysAddr, buf: &mut [u8]) {
     for (addr, byte) in (start.get()..).zip(buf) {
         let page = addr >> 12;

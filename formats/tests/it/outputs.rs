@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the tests' images go.
+//! Outputs for the tests.
 
 use linpmem_formats::{Chunk, ImageOutput, OutputError, frames};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-/// Into memory.
+/// Keeps the image in memory.
 #[derive(Default)]
 pub struct VecOutput(pub Vec<u8>);
 
@@ -30,7 +30,7 @@ impl ImageOutput for VecOutput {
     }
 }
 
-/// Into a file, with holes where there is nothing but zeros.
+/// Writes to a file, with holes for zeros.
 pub struct SparseOutput {
     file: File,
     position: u64,
@@ -41,7 +41,7 @@ impl SparseOutput {
         Self { file, position: 0 }
     }
 
-    /// The file, at its full length.
+    /// The file, at its full size.
     pub fn into_file(self) -> File {
         self.file.set_len(self.position).unwrap();
         self.file
@@ -74,7 +74,7 @@ impl ImageOutput for SparseOutput {
     }
 }
 
-/// Nowhere: only the length is kept.
+/// Discards the image and keeps only its size.
 #[derive(Default)]
 pub struct CountingOutput(pub u64);
 
@@ -97,7 +97,7 @@ impl ImageOutput for CountingOutput {
     }
 }
 
-/// Into memory, in zstd frames.
+/// Keeps the image in memory, in zstd frames.
 #[derive(Default)]
 pub struct ZstdOutput {
     file: Vec<u8>,

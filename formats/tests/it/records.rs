@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Images of records: LiME's and AVML's.
+//! LiME and AVML images, which consist of records.
 
 use crate::hostile::exercise;
 use crate::memory::{fill, plan, ram, range, write};
@@ -30,7 +30,7 @@ fn small() -> ImagePlan {
     plan(vec![ram(0x1000, 0x4000), ram(0x8000, 0x9000)])
 }
 
-/// A record as AVML or LiME writes it, with the last address as given.
+/// A record as AVML or LiME writes it, with this last address.
 fn record(magic: &[u8; 4], version: u32, first: u64, last: u64, data: &[u8]) -> Vec<u8> {
     let mut bytes = magic.to_vec();
     bytes.extend(version.to_le_bytes());
@@ -143,13 +143,13 @@ fn both_are_found_by_their_magic() {
 }
 
 #[test]
-fn a_truncated_image_is_never_taken_for_a_whole_one() {
+fn a_truncated_image_is_never_mistaken_for_a_complete_one() {
     let (plain, packed) = (lime(&small(), 0x1000), avml(&small(), 0x1000));
-    let border = 32 + 0x3000; // one record less is an image as well
+    let border = 32 + 0x3000; // one record less is an image too
     for len in (0..plain.len()).filter(|&len| len != border) {
         assert!(lime::Reader::new(&plain[..len]).is_err(), "{len} bytes");
     }
-    // The path from the end leads to whole blocks only.
+    // The walk from the end finds complete blocks only.
     let accepted = (0..packed.len())
         .filter(|&len| avml::Reader::new(&packed[..len]).is_ok())
         .count();
@@ -157,8 +157,8 @@ fn a_truncated_image_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
-fn ends_that_avml_cut_short_are_read_and_told() {
-    // As AVML up to 0.20 has them: the last byte of each range is not there.
+fn ranges_that_avml_cut_short_are_read_with_a_warning() {
+    // As AVML up to 0.20 writes them: without the last byte of each range.
     let page = [7; 0xfff];
     let plain = [
         record(b"EMiL", 1, 0x1000, 0x1ffe, &page),
@@ -184,7 +184,7 @@ fn ends_that_avml_cut_short_are_read_and_told() {
 }
 
 #[test]
-fn disorder_and_padding_are_told_but_not_lies() {
+fn disorder_and_padding_are_warnings_but_contradictions_are_errors() {
     let page = [7; 0x1000];
     let high = record(b"EMiL", 1, 0x3000, 0x3fff, &page);
     let low = record(b"EMiL", 1, 0x1000, 0x1fff, &page);
@@ -217,7 +217,7 @@ fn disorder_and_padding_are_told_but_not_lies() {
 }
 
 #[test]
-fn a_block_that_lies_about_its_length_is_unreadable_and_not_zero() {
+fn a_block_with_a_false_length_is_unreadable_and_not_zero() {
     let page = [7; 0x1000];
     for len in [0xfff, 0x1001, 0x2000] {
         let bytes = record(b"AVML", 2, 0x1000, 0x1fff, &snappy(&vec![7; len]));
@@ -226,13 +226,13 @@ fn a_block_that_lies_about_its_length_is_unreadable_and_not_zero() {
         assert_eq!(unreadable.as_slice()[0].errno, Errno::EIO, "{len}");
         assert!(found.iter().all(|&byte| byte == 0));
     }
-    // More than is believed, in few bytes.
+    // More than is accepted, in few bytes.
     let huge = record(b"AVML", 2, 0, (1 << 40) - 1, &snappy(&page));
     assert!(avml::Reader::new(huge).is_err());
 }
 
 #[test]
-fn records_of_any_number_and_place() {
+fn any_number_of_records_at_any_address() {
     const TOP: u64 = 1 << 52;
     let ranges = [1 << 31, 1 << 32].map(|border| ram(border - 0x1000, border + 0x1000));
     let ranges = [ranges.to_vec(), vec![ram(TOP - 0x1000, TOP)]].concat();

@@ -42,7 +42,7 @@ fn machines() -> impl Strategy<Value = MachineFacts> {
     )
 }
 
-/// Ranges of up to 12 pages, some touching, from `lowest` pages on.
+/// Ranges of up to 12 pages, some adjacent, from page `lowest` on.
 pub fn plans(lowest: std::ops::Range<u64>) -> impl Strategy<Value = ImagePlan> {
     let gaps = prop_oneof![Just(0_u64), 1..20_u64];
     (lowest, vec((gaps, 1..12_u64, kinds()), 1..12), machines()).prop_map(
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn evidence_in_a_core_comes_back_and_moves_nothing_else(
+    fn artifacts_in_a_core_come_back_and_move_nothing_else(
         plan in plans(0..64),
         archive in vec(any::<u8>(), 0..9000),
     ) {

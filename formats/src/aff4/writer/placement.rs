@@ -40,7 +40,7 @@ impl Writer {
         let mut unreadable = chunk.unreadable;
         for (_, part) in parts(chunk.start, &chunk.data) {
             let block = blocks.next().ok_or(OTHER_ENCODER)?;
-            // The chunk lies within a range.
+            // The chunk is within a range.
             let end = addr + usize_as_u64(part.len());
             // An unreadable range that continues after this block is kept for the next.
             while let Some((first, rest)) = unreadable.split_first() {

@@ -230,7 +230,7 @@ pub(super) fn bytes(source: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8
     if offset.checked_add(len).is_none_or(|end| end > source.len()) {
         return Err(Error::Zip {
             offset,
-            what: "a structure of the archive lies beyond the end of the file",
+            what: "a structure of the archive is beyond the end of the file",
         });
     }
     let mut held = vec![0; u64_as_usize(len)];

@@ -116,7 +116,7 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
     loop {
         let mut encoded = [0; RECORD_BYTES];
         read(offset, &mut encoded)?;
-        // The record's header lies within the stream.
+        // The record's header is within the stream.
         let data = offset + usize_as_u64(RECORD_BYTES);
         if encoded == END {
             let what = "something follows the last record";
