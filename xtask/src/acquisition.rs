@@ -145,7 +145,7 @@ impl Subject {
         let output = dumper.wait()?;
         views.push(self.snapshot(&format!("{name}.after"))?);
         let image = self.pull(name)?;
-        let manifest = Manifest::open(&beside(&image, "manifest.json"))?;
+        let manifest = Manifest::open(&beside(&image, "manifest.jsonl"))?;
         Ok(Acquired {
             image,
             manifest,
@@ -184,7 +184,7 @@ impl Subject {
     pub fn pull(&self, name: &str) -> Result<PathBuf> {
         let image = self.images.join(name);
         self.vm.pull(&format!("/scratch/{name}"), &image)?;
-        for ending in ["manifest.json", "sha256"] {
+        for ending in ["manifest.jsonl", "sha256"] {
             let path = format!("/scratch/{name}.{ending}");
             self.vm.pull(&path, &beside(&image, ending))?;
         }

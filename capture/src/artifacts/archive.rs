@@ -192,7 +192,7 @@ impl<R: Read> Read for Exactly<R> {
 }
 
 /// Bytes of a source, one after another.
-pub(super) struct Section {
+pub(crate) struct Section {
     bytes: Arc<dyn ReadAt>,
     next: u64,
     end: u64,
@@ -200,7 +200,7 @@ pub(super) struct Section {
 
 impl Section {
     /// All of `bytes`.
-    pub(super) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
+    pub(crate) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
         Self {
             next: 0,
             end: bytes.len(),

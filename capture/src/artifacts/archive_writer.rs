@@ -8,9 +8,9 @@
 
 use super::archive::MAX_CONTENT_BYTES;
 use crate::hash::sha256_of;
+use crate::spool::Spool;
 use crate::stop::Stop;
 use linpmem_manifest::Sha256Sum;
-use linpmem_manifest::Spool;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::len_bytes;
 use sha2::{Digest, Sha256};

@@ -10,9 +10,7 @@ use linpmem_formats::{
     DETECT_BYTES, Detected, FileSource, Format, ReadAt, detect, elf, open_bytes,
 };
 use linpmem_manifest::paths::{artifacts_of, manifest_of};
-use serde::Deserialize;
-use std::fs::File;
-use std::io::{self, BufReader};
+use linpmem_manifest::{ReadError, Reader, Record};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,21 +89,13 @@ pub fn beside(path: &Path) -> Option<PathBuf> {
     [told, own].into_iter().find(|path| path.exists())
 }
 
-/// What is read of a manifest here: it may be damaged otherwise.
-#[derive(Deserialize)]
-struct Brief {
-    artifacts: Option<BriefArtifacts>,
-}
-
-#[derive(Deserialize)]
-struct BriefArtifacts {
-    file: Option<String>,
-}
-
-/// The name that the manifest at `path` tells, which is one without a folder.
-fn named(path: &Path) -> io::Result<Option<String>> {
-    let file = BufReader::new(File::open(path)?);
-    let manifest: Brief = serde_json::from_reader(file)?;
-    let name = manifest.artifacts.and_then(|artifacts| artifacts.file);
+/// The name of the artifacts' file in the header of the manifest at `path`, whatever
+/// else of it is damaged; only a plain name, without a folder.
+fn named(path: &Path) -> Result<Option<String>, ReadError> {
+    let header = match Reader::open(path)?.next().transpose()? {
+        Some(Record::Header(header)) => header,
+        _ => return Ok(None),
+    };
+    let name = header.artifacts.and_then(|artifacts| artifacts.file);
     Ok(name.filter(|name| !name.contains('/') && name != ".." && name != "."))
 }

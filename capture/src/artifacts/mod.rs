@@ -29,6 +29,7 @@ mod tree;
 mod variables;
 
 pub use added::AddedError;
+pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
 pub use error::ArtifactsError;
 pub use facts::FIVE_LEVELS;
@@ -49,5 +50,5 @@ pub const MACHINE: &str = "machine.json";
 /// The text of the kernel's VMCOREINFO note, byte for byte.
 pub const VMCOREINFO: &str = "vmcoreinfo.txt";
 
-/// The manifest, as far as it can be in the volume that it is of.
-pub const MANIFEST: &str = "manifest.json";
+/// The manifest, as far as it can be in the volume that it describes.
+pub const MANIFEST: &str = "manifest.jsonl";

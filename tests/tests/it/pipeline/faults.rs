@@ -56,7 +56,7 @@ fn a_disk_that_fills_up_leaves_what_was_read_named_and_described() -> Result<()>
         ensure!(!image.exists(), "{name}: it looks whole");
         is_described(&beside(&image, ".partial"), "failed", "No space left")
             .with_context(|| name.to_owned())?;
-        let left = json(&beside(&image, ".partial.manifest.json"))?;
+        let left = json(&beside(&image, ".partial.manifest.jsonl"))?;
         let written = at(&left, "/ranges/0/written_bytes").as_u64().unwrap_or(0);
         let enough = match name {
             "first" => 0,
@@ -141,7 +141,7 @@ fn one_two_and_sixteen_threads_make_the_same_bytes() -> Result<()> {
 
 /// The image at `partial` is told to be what it is, and nothing in it is wrong.
 fn is_described(partial: &Path, state: &str, error: &str) -> Result<()> {
-    let manifest = json(&beside(partial, ".manifest.json"))?;
+    let manifest = json(&beside(partial, ".manifest.jsonl"))?;
     ensure!(at(&manifest, "/state") == state, "{manifest}");
     let told = at(&manifest, "/error").as_str().unwrap_or_default();
     ensure!(told.contains(error), "{told}");

@@ -41,7 +41,7 @@ fn what_a_killed_run_leaves_is_whole_or_says_that_it_is_not() -> Result<()> {
             }
             // Killed between the last byte and the name: all of it is there, and its
             // manifest has its name already.
-            let manifest = beside(&image, ".manifest.json");
+            let manifest = beside(&image, ".manifest.jsonl");
             if manifest.exists() {
                 ensure!(at(&json(&manifest)?, "/state") == "complete");
                 let (code, said) = ask("verify", &partial)?;
@@ -105,7 +105,7 @@ fn is_recovered(partial: &Path, memory: &Path) -> Result<()> {
         .filter(|line| line.contains("\"finding\":\"different\""))
         .count();
     ensure!(wrong == 0, "{wrong} stretches are wrong: {told}");
-    let manifest = beside(&recovered, ".manifest.json");
+    let manifest = beside(&recovered, ".manifest.jsonl");
     ensure!(!manifest.exists() || json(&manifest).is_ok());
     Ok(())
 }

@@ -10,9 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 use xtask::artifacts::Artifacts;
+use xtask::ground_truth::Manifest;
 
 /// Bytes of the memory that the runs on the host read.
 const MEMORY_BYTES: u64 = 48 << 20;
@@ -62,9 +63,9 @@ fn ask(subcommand: &str, image: &Path) -> Result<(Option<i32>, String)> {
     Ok((output.status.code(), words(&output)))
 }
 
+/// The manifest at `path`.
 fn json(path: &Path) -> Result<Value> {
-    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
+    Ok(Manifest::open(path)?.json)
 }
 
 /// What `value` has at a JSON pointer; null if nothing.

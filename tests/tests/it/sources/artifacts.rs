@@ -69,8 +69,7 @@ fn the_artifacts_are_what_the_machine_says() -> Result<()> {
             let path = format!("/scratch/{name}.{ending}");
             subject.vm.pull(&path, &beside(&image, ending))?;
         }
-        let manifest: Value =
-            serde_json::from_slice(&std::fs::read(beside(&image, "manifest.json"))?)?;
+        let manifest = Manifest::open(&beside(&image, "manifest.jsonl"))?.json;
         assert_eq!(manifest.pointer("/artifacts/place"), Some(&json!(place)));
         for (file_name, content) in &truth {
             ensure!(!content.is_empty(), "{file_name} is empty");
@@ -141,7 +140,7 @@ fn facts_are_true(subject: &Subject, image: &Path) -> Result<()> {
         let digits: String = note.iter().map(|byte| format!("{byte:02x}")).collect();
         ensure!(id.len() == 40 && digits.ends_with(id), "{id}: {digits}");
     }
-    let manifest: Value = serde_json::from_slice(&std::fs::read(beside(image, "manifest.json"))?)?;
+    let manifest = Manifest::open(&beside(image, "manifest.jsonl"))?.json;
     assert_eq!(
         manifest.pointer("/machine/kaslr_offset"),
         Some(fact("/memory/kaslr_offset")?)
