@@ -63,7 +63,8 @@ pub fn keep(cache: &Cache) -> Result<Option<u64>> {
 /// The names of all packages that come from elsewhere.
 fn foreign(checkout: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    for lock in ["Cargo.lock", "formats/fuzz/Cargo.lock"] {
+    let locks = ["Cargo.lock", "formats/fuzz/Cargo.lock", "manifest/fuzz/Cargo.lock"];
+    for lock in locks {
         let path = checkout.join(lock);
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;

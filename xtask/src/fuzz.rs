@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fuzzing of what reads files from strangers. The targets are in
-//! `formats/fuzz/fuzz_targets`, their first inputs in `formats/fuzz/seeds`.
+//! Fuzzing of what reads files from strangers. The targets are in the folders
+//! `fuzz_targets` of [`PACKAGES`], their first inputs in `seeds`.
 //!
 //! libFuzzer and the compiler's own coverage instrumentation do it; neither a
 //! nightly compiler nor cargo-fuzz is needed. There is no address sanitiser: the
@@ -28,6 +28,9 @@ pub struct Args {
     #[arg(long)]
     build_only: bool,
 }
+
+/// The packages of targets, from the checkout's root.
+const PACKAGES: [&str; 2] = ["formats/fuzz", "manifest/fuzz"];
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
@@ -110,17 +113,27 @@ fn run_targets(chosen: &[&String], seconds: u64) -> Result<()> {
 
 /// The targets, by name.
 fn targets() -> Result<Vec<String>> {
-    let folder = package().join("seeds");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+    for folder in packages().map(|package| package.join("seeds")) {
+        let entries = fs::read_dir(&folder);
+        for entry in entries.with_context(|| format!("listing {}", folder.display()))? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
     }
     names.sort();
     Ok(names)
 }
 
-fn package() -> PathBuf {
-    checkout::dir().join("formats/fuzz")
+fn packages() -> impl Iterator<Item = PathBuf> {
+    PACKAGES.iter().map(|package| checkout::dir().join(package))
+}
+
+/// The first inputs of the target `name`.
+fn seeds(name: &str) -> Result<PathBuf> {
+    packages()
+        .map(|package| package.join("seeds").join(name))
+        .find(|seeds| seeds.exists())
+        .with_context(|| format!("the target {name} has no seeds"))
 }
 
 fn work() -> PathBuf {
@@ -135,21 +148,25 @@ fn log(work: &Path, name: &str) -> PathBuf {
 fn build() -> Result<PathBuf> {
     let target = checkout::target_dir().join("fuzz");
     let cargo: OsString = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .current_dir(package())
-        .args(["build", "--quiet", "--release", "--locked", "--bins"])
-        // Named in full, so that build scripts are not instrumented.
-        .args(["--target", TRIPLE, "--target-dir"])
-        .arg(&target)
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", FLAGS.join(" "))
-        .status()
-        .context("cannot start cargo")?;
-    ensure!(
-        status.success(),
-        "the fuzz targets cannot be built ({status}); they need a C++ compiler for libFuzzer"
-    );
+    for package in packages() {
+        let status = Command::new(&cargo)
+            .current_dir(&package)
+            .args(["build", "--quiet", "--release", "--locked", "--bins"])
+            // Named in full, so that build scripts are not instrumented.
+            .args(["--target", TRIPLE, "--target-dir"])
+            .arg(&target)
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env("RUSTFLAGS", FLAGS.join(" "))
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(
+            status.success(),
+            "the fuzz targets in {} cannot be built ({status}); they need a C++ compiler for \
+             libFuzzer",
+            package.display()
+        );
+    }
     Ok(target.join(TRIPLE).join("release"))
 }
 
@@ -168,7 +185,7 @@ fn start(programs: &Path, work: &Path, name: &str, seconds: u64) -> Result<Child
         .arg(format!("-max_len={MAX_INPUT_BYTES}"))
         .arg(format!("-artifact_prefix={}/{name}-", findings.display()))
         .arg(&corpus)
-        .arg(package().join("seeds").join(name))
+        .arg(seeds(name)?)
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
@@ -212,7 +229,9 @@ mod tests {
 
     #[test]
     fn every_target_has_first_inputs() {
-        let manifest = fs::read_to_string(package().join("Cargo.toml")).unwrap();
+        let manifests = packages()
+            .map(|package| fs::read_to_string(package.join("Cargo.toml")).unwrap());
+        let manifest: String = manifests.collect();
         for name in targets().unwrap() {
             assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
         }
