@@ -6,7 +6,6 @@ mod access_diagnosis;
 mod aff4;
 mod crash;
 mod devmem;
-mod fail_on_unreadable;
 mod image;
 mod image_with_manifest;
 mod iomem;
@@ -15,7 +14,6 @@ mod kernel;
 mod machine;
 mod module;
 mod page_flags;
-mod prefetch;
 mod regions;
 mod self_test;
 mod spec;
@@ -24,26 +22,23 @@ mod vmcoreinfo;
 mod volatile;
 
 pub use aff4::open_aff4;
-pub use fail_on_unreadable::FailOnUnreadable;
 pub use image::{ImageSourceError, open_reader_at};
 pub use iomem::{Iomem, IomemError};
-pub use prefetch::Prefetched;
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
 pub use volatile::Volatile;
 
-use crate::timeout::TimeoutReader;
 use kernel::Wanted;
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Memory that can be read, and what is known of it.
 pub struct Source {
     /// Reads it.
-    pub reader: Box<dyn ReadPhys>,
+    pub reader: Arc<dyn ReadPhys>,
     /// What lies where.
     pub map: MemoryMap,
     /// The text that the map was made from, if it is the running kernel's.
@@ -120,16 +115,6 @@ impl Source {
             SourceSpec::Crash => kernel::open(Wanted::Crash, Vec::new()),
             SourceSpec::DevMem => kernel::open(Wanted::DevMem, Vec::new()),
             SourceSpec::Image(path) => image::open(path),
-        }
-    }
-
-    /// The same source, which is given up for what it does not answer within
-    /// `timeout`: that is listed as unreadable.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self {
-            reader: Box::new(TimeoutReader::new(self.reader, timeout)),
-            ..self
         }
     }
 }

@@ -6,10 +6,9 @@ use super::manifest_file::ManifestFile;
 use crate::artifacts::Section;
 use crate::frame::FrameEncoder;
 use crate::hash::{MerkleTree, sha256};
-use crate::pipeline::ZeroBlocks;
 use linpmem_manifest::{ChunkContent, Chunks, ListedChunk, Manifest, Range, Sha256Sum};
-use linpmem_phys::PhysRange;
 use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::{PhysRange, ZeroBlocks};
 use std::collections::HashMap;
 use std::io::BufReader;
 
@@ -135,10 +134,7 @@ impl<'a> Layout<'a> {
         trees
             .end(manifest)
             .map_err(|source| file.contradiction(None, source))?;
-        let written = manifest
-            .ranges
-            .iter()
-            .map(|range| range.end.written_bytes);
+        let written = manifest.ranges.iter().map(|range| range.end.written_bytes);
         // The sum fits: ranges do not overlap, and addresses have 64 bits.
         let written: u64 = written.sum();
         let planned = manifest.header.image.planned_bytes;

@@ -59,7 +59,11 @@ fn ranges(vm: &Vm) -> Result<()> {
 
 fn reads(vm: &Vm) -> Result<()> {
     // Into a pipe: raw, of any length, from anywhere.
-    for (place, len) in [("128MiB+3MiB", 3 << 20), ("0x8000000+4KiB", 4096)] {
+    for (place, len) in [
+        ("128MiB+3MiB", 3 << 20),
+        ("0x8000000+4KiB", 4096),
+        ("0x8000000-0x8001fff", 8192),
+    ] {
         ensure!(
             said(vm, &format!("read {place}"))? == planted(START, len),
             "{place}"

@@ -34,7 +34,7 @@ fn without_module(vm: &Vm) -> Result<()> {
             vm,
             command,
             1,
-            &["Error: /dev/linpmem is not there", "load the module"],
+            &["Error: /dev/linpmem does not exist", "load the module"],
         )?;
     }
     fails(vm, "info --device /dev/null", 1, &["/dev/null", "linpmem"])?;

@@ -19,7 +19,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     };
 
     let absent = dump(&["--source", "linpmem"], "a.core")?.exited(1)?;
-    says(&absent, &["/dev/linpmem is not there", "insmod"])?;
+    says(&absent, &["/dev/linpmem does not exist", "insmod"])?;
     let crash = dump(&["--source", "crash"], "a.core")?.exited(1)?;
     says(&crash, &["/dev/crash is not there", "Red Hat", "insmod"])?;
     let strict = dump(&["--source", "devmem"], "a.core")?.exited(1)?;
@@ -73,7 +73,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         &nothing,
         &[
             "no source of this machine's memory works",
-            "linpmem  /dev/linpmem is not there",
+            "linpmem  /dev/linpmem does not exist",
             "/proc/kcore is closed by kernel lockdown, which is at confidentiality",
             "/dev/crash is not there",
             "/dev/mem is closed by kernel lockdown",
