@@ -2,66 +2,28 @@
 //! Serves the host's requests.
 
 use crate::children::{Children, pid_of};
-use crate::{files, init};
+use crate::host::Host;
+use crate::{files, kernel_modules};
 use anyhow::{Context, Result, bail};
 use linpmem_guest::{Frame, FrameKind, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
-
-/// The connection to the host, for one conversation.
-#[derive(Clone)]
-pub struct Host {
-    port: Arc<Mutex<File>>,
-    id: u32,
-}
-
-impl Host {
-    /// Sends one frame of this conversation.
-    pub fn send(&self, kind: FrameKind, payload: Vec<u8>) -> io::Result<()> {
-        let id = self.id;
-        let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
-        Frame { id, kind, payload }.write_to(&mut *port)
-    }
-
-    /// Sends a reply.
-    pub fn reply(&self, reply: &Reply) -> io::Result<()> {
-        self.send(FrameKind::Reply, serde_json::to_vec(reply)?)
-    }
-
-    fn outcome(&self, outcome: Result<Reply>) -> io::Result<()> {
-        self.reply(&outcome.unwrap_or_else(|error| {
-            let system = error.chain().find_map(|cause| {
-                let io = cause.downcast_ref::<io::Error>();
-                let nix = cause.downcast_ref::<nix::errno::Errno>();
-                io.and_then(io::Error::raw_os_error)
-                    .or(nix.map(|errno| io::Error::from(*errno).raw_os_error().unwrap_or(0)))
-            });
-            Reply::Failed {
-                message: format!("{error:#}"),
-                errno: system.unwrap_or(0),
-            }
-        }))
-    }
-}
 
 /// Answers the host until it requests the end, or disappears.
 pub fn serve(mut port: File) -> Result<()> {
     let children: &'static Children = Box::leak(Box::default());
     thread::spawn(|| children.reap());
     let sender = Arc::new(Mutex::new(port.try_clone().context("the port")?));
-    let host = |id| Host {
-        port: Arc::clone(&sender),
-        id,
-    };
+    let host = |id| Host::new(Arc::clone(&sender), id);
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     host(0).reply(&Reply::Hello {
         release: release.trim_end().to_owned(),
@@ -104,7 +66,7 @@ pub fn serve(mut port: File) -> Result<()> {
                     Request::LoadModule { path, params } => {
                         // In a thread: a module that hangs must not block init.
                         thread::spawn(move || {
-                            let loaded = init::load_module(Path::new(&path), &params);
+                            let loaded = kernel_modules::load(Path::new(&path), &params);
                             let _ = host.outcome(loaded.map(|()| Reply::Done));
                         });
                     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files to and from the host.
 
-use crate::agent::Host;
+use crate::host::Host;
 use anyhow::{Context, Result};
 use linpmem_guest::{FrameKind, MAX_PAYLOAD, data_payload, split_data};
 use nix::unistd::{Whence, lseek, syncfs};

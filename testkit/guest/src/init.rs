@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Process 1: sets the machine up, serves the host, powers off.
 
-use crate::agent;
+use crate::{agent, kernel_modules};
 use anyhow::{Context, Result, bail};
 use linpmem_guest::{LAST_LINE, PORT, SCRATCH, SCRATCH_VARIABLE};
-use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::reboot::{RebootMode, reboot};
-use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Modules that the host put into the initramfs, named so that they sort in dependency
-/// order.
-const MODULES: &str = "/modules";
 
 pub fn run() -> Result<()> {
     if std::process::id() != 1 {
@@ -32,7 +26,7 @@ pub fn run() -> Result<()> {
 fn serve() -> Result<()> {
     mount_all()?;
     nix::unistd::sethostname("linpmem-guest").context("setting the host name")?;
-    load_modules()?;
+    kernel_modules::load_all()?;
     if let Ok(disk) = std::env::var(SCRATCH_VARIABLE) {
         mount_scratch(&disk)?;
     }
@@ -57,30 +51,6 @@ fn mount_all() -> Result<()> {
             .with_context(|| format!("mounting {kind} at {at}"))?;
     }
     Ok(())
-}
-
-fn load_modules() -> Result<()> {
-    let Ok(entries) = fs::read_dir(MODULES) else {
-        return Ok(());
-    };
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    paths.sort();
-    for path in paths {
-        load_module(&path, "")?;
-        // The initramfs is in RAM, which need not hold the module twice.
-        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Loads the module at `path` with `params`, as `insmod` does.
-pub fn load_module(path: &Path, params: &str) -> Result<()> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let params = CString::new(params).context("module parameters")?;
-    finit_module(file, &params, ModuleInitFlags::empty())
-        .with_context(|| format!("loading {}", path.display()))
 }
 
 fn mount_scratch(disk: &str) -> Result<()> {
