@@ -51,7 +51,7 @@ fn program(name: &str) -> Result<PathBuf> {
     Ok(checkout::dist_dir().join(name))
 }
 
-/// The module of `tests/facts-module`, which tells the tests kernel addresses.
+/// The module of `tests/facts-module`, which reports kernel addresses to the tests.
 ///
 /// # Errors
 /// When the build fails.

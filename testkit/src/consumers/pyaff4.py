@@ -30,7 +30,7 @@ while left:
 
 
 class Listener(block_hasher.ValidationListener):
-    """Collects what a validator says."""
+    """Collects the results of a validator."""
 
     def __init__(self):
         self.valid = []

@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Volatility with a cache of its own, so that it knows no symbol files but those it
-/// is given.
+/// Volatility with a cache of its own, so that it only knows the symbol files that
+/// it is given.
 #[derive(Debug)]
 pub struct Volatility {
     tree: DebianTree,

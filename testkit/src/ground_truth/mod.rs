@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether an image holds what the machine's memory held.
+//! Whether an image has the content that the machine's memory had.
 //!
 //! Memory changes while it is read. QEMU's own view of it is saved before, a few times
 //! during, and after the acquisition: every page that is equal in all of these views

@@ -209,7 +209,7 @@ impl Vm {
         Ok(String::from_utf8(self.read("/proc/iomem")?)?)
     }
 
-    /// A file of the guest's kernel, whose size does not tell its length.
+    /// A file of the guest's kernel in /proc or /sys, whose stated size is not its length.
     ///
     /// # Errors
     /// When it cannot be read, or is not text.

@@ -47,14 +47,14 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         || bench.convert(RAW, "out.core", &[]),
         || bench.side_by_side(),
     )?;
-    let name = "convert/raw to ELF with hashes, beside sha256sum and cp";
+    let name = "convert/raw to ELF with hashes vs sha256sum and cp";
     report.add(name, speed(plain), "MiB/s", Some(speed(side)));
 
     let (verified, summed) = bench.best_pair(
         || bench.ours(&[OsStr::new("verify"), core.as_os_str()]),
         || run_timed(Command::new("sha256sum").arg(&core)),
     )?;
-    let name = "convert/verify, beside sha256sum";
+    let name = "convert/verify vs sha256sum";
     report.add(name, speed(verified), "MiB/s", Some(speed(summed)));
     fs::remove_file(&core)?;
 
@@ -67,11 +67,11 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let options = ["--compress", "zstd:1", "--threads", "2"];
     let (ours, theirs) =
         bench.best_pair(|| bench.acquire(RAW, "out.padded.zst", &options), zstd)?;
-    let name = "convert/--source to zstd:1 by 2 threads, beside zstd -1 -T2";
+    let name = "convert/--source to zstd:1 by 2 threads vs zstd -1 -T2";
     report.add(name, speed(ours), "MiB/s", Some(speed(theirs)));
     let (ours, theirs) =
         bench.best_pair(|| bench.convert(RAW, "out.padded.zst", &options), zstd)?;
-    let name = "convert/to zstd:1 by 2 threads, beside zstd -1 -T2";
+    let name = "convert/to zstd:1 by 2 threads vs zstd -1 -T2";
     report.add(name, speed(ours), "MiB/s", Some(speed(theirs)));
     let sizes = [bench.path("out.padded.zst"), packed].map(|path| size_mib(&path));
     let [own, other] = sizes;
@@ -93,7 +93,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
                 run_timed(command.arg(bench.path(LIME)).arg(&avml_image))
             },
         )?;
-        let name = format!("convert/LiME to {codec}, beside avml convert");
+        let name = format!("convert/LiME to {codec} vs avml convert");
         report.add(&name, speed(ours), "MiB/s", Some(speed(theirs)));
         let [own, other] = [bench.path(&output), avml_image.clone()].map(|path| size_mib(&path));
         report.add("convert/its size", own?, "MiB", Some(other?));

@@ -135,9 +135,6 @@ struct Tally {
 }
 
 /// Runs `cargo xtask test`.
-///
-/// # Errors
-/// When a test fails, or there is no such suite.
 pub fn run(args: &Args) -> Result<()> {
     let chosen: Vec<&Suite> = match &args.suite {
         None => SUITES.iter().collect(),
