@@ -310,8 +310,8 @@ impl<'a> Run<'a> {
         }
         let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();
         let volatile = Volatile::find(&ranges, source.iomem.as_deref());
-        for lack in volatile.lacks {
-            warnings.add(format!("not read first: {lack}"));
+        for omission in volatile.omitted {
+            warnings.add(format!("not read first: {omission}"));
         }
         Ok(Some(Prefetched::read(live, volatile.pages, stop)?))
     }

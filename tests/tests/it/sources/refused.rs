@@ -47,7 +47,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     let user = subject.vm.command(&argv).uid(1000).run()?.exited(1)?;
     says(
         &user,
-        &["/proc/kcore may be opened by root only", "/dev/mem", "sudo"],
+        &["/proc/kcore can be opened by root only", "/dev/mem", "sudo"],
     )?;
 
     subject
@@ -57,8 +57,8 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     says(
         &mem,
         &[
-            "/dev/mem is closed by kernel lockdown, which is at integrity",
-            "cannot be lowered",
+            "/dev/mem is blocked by kernel lockdown (integrity mode)",
+            "cannot be lifted",
         ],
     )?;
     let kcore = dump(&[], "integrity.core")?.exited(0)?;
@@ -74,9 +74,9 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         &[
             "no source of this machine's memory works",
             "linpmem  /dev/linpmem is not there",
-            "/proc/kcore is closed by kernel lockdown, which is at confidentiality",
+            "/proc/kcore is blocked by kernel lockdown (confidentiality mode)",
             "/dev/crash is not there",
-            "/dev/mem is closed by kernel lockdown",
+            "/dev/mem is blocked by kernel lockdown",
             "virtual machine",
         ],
     )?;
