@@ -3,7 +3,7 @@
 //! before that, they are removed.
 
 use crate::acquire::AcquireError;
-use crate::artifacts::Kept;
+use crate::artifacts::CollectedArtifacts;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::freeze::Frozen;
@@ -100,8 +100,8 @@ impl OutputSet {
     }
 
     /// Takes charge of the artifacts, and returns what the manifest says of them.
-    pub(crate) fn hold(&mut self, kept: Kept) -> ArtifactsRecord {
-        self.artifacts = kept.beside;
+    pub(crate) fn hold(&mut self, kept: CollectedArtifacts) -> ArtifactsRecord {
+        self.artifacts = kept.file;
         kept.record
     }
 

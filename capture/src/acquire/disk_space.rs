@@ -2,7 +2,7 @@
 //! Whether what a run writes will fit on the disk.
 
 use super::Run;
-use crate::artifacts::Kept;
+use crate::artifacts::CollectedArtifacts;
 use crate::image_format::Target;
 use crate::output_set::manifest_bytes;
 use crate::sink::{SpaceError, check_space};
@@ -33,12 +33,12 @@ impl Run<'_> {
     /// If what was asked for does not fit.
     pub(super) fn drop_artifacts_if_full(
         &self,
-        kept: Kept,
+        kept: CollectedArtifacts,
         plan: &ImagePlan,
         warnings: &mut Warnings<'_>,
-    ) -> Result<Option<Kept>, SpaceError> {
+    ) -> Result<Option<CollectedArtifacts>, SpaceError> {
         // Artifacts beside the image have taken their room already.
-        match self.space_for(plan, kept.bytes_within()) {
+        match self.space_for(plan, kept.bytes_inside()) {
             Ok(warning) => {
                 warnings.extend(warning);
                 Ok(Some(kept))

@@ -7,7 +7,7 @@ mod records;
 
 pub use error::AcquireError;
 
-use crate::artifacts::{Kept, Run as ArtifactsRun};
+use crate::artifacts::{ArtifactsRequest, CollectedArtifacts};
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
@@ -261,8 +261,8 @@ impl<'a> Run<'a> {
         is_tight: bool,
         stop: &Stop,
         warnings: &mut Warnings<'_>,
-    ) -> Result<Option<Kept>, AcquireError> {
-        let run = ArtifactsRun {
+    ) -> Result<Option<CollectedArtifacts>, AcquireError> {
+        let run = ArtifactsRequest {
             wanted: &self.plan.artifacts,
             format: self.shape.format,
             target: &self.target,

@@ -5,7 +5,7 @@ mod file;
 mod merkle;
 mod remainder;
 
-pub use file::file_sha256;
+pub use file::{file_sha256, sha256_of_reader};
 pub use merkle::MerkleTree;
 pub use remainder::{RemainderDigest, feed_zeros};
 

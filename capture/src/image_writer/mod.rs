@@ -4,7 +4,7 @@
 mod aff4;
 
 use crate::acquire::AcquireError;
-use crate::artifacts::{Kept, members};
+use crate::artifacts::{CollectedArtifacts, members};
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::image_format::{ImageFormat, Shape};
 use crate::plan::Plan;
@@ -22,7 +22,7 @@ pub(crate) struct ImageParts<'a> {
     /// The image's own name; `None` for stdout.
     pub(crate) file_name: Option<String>,
     pub(crate) machine: &'a MachineRecord,
-    pub(crate) artifacts: Option<&'a Kept>,
+    pub(crate) artifacts: Option<&'a CollectedArtifacts>,
     pub(crate) manifest: &'a EmbeddedManifest,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn open_writer(
     Ok(match shape.format {
         ImageFormat::Elf => {
             let gap = plan.image.merge_gaps;
-            let writer = match parts.artifacts.and_then(Kept::note) {
+            let writer = match parts.artifacts.and_then(CollectedArtifacts::note) {
                 Some(archive) => elf::Writer::with_artifacts(image, gap, archive)?,
                 None => elf::Writer::merging(image, gap)?,
             };
