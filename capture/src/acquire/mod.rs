@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One acquisition, from the plan to the named files.
+//! One acquisition, from the plan to the finished files.
 
 mod disk_space;
 mod error;
@@ -37,30 +37,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an acquisition left behind.
+/// The result of an acquisition.
 #[derive(Debug)]
 pub struct Acquired {
     /// How it ended.
     pub state: State,
-    /// The image; `-` for stdout. Under its working name unless it is whole.
+    /// The image; `-` for stdout. It keeps its working name if it is incomplete.
     pub image: PathBuf,
-    /// The manifest, likewise.
+    /// The manifest. It keeps its working name if the image does.
     pub manifest: PathBuf,
     /// Where the memory came from, in words.
     pub source: String,
     /// The machine whose memory it is.
     pub machine: MachineRecord,
-    /// What the pipeline did.
+    /// The result of the pipeline.
     pub outcome: Outcome,
-    /// Bytes that were to be read.
+    /// Bytes that the plan reads.
     pub planned: PhysLen,
-    /// Ranges that were to be read.
+    /// Ranges that the plan reads.
     pub ranges: usize,
     /// The image's format and compression.
     pub shape: Shape,
-    /// The command that opens the image in crash, where its name alone does not.
+    /// The command that opens the image in crash, if it needs more than the image's name.
     pub crash: Option<String>,
-    /// What changed before the second pass read it again, if there was one.
+    /// What had changed when the second pass read it again, if there was one.
     pub second_pass: Option<SecondPassTotals>,
     /// The time it took, without the second pass.
     pub elapsed: Duration,
@@ -71,7 +71,7 @@ pub struct Acquired {
 /// Carries out `plan`, until a signal, its timeout or the end.
 ///
 /// # Errors
-/// If the run did not begin, or its files could not get their names. A run that
+/// If the run did not begin, or its files could not get their final names. A run that
 /// began and failed is an [`Acquired`] whose state says so.
 pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, AcquireError> {
     let run = Run::prepare(plan)?;
@@ -80,7 +80,7 @@ pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, Acquire
         stop = stop.with_timeout(timeout);
     }
     if let Some(nice) = plan.impact.nice {
-        // Every thread inherits it from this one.
+        // Threads that this one starts inherit it.
         rustix::process::nice(nice)
             .map_err(|errno| AcquireError::io("lowering the priority")(errno.into()))?;
     }
@@ -106,7 +106,7 @@ pub fn acquire_from(
     Run::prepare(plan)?.acquire(source, stop, events)
 }
 
-/// The source of `plan`. Images do not hang.
+/// Opens the source of `plan`. Images need no timeout.
 fn open(plan: &Plan) -> Result<Source, AcquireError> {
     let source = Source::open(&plan.source)?;
     Ok(match (&plan.source, plan.page_timeout) {
@@ -115,19 +115,19 @@ fn open(plan: &Plan) -> Result<Source, AcquireError> {
     })
 }
 
-/// A plan whose names and compression are settled.
+/// A plan with all names and the compression decided.
 struct Run<'a> {
     plan: &'a Plan,
     started: Moment,
     host: Host,
     shape: Shape,
-    /// Why this compression, if it was measured.
+    /// The reason for the compression, if it was measured.
     choice: Option<String>,
     target: Target,
 }
 
 impl<'a> Run<'a> {
-    /// Settles what `plan` leaves open. The run counts as begun here.
+    /// Decides what `plan` leaves open. This is the start time of the run.
     fn prepare(plan: &'a Plan) -> Result<Self, AcquireError> {
         let started = Moment::now();
         let host = crate::host::this_machine();
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
             meter: &meter,
         };
         let extras = Extras {
-            // What was prefetched is read again as well.
+            // Not from what was prefetched: that is read again as well.
             second_pass: self.plan.second_pass.then_some((self.shape.format, live)),
             frozen,
             input_hash: InputHash::wanted(self.plan, stop),
@@ -252,8 +252,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Collects what the plan wants with the memory. If the image would not fit with
-    /// it, it goes.
+    /// Collects the artifacts. They are dropped if the image would not fit with them.
     fn collect_artifacts(
         &self,
         source: &Source,
@@ -274,13 +273,13 @@ impl<'a> Run<'a> {
         };
         let kept = run.collect(&mut |warning| warnings.add(warning))?;
         match kept {
-            // It may not fit without artifacts either; that warning is out.
+            // Otherwise the user already has the warning that the image may not fit.
             Some(kept) if !is_tight => Ok(self.drop_artifacts_if_full(kept, plan, warnings)?),
             kept => Ok(kept),
         }
     }
 
-    /// Stops other programs, if the plan says so.
+    /// Suspends other programs, if the plan says so.
     fn freeze(
         &self,
         meter: &Arc<Meter>,
@@ -333,8 +332,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// For a whole padded raw image: writes what crash needs beside it, and says how
-    /// to call crash.
+    /// For a complete padded raw image: writes the file that crash needs, and returns the
+    /// command that opens the image.
     fn write_crash_files(
         &self,
         image: &Path,
@@ -353,7 +352,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A run whose sources have nothing of what it is to read makes no image of zeros.
+/// Checks that the source can read some of the selected memory: otherwise the image would
+/// contain nothing but zeros.
 fn check_served(selected: &Selected, source: &SourceRecord) -> Result<(), AcquireError> {
     let is_served = |planned: &PlannedRange| source.serving(planned.kind.name()).is_some();
     if selected.read.iter().any(is_served) {

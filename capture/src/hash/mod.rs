@@ -15,7 +15,6 @@ use linpmem_manifest::{FurtherHash, Sha256Sum};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
-use std::fmt::Write as _;
 
 /// The SHA-256 of `bytes`.
 #[must_use]
@@ -23,7 +22,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256Sum {
     Sha256Sum::new(Sha256::digest(bytes).into())
 }
 
-/// The SHA-256 of all that `hasher` was given.
+/// The SHA-256 of everything that was fed to `hasher`.
 #[must_use]
 pub fn sha256_of(hasher: Sha256) -> Sha256Sum {
     Sha256Sum::new(hasher.finalize().into())
@@ -41,7 +40,7 @@ pub const fn aff4_hash(hash: FurtherHash) -> Option<aff4::HashAlgorithm> {
     })
 }
 
-/// A hash in the making.
+/// A hash that is being computed.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "as in `FurtherHash`, and SHA-256")]
 pub enum Hasher {
@@ -100,16 +99,6 @@ impl Hasher {
     }
 }
 
-/// A digest in hexadecimal digits.
-#[must_use]
-pub fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +115,7 @@ mod tests {
             let mut hasher = Hasher::new(hash);
             hasher.update(b"ab");
             hasher.update(b"c");
-            let digest = hexadecimal(&hasher.finish());
+            let digest = linpmem_phys::hex::encode(&hasher.finish());
             assert!(digest.starts_with(begins), "{}: {digest}", hash.name());
         }
     }
