@@ -5,7 +5,7 @@
 use super::layout::{Chunk, Layout};
 use super::memory::Memory;
 use super::remainder::remainder_digest;
-use crate::hash::{Hasher, hexadecimal};
+use crate::hash::Hasher;
 use crate::meter::Meter;
 use crate::pipeline::CHUNK_BYTES;
 use crossbeam_channel::{Sender, unbounded};
@@ -134,7 +134,7 @@ impl Check<'_> {
             for (algorithm, thread) in further {
                 records.extend(joined(thread)?.map(|digest| HashRecord {
                     algorithm,
-                    digest: hexadecimal(&digest),
+                    digest: linpmem_phys::hex::encode(&digest),
                 }));
             }
             Ok((file, records, outside))

@@ -53,7 +53,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     let user = target.vm.command(&argv).uid(1000).run()?.exited(1)?;
     contains(
         &user.text(),
-        &["/proc/kcore may be opened by root only", "/dev/mem", "sudo"],
+        &["/proc/kcore can be opened by root only", "/dev/mem", "sudo"],
     )?;
 
     target
@@ -63,8 +63,8 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     contains(
         &mem.text(),
         &[
-            "/dev/mem is closed by kernel lockdown, which is at integrity",
-            "cannot be lowered",
+            "/dev/mem is blocked by kernel lockdown (integrity mode)",
+            "cannot be lifted",
         ],
     )?;
     let kcore = dump(&[], "integrity.core")?.exited(0)?;
@@ -80,9 +80,9 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         &[
             "no source of this machine's memory works",
             "linpmem  /dev/linpmem does not exist",
-            "/proc/kcore is closed by kernel lockdown, which is at confidentiality",
+            "/proc/kcore is blocked by kernel lockdown (confidentiality mode)",
             "/dev/crash is not there",
-            "/dev/mem is closed by kernel lockdown",
+            "/dev/mem is blocked by kernel lockdown",
             "virtual machine",
         ],
     )?;

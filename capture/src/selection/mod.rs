@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which of a machine's memory is read.
+//! Which part of a machine's memory is read.
+
+#[cfg(test)]
+mod tests;
 
 use crate::pages::Pages;
 use linpmem_formats::PlannedRange;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysLen, PhysRange, Region, RegionKind};
 
-/// What was asked for. System RAM always is.
+/// The memory that the user wants. System RAM is always included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Firmware's and reserved memory as well: see [`Selection::wants`].
+    /// Reserved memory and that of firmware as well: see [`Selection::wants`].
     pub include_reserved: bool,
-    /// What no entry claims, as well.
+    /// Addresses that no entry of the map contains, as well.
     pub include_holes: bool,
-    /// Only these, if there are any.
+    /// Only what is in these ranges, if there are any.
     pub windows: Vec<PhysRange>,
-    /// Every kind there is: of an image, which cannot be harmed.
+    /// Memory of every kind: for images, which cannot be harmed.
     pub everything: bool,
 }
 
-/// What will be read, and what will not.
+/// Which parts of the map are read, and which are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selected {
     /// Whole pages, by address.
@@ -27,41 +30,37 @@ pub struct Selected {
     pub left_out: Vec<Region>,
 }
 
-/// A stretch of the map.
+/// A part of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Where it lies.
+    /// Its addresses.
     pub range: PhysRange,
-    /// What it is.
+    /// What is there.
     pub kind: RegionKind,
-    /// Whether it will be read.
+    /// Whether it is read.
     pub is_read: bool,
 }
 
-/// Nothing is left to read.
+/// The selection is empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nothing to read: no {kinds} lies in {place}; `linpmem-dump ranges` shows the map")]
+#[error("nothing to read: there is no {kinds} in {place}; `linpmem-dump ranges` shows the map")]
 pub struct NothingSelected {
     kinds: &'static str,
     place: String,
 }
 
 impl Selection {
-    /// Whether memory of `kind` was asked for.
+    /// Whether memory of `kind` is wanted.
     ///
-    /// Reserved means what firmware and kernel keep in ordinary memory or ROM.
-    /// Device registers, memory that the firmware calls broken and persistent
-    /// memory are never read: the first can hang the machine, the second raises
-    /// machine checks, the third is a disk.
+    /// Reserved means what firmware or the kernel keeps in ordinary memory or ROM
+    /// ([`RegionKind::is_firmware`]). Nothing else is read but System RAM and holes:
+    /// reading device registers can hang the machine, memory that the firmware reports as
+    /// faulty raises machine checks, and persistent memory is a disk.
     #[must_use]
     pub const fn wants(&self, kind: RegionKind) -> bool {
         match kind {
             RegionKind::SystemRam => true,
-            RegionKind::Reserved
-            | RegionKind::AcpiTables
-            | RegionKind::AcpiNonVolatile
-            | RegionKind::SoftReserved
-            | RegionKind::Rom => self.include_reserved || self.everything,
+            kind if kind.is_firmware() => self.include_reserved || self.everything,
             RegionKind::Hole => self.include_holes || self.everything,
             _ => self.everything,
         }
@@ -69,21 +68,21 @@ impl Selection {
 
     /// Applies the selection to `map`.
     ///
-    /// Ranges are widened to whole pages. A page that System RAM shares with
-    /// something else is read as System RAM; of the others, a page that also
-    /// holds what was not asked for (a device's registers) is left out.
+    /// Ranges are widened to whole pages. A page that is partly System RAM is read as
+    /// System RAM. Any other page is left out if it also contains what must never be read,
+    /// such as a device's registers.
     ///
     /// # Errors
-    /// If nothing remains.
+    /// If the selection is empty.
     pub fn apply(&self, map: &MemoryMap) -> Result<Selected, NothingSelected> {
         let windows = Pages::touched_by(self.windows.iter().copied());
-        // What an image has not cannot be asked of it.
+        // An image has no holes that could be read.
         let map = if self.everything {
             map.clone()
         } else {
             map.with_holes(windows.end().unwrap_or_else(|| end_of_ram(map)))
         };
-        let of = |wanted: &dyn Fn(RegionKind) -> bool| {
+        let pages_of = |wanted: &dyn Fn(RegionKind) -> bool| {
             Pages::touched_by(
                 map.regions()
                     .iter()
@@ -91,17 +90,12 @@ impl Selection {
                     .map(|region| region.range),
             )
         };
-        let ram = of(&|kind| kind == RegionKind::SystemRam);
-        // Nobody asked to keep holes and reserved memory apart from one another;
-        // what must stay untouched is what may never be read.
-        let untouchable = of(&|kind| {
-            !Self {
-                include_reserved: true,
-                include_holes: true,
-                windows: Vec::new(),
-                everything: self.everything,
-            }
-            .wants(kind)
+        let ram = pages_of(&|kind| kind.is_ram());
+        // A wanted page may also contain what is not wanted, but not what must never be
+        // read.
+        let forbidden = pages_of(&|kind| {
+            let is_harmless = kind.is_ram() || kind.is_firmware() || kind == RegionKind::Hole;
+            !is_harmless && !self.everything
         });
 
         let mut pages: Vec<PlannedRange> = ram
@@ -114,7 +108,7 @@ impl Selection {
             .collect();
         let mut taken = PhysAddr::ZERO;
         for region in map.regions() {
-            if region.kind == RegionKind::SystemRam || !self.wants(region.kind) {
+            if region.kind.is_ram() || !self.wants(region.kind) {
                 continue;
             }
             let Some(hull) = region.range.page_hull() else {
@@ -125,7 +119,7 @@ impl Selection {
             };
             taken = hull.end();
             for outside_ram in ram.outside(hull) {
-                for range in untouchable.outside(outside_ram) {
+                for range in forbidden.outside(outside_ram) {
                     pages.push(PlannedRange {
                         range,
                         kind: region.kind,
@@ -185,7 +179,7 @@ impl Selection {
 }
 
 impl Selected {
-    /// The map as it was cut, by address.
+    /// The parts of the map, by address.
     #[must_use]
     pub fn parts(&self) -> Vec<Part> {
         let read = self.read.iter().map(|planned| Part {
@@ -203,22 +197,15 @@ impl Selected {
         parts
     }
 
-    /// Bytes that will be read.
+    /// Bytes that are read.
     #[must_use]
     pub fn total(&self) -> PhysLen {
-        PhysLen::new(self.read.iter().fold(0, |sum: u64, planned| {
-            sum.saturating_add(planned.range.len().get())
-        }))
+        // Disjoint ranges: the sum of their lengths fits.
+        let lengths = self.read.iter().map(|planned| planned.range.len().get());
+        PhysLen::new(lengths.sum())
     }
 }
 
 fn end_of_ram(map: &MemoryMap) -> PhysAddr {
-    map.regions()
-        .iter()
-        .rev()
-        .find(|region| region.kind == RegionKind::SystemRam)
-        .map_or(PhysAddr::ZERO, |region| region.range.end())
+    map.ram().last().map_or(PhysAddr::ZERO, PhysRange::end)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why an acquisition did not begin.
+//! Why an acquisition failed before or after the pipeline ran.
 
 use crate::artifacts::PlacementError;
 use crate::freeze::FreezeError;
@@ -10,55 +10,55 @@ use linpmem::LoadError;
 use linpmem_formats::{PlanError, WriteError};
 use std::io;
 
-/// An acquisition that did not begin, or whose files could not be named.
+/// An acquisition that did not begin, or whose files could not get their final names.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// Nothing was selected.
+    /// The selection is empty.
     #[error(transparent)]
     Nothing(#[from] NothingSelected),
-    /// No source.
+    /// The source cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The source failed before the image was begun.
+    /// The source failed before the image was created.
     #[error(transparent)]
     Read(#[from] linpmem_phys::SourceError),
-    /// No source has any of it.
+    /// No source can read any of the selected memory.
     #[error(
-        "no source here can read {kinds}; available: {served} (--include-reserved reads reserved \
+        "no source can read {kinds}; available: {served} (--include-reserved reads reserved \
          memory)"
     )]
     Unserved {
-        /// The kinds of memory that were asked for.
+        /// The kinds of memory that were selected.
         kinds: String,
-        /// What the sources have.
+        /// What the sources can read.
         served: String,
     },
     /// The module could not be loaded.
     #[error(transparent)]
     Driver(#[from] LoadError),
-    /// The ranges make no image.
+    /// The ranges cannot be in one image.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The format cannot hold them.
+    /// The format does not support the image.
     #[error(transparent)]
     Format(#[from] WriteError),
-    /// Other programs cannot be stopped.
+    /// Other programs cannot be suspended.
     #[error(transparent)]
     Freeze(#[from] FreezeError),
-    /// No room.
+    /// The disk is too small.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// What was to lie beside the memory.
+    /// The artifacts could not be collected.
     #[error(transparent)]
     Artifacts(#[from] PlacementError),
-    /// A file cannot be created or named.
+    /// A file cannot be created or renamed.
     #[error(transparent)]
     File(#[from] PartialError),
-    /// Something else of the system.
+    /// Any other error of the system.
     #[error("{action}: {source}")]
     Io {
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
         /// The system's reason.
         source: io::Error,
@@ -66,7 +66,7 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
-    /// Wraps the system's reason why `action` failed.
+    /// The error for `action`.
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, source }
     }
