@@ -23,7 +23,7 @@ use linpmem_formats::{
     Codec, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange, ReadAt, aff4, raw,
 };
 use linpmem_manifest::{Header, ImageRecord, MachineRecord, ManifestWriter};
-use linpmem_manifest::{SourceRecord, Tool};
+use linpmem_manifest::{SourceRecord, Tool, Version};
 use linpmem_phys::{
     PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables, ZeroBlocks,
 };
@@ -258,7 +258,7 @@ fn acquire(
         bytes: keep.then(Vec::new),
         position: 0,
     };
-    let mut manifest = ManifestWriter::new(io::sink(), &header(), std::env::temp_dir()).unwrap();
+    let mut manifest = ManifestWriter::new(io::sink(), &header()).unwrap();
     let acquisition = Acquisition {
         source: &Direct(memory),
         plan,
@@ -387,6 +387,7 @@ fn read(image: &dyn ImageReader, threads: usize) {
 
 fn header() -> Header {
     Header {
+        manifest_version: Version,
         tool: Tool {
             name: "bench".to_owned(),
             version: String::new(),

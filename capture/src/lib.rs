@@ -35,6 +35,7 @@ pub mod selection;
 pub mod sidecar;
 pub mod sink;
 pub mod source;
+mod spool;
 pub mod stop;
 mod timeout;
 pub mod verify;

@@ -136,7 +136,7 @@ impl TargetMachine {
         let output = dumper.wait()?;
         views.push(self.snapshot(&format!("{name}.after"))?);
         let image = self.pull(name)?;
-        let manifest = Manifest::open(&companion(&image, "manifest.json"))?;
+        let manifest = Manifest::open(&companion(&image, "manifest.jsonl"))?;
         Ok(Acquired {
             image,
             manifest,
@@ -175,7 +175,7 @@ impl TargetMachine {
     pub fn pull(&self, name: &str) -> Result<PathBuf> {
         let image = self.images.join(name);
         self.vm.pull(&format!("/scratch/{name}"), &image)?;
-        for ending in ["manifest.json", "sha256"] {
+        for ending in ["manifest.jsonl", "sha256"] {
             let path = format!("/scratch/{name}.{ending}");
             self.vm.pull(&path, &companion(&image, ending))?;
         }

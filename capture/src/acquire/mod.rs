@@ -30,7 +30,7 @@ use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
-    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State,
+    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State, Version,
 };
 use linpmem_phys::PhysLen;
 use records::{image_record, map_entries, prefetched_record};
@@ -312,6 +312,7 @@ impl<'a> Run<'a> {
 
     fn header(&self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
         Header {
+            manifest_version: Version,
             tool: self.plan.tool.clone(),
             command: self.plan.command.clone(),
             host: self.host.clone(),

@@ -7,11 +7,13 @@ use crate::pipeline::CHUNK_BYTES;
 use crate::prefetch::Prefetched;
 use crate::selection::{Part, Selected};
 use linpmem_formats::ImagePlan;
-use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, SourceRecord};
+use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, ReadSpan, SourceRecord};
 use linpmem_phys::num::usize_as_u64;
 
 /// The memory that was read before everything else.
 pub(super) fn prefetched_record(prefetched: &Prefetched<'_>, started: Moment) -> ReadFirst {
+    let moments = prefetched.read_ns();
+    let [begin_us, end_us] = moments.map(|moment| started.micros_until(moment));
     ReadFirst {
         bytes: prefetched.total().get(),
         ranges: prefetched
@@ -19,9 +21,7 @@ pub(super) fn prefetched_record(prefetched: &Prefetched<'_>, started: Moment) ->
             .iter()
             .map(|range| [range.start().into(), range.last().into()])
             .collect(),
-        read_us: prefetched
-            .read_ns()
-            .map(|moment| started.micros_until(moment)),
+        read_us: ReadSpan::between(begin_us, end_us),
     }
 }
 

@@ -208,7 +208,7 @@ fn skip(stream: &mut impl Read, len: u64) -> io::Result<()> {
 ///
 /// # Invariants
 /// `next` is at most `end`.
-pub(super) struct Section {
+pub(crate) struct Section {
     bytes: Arc<dyn ReadAt>,
     next: u64,
     end: u64,
@@ -216,7 +216,7 @@ pub(super) struct Section {
 
 impl Section {
     /// All of `bytes`.
-    pub(super) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
+    pub(crate) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
         Self {
             next: 0,
             end: bytes.len(),

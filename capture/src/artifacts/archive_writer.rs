@@ -8,8 +8,9 @@
 
 use super::archive::MAX_CONTENT_BYTES;
 use crate::hash::sha256_of;
+use crate::spool::Spool;
 use crate::stop::Stop;
-use linpmem_manifest::{Sha256Sum, Spool};
+use linpmem_manifest::Sha256Sum;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{len_bytes, usize_as_u64};
 use sha2::{Digest, Sha256};

@@ -9,10 +9,9 @@ use linpmem_formats::{
     DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect, elf, open_bytes,
 };
 use linpmem_manifest::paths::{artifacts_of, manifest_of};
+use linpmem_manifest::{ReadError, Reader, Record};
 use linpmem_phys::num::usize_as_u64;
-use serde::Deserialize;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,23 +92,14 @@ pub(super) fn artifacts_file(path: &Path) -> Option<PathBuf> {
     [named, default].into_iter().find(|path| path.exists())
 }
 
-/// The only field of a manifest that is needed here: the rest may be damaged.
-#[derive(Deserialize)]
-struct ManifestExcerpt {
-    artifacts: Option<ArtifactsExcerpt>,
-}
-
-#[derive(Deserialize)]
-struct ArtifactsExcerpt {
-    file: Option<String>,
-}
-
-/// The file name in the manifest at `path`. A name that leads to another folder is
-/// ignored.
-fn named_in_manifest(path: &Path) -> io::Result<Option<String>> {
-    let file = BufReader::new(File::open(path)?);
-    let manifest: ManifestExcerpt = serde_json::from_reader(file)?;
-    let name = manifest.artifacts.and_then(|artifacts| artifacts.file);
+/// The file name in the header of the manifest at `path`, whatever else of it is
+/// damaged. A name that leads to another folder is ignored.
+fn named_in_manifest(path: &Path) -> Result<Option<String>, ReadError> {
+    let header = match Reader::open(path)?.next().transpose()? {
+        Some(Record::Header(header)) => header,
+        _ => return Ok(None),
+    };
+    let name = header.artifacts.and_then(|artifacts| artifacts.file);
     Ok(name.filter(|name| !name.contains('/') && name != ".." && name != "."))
 }
 

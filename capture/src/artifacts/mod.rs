@@ -22,6 +22,7 @@ mod placement;
 mod store;
 
 pub use added::AddedError;
+pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
 pub use facts::FIVE_LEVELS;
 pub use gather::GatherError;
@@ -39,4 +40,4 @@ pub const MACHINE: &str = "machine.json";
 pub const VMCOREINFO: &str = "vmcoreinfo.txt";
 
 /// The manifest of an AFF4 volume, inside of it.
-pub const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.jsonl";

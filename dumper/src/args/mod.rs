@@ -51,7 +51,7 @@ Examples:
   linpmem-dump verify /mnt/usb/host.core   check the image against its manifest
   linpmem-dump ranges                      what would be read, and what would not
 
-OUTPUT comes with OUTPUT.manifest.json (ranges, hashes, times, unreadable pages) and
+OUTPUT comes with OUTPUT.manifest.jsonl (ranges, hashes, times, unreadable pages) and
 OUTPUT.sha256 (for sha256sum -c). Kernel symbols, types and other artifacts are stored
 in ELF and AFF4 images, or in OUTPUT.artifacts.tar.zst. Until everything is on disk the
 image is called OUTPUT.partial; an interrupted or failed run leaves it under that name.

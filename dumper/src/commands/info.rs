@@ -219,42 +219,43 @@ fn row(stored: &StoredRange) -> [String; 6] {
 }
 
 fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
-    let Manifest { tool, host, .. } = manifest;
+    let Manifest { header, footer, .. } = manifest;
+    let (tool, host) = (&header.tool, &header.host);
     writeln!(out, "acquired by:      {} {}", tool.name, tool.version)?;
-    writeln!(out, "command:          {}", manifest.command.join(" "))?;
+    writeln!(out, "command:          {}", header.command.join(" "))?;
     writeln!(
         out,
         "host:             {}, {} {}",
         host.hostname, host.kernel_release, host.machine
     )?;
-    let source = &manifest.source;
+    let source = &header.source;
     let detail = source.detail.as_deref().unwrap_or("-");
     writeln!(
         out,
         "source:           {} {} ({detail})",
         source.kind, source.path
     )?;
-    if let Some(sum) = manifest.source_sha256 {
+    if let Some(sum) = footer.source_sha256 {
         writeln!(out, "                  sha256 {sum}")?;
     }
     writeln!(
         out,
         "time:             {} to {}",
-        manifest.started.utc, manifest.ended.utc
+        header.started.utc, footer.ended.utc
     )?;
-    writeln!(out, "state:            {}", manifest.state.name())?;
-    if let Some(error) = &manifest.error {
+    writeln!(out, "state:            {}", footer.state.name())?;
+    if let Some(error) = &footer.error {
         writeln!(out, "error:            {error}")?;
     }
-    writeln!(out, "unreadable pages: {}", manifest.unreadable_pages)?;
-    for warning in &manifest.warnings {
+    writeln!(out, "unreadable pages: {}", footer.unreadable_pages)?;
+    for warning in &footer.warnings {
         writeln!(out, "warning:          {warning}")?;
     }
-    match manifest.file.sha256 {
+    match footer.file.sha256 {
         Some(sum) => writeln!(out, "sha256:           {sum}")?,
         None => writeln!(out, "sha256:           unknown")?,
     }
-    for HashRecord { algorithm, digest } in &manifest.file.hashes {
+    for HashRecord { algorithm, digest } in &footer.file.hashes {
         writeln!(out, "{:<17} {digest}", format!("{}:", algorithm.name()))?;
     }
     writeln!(out)?;
@@ -263,11 +264,11 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
         .iter()
         .map(|range| {
             [
-                range.index.to_string(),
-                format!("{:#x}", range.start.0),
-                range.chunks.len().to_string(),
-                range.unreadable_pages.to_string(),
-                range.sha256_tree.to_string(),
+                range.record.index.to_string(),
+                range.addresses.start().to_string(),
+                range.chunks.to_string(),
+                range.end.unreadable_pages.to_string(),
+                range.end.sha256_tree.to_string(),
             ]
         })
         .collect();
@@ -281,11 +282,13 @@ fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
     table::write(out, columns, &rows)?;
     for range in manifest.ranges.iter() {
         for part in &range.unreadable {
-            let name = part.name.as_deref().unwrap_or("errno");
+            let (pages, errno) = (part.range.len().pages(), part.errno);
+            let name = errno.name().unwrap_or("errno");
             writeln!(
                 out,
-                "unreadable: {:#x}-{:#x}, {} pages: {name} ({})",
-                part.start.0, part.last.0, part.pages, part.errno
+                "unreadable: {}, {pages} pages: {name} ({})",
+                part.range,
+                errno.get()
             )?;
         }
     }

@@ -46,7 +46,7 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyComman
         workers: args.threads.unwrap_or_else(default_workers),
     };
     let meter = Arc::new(Meter::default());
-    let planned = manifest.image.planned_bytes;
+    let planned = manifest.header.image.planned_bytes;
     let progress = Progress::show(args.progress, Arc::clone(&meter), planned, false);
     let report = image.compare(thoroughness, &meter);
     progress.end();
@@ -54,7 +54,7 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyComman
         verification::write(&report, &args.image, out)?;
         is_good &= report.is_good();
     }
-    if let Some(record) = &manifest.artifacts {
+    if let Some(record) = &manifest.header.artifacts {
         is_good &= artifacts(&args.image, record, out)?;
     }
     Ok(u8::from(!is_good))

@@ -3,7 +3,7 @@
 
 use linpmem_formats::ImageReader;
 use linpmem_manifest::Manifest;
-use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind};
+use linpmem_phys::{Content, PhysRange, RegionKind};
 use std::io::{self, Write};
 
 /// Cells in a row.
@@ -55,11 +55,8 @@ pub fn draw(
         .map(|stored| (stored.range, mark(stored.content, stored.kind)))
         .collect();
     let records = manifest.iter().flat_map(|manifest| &manifest.ranges);
-    for record in records.flat_map(|range| &range.unreadable) {
-        let (first, last) = (PhysAddr::new(record.start.0), PhysAddr::new(record.last.0));
-        let range = PhysRange::from_inclusive(first, last);
-        parts.extend(range.ok().map(|range| (range, Mark::Unreadable)));
-    }
+    let unreadable = records.flat_map(|range| &range.unreadable);
+    parts.extend(unreadable.map(|item| (item.range, Mark::Unreadable)));
     write_map(&parts, out)
 }
 
@@ -124,6 +121,7 @@ fn write_map(parts: &[(PhysRange, Mark)], out: &mut dyn Write) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_phys::PhysAddr;
 
     fn drawn(parts: &[(u64, u64, Mark)]) -> Vec<String> {
         let parts: Vec<_> = parts

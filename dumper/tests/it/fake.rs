@@ -9,7 +9,9 @@ use linpmem_dump::args::Cli;
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::text::summary::Summary;
 use linpmem_formats::MachineFacts;
-use linpmem_manifest::{MachineRecord, Manifest, PartRecord, SourceRecord, UnusedRecord};
+use linpmem_manifest::{
+    Chunks, ListedChunk, MachineRecord, Manifest, PartRecord, Reader, SourceRecord, UnusedRecord,
+};
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError,
     Unreadables,
@@ -202,6 +204,12 @@ impl Fake {
 /// The manifest that a run left.
 pub fn manifest_of(summary: &Summary) -> Manifest {
     linpmem_manifest::read(&summary.acquired.manifest).unwrap()
+}
+
+/// The chunks in the manifest that a run left.
+pub fn chunks_of(summary: &Summary) -> Vec<ListedChunk> {
+    let reader = Reader::open(&summary.acquired.manifest).unwrap();
+    Chunks::new(reader).map(Result::unwrap).collect()
 }
 
 /// Exit code and words of `linpmem-dump verify`.

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The parts of a manifest that tests need, read as plain JSON.
+//! The parts of a manifest that tests need, read as plain JSON Lines: independent of the
+//! crate that wrote it.
 
 use super::{MappedFile, Piece};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use linpmem_phys::{PhysAddr, PhysRange};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::path::Path;
 
 /// A manifest of linpmem-dump.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// All of it.
+    /// The header's and the footer's members in one object, and in `ranges` the members of
+    /// each range's first and last line, with the lines between them that list
+    /// `unreadable` pages; and `second_pass_end`, if there was a second pass.
     pub json: Value,
 }
 
@@ -19,12 +22,53 @@ impl Manifest {
     /// The manifest at `path`.
     ///
     /// # Errors
-    /// If it cannot be read or is not JSON.
+    /// If it cannot be read, is truncated, or is not JSON lines.
     pub fn open(path: &Path) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        let json = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not JSON", path.display()))?;
-        Ok(Self { json })
+        Self::parse(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// The manifest with this content.
+    ///
+    /// # Errors
+    /// If it is truncated, or is not JSON lines.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let (mut whole, mut ranges, mut last) = (Map::new(), Vec::new(), String::new());
+        ensure!(text.ends_with(b"\n"), "the last line is torn");
+        for (number, line) in text
+            .trim_ascii_end()
+            .split(|&byte| byte == b'\n')
+            .enumerate()
+        {
+            let line: Map<String, Value> = serde_json::from_slice(line)
+                .with_context(|| format!("line {} is not a JSON object", number + 1))?;
+            let (name, value) = line.into_iter().next().context("an empty object")?;
+            let range = ranges.last_mut().and_then(Value::as_object_mut);
+            match (name.as_str(), value) {
+                ("header" | "footer", Value::Object(members)) => whole.extend(members),
+                ("range", Value::Object(mut members)) => {
+                    members.insert("unreadable".to_owned(), Value::Array(Vec::new()));
+                    ranges.push(Value::Object(members));
+                }
+                ("unreadable", item) => {
+                    let list = range.and_then(|range| range.get_mut("unreadable"));
+                    let list = list.and_then(Value::as_array_mut);
+                    list.context("unreadable pages outside of a range")?
+                        .push(item);
+                }
+                ("range_end", Value::Object(members)) => {
+                    range.context("the end of no range")?.extend(members);
+                }
+                ("second_pass_end", value) => {
+                    whole.insert(name.clone(), value);
+                }
+                _ => {}
+            }
+            last = name;
+        }
+        ensure!(last == "footer", "truncated: the last line is {last}");
+        whole.insert("ranges".to_owned(), Value::Array(ranges));
+        Ok(Self { json: whole.into() })
     }
 
     /// The ranges of the image, and the offsets of their data in it before compression.

@@ -116,7 +116,7 @@ fn facts_are_there(image: &aff4::Reader) -> Result<()> {
         "/proc/kallsyms",
         "/sys/kernel/btf/vmlinux",
         "machine.json",
-        "manifest.json",
+        "manifest.jsonl",
     ] {
         let file = files.iter().find(|file| file.path == path);
         let file = file.with_context(|| format!("{path} is not in the bundle"))?;

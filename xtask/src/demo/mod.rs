@@ -197,7 +197,7 @@ pub fn run(args: &Args) -> Result<()> {
     println!("\n{proof}\n\nIn {}:", out.display());
     for name in [
         IMAGE,
-        "out.core.manifest.json",
+        "out.core.manifest.jsonl",
         "out.core.sha256",
         "proof.json",
     ] {

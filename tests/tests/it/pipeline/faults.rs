@@ -59,7 +59,7 @@ fn a_full_disk_leaves_a_partial_image_and_its_manifest() -> Result<()> {
         ensure!(!image.exists(), "{name}: it looks complete");
         is_described(&companion(&image, "partial"), "failed", "No space left")
             .with_context(|| name.to_owned())?;
-        let left = json(&companion(&image, "partial.manifest.json"))?;
+        let left = json(&companion(&image, "partial.manifest.jsonl"))?;
         let written = at(&left, "/ranges/0/written_bytes").as_u64().unwrap_or(0);
         let enough = match name {
             "first" => 0,
@@ -145,7 +145,7 @@ fn the_number_of_threads_does_not_change_a_byte() -> Result<()> {
 /// The manifest and `verify` describe the image at `partial` truthfully, and nothing in it
 /// is wrong.
 fn is_described(partial: &Path, state: &str, error: &str) -> Result<()> {
-    let manifest = json(&companion(partial, "manifest.json"))?;
+    let manifest = json(&companion(partial, "manifest.jsonl"))?;
     ensure!(at(&manifest, "/state") == state, "{manifest}");
     let recorded = at(&manifest, "/error").as_str().unwrap_or_default();
     ensure!(recorded.contains(error), "{recorded}");

@@ -41,7 +41,7 @@ fn a_killed_run_leaves_an_image_that_is_complete_or_says_it_is_not() -> Result<(
             }
             // Killed between renaming the manifest and renaming the image: the image is
             // complete.
-            let manifest = companion(&image, "manifest.json");
+            let manifest = companion(&image, "manifest.jsonl");
             if manifest.exists() {
                 ensure!(at(&json(&manifest)?, "/state") == "complete");
                 let (code, said) = host_dumper::run("verify", &partial)?;
@@ -106,7 +106,7 @@ fn is_recovered(partial: &Path, memory: &Path) -> Result<()> {
         .filter(|line| line.contains("\"finding\":\"different\""))
         .count();
     ensure!(wrong == 0, "{wrong} ranges differ: {compared}");
-    let manifest = companion(&recovered, "manifest.json");
+    let manifest = companion(&recovered, "manifest.jsonl");
     ensure!(!manifest.exists(), "{} exists", manifest.display());
     let (code, printed) = host_dumper::run("verify", &recovered)?;
     ensure!(code == Some(0), "{printed}");

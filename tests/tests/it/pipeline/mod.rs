@@ -5,8 +5,9 @@ mod faults;
 mod impact;
 mod killed;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use linpmem_testkit::Random;
+use linpmem_testkit::ground_truth::Manifest;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,9 +31,9 @@ fn memory(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The manifest at `path`.
 fn json(path: &Path) -> Result<Value> {
-    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
+    Ok(Manifest::open(path)?.json)
 }
 
 /// The part of `value` at a JSON pointer, or null.

@@ -5,6 +5,7 @@ use super::target;
 use crate::contains::contains;
 use crate::host_dumper;
 use anyhow::{Context, Result, ensure};
+use linpmem_testkit::ground_truth::Manifest;
 use linpmem_testkit::target_machine::{TargetMachine, companion};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -67,8 +68,7 @@ fn the_artifacts_are_what_the_machine_says() -> Result<()> {
             let path = format!("/scratch/{name}.{ending}");
             target.vm.pull(&path, &companion(&image, ending))?;
         }
-        let manifest: Value =
-            serde_json::from_slice(&std::fs::read(companion(&image, "manifest.json"))?)?;
+        let manifest = Manifest::open(&companion(&image, "manifest.jsonl"))?.json;
         assert_eq!(manifest.pointer("/artifacts/place"), Some(&json!(place)));
         for (file_name, content) in &truth {
             ensure!(!content.is_empty(), "{file_name} is empty");
@@ -139,8 +139,7 @@ fn facts_are_right(target: &TargetMachine, image: &Path) -> Result<()> {
         let digits: String = note.iter().map(|byte| format!("{byte:02x}")).collect();
         ensure!(id.len() == 40 && digits.ends_with(id), "{id}: {digits}");
     }
-    let manifest: Value =
-        serde_json::from_slice(&std::fs::read(companion(image, "manifest.json"))?)?;
+    let manifest = Manifest::open(&companion(image, "manifest.jsonl"))?.json;
     assert_eq!(
         manifest.pointer("/machine/kaslr_offset"),
         Some(fact("/memory/kaslr_offset")?)
