@@ -11,9 +11,11 @@
     reason = "a benchmark that fails may say so by a panic"
 )]
 
+use bytes::Bytes;
 use linpmem_capture::clock::Moment;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, End, run};
+use linpmem_capture::reader::Direct;
 use linpmem_capture::sink::Sink;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
@@ -22,7 +24,9 @@ use linpmem_formats::{
 };
 use linpmem_manifest::{Header, ImageRecord, MachineRecord, ManifestWriter};
 use linpmem_manifest::{SourceRecord, Tool};
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables};
+use linpmem_phys::{
+    PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables, ZeroBlocks,
+};
 use serde_json::json;
 use std::io;
 use std::num::NonZeroUsize;
@@ -38,7 +42,7 @@ const PIECE: usize = 1 << 20;
 
 /// Memory as machines have it, roughly: a quarter zeros, a quarter noise, the rest
 /// text and tables of small numbers and pointers.
-struct Memory(Vec<u8>);
+struct Memory(Bytes);
 
 impl Memory {
     fn new() -> Self {
@@ -72,7 +76,7 @@ impl Memory {
                 }),
             }
         }
-        Self(bytes)
+        Self(bytes.into())
     }
 }
 
@@ -256,7 +260,7 @@ fn acquire(
     };
     let mut manifest = ManifestWriter::new(io::sink(), &header(), std::env::temp_dir()).unwrap();
     let acquisition = Acquisition {
-        source: memory,
+        source: &Direct(memory),
         plan,
         codec: Codec::None,
         hashes: &HashSpec {
@@ -321,7 +325,7 @@ fn write_alone(memory: &Memory, mut writer: aff4::Writer, threads: usize) {
             Ok(())
         }
         fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-            self.bytes(chunk.data)
+            self.bytes(&chunk.data)
         }
     }
 
@@ -351,13 +355,14 @@ fn write_alone(memory: &Memory, mut writer: aff4::Writer, threads: usize) {
             let frame = ready.recv().unwrap();
             let chunk = Chunk {
                 start: PhysAddr::new(u64::try_from(from).unwrap()),
-                data: &memory.0[from..from + PIECE],
-                is_zero: false,
-                frame: Some(&frame),
+                data: memory.0.slice(from..from + PIECE),
+                // None of it is zero throughout.
+                zeros: ZeroBlocks::of(&[1]),
+                frame: Some(frame.into()),
                 unreadable: &[],
             };
             writer.chunk(&chunk, out).unwrap();
-            let _ = back.send(frame);
+            let _ = back.send(chunk.frame.unwrap().into());
         }
     });
     writer.finish(out).unwrap();

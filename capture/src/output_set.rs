@@ -11,6 +11,7 @@ use crate::image_format::{ImageFormat, Target};
 use crate::input_hash::InputHash;
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
 use crate::plan::Plan;
+use crate::reader::ReadPages;
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
@@ -20,8 +21,8 @@ use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
 use linpmem_manifest::{
     ArtifactsRecord, FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, Sha256Sum, State,
 };
+use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{PhysLen, ReadPhys};
 use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek};
@@ -49,7 +50,7 @@ pub(crate) struct OutputSet {
 /// What happens around the writing of the image.
 pub(crate) struct Extras<'a> {
     /// The image's format, and the memory, if that is to be read again.
-    pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPhys)>,
+    pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPages)>,
     /// What stands still until the memory has been read.
     pub(crate) frozen: Option<Frozen>,
     /// The hash of the image that is converted.

@@ -20,18 +20,20 @@ use crate::input_hash::InputHash;
 use crate::meter::Meter;
 use crate::output_set::{Extras, OutputSet};
 use crate::pipeline::{Acquisition, Outcome, default_workers};
-use crate::plan::{Compression, OnUnreadable, Plan, ReadOrder};
+use crate::plan::{Compression, Plan, ReadOrder};
+use crate::prefetch::Prefetched;
+use crate::reader::{LiveMemory, ReadPages};
 use crate::selection::Selected;
 use crate::sidecar;
 use crate::sink::folder_of;
-use crate::source::{FailOnUnreadable, Prefetched, Source, SourceSpec, Volatile};
+use crate::source::{Source, Volatile};
 use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State,
 };
-use linpmem_phys::{PhysLen, ReadPhys};
+use linpmem_phys::PhysLen;
 use records::{image_record, map_entries, prefetched_record};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,7 +87,9 @@ pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, Acquire
             .map_err(|errno| AcquireError::io("lowering the priority")(errno.into()))?;
     }
     let driver = LoadedDriver::load(&plan.driver, |warning| events.warning(warning))?;
-    let acquired = open(plan).and_then(|source| run.acquire(&source, &stop, events));
+    let acquired = Source::open(&plan.source)
+        .map_err(AcquireError::from)
+        .and_then(|source| run.acquire(&source, &stop, events));
     // The source is closed by now.
     if let Err(error) = driver.unload() {
         events.warning(&error.to_string());
@@ -104,15 +108,6 @@ pub fn acquire_from(
     events: &mut dyn Events,
 ) -> Result<Acquired, AcquireError> {
     Run::prepare(plan)?.acquire(source, stop, events)
-}
-
-/// Opens the source of `plan`. Images need no timeout.
-fn open(plan: &Plan) -> Result<Source, AcquireError> {
-    let source = Source::open(&plan.source)?;
-    Ok(match (&plan.source, plan.page_timeout) {
-        (SourceSpec::Image(_), _) | (_, None) => source,
-        (_, Some(timeout)) => source.with_timeout(timeout),
-    })
 }
 
 /// A plan with all names and the compression decided.
@@ -192,12 +187,8 @@ impl<'a> Run<'a> {
 
         let meter = Arc::new(Meter::default());
         let frozen = self.freeze(&meter, &mut warnings)?;
-        let fail_on_unreadable = FailOnUnreadable(&*source.reader);
-        let live: &dyn ReadPhys = match self.plan.on_unreadable {
-            OnUnreadable::List => &*source.reader,
-            OnUnreadable::Fail => &fail_on_unreadable,
-        };
-        let prefetched = self.prefetch(live, source, &plan, stop, &mut warnings)?;
+        let live = LiveMemory::new(source, self.plan);
+        let prefetched = self.prefetch(&live, source, &plan, stop, &mut warnings)?;
         let header = Header {
             frozen: frozen.as_ref().map_or_else(Vec::new, Frozen::names),
             read_first: prefetched
@@ -210,8 +201,11 @@ impl<'a> Run<'a> {
         warnings
             .events()
             .started(&meter, plan.total(), self.shape.is_compressed());
+        let unprefetched: &dyn ReadPages = &live;
         let acquisition = Acquisition {
-            source: prefetched.as_ref().map_or(live, |prefetched| prefetched),
+            source: prefetched
+                .as_ref()
+                .map_or(unprefetched, |prefetched| prefetched),
             plan: &plan,
             codec: self.shape.codec,
             hashes: &self.plan.hashes,
@@ -222,8 +216,11 @@ impl<'a> Run<'a> {
             meter: &meter,
         };
         let extras = Extras {
-            // Not from what was prefetched: that is read again as well.
-            second_pass: self.plan.second_pass.then_some((self.shape.format, live)),
+            // What was prefetched is read again as well.
+            second_pass: self
+                .plan
+                .second_pass
+                .then_some((self.shape.format, unprefetched)),
             frozen,
             input_hash: InputHash::wanted(self.plan, stop),
             embedded: &embedded,
@@ -298,7 +295,7 @@ impl<'a> Run<'a> {
     /// Reads what changes fastest, if the plan wants it first.
     fn prefetch<'s>(
         &self,
-        live: &'s dyn ReadPhys,
+        live: &'s dyn ReadPages,
         source: &Source,
         plan: &ImagePlan,
         stop: &Stop,
@@ -312,7 +309,7 @@ impl<'a> Run<'a> {
         for omission in volatile.omitted {
             warnings.add(format!("not read first: {omission}"));
         }
-        Ok(Some(Prefetched::read(live, volatile.pages, stop)?))
+        Ok(Some(Prefetched::read(live, &volatile.pages, stop)?))
     }
 
     fn header(&self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {

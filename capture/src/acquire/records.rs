@@ -4,8 +4,8 @@
 use crate::clock::Moment;
 use crate::image_format::{ImageFormat, Shape, Target};
 use crate::pipeline::CHUNK_BYTES;
+use crate::prefetch::Prefetched;
 use crate::selection::{Part, Selected};
-use crate::source::Prefetched;
 use linpmem_formats::ImagePlan;
 use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, SourceRecord};
 use linpmem_phys::num::usize_as_u64;

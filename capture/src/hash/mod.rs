@@ -12,6 +12,7 @@ pub use remainder::{RemainderDigest, feed_zeros};
 use blake2::Blake2b512;
 use linpmem_formats::aff4;
 use linpmem_manifest::{FurtherHash, Sha256Sum};
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
@@ -82,6 +83,18 @@ impl Hasher {
             Self::Blake3(hasher) => {
                 hasher.update(bytes);
             }
+        }
+    }
+
+    /// Adds `len` zero bytes.
+    pub fn update_zeros(&mut self, len: u64) {
+        const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+        let mut left = len;
+        while left > 0 {
+            let step = left.min(len_bytes(&ZEROS));
+            let (zeros, _) = ZEROS.split_at(u64_as_usize(step));
+            self.update(zeros);
+            left -= step;
         }
     }
 

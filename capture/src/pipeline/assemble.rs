@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The writing end: chunks in order, into the image and the manifest.
 
+use super::out::{ImageStream, Streamed};
 use super::read::{ReadTime, places};
 use super::run::{Acquisition, RunError};
-use super::work::{FinishedChunk, Payload, ZeroChunks};
+use super::work::{FinishedChunk, ZeroChunks};
 use crate::clock::{Moment, monotonic_ns};
 use crate::embedded_manifest::{Checkpoint, EmbeddedManifest};
 use crate::frame::FrameEncoder;
 use crate::hash::MerkleTree;
 use crate::meter::Meter;
-use crate::pipeline::{ImageStream, Streamed};
 use crate::stop::StopReason;
 use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
 use linpmem_manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
-use linpmem_phys::num::{len_bytes, u64_as_usize};
-use linpmem_phys::{Errno, Unreadable, Unreadables};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -29,8 +29,6 @@ pub struct Assembly<'a, W> {
     manifest: &'a mut ManifestWriter<W>,
     started: Moment,
     meter: &'a Meter,
-    /// Zero bytes for chunks that are nothing else.
-    zeros: &'a [u8],
     /// Chunks that came before their turn: never more than there are buffers and
     /// zero chunks in flight.
     early: BTreeMap<u64, FinishedChunk>,
@@ -65,7 +63,6 @@ impl<'a, W: Write> Assembly<'a, W> {
         stream: ImageStream<'a>,
         manifest: &'a mut ManifestWriter<W>,
         embedded: &'a EmbeddedManifest,
-        zeros: &'a [u8],
     ) -> Self {
         let Acquisition {
             plan,
@@ -80,7 +77,6 @@ impl<'a, W: Write> Assembly<'a, W> {
             manifest,
             started,
             meter,
-            zeros,
             early: BTreeMap::new(),
             next: 0,
             range: None,
@@ -126,16 +122,18 @@ impl<'a, W: Write> Assembly<'a, W> {
         let now = monotonic_ns();
         let done = u64_as_usize(self.next);
         for (sequence, place) in (self.next..).zip(places(self.plan).skip(done)) {
-            let zeros = self.zeros.get(..u64_as_usize(place.range.len().get()));
+            let len = u64_as_usize(place.range.len().get());
             let known = zero_chunks
-                .get(zeros.unwrap_or(self.zeros), encoder.as_mut())
+                .get(len, encoder.as_mut())
                 .map_err(RunError::Compress)?;
             let mut unreadable = Unreadables::new();
             unreadable.push(place.range, Errno::ECANCELED);
             self.write(FinishedChunk {
                 sequence,
                 place,
-                payload: Payload::Zero { frame: known.frame },
+                data: known.data,
+                zeros: ZeroBlocks::zero(),
+                frame: known.frame,
                 sha256: known.sha256,
                 unreadable,
                 time: ReadTime {
@@ -207,35 +205,23 @@ impl<'a, W: Write> Assembly<'a, W> {
             self.begin_range(place.range_index)?;
         }
         let len = place.range.len().get();
-        let (data, frame) = match &chunk.payload {
-            Payload::Zero { frame } => (
-                self.zeros.get(..u64_as_usize(len)).unwrap_or(self.zeros),
-                &**frame,
-            ),
-            Payload::Data { buffer, .. } => (buffer.data(), buffer.frame()),
+        let bytes = Chunk {
+            start: place.range.start(),
+            data: chunk.data,
+            zeros: chunk.zeros,
+            frame: chunk.frame,
+            unreadable: chunk.unreadable.as_slice(),
         };
-        self.stream.set_current(&chunk.payload);
-        let written = self.writer.chunk(
-            &Chunk {
-                start: place.range.start(),
-                data,
-                is_zero: matches!(chunk.payload, Payload::Zero { .. }),
-                frame: (!frame.is_empty()).then_some(frame),
-                unreadable: chunk.unreadable.as_slice(),
-            },
-            &mut self.stream,
-        );
-        let frame = self.stream.end_current();
-        written?;
+        self.writer.chunk(&bytes, &mut self.stream)?;
         let read_us = [chunk.time.begin_ns, chunk.time.end_ns]
             .map(|moment| self.started.micros_until(moment));
         let record = ChunkRecord {
             start: place.range.start().into(),
-            length: len_bytes(data),
+            length: len,
             sha256: chunk.sha256,
             read_us,
-            zero: matches!(chunk.payload, Payload::Zero { .. }),
-            frame,
+            zero: bytes.is_zero(),
+            frame: self.stream.take_frame(),
         };
         self.manifest
             .chunk(&record, &chunk.unreadable)
@@ -264,7 +250,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         let lacking = || WriteError::Unsupported(format!("the plan has no range {index}"));
         let planned = self.plan.ranges().get(index).ok_or_else(lacking)?;
         let head = RangeHead {
-            index: u64::try_from(index).unwrap_or(u64::MAX),
+            index: usize_as_u64(index),
             start: planned.range.start().into(),
             last: planned.range.last().into(),
             length: planned.range.len().get(),

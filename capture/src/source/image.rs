@@ -11,6 +11,7 @@ use linpmem_manifest::paths::manifest_of;
 use linpmem_manifest::{Address, MachineRecord, Manifest, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError, PhysRange};
 use std::path::Path;
+use std::sync::Arc;
 
 /// An image that cannot be a source.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ pub fn open_reader_at(
     known: Option<&Manifest>,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
     let bytes = open_bytes(path)?.bytes;
-    match open_reader(std::sync::Arc::clone(&bytes)) {
+    match open_reader(Arc::clone(&bytes)) {
         Err(OpenError::Unknown) => {}
         other => return Ok(other?),
     }
@@ -80,7 +81,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         machine,
         record: SourceRecord::single("file", shown, Some(image.format().to_string())),
         warnings: image.warnings().to_vec(),
-        reader: Box::new(ImageWithManifest::new(image, manifest.as_ref())),
+        reader: Arc::new(ImageWithManifest::new(image, manifest.as_ref())),
     })
 }
 

@@ -235,7 +235,7 @@ impl Search {
         });
         let (machine, machine_record) = machine::facts(note, ram.direct_map_base);
         Ok(Source {
-            reader,
+            reader: reader.into(),
             map: iomem.map,
             iomem: Some(iomem.text),
             machine,
@@ -285,7 +285,7 @@ fn ram_part(source: KernelSource, path: &str, detail: Option<String>) -> PartRec
 fn without_ram(reader: Box<dyn ReadPhys>, part: PartRecord, iomem: Iomem) -> Source {
     let (machine, machine_record) = machine::facts(None, None);
     Source {
-        reader,
+        reader: reader.into(),
         map: iomem.map,
         iomem: Some(iomem.text),
         machine,

@@ -5,7 +5,6 @@ mod access_diagnosis;
 mod aff4;
 mod crash;
 mod devmem;
-mod fail_on_unreadable;
 mod image;
 mod image_with_manifest;
 mod iomem;
@@ -14,7 +13,6 @@ mod kernel;
 mod machine;
 mod module;
 mod page_flags;
-mod prefetch;
 mod regions;
 mod self_test;
 mod spec;
@@ -23,26 +21,23 @@ mod vmcoreinfo;
 mod volatile;
 
 pub use aff4::open_aff4;
-pub use fail_on_unreadable::FailOnUnreadable;
 pub use image::{ImageSourceError, open_reader_at};
 pub use iomem::{Iomem, IomemError, IomemTextError};
-pub use prefetch::Prefetched;
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
 pub use volatile::Volatile;
 
-use crate::timeout::TimeoutReader;
 use kernel::KernelSource;
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Memory that can be read, and what is known of it.
 pub struct Source {
     /// Reads the memory.
-    pub reader: Box<dyn ReadPhys>,
+    pub reader: Arc<dyn ReadPhys>,
     /// Which addresses are what.
     pub map: MemoryMap,
     /// The text that the map was made from, if it is the running kernel's.
@@ -110,7 +105,7 @@ impl Source {
     /// Opens what `spec` names.
     ///
     /// # Errors
-    /// If it is not there or cannot be read; the error says what to do.
+    /// If it does not exist or cannot be read; the error says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
         match spec {
             SourceSpec::Auto => best(),
@@ -119,16 +114,6 @@ impl Source {
             SourceSpec::Crash => kernel::open(Some(KernelSource::Crash), Vec::new()),
             SourceSpec::DevMem => kernel::open(Some(KernelSource::DevMem), Vec::new()),
             SourceSpec::Image(path) => image::open(path),
-        }
-    }
-
-    /// The same source with a limit on each read: pages that are not read within
-    /// `timeout` are listed as unreadable.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self {
-            reader: Box::new(TimeoutReader::new(self.reader, timeout)),
-            ..self
         }
     }
 }

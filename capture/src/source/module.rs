@@ -6,6 +6,7 @@ use linpmem::{Device, Info, InfoError};
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{Address, MachineRecord, SourceRecord};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Opens the module's device at `path`, and tests it.
 pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
@@ -43,7 +44,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         }
     };
     Ok(Source {
-        reader: Box::new(device),
+        reader: Arc::new(device),
         map: iomem.map,
         iomem: Some(iomem.text),
         machine,

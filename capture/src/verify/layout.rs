@@ -3,8 +3,8 @@
 
 use crate::frame::FrameEncoder;
 use crate::hash::MerkleTree;
-use crate::pipeline::ZeroBlocks;
 use linpmem_manifest::{ChunkRecord, Manifest, RangeRecord};
+use linpmem_phys::ZeroBlocks;
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PhysLen, PhysRange};
 

@@ -5,6 +5,7 @@ use crate::args::CompareArgs;
 use crate::text::comparison::Report;
 use linpmem_capture::compare::{CompareError, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
+use linpmem_capture::reader::Direct;
 use linpmem_capture::source::{Source, SourceError, SourceSpec};
 use linpmem_phys::PhysRange;
 use std::io::{self, Write};
@@ -46,8 +47,8 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, CompareCom
         .filter(|(_, holder)| *holder == Holder::Both)
         .map(|&(range, _)| range)
         .collect();
-    let readers = [&*left.reader, &*right.reader];
-    compare_pages(readers, &shared, &mut |event| match event {
+    let [left, right] = [Direct(&*left.reader), Direct(&*right.reader)];
+    compare_pages([&left, &right], &shared, &mut |event| match event {
         Event::Stretch(difference) => report.stretch(&difference),
         Event::Range(range, tally) => report.range(range, tally),
     })?;

@@ -146,7 +146,7 @@ impl Fake {
             SourceRecord::single("fake", "nowhere".to_owned(), None)
         };
         Source {
-            reader: Box::new(self),
+            reader: Arc::new(self),
             map: MemoryMap::new([
                 region(0, 0xfff, RegionKind::Reserved),
                 region(0x1000, 0x9_fbff, RegionKind::SystemRam),

@@ -6,6 +6,7 @@ use linpmem_capture::clock::Moment;
 use linpmem_capture::hash::sha256;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, End, Outcome, run};
+use linpmem_capture::reader::Direct;
 use linpmem_capture::sink::Sink;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
@@ -80,7 +81,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
     let folder = std::env::temp_dir();
     let mut manifest = ManifestWriter::new(&mut text, &header, folder).unwrap();
     let acquisition = Acquisition {
-        source: &Fake::default(),
+        source: &Direct(&Fake::default()),
         plan: &plan,
         codec: Codec::None,
         hashes: &HashSpec {
