@@ -200,10 +200,11 @@ impl<'a> Run<'a> {
         warnings
             .events()
             .started(&meter, plan.total(), self.shape.is_compressed());
+        let unprefetched: &dyn ReadPages = &live;
         let acquisition = Acquisition {
             source: prefetched
                 .as_ref()
-                .map_or(&live as &dyn ReadPages, |prefetched| prefetched),
+                .map_or(unprefetched, |prefetched| prefetched),
             plan: &plan,
             codec: self.shape.codec,
             hashes: &self.plan.hashes,
@@ -214,11 +215,11 @@ impl<'a> Run<'a> {
             meter: &meter,
         };
         let extras = Extras {
-            // Not from what was prefetched: that is read again as well.
+            // What was prefetched is read again as well.
             second_pass: self
                 .plan
                 .second_pass
-                .then_some((self.shape.format, &live as &dyn ReadPages)),
+                .then_some((self.shape.format, unprefetched)),
             frozen,
             input_hash: InputHash::wanted(self.plan, stop),
             embedded: &embedded,

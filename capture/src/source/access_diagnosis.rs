@@ -47,7 +47,7 @@ impl AccessDiagnosis {
     ) -> String {
         match Errno::from_io_error(error) {
             Some(Errno::NOENT | Errno::NXIO | Errno::NODEV) => {
-                format!("{path} is not there: {absent}")
+                format!("{path} does not exist: {absent}")
             }
             Some(Errno::ACCESS | Errno::PERM) if !self.is_root => {
                 format!("{path} can be opened by root only")

@@ -105,7 +105,7 @@ impl Source {
     /// Opens what `spec` names.
     ///
     /// # Errors
-    /// If it is not there or cannot be read; the error says what to do.
+    /// If it does not exist or cannot be read; the error says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
         match spec {
             SourceSpec::Auto => best(),

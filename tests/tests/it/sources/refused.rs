@@ -23,7 +23,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     let crash = dump(&["--source", "crash"], "a.core")?.exited(1)?;
     contains(
         &crash.text(),
-        &["/dev/crash is not there", "Red Hat", "insmod"],
+        &["/dev/crash does not exist", "Red Hat", "insmod"],
     )?;
     let strict = dump(&["--source", "devmem"], "a.core")?.exited(1)?;
     contains(
@@ -81,7 +81,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
             "no source of this machine's memory works",
             "linpmem  /dev/linpmem does not exist",
             "/proc/kcore is blocked by kernel lockdown (confidentiality mode)",
-            "/dev/crash is not there",
+            "/dev/crash does not exist",
             "/dev/mem is blocked by kernel lockdown",
             "virtual machine",
         ],
