@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The image that an acquisition or a conversion writes.
+//! The image that a run writes: its format, compression, artifacts and hashes.
 
-use super::{ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, Layout};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use linpmem_capture::{ArtifactsSpec, CaseDetails, HashSpec};
+use linpmem_formats::{Codec, CodecError, aff4};
+use linpmem_manifest::FurtherHash;
 use linpmem_phys::PhysLen;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Format, compression and contents of OUTPUT.
 #[derive(Clone, Debug, Args)]
@@ -47,4 +51,180 @@ pub struct ImageArgs {
 
     #[command(flatten)]
     pub hashes: HashArgs,
+}
+
+/// Format of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// ELF64 core file
+    Elf,
+    /// Nothing but memory
+    Raw,
+    /// Advanced Forensic Format 4, version 1.0
+    Aff4,
+    /// LiME
+    Lime,
+    /// Kdump-compressed, as a flattened stream: crash, drgn, makedumpfile
+    Kdump,
+    /// AVML's compressed LiME; Volatility 3 hangs on memory that does not compress
+    Avml,
+}
+
+/// Layout of the ranges in a raw image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// Back to back; only the manifest knows the addresses
+    Concatenated,
+    /// Each at the offset of its address, with holes between them
+    Padded,
+}
+
+/// A compression as typed. Which formats have it is checked with the format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompressSpec {
+    /// Whatever finishes soonest.
+    Auto,
+    /// The name of a compression that at least one format has.
+    Named(String),
+}
+
+impl FromStr for CompressSpec {
+    type Err = CodecError;
+
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        if text.parse::<aff4::Compression>().is_err() {
+            text.parse::<Codec>()?;
+        }
+        Ok(Self::Named(text.to_owned()))
+    }
+}
+
+/// What is collected with the memory.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ArtifactsArgs {
+    /// Collect memory only, no kernel artifacts
+    ///
+    /// By default the kernel's own description of itself is collected: symbols, types,
+    /// modules, memory map, command line and so on, a few MiB in all. ELF and AFF4
+    /// images hold it; for other formats it goes to OUTPUT.artifacts.tar.zst.
+    /// `linpmem-dump ls` lists it.
+    #[arg(long, help_heading = "Artifacts", conflicts_with = "bundle")]
+    pub no_artifacts: bool,
+
+    /// Require the artifacts to be inside the image (ELF, AFF4)
+    #[arg(long, help_heading = "Artifacts")]
+    pub bundle: bool,
+
+    /// Collect FILE as well. Repeatable; accepts a quoted glob
+    ///
+    /// As in --add '/etc/*.conf': *, ? and [a-z] match within one path component.
+    #[arg(long, value_name = "FILE|GLOB", help_heading = "Artifacts")]
+    pub add: Vec<PathBuf>,
+}
+
+/// What an AFF4 image says of the case.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CaseArgs {
+    /// Case name
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub case_name: Option<String>,
+
+    /// Examiner's name
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub examiner: Option<String>,
+
+    /// Free-text notes
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub notes: Option<String>,
+}
+
+impl ArtifactsArgs {
+    /// What is meant.
+    #[must_use]
+    pub fn spec(&self) -> ArtifactsSpec {
+        ArtifactsSpec {
+            kernel: !self.no_artifacts,
+            inside_image: self.bundle,
+            add: self.add.clone(),
+        }
+    }
+}
+
+impl CaseArgs {
+    /// Whether anything was given.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.case_name.is_some() || self.examiner.is_some() || self.notes.is_some()
+    }
+
+    /// What is meant.
+    #[must_use]
+    pub fn details(&self) -> CaseDetails {
+        CaseDetails {
+            name: self.case_name.clone(),
+            examiner: self.examiner.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+}
+
+/// Hashes of OUTPUT.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HashArgs {
+    /// Compute further hashes of OUTPUT: md5, sha1, sha512, blake2b, blake3
+    ///
+    /// Comma-separated or repeated. They are recorded in the manifest, and each takes a
+    /// thread. AFF4 images also record them (except BLAKE3) over all addresses.
+    #[arg(long, value_name = "HASH,…", value_enum, value_delimiter = ',')]
+    pub hash: Vec<HashName>,
+
+    /// Do not compute the SHA-256 of OUTPUT as a whole
+    ///
+    /// A single thread has to compute it from front to back; on processors without SHA
+    /// instructions (sha_ni) that is slower than many disks. The hashes of the chunks
+    /// and of everything outside them still cover every byte. No OUTPUT.sha256 is
+    /// written.
+    #[arg(long)]
+    pub no_file_hash: bool,
+}
+
+/// A hash as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashName(pub FurtherHash);
+
+impl ValueEnum for HashName {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [HashName; 5] = {
+            let [a, b, c, d, e] = FurtherHash::ALL;
+            [
+                HashName(a),
+                HashName(b),
+                HashName(c),
+                HashName(d),
+                HashName(e),
+            ]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()))
+    }
+}
+
+impl HashArgs {
+    /// What is meant: each hash once, in one order.
+    #[must_use]
+    pub fn spec(&self) -> HashSpec {
+        let mut further: Vec<_> = self.hash.iter().map(|name| name.0).collect();
+        further.sort_unstable();
+        further.dedup();
+        HashSpec {
+            file_sha256: !self.no_file_hash,
+            further,
+        }
+    }
 }

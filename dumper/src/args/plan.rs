@@ -37,6 +37,9 @@ pub enum UsageError {
     /// stdout is a terminal.
     #[error("stdout is a terminal: send the image to a pipe or a file")]
     StdoutIsTerminal,
+    /// Progress for people in a stream for programs.
+    #[error("--json makes stderr JSON Lines: use --progress json or none with it, or neither")]
+    ProgressIsNotJson,
 }
 
 impl AcquireArgs {

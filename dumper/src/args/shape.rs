@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Format and compression of an image, from the options and from OUTPUT's name.
 
-use super::compress::CompressSpec;
-use super::{Format, ImageArgs, Layout};
+use super::{CompressSpec, Format, ImageArgs, Layout};
 use linpmem_capture::{Compression, ImageFormat};
 use linpmem_formats::{Codec, CodecError, aff4, kdump, raw};
 use std::path::{Path, PathBuf};
@@ -80,18 +79,30 @@ pub fn shape(
         Some(layout) => layout == Layout::Padded,
         None => has_extension(&bare, &["padded"]),
     };
+    let within = |format| match promised {
+        Some(_) => Err(ShapeError::CompressedWithin(name.to_path_buf())),
+        None => Ok((format, Compression::Fixed(Codec::None))),
+    };
+    // For formats that compress internally, `auto` leaves the choice to the format.
+    let codec = match &args.compress {
+        Some(CompressSpec::Named(name)) => Some(name.as_str()),
+        Some(CompressSpec::Auto) | None => None,
+    };
     let format = match format {
         Format::Elf => ImageFormat::Elf,
         Format::Lime => ImageFormat::Lime,
         Format::Raw if is_padded => ImageFormat::Raw(raw::Layout::Padded),
         Format::Raw => ImageFormat::Raw(raw::Layout::Concatenated),
-        Format::Aff4 | Format::Kdump | Format::Avml => {
-            if promised.is_some() {
-                return Err(ShapeError::CompressedWithin(name.to_path_buf()));
-            }
-            let format = compressed_within(format, args.compress.as_ref())?;
-            return Ok((format, Compression::Fixed(Codec::None)));
+        Format::Aff4 => {
+            let codec = codec.map(str::parse).transpose()?;
+            return within(ImageFormat::Aff4(codec.unwrap_or_default()));
         }
+        Format::Kdump => {
+            let codec = codec.map(str::parse).transpose()?;
+            return within(ImageFormat::Kdump(codec.unwrap_or_default()));
+        }
+        Format::Avml if codec.is_some() => return Err(ShapeError::AvmlCompression),
+        Format::Avml => return within(ImageFormat::Avml),
     };
     let disagree = || ShapeError::OtherExtension(name.to_path_buf());
     let compression = match (&args.compress, promised) {
@@ -107,29 +118,6 @@ pub fn shape(
         }
     };
     Ok((format, compression))
-}
-
-/// A format that compresses internally; `auto` leaves the choice to the format.
-fn compressed_within(
-    format: Format,
-    asked: Option<&CompressSpec>,
-) -> Result<ImageFormat, ShapeError> {
-    let asked = match asked {
-        Some(CompressSpec::Named(name)) => Some(name.as_str()),
-        Some(CompressSpec::Auto) | None => None,
-    };
-    Ok(match format {
-        Format::Kdump => {
-            let asked = asked.map(str::parse).transpose()?;
-            ImageFormat::Kdump(asked.unwrap_or_default())
-        }
-        Format::Avml if asked.is_some() => return Err(ShapeError::AvmlCompression),
-        Format::Avml => ImageFormat::Avml,
-        _ => {
-            let asked = asked.map(str::parse).transpose()?;
-            ImageFormat::Aff4(asked.unwrap_or_default())
-        }
-    })
 }
 
 fn by_extension(name: &Path) -> Format {

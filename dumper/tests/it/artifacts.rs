@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The artifacts beside the memory, in every place that it can have.
+//! Artifacts, in every place where they can be stored.
 
 use crate::fake::{Fake, manifest_of};
 use assert_cmd::Command;
@@ -59,7 +59,7 @@ fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn room_is_counted_for_it_and_goes_to_the_memory_first() {
+fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let folder = tempfile::tempdir().unwrap();
     let named = folder.path().join("named");
     // Nothing makes these bytes fewer.
@@ -118,7 +118,7 @@ fn room_is_counted_for_it_and_goes_to_the_memory_first() {
 }
 
 #[test]
-fn it_lies_beside_images_without_room_and_is_checked() {
+fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.lime");
     let image = folder.path().join("a.lime");
@@ -164,9 +164,10 @@ fn it_lies_beside_images_without_room_and_is_checked() {
         .args(["info", "a.lime"])
         .assert()
         .success()
-        .stdout(contains("banner:           Linux version"))
+        .stdout(contains("banner:            Linux version"))
         // From the artifacts: LiME has no VMCOREINFO.
-        .stdout(contains("kernel:           1.2.3 (VMCOREINFO"));
+        .stdout(contains("kernel:            1.2.3\n"))
+        .stdout(contains("VMCOREINFO:        16 bytes\n"));
 
     let verify = |code, said: &str| {
         dump(folder.path())
@@ -189,7 +190,7 @@ fn it_lies_beside_images_without_room_and_is_checked() {
 }
 
 #[test]
-fn it_lies_in_cores_and_volumes_and_is_carried_over() {
+fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.core");
     assert_eq!(manifest.artifacts.unwrap().place, ArtifactsPlace::Note);
@@ -225,7 +226,7 @@ fn it_lies_in_cores_and_volumes_and_is_carried_over() {
 }
 
 #[test]
-fn a_volume_has_its_manifest() {
+fn a_volume_holds_its_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.aff4"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
@@ -245,7 +246,7 @@ fn a_volume_has_its_manifest() {
 }
 
 #[test]
-fn what_is_asked_for_is_what_happens() {
+fn options_decide_whether_artifacts_are_collected_and_where() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.core"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
