@@ -39,9 +39,9 @@ pub struct AcquireArgs {
 
     /// Re-read memory afterwards and record which pages changed during acquisition (smear)
     ///
-    /// Memory is compared with the finished image on disk, which stays as it is. The
-    /// manifest then lists the changed pages of each range. Pages that this program
-    /// itself changed are among them.
+    /// Memory is compared with the finished image on disk, which is not modified. The
+    /// manifest lists the pages that changed, by range; those that this program changed
+    /// are among them.
     #[arg(long)]
     pub second_pass: bool,
 

@@ -28,7 +28,7 @@ pub struct ExtractArgs {
     #[arg(long, value_name = "NAME")]
     pub file: Option<String>,
 
-    /// Write stderr as JSON Lines: what is missing, then a summary, or an error
+    /// Write stderr as JSON Lines: the summary or an error
     #[arg(long)]
     pub json: bool,
 }
@@ -98,9 +98,9 @@ pub struct VerifyArgs {
 
     /// Also compute the file's own SHA-256, on one thread from front to back
     ///
-    /// Where chunks lie in the file as they are, every byte is compared without it: by
-    /// the SHA-256 of its chunk, or of everything outside the chunks. In all other
-    /// images, such as compressed ones, it is always computed.
+    /// Without --full, every byte of an uncompressed image is still compared: by the
+    /// SHA-256 of its chunk, or of everything outside the chunks. For compressed images it
+    /// is always computed.
     #[arg(long)]
     pub full: bool,
 

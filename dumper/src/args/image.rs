@@ -37,7 +37,7 @@ pub struct ImageArgs {
     /// zstd writes independent frames with a seek table, readable by `zstd -d`; lz4 and
     /// snappy are faster and larger, readable by `lz4 -d` and `snzip -d`. linpmem-dump
     /// opens all of them directly. auto measures processors and disk for a moment and
-    /// picks what finishes first. By default the file extension decides: .zst, .lz4 or
+    /// picks what will finish first. By default the file extension decides: .zst, .lz4 or
     /// .sz. Some formats compress internally instead: AFF4 with snappy (default), lz4,
     /// zlib or none; kdump with zlib (default), snappy, zstd or none; AVML with snappy.
     #[arg(long, value_name = "CODEC")]
@@ -58,13 +58,13 @@ pub struct ImageArgs {
 pub enum Format {
     /// ELF64 core file
     Elf,
-    /// Nothing but memory
+    /// Memory only, without headers
     Raw,
     /// Advanced Forensic Format 4, version 1.0
     Aff4,
     /// LiME
     Lime,
-    /// Kdump-compressed, as a flattened stream: crash, drgn, makedumpfile
+    /// Kdump-compressed, as a flattened stream, for crash, drgn and makedumpfile
     Kdump,
     /// AVML's compressed LiME; Volatility 3 hangs on memory that does not compress
     Avml,
@@ -79,12 +79,13 @@ pub enum Layout {
     Padded,
 }
 
-/// A compression as typed. Which formats have it is checked with the format.
+/// The argument of --compress. Whether the format has that compression is checked with
+/// the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompressSpec {
-    /// Whatever finishes soonest.
+    /// The one that will finish first.
     Auto,
-    /// The name of a compression that at least one format has.
+    /// By its name: at least one format has it.
     Named(String),
 }
 
@@ -125,7 +126,7 @@ pub struct ArtifactsArgs {
     pub add: Vec<PathBuf>,
 }
 
-/// What an AFF4 image says of the case.
+/// What an AFF4 image says about the case.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CaseArgs {
     /// Case name
@@ -142,7 +143,7 @@ pub struct CaseArgs {
 }
 
 impl ArtifactsArgs {
-    /// What is meant.
+    /// The artifacts to collect.
     #[must_use]
     pub fn spec(&self) -> ArtifactsSpec {
         ArtifactsSpec {
@@ -154,13 +155,13 @@ impl ArtifactsArgs {
 }
 
 impl CaseArgs {
-    /// Whether anything was given.
+    /// Whether there is any detail.
     #[must_use]
     pub const fn is_given(&self) -> bool {
         self.case_name.is_some() || self.examiner.is_some() || self.notes.is_some()
     }
 
-    /// What is meant.
+    /// The details for the image.
     #[must_use]
     pub fn details(&self) -> CaseDetails {
         CaseDetails {
@@ -191,7 +192,7 @@ pub struct HashArgs {
     pub no_file_hash: bool,
 }
 
-/// A hash as typed.
+/// An argument of --hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashName(pub FurtherHash);
 
@@ -216,7 +217,7 @@ impl ValueEnum for HashName {
 }
 
 impl HashArgs {
-    /// What is meant: each hash once, in one order.
+    /// The hashes to compute, each once, in the order of the manifest.
     #[must_use]
     pub fn spec(&self) -> HashSpec {
         let mut further: Vec<_> = self.hash.iter().map(|name| name.0).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command line: what can be typed, and the [`Plan`](linpmem_capture::Plan) that
-//! it means.
+//! The command line: the arguments, and the [`Plan`](linpmem_capture::Plan) that they
+//! stand for.
 
 #![allow(
     missing_docs,
@@ -145,8 +145,8 @@ pub enum Command {
     Ls(ListArgs),
     /// Repair an interrupted AFF4 volume
     ///
-    /// IMAGE stays as it is. What was complete when the acquisition died is kept; the
-    /// rest is marked as unknown.
+    /// IMAGE is not modified. Memory that was complete when the acquisition was killed is
+    /// kept; the rest is marked as unknown.
     Recover(RecoverArgs),
     /// Show which of this machine's memory would be read
     Ranges(RangesArgs),
@@ -181,7 +181,7 @@ pub enum Command {
         /// The folder; it is created if it does not exist
         folder: PathBuf,
     },
-    /// Thaw programs when --freeze cannot; for this program's own use.
+    /// Thaw programs when --freeze cannot; for this program's own use
     #[command(hide = true)]
     ThawWatchdog,
 }
@@ -207,8 +207,8 @@ impl Cli {
         }
     }
 
-    /// Whether `words`, which make no sense as a whole, ask for JSON: a program that
-    /// made a mistake is told so in the form that it asked for.
+    /// Whether `words`, which the parser refused, ask for JSON: the answer to a mistake
+    /// has the form that was asked for.
     #[must_use]
     pub fn asks_for_json<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> bool {
         let mut before = None;

@@ -83,7 +83,7 @@ impl ProgressStyle {
     }
 }
 
-/// How the running machine is spared.
+/// How much of the running machine a run may use.
 #[derive(Clone, Debug, Args)]
 pub struct ImpactArgs {
     /// Run at a lower priority: 1 to 19
@@ -98,16 +98,16 @@ pub struct ImpactArgs {
     /// Freeze all other programs while memory is read
     ///
     /// Uses cgroup v2 and freezes every control group except this program's own, its
-    /// parents, and PID 1's. They are thawed at the end, however the run ends: a second
-    /// process does it if need be, and also when nothing moves for 30 seconds. Network
-    /// clients will stall, and a cluster manager may consider the node dead.
+    /// parents, and PID 1's. They are thawed when the run ends; a second process thaws them if
+    /// this one dies, or makes no progress for 30 seconds. Network clients will stall, and
+    /// a cluster manager may consider the node dead.
     #[arg(long, help_heading = "Impact on the machine")]
     pub freeze: bool,
 
     /// Stop after this many seconds
     ///
-    /// As with SIGINT, the chunk in hand is finished, and OUTPUT.partial holds what was
-    /// read so far, with a manifest.
+    /// As with SIGINT, the chunk being read is completed, and OUTPUT.partial holds what
+    /// was read so far, with a manifest.
     #[arg(long, value_name = "SECONDS", help_heading = "Impact on the machine")]
     pub timeout: Option<NonZeroU32>,
 
@@ -130,7 +130,7 @@ pub struct ImpactArgs {
 }
 
 impl ImpactArgs {
-    /// What is meant.
+    /// The limits that these options set.
     #[must_use]
     pub fn impact(&self) -> Impact {
         Impact {

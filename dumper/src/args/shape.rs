@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
-    /// A layout for a format that has none.
+    /// --raw-layout for a format other than raw.
     #[error("--raw-layout applies to raw images: add --format raw, or name OUTPUT *.raw")]
     LayoutWithoutRaw,
-    /// Segments for a format that has none.
+    /// --merge-gaps for a format without segments.
     #[error("--merge-gaps applies to ELF cores: drop it, or add --format elf")]
     MergeWithoutElf,
-    /// An extension that promises another compression.
+    /// The extension stands for another compression than --compress.
     #[error("{0}: file extension and --compress disagree; drop one")]
     OtherExtension(PathBuf),
-    /// A compression that cannot be around an image.
+    /// No compression of whole files has this name.
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// A compression that AFF4 does not have.
@@ -28,10 +28,10 @@ pub enum ShapeError {
     /// A compression that kdump does not have.
     #[error(transparent)]
     Kdump(#[from] kdump::CompressionError),
-    /// A compression for AVML, which has one.
+    /// AVML has only one compression.
     #[error("AVML images are always compressed with snappy; drop --compress")]
     AvmlCompression,
-    /// A compressed file of an image that compresses internally.
+    /// The extension of a compressed file, for a format that compresses internally.
     #[error("{0}: this format compresses internally; drop the .zst/.lz4/.sz extension")]
     CompressedWithin(PathBuf),
     /// Case details for another format.
@@ -40,7 +40,7 @@ pub enum ShapeError {
          or name OUTPUT *.aff4"
     )]
     CaseWithoutAff4,
-    /// Artifacts must be in the image, and the format cannot hold them.
+    /// --bundle for a format that cannot hold artifacts.
     #[error(
         "--bundle: only ELF and AFF4 images can hold artifacts; drop --bundle to store them in a \
          file of their own"
@@ -48,7 +48,7 @@ pub enum ShapeError {
     NoRoomForArtifacts,
 }
 
-/// What `args` and the name of OUTPUT mean.
+/// The format and compression that `args` and the name of OUTPUT ask for.
 ///
 /// # Errors
 /// If they contradict each other.

@@ -93,15 +93,15 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
     })
 }
 
-/// What `image` tells about its machine; what it does not tell comes from its
-/// artifacts and from `known`, the facts among them.
+/// What `image` records about its machine; what it lacks comes from its artifacts and
+/// from `known`, the facts among them.
 fn machine_facts(
     image: &dyn ImageReader,
     artifacts: Option<&Artifacts>,
     known: Option<&Machine>,
 ) -> MachineFacts {
-    let told = image.machine();
-    let text = told
+    let in_image = image.machine();
+    let text = in_image
         .vmcoreinfo
         .clone()
         .or_else(|| artifacts?.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok());
@@ -115,11 +115,11 @@ fn machine_facts(
             .map(str::to_owned)
             .or_else(|| known.map(|machine| machine.host.kernel_release.clone())),
         phys_bits: memory.and_then(|memory| memory.phys_bits),
-        paging_levels: told
+        paging_levels: in_image
             .paging_levels
             .or_else(|| memory?.paging_levels)
             .or_else(|| note?.paging_levels()),
-        direct_map_base: told
+        direct_map_base: in_image
             .direct_map_base
             .map(Address)
             .or_else(|| memory?.direct_map_base),

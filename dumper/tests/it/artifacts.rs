@@ -122,8 +122,8 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.lime");
     let image = folder.path().join("a.lime");
-    let beside = folder.path().join("a.lime.artifacts.tar.zst");
-    let mode = fs::metadata(&beside).unwrap().permissions().mode();
+    let archive = folder.path().join("a.lime.artifacts.tar.zst");
+    let mode = fs::metadata(&archive).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let record = manifest.artifacts.unwrap();
     assert_eq!(record.place, ArtifactsPlace::File);
@@ -138,7 +138,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     assert_eq!(machine.missing, record.missing);
     assert_eq!(machine.host, manifest.host);
     // The file alone will do, too.
-    let alone = Artifacts::of_image(&beside).unwrap().unwrap();
+    let alone = Artifacts::of_image(&archive).unwrap().unwrap();
     assert_eq!(alone.entries(), artifacts.entries());
 
     dump(folder.path())
@@ -177,7 +177,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
             .stdout(contains(said));
     };
     verify(0, "the artifacts are good");
-    let file = fs::OpenOptions::new().read(true).write(true).open(&beside);
+    let file = fs::OpenOptions::new().read(true).write(true).open(&archive);
     let file = file.unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, 1000).unwrap();
@@ -185,7 +185,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     verify(1, "the artifacts differ");
     file.set_len(2000).unwrap();
     verify(1, "the artifacts have 2000 bytes");
-    fs::remove_file(&beside).unwrap();
+    fs::remove_file(&archive).unwrap();
     verify(1, "the artifacts are missing");
 }
 
@@ -273,14 +273,14 @@ fn options_decide_whether_artifacts_are_collected_and_where() {
         .stderr(contains("only ELF and AFF4 images can hold artifacts"));
     // What one names is kept in any format, and never over another file.
     fs::write(folder.path().join("note"), "note").unwrap();
-    let beside = folder.path().join("b.lime.artifacts.tar.zst");
-    fs::write(&beside, "mine").unwrap();
+    let archive = folder.path().join("b.lime.artifacts.tar.zst");
+    fs::write(&archive, "mine").unwrap();
     convert()
         .args(["b.lime", "--add", "note"])
         .assert()
         .code(1)
         .stderr(contains("b.lime.artifacts.tar.zst exists already"));
-    assert_eq!(fs::read(&beside).unwrap(), b"mine");
+    assert_eq!(fs::read(&archive).unwrap(), b"mine");
     assert!(!folder.path().join("b.lime.partial").exists());
     convert()
         .args(["b.lime", "--add", "note", "--force"])

@@ -67,7 +67,8 @@ fn a_symbol_file_replaces_nothing_and_is_made_of_the_right_kernel() {
         .code(1)
         .stderr(contains("b.core.isf.json.xz exists already"));
     assert!(!folder.path().join("b.core.partial").exists());
-    // The image is of another machine, and tells nothing of it; this one is not asked.
+    // The image is of another machine and has no artifacts; those of this machine would
+    // be wrong.
     dump(folder.path())
         .args(source)
         .arg("--force")
