@@ -2,10 +2,10 @@
 //! The files of one run: written under working names, named at the end. Dropped
 //! before that, they are removed.
 
-use crate::acquire::AcquireError;
-use crate::artifacts::Kept;
+use crate::artifacts::CollectedArtifacts;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Target};
 use crate::input_hash::InputHash;
@@ -106,8 +106,8 @@ impl OutputSet {
     }
 
     /// Takes charge of the artifacts, and returns what the manifest says of them.
-    pub(crate) fn hold(&mut self, kept: Kept) -> ArtifactsRecord {
-        self.artifacts = kept.beside;
+    pub(crate) fn hold(&mut self, kept: CollectedArtifacts) -> ArtifactsRecord {
+        self.artifacts = kept.file;
         kept.record
     }
 

@@ -64,7 +64,7 @@ pub fn open_reader_at(
 pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let shown = path.display().to_string();
     let failed = |source: ImageSourceError| SourceError::Image {
-        path: shown.clone(),
+        path: path.to_path_buf(),
         source,
     };
     let image = open_reader_at(path, None).map_err(failed)?;

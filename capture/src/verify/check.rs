@@ -7,7 +7,7 @@ use super::VerifyError;
 use super::layout::{Chunk, Layout};
 use super::memory::Memory;
 use super::remainder::remainder_digest;
-use crate::hash::{Hasher, hexadecimal};
+use crate::hash::Hasher;
 use crate::meter::Meter;
 use crate::pipeline::CHUNK_BYTES;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -171,7 +171,7 @@ impl<'a> Check<'a> {
             for (algorithm, thread) in further {
                 records.extend(joined(thread)?.map(|digest| HashRecord {
                     algorithm,
-                    digest: hexadecimal(&digest),
+                    digest: linpmem_phys::hex::encode(&digest),
                 }));
             }
             Ok::<_, VerifyError>((file, records, outside))

@@ -119,8 +119,7 @@ fn what_the_disk_gets_lies_where_it_was_read() {
         Box::new(raw::Writer::new(&plan, raw::Layout::Concatenated).unwrap());
     for (mut writer, hashes) in [(elf, true), (raw, false)] {
         let (source, mut disk) = (Source::default(), Disk::default());
-        let mut manifest =
-            ManifestWriter::new(io::sink(), &header()).unwrap();
+        let mut manifest = ManifestWriter::new(io::sink(), &header()).unwrap();
         let acquisition = Acquisition {
             source: &source,
             plan: &plan,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The artifacts beside the memory, in every place that it can have.
+//! Artifacts, in every place where they can be stored.
 
 use crate::fake::{Fake, manifest_of};
 use assert_cmd::Command;
@@ -59,7 +59,7 @@ fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn room_is_counted_for_it_and_goes_to_the_memory_first() {
+fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let folder = tempfile::tempdir().unwrap();
     let named = folder.path().join("named");
     // Nothing makes these bytes fewer.
@@ -120,12 +120,12 @@ fn room_is_counted_for_it_and_goes_to_the_memory_first() {
 }
 
 #[test]
-fn it_lies_beside_images_without_room_and_is_checked() {
+fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.lime");
     let image = folder.path().join("a.lime");
-    let beside = folder.path().join("a.lime.artifacts.tar.zst");
-    let mode = fs::metadata(&beside).unwrap().permissions().mode();
+    let archive = folder.path().join("a.lime.artifacts.tar.zst");
+    let mode = fs::metadata(&archive).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let record = manifest.header.artifacts.unwrap();
     assert_eq!(record.place, ArtifactsPlace::File);
@@ -140,7 +140,7 @@ fn it_lies_beside_images_without_room_and_is_checked() {
     assert_eq!(machine.missing, record.missing);
     assert_eq!(machine.host, manifest.header.host);
     // The file alone will do, too.
-    let alone = Artifacts::of_image(&beside).unwrap().unwrap();
+    let alone = Artifacts::of_image(&archive).unwrap().unwrap();
     assert_eq!(alone.entries(), artifacts.entries());
 
     dump(folder.path())
@@ -166,9 +166,10 @@ fn it_lies_beside_images_without_room_and_is_checked() {
         .args(["info", "a.lime"])
         .assert()
         .success()
-        .stdout(contains("banner:           Linux version"))
+        .stdout(contains("banner:            Linux version"))
         // From the artifacts: LiME has no VMCOREINFO.
-        .stdout(contains("kernel:           1.2.3 (VMCOREINFO"));
+        .stdout(contains("kernel:            1.2.3\n"))
+        .stdout(contains("VMCOREINFO:        16 bytes\n"));
 
     let verify = |code, said: &str| {
         dump(folder.path())
@@ -178,7 +179,7 @@ fn it_lies_beside_images_without_room_and_is_checked() {
             .stdout(contains(said));
     };
     verify(0, "the artifacts are good");
-    let file = fs::OpenOptions::new().read(true).write(true).open(&beside);
+    let file = fs::OpenOptions::new().read(true).write(true).open(&archive);
     let file = file.unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, 1000).unwrap();
@@ -186,12 +187,12 @@ fn it_lies_beside_images_without_room_and_is_checked() {
     verify(1, "the artifacts differ");
     file.set_len(2000).unwrap();
     verify(1, "the artifacts have 2000 bytes");
-    fs::remove_file(&beside).unwrap();
+    fs::remove_file(&archive).unwrap();
     verify(1, "the artifacts are missing");
 }
 
 #[test]
-fn it_lies_in_cores_and_volumes_and_is_carried_over() {
+fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.core");
     assert_eq!(
@@ -230,7 +231,7 @@ fn it_lies_in_cores_and_volumes_and_is_carried_over() {
 }
 
 #[test]
-fn a_volume_has_its_manifest() {
+fn a_volume_holds_its_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.aff4"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
@@ -253,7 +254,7 @@ fn a_volume_has_its_manifest() {
 }
 
 #[test]
-fn what_is_asked_for_is_what_happens() {
+fn options_decide_whether_artifacts_are_collected_and_where() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.core"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
@@ -280,14 +281,14 @@ fn what_is_asked_for_is_what_happens() {
         .stderr(contains("only ELF and AFF4 images can hold artifacts"));
     // What one names is kept in any format, and never over another file.
     fs::write(folder.path().join("note"), "note").unwrap();
-    let beside = folder.path().join("b.lime.artifacts.tar.zst");
-    fs::write(&beside, "mine").unwrap();
+    let archive = folder.path().join("b.lime.artifacts.tar.zst");
+    fs::write(&archive, "mine").unwrap();
     convert()
         .args(["b.lime", "--add", "note"])
         .assert()
         .code(1)
         .stderr(contains("b.lime.artifacts.tar.zst exists already"));
-    assert_eq!(fs::read(&beside).unwrap(), b"mine");
+    assert_eq!(fs::read(&archive).unwrap(), b"mine");
     assert!(!folder.path().join("b.lime.partial").exists());
     convert()
         .args(["b.lime", "--add", "note", "--force"])

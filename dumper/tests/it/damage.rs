@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `verify` says of images that were tampered with.
 
-use crate::fake::{Fake, chunks_of, manifest_of, verify};
+use crate::fake::{Fake, chunks_of, manifest_of, verify, verify_as};
 use linpmem_dump::args::{ProgressStyle, VerifyArgs};
 use linpmem_manifest::{ChunkContent, ListedChunk, Manifest};
 use std::fs::{self, OpenOptions};
@@ -49,16 +49,14 @@ fn verify_args(image: &Path) -> VerifyArgs {
         full: false,
         threads: None,
         progress: ProgressStyle::None,
+        json: false,
     }
 }
 
 /// Whether `verify` is not content; where the image no longer opens, by an error.
 fn is_found(image: &Path) -> bool {
     let args = verify_args(image);
-    !matches!(
-        linpmem_dump::commands::verify::verify(&args, &mut std::io::sink()),
-        Ok(0)
-    )
+    !matches!(linpmem_dump::commands::verify::verify(&args), Ok(document) if document.good)
 }
 
 #[test]
@@ -199,9 +197,7 @@ fn further_hashes_are_those_of_the_programs_that_make_them() {
     let full = |image: &Path| {
         let mut args = verify_args(image);
         args.full = true;
-        let mut words = Vec::new();
-        let code = linpmem_dump::commands::verify::verify(&args, &mut words).unwrap();
-        (code, String::from_utf8(words).unwrap())
+        verify_as(&args)
     };
     assert_eq!(full(&image).0, 0);
     flip(&image, 0x30_0000);

@@ -51,7 +51,7 @@ fn an_interrupted_run_leaves_an_image_of_the_planned_form_and_its_description() 
         };
         let summary = fake.acquire(folder.path(), &[name]).unwrap();
         assert_eq!(summary.acquired.state, State::Interrupted);
-        assert_eq!(summary.exit_code(), 1);
+        assert_eq!(summary.exit_status().code(), 1);
         assert_eq!(
             names(folder.path()),
             [
@@ -120,7 +120,7 @@ fn a_source_that_dies_leaves_what_it_gave() {
     };
     let summary = fake.acquire(folder.path(), &["a.core"]).unwrap();
     assert_eq!(
-        (summary.acquired.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_status().code()),
         (State::Failed, 1)
     );
     let manifest = manifest_of(&summary);
@@ -180,11 +180,11 @@ fn on_error_fail_ends_the_run_at_the_first_page_that_cannot_be_read() {
     };
     let folder = tempfile::tempdir().unwrap();
     let listed = fake.clone().acquire(folder.path(), &["a.core"]).unwrap();
-    assert_eq!(listed.exit_code(), 3);
+    assert_eq!(listed.exit_status().code(), 3);
     let words = ["b.core", "--on-error", "fail"];
     let failed = fake.acquire(folder.path(), &words).unwrap();
     assert_eq!(
-        (failed.acquired.state, failed.exit_code()),
+        (failed.acquired.state, failed.exit_status().code()),
         (State::Failed, 1)
     );
     let words = failed.to_string();
@@ -207,7 +207,7 @@ fn a_run_that_takes_too_long_ends_as_after_a_signal() {
         .acquire_until(folder.path(), &["a.core"], &stop)
         .unwrap();
     assert_eq!(
-        (summary.acquired.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_status().code()),
         (State::Interrupted, 1)
     );
     let manifest = manifest_of(&summary);
@@ -231,7 +231,7 @@ fn an_image_does_not_grow_beyond_its_limit() {
     // Compressed, it is not.
     let summary = run(&["a.core.zst", "--max-size", "1MiB"]).unwrap();
     assert_eq!(
-        (summary.acquired.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_status().code()),
         (State::Failed, 1)
     );
     let words = summary.to_string();

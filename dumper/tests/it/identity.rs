@@ -38,7 +38,7 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
     ] {
         let words = [name, "--include-reserved", "--threads", threads];
         let summary = Fake::default().acquire(folder.path(), &words).unwrap();
-        assert_eq!(summary.exit_code(), 0);
+        assert_eq!(summary.exit_status().code(), 0);
         let image = folder.path().join(name);
         assert_eq!(verify(&image).0, 0, "{name}");
         assert_holds(&image, 0, 0x9_ffff);

@@ -26,6 +26,8 @@ mod faults;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod second_pass;

@@ -12,12 +12,14 @@ use std::collections::BTreeSet;
 
 const SCHEMA: &str = include_str!("../../../docs/manifest.schema.json");
 
-struct Schema {
-    root: Value,
+/// A JSON schema.
+pub struct Schema {
+    pub root: Value,
 }
 
 impl Schema {
-    fn check(&self, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+    /// Checks `value`, which is called `at`.
+    pub fn check(&self, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
         let fields = schema.as_object().expect("a schema is an object");
         for (keyword, wanted) in fields {
             self.keyword(fields, keyword, wanted, value)
@@ -83,6 +85,11 @@ impl Schema {
                     "^0x[0-9a-f]{1,16}$" => text
                         .strip_prefix("0x")
                         .is_some_and(|rest| (1..=16).contains(&rest.len()) && is_hex(rest)),
+                    "^-?0x[0-9a-f]{1,16}$" => text
+                        .strip_prefix('-')
+                        .unwrap_or(text)
+                        .strip_prefix("0x")
+                        .is_some_and(|rest| (1..=16).contains(&rest.len()) && is_hex(rest)),
                     other => return Err(format!("the test does not know the pattern {other}")),
                 }
             }
@@ -95,6 +102,13 @@ impl Schema {
                 .unwrap()
                 .iter()
                 .all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "additionalProperties" if wanted.is_object() => {
+                assert!(!fields.contains_key("properties"));
+                for (name, member) in value.as_object().into_iter().flatten() {
+                    self.check(wanted, member, &format!("<{name}>"))?;
+                }
+                true
+            }
             "additionalProperties" => {
                 assert_eq!(wanted, false);
                 let known = fields["properties"].as_object().unwrap();
@@ -131,6 +145,7 @@ fn is_kind(value: &Value, kind: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "string" => value.is_string(),
         "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
         "array" => value.is_array(),
         "object" => value.is_object(),
         other => panic!("the test does not know the type {other}"),

@@ -41,7 +41,7 @@ fn pages_that_changed_are_listed_by_range_and_the_image_stays() {
         let mut words = vec![name, "--second-pass"];
         words.extend(more);
         let summary = restless().acquire(folder.path(), &words).unwrap();
-        assert_eq!(summary.exit_code(), 3);
+        assert_eq!(summary.exit_status().code(), 3);
         let pages: u64 = expected.iter().map(|(_, _, pages, _)| pages).sum();
         let said = summary.to_string();
         let words = format!("smear:      {pages} of ");
@@ -93,7 +93,7 @@ fn a_second_pass_that_is_stopped_leaves_a_whole_image() {
     };
     let words = ["a.core", "--second-pass"];
     let summary = fake.acquire(folder.path(), &words).unwrap();
-    assert_eq!(summary.exit_code(), 3, "{summary}");
+    assert_eq!(summary.exit_status().code(), 3, "{summary}");
     let manifest = manifest_of(&summary);
     let totals = manifest.second_pass.unwrap().totals;
     assert_eq!(totals.error.as_deref(), Some("stopped"));

@@ -25,7 +25,7 @@ fn are_zero_in_the_image_and_listed_with_their_reason() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.core", "b.core.zst"] {
         let summary = refusing().acquire(folder.path(), &[name]).unwrap();
-        assert_eq!(summary.exit_code(), 3);
+        assert_eq!(summary.exit_status().code(), 3);
         assert_eq!(summary.acquired.outcome.unreadable_pages, 7);
         let words = summary.to_string();
         assert!(words.contains("unreadable: 7 pages"), "{words}");
