@@ -85,9 +85,9 @@ pub fn image_hashes(image: &aff4::Reader) -> ImageHashes {
     let mut hashes = ImageHashes::default();
     image.verify(|check| {
         let (verdict, detail) = match &check.verdict {
-            aff4::Verdict::Right => (HashVerdict::Right, None),
-            aff4::Verdict::Wrong(what) => (HashVerdict::Wrong, Some(what.clone())),
-            aff4::Verdict::Unknown(why) => (HashVerdict::Unchecked, Some(why.clone())),
+            aff4::Verdict::Match => (HashVerdict::Right, None),
+            aff4::Verdict::Mismatch(what) => (HashVerdict::Wrong, Some(what.clone())),
+            aff4::Verdict::NotChecked(why) => (HashVerdict::Unchecked, Some(why.clone())),
             other => (HashVerdict::Unchecked, Some(other.to_string())),
         };
         *match verdict {
