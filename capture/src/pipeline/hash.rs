@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The sums of a file, beside whatever else is done with its bytes.
+//! The hashes of the output file, computed while everything else happens to its bytes.
 
 use crate::hash::Hasher;
 use crate::plan::HashSpec;

@@ -67,10 +67,10 @@ pub enum LayoutError {
         bytes: u64,
     },
     /// A sum over sums that is another.
-    #[error("its sum over the chunks of {0} is not that of the chunks that it lists")]
+    #[error("the Merkle root of {0} does not match its chunk hashes")]
     Tree(String),
     /// Places that overlap or lie behind the end.
-    #[error("the chunk at {addresses} lies where another does, or behind the end of the file")]
+    #[error("the chunk at {addresses} overlaps another one, or lies behind the end of the file")]
     Place {
         /// The chunk.
         addresses: PhysRange,

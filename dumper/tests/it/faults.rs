@@ -179,7 +179,7 @@ fn a_disk_that_does_not_keep_what_it_took_makes_no_whole_image() {
         panic!("{:?}", outcome.end);
     };
     let said = error.to_string();
-    assert!(said.contains("to where it is kept"), "{said}");
+    assert!(said.contains("syncing the image to disk"), "{said}");
     assert!(said.contains("Input/output error"), "{said}");
     assert!(sink.is_abandoned);
     assert_eq!(outcome.file.sha256, None);

@@ -279,7 +279,8 @@ fn it_refuses_what_is_no_manifest() {
         let found = good.iter().find(|line| line.get(name).is_some());
         found.unwrap_or_else(|| panic!("no {name}")).clone()
     };
-    let breaks: [(&str, fn(&mut Value)); 13] = [
+    type Break = (&'static str, fn(&mut Value));
+    let breaks: [Break; 13] = [
         ("footer", |value| value["state"] = "perfect".into()),
         ("footer", |value| value["surplus"] = 1.into()),
         ("footer", |value| value["file"]["length"] = (-1).into()),

@@ -85,7 +85,7 @@ fn min_free_is_kept_free() -> Result<()> {
         .output()?;
     let said = host_dumper::printed(&output);
     ensure!(output.status.code() == Some(1), "{said}");
-    ensure!(said.contains("--min-free 16 MiB has to stay"), "{said}");
+    ensure!(said.contains("--min-free requires 16 MiB"), "{said}");
     is_described(&companion(&image, "partial"), "failed", "--min-free")?;
     let size = fs::metadata(companion(&image, "partial"))?.len();
     ensure!(((12 << 20)..=(24 << 20)).contains(&size), "{size} bytes");
