@@ -11,9 +11,11 @@
     reason = "a benchmark that fails may say so by a panic"
 )]
 
+use bytes::Bytes;
 use linpmem_capture::clock::Moment;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, End, run};
+use linpmem_capture::reader::Direct;
 use linpmem_capture::sink::Sink;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
@@ -21,8 +23,10 @@ use linpmem_formats::{
     Codec, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange, ReadAt, aff4, raw,
 };
 use linpmem_manifest::{Header, ImageRecord, MachineRecord, ManifestWriter};
-use linpmem_manifest::{SourceRecord, Tool};
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables};
+use linpmem_manifest::{SourceRecord, Tool, Version};
+use linpmem_phys::{
+    PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables, ZeroBlocks,
+};
 use serde_json::json;
 use std::io;
 use std::num::NonZeroUsize;
@@ -38,7 +42,7 @@ const PIECE: usize = 1 << 20;
 
 /// Memory as machines have it, roughly: a quarter zeros, a quarter noise, the rest
 /// text and tables of small numbers and pointers.
-struct Memory(Vec<u8>);
+struct Memory(Bytes);
 
 impl Memory {
     fn new() -> Self {
@@ -72,7 +76,7 @@ impl Memory {
                 }),
             }
         }
-        Self(bytes)
+        Self(bytes.into())
     }
 }
 
@@ -254,9 +258,9 @@ fn acquire(
         bytes: keep.then(Vec::new),
         position: 0,
     };
-    let mut manifest = ManifestWriter::new(io::sink(), &header(), std::env::temp_dir()).unwrap();
+    let mut manifest = ManifestWriter::new(io::sink(), &header()).unwrap();
     let acquisition = Acquisition {
-        source: memory,
+        source: &Direct(memory),
         plan,
         codec: Codec::None,
         hashes: &HashSpec {
@@ -321,7 +325,7 @@ fn write_alone(memory: &Memory, mut writer: aff4::Writer, threads: usize) {
             Ok(())
         }
         fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-            self.bytes(chunk.data)
+            self.bytes(&chunk.data)
         }
     }
 
@@ -351,13 +355,14 @@ fn write_alone(memory: &Memory, mut writer: aff4::Writer, threads: usize) {
             let frame = ready.recv().unwrap();
             let chunk = Chunk {
                 start: PhysAddr::new(u64::try_from(from).unwrap()),
-                data: &memory.0[from..from + PIECE],
-                is_zero: false,
-                frame: Some(&frame),
+                data: memory.0.slice(from..from + PIECE),
+                // None of it is zero throughout.
+                zeros: ZeroBlocks::of(&[1]),
+                frame: Some(frame.into()),
                 unreadable: &[],
             };
             writer.chunk(&chunk, out).unwrap();
-            let _ = back.send(frame);
+            let _ = back.send(chunk.frame.unwrap().into());
         }
     });
     writer.finish(out).unwrap();
@@ -382,6 +387,7 @@ fn read(image: &dyn ImageReader, threads: usize) {
 
 fn header() -> Header {
     Header {
+        manifest_version: Version,
         tool: Tool {
             name: "bench".to_owned(),
             version: String::new(),

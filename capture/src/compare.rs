@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Two memories, page by page.
 
-use crate::buffer::{Buffer, CHUNK_BYTES, Pool};
+use crate::buffer::{CHUNK_BYTES, Pool, Pooled};
+use crate::reader::ReadPages;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_manifest::Tally;
 use linpmem_phys::num::u64_as_usize;
-use linpmem_phys::{PAGE_SIZE, PhysLen, PhysRange, ReadPhys, SourceError, Unreadable, Unreadables};
+use linpmem_phys::{
+    PAGE_SIZE, PageBuffer, PhysLen, PhysRange, SourceError, Unreadable, Unreadables,
+};
 use std::io;
 use std::thread::Builder;
 
@@ -85,7 +88,7 @@ fn count(tally: &mut Tally, difference: &Difference) {
 /// # Errors
 /// If a side fails as a whole, or `tell` does.
 pub fn compare_pages(
-    sides: [&dyn ReadPhys; 2],
+    sides: [&dyn ReadPages; 2],
     ranges: &[PhysRange],
     tell: &mut dyn FnMut(Event) -> io::Result<()>,
 ) -> Result<(), CompareError> {
@@ -145,7 +148,7 @@ fn tell_of(
 /// A piece of one side.
 struct Piece {
     range: PhysRange,
-    buffer: Buffer,
+    buffer: Pooled<PageBuffer>,
     unreadable: Unreadables,
 }
 
@@ -156,17 +159,18 @@ fn step() -> PhysLen {
 }
 
 fn read_side(
-    side: &dyn ReadPhys,
+    side: &dyn ReadPages,
     ranges: &[PhysRange],
     parts: &Sender<Result<Piece, SourceError>>,
 ) {
-    let pool = Pool::new(BUFFERS, CHUNK_BYTES, 0);
+    let pool = Pool::new(BUFFERS, || PageBuffer::new(CHUNK_BYTES));
     for range in ranges.iter().flat_map(|range| range.pieces(step())) {
-        let Some(mut buffer) = pool.take(u64_as_usize(range.len().get())) else {
+        let Some(mut buffer) = pool.take() else {
             return;
         };
+        buffer.set_len(u64_as_usize(range.len().get()));
         let mut unreadable = Unreadables::new();
-        let read = side.read_phys(range.start(), buffer.data_mut(), &mut unreadable);
+        let read = side.read_pages(range.start(), &mut buffer, &mut unreadable);
         let failed = read.is_err();
         let piece = read.map(|()| Piece {
             range,
@@ -187,11 +191,7 @@ fn next(pieces: &Pieces) -> Result<Piece, CompareError> {
 fn differences<'a>(left: &'a Piece, right: &'a Piece) -> impl Iterator<Item = Difference> + 'a {
     let page = u64_as_usize(PAGE_SIZE.get());
     let [mut left_bad, mut right_bad] = [left, right].map(|piece| Marks::new(&piece.unreadable));
-    let bytes = left
-        .buffer
-        .data()
-        .chunks(page)
-        .zip(right.buffer.data().chunks(page));
+    let bytes = left.buffer.chunks(page).zip(right.buffer.chunks(page));
     left.range
         .pieces(PAGE_SIZE)
         .zip(bytes)

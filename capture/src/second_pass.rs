@@ -9,11 +9,12 @@ use crate::compare::{CompareError, Event, Finding, compare_pages};
 use crate::image_format::ImageFormat;
 use crate::meter::Meter;
 use crate::pipeline::{Acquisition, Pace};
+use crate::reader::ReadPages;
 use crate::stop::{Stop, StopReason};
 use linpmem_formats::{ImageReader, OpenError, open_bytes, open_reader, raw};
 use linpmem_manifest::{ManifestWriter, SecondPassTotals, Tally};
 use linpmem_phys::num::len_bytes;
-use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PageBuffer, PhysAddr, PhysRange, SourceError, Unreadables};
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::io::{self, Write};
@@ -114,14 +115,14 @@ struct Stored<'a> {
     file: File,
 }
 
-impl ReadPhys for Stored<'_> {
-    fn read_phys(
+impl ReadPages for Stored<'_> {
+    fn read_pages(
         &self,
         start: PhysAddr,
-        buf: &mut [u8],
+        buffer: &mut PageBuffer,
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        let read = self.image.read_phys(start, buf, unreadable);
+        let read = self.image.read_phys(start, buffer, unreadable);
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
         read
     }
@@ -129,28 +130,28 @@ impl ReadPhys for Stored<'_> {
 
 /// The memory, read once more under the conditions of the first time.
 struct Again<'a> {
-    source: &'a dyn ReadPhys,
+    source: &'a dyn ReadPages,
     stop: &'a Stop,
     meter: &'a Meter,
     pace: Mutex<Option<Pace>>,
 }
 
-impl ReadPhys for Again<'_> {
-    fn read_phys(
+impl ReadPages for Again<'_> {
+    fn read_pages(
         &self,
         start: PhysAddr,
-        buf: &mut [u8],
+        buffer: &mut PageBuffer,
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         if self.stop.is_raised() {
             let reason = self.stop.reason().unwrap_or(StopReason::Asked);
             return Err(SourceError::new(start, reason.to_string()));
         }
-        self.source.read_phys(start, buf, unreadable)?;
-        self.meter.add_compared(len_bytes(buf));
+        self.source.read_pages(start, buffer, unreadable)?;
+        self.meter.add_compared(len_bytes(buffer));
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pace) = &mut *pace {
-            pace.wait(len_bytes(buf), self.stop);
+            pace.wait(len_bytes(buffer), self.stop);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use linpmem_core::abi;
 pub use linpmem_core::access::{Access, Caching, Width};
 
-/// The bits of the ABI.
+/// The access as the bits of the ABI.
 pub(crate) fn bits(access: Access) -> u32 {
     let caching = match access.caching {
         Caching::Natural => 0,

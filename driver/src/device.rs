@@ -18,7 +18,7 @@ pub const DEFAULT_PATH: &str = "/dev/linpmem";
 /// The most address bits that an x86-64 processor can have.
 const MAX_PHYS_BITS: u32 = 52;
 
-/// The linpmem module, open for reading. Threads may share it.
+/// The open device of the linpmem module. Threads may share it.
 #[derive(Debug)]
 pub struct Device {
     file: File,
@@ -28,7 +28,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens [`DEFAULT_PATH`], and finds out which module is behind it.
+    /// Opens [`DEFAULT_PATH`] and identifies the module behind it.
     ///
     /// # Errors
     /// See [`OpenError`]: each says what to do.
@@ -36,7 +36,7 @@ impl Device {
         Self::open_path(Path::new(DEFAULT_PATH))
     }
 
-    /// Opens the device at `path`, and finds out which module is behind it.
+    /// Opens the device at `path` and identifies the module behind it.
     ///
     /// # Errors
     /// See [`OpenError`]: each says what to do.
@@ -50,7 +50,7 @@ impl Device {
                 dialect: Dialect::Linpmem,
                 phys_bits: info.phys_bits.min(MAX_PHYS_BITS),
             }),
-            // The original says ENOSYS to what it does not know, others ENOTTY.
+            // The original answers unknown requests with ENOSYS, others with ENOTTY.
             Err(Errno::NOTTY | Errno::NOSYS | Errno::INVAL) => {
                 let devices = fs::read_to_string("/proc/devices").unwrap_or_default();
                 if !is_registered_as_linpmem(&devices, number) {
@@ -67,11 +67,12 @@ impl Device {
         }
     }
 
-    /// Opens the device at `path` and speaks `dialect` with it, whatever else it
-    /// understands: this project's module serves the original's clients too.
+    /// Opens the device at `path` and uses `dialect`, whatever else the module
+    /// supports: this project's module also serves the original's clients.
     ///
     /// # Errors
-    /// If it does not open. Whether it understands is seen at the first request.
+    /// If it cannot be opened. Whether the module supports the dialect shows at the
+    /// first request.
     pub fn open_as(path: &Path, dialect: Dialect) -> Result<Self, OpenError> {
         let (file, _) = open_file(path)?;
         Ok(Self {
@@ -88,17 +89,17 @@ impl Device {
         &self.path
     }
 
-    /// Which module answers.
+    /// The dialect that the module speaks.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// What the module tells of itself and of the machine.
+    /// What the module says about itself and the machine.
     ///
     /// # Errors
-    /// If the module refused, is not linpmem's, or is the original, which tells
-    /// nothing.
+    /// If the module refused, is not linpmem's, or is the original, which has no such
+    /// request.
     pub fn info(&self) -> Result<Info, InfoError> {
         if self.dialect == Dialect::Original {
             return Err(InfoError::Unsupported);
@@ -110,9 +111,11 @@ impl Device {
         }
     }
 
-    /// The first address that the processor cannot name, as far as is known.
+    /// The first address beyond those of the processor, or of any x86-64 processor
+    /// if this one's width is unknown.
     pub(crate) fn address_end(&self) -> PhysAddr {
-        PhysAddr::new(1_u64.checked_shl(self.phys_bits).unwrap_or(u64::MAX))
+        // No more than MAX_PHYS_BITS.
+        PhysAddr::new(1 << self.phys_bits)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -124,8 +127,8 @@ impl Device {
 fn open_file(path: &Path) -> Result<(File, u64), OpenError> {
     let opened = OpenOptions::new()
         .read(true)
-        // Whatever else lies at that path must not stop us: a FIFO would wait
-        // for a writer, a terminal would become ours.
+        // Whatever else is at that path must not block: a FIFO would wait for a
+        // writer, and a terminal would become the controlling one.
         .custom_flags(open_flags())
         .open(path);
     let path = path.to_path_buf();
@@ -140,10 +143,11 @@ fn open_file(path: &Path) -> Result<(File, u64), OpenError> {
     }
 }
 
+/// The same bits; open(2) takes them as an `int`.
 fn open_flags() -> i32 {
     use rustix::fs::OFlags;
     let flags = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    i32::try_from(flags.bits()).unwrap_or_default()
+    i32::from_ne_bytes(flags.bits().to_ne_bytes())
 }
 
 fn open_error(path: PathBuf, source: std::io::Error) -> OpenError {
@@ -168,23 +172,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_device_is_refused_with_its_path() {
+    fn what_is_not_a_device_is_refused_with_its_path() {
         let missing = Device::open_path(Path::new("/nonexistent/linpmem")).unwrap_err();
         assert!(missing.to_string().contains("/nonexistent/linpmem"));
-        assert_eq!(missing.errno().get(), 2);
+        assert_eq!(missing.errno(), linpmem_phys::Errno::ENOENT);
         let file = Device::open_path(Path::new("/proc/self/status")).unwrap_err();
         assert!(matches!(file, OpenError::NotADevice { .. }));
     }
 
     #[test]
-    fn another_device_is_told_from_ours() {
+    fn another_drivers_device_is_recognized() {
         let null = Device::open_path(Path::new("/dev/null")).unwrap_err();
         assert!(matches!(null, OpenError::NotLinpmem { .. }));
         assert!(null.to_string().contains("/dev/null"));
     }
 
     #[test]
-    fn the_original_tells_nothing_of_itself() {
+    fn the_original_does_not_describe_itself() {
         let original = Device::open_as(Path::new("/dev/null"), Dialect::Original).unwrap();
         assert!(matches!(original.info(), Err(InfoError::Unsupported)));
     }

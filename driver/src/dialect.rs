@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which module answers at the other end of an open device.
+//! The two modules that can be behind a device, and what ours can do.
 
 use linpmem_core::abi;
 use rustix::fs::{Dev, major};
 use std::fmt;
 
-/// The ABI that an open device speaks.
+/// The ABI that an open device supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dialect {
     /// This project's module.
     Linpmem,
-    /// The original Linpmem: one page a call, loads, translation, CR3. What it
-    /// lacks is an error ([`RequestError::Unsupported`](crate::RequestError)).
+    /// The original Linpmem: one page a call, loads, translation, CR3. Anything else
+    /// is an error ([`RequestError::Unsupported`](crate::RequestError)).
     Original,
 }
 
-/// What a module of this project can do; the bits of its INFO answer.
+/// What a module of this project can do, by the bits of its answer to INFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features(u64);
 
@@ -37,7 +37,7 @@ impl Features {
         self.0 & abi::FEATURE_READ != 0
     }
 
-    /// Reads of any length with the status of every page, and exact loads.
+    /// Reads of any length with a status for each page, and exact loads.
     #[must_use]
     pub const fn read_pages(self) -> bool {
         self.0 & abi::FEATURE_READ_PAGES != 0
@@ -55,13 +55,13 @@ impl Features {
         self.0 & abi::FEATURE_ORIGINAL != 0
     }
 
-    /// Loaded with `allow_device=1`: device memory may be asked for.
+    /// Loaded with `allow_device=1`: device memory can be requested.
     #[must_use]
     pub const fn device(self) -> bool {
         self.0 & abi::FEATURE_DEVICE != 0
     }
 
-    /// The names of what is there.
+    /// The names of the features that the module has.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         [
             (self.read(), "read"),
@@ -71,7 +71,7 @@ impl Features {
             (self.device(), "device-memory"),
         ]
         .into_iter()
-        .filter_map(|(there, name)| there.then_some(name))
+        .filter_map(|(has, name)| has.then_some(name))
     }
 }
 
@@ -84,8 +84,8 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// Whether the character device `number` is registered as `linpmem` in the text
-/// of /proc/devices: it is the original if it does not know INFO.
+/// Whether the character device `number` is registered as `linpmem` in the text of
+/// /proc/devices. A device that is, but does not know INFO, is the original's.
 pub(crate) fn is_registered_as_linpmem(devices: &str, number: Dev) -> bool {
     let wanted = major(number);
     devices

@@ -9,38 +9,39 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is no such file, and no module.
-    #[error("{path} is not there: load the module first (insmod linpmem.ko)")]
+    /// Neither the file nor the module exists.
+    #[error("{path} does not exist: load the module first (insmod linpmem.ko)")]
     NotLoaded {
         /// The path that was tried.
         path: PathBuf,
     },
-    /// The module is loaded, but nobody made the node.
-    #[error("{path} is not there, though the module is loaded: {hint}")]
+    /// The module is loaded, but its device node is missing.
+    #[error("{path} does not exist although the module is loaded: {hint}")]
     NoNode {
         /// The path that was tried.
         path: PathBuf,
-        /// How to make the node.
+        /// How to create the node.
         hint: String,
     },
-    /// The node is there, and no module behind it.
+    /// The node exists, but no module is behind it.
     #[error(
-        "{path} is there, but no module answers: it is left over; load the module (insmod linpmem.ko)"
+        "{path} exists, but no module answers: the node is left over; load the module (insmod \
+         linpmem.ko)"
     )]
     DeadNode {
         /// The path that was tried.
         path: PathBuf,
     },
     /// The caller may not open the file.
-    #[error("{path} may be opened by root only, with CAP_SYS_RAWIO: run this as root")]
+    #[error("only root may open {path}, and only with CAP_SYS_RAWIO: run this as root")]
     NoPermission {
         /// The path that was tried.
         path: PathBuf,
     },
     /// The module refused: lockdown, or a capability that even root lacks here.
     #[error(
-        "the linpmem module refused to open {path}: kernel lockdown is {lockdown}, and reading \
-         memory needs it off and CAP_SYS_RAWIO (containers often lack it)"
+        "the linpmem module refused to open {path}: kernel lockdown is {lockdown}; reading memory \
+         needs lockdown off and CAP_SYS_RAWIO (containers often lack it)"
     )]
     Refused {
         /// The path that was tried.
@@ -48,13 +49,13 @@ pub enum OpenError {
         /// What /sys/kernel/security/lockdown says.
         lockdown: String,
     },
-    /// The file is there, but it is no character device.
+    /// The file exists, but is not a character device.
     #[error("{path} is not a character device: it cannot be the linpmem module's")]
     NotADevice {
         /// The path that was tried.
         path: PathBuf,
     },
-    /// It is a device, but another's.
+    /// It is another driver's device.
     #[error("{path} is a device, but does not answer as the linpmem module does")]
     NotLinpmem {
         /// The path that was tried.
@@ -70,29 +71,29 @@ pub enum OpenError {
     },
 }
 
-/// The module did not tell what it is.
+/// The module did not describe itself and the machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InfoError {
-    /// The device does not know the question.
+    /// The device does not know the request.
     #[error("the device does not answer as the linpmem module does")]
     NotLinpmem,
     /// The original's module has no such request.
-    #[error("the module is the original Linpmem, which tells nothing of itself or the machine")]
+    #[error("the module is the original Linpmem, which does not describe itself or the machine")]
     Unsupported,
     /// The answer cannot be true.
     #[error(
         "the module claims {phys_bits} address bits and {paging_levels} paging levels, which no \
          x86-64 machine has: it is damaged, or not the linpmem module"
     )]
-    Senseless {
+    Implausible {
         /// Bits of a physical address.
         phys_bits: u32,
         /// Levels of the page tables.
         paging_levels: u32,
     },
     /// The module refused.
-    #[error("asking the module for its facts failed: {0}")]
+    #[error("the module did not describe itself: {0}")]
     Failed(#[source] io::Error),
 }
 
@@ -103,7 +104,7 @@ pub enum RequestError {
     /// A physical address could not be read.
     #[error("{addr} cannot be read: {}", reason(*.errno))]
     Read {
-        /// The address that was asked for, or the first that failed.
+        /// The requested address, or the first that failed.
         addr: PhysAddr,
         /// The kernel's reason.
         errno: Errno,
@@ -117,7 +118,7 @@ pub enum RequestError {
         errno: Errno,
     },
     /// A process's page table could not be found.
-    #[error("there is no page table of process {pid}: {}", process_reason(*.errno))]
+    #[error("process {pid} has no page table: {}", process_reason(*.errno))]
     Process {
         /// The process.
         pid: u32,
@@ -132,48 +133,39 @@ pub enum RequestError {
         /// `EACCES` where it was not loaded with `allow_device=1`.
         errno: Errno,
     },
-    /// The module is too old for that, or the original.
+    /// The module is the original's, or an old one, and cannot do this.
     #[error("the loaded module cannot {what}: it is the original Linpmem's, or an old one")]
     Unsupported {
-        /// What was asked for.
+        /// What was requested.
         what: &'static str,
     },
 }
 
-const EACCES: i32 = 13;
-const EINVAL: i32 = 22;
-const ENODEV: i32 = 19;
-const ENOENT: i32 = 2;
-const ENOTTY: i32 = 25;
-const EOPNOTSUPP: i32 = 95;
-const EPERM: i32 = 1;
-const ESRCH: i32 = 3;
-
 impl OpenError {
-    /// The error as a number, for callers that know nothing else.
+    /// The error as a number, for callers that handle nothing else.
     #[must_use]
     pub fn errno(&self) -> Errno {
-        Errno::new(match self {
-            Self::NotLoaded { .. } | Self::NoNode { .. } => ENOENT,
-            Self::DeadNode { .. } => ENODEV,
-            Self::NoPermission { .. } => EACCES,
-            Self::Refused { .. } => EPERM,
-            Self::NotADevice { .. } | Self::NotLinpmem { .. } => ENOTTY,
-            Self::Other { source, .. } => number(source),
-        })
+        match self {
+            Self::NotLoaded { .. } | Self::NoNode { .. } => Errno::ENOENT,
+            Self::DeadNode { .. } => Errno::ENODEV,
+            Self::NoPermission { .. } => Errno::EACCES,
+            Self::Refused { .. } => Errno::EPERM,
+            Self::NotADevice { .. } | Self::NotLinpmem { .. } => Errno::ENOTTY,
+            Self::Other { source, .. } => of_io(source),
+        }
     }
 }
 
 impl InfoError {
-    /// The error as a number, for callers that know nothing else.
+    /// The error as a number, for callers that handle nothing else.
     #[must_use]
     pub fn errno(&self) -> Errno {
-        Errno::new(match self {
-            Self::NotLinpmem => ENOTTY,
-            Self::Unsupported => EOPNOTSUPP,
-            Self::Senseless { .. } => Errno::EIO.get(),
-            Self::Failed(source) => number(source),
-        })
+        match self {
+            Self::NotLinpmem => Errno::ENOTTY,
+            Self::Unsupported => Errno::EOPNOTSUPP,
+            Self::Implausible { .. } => Errno::EIO,
+            Self::Failed(source) => of_io(source),
+        }
     }
 }
 
@@ -186,11 +178,11 @@ impl RequestError {
             | Self::Translate { errno, .. }
             | Self::Process { errno, .. }
             | Self::Access { errno, .. } => *errno,
-            Self::Unsupported { .. } => Errno::new(EOPNOTSUPP),
+            Self::Unsupported { .. } => Errno::EOPNOTSUPP,
         }
     }
 
-    /// The physical address that it is about, if it is about one.
+    /// The physical address that the error is about, if there is one.
     #[must_use]
     pub fn addr(&self) -> Option<PhysAddr> {
         match self {
@@ -203,39 +195,39 @@ impl RequestError {
 impl From<RequestError> for io::Error {
     /// Keeps the kind that the error number has, and the error itself.
     fn from(error: RequestError) -> Self {
-        let kind = io::Error::from_raw_os_error(error.errno().get()).kind();
+        let kind = io::Error::from(error.errno()).kind();
         io::Error::new(kind, error)
     }
 }
 
-/// The system's error number, or `EIO` where there is none.
-pub(crate) fn number(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(Errno::EIO.get())
+/// The system's error number; `EIO` if the error did not come from the system.
+pub(crate) fn of_io(error: &io::Error) -> Errno {
+    Errno::from_io(error).unwrap_or(Errno::EIO)
 }
 
-/// Ours, of rustix's.
+/// rustix's error number as the vocabulary's.
 pub(crate) fn errno(errno: rustix::io::Errno) -> Errno {
     Errno::new(errno.raw_os_error())
 }
 
 fn reason(errno: Errno) -> String {
-    match errno.meaning() {
+    match errno.meaning().or(errno.text()) {
         Some(meaning) => format!("{errno} ({meaning})"),
-        None => io::Error::from_raw_os_error(errno.get()).to_string(),
+        None => errno.to_string(),
     }
 }
 
 fn process_reason(errno: Errno) -> String {
-    match errno.get() {
-        ESRCH => "it is not there, has ended, or is a kernel thread".to_owned(),
+    match errno {
+        Errno::ESRCH => "it does not exist, has ended, or is a kernel thread".to_owned(),
         _ => reason(errno),
     }
 }
 
 fn access_reason(errno: Errno) -> String {
-    match errno.get() {
-        EACCES => "device memory needs a module loaded with allow_device=1".to_owned(),
-        EINVAL => "the bits contradict each other".to_owned(),
+    match errno {
+        Errno::EACCES => "device memory needs a module loaded with allow_device=1".to_owned(),
+        Errno::EINVAL => "the bits contradict each other".to_owned(),
         _ => reason(errno),
     }
 }
@@ -248,7 +240,7 @@ mod tests {
     fn a_request_error_keeps_its_number_and_address_through_io() {
         let error: io::Error = RequestError::Read {
             addr: PhysAddr::new(0xb_8000),
-            errno: Errno::new(EACCES),
+            errno: Errno::EACCES,
         }
         .into();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
@@ -257,7 +249,21 @@ mod tests {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<RequestError>())
             .unwrap();
-        assert_eq!(inner.errno().get(), EACCES);
+        assert_eq!(inner.errno(), Errno::EACCES);
         assert_eq!(inner.addr(), Some(PhysAddr::new(0xb_8000)));
+    }
+
+    #[test]
+    fn reasons_name_the_number_and_explain_it() {
+        let said = |errno| {
+            let addr = PhysAddr::new(0x1000);
+            RequestError::Read { addr, errno }.to_string()
+        };
+        let right = "0x1000 cannot be read: EHWPOISON (the hardware reported the page as faulty)";
+        assert_eq!(said(Errno::EHWPOISON), right);
+        let right = "0x1000 cannot be read: EINVAL (invalid argument)";
+        assert_eq!(said(Errno::EINVAL), right);
+        let right = "0x1000 cannot be read: errno 4000";
+        assert_eq!(said(Errno::new(4000)), right);
     }
 }

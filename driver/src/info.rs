@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the module tells of itself and of the machine.
+//! What the module says about itself and the machine.
 
 use crate::{Features, InfoError};
 use linpmem_core::abi;
 use linpmem_phys::{PhysAddr, PhysRange};
 use std::fmt;
 
-/// The module's account of itself and of the machine.
+/// What the module says about itself and the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
-    /// Version of the ABI that the module speaks.
+    /// Version of the module's ABI.
     pub abi_version: u32,
     /// Version of the module itself.
     pub module_version: Version,
-    /// What it can do.
+    /// What the module can do.
     pub features: Features,
     /// Bits of a physical address.
     pub phys_bits: u32,
     /// Levels of the page tables, 4 or 5.
     pub paging_levels: u32,
-    /// Virtual address of physical address 0 in the kernel's map of all memory.
+    /// Virtual address of physical address 0 in the kernel's direct map.
     pub page_offset_base: u64,
-    /// Where the kernel's text map begins in physical memory; it can lie below 0.
+    /// Where the mapping of the kernel's image begins in physical memory; can be
+    /// negative.
     pub phys_base: i64,
-    /// How far KASLR moved the kernel's text, if the kernel tells.
+    /// How far KASLR moved the kernel's text, if known.
     pub kaslr_offset: Option<u64>,
-    /// The kernel's own top page table, if the kernel tells.
+    /// The kernel's own top page table, if known.
     pub kernel_page_table: Option<PhysAddr>,
-    /// Where the VMCOREINFO note lies, headers and padding included.
+    /// The physical addresses of the VMCOREINFO note, header and padding included.
     pub vmcoreinfo: Option<PhysRange>,
     /// The page-table bit that marks encrypted memory, or 0.
     pub encryption_mask: u64,
@@ -39,14 +40,14 @@ pub struct Info {
 pub struct Version(u32);
 
 impl Info {
-    /// Checks what a device answered.
+    /// Checks and converts a device's answer.
     pub(crate) fn from_abi(raw: &abi::Info) -> Result<Self, InfoError> {
         let known = |value: u64| (value != abi::UNKNOWN).then_some(value);
         if raw.abi_version == 0 {
             return Err(InfoError::NotLinpmem);
         }
         if !(32..=52).contains(&raw.phys_bits) || !(4..=5).contains(&raw.paging_levels) {
-            return Err(InfoError::Senseless {
+            return Err(InfoError::Implausible {
                 phys_bits: raw.phys_bits,
                 paging_levels: raw.paging_levels,
             });
@@ -122,12 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cannot_be_is_refused() {
+    fn an_answer_that_cannot_be_true_is_refused() {
         let mut odd = raw();
         odd.phys_bits = 64;
         assert!(matches!(
             Info::from_abi(&odd),
-            Err(InfoError::Senseless { phys_bits: 64, .. })
+            Err(InfoError::Implausible { phys_bits: 64, .. })
         ));
         odd.abi_version = 0;
         assert!(matches!(Info::from_abi(&odd), Err(InfoError::NotLinpmem)));

@@ -3,10 +3,10 @@
 //!
 //! # Read memory
 //!
-//! What cannot be read is listed and zero in the buffer, never passed off as
-//! memory: [`Device::read_with`], [`Device::load`] for one exact load,
-//! [`Device::reader`] for [`std::io::Read`], and the trait
-//! [`ReadPhys`](linpmem_phys::ReadPhys).
+//! [`Device::read_with`] fills a buffer, [`Device::load`] does one load of an exact
+//! width, [`Device::reader`] gives [`std::io::Read`], and the device is
+//! [`ReadPhys`](linpmem_phys::ReadPhys). Pages that cannot be read are listed with
+//! their reason; their bytes in the buffer are zero.
 //!
 //! ```no_run
 //! use linpmem::{Access, Device};
@@ -23,18 +23,18 @@
 //! # }
 //! ```
 //!
-//! # Find where a process's memory lies
+//! # Translate a process's address
 //!
 //! ```no_run
 //! use linpmem::{AddressSpace, Device};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Device::open()?;
-//! println!("its CR3 is {}", device.page_tables(1)?.kernel);
+//! println!("CR3 of process 1: {}", device.page_tables(1)?.kernel);
 //! let walk = device.translate(AddressSpace::Process(1), 0x7fff_0000_0000)?;
 //! match walk.mapped() {
 //!     Some(page) => println!("at {}, in a page of {}", page.phys, page.page),
-//!     None => println!("not mapped, after {} entries", walk.entries.len()),
+//!     None => println!("not mapped after {} entries", walk.entries.len()),
 //! }
 //! # Ok(())
 //! # }
@@ -54,9 +54,9 @@
 //! # }
 //! ```
 //!
-//! Every error says what failed, on what and what to do, and has an `errno()`.
-//! The original Linpmem's module works as well ([`Dialect::Original`]); what it
-//! cannot do is [`RequestError::Unsupported`].
+//! Every error says what failed, on what, and what to do, and has an `errno()`. The
+//! original Linpmem's module works as well ([`Dialect::Original`]); requests that it
+//! does not support end in [`RequestError::Unsupported`].
 
 #![deny(unsafe_code)]
 

@@ -5,6 +5,7 @@ use crate::access::{self, Access, Width};
 use crate::dialect::Dialect;
 use crate::{Device, RequestError, error, sys};
 use linpmem_core::abi;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{
     Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, SourceError, Unreadables,
 };
@@ -14,11 +15,11 @@ use rustix::io;
 const STATUSES: usize = 512;
 
 impl Device {
-    /// What this device reads from now on beyond RAM and firmware memory.
+    /// What this open device may read from now on beyond RAM and firmware memory.
     ///
     /// # Errors
     /// `EACCES` for device memory if the module was not loaded with
-    /// `allow_device=1`. Unsupported by the original.
+    /// `allow_device=1`. The original does not support it.
     pub fn set_access(&self, access: Access) -> Result<(), RequestError> {
         let bits = access::bits(access);
         if self.dialect() == Dialect::Original {
@@ -39,13 +40,13 @@ impl Device {
     /// Exactly one load of `width` at `addr`.
     ///
     /// # Errors
-    /// `EINVAL` if `addr` is not a multiple of the width; else the reason why
-    /// the page cannot be read.
+    /// `EINVAL` if `addr` is not a multiple of the width; otherwise the reason why the
+    /// page cannot be read.
     pub fn load(&self, addr: PhysAddr, width: Width) -> Result<u64, RequestError> {
         self.load_with(Access::default(), addr, width)
     }
 
-    /// The same, for this load alone with `access` beside the device's.
+    /// The same with `access` in addition to the device's own, for this load only.
     ///
     /// # Errors
     /// As [`load`](Self::load), and as [`set_access`](Self::set_access).
@@ -76,13 +77,13 @@ impl Device {
             .map_err(wrong)
     }
 
-    /// Fills `buf` with the bytes from `start` on, for this read alone with
-    /// `access` beside the device's. Returns the pages that could not be read,
+    /// Fills `buf` with the bytes from `start` on, with `access` in addition to the
+    /// device's own for this read only. Returns the pages that could not be read,
     /// clipped to the request, each with its reason; their bytes are zero.
     ///
     /// # Errors
-    /// Only if nothing can be read at all: the module does not grant the access,
-    /// or the kernel was locked down. A page that cannot be read is no error.
+    /// Only if nothing can be read at all: the module does not grant the access, or
+    /// the kernel was locked down. A page that cannot be read is not an error.
     pub fn read_with(
         &self,
         access: Access,
@@ -126,7 +127,10 @@ impl Device {
     fn broken(&self, error: &RequestError, start: PhysAddr) -> SourceError {
         let path = self.path().display();
         let message = match error {
-            RequestError::Read { errno, .. } if errno.name() == Some("EPERM") => format!(
+            RequestError::Read {
+                errno: Errno::EPERM,
+                ..
+            } => format!(
                 "{path} no longer permits reading: the kernel was locked down after it was opened"
             ),
             error => format!("{path}: {error}"),
@@ -147,7 +151,7 @@ impl ReadPhys for Device {
     }
 }
 
-/// The original has no access but this one.
+/// The original reads in this way only.
 fn natural(bits: u32) -> Result<(), RequestError> {
     match bits {
         0 => Ok(()),
@@ -160,7 +164,7 @@ fn natural(bits: u32) -> Result<(), RequestError> {
 fn refused(addr: PhysAddr, errno: io::Errno) -> RequestError {
     match errno {
         io::Errno::NOTTY | io::Errno::NOSYS => RequestError::Unsupported {
-            what: "read as it was asked to",
+            what: "read in this way",
         },
         errno => RequestError::Read {
             addr,
@@ -169,7 +173,7 @@ fn refused(addr: PhysAddr, errno: io::Errno) -> RequestError {
     }
 }
 
-/// One page by a request of the original's, as one of ours would answer it.
+/// Reads one page by the original's request, and answers as ours would.
 fn read_page(
     at: PhysAddr,
     rest: &mut [u8],
@@ -177,11 +181,10 @@ fn read_page(
     read: impl FnOnce(PhysAddr, &mut [u8]) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let left = PAGE_SIZE.get() - at.get() % PAGE_SIZE.get();
-    let left = usize::try_from(left).map_err(|_| io::Errno::OVERFLOW)?;
-    let len = left.min(rest.len());
+    let len = u64_as_usize(left).min(rest.len());
     let (part, _) = rest.split_at_mut(len);
     let (done, status) = match read(at, part) {
-        // The original's way to say that a page cannot be read.
+        // This is how the original reports that a page cannot be read.
         Ok(0) => (len, io::Errno::IO.raw_os_error()),
         Ok(done) => (done, 0),
         Err(
@@ -198,12 +201,12 @@ fn read_page(
         part.fill(0);
     }
     if let Some(first) = statuses.first_mut() {
-        *first = u8::try_from(status).unwrap_or(u8::MAX);
+        *first = u8::try_from(status).map_err(|_| io::Errno::OVERFLOW)?;
     }
     Ok(done)
 }
 
-/// Reads all of `buf` by calls that may stop short, and lists what they report.
+/// Fills `buf` by calls that may stop short, and lists the pages that they report.
 fn read_all(
     start: PhysAddr,
     buf: &mut [u8],
@@ -222,7 +225,7 @@ fn read_all(
         };
         let (_, tail) = rest.split_at_mut(step);
         rest = tail;
-        let len = PhysLen::new(u64::try_from(step).map_err(|_| (at, io::Errno::OVERFLOW))?);
+        let len = PhysLen::new(usize_as_u64(step));
         let read = PhysRange::from_len(at, len).map_err(|_| (at, io::Errno::OVERFLOW))?;
         for (page, &status) in read.pieces(PAGE_SIZE).zip(&statuses) {
             if status != 0 {
@@ -238,8 +241,8 @@ fn read_all(
 mod tests {
     use super::*;
 
-    /// A module whose page 2 is broken, that handles at most 3 pages a call and
-    /// is interrupted once.
+    /// A module whose page 2 is faulty, that handles at most 3 pages a call, and whose
+    /// second call is interrupted.
     fn fake(
         calls: &mut u32,
         at: PhysAddr,
@@ -261,13 +264,14 @@ mod tests {
             .enumerate()
         {
             let page = at.get() / 4096 + u64::try_from(index).unwrap();
-            *status = if page == 2 { 133 } else { 0 };
+            let faulty = u8::try_from(Errno::EHWPOISON.get()).unwrap();
+            *status = if page == 2 { faulty } else { 0 };
         }
         Ok(len)
     }
 
     #[test]
-    fn short_calls_go_on_and_every_failed_page_is_listed() {
+    fn short_calls_are_continued_and_every_failed_page_is_listed() {
         let mut buf = vec![0x55; 0x5000];
         let mut unreadable = Unreadables::new();
         let mut calls = 0;

@@ -3,18 +3,18 @@
 
 use crate::{Access, Device, RequestError};
 use linpmem_phys::PhysAddr;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Bytes that one read takes at most: the next may stop at a bad page, and what
-/// was read behind that is thrown away.
+/// The most bytes of one read. Bytes behind an unreadable page are read in vain.
 const STEP: usize = 1 << 20;
 
-/// Physical memory as [`Read`] and [`Seek`] have it. The position is an address,
-/// and the end is where the processor's addresses end.
+/// Physical memory for [`Read`] and [`Seek`]. The position is an address, and the end
+/// is where the processor's addresses end.
 ///
-/// A read stops short before a page that cannot be read; the next one fails, and
-/// the error's inner [`RequestError`] tells the address and the reason. To go on
-/// behind such a page, seek.
+/// A read stops short before a page that cannot be read. The next one fails with a
+/// [`RequestError`] inside that has the address and the reason. To continue behind
+/// such a page, seek.
 #[derive(Clone, Debug)]
 pub struct Reader<'device> {
     device: &'device Device,
@@ -23,7 +23,7 @@ pub struct Reader<'device> {
 }
 
 impl Device {
-    /// A reader that starts at `start` and reads with `access` beside the
+    /// A reader that starts at `start` and reads with `access` in addition to the
     /// device's own.
     #[must_use]
     pub fn reader(&self, access: Access, start: PhysAddr) -> Reader<'_> {
@@ -37,9 +37,10 @@ impl Device {
 
 impl Read for Reader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = self.end().saturating_sub(self.position);
-        let len = buf.len().min(STEP);
-        let len = usize::try_from(left).map_or(len, |left| len.min(left));
+        let Some(left) = self.end().checked_sub(self.position) else {
+            return Ok(0); // beyond the end
+        };
+        let len = buf.len().min(STEP).min(u64_as_usize(left));
         let (part, _) = buf.split_at_mut(len);
         if part.is_empty() {
             return Ok(0);
@@ -55,13 +56,11 @@ impl Read for Reader<'_> {
                 }
                 .into());
             }
-            Some(first) => {
-                let good = first.range.start().get().saturating_sub(self.position);
-                usize::try_from(good).unwrap_or(0).min(part.len())
-            }
+            // Unreadable pages are clipped to the request.
+            Some(first) => u64_as_usize(first.range.start().get() - self.position),
         };
-        let moved = u64::try_from(done).unwrap_or(u64::MAX);
-        self.position = self.position.saturating_add(moved);
+        // No further than the end, which is far below 2^64.
+        self.position += usize_as_u64(done);
         Ok(done)
     }
 }
@@ -74,7 +73,7 @@ impl Seek for Reader<'_> {
             SeekFrom::End(offset) => (self.end(), offset),
         };
         self.position = base.checked_add_signed(offset).ok_or_else(|| {
-            let what = "seeking below physical address 0, or beyond all addresses";
+            let what = "cannot seek below physical address 0 or beyond 2^64";
             io::Error::new(io::ErrorKind::InvalidInput, what)
         })?;
         Ok(self.position)

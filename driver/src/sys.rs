@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The one file with unsafe code: the ioctls.
+//! The ioctls: the only file with unsafe code.
 
 #![allow(unsafe_code)]
 
 use linpmem_core::{abi, original};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use rustix::fd::BorrowedFd;
 use rustix::io;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
@@ -13,14 +14,14 @@ use std::marker::PhantomData;
 /// A struct of the module's ABI whose ioctl holds no pointer.
 ///
 /// # Safety
-/// `NUMBER` must be the ioctl that reads and writes at most the bytes of this
-/// struct; every field must be an integer, and none of those that the caller
-/// sets an address in this process.
+/// `NUMBER` must be the ioctl that reads and writes at most the bytes of this struct;
+/// every field must be an integer, and no field that the caller sets may be an address
+/// in this process.
 pub(crate) unsafe trait Request: Copy + Default {
     /// The ioctl's number.
     const NUMBER: Opcode;
 
-    /// Says in the struct how large it is, if it has a field for that.
+    /// Stores the struct's size in it, if it has a field for that.
     fn set_size(&mut self, size: u32);
 }
 
@@ -58,7 +59,7 @@ macro_rules! original_requests {
 }
 original_requests!(VtopInfo = IOCTL_VTOP, Cr3Info = IOCTL_QUERY_CR3);
 
-/// Sends `request` to the module and returns it as the module answered it.
+/// Sends `request` to the module and returns it with the module's answer.
 pub(crate) fn ask<R: Request>(device: BorrowedFd<'_>, mut request: R) -> io::Result<R> {
     request.set_size(size_of::<R>().try_into().map_err(|_| io::Errno::OVERFLOW)?);
     let call = Call {
@@ -70,9 +71,9 @@ pub(crate) fn ask<R: Request>(device: BorrowedFd<'_>, mut request: R) -> io::Res
     unsafe { rustix::ioctl::ioctl(device, call) }
 }
 
-/// Reads from physical address `addr` on into `buffer`, with a status for each
-/// page that is touched; returns how many bytes of `buffer` are filled. Where
-/// `statuses` is too short for all pages, less is read.
+/// Reads from physical address `addr` on into `buffer`, with a status for each page
+/// that is touched; returns how many bytes of `buffer` are filled. If `statuses` is too
+/// short for all pages, fewer bytes are read.
 pub(crate) fn read_pages(
     device: BorrowedFd<'_>,
     access: u32,
@@ -80,18 +81,18 @@ pub(crate) fn read_pages(
     buffer: &mut [u8],
     statuses: &mut [u8],
 ) -> io::Result<usize> {
-    let offset = usize::try_from(addr % 4096).map_err(|_| io::Errno::OVERFLOW)?;
-    let described = statuses.len().saturating_mul(4096).saturating_sub(offset);
-    let len = buffer.len().min(described);
+    // No bytes if there is no status: then nothing may be written.
+    let described = (usize_as_u64(statuses.len()) * 4096).saturating_sub(addr % 4096);
+    let len = buffer.len().min(u64_as_usize(described));
     let argument = abi::Read {
         size: size_of::<abi::Read>()
             .try_into()
             .map_err(|_| io::Errno::OVERFLOW)?,
         access,
         addr,
-        len: len.try_into().map_err(|_| io::Errno::OVERFLOW)?,
-        buffer: pointer(buffer)?,
-        statuses: pointer(statuses)?,
+        len: usize_as_u64(len),
+        buffer: pointer(buffer),
+        statuses: pointer(statuses),
         done: 0,
     };
     let call = Call {
@@ -103,11 +104,10 @@ pub(crate) fn read_pages(
     // each page that `len` bytes touch to `statuses`, which has as many; both
     // are borrowed until the call returns.
     let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
-    let done = usize::try_from(answer.done).map_err(|_| io::Errno::OVERFLOW)?;
-    Ok(done.min(len))
+    Ok(u64_as_usize(answer.done).min(len))
 }
 
-/// One load of `width` bytes from physical address `addr`, as the original does it.
+/// One load of `width` bytes from physical address `addr` by the original's request.
 pub(crate) fn original_load(device: BorrowedFd<'_>, addr: u64, width: u8) -> io::Result<u64> {
     if width > 8 {
         return Err(io::Errno::INVAL);
@@ -122,13 +122,13 @@ pub(crate) fn original_load(device: BorrowedFd<'_>, addr: u64, width: u8) -> io:
         argument,
         borrowed: PhantomData::<()>,
     };
-    // SAFETY: The access type is no buffer, so that the module follows no pointer.
+    // SAFETY: The access type is not the buffer one, so that the module follows no pointer.
     let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
     Ok(answer.out_value)
 }
 
-/// Reads from physical address `addr` on into `buffer`, as the original does it:
-/// to the end of the page at most. Returns how many bytes are filled.
+/// Reads from physical address `addr` on into `buffer` by the original's request: to
+/// the end of the page at most. Returns how many bytes are filled.
 pub(crate) fn original_read(
     device: BorrowedFd<'_>,
     addr: u64,
@@ -137,8 +137,8 @@ pub(crate) fn original_read(
     let len = buffer.len().min(4096);
     let argument = original::DataTransfer {
         phys_address: addr,
-        readbuffer: pointer(buffer)?,
-        readbuffer_size: len.try_into().map_err(|_| io::Errno::OVERFLOW)?,
+        readbuffer: pointer(buffer),
+        readbuffer_size: usize_as_u64(len),
         access_type: original::ACCESS_BUFFER,
         ..original::DataTransfer::default()
     };
@@ -150,13 +150,11 @@ pub(crate) fn original_read(
     // SAFETY: The module writes at most `len` bytes to `buffer`, which is
     // borrowed until the call returns.
     let answer = unsafe { rustix::ioctl::ioctl(device, call) }?;
-    let done = usize::try_from(answer.readbuffer_size).map_err(|_| io::Errno::OVERFLOW)?;
-    Ok(done.min(len))
+    Ok(u64_as_usize(answer.readbuffer_size).min(len))
 }
 
-fn pointer(bytes: &mut [u8]) -> io::Result<u64> {
-    let address = bytes.as_mut_ptr().expose_provenance();
-    u64::try_from(address).map_err(|_| io::Errno::OVERFLOW)
+fn pointer(bytes: &mut [u8]) -> u64 {
+    usize_as_u64(bytes.as_mut_ptr().expose_provenance())
 }
 
 /// One ioctl with a struct of type `T`, which may point to memory borrowed for `B`.
@@ -167,8 +165,8 @@ struct Call<T, B = ()> {
 }
 
 // SAFETY: The pointer is that of a whole `T`, which the kernel may read and
-// write; `T` is made of integers, so any bytes that come back are a value.
-// Whether the number fits the struct is the promise of whoever makes the call.
+// write; `T` is made of integers, so that any bytes that come back are a value. That
+// the number fits the struct is the promise of whoever constructs the call.
 unsafe impl<T: Copy, B> Ioctl for Call<T, B> {
     type Output = T;
     const IS_MUTATING: bool = true;

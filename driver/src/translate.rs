@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Virtual addresses and the page tables of processes.
+//! Translating virtual addresses, and the page tables of processes.
 
 use crate::dialect::Dialect;
 use crate::{Device, RequestError, error, sys};
 use linpmem_core::walk::Paging;
 use linpmem_core::{Errno as CoreErrno, abi, original, request};
+use linpmem_phys::num::u32_as_usize;
 use linpmem_phys::{PhysAddr, PhysLen};
 use rustix::io::Errno;
 
-/// The machines that the original loads on: four levels, nothing encrypted.
+/// Machines on which the original loads have four levels and nothing encrypted.
 const ORIGINAL_PAGING: Paging = Paging {
     levels: 4,
     phys_bits: 52,
     encryption_mask: 0,
 };
 
-/// Whose page tables a translation takes.
+/// The page tables that a translation uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressSpace {
-    /// The calling process's.
+    /// Those of the calling process.
     Caller,
     /// Those of a process, by its id in the caller's pid namespace.
     Process(u32),
@@ -36,31 +37,31 @@ pub struct Translation {
     pub levels: u32,
     /// The entries read, from the top down.
     pub entries: Vec<Entry>,
-    /// What the walk came to.
+    /// How the walk ended.
     pub outcome: Outcome,
 }
 
 /// A page-table entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it lies.
+    /// Its physical address.
     pub addr: PhysAddr,
-    /// What it held.
+    /// Its value.
     pub value: u64,
 }
 
-/// What a walk came to.
+/// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The address is mapped.
     Mapped(Mapped),
     /// The last entry is not present.
     NotPresent,
-    /// The table that the last entry names could not be read.
+    /// The table that the last entry refers to could not be read.
     Broken(linpmem_phys::Errno),
 }
 
-/// Where an address is mapped.
+/// Where and how an address is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapped {
     /// The physical address of the byte.
@@ -80,9 +81,9 @@ pub struct Mapped {
 /// The top page tables of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageTables {
-    /// What the kernel runs on for the process: its CR3 without the flags.
+    /// The one that the kernel uses for the process: its CR3 without the flags.
     pub kernel: PhysAddr,
-    /// What user mode runs on; the same unless page-table isolation is on.
+    /// The one that user mode uses; the same unless page-table isolation is on.
     pub user: PhysAddr,
 }
 
@@ -90,9 +91,9 @@ impl Device {
     /// Translates the virtual address `virt`.
     ///
     /// # Errors
-    /// If `virt` is no address (`EINVAL`), the process is not there or has no
-    /// memory of its own (`ESRCH`), or the machine has no page tables that hold
-    /// physical addresses (`EOPNOTSUPP`).
+    /// If `virt` is not canonical (`EINVAL`), the process does not exist or has no
+    /// memory of its own (`ESRCH`), or the machine's page tables do not hold physical
+    /// addresses (`EOPNOTSUPP`).
     pub fn translate(&self, space: AddressSpace, virt: u64) -> Result<Translation, RequestError> {
         let page_table = match space {
             AddressSpace::Caller => 0,
@@ -132,7 +133,7 @@ impl Device {
             };
             let answer = sys::ask(self.fd(), request).map_err(wrong)?;
             let kernel = PhysAddr::new(answer.result_cr3);
-            // It tells the kernel's alone.
+            // The original gives the kernel's only.
             return Ok(PageTables {
                 kernel,
                 user: kernel,
@@ -149,8 +150,8 @@ impl Device {
         })
     }
 
-    /// Walks page tables by single loads: the original's own translation tells
-    /// no entries, and is wrong about large pages.
+    /// Walks page tables by single loads: the original's own translation returns no
+    /// entries and is wrong about large pages.
     fn walk(&self, page_table: u64, virt: u64) -> Result<Translation, RequestError> {
         let cr3 = match page_table {
             0 => self.page_tables(0)?.kernel.get(),
@@ -184,8 +185,7 @@ fn refused(virt: u64, errno: Errno) -> RequestError {
 
 impl Translation {
     fn from_abi(answer: &abi::Translate) -> Self {
-        let steps = usize::try_from(answer.steps).unwrap_or(usize::MAX);
-        let entries = answer.entries.iter().take(steps);
+        let entries = answer.entries.iter().take(u32_as_usize(answer.steps));
         let has = |right| answer.rights & right != 0;
         let outcome = match answer.outcome {
             abi::OUTCOME_MAPPED => Outcome::Mapped(Mapped {

@@ -2,6 +2,7 @@
 //! Where a writer's bytes go.
 
 use crate::Chunk;
+use bytes::Bytes;
 
 /// A stream of bytes that only goes forward: a pipe, a socket and a file are
 /// the same to a writer.
@@ -17,6 +18,14 @@ pub trait ImageOutput {
     /// # Errors
     /// If the sink failed; the image is then lost.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError>;
+
+    /// Appends bytes that are shared, without copying them where that can be.
+    ///
+    /// # Errors
+    /// If the sink failed; the image is then lost.
+    fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
+        self.bytes(bytes)
+    }
 
     /// Appends `len` zero bytes, as a hole where the sink can.
     ///

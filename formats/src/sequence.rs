@@ -94,6 +94,7 @@ impl Sequence {
 mod tests {
     use super::*;
     use crate::{MachineFacts, PlannedRange};
+    use bytes::Bytes;
     use linpmem_phys::RegionKind;
 
     fn plan(ranges: &[(u64, u64)]) -> ImagePlan {
@@ -104,14 +105,8 @@ mod tests {
         ImagePlan::new(planned.collect(), MachineFacts::default()).unwrap()
     }
 
-    fn chunk(start: u64, data: &[u8]) -> Chunk<'_> {
-        Chunk {
-            start: PhysAddr::new(start),
-            data,
-            is_zero: false,
-            frame: None,
-            unreadable: &[],
-        }
+    fn chunk(start: u64, data: &[u8]) -> Chunk<'static> {
+        Chunk::new(PhysAddr::new(start), Bytes::copy_from_slice(data), &[])
     }
 
     #[test]

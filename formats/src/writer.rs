@@ -2,7 +2,8 @@
 //! What every format's writer does.
 
 use crate::{ImageOutput, OutputError};
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable};
+use bytes::Bytes;
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable, ZeroBlocks};
 use std::sync::Arc;
 
 /// Writes one image, front to back.
@@ -54,19 +55,48 @@ pub trait ChunkEncoder: Send + Sync {
 }
 
 /// A piece of memory on its way into an image. It lies in one planned range.
-#[derive(Clone, Copy, Debug)]
+///
+/// Its bytes are shared: cloning them copies nothing, and they stay where they were
+/// read until the last holder drops them.
+#[derive(Clone, Debug)]
 pub struct Chunk<'a> {
     /// The address of the first byte.
     pub start: PhysAddr,
     /// The bytes; zero where they could not be read.
-    pub data: &'a [u8],
-    /// Whether every byte of `data` is zero, for whatever reason.
-    pub is_zero: bool,
+    pub data: Bytes,
+    /// Which blocks of `data` are zero, for whatever reason.
+    pub zeros: ZeroBlocks,
     /// The encoded form of `data`, if the writer has an encoder; else its compressed
     /// form, if the output is to be compressed.
-    pub frame: Option<&'a [u8]>,
+    pub frame: Option<Bytes>,
     /// What could not be read.
     pub unreadable: &'a [Unreadable],
+}
+
+impl<'a> Chunk<'a> {
+    /// A chunk of `data`, which is looked at once to find the zeros in it.
+    #[must_use]
+    pub fn new(start: PhysAddr, data: Bytes, unreadable: &'a [Unreadable]) -> Self {
+        Self {
+            start,
+            zeros: ZeroBlocks::of(&data),
+            data,
+            frame: None,
+            unreadable,
+        }
+    }
+
+    /// The same chunk with an encoded or compressed form of its data.
+    #[must_use]
+    pub fn with_frame(self, frame: Option<Bytes>) -> Self {
+        Self { frame, ..self }
+    }
+
+    /// Whether every byte is zero.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.zeros.all()
+    }
 }
 
 /// An image that could not be written.

@@ -10,8 +10,8 @@
 //! of a walk through a tree, parents before children, and each level is indented by
 //! two blanks. Names are whatever a driver chose, and not always text.
 //!
-//! What an address *is* follows from all entries that it lies in; that is decided by
-//! whoever draws a map of them.
+//! What an address *is* follows from all entries that contain it; the rules for that
+//! are up to the program that builds a map of them.
 
 use linpmem_phys::{PhysAddr, PhysRange, RegionKind, hex};
 use std::borrow::Cow;
@@ -61,7 +61,7 @@ pub enum IomemError {
 }
 
 impl Entry<'_> {
-    /// What the entry is by its name alone, whatever it lies in.
+    /// What the entry is by its name alone, whatever entries contain it.
     #[must_use]
     pub fn kind(&self) -> RegionKind {
         RegionKind::from_iomem_name(&self.name)
@@ -72,8 +72,8 @@ impl Entry<'_> {
 /// with their end below their start, are left out.
 ///
 /// # Errors
-/// If a line is not an entry, or if every address is 0 because the reader may not
-/// know them.
+/// If a line is not an entry, or if every address is 0 because the kernel hides them
+/// from the reader.
 pub fn parse(text: &[u8]) -> Result<Vec<Entry<'_>>, IomemError> {
     let mut entries = Vec::new();
     let (mut has_lines, mut has_addresses) = (false, false);

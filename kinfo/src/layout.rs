@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where kernels map memory, by architecture.
 //!
-//! An image can be read on another machine than the one it shows, so the
-//! architecture is a value here and never the one that this program runs on.
+//! An image is often read on another machine than the one it was taken from, so the
+//! architecture is a value here, never that of the machine this program runs on.
 
 use linpmem_phys::PhysAddr;
 
@@ -59,8 +59,8 @@ pub mod x86_64 {
     /// `KERNEL_IMAGE_SIZE` with KASLR: how far that mapping reaches at most. The
     /// modules follow.
     pub const KERNEL_IMAGE_SIZE: u64 = 1 << 30;
-    /// The default of `CONFIG_PHYSICAL_START`, which distributions keep: where
-    /// `_text` lies in the image's mapping unless KASLR moves it.
+    /// The default of `CONFIG_PHYSICAL_START`, which distributions keep: the offset of
+    /// `_text` in the image's mapping unless KASLR moves it.
     pub const PHYSICAL_START: u64 = 0x100_0000;
 }
 
@@ -100,15 +100,15 @@ impl Architecture {
 }
 
 impl Layout {
-    /// How far KASLR moved the kernel whose `_text` lies at `text`; `None` if that
-    /// is below where it was linked to.
+    /// How far KASLR moved the kernel whose `_text` is at `text`; `None` if that is below
+    /// the address it was linked to.
     #[must_use]
     pub const fn kaslr_offset(&self, text: u64) -> Option<u64> {
         text.checked_sub(self.linked_text)
     }
 
-    /// Whether `virt` lies in the part of the kernel's half that holds the direct
-    /// map: all of it below the image.
+    /// Whether `virt` is in the part of the kernel's half that can hold the direct map:
+    /// all of it below the image.
     #[must_use]
     pub const fn may_be_direct_map(&self, virt: u64) -> bool {
         self.kernel_half <= virt && virt < self.image.start
@@ -116,15 +116,15 @@ impl Layout {
 }
 
 impl VirtRange {
-    /// Whether `addr` lies in the range.
+    /// Whether the range contains `addr`.
     #[must_use]
     pub const fn contains(self, addr: u64) -> bool {
         self.start <= addr && addr < self.end
     }
 }
 
-/// Where a running kernel's image lies in physical memory: the way from the address
-/// of a symbol to the memory that holds it.
+/// The position of a kernel's image in physical memory: it leads from the address of a
+/// symbol to the memory that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelImage {
     mapping: VirtRange,
@@ -144,8 +144,8 @@ impl KernelImage {
         }
     }
 
-    /// The physical address of `virt`; `None` if that is outside the image's
-    /// mapping, or lies at no physical address.
+    /// The physical address of `virt`; `None` if `virt` is outside the image's mapping, or
+    /// the result is not an address.
     #[must_use]
     pub fn phys(&self, virt: u64) -> Option<PhysAddr> {
         if !self.mapping.contains(virt) {

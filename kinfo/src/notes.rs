@@ -129,7 +129,7 @@ impl NoteHeader {
         })
     }
 
-    /// The header as it is written.
+    /// The header in the form in which files have it.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let [n0, n1, n2, n3] = self.name_bytes.to_le_bytes();
@@ -214,7 +214,7 @@ impl<'a> Iterator for Notes<'a> {
         };
         let bytes = header.padded_bytes(self.align);
         self.rest = rest.get(u64_as_usize(bytes)..).unwrap_or_default();
-        // The sum is no more than the length of the slice and some padding.
+        // At most the length of the slice and some padding.
         self.offset += bytes;
         Some(Ok(note))
     }

@@ -150,8 +150,8 @@ impl<'a> Vmcoreinfo<'a> {
         }
     }
 
-    /// Where the kernel's image lies in physical memory; `None` unless the kernel is
-    /// x86-64's.
+    /// The position of the kernel's image in physical memory; `None` for kernels other
+    /// than x86-64's.
     #[must_use]
     pub fn kernel_image(self) -> Option<KernelImage> {
         self.phys_base().map(KernelImage::x86_64)
@@ -183,9 +183,9 @@ impl<'a> Vmcoreinfo<'a> {
     }
 }
 
-/// Where the note lies in physical memory, by the text of /sys/kernel/vmcoreinfo
-/// (`vmcoreinfo_show` in kernel/ksysfs.c): `0xADDRESS SIZE`, where the size is
-/// hexadecimal too, but without a prefix. `None` if it is anything else.
+/// The location of the note in physical memory, from the text of /sys/kernel/vmcoreinfo
+/// (`vmcoreinfo_show` in kernel/ksysfs.c): `0xADDRESS SIZE`. The size is hexadecimal
+/// too, although it has no prefix. `None` if the text is anything else.
 #[must_use]
 pub fn parse_location(text: &str) -> Option<PhysRange> {
     let mut words = text.split_ascii_whitespace();

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// Bytes in the smallest page of x86-64, the granule in which memory can fail.
+/// The smallest page of x86-64, in bytes: memory is readable or unreadable by the page.
 pub const PAGE_SIZE: PhysLen = PhysLen::new(4096);
 
 /// A physical address, in bytes from 0.
@@ -39,7 +39,7 @@ impl PhysAddr {
         }
     }
 
-    /// How far this address lies above `lower`, or `None` if it lies below.
+    /// The distance from `lower` up to this address, or `None` if it is below.
     #[must_use]
     pub const fn checked_sub(self, lower: Self) -> Option<PhysLen> {
         match self.0.checked_sub(lower.0) {
@@ -48,13 +48,13 @@ impl PhysAddr {
         }
     }
 
-    /// The first address of the page that this address lies in.
+    /// The start of the page that contains this address.
     #[must_use]
     pub const fn page_floor(self) -> Self {
         Self(self.0 & !(PAGE_SIZE.0 - 1))
     }
 
-    /// The nearest page start at or above this address, or `None` past 2^64 − 1.
+    /// The nearest start of a page at or above this address, or `None` past 2^64 − 1.
     #[must_use]
     pub const fn page_ceil(self) -> Option<Self> {
         match self.0.checked_add(PAGE_SIZE.0 - 1) {
@@ -63,7 +63,7 @@ impl PhysAddr {
         }
     }
 
-    /// Whether a page begins here.
+    /// Whether this is the start of a page.
     #[must_use]
     pub const fn is_page_aligned(self) -> bool {
         self.0 & (PAGE_SIZE.0 - 1) == 0
@@ -74,13 +74,13 @@ impl PhysLen {
     /// No bytes.
     pub const ZERO: Self = Self(0);
 
-    /// A length of `bytes`.
+    /// The length of `bytes`.
     #[must_use]
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// Bytes.
+    /// The number of bytes.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -110,7 +110,7 @@ impl PhysLen {
         ExactLen(self)
     }
 
-    /// Pages that this many bytes touch when they begin at a page start.
+    /// The number of pages that this many bytes touch, from the start of a page.
     #[must_use]
     pub const fn pages(self) -> u64 {
         self.0.div_ceil(PAGE_SIZE.0)

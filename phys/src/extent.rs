@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is known of the content of a range.
+//! What is known about the content of a range.
 
 use crate::{Errno, PhysRange};
 use std::fmt;
@@ -7,38 +7,38 @@ use std::fmt;
 /// A range and what was found there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Where.
+    /// The addresses.
     pub range: PhysRange,
-    /// What.
+    /// What they hold.
     pub content: Content,
 }
 
-/// What a range holds. Zero is never confused with not read.
+/// What a range holds. Zero and "not read" are different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Bytes that were read.
     Data,
     /// Read, and every byte was zero.
     Zero,
-    /// Asked for and refused.
+    /// Requested, but it could not be read.
     Unreadable {
         /// The kernel's reason.
         errno: Errno,
     },
-    /// Not asked for.
+    /// Not requested.
     Skipped {
-        /// Why not.
+        /// Why it was not.
         reason: SkipReason,
     },
 }
 
-/// Why a range was left out on purpose.
+/// Why a range was skipped on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Its kind was not among those asked for.
+    /// Its kind was not requested.
     NotRequested,
-    /// The acquisition was stopped before it got there.
+    /// The acquisition was stopped before it reached the range.
     Interrupted,
 }
 

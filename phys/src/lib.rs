@@ -5,10 +5,11 @@
 //!   is not an address;
 //! - [`PhysRange`]: half-open and never empty;
 //! - [`MemoryMap`]: sorted and disjoint [`Region`]s, each of one [`RegionKind`];
-//! - [`Extent`]: what is known of a range's content. Zero is not "unread";
-//! - [`ReadPhys`]: anything that physical memory can be read from;
+//! - [`Extent`]: what is known about the content of a range. Zero is not "unread";
+//! - [`ReadPhys`]: a source of physical memory;
 //! - [`Errno`]: Linux's error numbers by name;
-//! - [`is_zero`]: whether bytes are all 0;
+//! - [`PageBuffer`]: page-aligned memory to read into;
+//! - [`is_zero`] and [`ZeroBlocks`]: which bytes are all 0;
 //! - [`parse`]: the notation of addresses, lengths and ranges on command lines.
 //!   Each of the three types is `FromStr` and `Display`;
 //! - [`hex`] and [`num`]: hexadecimal digits, and integer conversions without loss.
@@ -17,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::as_conversions))]
 
 mod addr;
+mod buffer;
 mod errno;
 mod extent;
 pub mod hex;
@@ -28,10 +30,11 @@ mod read;
 mod zero;
 
 pub use addr::{ExactLen, PAGE_SIZE, PhysAddr, PhysLen};
+pub use buffer::PageBuffer;
 pub use errno::Errno;
 pub use extent::{Content, Extent, SkipReason};
 pub use map::{MemoryMap, OverlapError, Region, RegionKind};
 pub use parse::ParseError;
 pub use range::{EmptyRangeError, PhysRange};
 pub use read::{MemoryImage, ReadPhys, SourceError, Unreadable, Unreadables};
-pub use zero::is_zero;
+pub use zero::{ZeroBlocks, is_zero};

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which physical addresses are what.
+//! The map of physical addresses: which range is RAM, firmware or a device.
 
 use crate::{PhysAddr, PhysLen, PhysRange};
 use std::fmt;
 
-/// What the kernel says a range is. The names are those of /proc/iomem
+/// What the kernel says about a range. The names are those of /proc/iomem
 /// (`e820_type_to_string` in arch/x86/kernel/e820.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RegionKind {
-    /// Memory that the kernel uses as such.
+    /// Ordinary memory that the kernel manages.
     SystemRam,
-    /// Kept by the firmware, or from the kernel by `memmap=`.
+    /// Reserved by the firmware, or by `memmap=` on the kernel command line.
     Reserved,
     /// ACPI tables.
     AcpiTables,
@@ -19,24 +19,24 @@ pub enum RegionKind {
     AcpiNonVolatile,
     /// Memory set aside for a special purpose (EFI_MEMORY_SP).
     SoftReserved,
-    /// Memory that outlives a power cycle.
+    /// Memory that keeps its content without power.
     PersistentMemory,
-    /// Memory that the firmware calls broken.
+    /// Memory that the firmware reports as faulty.
     Unusable,
     /// System, video and adapter ROMs.
     Rom,
     /// Anything else with an owner: buses, PCI windows, registers.
     Device,
-    /// In no entry at all.
+    /// Addresses that no entry claims.
     Hole,
 }
 
 /// A range of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Where.
+    /// The addresses.
     pub range: PhysRange,
-    /// What.
+    /// What they are.
     pub kind: RegionKind,
 }
 
@@ -54,12 +54,12 @@ pub struct MemoryMap {
 pub struct OverlapError {
     /// The region that begins first.
     pub lower: Region,
-    /// The one that begins within it.
+    /// The region that begins inside it.
     pub upper: Region,
 }
 
 impl MemoryMap {
-    /// A map of these regions, in any order. Touching ones of one kind become one.
+    /// The map of these regions, in any order. Adjacent regions of one kind are merged.
     ///
     /// # Errors
     /// If two overlap.
@@ -93,19 +93,19 @@ impl MemoryMap {
         &self.regions
     }
 
-    /// Whether there is no region.
+    /// Whether the map has no regions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty()
     }
 
-    /// The address after the last region's end.
+    /// The address after the last region.
     #[must_use]
     pub fn end(&self) -> Option<PhysAddr> {
         self.regions.last().map(|region| region.range.end())
     }
 
-    /// The region that `addr` lies in.
+    /// The region that contains `addr`.
     #[must_use]
     pub fn at(&self, addr: PhysAddr) -> Option<Region> {
         let after = self
@@ -136,7 +136,7 @@ impl MemoryMap {
         }
     }
 
-    /// What of the map lies in `window`.
+    /// The part of the map inside `window`.
     #[must_use]
     pub fn clip(&self, window: PhysRange) -> Self {
         let regions = self.regions.iter().filter_map(|region| {
@@ -148,7 +148,7 @@ impl MemoryMap {
         }
     }
 
-    /// The map with every gap below `end` named a [`RegionKind::Hole`].
+    /// The map with each gap below `end` as a [`RegionKind::Hole`].
     #[must_use]
     pub fn with_holes(&self, end: PhysAddr) -> Self {
         let mut regions = Vec::with_capacity(self.regions.len());
@@ -201,9 +201,9 @@ impl RegionKind {
     }
 
     /// Whether firmware or the kernel keeps this in ordinary memory or ROM, which
-    /// can be read without harm. Not among it are device registers, which can hang
-    /// the machine; memory that the firmware reports as faulty, which raises machine
-    /// checks; and persistent memory, which is a disk.
+    /// can be read safely. Device registers are not firmware, since reading them can
+    /// hang the machine; nor is memory that the firmware reports as faulty, which raises
+    /// machine checks; nor persistent memory, which is a disk.
     #[must_use]
     pub const fn is_firmware(self) -> bool {
         matches!(
@@ -216,8 +216,8 @@ impl RegionKind {
         )
     }
 
-    /// The kind whose [`name`](Self::name) is `name`; else that of the /proc/iomem
-    /// entry of that name.
+    /// The kind whose [`name`](Self::name) is `name`, or else that of the /proc/iomem
+    /// entry with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         let named = Self::ALL.into_iter().find(|kind| kind.name() == name);

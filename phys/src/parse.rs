@@ -5,7 +5,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `4096` | decimal, wherever it stands |
+//! | `4096` | decimal, as an address and as a length |
 //! | `0x1000`, `0X1000` | hexadecimal |
 //! | `4K`, `4KiB`, `3M`, `3MiB`, `2G`, `2GiB`, `1T`, `1TiB` | decimal, times a power of 1024 |
 //! | `0x1000-0x1fff` | a range, the last byte included, as in /proc/iomem |
@@ -100,7 +100,7 @@ impl FromStr for PhysRange {
         }
         let (first, last): (PhysAddr, PhysAddr) = (first.parse()?, last.parse()?);
         if last < first {
-            return Err(wrong("the last address lies below the first".to_owned()));
+            return Err(wrong("the last address is below the first".to_owned()));
         }
         Self::from_inclusive(first, last)
             .map_err(|_| wrong("the range must end below 2^64".to_owned()))

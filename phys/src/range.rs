@@ -7,15 +7,15 @@ use std::fmt;
 /// A half-open range of physical addresses.
 ///
 /// # Invariants
-/// `start < end`: a range is never empty. The address 2^64 − 1 therefore lies
-/// in no range; no machine has it (physical addresses end at 2^52).
+/// `start < end`: a range is never empty. No range contains the address 2^64 − 1, which
+/// no machine has either: physical addresses end at 2^52.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PhysRange {
     start: PhysAddr,
     end: PhysAddr,
 }
 
-/// A range without a single address, or one that ends past 2^64 − 1.
+/// A range that would be empty, or end past 2^64 − 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptyRangeError {
     start: PhysAddr,
@@ -23,7 +23,7 @@ pub struct EmptyRangeError {
 }
 
 impl PhysRange {
-    /// From `start` up to, and without, `end`.
+    /// The range from `start` up to, but not including, `end`.
     ///
     /// # Errors
     /// If `end` is not above `start`.
@@ -35,10 +35,10 @@ impl PhysRange {
         }
     }
 
-    /// From `first` to `last`, both included, as /proc/iomem and LiME count.
+    /// The range from `first` to `last`, both included, as in /proc/iomem and LiME.
     ///
     /// # Errors
-    /// If `last` lies below `first`, or is 2^64 − 1.
+    /// If `last` is below `first`, or is 2^64 − 1.
     pub const fn from_inclusive(first: PhysAddr, last: PhysAddr) -> Result<Self, EmptyRangeError> {
         match last.checked_add(PhysLen::new(1)) {
             Some(end) => Self::new(first, end),
@@ -52,7 +52,7 @@ impl PhysRange {
     /// The `len` bytes from `start` on.
     ///
     /// # Errors
-    /// If `len` is 0 or the range would pass 2^64 − 1.
+    /// If `len` is 0, or the range would end past 2^64 − 1.
     pub const fn from_len(start: PhysAddr, len: PhysLen) -> Result<Self, EmptyRangeError> {
         match start.checked_add(len) {
             Some(end) => Self::new(start, end),
@@ -79,31 +79,31 @@ impl PhysRange {
         PhysAddr::new(self.end.get() - 1)
     }
 
-    /// Bytes in the range, never 0.
+    /// The length, never 0.
     #[must_use]
     pub const fn len(self) -> PhysLen {
         PhysLen::new(self.end.get() - self.start.get())
     }
 
-    /// Whether `addr` lies in the range.
+    /// Whether the range contains `addr`.
     #[must_use]
     pub fn contains(self, addr: PhysAddr) -> bool {
         self.start <= addr && addr < self.end
     }
 
-    /// Whether all of `other` lies in the range.
+    /// Whether the range contains all of `other`.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// What both ranges share.
+    /// The addresses in both ranges.
     #[must_use]
     pub fn intersect(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.end.min(other.end)).ok()
     }
 
-    /// What of this range lies below `addr`, and what at or above it.
+    /// The part of the range below `addr`, and the part from `addr` on.
     #[must_use]
     pub fn split_at(self, addr: PhysAddr) -> (Option<Self>, Option<Self>) {
         (
@@ -112,13 +112,13 @@ impl PhysRange {
         )
     }
 
-    /// The whole pages that the range touches; `None` past 2^64 − 1.
+    /// The range widened to whole pages; `None` past 2^64 − 1.
     #[must_use]
     pub fn page_hull(self) -> Option<Self> {
         Self::new(self.start.page_floor(), self.end.page_ceil()?).ok()
     }
 
-    /// The whole pages that lie within the range, if there is one.
+    /// The whole pages inside the range, if there are any.
     #[must_use]
     pub fn whole_pages(self) -> Option<Self> {
         Self::new(self.start.page_ceil()?, self.end.page_floor()).ok()
@@ -128,7 +128,7 @@ impl PhysRange {
     /// above address 0, so that a page is never split when `step` is a multiple
     /// of [`PAGE_SIZE`]. Any other `step` is rounded up to whole pages.
     pub fn pieces(self, step: PhysLen) -> impl Iterator<Item = Self> + Clone {
-        // `None`: no multiple of the step lies above any address.
+        // `None`: the step is larger than any address.
         let step = step.get().max(1).checked_next_multiple_of(PAGE_SIZE.get());
         let mut next = Some(self);
         std::iter::from_fn(move || {
@@ -155,7 +155,7 @@ impl fmt::Display for EmptyRangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the range from {} to {} holds no address",
+            "no range from {} up to {}: a range must hold at least one address and end below 2^64",
             self.start, self.end
         )
     }

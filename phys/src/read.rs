@@ -5,52 +5,36 @@ use crate::num::{u64_as_usize, usize_as_u64};
 use crate::{Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 use std::fmt;
 
-/// Something that physical memory can be read from: a driver, /proc/kcore, an image.
+/// A source of physical memory: a driver, /proc/kcore, an image.
 pub trait ReadPhys: Send + Sync {
     /// Fills `buf` with the bytes from `start` on.
     ///
-    /// What cannot be read is zero in `buf` and listed in `unreadable`, in whole
-    /// pages clipped to the request; the call still succeeds. Each byte is read
-    /// at most once: by a second look it would have changed.
+    /// Pages that cannot be read are zero in `buf` and listed in `unreadable`, clipped to
+    /// the request; the call still succeeds. No byte is read twice, because it may have
+    /// changed in between.
     ///
     /// # Errors
-    /// Only if the source as a whole has failed, so that going on is pointless:
-    /// the device is gone, or the permission was taken away.
+    /// Only if the source as a whole has failed and later reads will fail as well: the
+    /// device was removed, or the permission was withdrawn.
     fn read_phys(
         &self,
         start: PhysAddr,
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError>;
-
-    /// The same for a buffer that is given away while it is filled: a source whose
-    /// reading is done by a thread of its own need not copy it then. What comes
-    /// back is as long, but not always the same buffer.
-    ///
-    /// # Errors
-    /// As [`read_phys`](Self::read_phys); the buffer is then lost.
-    fn read_phys_owned(
-        &self,
-        start: PhysAddr,
-        mut buf: Vec<u8>,
-        unreadable: &mut Unreadables,
-    ) -> Result<Vec<u8>, SourceError> {
-        self.read_phys(start, &mut buf, unreadable)?;
-        Ok(buf)
-    }
 }
 
 /// A range that could not be read, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Where.
+    /// The addresses.
     pub range: PhysRange,
     /// The kernel's reason.
     pub errno: Errno,
 }
 
-/// Ranges that could not be read, in the order in which they were met.
-/// A range that continues the one before it, for the same reason, extends it.
+/// Ranges that could not be read, in the order of reading. A range that continues the
+/// previous one, for the same reason, extends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unreadables {
     list: Vec<Unreadable>,
@@ -62,12 +46,12 @@ pub struct Unreadables {
 pub struct SourceError {
     /// What failed, on what, and what to do.
     pub message: String,
-    /// The address that was to be read.
+    /// The address that should have been read.
     pub at: PhysAddr,
 }
 
 impl Unreadables {
-    /// None yet.
+    /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self { list: Vec::new() }
@@ -86,7 +70,7 @@ impl Unreadables {
         self.list.push(Unreadable { range, errno });
     }
 
-    /// Adds all of `other`, in its order.
+    /// Adds all ranges of `other`, in order.
     pub fn append(&mut self, other: &Self) {
         for item in &other.list {
             self.push(item.range, item.errno);
@@ -105,12 +89,12 @@ impl Unreadables {
         self.list.is_empty()
     }
 
-    /// Forgets all, and keeps the memory for the next use.
+    /// Empties the list, but keeps its memory for reuse.
     pub fn clear(&mut self) {
         self.list.clear();
     }
 
-    /// Bytes that could not be read.
+    /// The number of bytes that could not be read.
     #[must_use]
     pub fn total(&self) -> PhysLen {
         // Every byte is read at most once, so that the ranges are disjoint.
@@ -119,7 +103,7 @@ impl Unreadables {
 }
 
 impl SourceError {
-    /// The source failed at `at`; `message` says how and what to do.
+    /// A failure at `at`; `message` says what failed and what to do.
     #[must_use]
     pub fn new(at: PhysAddr, message: impl Into<String>) -> Self {
         Self {
@@ -137,8 +121,8 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Physical memory held in a byte vector, for tests and small images: address 0
-/// is the first byte, and only what `present` lists can be read.
+/// Physical memory in a byte vector, for tests and small images. Address 0 is the first
+/// byte, and only the regions of `present` can be read.
 #[derive(Clone, Debug)]
 pub struct MemoryImage {
     present: MemoryMap,
@@ -146,7 +130,7 @@ pub struct MemoryImage {
 }
 
 impl MemoryImage {
-    /// The memory `bytes`, of which the regions of `present` can be read.
+    /// The memory `bytes`, in which the regions of `present` can be read.
     #[must_use]
     pub fn new(present: MemoryMap, bytes: Vec<u8>) -> Self {
         Self { present, bytes }
@@ -171,7 +155,7 @@ impl ReadPhys for MemoryImage {
     ) -> Result<(), SourceError> {
         let len = PhysLen::new(usize_as_u64(buf.len()));
         let Ok(whole) = PhysRange::from_len(start, len) else {
-            return Ok(()); // nothing was asked for
+            return Ok(()); // an empty request
         };
         let mut rest = buf;
         for part in whole.pieces(PAGE_SIZE) {

@@ -112,7 +112,7 @@ impl<'a> SymbolFile<'a> {
         Ok(Self {
             base_types: base_types(&types)?,
             symbol_types: SymbolTypes::of(&types, &names, &symbols)?,
-            // As it lies in memory.
+            // As the kernel has it in memory.
             banner: BASE64_STANDARD.encode([banner, b"\n\0"].concat()),
             types_from,
             symbols_from: origin("kallsyms", facts.symbols),

@@ -155,8 +155,8 @@ impl Symbol {
     }
 }
 
-/// The address before KASLR moves it. What lies below the kernel's image does not
-/// move: absolute values, and offsets of per-CPU variables within their area.
+/// The address before KASLR moves it. Values below the kernel's image do not move: they
+/// are absolute, or offsets of per-CPU variables within their area.
 fn unmoved(address: u64, kaslr_offset: u64) -> u64 {
     match address.checked_sub(kaslr_offset) {
         Some(unmoved) if unmoved >= START_KERNEL_MAP => unmoved,

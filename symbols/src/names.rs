@@ -3,7 +3,7 @@
 //!
 //! C keeps the names of structs and typedefs apart, and several source files of the
 //! kernel may define different structs under one name. The symbol file has a single
-//! set of names, in which each stands for one type.
+//! set of names, each for one type.
 
 use linpmem_kinfo::btf::{BtfError, Kind, TypeRef, Types};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// The names of all types that have one.
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
-    /// The type that each name stands for.
+    /// The type of each name.
     types: HashMap<&'a str, TypeRef>,
 }
 

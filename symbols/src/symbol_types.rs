@@ -299,7 +299,7 @@ fn size_of(types: &Types<'_>, names: &Names<'_>, element: &Descriptor) -> Result
     })
 }
 
-/// What `notation` stands for; `None` if this kernel has no such type.
+/// The type that `notation` describes; `None` if this kernel has no such type.
 fn described(
     types: &Types<'_>,
     names: &Names<'_>,

@@ -5,17 +5,17 @@ mod file;
 mod merkle;
 mod remainder;
 
-pub use file::file_sha256;
+pub use file::{file_sha256, sha256_of_reader};
 pub use merkle::MerkleTree;
 pub use remainder::{RemainderDigest, feed_zeros};
 
 use blake2::Blake2b512;
 use linpmem_formats::aff4;
 use linpmem_manifest::{FurtherHash, Sha256Sum};
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
-use std::fmt::Write as _;
 
 /// The SHA-256 of `bytes`.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256Sum {
     Sha256Sum::new(Sha256::digest(bytes).into())
 }
 
-/// The SHA-256 of all that `hasher` was given.
+/// The SHA-256 of everything that was fed to `hasher`.
 #[must_use]
 pub fn sha256_of(hasher: Sha256) -> Sha256Sum {
     Sha256Sum::new(hasher.finalize().into())
@@ -41,7 +41,7 @@ pub const fn aff4_hash(hash: FurtherHash) -> Option<aff4::HashAlgorithm> {
     })
 }
 
-/// A hash in the making.
+/// A hash that is being computed.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "as in `FurtherHash`, and SHA-256")]
 pub enum Hasher {
@@ -86,6 +86,18 @@ impl Hasher {
         }
     }
 
+    /// Adds `len` zero bytes.
+    pub fn update_zeros(&mut self, len: u64) {
+        const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+        let mut left = len;
+        while left > 0 {
+            let step = left.min(len_bytes(&ZEROS));
+            let (zeros, _) = ZEROS.split_at(u64_as_usize(step));
+            self.update(zeros);
+            left -= step;
+        }
+    }
+
     /// The digest of all bytes.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
@@ -98,16 +110,6 @@ impl Hasher {
             Self::Blake3(hasher) => hasher.finalize().as_bytes().to_vec(),
         }
     }
-}
-
-/// A digest in hexadecimal digits.
-#[must_use]
-pub fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -126,7 +128,7 @@ mod tests {
             let mut hasher = Hasher::new(hash);
             hasher.update(b"ab");
             hasher.update(b"c");
-            let digest = hexadecimal(&hasher.finish());
+            let digest = linpmem_phys::hex::encode(&hasher.finish());
             assert!(digest.starts_with(begins), "{}: {digest}", hash.name());
         }
     }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The writing end: chunks in order, into the image and the manifest.
 
+use super::out::{ImageStream, Streamed};
 use super::read::{ReadTime, places};
 use super::run::{Acquisition, RunError};
-use super::work::{FinishedChunk, Payload, ZeroChunks};
+use super::work::{FinishedChunk, ZeroChunks};
 use crate::clock::{Moment, monotonic_ns};
 use crate::embedded_manifest::{Checkpoint, EmbeddedManifest};
 use crate::frame::FrameEncoder;
 use crate::hash::MerkleTree;
 use crate::meter::Meter;
-use crate::pipeline::{ImageStream, Streamed};
 use crate::stop::StopReason;
 use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
-use linpmem_phys::num::{len_bytes, u64_as_usize};
-use linpmem_phys::{Errno, Unreadable, Unreadables};
+use linpmem_manifest::{ChunkContent, ImageChunk, ManifestWriter, RangeRecord, ReadSpan};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -29,8 +29,6 @@ pub struct Assembly<'a, W> {
     manifest: &'a mut ManifestWriter<W>,
     started: Moment,
     meter: &'a Meter,
-    /// Zero bytes for chunks that are nothing else.
-    zeros: &'a [u8],
     /// Chunks that came before their turn: never more than there are buffers and
     /// zero chunks in flight.
     early: BTreeMap<u64, FinishedChunk>,
@@ -52,9 +50,7 @@ pub struct Assembly<'a, W> {
 /// The range that is being written.
 struct OpenRange {
     index: usize,
-    written: u64,
     tree: MerkleTree,
-    read_us: [u64; 2],
 }
 
 impl<'a, W: Write> Assembly<'a, W> {
@@ -65,7 +61,6 @@ impl<'a, W: Write> Assembly<'a, W> {
         stream: ImageStream<'a>,
         manifest: &'a mut ManifestWriter<W>,
         embedded: &'a EmbeddedManifest,
-        zeros: &'a [u8],
     ) -> Self {
         let Acquisition {
             plan,
@@ -80,7 +75,6 @@ impl<'a, W: Write> Assembly<'a, W> {
             manifest,
             started,
             meter,
-            zeros,
             early: BTreeMap::new(),
             next: 0,
             range: None,
@@ -126,16 +120,18 @@ impl<'a, W: Write> Assembly<'a, W> {
         let now = monotonic_ns();
         let done = u64_as_usize(self.next);
         for (sequence, place) in (self.next..).zip(places(self.plan).skip(done)) {
-            let zeros = self.zeros.get(..u64_as_usize(place.range.len().get()));
+            let len = u64_as_usize(place.range.len().get());
             let known = zero_chunks
-                .get(zeros.unwrap_or(self.zeros), encoder.as_mut())
+                .get(len, encoder.as_mut())
                 .map_err(RunError::Compress)?;
             let mut unreadable = Unreadables::new();
             unreadable.push(place.range, Errno::ECANCELED);
             self.write(FinishedChunk {
                 sequence,
                 place,
-                payload: Payload::Zero { frame: known.frame },
+                data: known.data,
+                zeros: ZeroBlocks::zero(),
+                frame: known.frame,
                 sha256: known.sha256,
                 unreadable,
                 time: ReadTime {
@@ -189,8 +185,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.end_range()?;
         if self.is_whole() {
             // Some images hold their manifest, as far as it goes.
-            self.manifest.checkpoint().map_err(RunError::Manifest)?;
+            let manifest_bytes = self.manifest.checkpoint().map_err(RunError::Manifest)?;
             self.embedded.complete(Checkpoint {
+                manifest_bytes,
                 sha256_tree: self.tree.root(),
                 unreadable_pages: self.unreadable_pages,
                 stopped: self.stopped.take(),
@@ -207,46 +204,31 @@ impl<'a, W: Write> Assembly<'a, W> {
             self.begin_range(place.range_index)?;
         }
         let len = place.range.len().get();
-        let (data, frame) = match &chunk.payload {
-            Payload::Zero { frame } => (
-                self.zeros.get(..u64_as_usize(len)).unwrap_or(self.zeros),
-                &**frame,
-            ),
-            Payload::Data { buffer, .. } => (buffer.data(), buffer.frame()),
+        let bytes = Chunk {
+            start: place.range.start(),
+            data: chunk.data,
+            zeros: chunk.zeros,
+            frame: chunk.frame,
+            unreadable: chunk.unreadable.as_slice(),
         };
-        self.stream.set_current(&chunk.payload);
-        let written = self.writer.chunk(
-            &Chunk {
-                start: place.range.start(),
-                data,
-                is_zero: matches!(chunk.payload, Payload::Zero { .. }),
-                frame: (!frame.is_empty()).then_some(frame),
-                unreadable: chunk.unreadable.as_slice(),
-            },
-            &mut self.stream,
-        );
-        let frame = self.stream.end_current();
-        written?;
-        let read_us = [chunk.time.begin_ns, chunk.time.end_ns]
+        self.writer.chunk(&bytes, &mut self.stream)?;
+        let [begin_us, end_us] = [chunk.time.begin_ns, chunk.time.end_ns]
             .map(|moment| self.started.micros_until(moment));
-        let record = ChunkRecord {
-            start: place.range.start().into(),
-            length: len_bytes(data),
-            sha256: chunk.sha256,
-            read_us,
-            zero: matches!(chunk.payload, Payload::Zero { .. }),
-            frame,
+        let record = ImageChunk {
+            addresses: place.range,
+            content: match bytes.is_zero() {
+                true => ChunkContent::Zero,
+                false => ChunkContent::Sha256(chunk.sha256),
+            },
+            read: ReadSpan::between(begin_us, end_us),
+            frame: self.stream.take_frame(),
         };
         self.manifest
-            .chunk(&record, &chunk.unreadable)
+            .chunk(record, &chunk.unreadable)
             .map_err(RunError::Manifest)?;
         self.tree.push(chunk.sha256);
         if let Some(range) = &mut self.range {
             range.tree.push(chunk.sha256);
-            range.written = range.written.saturating_add(len);
-            let [first, _] = range.read_us;
-            let [begin, end] = read_us;
-            range.read_us = [if first == u64::MAX { begin } else { first }, end];
         }
         for item in chunk.unreadable.as_slice() {
             self.unreadable_pages = self
@@ -263,33 +245,29 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn begin_range(&mut self, index: usize) -> Result<(), RunError> {
         let lacking = || WriteError::Unsupported(format!("the plan has no range {index}"));
         let planned = self.plan.ranges().get(index).ok_or_else(lacking)?;
-        let head = RangeHead {
-            index: u64::try_from(index).unwrap_or(u64::MAX),
+        let record = RangeRecord {
+            index: usize_as_u64(index),
             start: planned.range.start().into(),
             last: planned.range.last().into(),
-            length: planned.range.len().get(),
             kind: planned.kind.name().to_owned(),
             file_offset: self.writer.data_offset(index),
         };
         self.range = Some(OpenRange {
             index,
-            written: 0,
             tree: MerkleTree::default(),
-            read_us: [u64::MAX, 0],
         });
-        self.manifest.begin_range(&head).map_err(RunError::Manifest)
+        self.manifest
+            .begin_range(record)
+            .map_err(RunError::Manifest)
     }
 
     fn end_range(&mut self) -> Result<(), RunError> {
         let Some(range) = self.range.take() else {
             return Ok(());
         };
-        let tail = RangeTail {
-            written_bytes: range.written,
-            sha256_tree: range.tree.root(),
-            read_us: range.read_us,
-        };
-        self.manifest.end_range(&tail).map_err(RunError::Manifest)
+        self.manifest
+            .end_range(range.tree.root())
+            .map_err(RunError::Manifest)
     }
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The sums of a file, beside whatever else is done with its bytes.
 
-use crate::buffer::Buffer;
-use crate::hash::{Hasher, hexadecimal};
+use crate::hash::Hasher;
 use crate::plan::HashSpec;
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_manifest::Sha256Sum;
 use linpmem_manifest::{FurtherHash, HashRecord};
+use linpmem_phys::hex;
 use std::io;
-use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// Sums over bytes that lie in shared buffers. Each has to be made in order, by one
@@ -19,15 +19,11 @@ pub struct FileSums<'scope> {
     further: Vec<(FurtherHash, HashThread<'scope>)>,
 }
 
-/// Bytes on their way into a sum.
+/// Bytes on their way into a hash.
 #[derive(Clone, Debug)]
 pub enum Feed {
-    /// A buffer's memory.
-    Data(Arc<Buffer>),
-    /// A buffer's compressed form.
-    Frame(Arc<Buffer>),
-    /// Bytes of their own.
-    Bytes(Arc<[u8]>),
+    /// Shared bytes.
+    Bytes(Bytes),
     /// So many zero bytes.
     Zeros(u64),
 }
@@ -62,6 +58,12 @@ impl<'scope> FileSums<'scope> {
         *self = Self::default();
     }
 
+    /// Whether there is a hash to be made at all.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.sha256.is_some() || !self.further.is_empty()
+    }
+
     /// Adds a piece.
     pub fn feed(&self, piece: Feed) {
         let further = self.further.iter().map(|(_, thread)| thread);
@@ -75,7 +77,7 @@ impl<'scope> FileSums<'scope> {
     pub fn finish(&mut self) -> (Option<Sha256Sum>, Vec<HashRecord>) {
         let Self { sha256, further } = std::mem::take(self);
         let records = further.into_iter().filter_map(|(algorithm, thread)| {
-            let digest = hexadecimal(&thread.finish()?);
+            let digest = hex::encode(&thread.finish()?);
             Some(HashRecord { algorithm, digest })
         });
         let records = records.collect();
@@ -105,19 +107,10 @@ impl<'scope> HashThread<'scope> {
 }
 
 fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher) -> Vec<u8> {
-    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
     for piece in pieces {
         match piece {
-            Feed::Data(buffer) => hasher.update(buffer.data()),
-            Feed::Frame(buffer) => hasher.update(buffer.frame()),
             Feed::Bytes(bytes) => hasher.update(&bytes),
-            Feed::Zeros(mut left) => {
-                while left > 0 {
-                    let step = usize::try_from(left).map_or(ZEROS.len(), |it| it.min(ZEROS.len()));
-                    hasher.update(ZEROS.get(..step).unwrap_or(&ZEROS));
-                    left = left.saturating_sub(u64::try_from(step).unwrap_or(u64::MAX));
-                }
-            }
+            Feed::Zeros(len) => hasher.update_zeros(len),
         }
     }
     hasher.finish()
@@ -126,7 +119,6 @@ fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::Pool;
 
     fn wanted(file_sha256: bool, further: &[FurtherHash]) -> HashSpec {
         HashSpec {
@@ -137,14 +129,12 @@ mod tests {
 
     #[test]
     fn each_sum_is_over_all_pieces() {
-        let pool = Pool::new(1, 3, 0);
         let (sha256, further) = std::thread::scope(|scope| {
             let mut sums = FileSums::spawn(scope, &wanted(true, &[FurtherHash::Blake3])).unwrap();
-            let mut buffer = pool.take(3).unwrap();
-            buffer.data_mut().copy_from_slice(b"abc");
-            sums.feed(Feed::Data(Arc::new(buffer)));
+            assert!(sums.is_wanted());
+            sums.feed(Feed::Bytes(Bytes::from_static(b"abc")));
             sums.feed(Feed::Zeros((16 << 10) + 1));
-            sums.feed(Feed::Bytes(Arc::from(b"x".as_slice())));
+            sums.feed(Feed::Bytes(Bytes::from_static(b"x")));
             sums.finish()
         });
         let mut bytes = b"abc".to_vec();
@@ -160,6 +150,7 @@ mod tests {
     fn what_is_not_wanted_is_not_made() {
         std::thread::scope(|scope| {
             let mut sums = FileSums::spawn(scope, &wanted(false, &[])).unwrap();
+            assert!(!sums.is_wanted());
             sums.feed(Feed::Zeros(1));
             assert_eq!(sums.finish(), (None, Vec::new()));
             let mut sums = FileSums::spawn(scope, &wanted(true, &[FurtherHash::Md5])).unwrap();

@@ -2,7 +2,7 @@
 //! Memory in, image and manifest out.
 //!
 //! ```text
-//! source -> read ->[queue]-> work, work, ... -> order -> writer -> stream -> sink
+//! source -> read ->[queue]-> work, work, ... -> assemble -> writer -> out -> sink
 //!                                                 |                   |
 //!                                             range's sum         file's sum
 //! ```
@@ -18,12 +18,9 @@ mod pace;
 mod read;
 mod run;
 mod work;
-mod zero;
 
 pub use crate::buffer::CHUNK_BYTES;
 pub use hash::{Feed, FileSums};
 pub use out::{ImageStream, Streamed};
 pub use pace::Pace;
 pub use run::{Acquisition, End, Outcome, RunError, default_workers, run};
-pub use work::Payload;
-pub use zero::ZeroBlocks;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Between a format's writer and the sink: compression and the file's sum.
 
+use super::hash::{Feed, FileSums};
 use crate::frame::FrameEncoder;
 use crate::hash::RemainderDigest;
-use crate::pipeline::{Feed, FileSums, Payload};
 use crate::sink::Sink;
+use bytes::Bytes;
 use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, frames};
 use linpmem_manifest::FrameRecord;
 use linpmem_manifest::HashRecord;
 use linpmem_manifest::Sha256Sum;
-use linpmem_phys::num::{len_bytes, u64_as_usize};
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use std::io;
-use std::sync::Arc;
 
 /// Zero bytes in one frame, where a format wants many.
 const ZERO_FRAME_BYTES: u64 = 1 << 20;
@@ -24,9 +24,6 @@ pub struct ImageStream<'a> {
     frames: Option<Frames>,
     /// Over what is beside the chunks, if these lie in the file as they are.
     outside: Option<RemainderDigest>,
-    /// The chunk that the writer is given now: its bytes can be shared with the
-    /// hashing thread instead of copied.
-    current: Option<Payload>,
     position: u64,
     last_frame: Option<FrameRecord>,
 }
@@ -38,7 +35,7 @@ struct Frames {
     /// Bytes between chunks, headers and the like, that have no frame yet.
     pending: Vec<u8>,
     /// A frame of [`ZERO_FRAME_BYTES`] zero bytes.
-    zeros: Option<Arc<[u8]>>,
+    zeros: Option<Bytes>,
 }
 
 /// The file that a stream made.
@@ -80,21 +77,13 @@ impl<'a> ImageStream<'a> {
             codec,
             frames,
             outside: is_plain.then(RemainderDigest::default),
-            current: None,
             position: 0,
             last_frame: None,
         })
     }
 
-    /// The chunk that the writer is given next.
-    pub fn set_current(&mut self, payload: &Payload) {
-        self.current = Some(payload.clone());
-    }
-
-    /// The chunk has been written; its buffer can go. Says where the compressed
-    /// form of the last chunk lies in the file.
-    pub fn end_current(&mut self) -> Option<FrameRecord> {
-        self.current = None;
+    /// Where the compressed form of the last chunk lies in the file, if it has one.
+    pub fn take_frame(&mut self) -> Option<FrameRecord> {
         self.last_frame.take()
     }
 
@@ -156,52 +145,35 @@ impl<'a> ImageStream<'a> {
         }
     }
 
+    /// Bytes that lie in the file as they are: the buffer that they were read into goes
+    /// to the disk and to the hashes.
     fn plain_chunk(&mut self, chunk: &Chunk<'_>) -> io::Result<()> {
         if let Some(outside) = &mut self.outside {
             outside.end_stretch();
         }
-        match self.current.as_ref() {
-            _ if chunk.is_zero => {
-                let len = len_bytes(chunk.data);
-                self.sink.zeros(len)?;
-                self.sums.feed(Feed::Zeros(len));
-            }
-            Some(Payload::Data { buffer, zeros }) if std::ptr::eq(buffer.data(), chunk.data) => {
-                for (is_zero, run) in zeros.runs(chunk.data) {
-                    if is_zero {
-                        self.sink.zeros(len_bytes(run))?;
-                    } else {
-                        self.sink.bytes(run)?;
-                    }
-                }
-                self.sums.feed(Feed::Data(Arc::clone(buffer)));
-            }
-            _ => {
-                self.sink.bytes(chunk.data)?;
-                self.sums.feed(Feed::Bytes(chunk.data.into()));
+        for (is_zero, run) in chunk.zeros.runs(chunk.data.len()) {
+            if is_zero {
+                self.sink.zeros(usize_as_u64(run.len()))?;
+            } else {
+                self.sink.shared(&chunk.data.slice(run))?;
             }
         }
+        self.sums.feed(match chunk.is_zero() {
+            true => Feed::Zeros(len_bytes(&chunk.data)),
+            false => Feed::Bytes(chunk.data.clone()),
+        });
         Ok(())
     }
 
     fn framed_chunk(&mut self, chunk: &Chunk<'_>) -> io::Result<()> {
         self.flush_pending()?;
-        let Some(frame) = chunk.frame else {
-            return self.encode(chunk.data);
+        let Some(frame) = &chunk.frame else {
+            return self.encode(&chunk.data);
         };
-        let (piece, offset) = (self.current.as_ref(), self.sink.position());
-        self.sink.bytes(frame)?;
-        let piece = match piece {
-            Some(Payload::Data { buffer, .. }) if std::ptr::eq(buffer.frame(), frame) => {
-                Feed::Frame(Arc::clone(buffer))
-            }
-            Some(Payload::Zero { frame: shared }) if std::ptr::eq(&raw const **shared, frame) => {
-                Feed::Bytes(Arc::clone(shared))
-            }
-            _ => Feed::Bytes(frame.into()),
-        };
-        self.sums.feed(piece);
-        self.list(frame.len(), len_bytes(chunk.data))?;
+        let offset = self.sink.position();
+        self.sink.shared(frame)?;
+        self.sums.feed(Feed::Bytes(frame.clone()));
+        self.list(frame.len(), len_bytes(&chunk.data))?;
         self.last_frame = Some(FrameRecord {
             offset,
             length: len_bytes(frame),
@@ -216,7 +188,7 @@ impl<'a> ImageStream<'a> {
             let step = left.min(ZERO_FRAME_BYTES);
             if step == ZERO_FRAME_BYTES {
                 let frame = self.zero_frame()?;
-                self.sink.bytes(&frame)?;
+                self.sink.shared(&frame)?;
                 self.list(frame.len(), step)?;
                 self.sums.feed(Feed::Bytes(frame));
             } else {
@@ -227,18 +199,20 @@ impl<'a> ImageStream<'a> {
         Ok(())
     }
 
-    fn zero_frame(&mut self) -> io::Result<Arc<[u8]>> {
+    fn zero_frame(&mut self) -> io::Result<Bytes> {
         let Some(frames) = &mut self.frames else {
-            return Ok(Arc::from([]));
+            return Err(io::Error::other(
+                "a frame of an image without frames; this is a bug",
+            ));
         };
         if let Some(known) = &frames.zeros {
-            return Ok(Arc::clone(known));
+            return Ok(known.clone());
         }
         let mut frame = Vec::new();
         let zeros = vec![0; u64_as_usize(ZERO_FRAME_BYTES)];
         frames.encoder.encode(&zeros, &mut frame)?;
-        let frame: Arc<[u8]> = frame.into();
-        frames.zeros = Some(Arc::clone(&frame));
+        let frame = Bytes::from(frame);
+        frames.zeros = Some(frame.clone());
         Ok(frame)
     }
 
@@ -283,7 +257,7 @@ impl<'a> ImageStream<'a> {
             position: self.position,
             source,
         })?;
-        self.position = self.position.saturating_add(len);
+        self.position += len;
         Ok(())
     }
 }
@@ -300,12 +274,27 @@ impl ImageOutput for ImageStream<'_> {
                 Ok(())
             }
             None => self.sink.bytes(bytes).map(|()| {
-                self.sums.feed(Feed::Bytes(bytes.into()));
+                if self.sums.is_wanted() {
+                    self.sums.feed(Feed::Bytes(Bytes::copy_from_slice(bytes)));
+                }
                 if let Some(outside) = &mut self.outside {
                     outside.bytes(bytes);
                 }
             }),
         };
+        self.advance(len_bytes(bytes), result)
+    }
+
+    fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
+        if self.frames.is_some() {
+            return self.bytes(bytes);
+        }
+        let result = self.sink.shared(bytes).map(|()| {
+            self.sums.feed(Feed::Bytes(bytes.clone()));
+            if let Some(outside) = &mut self.outside {
+                outside.bytes(bytes);
+            }
+        });
         self.advance(len_bytes(bytes), result)
     }
 
@@ -334,6 +323,6 @@ impl ImageOutput for ImageStream<'_> {
         } else {
             self.plain_chunk(chunk)
         };
-        self.advance(len_bytes(chunk.data), result)
+        self.advance(len_bytes(&chunk.data), result)
     }
 }

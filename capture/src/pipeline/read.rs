@@ -4,12 +4,12 @@
 use super::CHUNK_BYTES;
 use super::pace::Pace;
 use super::run::Acquisition;
-use crate::buffer::{Buffer, Pool};
+use crate::buffer::{Pool, Pooled};
 use crate::clock::monotonic_ns;
 use crossbeam_channel::Sender;
 use linpmem_formats::ImagePlan;
-use linpmem_phys::num::u64_as_usize;
-use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{PageBuffer, PhysLen, PhysRange, SourceError, Unreadables};
 
 /// A chunk as it was read.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct RawChunk {
     /// Where it lies.
     pub place: Place,
     /// Its bytes.
-    pub buffer: Buffer,
+    pub buffer: Pooled<PageBuffer>,
     /// What could not be read; zero in `buffer`.
     pub unreadable: Unreadables,
     /// When it was read.
@@ -46,7 +46,7 @@ pub struct ReadTime {
 
 /// The chunks of `plan`, in order: they end at multiples of [`CHUNK_BYTES`].
 pub fn places(plan: &ImagePlan) -> impl Iterator<Item = Place> + '_ {
-    let chunk = PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX));
+    let chunk = PhysLen::new(usize_as_u64(CHUNK_BYTES));
     let ranges = plan.ranges().iter().enumerate();
     ranges.flat_map(move |(range_index, planned)| {
         let pieces = planned.range.pieces(chunk);
@@ -60,7 +60,7 @@ pub fn places(plan: &ImagePlan) -> impl Iterator<Item = Place> + '_ {
 /// If the source as a whole failed.
 pub fn read_all(
     acquisition: &Acquisition<'_>,
-    pool: &Pool,
+    pool: &Pool<PageBuffer>,
     chunks: &Sender<RawChunk>,
 ) -> Result<(), SourceError> {
     let Acquisition {
@@ -75,12 +75,13 @@ pub fn read_all(
         if stop.is_raised() {
             return Ok(());
         }
-        let Some(mut buffer) = pool.take(u64_as_usize(place.range.len().get())) else {
+        let Some(mut buffer) = pool.take() else {
             return Ok(());
         };
+        buffer.set_len(u64_as_usize(place.range.len().get()));
         let mut unreadable = Unreadables::new();
         let begin_ns = monotonic_ns();
-        buffer.fill(|data| source.read_phys_owned(place.range.start(), data, &mut unreadable))?;
+        source.read_pages(place.range.start(), &mut buffer, &mut unreadable)?;
         let time = ReadTime {
             begin_ns,
             end_ns: monotonic_ns(),

@@ -4,22 +4,23 @@
 use super::CHUNK_BYTES;
 use super::assemble::{Assembly, Finished};
 use super::hash::FileSums;
+use super::out::{ImageStream, Streamed};
 use super::read::read_all;
-use super::work::{FinishedChunk, work};
+use super::work::{FinishedChunk, Work, work};
 use crate::buffer::Pool;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::frame::FrameEncoder;
 use crate::meter::Meter;
-use crate::pipeline::{ImageStream, Streamed};
 use crate::plan::HashSpec;
+use crate::reader::ReadPages;
 use crate::sink::Sink;
 use crate::stop::{Stop, StopReason};
 use crossbeam_channel::{Receiver, bounded};
 use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
 use linpmem_manifest::ManifestWriter;
 use linpmem_manifest::Sha256Sum;
-use linpmem_phys::{ReadPhys, SourceError, Unreadable};
+use linpmem_phys::{PageBuffer, SourceError, Unreadable};
 use std::io::{self, Write};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 #[derive(Clone, Copy)]
 pub struct Acquisition<'a> {
     /// Where the memory comes from.
-    pub source: &'a dyn ReadPhys,
+    pub source: &'a dyn ReadPages,
     /// What of it.
     pub plan: &'a ImagePlan,
     /// Compression of the image.
@@ -114,9 +115,9 @@ pub fn default_workers() -> NonZeroUsize {
         .map_or(NonZeroUsize::MIN, |cpus| cpus.min(MAX_DEFAULT_WORKERS))
 }
 
-/// Buffers beside the one that each worker holds: one is read into, one is
-/// written from, two wait for the file's sum.
-const SPARE_BUFFERS: usize = 4;
+/// Buffers beyond the one that each worker holds: one is read into, three wait for
+/// the disk or are written from, two wait for the file's hash.
+const SPARE_BUFFERS: usize = 6;
 
 /// Runs one acquisition: `writer` makes the image of it in `sink`, and `manifest`
 /// gets every range and chunk. Whatever happens, `manifest` is left between two
@@ -128,7 +129,6 @@ pub fn run<W: Write>(
     manifest: &mut ManifestWriter<W>,
     embedded: &EmbeddedManifest,
 ) -> Outcome {
-    let zeros = vec![0; CHUNK_BYTES];
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
         let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
@@ -138,7 +138,7 @@ pub fn run<W: Write>(
                 .all(|index| writer.data_offset(index).is_some());
         let stream = ImageStream::new(sink, acquisition.codec, threads.sums, is_plain)
             .map_err(RunError::Compress)?;
-        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded, &zeros);
+        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded);
         let written = assembly.begin().and_then(|()| {
             threads
                 .finished
@@ -197,8 +197,14 @@ impl<'scope> Threads<'scope> {
             (None, Codec::None) => 0,
             (None, _) => FrameEncoder::bound(CHUNK_BYTES),
         };
-        let buffers = count.saturating_add(SPARE_BUFFERS);
-        let pool = Pool::new(buffers, CHUNK_BYTES, frame_bytes);
+        let buffers = count + SPARE_BUFFERS;
+        let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES));
+        // As many, so that whoever has a buffer never waits for a frame.
+        let frames = match frame_bytes {
+            0 => 0,
+            _ => buffers,
+        };
+        let frames = Arc::new(Pool::new(frames, || Vec::with_capacity(frame_bytes)));
         // Both are bounded by the pool as well, except for zero chunks, which
         // keep no buffer.
         let (chunks, queue) = bounded(buffers);
@@ -210,11 +216,17 @@ impl<'scope> Threads<'scope> {
             .map_err(RunError::Thread)?;
         let workers = (0..count)
             .map(|number| {
-                let (queue, done, own) = (queue.clone(), done.clone(), own.clone());
+                let (queue, done) = (queue.clone(), done.clone());
+                let (own, frames) = (own.clone(), Arc::clone(&frames));
                 Builder::new()
                     .name(format!("work-{number}"))
                     .spawn_scoped(scope, move || {
-                        work(&queue, &done, acquisition.codec, own.as_deref())
+                        let how = Work {
+                            codec: acquisition.codec,
+                            own: own.as_deref(),
+                            frames: &frames,
+                        };
+                        work(&queue, &done, &how)
                     })
             })
             .collect::<io::Result<Vec<_>>>()

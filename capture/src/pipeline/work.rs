@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is done to each chunk alone: zero runs, hash, compression.
+//! What is done to each chunk alone: zero blocks, hash, compression.
 
 use super::read::{Place, RawChunk, ReadTime};
-use super::zero::ZeroBlocks;
-use crate::buffer::Buffer;
+use crate::buffer::{CHUNK_BYTES, Pool};
 use crate::frame::FrameEncoder;
 use crate::hash::sha256;
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use linpmem_formats::{ChunkEncoder, Codec};
 use linpmem_manifest::Sha256Sum;
-use linpmem_phys::Unreadables;
+use linpmem_phys::{Unreadables, ZeroBlocks};
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 /// A chunk, ready to be written.
 #[derive(Debug)]
@@ -21,9 +20,13 @@ pub struct FinishedChunk {
     pub sequence: u64,
     /// Where it lies.
     pub place: Place,
-    /// Its bytes.
-    pub payload: Payload,
-    /// Their sum.
+    /// Its bytes, in the buffer that they were read into.
+    pub data: Bytes,
+    /// Which of them are zero.
+    pub zeros: ZeroBlocks,
+    /// Their encoded or compressed form, if the image has one.
+    pub frame: Option<Bytes>,
+    /// Their hash.
     pub sha256: Sha256Sum,
     /// What could not be read.
     pub unreadable: Unreadables,
@@ -31,63 +34,65 @@ pub struct FinishedChunk {
     pub time: ReadTime,
 }
 
-/// A chunk's bytes.
-#[derive(Clone, Debug)]
-pub enum Payload {
-    /// Zero throughout.
-    Zero {
-        /// Their compressed form; empty if the image is not compressed.
-        frame: Arc<[u8]>,
-    },
-    /// Anything else.
-    Data {
-        /// The bytes, and their compressed form if the image is compressed.
-        buffer: Arc<Buffer>,
-        /// Which of them are zero.
-        zeros: ZeroBlocks,
-    },
+/// How chunks are encoded.
+pub struct Work<'a> {
+    /// The compression around the image.
+    pub codec: Codec,
+    /// The format's own work, in place of a compression around the image.
+    pub own: Option<&'a dyn ChunkEncoder>,
+    /// Where encoded forms go.
+    pub frames: &'a Pool<Vec<u8>>,
 }
 
-/// Works on `chunks` until there are no more, or nobody takes the results. `own`
-/// is the format's own work, which stands in for a compression around the image.
+/// Works on `chunks` until there are no more, or until nobody takes the results.
 ///
 /// # Errors
 /// If the compression failed.
 pub fn work(
     chunks: &Receiver<RawChunk>,
     finished: &Sender<FinishedChunk>,
-    codec: Codec,
-    own: Option<&dyn ChunkEncoder>,
+    work: &Work<'_>,
 ) -> io::Result<()> {
-    let mut encoder = FrameEncoder::new(codec)?;
+    let mut encoder = FrameEncoder::new(work.codec)?;
     let mut zero_chunks = ZeroChunks::default();
     for raw in chunks {
         let RawChunk {
             sequence,
             place,
-            mut buffer,
+            buffer,
             unreadable,
             time,
         } = raw;
-        let zeros = ZeroBlocks::of(buffer.data());
-        let (sha256, payload) = if zeros.all() {
-            let known = zero_chunks.get(buffer.data(), encoder.as_mut())?;
-            (known.sha256, Payload::Zero { frame: known.frame })
+        let zeros = ZeroBlocks::of(&buffer);
+        let (data, frame, sha256) = if zeros.all() {
+            let known = zero_chunks.get(buffer.len(), encoder.as_mut())?;
+            (known.data, known.frame, known.sha256)
         } else {
-            let sha256 = sha256(buffer.data());
-            let (data, frame) = buffer.data_and_frame();
-            if let Some(own) = own {
-                own.encode(place.range.start(), data, frame);
-            } else if let Some(encoder) = &mut encoder {
-                encoder.encode(data, frame)?;
-            }
-            let buffer = Arc::new(buffer);
-            (sha256, Payload::Data { buffer, zeros })
+            let sha256 = sha256(&buffer);
+            let start = place.range.start();
+            let frame = match (work.own, &mut encoder) {
+                (None, None) => None,
+                (own, encoder) => {
+                    let Some(mut frame) = work.frames.take() else {
+                        return Ok(());
+                    };
+                    frame.clear();
+                    match (own, encoder) {
+                        (Some(own), _) => own.encode(start, &buffer, &mut frame),
+                        (None, Some(encoder)) => encoder.encode(&buffer, &mut frame)?,
+                        (None, None) => {}
+                    }
+                    Some(Bytes::from_owner(frame))
+                }
+            };
+            (Bytes::from_owner(buffer), frame, sha256)
         };
         let done = FinishedChunk {
             sequence,
             place,
-            payload,
+            data,
+            zeros,
+            frame,
             sha256,
             unreadable,
             time,
@@ -101,33 +106,52 @@ pub fn work(
 
 /// What is always the same for zero chunks of one length. There are as many
 /// lengths as pages in a chunk.
-#[derive(Default)]
-pub(super) struct ZeroChunks(HashMap<usize, ZeroChunk>);
+pub(super) struct ZeroChunks {
+    zeros: Bytes,
+    known: HashMap<usize, ZeroChunk>,
+}
 
 #[derive(Clone)]
 pub(super) struct ZeroChunk {
+    pub(super) data: Bytes,
+    pub(super) frame: Option<Bytes>,
     pub(super) sha256: Sha256Sum,
-    pub(super) frame: Arc<[u8]>,
+}
+
+impl Default for ZeroChunks {
+    fn default() -> Self {
+        Self {
+            zeros: vec![0; CHUNK_BYTES].into(),
+            known: HashMap::new(),
+        }
+    }
 }
 
 impl ZeroChunks {
+    /// The zero chunk of `len` bytes, at most [`CHUNK_BYTES`].
     pub(super) fn get(
         &mut self,
-        zeros: &[u8],
+        len: usize,
         encoder: Option<&mut FrameEncoder>,
     ) -> io::Result<ZeroChunk> {
-        if let Some(known) = self.0.get(&zeros.len()) {
+        if let Some(known) = self.known.get(&len) {
             return Ok(known.clone());
         }
-        let mut frame = Vec::new();
-        if let Some(encoder) = encoder {
-            encoder.encode(zeros, &mut frame)?;
-        }
-        let chunk = ZeroChunk {
-            sha256: sha256(zeros),
-            frame: frame.into(),
+        let data = self.zeros.slice(..len);
+        let frame = match encoder {
+            Some(encoder) => {
+                let mut frame = Vec::new();
+                encoder.encode(&data, &mut frame)?;
+                Some(frame.into())
+            }
+            None => None,
         };
-        self.0.insert(zeros.len(), chunk.clone());
+        let chunk = ZeroChunk {
+            sha256: sha256(&data),
+            data,
+            frame,
+        };
+        self.known.insert(len, chunk.clone());
         Ok(chunk)
     }
 }

@@ -2,15 +2,19 @@
 //! Writing past the page cache.
 //!
 //! What goes through the page cache is copied by the kernel into free pages, and
-//! each of these is a page of evidence. Direct writes take none. They want memory,
-//! offsets and lengths that are multiples of a block, so what comes is gathered in
-//! a few aligned buffers, and a thread writes one while the next one fills.
+//! each of these is a page of the memory that is being acquired. Direct writes take
+//! none. They want memory, offsets and lengths that are multiples of a block. A chunk
+//! of memory that lies so in the file is written from the buffer that it was read
+//! into; everything else is gathered in a few aligned stages. A thread writes one
+//! piece while the next ones come.
 //!
 //! Room is set aside before bytes are taken, so that a full disk is an error of the
 //! call that brought the bytes and not of a later one.
 
 use super::behind::drop_cache;
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use linpmem_phys::PageBuffer;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fdatasync};
 use rustix::io::Errno;
@@ -23,7 +27,7 @@ use std::thread::JoinHandle;
 /// What offsets, lengths and addresses are multiples of. No disk has larger blocks.
 const BLOCK: usize = 4096;
 const BLOCK_BYTES: u64 = 4096;
-/// Bytes that are written at once.
+/// Bytes that are gathered and written at once.
 const STAGE_BYTES: usize = 1 << 20;
 /// One fills, one is written, one is on its way between.
 const STAGES: usize = 3;
@@ -33,26 +37,35 @@ const STAGES: usize = 3;
 pub struct DirectWriter {
     file: File,
     stage: Option<Stage>,
+    /// Stages that were made: an image that needs none has none.
+    stages: usize,
     thread: Option<Writing>,
     /// Up to here the file system has set blocks aside.
     reserved: u64,
 }
 
-/// Bytes on their way to the disk.
+/// Bytes that are gathered.
+///
+/// # Invariants
+/// `used` is at most [`STAGE_BYTES`], the length of `buffer`.
 #[derive(Debug)]
 struct Stage {
-    memory: Vec<u8>,
-    /// Where in `memory` a block begins.
-    begin: usize,
-    /// Bytes that are in use from there on.
+    buffer: PageBuffer,
     used: usize,
-    /// The place in the file of the first, a multiple of a block.
+    /// The place in the file of the first byte, a multiple of a block.
     offset: u64,
+}
+
+/// Bytes on their way to the disk.
+#[derive(Debug)]
+enum Piece {
+    Stage(Stage),
+    Shared { bytes: Bytes, offset: u64 },
 }
 
 #[derive(Debug)]
 struct Writing {
-    full: Sender<Stage>,
+    pieces: Sender<Piece>,
     empty: Receiver<Stage>,
     thread: JoinHandle<io::Result<()>>,
 }
@@ -63,7 +76,7 @@ impl DirectWriter {
     #[must_use]
     pub fn new(file: &File) -> Option<Self> {
         match fallocate(file, FallocateFlags::KEEP_SIZE, 0, BLOCK_BYTES) {
-            // A full disk is told when there is something to write.
+            // A full disk is an error once there is something to write.
             Ok(()) | Err(Errno::NOSPC) => {}
             Err(_) => return None,
         }
@@ -72,18 +85,22 @@ impl DirectWriter {
         let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
         let direct = File::from(rustix::fs::open(own, flags, Mode::empty()).ok()?);
         let plain = file.try_clone().ok()?;
-        let (full, todo) = bounded::<Stage>(STAGES);
+        let (pieces, todo) = bounded::<Piece>(STAGES);
         let (done, empty) = bounded(STAGES);
-        for _ in 0..STAGES {
-            done.try_send(Stage::new()).ok()?;
-        }
         let thread = std::thread::Builder::new()
             .name("write".to_owned())
             .spawn(move || {
-                for stage in todo {
-                    stage.write(&direct, &plain)?;
-                    // Fails when nobody wants it any more.
-                    let _ = done.send(stage);
+                for piece in todo {
+                    match piece {
+                        Piece::Stage(stage) => {
+                            write(stage.bytes(), stage.offset, &direct, &plain)?;
+                            // Fails when nobody wants it any more.
+                            let _ = done.send(stage);
+                        }
+                        Piece::Shared { bytes, offset } => {
+                            write(&bytes, offset, &direct, &plain)?;
+                        }
+                    }
                 }
                 Ok(())
             })
@@ -91,8 +108,9 @@ impl DirectWriter {
         Some(Self {
             file: file.try_clone().ok()?,
             stage: None,
+            stages: 0,
             thread: Some(Writing {
-                full,
+                pieces,
                 empty,
                 thread,
             }),
@@ -111,13 +129,34 @@ impl DirectWriter {
             let stage = self.stage(position)?;
             let (now, later) = rest.split_at(stage.room().min(rest.len()));
             stage.push(now);
-            position = position.saturating_add(len_bytes(now));
+            position += len_bytes(now);
             rest = later;
             if stage.room() == 0 {
                 self.submit()?;
             }
         }
         Ok(())
+    }
+
+    /// Takes `bytes`, which belong at `position`, from where they are if they lie on
+    /// blocks in memory and in the file.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn shared(&mut self, position: u64, bytes: &Bytes) -> io::Result<()> {
+        let is_on_blocks = position % BLOCK_BYTES == 0
+            && bytes.len() % BLOCK == 0
+            && bytes.as_ptr().align_offset(BLOCK) == 0;
+        if !is_on_blocks {
+            return self.bytes(position, bytes);
+        }
+        self.reserve(position, len_bytes(bytes))?;
+        // What was gathered ends where these bytes begin.
+        self.submit()?;
+        self.send(Piece::Shared {
+            bytes: bytes.clone(),
+            offset: position,
+        })
     }
 
     /// Leaves a hole of `len` bytes at `position`, but for the blocks at its ends.
@@ -131,14 +170,15 @@ impl DirectWriter {
             .ok_or(io::ErrorKind::FileTooLarge)?;
         // The rest of the block that was begun.
         let head = position.next_multiple_of(BLOCK_BYTES).min(end) - position;
-        self.bytes(position, ZEROS.get(..u64_as_usize(head)).unwrap_or(&ZEROS))?;
-        let hole = position.saturating_add(head);
+        let (zeros, _) = ZEROS.split_at(u64_as_usize(head));
+        self.bytes(position, zeros)?;
+        let hole = position + head;
         let tail = (end - end % BLOCK_BYTES).max(hole);
         if tail > hole {
             self.submit()?;
         }
-        let left = u64_as_usize(end - tail);
-        self.bytes(tail, ZEROS.get(..left).unwrap_or(&ZEROS))
+        let (zeros, _) = ZEROS.split_at(u64_as_usize(end - tail));
+        self.bytes(tail, zeros)
     }
 
     /// Writes what is left, which need not be whole blocks, and waits for the disk.
@@ -155,16 +195,16 @@ impl DirectWriter {
 
     /// Sees to it that the file system has room for `len` bytes at `position`.
     fn reserve(&mut self, position: u64, len: u64) -> io::Result<()> {
-        let end = position.saturating_add(len);
+        let end = position
+            .checked_add(len)
+            .and_then(|end| end.checked_next_multiple_of(BLOCK_BYTES))
+            .ok_or(io::ErrorKind::FileTooLarge)?;
         if len == 0 || end <= self.reserved {
             return Ok(());
         }
         let start = self.reserved.max(position - position % BLOCK_BYTES);
-        let end = end.next_multiple_of(BLOCK_BYTES);
-        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, start, end - start) {
-            Ok(()) => self.reserved = end,
-            Err(error) => return Err(error.into()),
-        }
+        fallocate(&self.file, FallocateFlags::KEEP_SIZE, start, end - start)?;
+        self.reserved = end;
         Ok(())
     }
 
@@ -173,27 +213,45 @@ impl DirectWriter {
         let stage = match self.stage.take() {
             Some(stage) => stage,
             None => {
-                let empty = self.thread.as_ref().and_then(|it| it.empty.recv().ok());
-                match empty {
-                    Some(mut stage) => {
-                        stage.used = 0;
-                        stage.offset = position;
-                        stage
-                    }
-                    None => return Err(self.reason()),
-                }
+                let Some(mut stage) = self.empty_stage() else {
+                    return Err(self.reason());
+                };
+                stage.used = 0;
+                stage.offset = position;
+                stage
             }
         };
         Ok(self.stage.insert(stage))
     }
 
+    /// A stage to fill: a new one, or one that has been written.
+    fn empty_stage(&mut self) -> Option<Stage> {
+        let empty = &self.thread.as_ref()?.empty;
+        if let Ok(stage) = empty.try_recv() {
+            return Some(stage);
+        }
+        if self.stages < STAGES {
+            self.stages += 1;
+            return Some(Stage {
+                buffer: PageBuffer::new(STAGE_BYTES),
+                used: 0,
+                offset: 0,
+            });
+        }
+        empty.recv().ok()
+    }
+
     /// Hands the stage over.
     fn submit(&mut self) -> io::Result<()> {
-        let Some(stage) = self.stage.take().filter(|stage| stage.used > 0) else {
-            return Ok(());
-        };
+        match self.stage.take() {
+            None => Ok(()),
+            Some(stage) => self.send(Piece::Stage(stage)),
+        }
+    }
+
+    fn send(&mut self, piece: Piece) -> io::Result<()> {
         match &self.thread {
-            Some(writing) if writing.full.send(stage).is_ok() => Ok(()),
+            Some(writing) if writing.pieces.send(piece).is_ok() => Ok(()),
             _ => Err(self.reason()),
         }
     }
@@ -205,10 +263,10 @@ impl DirectWriter {
     }
 
     fn ended(&mut self) -> io::Result<()> {
-        let Some(Writing { full, thread, .. }) = self.thread.take() else {
+        let Some(Writing { pieces, thread, .. }) = self.thread.take() else {
             return Ok(());
         };
-        drop(full);
+        drop(pieces);
         match thread.join() {
             Ok(result) => result,
             Err(_) => Err(io::Error::other("the writing thread panicked")),
@@ -217,47 +275,33 @@ impl DirectWriter {
 }
 
 impl Stage {
-    fn new() -> Self {
-        let memory = vec![0; STAGE_BYTES + BLOCK];
-        let begin = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
-        Self {
-            memory,
-            begin,
-            used: 0,
-            offset: 0,
-        }
-    }
-
     const fn room(&self) -> usize {
-        STAGE_BYTES.saturating_sub(self.used)
+        STAGE_BYTES - self.used
     }
 
     /// Appends `bytes`, no more than there is room for.
     fn push(&mut self, bytes: &[u8]) {
-        let from = self.begin.saturating_add(self.used);
-        let to = from.saturating_add(bytes.len());
-        if let Some(target) = self.memory.get_mut(from..to) {
-            target.copy_from_slice(bytes);
-            self.used = self.used.saturating_add(bytes.len());
-        }
+        let (_, free) = self.buffer.split_at_mut(self.used);
+        let (target, _) = free.split_at_mut(bytes.len());
+        target.copy_from_slice(bytes);
+        self.used += bytes.len();
     }
 
     fn bytes(&self) -> &[u8] {
-        let end = self.begin.saturating_add(self.used);
-        self.memory.get(self.begin..end).unwrap_or_default()
+        let (bytes, _) = self.buffer.split_at(self.used);
+        bytes
     }
+}
 
-    fn write(&self, direct: &File, plain: &File) -> io::Result<()> {
-        match direct.write_all_at(self.bytes(), self.offset) {
-            // It takes the flag but not the writes: through the page cache, then.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                plain.write_all_at(self.bytes(), self.offset)?;
-                fdatasync(plain)?;
-                let end = self.offset.saturating_add(len_bytes(self.bytes()));
-                drop_cache(plain, self.offset, end);
-                Ok(())
-            }
-            other => other,
+fn write(bytes: &[u8], offset: u64, direct: &File, plain: &File) -> io::Result<()> {
+    match direct.write_all_at(bytes, offset) {
+        // It takes the flag but not the writes: through the page cache, then.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            plain.write_all_at(bytes, offset)?;
+            fdatasync(plain)?;
+            drop_cache(plain, offset, offset + len_bytes(bytes));
+            Ok(())
         }
+        other => other,
     }
 }

@@ -4,6 +4,7 @@
 use super::Sink;
 use super::behind::{WriteBehind, drop_cache};
 use super::direct::DirectWriter;
+use bytes::Bytes;
 use linpmem_phys::num::len_bytes;
 use rustix::fs::fstatfs;
 use std::fs::File;
@@ -15,12 +16,12 @@ use std::os::unix::fs::FileExt;
 pub struct FileSink {
     file: File,
     position: u64,
-    way: Way,
+    path: WritePath,
 }
 
 /// How bytes reach the disk.
 #[derive(Debug)]
-enum Way {
+enum WritePath {
     /// Past the page cache.
     Direct(Box<DirectWriter>),
     /// Through it, where the file system has no other way.
@@ -35,7 +36,7 @@ impl FileSink {
     pub fn new(file: File) -> io::Result<Self> {
         match DirectWriter::new(&file) {
             Some(direct) => Ok(Self {
-                way: Way::Direct(Box::new(direct)),
+                path: WritePath::Direct(Box::new(direct)),
                 file,
                 position: 0,
             }),
@@ -45,16 +46,16 @@ impl FileSink {
 
     fn cached(file: File) -> io::Result<Self> {
         Ok(Self {
-            way: Way::Behind(WriteBehind::new(&file)?),
+            path: WritePath::Behind(WriteBehind::new(&file)?),
             file,
             position: 0,
         })
     }
 
-    fn settle(&mut self) -> io::Result<()> {
-        match &mut self.way {
-            Way::Direct(direct) => direct.finish(),
-            Way::Behind(behind) => behind.finish(),
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.path {
+            WritePath::Direct(direct) => direct.finish(),
+            WritePath::Behind(behind) => behind.finish(),
         }
     }
 }
@@ -65,10 +66,10 @@ impl Sink for FileSink {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let end = self.position.saturating_add(len_bytes(bytes));
-        match &mut self.way {
-            Way::Direct(direct) => direct.bytes(self.position, bytes)?,
-            Way::Behind(behind) => {
+        let end = self.position + len_bytes(bytes);
+        match &mut self.path {
+            WritePath::Direct(direct) => direct.bytes(self.position, bytes)?,
+            WritePath::Behind(behind) => {
                 self.file.write_all_at(bytes, self.position)?;
                 behind.advance(end)?;
             }
@@ -77,10 +78,19 @@ impl Sink for FileSink {
         Ok(())
     }
 
+    fn shared(&mut self, bytes: &Bytes) -> io::Result<()> {
+        if let WritePath::Direct(direct) = &mut self.path {
+            direct.shared(self.position, bytes)?;
+            self.position += len_bytes(bytes);
+            return Ok(());
+        }
+        self.bytes(bytes)
+    }
+
     fn zeros(&mut self, len: u64) -> io::Result<()> {
         let end = self.position.checked_add(len);
         let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        if let Way::Direct(direct) = &mut self.way {
+        if let WritePath::Direct(direct) = &mut self.path {
             direct.zeros(self.position, len)?;
         }
         self.position = end;
@@ -95,7 +105,7 @@ impl Sink for FileSink {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.settle()?;
+        self.flush()?;
         // A hole at the end is only there once the length says so.
         self.file.set_len(self.position)?;
         self.file.sync_all()?;
@@ -105,7 +115,7 @@ impl Sink for FileSink {
 
     fn abandon(&mut self) {
         // The error that brought this about is the one to tell.
-        let _ = self.settle();
+        let _ = self.flush();
         let _ = self.file.set_len(self.position);
         let _ = self.file.sync_all();
     }

@@ -3,13 +3,14 @@
 
 use super::Sink;
 use super::space::{SpaceError, free_space};
+use bytes::Bytes;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::len_bytes;
 use std::io;
 use std::path::PathBuf;
 
-/// Bytes that may be written between two looks at the disk.
-const LOOK_BYTES: u64 = 8 << 20;
+/// Bytes that may be written between two checks of the free space.
+const SPACE_CHECK_INTERVAL: u64 = 8 << 20;
 
 /// What a file may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct LimitedSink<S> {
     limits: Limits,
     folder: PathBuf,
     /// Bytes written, holes aside, since the disk was looked at.
-    unseen: u64,
+    since_last_check: u64,
 }
 
 impl<S: Sink> LimitedSink<S> {
@@ -38,7 +39,7 @@ impl<S: Sink> LimitedSink<S> {
             limits,
             folder,
             // The first piece is looked at, too.
-            unseen: LOOK_BYTES,
+            since_last_check: SPACE_CHECK_INTERVAL,
         }
     }
 
@@ -56,11 +57,11 @@ impl<S: Sink> LimitedSink<S> {
         if self.limits.min_free == PhysLen::ZERO {
             return Ok(());
         }
-        self.unseen = self.unseen.saturating_add(more);
-        if self.unseen < LOOK_BYTES {
+        self.since_last_check = self.since_last_check.saturating_add(more);
+        if self.since_last_check < SPACE_CHECK_INTERVAL {
             return Ok(());
         }
-        self.unseen = 0;
+        self.since_last_check = 0;
         let Some(free) = free_space(&self.folder).map_err(io::Error::other)? else {
             return Ok(());
         };
@@ -84,6 +85,12 @@ impl<S: Sink> Sink for LimitedSink<S> {
         self.check_size(len_bytes(bytes))?;
         self.check_free(len_bytes(bytes))?;
         self.inner.bytes(bytes)
+    }
+
+    fn shared(&mut self, bytes: &Bytes) -> io::Result<()> {
+        self.check_size(len_bytes(bytes))?;
+        self.check_free(len_bytes(bytes))?;
+        self.inner.shared(bytes)
     }
 
     fn zeros(&mut self, len: u64) -> io::Result<()> {

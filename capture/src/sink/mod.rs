@@ -15,6 +15,7 @@ pub use partial::{PartialError, PartialFile, folder_of};
 pub use pipe::PipeSink;
 pub use space::{SpaceError, check as check_space};
 
+use bytes::Bytes;
 use std::io;
 
 /// Takes the bytes of a file from front to back.
@@ -29,6 +30,14 @@ pub trait Sink: Send {
     /// # Errors
     /// The system's.
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Appends bytes that are shared, without copying them where that can be.
+    ///
+    /// # Errors
+    /// The system's.
+    fn shared(&mut self, bytes: &Bytes) -> io::Result<()> {
+        self.bytes(bytes)
+    }
 
     /// Appends `len` zero bytes, as a hole if there can be one.
     ///

@@ -12,19 +12,19 @@
 //! the image and its manifest are finished by then.
 
 use crate::read_target::ReadTarget;
+use crate::reader::ReadPages;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{
+    Errno, PAGE_SIZE, PageBuffer, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// What a page is listed with that was not answered in time.
-const TIMED_OUT: Errno = Errno::new(110); // ETIMEDOUT
-
 /// After so many pages of one request the rest of it is given up.
 const MAX_PAGES: u32 = 3;
 /// After so many threads nothing more is read: the machine is in trouble.
-const MAX_LEFT_BEHIND: u32 = 32;
+const MAX_ABANDONED: u32 = 32;
 
 /// A source, and how long it may take for one request.
 pub(crate) struct TimeoutReader {
@@ -36,7 +36,7 @@ pub(crate) struct TimeoutReader {
 #[derive(Default)]
 struct State {
     worker: Option<Worker>,
-    left_behind: u32,
+    abandoned: u32,
 }
 
 struct Worker {
@@ -47,19 +47,19 @@ struct Worker {
 
 struct Request {
     start: PhysAddr,
-    buffer: Vec<u8>,
+    buffer: PageBuffer,
 }
 
 struct Answer {
-    buffer: Vec<u8>,
+    buffer: PageBuffer,
     unreadable: Unreadables,
     result: Result<(), SourceError>,
 }
 
 impl TimeoutReader {
-    pub(crate) fn new(reader: Box<dyn ReadPhys>, timeout: Duration) -> Self {
+    pub(crate) fn new(reader: Arc<dyn ReadPhys>, timeout: Duration) -> Self {
         Self {
-            reader: Arc::from(reader),
+            reader,
             timeout,
             state: Mutex::default(),
         }
@@ -67,20 +67,20 @@ impl TimeoutReader {
 
     /// The bytes from `start` on, in `buffer`. None if there was no answer in time:
     /// then nothing was read, and the buffer is gone.
-    fn ask(
+    fn request(
         &self,
         state: &mut State,
         start: PhysAddr,
-        buffer: Vec<u8>,
+        buffer: PageBuffer,
         unreadable: &mut Unreadables,
-    ) -> Result<Option<Vec<u8>>, SourceError> {
-        if state.left_behind >= MAX_LEFT_BEHIND {
+    ) -> Result<Option<PageBuffer>, SourceError> {
+        if state.abandoned >= MAX_ABANDONED {
             return Ok(None);
         }
         let lost = |_| SourceError::new(start, "the reading thread is gone; this is a bug");
         let worker = match state.worker.take() {
             Some(worker) => worker,
-            None => self.hire(start)?,
+            None => self.spawn_worker(start)?,
         };
         let request = Request { start, buffer };
         worker.requests.send(request).map_err(|_| lost(()))?;
@@ -92,32 +92,15 @@ impl TimeoutReader {
                 Ok(Some(answer.buffer))
             }
             Err(error) if error.is_timeout() => {
-                state.left_behind = state.left_behind.saturating_add(1);
+                state.abandoned += 1;
                 Ok(None)
             }
             Err(_) => Err(lost(())),
         }
     }
 
-    /// As [`ask`](Self::ask), for a buffer that cannot be given away. Whether there
-    /// was an answer.
-    fn ask_copied(
-        &self,
-        state: &mut State,
-        target: &mut ReadTarget<'_>,
-        unreadable: &mut Unreadables,
-    ) -> Result<bool, SourceError> {
-        let start = target.range().start();
-        let buffer = vec![0; target.bytes().len()];
-        let answer = self.ask(state, start, buffer, unreadable)?;
-        if let Some(bytes) = &answer {
-            target.bytes().copy_from_slice(bytes);
-        }
-        Ok(answer.is_some())
-    }
-
     /// A thread that reads until nobody asks it any more.
-    fn hire(&self, at: PhysAddr) -> Result<Worker, SourceError> {
+    fn spawn_worker(&self, at: PhysAddr) -> Result<Worker, SourceError> {
         let (requests, todo) = bounded::<Request>(1);
         let (done, answers) = bounded(1);
         let reader = Arc::clone(&self.reader);
@@ -153,7 +136,7 @@ impl TimeoutReader {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         if target.range().len() <= PAGE_SIZE {
-            target.refuse(TIMED_OUT, unreadable);
+            target.refuse(Errno::ETIMEDOUT, unreadable);
             return Ok(());
         }
         let mut hung = 0;
@@ -165,14 +148,18 @@ impl TimeoutReader {
         for page in pages {
             let Some(left) = rest.take() else { break };
             if hung >= MAX_PAGES {
-                left.refuse(TIMED_OUT, unreadable);
+                left.refuse(Errno::ETIMEDOUT, unreadable);
                 break;
             }
             let (own, after) = left.split_at(page.end());
             if let Some(mut own) = own {
-                if !self.ask_copied(state, &mut own, unreadable)? {
-                    own.refuse(TIMED_OUT, unreadable);
-                    hung += 1;
+                let buffer = PageBuffer::new(own.bytes().len());
+                match self.request(state, page.start(), buffer, unreadable)? {
+                    Some(answer) => own.bytes().copy_from_slice(&answer),
+                    None => {
+                        own.refuse(Errno::ETIMEDOUT, unreadable);
+                        hung += 1;
+                    }
                 }
             }
             rest = after;
@@ -194,40 +181,29 @@ impl Drop for TimeoutReader {
     }
 }
 
-impl ReadPhys for TimeoutReader {
-    fn read_phys(
+impl ReadPages for TimeoutReader {
+    fn read_pages(
         &self,
         start: PhysAddr,
-        buf: &mut [u8],
+        buffer: &mut PageBuffer,
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        let Some(mut target) = ReadTarget::new(start, buf) else {
+        let len = buffer.len();
+        if len == 0 {
             return Ok(()); // nothing was asked for
-        };
+        }
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.ask_copied(state, &mut target, unreadable)? {
+        let lent = std::mem::take(buffer);
+        if let Some(filled) = self.request(state, start, lent, unreadable)? {
+            *buffer = filled;
             return Ok(());
         }
-        self.search(state, target, unreadable)
-    }
-
-    fn read_phys_owned(
-        &self,
-        start: PhysAddr,
-        buf: Vec<u8>,
-        unreadable: &mut Unreadables,
-    ) -> Result<Vec<u8>, SourceError> {
-        let len = buf.len();
-        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(filled) = self.ask(state, start, buf, unreadable)? {
-            return Ok(filled);
+        // The other one stays with the thread that was abandoned.
+        buffer.set_len(len);
+        match ReadTarget::new(start, buffer) {
+            Some(target) => self.search(state, target, unreadable),
+            None => Ok(()),
         }
-        // The other one is with the thread that was left behind.
-        let mut buf = vec![0; len];
-        if let Some(target) = ReadTarget::new(start, &mut buf) {
-            self.search(state, target, unreadable)?;
-        }
-        Ok(buf)
     }
 }
 
@@ -267,28 +243,23 @@ mod tests {
         }
     }
 
-    fn read(hangs: PhysRange, slow: u64, owned: bool) -> Vec<PhysRange> {
+    fn read(hangs: PhysRange, slow: u64) -> Vec<PhysRange> {
         let hanging = Hanging {
             hangs,
             slow: PhysAddr::new(slow),
         };
-        let patient = TimeoutReader::new(Box::new(hanging), Duration::from_millis(700));
+        let reader = TimeoutReader::new(Arc::new(hanging), Duration::from_millis(700));
         let mut all = Vec::new();
         for start in [0, 0x10_0000, 0x20_0000] {
-            let mut bytes = vec![0x55; 0x10_0000];
+            let mut bytes = PageBuffer::new(0x10_0000);
+            bytes.fill(0x55);
             let mut unreadable = Unreadables::new();
-            let addr = PhysAddr::new(start);
-            if owned {
-                let read = patient.read_phys_owned(addr, bytes, &mut unreadable);
-                bytes = read.unwrap();
-            } else {
-                let read = patient.read_phys(addr, &mut bytes, &mut unreadable);
-                read.unwrap();
-            }
+            let read = reader.read_pages(PhysAddr::new(start), &mut bytes, &mut unreadable);
+            read.unwrap();
             assert_eq!(bytes.len(), 0x10_0000);
-            for (addr, &byte) in (start..).zip(&bytes).step_by(0x1000) {
+            for (addr, &byte) in (start..).zip(bytes.iter()).step_by(0x1000) {
                 let is_listed = |item: &linpmem_phys::Unreadable| {
-                    assert_eq!(item.errno, TIMED_OUT);
+                    assert_eq!(item.errno, Errno::ETIMEDOUT);
                     item.range.contains(PhysAddr::new(addr))
                 };
                 let is_bad = unreadable.as_slice().iter().any(is_listed);
@@ -303,15 +274,13 @@ mod tests {
     fn a_page_that_hangs_is_found_and_the_rest_is_read() {
         let begun = Instant::now();
         let page = range(0x11_0000, 0x11_0fff);
-        for owned in [false, true] {
-            assert_eq!(read(page, u64::MAX, owned), [page]);
-        }
+        assert_eq!(read(page, u64::MAX), [page]);
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
     fn many_pages_that_hang_give_up_the_request_and_no_other() {
-        let found = read(range(0x11_0000, 0x11_ffff), u64::MAX, true);
+        let found = read(range(0x11_0000, 0x11_ffff), u64::MAX);
         assert_eq!(found, [range(0x11_0000, 0x1f_ffff)]);
     }
 
@@ -341,12 +310,12 @@ mod tests {
         for _ in 0..5 {
             let is_closed = Arc::default();
             let slow = Slow(Arc::clone(&is_closed));
-            let patient = TimeoutReader::new(Box::new(slow), Duration::from_secs(60));
-            let mut bytes = [0; 0x1000];
-            patient
-                .read_phys(PhysAddr::ZERO, &mut bytes, &mut Unreadables::new())
+            let reader = TimeoutReader::new(Arc::new(slow), Duration::from_secs(60));
+            let mut bytes = PageBuffer::new(0x1000);
+            reader
+                .read_pages(PhysAddr::ZERO, &mut bytes, &mut Unreadables::new())
                 .unwrap();
-            drop(patient);
+            drop(reader);
             assert!(is_closed.load(std::sync::atomic::Ordering::SeqCst));
         }
     }
@@ -354,6 +323,6 @@ mod tests {
     #[test]
     fn what_is_only_slow_loses_nothing() {
         let nowhere = range(0x1000_0000, 0x1000_0fff);
-        assert!(read(nowhere, 0x11_0000, true).is_empty());
+        assert!(read(nowhere, 0x11_0000).is_empty());
     }
 }

@@ -7,7 +7,7 @@
  * once. Nothing is printed, and no signal is touched.
  *
  * Link with `pkg-config --cflags --libs linpmem`. The module's own ioctls are
- * in <linpmem/ioctl.h>, which can be included beside this file.
+ * in <linpmem/ioctl.h>, which can be included along with this file.
  */
 
 #ifndef LINPMEM_LIBRARY_H
@@ -19,28 +19,28 @@
 #include <stdint.h>
 
 /*
- Read device windows and holes as well: it can have effects on a device, and
- the module has to be loaded with allow_device=1.
+ Also read device memory and holes: this can have side effects on a device, and the
+ module has to be loaded with allow_device=1.
  */
 #define LINPMEM_READ_DEVICE 1
 
 /*
- Map what is not RAM cached.
+ Map non-RAM cached.
  */
 #define LINPMEM_READ_CACHED 2
 
 /*
- Map what is not RAM uncached; needs LINPMEM_READ_DEVICE.
+ Map non-RAM uncached; needs LINPMEM_READ_DEVICE.
  */
 #define LINPMEM_READ_UNCACHED 4
 
 /*
- Read RAM that has left the kernel's map of all memory (memfd_secret).
+ Also read RAM that is not in the kernel's direct map (memfd_secret).
  */
 #define LINPMEM_READ_UNMAPPED 8
 
 /*
- In linpmem_machine: the value is not known.
+ In linpmem_machine: the value is unknown.
  */
 #define LINPMEM_NOT_KNOWN UINT64_MAX
 
@@ -80,13 +80,13 @@
 #define LINPMEM_NO_ACCESS 8
 
 /*
- An open device. Made by linpmem_open() or linpmem_open_path(), freed by
- linpmem_close(). Threads may share one.
+ An open device. Created by linpmem_open() or linpmem_open_path(), freed by
+ linpmem_close(). Threads may share a handle.
  */
 struct linpmem;
 
 /*
- What the module and the machine are.
+ What the module says about itself and the machine.
  */
 struct linpmem_machine {
   /*
@@ -110,11 +110,12 @@ struct linpmem_machine {
    */
   uint32_t paging_levels;
   /*
-   Virtual address of physical address 0 in the kernel's map of all memory.
+   Virtual address of physical address 0 in the kernel's direct map.
    */
   uint64_t page_offset_base;
   /*
-   Where the kernel's text map begins in physical memory; may be below 0.
+   Where the mapping of the kernel's image begins in physical memory; may be
+   negative.
    */
   int64_t phys_base;
   /*
@@ -130,7 +131,7 @@ struct linpmem_machine {
    */
   uint64_t vmcoreinfo_addr;
   /*
-   Its bytes.
+   Bytes of the note.
    */
   uint64_t vmcoreinfo_len;
   /*
@@ -148,7 +149,7 @@ struct linpmem_walk_entry {
    */
   uint64_t addr;
   /*
-   What it held.
+   Its value.
    */
   uint64_t value;
 };
@@ -162,7 +163,7 @@ struct linpmem_walk {
    */
   uint32_t outcome;
   /*
-   Why the walk broke off: an errno, or 0.
+   Why the walk failed: an errno, or 0.
    */
   uint32_t error;
   /*
@@ -186,7 +187,7 @@ struct linpmem_walk {
    */
   uint64_t page_table;
   /*
-   How many of entries were read.
+   The number of entries read.
    */
   uint32_t entry_count;
   /*
@@ -204,16 +205,16 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- What the last call of this thread that failed has to say: what failed, on
- what, and what to do. Never NULL; empty if none has failed. Good until the
- next call of this thread fails.
+ The message of the last call of this thread that failed: what failed, on what, and
+ what to do. Never NULL; empty if no call has failed. Valid until the next call of
+ this thread fails.
  */
 const char *linpmem_last_error(void);
 
 /*
- Writes what linpmem_last_error() gives to `text`, cut to `size` bytes with
- the zero at its end. Returns the length that the whole message has, without
- the zero.
+ Copies the message of linpmem_last_error() to `text`, truncated to `size` bytes
+ including the zero at its end. Returns the length of the whole message without the
+ zero.
 
  # Safety
  `text` is NULL or has room for `size` bytes.
@@ -237,7 +238,7 @@ int linpmem_open(struct linpmem **handle);
 int linpmem_open_path(const char *device, struct linpmem **handle);
 
 /*
- Closes a handle. NULL is no error.
+ Closes a handle. NULL is not an error.
 
  # Safety
  `handle` is NULL or from linpmem_open() and not used any more.
@@ -245,8 +246,8 @@ int linpmem_open_path(const char *device, struct linpmem **handle);
 void linpmem_close(struct linpmem *handle);
 
 /*
- Stores what the module and the machine are in `*machine`. -EOPNOTSUPP with
- the original Linpmem's module, which does not tell.
+ Stores in `*machine` what the module says about itself and the machine. -EOPNOTSUPP
+ with the original Linpmem's module, which has no such request.
 
  # Safety
  `handle` is NULL or open; `machine` is NULL or may be written.
@@ -257,15 +258,14 @@ int linpmem_info(const struct linpmem *handle, struct linpmem_machine *machine);
  Fills `buffer` with the `size` bytes at physical address `addr`; `access` is 0
  or LINPMEM_READ_* bits.
 
- Where `statuses` is not NULL, each page of 4096 bytes that is touched has a
- byte there, 0 or the errno why it was not read (its bytes are zero), and the
- call succeeds if the module answers at all. It needs
- linpmem_page_count(addr, size) bytes. Where `statuses` is NULL, a page that
- cannot be read makes the call fail with its errno.
+ If `statuses` is not NULL, it has linpmem_page_count(addr, size) bytes, one for each
+ page of 4096 bytes that is touched: 0, or the errno why the page was not read. The
+ bytes of such a page are zero, and the call succeeds if the module answers at all.
+ If `statuses` is NULL, a page that cannot be read makes the call fail with its errno.
 
  # Safety
- `handle` is NULL or open; `buffer` has `size` bytes, and `statuses` is NULL or
- has as many as said above.
+ `handle` is NULL or open; `buffer` has `size` bytes, and `statuses` is NULL or has as
+ many bytes as stated above.
  */
 int linpmem_read(const struct linpmem *handle,
                  uint32_t access,
@@ -275,13 +275,13 @@ int linpmem_read(const struct linpmem *handle,
                  uint8_t *statuses);
 
 /*
- Pages of 4096 bytes that `size` bytes at `addr` touch.
+ The number of pages of 4096 bytes that `size` bytes at `addr` touch.
  */
 size_t linpmem_page_count(uint64_t addr, size_t size);
 
 /*
- Stores what exactly one load of `width` (1, 2, 4 or 8) bytes at physical
- address `addr` gives in `*result`. -EINVAL if `addr` is not a multiple of it.
+ Does exactly one load of `width` (1, 2, 4 or 8) bytes at physical address `addr` and
+ stores the value in `*result`. -EINVAL if `addr` is not a multiple of the width.
 
  # Safety
  `handle` is NULL or open; `result` is NULL or may be written.
@@ -293,9 +293,9 @@ int linpmem_load(const struct linpmem *handle,
                  uint64_t *result);
 
 /*
- Translates the virtual address `virt` and stores the walk in `*walk`; that it
- is not mapped is no failure. `pid` names the process whose page tables are
- used, 0 this one.
+ Translates the virtual address `virt` and stores the walk in `*walk`. An address that
+ is not mapped is not a failure. `pid` is the process whose page tables are used; 0
+ stands for the calling process.
 
  # Safety
  `handle` is NULL or open; `walk` is NULL or may be written.
@@ -306,7 +306,8 @@ int linpmem_translate(const struct linpmem *handle,
                       struct linpmem_walk *walk);
 
 /*
- The same by the page table at the CR3 value `cr3`; 0 is this process's.
+ The same with the page table at the CR3 value `cr3`; 0 stands for that of the calling
+ process.
 
  # Safety
  As linpmem_translate().
@@ -317,9 +318,9 @@ int linpmem_translate_by(const struct linpmem *handle,
                          struct linpmem_walk *walk);
 
 /*
- Stores the physical address of the top page table of process `pid` (0 is this
- one) in `*kernel`, and the one for user mode in `*user`, which may be NULL.
- -ESRCH if there is no such process, or it is a kernel thread.
+ Stores the physical address of the top page table of process `pid` in `*kernel`, and
+ the one for user mode in `*user`, which may be NULL. The pid 0 stands for the calling
+ process. -ESRCH if the process does not exist or is a kernel thread.
 
  # Safety
  `handle` is NULL or open; `kernel` and `user` are NULL or may be written.
@@ -327,9 +328,9 @@ int linpmem_translate_by(const struct linpmem *handle,
 int linpmem_cr3(const struct linpmem *handle, uint32_t pid, uint64_t *kernel, uint64_t *user);
 
 /*
- Loads the module file at `module` (.ko, also packed by xz, zstd or gzip) and
- waits until /dev/linpmem is there. `parameters` is NULL, or module parameters
- with blanks between them, such as "owner_uid=1000 allow_device=1".
+ Loads the module file at `module` (.ko, also compressed with xz, zstd or gzip) and
+ waits until /dev/linpmem exists. `parameters` is NULL, or module parameters
+ separated by blanks, such as "owner_uid=1000 allow_device=1".
 
  # Safety
  `module` and `parameters` are NULL or strings.
@@ -337,7 +338,7 @@ int linpmem_cr3(const struct linpmem *handle, uint32_t pid, uint64_t *kernel, ui
 int linpmem_load_module(const char *module, const char *parameters);
 
 /*
- Unloads the module. Its node goes with it.
+ Unloads the module and removes its node.
  */
 int linpmem_unload_module(void);
 

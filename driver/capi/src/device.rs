@@ -5,7 +5,8 @@ use crate::message::{Failure, code};
 use crate::pointers::{bytes_mut, path, place, value};
 use crate::types::*;
 use ::linpmem::{Access, AddressSpace, Caching, DEFAULT_PATH, Device, Outcome, Width};
-use linpmem_phys::{PhysAddr, Unreadables};
+use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::{Errno, PhysAddr, Unreadables};
 use std::ffi::{c_char, c_int, c_void};
 use std::path::Path;
 
@@ -43,7 +44,7 @@ unsafe fn open(path: Result<&Path, Failure>, handle: *mut *mut linpmem) -> Resul
     Ok(())
 }
 
-/// Closes a handle. NULL is no error.
+/// Closes a handle. NULL is not an error.
 ///
 /// # Safety
 /// `handle` is NULL or from linpmem_open() and not used any more.
@@ -55,8 +56,8 @@ pub unsafe extern "C" fn linpmem_close(handle: *mut linpmem) {
     }
 }
 
-/// Stores what the module and the machine are in `*machine`. -EOPNOTSUPP with
-/// the original Linpmem's module, which does not tell.
+/// Stores in `*machine` what the module says about itself and the machine. -EOPNOTSUPP
+/// with the original Linpmem's module, which has no such request.
 ///
 /// # Safety
 /// `handle` is NULL or open; `machine` is NULL or may be written.
@@ -97,15 +98,14 @@ fn info(
 /// Fills `buffer` with the `size` bytes at physical address `addr`; `access` is 0
 /// or LINPMEM_READ_* bits.
 ///
-/// Where `statuses` is not NULL, each page of 4096 bytes that is touched has a
-/// byte there, 0 or the errno why it was not read (its bytes are zero), and the
-/// call succeeds if the module answers at all. It needs
-/// linpmem_page_count(addr, size) bytes. Where `statuses` is NULL, a page that
-/// cannot be read makes the call fail with its errno.
+/// If `statuses` is not NULL, it has linpmem_page_count(addr, size) bytes, one for each
+/// page of 4096 bytes that is touched: 0, or the errno why the page was not read. The
+/// bytes of such a page are zero, and the call succeeds if the module answers at all.
+/// If `statuses` is NULL, a page that cannot be read makes the call fail with its errno.
 ///
 /// # Safety
-/// `handle` is NULL or open; `buffer` has `size` bytes, and `statuses` is NULL or
-/// has as many as said above.
+/// `handle` is NULL or open; `buffer` has `size` bytes, and `statuses` is NULL or has as
+/// many bytes as stated above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linpmem_read(
     handle: *const linpmem,
@@ -126,13 +126,14 @@ pub unsafe extern "C" fn linpmem_read(
     code(read(handle, access, addr, buffer, statuses))
 }
 
-/// Pages of 4096 bytes that `size` bytes at `addr` touch.
+/// The number of pages of 4096 bytes that `size` bytes at `addr` touch.
 #[unsafe(no_mangle)]
 pub extern "C" fn linpmem_page_count(addr: u64, size: usize) -> usize {
-    let offset = usize::try_from(addr % 4096).unwrap_or(0);
+    let offset = u64_as_usize(addr % 4096);
     match size {
         0 => 0,
-        size => size.saturating_add(offset).div_ceil(4096),
+        // In two steps, since size and offset may not fit together.
+        size => size / 4096 + (size % 4096 + offset).div_ceil(4096),
     }
 }
 
@@ -148,7 +149,7 @@ fn read(
     let start = PhysAddr::new(addr);
     let unreadable = device.read_with(modes(access)?, start, buffer)?;
     match (statuses, unreadable.as_slice().first()) {
-        (Some(statuses), _) => fill(statuses, addr, &unreadable),
+        (Some(statuses), _) => fill(statuses, addr, &unreadable)?,
         (None, None) => {}
         (None, Some(bad)) => {
             return Err(::linpmem::RequestError::Read {
@@ -161,21 +162,28 @@ fn read(
     Ok(())
 }
 
-fn fill(statuses: &mut [u8], addr: u64, unreadable: &Unreadables) {
+fn fill(statuses: &mut [u8], addr: u64, unreadable: &Unreadables) -> Result<(), Failure> {
     statuses.fill(0);
-    let first = addr / 4096;
     for bad in unreadable.as_slice() {
-        let errno = u8::try_from(bad.errno.get()).unwrap_or(u8::MAX);
-        let index = |addr: PhysAddr| usize::try_from(addr.get() / 4096 - first).unwrap_or(0);
-        let pages = index(bad.range.start())..=index(bad.range.last());
-        if let Some(pages) = statuses.get_mut(pages) {
-            pages.fill(errno);
-        }
+        let index = |at: PhysAddr| {
+            let pages = (at.get() / 4096).checked_sub(addr / 4096)?;
+            Some(u64_as_usize(pages))
+        };
+        let pages = index(bad.range.start()).zip(index(bad.range.last()));
+        let pages = pages.and_then(|(first, last)| statuses.get_mut(first..=last));
+        let errno = u8::try_from(bad.errno.get()).ok();
+        let (Some(pages), Some(errno)) = (pages, errno) else {
+            let (range, errno) = (bad.range, bad.errno);
+            let message = format!("the module reports {errno} for {range}, which has no status");
+            return Err(Failure::new(Errno::EIO, message));
+        };
+        pages.fill(errno);
     }
+    Ok(())
 }
 
-/// Stores what exactly one load of `width` (1, 2, 4 or 8) bytes at physical
-/// address `addr` gives in `*result`. -EINVAL if `addr` is not a multiple of it.
+/// Does exactly one load of `width` (1, 2, 4 or 8) bytes at physical address `addr` and
+/// stores the value in `*result`. -EINVAL if `addr` is not a multiple of the width.
 ///
 /// # Safety
 /// `handle` is NULL or open; `result` is NULL or may be written.
@@ -208,9 +216,9 @@ fn load(
     Ok(())
 }
 
-/// Translates the virtual address `virt` and stores the walk in `*walk`; that it
-/// is not mapped is no failure. `pid` names the process whose page tables are
-/// used, 0 this one.
+/// Translates the virtual address `virt` and stores the walk in `*walk`. An address that
+/// is not mapped is not a failure. `pid` is the process whose page tables are used; 0
+/// stands for the calling process.
 ///
 /// # Safety
 /// `handle` is NULL or open; `walk` is NULL or may be written.
@@ -230,7 +238,8 @@ pub unsafe extern "C" fn linpmem_translate(
     code(translate(handle, space, virt, walk))
 }
 
-/// The same by the page table at the CR3 value `cr3`; 0 is this process's.
+/// The same with the page table at the CR3 value `cr3`; 0 stands for that of the calling
+/// process.
 ///
 /// # Safety
 /// As linpmem_translate().
@@ -256,12 +265,12 @@ fn translate(
     let mut answer = linpmem_walk {
         levels: found.levels,
         page_table: found.page_table.get(),
-        entry_count: u32::try_from(found.entries.len()).unwrap_or(0),
         ..linpmem_walk::default()
     };
     for (to, entry) in answer.entries.iter_mut().zip(&found.entries) {
         to.addr = entry.addr.get();
         to.value = entry.value;
+        answer.entry_count += 1;
     }
     match found.outcome {
         Outcome::Mapped(page) => {
@@ -288,9 +297,9 @@ fn translate(
     Ok(())
 }
 
-/// Stores the physical address of the top page table of process `pid` (0 is this
-/// one) in `*kernel`, and the one for user mode in `*user`, which may be NULL.
-/// -ESRCH if there is no such process, or it is a kernel thread.
+/// Stores the physical address of the top page table of process `pid` in `*kernel`, and
+/// the one for user mode in `*user`, which may be NULL. The pid 0 stands for the calling
+/// process. -ESRCH if the process does not exist or is a kernel thread.
 ///
 /// # Safety
 /// `handle` is NULL or open; `kernel` and `user` are NULL or may be written.
@@ -334,7 +343,7 @@ fn modes(bits: u32) -> Result<Access, Failure> {
         (false, false) => Caching::Natural,
         (true, false) => Caching::Cached,
         (false, true) => Caching::Uncached,
-        (true, true) => return Err(Failure::argument("access is cached and uncached")),
+        (true, true) => return Err(Failure::argument("access asks for cached and uncached")),
     };
     if bits & !known != 0 {
         return Err(Failure::argument("access has unknown bits"));
@@ -344,4 +353,54 @@ fn modes(bits: u32) -> Result<Access, Failure> {
         caching,
         unmapped: has(LINPMEM_READ_UNMAPPED),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linpmem_phys::{PhysLen, PhysRange};
+
+    #[test]
+    fn pages_are_counted_up_to_the_largest_size() {
+        for (addr, size, pages) in [
+            (0, 0, 0),
+            (4095, 0, 0),
+            (0, 1, 1),
+            (0, 4096, 1),
+            (1, 4096, 2),
+            (4095, 1, 1),
+            (4095, 2, 2),
+            (0, usize::MAX, 1 << 52),
+            (4095, usize::MAX, (1 << 52) + 1),
+        ] {
+            assert_eq!(linpmem_page_count(addr, size), pages, "{addr}, {size}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_those_of_the_pages_of_the_read() {
+        let unreadable = |start, len, errno| {
+            let range = PhysRange::from_len(PhysAddr::new(start), PhysLen::new(len)).unwrap();
+            let mut list = Unreadables::new();
+            list.push(range, errno);
+            list
+        };
+        let mut statuses = [0xff; 4];
+        // From the middle of a page to the middle of the second but one.
+        fill(
+            &mut statuses,
+            0x1800,
+            &unreadable(0x2000, 0x1800, Errno::EIO),
+        )
+        .unwrap();
+        assert_eq!(statuses, [0, 5, 5, 0]);
+        for odd in [
+            unreadable(0x800, 0x100, Errno::EIO),
+            unreadable(0x5000, 0x1000, Errno::EIO),
+            unreadable(0x2000, 0x1000, Errno::new(4000)),
+        ] {
+            let failure = fill(&mut statuses, 0x1800, &odd).unwrap_err();
+            assert_eq!(code(Err(failure)), -5, "{odd:?}");
+        }
+    }
 }

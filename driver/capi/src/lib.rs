@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The linpmem library for C: `linpmem.h`, `liblinpmem.a` and `liblinpmem.so`.
 //!
-//! The functions and what they take are documented in the header, which is made
-//! from this crate. Every function returns 0 or a negative errno; the thread's
-//! last error has a message. A handle may be shared by threads. The unsafe code
-//! is in `pointers.rs` and at the functions' borders; what they do is safe.
+//! The header documents the functions and their arguments; it is generated from this
+//! crate. Every function returns 0 or a negative errno, and the thread's last error has
+//! a message. Threads may share a handle. Unsafe code is confined to `pointers.rs` and
+//! to the bodies of the exported functions, which check their pointers and call safe
+//! functions.
 
-#![allow(non_camel_case_types, reason = "these are C's names")]
+#![allow(non_camel_case_types, reason = "these are the names in C")]
 
 mod device;
 mod message;

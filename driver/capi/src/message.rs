@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What went wrong, in words.
+//! Error messages for C.
 
 use crate::pointers;
+use linpmem_phys::Errno;
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int};
 
@@ -12,23 +13,21 @@ thread_local! {
 /// A failure: an errno and a message.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    errno: i32,
+    errno: Errno,
     message: String,
 }
 
-const EINVAL: i32 = 22;
-
 impl Failure {
-    pub(crate) fn new(errno: i32, message: impl Into<String>) -> Self {
+    pub(crate) fn new(errno: Errno, message: impl Into<String>) -> Self {
         Self {
             errno,
             message: message.into(),
         }
     }
 
-    /// An argument that cannot be.
+    /// An invalid argument.
     pub(crate) fn argument(message: &str) -> Self {
-        Self::new(EINVAL, message)
+        Self::new(Errno::EINVAL, message)
     }
 }
 
@@ -36,7 +35,7 @@ macro_rules! failures {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self::new(error.errno().get(), error.to_string())
+                Self::new(error.errno(), error.to_string())
             }
         }
     )+};
@@ -49,29 +48,35 @@ failures!(
     ::linpmem::UnloadError,
 );
 
-/// 0, or the negative errno of a failure whose message is kept.
+/// 0, or the negative errno of a failure; its message is kept.
 pub(crate) fn code(outcome: Result<(), Failure>) -> c_int {
     match outcome {
         Ok(()) => 0,
         Err(failure) => {
-            let bytes: Vec<u8> = failure.message.bytes().filter(|&byte| byte != 0).collect();
-            LAST.with_borrow_mut(|last| *last = CString::new(bytes).unwrap_or_default());
-            failure.errno.checked_neg().unwrap_or(i32::MIN)
+            LAST.with_borrow_mut(|last| *last = c_string(&failure.message));
+            -failure.errno.get()
         }
     }
 }
 
-/// What the last call of this thread that failed has to say: what failed, on
-/// what, and what to do. Never NULL; empty if none has failed. Good until the
-/// next call of this thread fails.
+/// `text` without zero bytes, which would end it.
+fn c_string(text: &str) -> CString {
+    let bytes: Vec<u8> = text.bytes().filter(|&byte| byte != 0).collect();
+    // Only a zero byte makes this fail, and there is none left.
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// The message of the last call of this thread that failed: what failed, on what, and
+/// what to do. Never NULL; empty if no call has failed. Valid until the next call of
+/// this thread fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn linpmem_last_error() -> *const c_char {
     LAST.with_borrow(|last| last.as_ptr())
 }
 
-/// Writes what linpmem_last_error() gives to `text`, cut to `size` bytes with
-/// the zero at its end. Returns the length that the whole message has, without
-/// the zero.
+/// Copies the message of linpmem_last_error() to `text`, truncated to `size` bytes
+/// including the zero at its end. Returns the length of the whole message without the
+/// zero.
 ///
 /// # Safety
 /// `text` is NULL or has room for `size` bytes.
@@ -80,9 +85,10 @@ pub unsafe extern "C" fn linpmem_error_text(text: *mut c_char, size: usize) -> u
     LAST.with_borrow(|last| {
         let message = last.as_bytes();
         // SAFETY: As the caller promises.
-        if let Some(room) = unsafe { pointers::bytes_mut(text.cast::<u8>(), size) } {
-            let len = message.len().min(size.saturating_sub(1));
-            for (to, &from) in room.iter_mut().zip(message.iter().take(len).chain([&0])) {
+        let room = unsafe { pointers::bytes_mut(text.cast::<u8>(), size) };
+        // All of it is zero so far, and its last byte stays so.
+        if let Some((_, room)) = room.and_then(<[u8]>::split_last_mut) {
+            for (to, &from) in room.iter_mut().zip(message) {
                 *to = from;
             }
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Loading and unloading.
+//! Loading and unloading the module.
 
 use crate::message::{Failure, code};
 use crate::pointers::{path, string};
@@ -7,9 +7,9 @@ use ::linpmem::{LoadOptions, load, unload};
 use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 
-/// Loads the module file at `module` (.ko, also packed by xz, zstd or gzip) and
-/// waits until /dev/linpmem is there. `parameters` is NULL, or module parameters
-/// with blanks between them, such as "owner_uid=1000 allow_device=1".
+/// Loads the module file at `module` (.ko, also compressed with xz, zstd or gzip) and
+/// waits until /dev/linpmem exists. `parameters` is NULL, or module parameters
+/// separated by blanks, such as "owner_uid=1000 allow_device=1".
 ///
 /// # Safety
 /// `module` and `parameters` are NULL or strings.
@@ -43,7 +43,7 @@ fn load_module(
     Ok(())
 }
 
-/// Unloads the module. Its node goes with it.
+/// Unloads the module and removes its node.
 #[unsafe(no_mangle)]
 pub extern "C" fn linpmem_unload_module() -> c_int {
     code(unload().map_err(Failure::from))

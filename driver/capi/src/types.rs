@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What C sees.
+//! Types and constants for C.
 
-/// An open device. Made by linpmem_open() or linpmem_open_path(), freed by
-/// linpmem_close(). Threads may share one.
+/// An open device. Created by linpmem_open() or linpmem_open_path(), freed by
+/// linpmem_close(). Threads may share a handle.
 #[derive(Debug)]
 pub struct linpmem {
     pub(crate) device: ::linpmem::Device,
 }
 
-/// Read device windows and holes as well: it can have effects on a device, and
-/// the module has to be loaded with allow_device=1.
+/// Also read device memory and holes: this can have side effects on a device, and the
+/// module has to be loaded with allow_device=1.
 pub const LINPMEM_READ_DEVICE: u32 = 1;
-/// Map what is not RAM cached.
+/// Map non-RAM cached.
 pub const LINPMEM_READ_CACHED: u32 = 2;
-/// Map what is not RAM uncached; needs LINPMEM_READ_DEVICE.
+/// Map non-RAM uncached; needs LINPMEM_READ_DEVICE.
 pub const LINPMEM_READ_UNCACHED: u32 = 4;
-/// Read RAM that has left the kernel's map of all memory (memfd_secret).
+/// Also read RAM that is not in the kernel's direct map (memfd_secret).
 pub const LINPMEM_READ_UNMAPPED: u32 = 8;
 
-/// In linpmem_machine: the value is not known.
+/// In linpmem_machine: the value is unknown.
 pub const LINPMEM_NOT_KNOWN: u64 = u64::MAX;
 
 /// linpmem_walk.outcome: the address is mapped.
@@ -37,7 +37,7 @@ pub const LINPMEM_MAY_EXECUTE: u32 = 4;
 /// linpmem_walk.rights: mapped, but any access faults (PROT_NONE).
 pub const LINPMEM_NO_ACCESS: u32 = 8;
 
-/// What the module and the machine are.
+/// What the module says about itself and the machine.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct linpmem_machine {
@@ -51,9 +51,10 @@ pub struct linpmem_machine {
     pub phys_bits: u32,
     /// 4 or 5.
     pub paging_levels: u32,
-    /// Virtual address of physical address 0 in the kernel's map of all memory.
+    /// Virtual address of physical address 0 in the kernel's direct map.
     pub page_offset_base: u64,
-    /// Where the kernel's text map begins in physical memory; may be below 0.
+    /// Where the mapping of the kernel's image begins in physical memory; may be
+    /// negative.
     pub phys_base: i64,
     /// How far KASLR moved the kernel, or LINPMEM_NOT_KNOWN.
     pub kaslr_offset: u64,
@@ -61,7 +62,7 @@ pub struct linpmem_machine {
     pub kernel_page_table: u64,
     /// Physical address of the VMCOREINFO note, or 0.
     pub vmcoreinfo_addr: u64,
-    /// Its bytes.
+    /// Bytes of the note.
     pub vmcoreinfo_len: u64,
     /// The page-table bit that marks encrypted memory, or 0.
     pub encryption_mask: u64,
@@ -73,7 +74,7 @@ pub struct linpmem_machine {
 pub struct linpmem_walk_entry {
     /// Its physical address.
     pub addr: u64,
-    /// What it held.
+    /// Its value.
     pub value: u64,
 }
 
@@ -83,7 +84,7 @@ pub struct linpmem_walk_entry {
 pub struct linpmem_walk {
     /// LINPMEM_WALK_*.
     pub outcome: u32,
-    /// Why the walk broke off: an errno, or 0.
+    /// Why the walk failed: an errno, or 0.
     pub error: u32,
     /// The physical address, if mapped.
     pub phys: u64,
@@ -95,7 +96,7 @@ pub struct linpmem_walk {
     pub levels: u32,
     /// The top page table that was used.
     pub page_table: u64,
-    /// How many of entries were read.
+    /// The number of entries read.
     pub entry_count: u32,
     /// Zero.
     pub reserved: u32,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Every function of linpmem.h against known memory, and with every argument
- * that cannot be: calls ADDRESS. At ADDRESS lie words that are their own
- * address times a constant.
+ * Calls every function of linpmem.h on known memory, and with every invalid
+ * argument: calls ADDRESS. The words at ADDRESS are their own address times a
+ * constant.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include <linpmem.h>
-/* The module's own ABI can stand beside it. */
+/* The module's own ABI can be included as well. */
 #include <linpmem/ioctl.h>
 
 #define VIDEO 0xb8000

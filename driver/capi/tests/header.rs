@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The header in the tree is what the crate says. With LINPMEM_BLESS=1 it is
-//! written anew.
+//! The header in the tree is what cbindgen generates. With LINPMEM_BLESS=1 it is
+//! rewritten.
 
 use std::fs;
 use std::path::Path;

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can be typed.
+//! The command line.
 
-use crate::notation::{Place, number, place};
+#![allow(missing_docs, reason = "doc comments would become help text")]
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use linpmem::Width;
+use linpmem_phys::parse::number;
+use linpmem_phys::{EmptyRangeError, ParseError, PhysAddr, PhysLen, PhysRange};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
   pmem insmod linpmem.ko            load the module
-  pmem info                         what it and the machine are
-  pmem read 0x100000+64             a hexdump; raw bytes into a pipe
-  pmem vtop 0xffffffff81000000      page-table entries, level by level
-  pmem cr3 1 2345                   the page tables of processes
-  pmem rmmod
+  pmem info                         describe the module and the machine
+  pmem read 0x100000+64             show a hexdump, or write raw bytes to a pipe
+  pmem read 0x100000-0x1fffff       a range; the last byte is included
+  pmem vtop 0xffffffff81000000      translate an address, level by level
+  pmem cr3 1 2345                   show the page tables of processes
+  pmem rmmod                        unload the module
 
-As the original pmem, whose options work unchanged:
+The original pmem's options work unchanged:
   pmem -v 0xffffffff9823bf20
   pmem -a 0x70923bf20 -m buffer -s 0x1000 | xxd
 
-Numbers are decimal, hexadecimal with 0x, or decimal with KiB, MiB, GiB or TiB.
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 (read) some pages could not be
-read: they are zero in raw output, and named on stderr.";
+Numbers are decimal. Hexadecimal ones need 0x, also when copied from
+/proc/iomem. K, M, G and T (or KiB, MiB, GiB, TiB) multiply by powers of 1024.
+
+Exit codes: 0 success; 1 failure; 2 wrong usage; 3 (read) some pages could not
+be read: they are zero in raw output, and listed on stderr.";
 
 /// Reads physical memory through the linpmem module.
 #[derive(Debug, Parser)]
@@ -30,14 +37,12 @@ read: they are zero in raw output, and named on stderr.";
     name = "pmem",
     version,
     after_long_help = EXAMPLES,
-    after_help = "--help tells more, with examples.",
+    after_help = "Use --help for details and examples.",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
-    /// What is to be done.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The original's options.
     #[command(flatten)]
     pub original: OriginalArgs,
 }
@@ -45,15 +50,15 @@ pub struct Cli {
 /// The original's options.
 #[derive(Debug, Args)]
 pub struct OriginalArgs {
-    /// Read physical memory at ADDRESS, as --mode says
+    /// Read physical memory at ADDRESS in the way that --mode selects
     #[arg(short, long, value_parser = number, requires = "mode")]
     pub address: Option<u64>,
 
-    /// Translate VIRT_ADDRESS, in the address space of --pid or of pmem itself
+    /// Translate VIRT_ADDRESS in the address space of --pid, or of pmem itself
     #[arg(short, long, value_parser = number)]
     pub virt_address: Option<u64>,
 
-    /// Bytes to read with --mode buffer; at most to the end of the page
+    /// Bytes to read with --mode buffer, to the end of the page at most
     #[arg(short, long, value_parser = number, required_if_eq("mode", "buffer"))]
     pub size: Option<u64>,
 
@@ -61,7 +66,7 @@ pub struct OriginalArgs {
     #[arg(short, long, value_enum, requires = "address")]
     pub mode: Option<Mode>,
 
-    /// The process that --cr3 and --virt-address mean
+    /// Process for --cr3 and --virt-address
     #[arg(short, long)]
     pub pid: Option<u32>,
 
@@ -69,7 +74,7 @@ pub struct OriginalArgs {
     #[arg(long)]
     pub cr3: bool,
 
-    /// Say on stderr what is done
+    /// Describe each step on stderr
     #[arg(long)]
     pub verbose: bool,
 }
@@ -77,18 +82,18 @@ pub struct OriginalArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what the module and the machine are
+    /// Describe the module and the machine
     Info(InfoArgs),
     /// Show the kernel's map of physical memory
     Ranges(OutputArgs),
     /// Read physical memory
     ///
-    /// A hexdump on a terminal, raw bytes into a pipe or file. What cannot be
-    /// read is never shown as memory: it is named, and the exit code is 3.
+    /// Writes a hexdump to a terminal, and raw bytes to a pipe or file. Pages that
+    /// cannot be read are listed, never shown as memory, and the exit code is 3.
     Read(ReadArgs),
     /// Translate a virtual address, level by level
     ///
-    /// Exit code 1 if it is not mapped.
+    /// The exit code is 1 if the address is not mapped.
     Vtop(VtopArgs),
     /// Show the page tables of processes
     Cr3(Cr3Args),
@@ -96,16 +101,16 @@ pub enum Command {
     Insmod(InsmodArgs),
     /// Unload the module
     Rmmod(OutputArgs),
-    /// Write completions for a shell to stdout
+    /// Write shell completions to stdout
     #[command(hide = true)]
     Completions {
-        /// Which shell
+        /// Shell
         shell: Shell,
     },
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a folder
     #[command(hide = true)]
     Man {
-        /// The folder, which is made
+        /// Folder; it is created if necessary
         folder: PathBuf,
     },
 }
@@ -113,7 +118,7 @@ pub enum Command {
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct OutputArgs {
-    /// One JSON document
+    /// Write JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -121,7 +126,7 @@ pub struct OutputArgs {
 /// Where the module is.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
-    /// The module's device
+    /// Device of the module
     #[arg(long, value_name = "PATH", default_value = linpmem::DEFAULT_PATH)]
     pub device: PathBuf,
 }
@@ -130,75 +135,69 @@ pub struct DeviceArgs {
 #[derive(Debug, Args)]
 pub struct InfoArgs {
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub device: DeviceArgs,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub output: OutputArgs,
 }
 
 /// What is to be read, and how.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
-    /// Where: ADDRESS or ADDRESS+LENGTH; without a length, 256 bytes or one load
-    #[arg(value_parser = place, value_name = "ADDR[+LEN]")]
-    pub place: Place,
+    /// START, START+LENGTH or FIRST-LAST; START alone means 256 bytes, or one load
+    #[arg(value_name = "ADDR[+LEN]")]
+    pub target: AddressOrRange,
 
-    /// One exact load of 1, 2, 4 or 8 bytes, or a buffer
+    /// How to read: one exact load of 1, 2, 4 or 8 bytes, or a buffer
     #[arg(short, long, value_enum, default_value = "buffer")]
     pub mode: Mode,
 
-    /// Read device memory and holes as well
+    /// Also read device memory and holes
     ///
-    /// Reading a device's registers can have effects, and can hang the machine.
+    /// Reading a device's registers can have side effects and can hang the machine.
     /// The module has to be loaded with allow_device=1.
     #[arg(long)]
     pub mmio: bool,
 
-    /// Map what is not RAM uncached
+    /// Map non-RAM uncached
     #[arg(long, requires = "mmio", conflicts_with = "cached")]
     pub uncached: bool,
 
-    /// Map what is not RAM cached
+    /// Map non-RAM cached
     #[arg(long)]
     pub cached: bool,
 
-    /// Read RAM that has left the kernel's map (memfd_secret)
+    /// Also read RAM that is not in the kernel's direct map (memfd_secret)
     #[arg(long)]
     pub unmapped: bool,
 
-    /// How bytes are shown [default: hex on a terminal, else raw]
+    /// Output format [default: hex on a terminal, otherwise raw]
     #[arg(short, long, value_enum, conflicts_with = "json")]
     pub format: Option<Format>,
 
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub device: DeviceArgs,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub output: OutputArgs,
 }
 
 /// What is to be translated.
 #[derive(Debug, Args)]
 pub struct VtopArgs {
-    /// The virtual address
+    /// Virtual address
     #[arg(value_parser = number, value_name = "VADDR")]
     pub virt: u64,
 
-    /// In the address space of this process [default: pmem's own]
+    /// Process whose address space is used [default: pmem itself]
     #[arg(short, long, conflicts_with = "cr3")]
     pub pid: Option<u32>,
 
-    /// By the page table at this CR3 value
+    /// CR3 value whose page tables are used
     #[arg(long, value_parser = number)]
     pub cr3: Option<u64>,
 
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub device: DeviceArgs,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub output: OutputArgs,
 }
 
@@ -208,22 +207,20 @@ pub struct Cr3Args {
     /// Processes [default: pmem itself]
     pub pids: Vec<u32>,
 
-    /// All processes that have memory of their own
+    /// All processes except kernel threads
     #[arg(long, conflicts_with = "pids")]
     pub all: bool,
 
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub device: DeviceArgs,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub output: OutputArgs,
 }
 
 /// What is to be loaded.
 #[derive(Debug, Args)]
 pub struct InsmodArgs {
-    /// The module: linpmem.ko, also packed by xz, zstd or gzip
+    /// Module: linpmem.ko, also compressed with xz, zstd or gzip
     #[arg(required_unless_present = "rm")]
     pub path: Option<PathBuf>,
 
@@ -231,18 +228,17 @@ pub struct InsmodArgs {
     #[arg(value_name = "NAME=VALUE", value_parser = parameter)]
     pub parameters: Vec<String>,
 
-    /// Unload the module and remove its device, as the original has it
+    /// Unload the module and remove its device, like the original
     ///
-    /// Exit code 1 also if the device was gone already; `pmem rmmod` does not mind.
+    /// Fails also if the device was removed before; `pmem rmmod` does not.
     #[arg(short, long)]
     pub rm: bool,
 
-    /// Say on stderr what is done
+    /// Describe each step on stderr
     #[arg(short, long)]
     pub verbose: bool,
 
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub output: OutputArgs,
 }
 
@@ -261,25 +257,71 @@ pub enum Mode {
     Buffer,
 }
 
-/// How bytes are shown.
+/// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Addresses, bytes and text
     Hex,
-    /// As they are
+    /// The bytes themselves
     Raw,
-    /// A value of 1 byte a line
+    /// One 1-byte value per line
     U8,
-    /// A little-endian value of 2 bytes a line
+    /// One little-endian 2-byte value per line
     U16,
-    /// A little-endian value of 4 bytes a line
+    /// One little-endian 4-byte value per line
     U32,
-    /// A little-endian value of 8 bytes a line
+    /// One little-endian 8-byte value per line
     U64,
 }
 
+/// What `pmem read` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressOrRange {
+    /// From here on, without a length.
+    Address(PhysAddr),
+    /// These bytes.
+    Range(PhysRange),
+}
+
+impl AddressOrRange {
+    /// What is read of an address without a length.
+    const DEFAULT_LEN: PhysLen = PhysLen::new(256);
+
+    /// The first byte.
+    #[must_use]
+    pub const fn start(self) -> PhysAddr {
+        match self {
+            Self::Address(addr) => addr,
+            Self::Range(range) => range.start(),
+        }
+    }
+
+    /// The range, or the default length from the address on.
+    ///
+    /// # Errors
+    /// If that passes 2^64.
+    pub const fn range(self) -> Result<PhysRange, EmptyRangeError> {
+        match self {
+            Self::Address(addr) => PhysRange::from_len(addr, Self::DEFAULT_LEN),
+            Self::Range(range) => Ok(range),
+        }
+    }
+}
+
+impl FromStr for AddressOrRange {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if text.contains(['+', '-']) {
+            text.parse().map(Self::Range)
+        } else {
+            text.parse().map(Self::Address)
+        }
+    }
+}
+
 impl Mode {
-    /// The load, if it is one.
+    /// The width of the load, if it is one.
     #[must_use]
     pub fn width(self) -> Option<Width> {
         match self {
@@ -297,7 +339,7 @@ fn parameter(text: &str) -> Result<String, String> {
         Some((name, _)) if !name.is_empty() && !text.contains(char::is_whitespace) => {
             Ok(text.to_owned())
         }
-        _ => Err("give NAME=VALUE, without blanks".to_owned()),
+        _ => Err("give NAME=VALUE without blanks".to_owned()),
     }
 }
 
@@ -309,5 +351,30 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_alone_has_a_default_length() {
+        let read = |text: &str| text.parse::<AddressOrRange>().unwrap();
+        let range = |text: &str| read(text).range().unwrap().to_string();
+        assert_eq!(range("0x1000"), "0x1000-0x10ff");
+        assert_eq!(range("1MiB+4KiB"), "0x100000-0x100fff");
+        assert_eq!(range("0x1000-0x1fff"), "0x1000-0x1fff");
+        assert_eq!(
+            read("0x1000"),
+            AddressOrRange::Address(PhysAddr::new(0x1000))
+        );
+        assert_eq!(read("0x1000+1").start(), PhysAddr::new(0x1000));
+        for text in [
+            "0x1000+0",
+            "0xffffffffffffffff+2",
+            "0x1000+",
+            "+1",
+            "00100000",
+            "1000-1fff",
+        ] {
+            assert!(text.parse::<AddressOrRange>().is_err(), "{text}");
+        }
+        assert!(read("0xffffffffffffff01").range().is_err());
     }
 }

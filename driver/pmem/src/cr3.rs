@@ -4,15 +4,13 @@
 use crate::args::Cr3Args;
 use crate::{Outcome, warn, write_json};
 use anyhow::{Context, Result};
-use linpmem::{Device, PageTables, RequestError};
+use linpmem::{Device, PageTables};
+use linpmem_phys::Errno;
 use serde_json::json;
 use std::fs;
 use std::io::Write;
 
-/// `ESRCH`: no such process, or a kernel thread.
-const NOBODY: i32 = 3;
-
-/// Shows them. Exit code 1 if one that was asked for is not there.
+/// Shows them. The exit code is 1 if a requested process does not exist.
 pub fn run(args: &Cr3Args, out: &mut dyn Write) -> Result<Outcome> {
     let device = Device::open_path(&args.device.device)?;
     let pids = match (args.all, args.pids.is_empty()) {
@@ -25,8 +23,9 @@ pub fn run(args: &Cr3Args, out: &mut dyn Write) -> Result<Outcome> {
     for pid in pids {
         match device.page_tables(pid) {
             Ok(tables) => found.push((pid, tables)),
-            Err(error) if is_nobody(&error) && args.all => {}
-            Err(error) if is_nobody(&error) => {
+            // A kernel thread, or a process that has ended since /proc was listed.
+            Err(error) if error.errno() == Errno::ESRCH && args.all => {}
+            Err(error) if error.errno() == Errno::ESRCH => {
                 warn(&error.to_string());
                 outcome = Outcome::Negative;
             }
@@ -62,10 +61,6 @@ pub fn run(args: &Cr3Args, out: &mut dyn Write) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn is_nobody(error: &RequestError) -> bool {
-    error.errno().get() == NOBODY
-}
-
 fn processes() -> Result<Vec<u32>> {
     let mut pids: Vec<u32> = fs::read_dir("/proc")
         .context("listing /proc")?
@@ -76,7 +71,7 @@ fn processes() -> Result<Vec<u32>> {
     Ok(pids)
 }
 
-/// The name is whatever the process chose: nothing of it may steer a terminal.
+/// The name is whatever the process chose: no control character may reach a terminal.
 fn name(pid: u32) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     text.trim_end().escape_default().to_string()

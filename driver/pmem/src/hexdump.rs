@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes for people.
+//! Bytes in readable form.
 
+use linpmem_phys::hex;
+use linpmem_phys::num::usize_as_u64;
 use std::io::{self, Write};
 
 const ROW: usize = 16;
 
-/// Writes `bytes`, which lie at `address`, in rows of 16 from there on.
+/// Writes the `bytes` at `address` in rows of 16.
 pub fn write(out: &mut dyn Write, address: u64, bytes: &[u8]) -> io::Result<()> {
     let mut at = address;
     for row in bytes.chunks(ROW) {
-        let mut hex = String::new();
+        let mut digits = String::new();
         for (index, byte) in row.iter().enumerate() {
             let gap = if index == ROW / 2 { "  " } else { " " };
-            hex.push_str(&format!("{gap}{byte:02x}"));
+            digits.push_str(gap);
+            digits.push_str(&hex::encode(&[*byte]));
         }
         let text: String = row
             .iter()
@@ -21,14 +24,15 @@ pub fn write(out: &mut dyn Write, address: u64, bytes: &[u8]) -> io::Result<()> 
                 _ => '.',
             })
             .collect();
-        writeln!(out, "{at:#018x} {hex:<49}  |{text}|")?;
-        at = at.wrapping_add(u64::try_from(row.len()).unwrap_or(0));
+        writeln!(out, "{at:#018x} {digits:<49}  |{text}|")?;
+        // Addresses may wrap behind the last row.
+        at = at.wrapping_add(usize_as_u64(row.len()));
     }
     Ok(())
 }
 
-/// Writes `bytes`, which lie at `address`, as little-endian values of `width`
-/// bytes, a line each. What is left at the end is shown byte by byte.
+/// Writes the `bytes` at `address` as little-endian values of `width` bytes, one per
+/// line. What is left at the end is shown byte by byte.
 pub fn write_values(
     out: &mut dyn Write,
     address: u64,
@@ -43,9 +47,9 @@ pub fn write_values(
                 .iter()
                 .rev()
                 .fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
-            let digits = part.len().saturating_mul(2).saturating_add(2);
+            let digits = 2 + part.len() * 2;
             writeln!(out, "{at:#018x} {value:#0digits$x}")?;
-            at = at.wrapping_add(u64::try_from(part.len()).unwrap_or(0));
+            at = at.wrapping_add(usize_as_u64(part.len()));
         }
     }
     Ok(())

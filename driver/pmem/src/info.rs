@@ -8,7 +8,7 @@ use linpmem::{Device, Dialect, Info};
 use serde_json::json;
 use std::io::Write;
 
-/// Shows what the module and the machine are.
+/// Describes the module and the machine.
 pub fn run(args: &InfoArgs, out: &mut dyn Write) -> Result<Outcome> {
     let device = Device::open_path(&args.device.device)?;
     let release = rustix::system::uname();
@@ -22,7 +22,7 @@ pub fn run(args: &InfoArgs, out: &mut dyn Write) -> Result<Outcome> {
             writeln!(out, "device:            {path}")?;
             writeln!(
                 out,
-                "module:            the original Linpmem, which tells nothing more"
+                "module:            the original Linpmem, which reports nothing else"
             )?;
             writeln!(out, "kernel:            {release}")?;
         }

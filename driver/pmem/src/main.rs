@@ -9,7 +9,6 @@ mod hexdump;
 mod info;
 mod manual;
 mod module;
-mod notation;
 mod original;
 mod ranges;
 mod read;
@@ -21,11 +20,11 @@ use clap::Parser;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// What came of it.
+/// The result of a command, for the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// It was answered, and the answer is no: an address is not mapped, nothing
+    /// The command worked, and the answer is no: an address is not mapped, or nothing
     /// could be read.
     Negative,
     /// Some pages could not be read.
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Partial) => ExitCode::from(3),
         Err(error) if is_closed_stdout(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // As the original says it. A stderr that is gone changes nothing.
+            // In the original's form. If stderr is closed, the exit code still counts.
             let _ = writeln!(io::stderr(), "Error: {}", sentence(&error));
             ExitCode::from(1)
         }
@@ -71,12 +70,12 @@ fn write_json(out: &mut dyn Write, document: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
-/// Says on stderr what cannot be left out.
+/// Writes a line to stderr. If that is closed, the exit code still counts.
 fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "pmem: {text}");
 }
 
-/// The error and its causes; those that it tells of itself not again.
+/// The error and its causes, without those that its text includes already.
 fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -89,7 +88,7 @@ fn sentence(error: &anyhow::Error) -> String {
     text
 }
 
-/// Whether someone has read enough: `pmem read … | head`.
+/// Whether the reader of stdout has seen enough: `pmem read … | head`.
 fn is_closed_stdout(error: &anyhow::Error) -> bool {
     error
         .chain()

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes the completions for `shell`.
+/// Writes completions for `shell`.
 pub fn completions(shell: Shell, out: &mut dyn Write) -> Result<Outcome> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "pmem", &mut text);
@@ -20,7 +20,7 @@ pub fn completions(shell: Shell, out: &mut dyn Write) -> Result<Outcome> {
 
 /// Writes `pmem.1`, and a page for each command, into `folder`.
 pub fn pages(folder: &Path) -> Result<Outcome> {
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     clap_mangen::generate_to(Cli::command(), folder)
         .with_context(|| format!("writing to {}", folder.display()))?;
     Ok(Outcome::Done)

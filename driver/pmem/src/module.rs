@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fs;
 use std::io::Write;
 
-/// Loads the module; with `-r` unloads it, as the original has it.
+/// Loads the module; with `-r` unloads it, like the original.
 pub fn insmod(args: &InsmodArgs, out: &mut dyn Write) -> Result<Outcome> {
     let say = |text: String| {
         if args.verbose {
@@ -40,9 +40,9 @@ pub fn insmod(args: &InsmodArgs, out: &mut dyn Write) -> Result<Outcome> {
         loaded.parameters,
         loaded.node.display(),
         if loaded.made_node {
-            "was made"
+            "was created"
         } else {
-            "is there"
+            "exists"
         }
     ));
     if args.output.json {

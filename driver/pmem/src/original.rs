@@ -6,13 +6,14 @@ use crate::{Outcome, warn};
 use anyhow::{Result, bail, ensure};
 use linpmem::{Access, AddressSpace, Device, Width};
 use linpmem_phys::PhysAddr;
+use linpmem_phys::num::u64_as_usize;
 use std::io::Write;
 
 /// The most that the original reads at once.
 const PAGE: u64 = 4096;
 
-/// Does what the options say. CR3 goes before a translation, and that before a
-/// read.
+/// Does what the options say. `--cr3` takes precedence over a translation, and that
+/// over a read.
 pub fn run(args: &OriginalArgs, out: &mut dyn Write) -> Result<Outcome> {
     let say = |text: String| {
         if args.verbose {
@@ -50,7 +51,7 @@ pub fn run(args: &OriginalArgs, out: &mut dyn Write) -> Result<Outcome> {
 }
 
 fn translate(device: &Device, virt: u64, pid: Option<u32>) -> Result<PhysAddr> {
-    // The original's module refuses it.
+    // The original's module refuses it, too.
     ensure!(virt != 0, "EINVAL: virtual address 0 cannot be translated");
     let space = pid.map_or(AddressSpace::Caller, AddressSpace::Process);
     match device.translate(space, virt)?.mapped() {
@@ -62,18 +63,18 @@ fn translate(device: &Device, virt: u64, pid: Option<u32>) -> Result<PhysAddr> {
 fn load(device: &Device, start: PhysAddr, width: Width) -> Result<Vec<u8>> {
     let value = device.load(start, width)?;
     let mut bytes = value.to_le_bytes().to_vec();
-    bytes.truncate(usize::try_from(width.bytes())?);
+    bytes.truncate(u64_as_usize(width.bytes()));
     Ok(bytes)
 }
 
-/// Up to the end of the page, as the original's module reads.
+/// Reads to the end of the page at most, like the original's module.
 fn buffer(device: &Device, start: PhysAddr, size: u64) -> Result<Vec<u8>> {
     ensure!(
         (1..=PAGE).contains(&size),
         "EINVAL: a buffer has 1 to {PAGE} bytes (`pmem read` reads more)"
     );
     let len = size.min(PAGE - start.get() % PAGE);
-    let mut bytes = vec![0; usize::try_from(len)?];
+    let mut bytes = vec![0; u64_as_usize(len)];
     let unreadable = device.read_with(Access::default(), start, &mut bytes)?;
     match unreadable.as_slice().first() {
         None => Ok(bytes),

@@ -3,36 +3,30 @@
 
 use crate::args::OutputArgs;
 use crate::{Outcome, write_json};
-use anyhow::{Context, Result, ensure};
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
+use anyhow::{Context, Result};
+use linpmem_kinfo::iomem::{self, Entry};
+use linpmem_phys::PhysLen;
 use serde_json::json;
 use std::fs;
 use std::io::Write;
 
-const PATH: &str = "/proc/iomem";
-
-/// A line of the map.
-struct Resource {
-    depth: usize,
-    range: PhysRange,
-    name: String,
-}
-
 /// Shows the map. It needs no module.
 pub fn run(args: OutputArgs, out: &mut dyn Write) -> Result<Outcome> {
-    let text = fs::read_to_string(PATH).with_context(|| format!("reading {PATH}"))?;
-    let resources = parse(&text)?;
-    let ram = ram(&resources);
+    let path = iomem::PATH;
+    // Names in it need not be text.
+    let text = fs::read(path).with_context(|| format!("reading {path}"))?;
+    let entries = iomem::parse(&text)?;
+    let ram = system_ram(&entries).with_context(|| format!("{path} contradicts itself"))?;
     if args.json {
-        let list: Vec<_> = resources
+        let list: Vec<_> = entries
             .iter()
-            .map(|resource| {
+            .map(|entry| {
                 json!({
-                    "start": format!("{:#x}", resource.range.start().get()),
-                    "last": format!("{:#x}", resource.range.last().get()),
-                    "length": resource.range.len().get(),
-                    "depth": resource.depth,
-                    "name": resource.name,
+                    "start": format!("{:#x}", entry.range.start().get()),
+                    "last": format!("{:#x}", entry.range.last().get()),
+                    "length": entry.range.len().get(),
+                    "depth": entry.depth,
+                    "name": entry.name,
                 })
             })
             .collect();
@@ -43,8 +37,8 @@ pub fn run(args: OutputArgs, out: &mut dyn Write) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     writeln!(out, "{:>18} {:>18} {:>12}  NAME", "START", "LAST", "SIZE")?;
-    for resource in &resources {
-        let range = resource.range;
+    for entry in &entries {
+        let range = entry.range;
         writeln!(
             out,
             "{:>18} {:>18} {:>12}  {:indent$}{}",
@@ -52,53 +46,28 @@ pub fn run(args: OutputArgs, out: &mut dyn Write) -> Result<Outcome> {
             range.last().to_string(),
             range.len().to_string(),
             "",
-            resource.name,
-            indent = resource.depth.saturating_mul(2),
+            printable(&entry.name),
+            indent = entry.depth * 2,
         )?;
     }
     writeln!(out, "\n{ram} of System RAM")?;
     Ok(Outcome::Done)
 }
 
-fn parse(text: &str) -> Result<Vec<Resource>> {
-    let mut resources = Vec::new();
-    let mut hidden = true;
-    for line in text.lines() {
-        let wrong = || format!("{PATH} is not as the kernel writes it: `{line}`");
-        let trimmed = line.trim_start();
-        let depth = line.len().saturating_sub(trimmed.len()) / 2;
-        let (ends, name) = trimmed.split_once(" : ").with_context(wrong)?;
-        let (first, last) = ends.split_once('-').with_context(wrong)?;
-        let first = u64::from_str_radix(first, 16).with_context(wrong)?;
-        let last = u64::from_str_radix(last, 16).with_context(wrong)?;
-        hidden &= (first, last) == (0, 0);
-        // The kernel prints a resource of no bytes with its end below its start.
-        let last = PhysAddr::new(last.min(u64::MAX - 1));
-        if let Ok(range) = PhysRange::from_inclusive(PhysAddr::new(first), last) {
-            resources.push(Resource {
-                depth,
-                range,
-                name: name.to_owned(),
-            });
-        }
-    }
-    ensure!(
-        !hidden,
-        "{PATH} shows every address as 0, as it does to readers without CAP_SYS_ADMIN: run as root"
-    );
-    Ok(resources)
+/// The name without control characters: a driver chose it, and it goes to a terminal.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
 }
 
-/// System RAM is never within System RAM.
-fn ram(resources: &[Resource]) -> PhysLen {
-    PhysLen::new(
-        resources
-            .iter()
-            .filter(|resource| resource.name.starts_with("System RAM"))
-            .fold(0, |sum, resource| {
-                sum.saturating_add(resource.range.len().get())
-            }),
-    )
+/// The sum of all System RAM. The kernel never nests it in System RAM; a text that
+/// does so, and sums up to more than 64 bits hold, has no sum.
+fn system_ram(entries: &[Entry<'_>]) -> Option<PhysLen> {
+    entries
+        .iter()
+        .filter(|entry| entry.kind().is_ram())
+        .try_fold(PhysLen::ZERO, |sum, entry| {
+            sum.checked_add(entry.range.len())
+        })
 }
 
 #[cfg(test)]
@@ -106,22 +75,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resources_nest_and_ram_is_summed() {
+    fn ram_is_summed_wherever_it_is_nested() {
         let text = "00001000-0009ffff : System RAM\n  00002000-00002fff : Kernel code\n\
-                    000a0000-000bffff : PCI Bus 0000:00\n00100000-001fffff : System RAM\n";
-        let resources = parse(text).unwrap();
-        assert_eq!(resources.len(), 4);
-        assert_eq!(resources[1].depth, 1);
-        assert_eq!(resources[1].range.to_string(), "0x2000-0x2fff");
-        assert_eq!(ram(&resources).get(), 0x9f000 + 0x10_0000);
+                    000a0000-000bffff : PCI Bus 0000:00\n00100000-001fffff : System RAM\n\
+                    00200000-002fffff : dax0.0\n  00200000-00200fff : System RAM (kmem)\n\
+                    00300000-00300fff : System RAMdisk\n";
+        let entries = iomem::parse(text.as_bytes()).unwrap();
+        assert_eq!(entries.len(), 7);
+        let sum = system_ram(&entries).unwrap();
+        assert_eq!(sum.get(), 0x9f000 + 0x10_0000 + 0x1000);
+        let all = "00000000-ffffffffffffffff : System RAM\n".repeat(2);
+        assert_eq!(system_ram(&iomem::parse(all.as_bytes()).unwrap()), None);
     }
 
     #[test]
-    fn hidden_and_broken_maps_are_errors() {
-        let hidden = parse("00000000-00000000 : System RAM\n").err().unwrap();
-        assert!(hidden.to_string().contains("root"), "{hidden}");
-        for broken in ["nonsense\n", "0-g : x\n", "1000 : x\n"] {
-            assert!(parse(broken).is_err(), "{broken}");
-        }
+    fn names_cannot_control_a_terminal() {
+        assert_eq!(
+            printable("dev\x1b[31mice\u{9b}"),
+            "dev\u{fffd}[31mice\u{fffd}"
+        );
+        assert_eq!(printable("PCI Bus 0000:00"), "PCI Bus 0000:00");
     }
 }

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pmem read`.
 
-use crate::args::{Format, ReadArgs};
+use crate::args::{AddressOrRange, Format, ReadArgs};
 use crate::{Outcome, hexdump, warn, write_json};
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use linpmem::{Access, Caching, Device, Width};
-use linpmem_phys::{PhysLen, PhysRange, Unreadable, Unreadables};
+use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable, Unreadables, hex};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 
-/// Memory that is read before it is written out.
+/// How much memory is read before it is written out.
 const STEP: PhysLen = PhysLen::new(1 << 20);
 
-/// The largest JSON document's memory.
-const JSON_MAX: u64 = 16 << 20;
+/// The most memory in a JSON document.
+const JSON_MAX: PhysLen = PhysLen::new(16 << 20);
 
-/// Reads and shows memory.
+/// Reads memory and writes it out.
 pub fn run(args: &ReadArgs, out: &mut dyn Write) -> Result<Outcome> {
-    let device = Device::open_path(&args.device.device)?;
     if let Some(width) = args.mode.width() {
-        return load(&device, args, width, out);
+        return load(args, width, out);
     }
-    let range = args.place.range().map_err(|error| anyhow!(error))?;
+    let range = args.target.range()?;
+    let device = Device::open_path(&args.device.device)?;
     if args.output.json {
         return document(&device, args, range, out);
     }
@@ -35,7 +36,7 @@ pub fn run(args: &ReadArgs, out: &mut dyn Write) -> Result<Outcome> {
         let (bytes, unreadable) = read(&device, args, part)?;
         all.append(&unreadable);
         match format {
-            // Zeros stand for what was not read only where something was.
+            // Zeros stand for unreadable pages only if there is something between them.
             Format::Raw if unreadable.total() == part.len() && part == range => {}
             Format::Raw => out.write_all(&bytes)?,
             format => show(format, part, &bytes, &unreadable, out)?,
@@ -60,25 +61,28 @@ fn access(args: &ReadArgs) -> Access {
 }
 
 fn read(device: &Device, args: &ReadArgs, range: PhysRange) -> Result<(Vec<u8>, Unreadables)> {
-    let mut bytes = vec![0; usize::try_from(range.len().get())?];
+    let mut bytes = vec![0; u64_as_usize(range.len().get())];
     let unreadable = device.read_with(access(args), range.start(), &mut bytes)?;
     Ok((bytes, unreadable))
 }
 
 /// One exact load.
-fn load(device: &Device, args: &ReadArgs, width: Width, out: &mut dyn Write) -> Result<Outcome> {
-    let start = args.place.start;
-    if let Some(len) = args.place.len {
+fn load(args: &ReadArgs, width: Width, out: &mut dyn Write) -> Result<Outcome> {
+    let start = args.target.start();
+    if let AddressOrRange::Range(range) = args.target {
         ensure!(
-            len.get() == width.bytes(),
-            "one load of {} bytes cannot read {len}: leave the length out, or the mode",
-            width.bytes()
+            range.len().get() == width.bytes(),
+            "a load of {} bytes cannot read {}: omit the length or --mode",
+            width.bytes(),
+            range.len()
         );
     }
+    let device = Device::open_path(&args.device.device)?;
     let value = device.load_with(access(args), start, width)?;
-    let bytes = value.to_le_bytes();
-    let len = usize::try_from(width.bytes())?;
-    let bytes = bytes.get(..len).unwrap_or_default();
+    let len = u64_as_usize(width.bytes());
+    let mut bytes = value.to_le_bytes().to_vec();
+    bytes.truncate(len);
+    let bytes = &*bytes;
     if args.output.json {
         let document = json!({
             "start": format!("{:#x}", start.get()),
@@ -100,7 +104,7 @@ fn load(device: &Device, args: &ReadArgs, width: Width, out: &mut dyn Write) -> 
     Ok(Outcome::Done)
 }
 
-/// Shows `bytes`, and in its place what could not be read.
+/// Shows the `bytes` of `range`, with a line in place of each unreadable part.
 fn show(
     format: Format,
     range: PhysRange,
@@ -108,30 +112,34 @@ fn show(
     unreadable: &Unreadables,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let mut rest = bytes;
-    let mut at = range.start();
-    let print = |len: u64, rest: &mut &[u8], at: u64, out: &mut dyn Write| -> Result<()> {
-        let (part, tail) = rest.split_at(usize::try_from(len)?.min(rest.len()));
-        *rest = tail;
+    let print = |from: PhysAddr, to: PhysAddr, out: &mut dyn Write| -> Result<()> {
+        let part = part(range, bytes, from, to)
+            .with_context(|| format!("the device listed pages that are not in {range}"))?;
         match format {
-            Format::Hex => hexdump::write(out, at, part)?,
-            format => hexdump::write_values(out, at, part, size(format))?,
+            Format::Hex => hexdump::write(out, from.get(), part)?,
+            format => hexdump::write_values(out, from.get(), part, size(format))?,
         }
         Ok(())
     };
+    let mut at = range.start();
     for bad in unreadable.as_slice() {
-        let good = bad.range.start().get().saturating_sub(at.get());
-        print(good, &mut rest, at.get(), out)?;
+        print(at, bad.range.start(), out)?;
         writeln!(out, "{}", sentence(bad))?;
-        let skipped = usize::try_from(bad.range.len().get())?;
-        rest = rest.get(skipped..).unwrap_or_default();
         at = bad.range.end();
     }
-    let left = u64::try_from(rest.len())?;
-    print(left, &mut rest, at.get(), out)
+    print(at, range.end(), out)
 }
 
-/// What the exit code says, said on stderr as well.
+/// The bytes from `from` to `to` among the `bytes` of `range`.
+fn part(range: PhysRange, bytes: &[u8], from: PhysAddr, to: PhysAddr) -> Option<&[u8]> {
+    let offset = |addr: PhysAddr| {
+        let len = addr.checked_sub(range.start())?;
+        Some(u64_as_usize(len.get()))
+    };
+    bytes.get(offset(from)?..offset(to)?)
+}
+
+/// Lists on stderr what could not be read, and returns the outcome.
 fn finish(range: PhysRange, unreadable: &Unreadables) -> Result<Outcome> {
     if unreadable.is_empty() {
         return Ok(Outcome::Done);
@@ -174,15 +182,10 @@ fn document(
     out: &mut dyn Write,
 ) -> Result<Outcome> {
     ensure!(
-        range.len().get() <= JSON_MAX,
-        "--json holds at most {}: use raw output for more",
-        PhysLen::new(JSON_MAX)
+        range.len() <= JSON_MAX,
+        "--json is limited to {JSON_MAX}: use raw output for more"
     );
     let (bytes, unreadable) = read(device, args, range)?;
-    let mut data = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in &bytes {
-        data.push_str(&format!("{byte:02x}"));
-    }
     let list: Vec<Value> = unreadable
         .as_slice()
         .iter()
@@ -199,7 +202,7 @@ fn document(
         "start": format!("{:#x}", range.start().get()),
         "length": range.len().get(),
         "unreadable": list,
-        "data": data,
+        "data": hex::encode(&bytes),
     });
     write_json(out, &document)?;
     if unreadable.is_empty() {

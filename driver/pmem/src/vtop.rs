@@ -5,13 +5,14 @@ use crate::args::VtopArgs;
 use crate::{Outcome, write_json};
 use anyhow::Result;
 use linpmem::{AddressSpace, Device, Mapped, Outcome as Walked, Translation};
+use linpmem_phys::num::u32_as_usize;
 use serde_json::json;
 use std::io::Write;
 
-/// Linux's names of the tables, from the bottom up.
+/// Linux's names for the levels, from the bottom up.
 const LEVELS: [&str; 5] = ["PTE", "PMD", "PUD", "P4D", "PGD"];
 
-/// The flags of an entry that people ask for (Intel SDM volume 3, chapter 4).
+/// The flags of an entry that are shown (Intel SDM volume 3, chapter 4).
 const FLAGS: [(u64, &str); 8] = [
     (1 << 0, "present"),
     (1 << 1, "write"),
@@ -45,14 +46,16 @@ pub fn run(args: &VtopArgs, out: &mut dyn Write) -> Result<Outcome> {
 
 /// The entries with the names of their levels.
 fn levels(walk: &Translation) -> impl Iterator<Item = (&'static str, u64, u64)> {
-    let depth = usize::try_from(walk.levels).unwrap_or(0);
+    let depth = u32_as_usize(walk.levels);
     walk.entries.iter().enumerate().map(move |(index, entry)| {
         // The top table is the PGD, with four levels and with five.
-        let from_bottom = depth.saturating_sub(index).saturating_sub(1);
+        let from_bottom = depth.checked_sub(index + 1);
         let name = match index {
-            0 => "PGD",
-            _ => LEVELS.get(from_bottom).copied().unwrap_or("?"),
+            0 => Some("PGD"),
+            _ => from_bottom.and_then(|level| LEVELS.get(level).copied()),
         };
+        // An old or foreign module may claim anything.
+        let name = name.unwrap_or("?");
         (name, entry.addr.get(), entry.value)
     })
 }
@@ -62,7 +65,7 @@ fn flags(level: &str, value: u64) -> Vec<&'static str> {
     FLAGS
         .into_iter()
         .filter(|(bit, _)| value & bit != 0)
-        // Bit 7 is the memory type in a PTE, and these bits mean nothing above a leaf.
+        // Bit 7 of a PTE is the memory type, and some bits mean nothing above a leaf.
         .filter(|(_, name)| !(level == "PTE" && *name == "large"))
         .filter(|(_, name)| {
             let is_leaf = level == "PTE" || value & (1 << 7) != 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command line without a module; `cargo xtask test pmem` has the rest.
+//! The command line without a module; `cargo xtask test pmem` tests the rest.
 
 use assert_cmd::Command;
 use predicates::str::contains;
@@ -23,6 +23,13 @@ fn wrong_usage_is_exit_code_2() {
         (&["insmod", "a.ko", "major"], "NAME=VALUE"),
         (&["read"], "ADDR"),
         (&["read", "1+0"], "above 0"),
+        (&["read", "00100000-3ffdcfff"], "0x00100000-0x3ffdcfff"),
+        (&["read", "100000+1000f"], "0x1000f"),
+        (&["read", "0-4GiB"], "0+4GiB"),
+        (&["read", "1MB"], "1MiB"),
+        (&["read", "0xffffffffffffffff+2"], "below 2^64"),
+        (&["-a", "00100000", "-m", "byte"], "0x00100000"),
+        (&["vtop", "ffffffff81000000"], "0xffffffff81000000"),
         (&["read", "1", "--uncached"], "--mmio"),
         (&["read", "1", "--json", "--format", "hex"], "--json"),
         (&["vtop", "1", "--pid", "1", "--cr3", "1"], "cannot be used"),

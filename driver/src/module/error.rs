@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why the module could not be loaded or unloaded, and what to do.
+//! Why the module could not be loaded or unloaded, and what to do about it.
 
 use super::file::ModuleFile;
 use super::state;
-use crate::error::number;
-use linpmem_phys::Errno;
+use crate::error;
+use linpmem_phys::{Errno, hex};
 use rustix::io::Errno as Raw;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,28 +22,30 @@ pub enum LoadError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The file is no module.
+    /// The file is not a module.
     #[error("{path} is not a kernel module: {what}")]
     NotAModule {
         /// The module file.
         path: PathBuf,
-        /// What it is instead.
+        /// What is wrong with it.
         what: String,
     },
-    /// The parameters cannot be handed over.
-    #[error("the module's parameters `{0}` hold a zero byte")]
+    /// The parameters cannot be passed to the kernel.
+    #[error("the module's parameters `{0}` contain a zero byte")]
     Parameters(String),
     /// The caller may not load modules.
     #[error("the kernel does not let this process load modules: {why}")]
     NotPermitted {
-        /// Which rule forbids it, and what to do.
+        /// The rule that forbids it, and what to do.
         why: String,
     },
-    /// The module's signature is missing, broken, or by a key that is not trusted.
+    /// The module's signature is missing, damaged, or made with a key that the kernel
+    /// does not trust.
     #[error(
         "the kernel refused the signature of {path} ({errno}; Secure Boot {secure_boot}, \
          enforcement {enforced}): sign the module with a key that this machine trusts \
-         (kmod/…/sign-file, and mokutil --import for the key), or boot without Secure Boot"
+         (the kernel's scripts/sign-file; enroll the key with mokutil --import), or boot \
+         without Secure Boot"
     )]
     Signature {
         /// The module file.
@@ -68,10 +70,10 @@ pub enum LoadError {
         /// The running release.
         running: String,
     },
-    /// It names the running kernel, and yet the kernel cannot use it.
+    /// It was built for the running release, and yet the kernel cannot use it.
     #[error(
-        "the kernel {running} cannot use {path} ({errno}): it was built with other options or \
-         from another build of that release; `dmesg` names the symbol"
+        "the kernel {running} cannot use {path} ({errno}): the module was built with other \
+         options or for another build of that release; `dmesg` names the symbol"
     )]
     Mismatch {
         /// The module file.
@@ -81,46 +83,46 @@ pub enum LoadError {
         /// The kernel's reason.
         errno: Errno,
     },
-    /// A module of that name is there.
+    /// A module of that name is loaded.
     #[error("a module called linpmem is loaded already: unload it first (rmmod linpmem)")]
     AlreadyLoaded,
-    /// Its device number is taken, or the module is just coming or going.
+    /// Its device number is taken, or the module is just being loaded or unloaded.
     #[error(
         "the module could not register its device (EBUSY): {what} is taken by another driver \
-         (/proc/devices names it), or linpmem is being loaded or unloaded just now"
+         (/proc/devices names it), or linpmem is being loaded or unloaded at this moment"
     )]
     Busy {
-        /// The device number asked for.
+        /// The requested device number.
         what: String,
     },
     /// The kernel or the module refused the parameters.
     #[error("the parameters `{parameters}` were refused ({errno}); `dmesg` says which")]
     BadParameters {
-        /// As given.
+        /// The parameters.
         parameters: String,
         /// The kernel's reason.
         errno: Errno,
     },
-    /// Compressed in a way that neither the kernel nor this library undoes.
-    #[error("{path} cannot be unpacked ({why}): unpack it by hand (xz -d, zstd -d, gzip -d)")]
+    /// Neither the kernel nor this library can decompress it.
+    #[error("{path} cannot be decompressed ({why}): decompress it with xz -d, zstd -d or gzip -d")]
     Compression {
         /// The module file.
         path: PathBuf,
         /// What failed.
         why: String,
     },
-    /// Loaded, but without a node to open.
+    /// Loaded, but without a device node.
     #[error("the module is loaded, but {node} did not appear within {waited:?}: {hint}")]
     NoNode {
-        /// The node that was waited for.
+        /// The expected node.
         node: PathBuf,
-        /// How long.
+        /// How long this program waited for it.
         waited: Duration,
         /// What to do.
         hint: String,
     },
     /// Anything else.
-    #[error("loading {path} failed: {source}; `dmesg` may say more")]
+    #[error("loading {path} failed: {source}; see `dmesg` for details")]
     Other {
         /// The module file.
         path: PathBuf,
@@ -133,19 +135,19 @@ pub enum LoadError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnloadError {
-    /// There is none.
+    /// It is not loaded.
     #[error("no module called linpmem is loaded")]
     NotLoaded,
-    /// Someone has it open.
-    #[error("linpmem is in use{}: end what has it open, then try again", by(.holders))]
+    /// A process has the device open.
+    #[error("linpmem is in use{}: stop that process, then try again", by(.holders))]
     InUse {
-        /// Processes that have the node open, as `PID (NAME)`.
+        /// The processes that have the node open, as `PID (NAME)`.
         holders: Vec<String>,
     },
     /// The caller may not unload modules.
     #[error("the kernel does not let this process unload modules: {why}")]
     NotPermitted {
-        /// Which rule forbids it, and what to do.
+        /// The rule that forbids it, and what to do.
         why: String,
     },
     /// Anything else.
@@ -158,7 +160,7 @@ impl LoadError {
     pub(super) fn explain(errno: Raw, file: &ModuleFile, path: &Path, parameters: &str) -> Self {
         let path = path.to_path_buf();
         let running = state::release();
-        let number = Errno::new(errno.raw_os_error());
+        let number = error::errno(errno);
         match errno {
             Raw::PERM => Self::NotPermitted {
                 why: permission(true),
@@ -206,21 +208,21 @@ impl LoadError {
         }
     }
 
-    /// The error as a number, for callers that know nothing else.
+    /// The error as a number, for callers that handle nothing else.
     #[must_use]
     pub fn errno(&self) -> Errno {
         match self {
-            Self::File { source, .. } | Self::Other { source, .. } => Errno::new(number(source)),
-            Self::NotAModule { .. } | Self::WrongKernel { .. } => raw(Raw::NOEXEC),
-            Self::Parameters(_) => raw(Raw::INVAL),
-            Self::NotPermitted { .. } => raw(Raw::PERM),
+            Self::File { source, .. } | Self::Other { source, .. } => error::of_io(source),
+            Self::NotAModule { .. } | Self::WrongKernel { .. } => Errno::ENOEXEC,
+            Self::Parameters(_) => Errno::EINVAL,
+            Self::NotPermitted { .. } => Errno::EPERM,
             Self::Signature { errno, .. }
             | Self::Mismatch { errno, .. }
             | Self::BadParameters { errno, .. } => *errno,
-            Self::AlreadyLoaded => raw(Raw::EXIST),
-            Self::Busy { .. } => raw(Raw::BUSY),
-            Self::Compression { .. } => raw(Raw::OPNOTSUPP),
-            Self::NoNode { .. } => raw(Raw::NODEV),
+            Self::AlreadyLoaded => Errno::EEXIST,
+            Self::Busy { .. } => Errno::EBUSY,
+            Self::Compression { .. } => Errno::EOPNOTSUPP,
+            Self::NoNode { .. } => Errno::ENODEV,
         }
     }
 }
@@ -240,14 +242,14 @@ impl UnloadError {
         }
     }
 
-    /// The error as a number, for callers that know nothing else.
+    /// The error as a number, for callers that handle nothing else.
     #[must_use]
     pub fn errno(&self) -> Errno {
         match self {
-            Self::NotLoaded => raw(Raw::NOENT),
-            Self::InUse { .. } => raw(Raw::BUSY),
-            Self::NotPermitted { .. } => raw(Raw::PERM),
-            Self::Other(source) => Errno::new(number(source)),
+            Self::NotLoaded => Errno::ENOENT,
+            Self::InUse { .. } => Errno::EBUSY,
+            Self::NotPermitted { .. } => Errno::EPERM,
+            Self::Other(source) => error::of_io(source),
         }
     }
 }
@@ -258,24 +260,23 @@ pub(super) fn major(parameters: &str) -> Option<u32> {
     let text = words
         .filter_map(|word| word.strip_prefix("major="))
         .next()?;
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+    match hex::parse_prefixed_u64(text) {
+        Some(number) => u32::try_from(number).ok(),
         None => text.parse().ok(),
     }
 }
 
-/// Why EPERM, by what can be seen from here.
+/// The likely reason for EPERM, by the state of the system.
 fn permission(loading: bool) -> String {
     let lockdown = state::lockdown();
     if !rustix::process::geteuid().is_root() {
-        "only root may (run this as root)".to_owned()
+        "only root may do it: run this as root".to_owned()
     } else if state::modules_disabled() {
-        "kernel.modules_disabled is 1 and stays so until the next boot".to_owned()
+        "kernel.modules_disabled is 1, and stays 1 until the next boot".to_owned()
     } else if loading && lockdown != "none" && lockdown != "unknown" {
         format!(
-            "kernel lockdown is {lockdown}, under which unsigned modules are refused, and under \
-             which no module may read memory: boot without lockdown, or have the machine's \
-             hypervisor take its memory"
+            "kernel lockdown is {lockdown}: it refuses unsigned modules, and lets no module read \
+             memory; boot without lockdown, or acquire the memory from the hypervisor"
         )
     } else {
         "CAP_SYS_MODULE is missing (containers often lack it)".to_owned()
@@ -289,16 +290,12 @@ fn by(holders: &[String]) -> String {
     }
 }
 
-fn raw(errno: Raw) -> Errno {
-    Errno::new(errno.raw_os_error())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_last_major_counts_as_in_the_kernel() {
+    fn the_last_major_counts_as_it_does_in_the_kernel() {
         assert_eq!(major("major=42"), Some(42));
         assert_eq!(major("owner_uid=5 major=0x2a"), Some(42));
         assert_eq!(major("major=1 major=7"), Some(7));
@@ -316,7 +313,7 @@ mod tests {
         let text = explain(Raw::BUSY, "major=42").to_string();
         assert!(text.contains("device number 42"), "{text}");
         let refused = explain(Raw::KEYREJECTED, "");
-        assert_eq!(refused.errno().get(), 129);
+        assert_eq!(refused.errno(), Errno::EKEYREJECTED);
         assert!(refused.to_string().contains("mokutil"));
         let none = ModuleFile::from_bytes(b"text".to_vec());
         let error = LoadError::explain(Raw::NOEXEC, &none, path, "");

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A module file: its compression, and what it says of itself.
+//! A module file: its compression, and what it says about itself.
 
+use linpmem_phys::num::usize_as_u64;
 use std::fs::File;
 use std::io::{self, Read};
 
-/// Bytes that a module has at most, packed or not. Ours has 100 KiB; one with
-/// debug symbols has a few MiB.
+/// The most bytes of a module, compressed or not. Ours has 100 KiB, or a few MiB with
+/// debug symbols.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// How a module file is packed, by its first bytes.
+/// How a module file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// An ELF file as it is.
+    /// Not at all: an ELF file.
     None,
     Xz,
     Zstd,
@@ -19,7 +20,7 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// That of a file with these first bytes.
+    /// The compression of a file with these first bytes.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         [
             (&b"\x7fELF"[..], Self::None),
@@ -38,7 +39,7 @@ pub(super) struct ModuleFile {
 }
 
 impl ModuleFile {
-    /// All of `file`.
+    /// Reads `file`.
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
@@ -46,7 +47,7 @@ impl ModuleFile {
         Ok(Self { bytes })
     }
 
-    /// One with this content.
+    /// A file with this content.
     #[cfg(test)]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self { bytes }
@@ -60,7 +61,7 @@ impl ModuleFile {
         Packing::of(&self.bytes)
     }
 
-    /// The file unpacked.
+    /// The decompressed file.
     ///
     /// # Errors
     /// If it is damaged, or this library was built without the feature
@@ -69,7 +70,7 @@ impl ModuleFile {
         let bytes = match self.packing() {
             Some(Packing::None) => self.bytes.clone(),
             Some(packing) => unpack(packing, &self.bytes)?,
-            None => return Err(io::Error::other("it is neither ELF nor xz, zstd or gzip")),
+            None => return Err(io::Error::other("it is not ELF, xz, zstd or gzip")),
         };
         Ok(Self { bytes })
     }
@@ -80,15 +81,15 @@ impl ModuleFile {
         magic.split(' ').next()
     }
 
-    /// Whether it has the parameter `name`.
+    /// Whether the module has a parameter called `name`.
     pub(super) fn has_parameter(&self, name: &str) -> bool {
         self.fields("parmtype=")
             .any(|field| field.split(':').next() == Some(name))
     }
 
-    /// The values of `key` in `.modinfo`, a section of strings with zeros
-    /// between them. They are looked for in the whole file: what is found says
-    /// something in an error, and decides on no more than a parameter's default.
+    /// The values of `key` in `.modinfo`, a section of strings with zero bytes between
+    /// them. The whole file is searched, which is good enough: the values only appear
+    /// in errors and select the default of a parameter.
     fn fields<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.bytes
             .split(|&byte| byte == 0)
@@ -98,11 +99,11 @@ impl ModuleFile {
 }
 
 fn check_len(len: usize) -> io::Result<()> {
-    if u64::try_from(len).is_ok_and(|len| len <= MAX_BYTES) {
+    if usize_as_u64(len) <= MAX_BYTES {
         return Ok(());
     }
     Err(io::Error::other(
-        "it is larger than 64 MiB, which no module is",
+        "it exceeds 64 MiB, the limit for a module",
     ))
 }
 
@@ -135,18 +136,19 @@ fn unpack(packing: Packing, packed: &[u8]) -> io::Result<Vec<u8>> {
 #[cfg(not(feature = "decompress"))]
 fn unpack(_: Packing, _: &[u8]) -> io::Result<Vec<u8>> {
     Err(io::Error::other(
-        "the kernel does not unpack it, and this program was built without the feature decompress",
+        "the kernel cannot, and this program was built without the feature decompress",
     ))
 }
 
-/// Takes no more than [`MAX_BYTES`].
+/// Accepts no more than [`MAX_BYTES`].
 #[cfg(feature = "decompress")]
 struct Limited<'a>(&'a mut Vec<u8>);
 
 #[cfg(feature = "decompress")]
 impl io::Write for Limited<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        check_len(self.0.len().saturating_add(bytes.len()))?;
+        // Two slices in memory: their lengths do not overflow.
+        check_len(self.0.len() + bytes.len())?;
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_what_it_was_built_for_and_what_it_takes() {
+    fn it_says_what_it_was_built_for_and_its_parameters() {
         let file = ModuleFile::from_bytes(
             b"\x7fELF..\0parmtype=major:uint\0vermagic=6.1.0-1 SMP preempt\0..".to_vec(),
         );
@@ -175,7 +177,7 @@ mod tests {
 
     #[cfg(feature = "decompress")]
     #[test]
-    fn what_gzip_packed_comes_back_and_bombs_do_not() {
+    fn gzip_is_decompressed_and_bombs_are_not() {
         use std::io::Write;
         let pack = |bytes: &[u8]| {
             let level = flate2::Compression::best();
@@ -194,7 +196,7 @@ mod tests {
 
     #[cfg(feature = "decompress")]
     #[test]
-    fn what_is_damaged_is_an_error() {
+    fn damaged_files_are_errors() {
         for magic in [&b"\x1f\x8b\x08"[..], b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0"] {
             let mut bytes = magic.to_vec();
             bytes.extend_from_slice(&[0x5a; 64]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Loading and unloading the module itself.
+//! Loading and unloading the module.
 
 mod error;
 mod file;
@@ -22,14 +22,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// `MODULE_INIT_COMPRESSED_FILE` of include/uapi/linux/module.h: the kernel
-/// unpacks the file, if it was built to (Linux 5.17 and later).
+/// decompresses the file, if it was built to (Linux 5.17 and later).
 const COMPRESSED_FILE: i32 = 4;
 
-/// How long a node may take to appear.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the node.
+const NODE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After so long without one, the node is made here: there is no devtmpfs.
-const DEVTMPFS: Duration = Duration::from_millis(500);
+/// How long devtmpfs gets to create the node. After that this program creates it.
+const DEVTMPFS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How the module is loaded.
 #[derive(Clone, Debug, Default)]
@@ -41,16 +41,16 @@ pub struct LoadOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// The node to open.
+    /// The device node to open.
     pub node: PathBuf,
-    /// Whether it was made here; else the kernel made it, or it was there.
+    /// Whether this library created it; otherwise the kernel did, or it existed.
     pub made_node: bool,
-    /// The parameters that the module was given, as insmod takes them.
+    /// The module's parameters, as for insmod.
     pub parameters: String,
 }
 
 impl LoadOptions {
-    /// With one more parameter, `NAME=VALUE`: `major=42`, `owner_uid=1000`,
+    /// Adds a parameter, `NAME=VALUE`: `major=42`, `owner_uid=1000`,
     /// `allow_device=1`.
     #[must_use]
     pub fn parameter(mut self, parameter: &str) -> Self {
@@ -65,12 +65,12 @@ pub fn is_loaded() -> bool {
     state::is_loaded()
 }
 
-/// Loads the module file at `path` (`.ko`, or packed by xz, zstd or gzip), and
-/// waits until [`DEFAULT_PATH`] is there.
+/// Loads the module file at `path` (`.ko`, or compressed with xz, zstd or gzip), and
+/// waits until [`DEFAULT_PATH`] exists.
 ///
-/// The original's module makes no node and has to be told its device number:
-/// it gets `major=42` and a node `c 42 0`, readable by all as its own tool makes
-/// it. The same holds for ours where `major=` is given, readable by root.
+/// The original's module creates no node and needs a device number: it gets `major=42`
+/// and a node `c 42 0`, readable by everyone as its own tool makes it. The same holds
+/// for ours if `major=` is given, but only root can read the node.
 ///
 /// # Errors
 /// See [`LoadError`]: each says what to do.
@@ -84,7 +84,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let Some(packing) = packed.packing() else {
         return Err(LoadError::NotAModule {
             path: path.to_path_buf(),
-            what: "it is neither ELF nor packed by xz, zstd or gzip".to_owned(),
+            what: "it is neither ELF nor compressed with xz, zstd or gzip".to_owned(),
         });
     };
     let unpacked = packed.unpacked();
@@ -104,7 +104,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
         _ => finit_module(&file, &c_parameters, COMPRESSED_FILE),
     };
     let outcome = match (by_kernel, packing) {
-        // The kernel does not unpack at all, or not this.
+        // The kernel does not decompress, or not this format.
         (Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOEXEC), packed)
             if packed != Packing::None =>
         {
@@ -132,16 +132,17 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
     })
 }
 
-/// Unloads the module. Its node goes with it, or is removed here.
+/// Unloads the module and removes its node, unless the kernel does that.
 ///
 /// # Errors
 /// See [`UnloadError`]: each says what to do.
 pub fn unload() -> Result<(), UnloadError> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    // The same bits; delete_module(2) takes them as an `int`.
+    let nonblocking = i32::from_ne_bytes(rustix::fs::OFlags::NONBLOCK.bits().to_ne_bytes());
     let node = Path::new(DEFAULT_PATH);
     delete_module(c"linpmem", nonblocking).map_err(|errno| UnloadError::explain(errno, node))?;
     match fs::symlink_metadata(node) {
-        // One that was made by hand, or here.
+        // Created by hand, or by `load`.
         Ok(metadata) if metadata.file_type().is_char_device() => match fs::remove_file(node) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(UnloadError::Other(error)),
             _ => Ok(()),
@@ -150,31 +151,31 @@ pub fn unload() -> Result<(), UnloadError> {
     }
 }
 
-/// Waits until `node` is the module's device, and makes it where nobody else
-/// does. Returns whether it was made here.
+/// Waits until `node` is the module's device, and creates it if the kernel does not.
+/// Returns whether this function created it.
 fn wait_for_node(node: &Path, mode: Mode) -> Result<bool, LoadError> {
     let started = Instant::now();
     loop {
         let wanted = state::device_number().map(|(major, minor)| makedev(major, minor));
         let is_misc = Path::new("/sys/class/misc/linpmem").exists();
         let found = fs::metadata(node).ok();
-        let is_there = found.is_some_and(|found| {
+        let exists = found.is_some_and(|found| {
             found.file_type().is_char_device() && Some(found.rdev()) == wanted
         });
-        if is_there {
+        if exists {
             return Ok(false);
         }
         let waited = started.elapsed();
-        let nobody_makes_it = !is_misc || waited > DEVTMPFS;
-        if let (true, Some(number)) = (nobody_makes_it, wanted) {
+        let is_ours_to_make = !is_misc || waited > DEVTMPFS_TIMEOUT;
+        if let (true, Some(number)) = (is_ours_to_make, wanted) {
             match mknodat(CWD, node, FileType::CharacterDevice, mode, number) {
                 Ok(()) => return Ok(true),
-                // Someone else's, or made this moment: looked at again.
-                Err(Errno::EXIST) if waited < PATIENCE => {}
+                // Another driver's, or created at this moment: look again.
+                Err(Errno::EXIST) if waited < NODE_TIMEOUT => {}
                 Err(_) => return Err(no_node(node, waited)),
             }
         }
-        if waited > PATIENCE {
+        if waited > NODE_TIMEOUT {
             return Err(no_node(node, waited));
         }
         thread::sleep(Duration::from_millis(10));
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_module_is_refused_before_the_kernel_sees_it() {
+    fn what_is_not_a_module_is_refused_before_the_kernel_sees_it() {
         let missing = load(Path::new("/nonexistent.ko"), &LoadOptions::default());
         assert!(matches!(missing, Err(LoadError::File { .. })));
         let folder = tempfile::tempdir().unwrap();
@@ -202,6 +203,6 @@ mod tests {
         fs::write(&path, "#!/bin/sh\n").unwrap();
         let error = load(&path, &LoadOptions::default()).unwrap_err();
         assert!(error.to_string().contains("neither ELF"), "{error}");
-        assert_eq!(error.errno().get(), 8);
+        assert_eq!(error.errno(), linpmem_phys::Errno::ENOEXEC);
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn is_loaded() -> bool {
     Path::new("/sys/module/linpmem").exists()
 }
 
-/// Whether no module can be loaded until the next boot.
+/// Whether loading modules is disabled until the next boot.
 pub(super) fn modules_disabled() -> bool {
     read("/proc/sys/kernel/modules_disabled").trim() == "1"
 }
@@ -28,8 +28,8 @@ pub(super) fn signatures_enforced() -> bool {
     read("/sys/module/module/parameters/sig_enforce").trim() == "Y"
 }
 
-/// Whether the firmware started this kernel by Secure Boot. The variable has
-/// four bytes of attributes before its value (efivarfs).
+/// Whether Secure Boot is on. In efivarfs, four bytes of attributes precede the value
+/// of the variable.
 pub(super) fn secure_boot() -> bool {
     let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
     fs::read(variable).is_ok_and(|bytes| bytes.get(4) == Some(&1))
@@ -43,8 +43,8 @@ pub(super) fn release() -> String {
         .into_owned()
 }
 
-/// The processes that have `node` open, as `PID (NAME)`; those that this one
-/// may look at.
+/// The processes that have `node` open, as `PID (NAME)`, as far as this process may
+/// see them.
 pub(super) fn holders(node: &Path) -> Vec<String> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -70,8 +70,8 @@ pub(super) fn holders(node: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The device number of the module's node, `MAJOR, MINOR`: of the misc device,
-/// or of the number that it was told to register.
+/// The major and minor number of the module's node: those of the misc device, or the
+/// major number that the module was told to register.
 pub(crate) fn device_number() -> Option<(u32, u32)> {
     if let Some((major, minor)) = read("/sys/class/misc/linpmem/dev").trim().split_once(':') {
         return Some((major.parse().ok()?, minor.parse().ok()?));
@@ -84,11 +84,11 @@ pub(crate) fn device_number() -> Option<(u32, u32)> {
     Some((line.0.parse().ok()?, 0))
 }
 
-/// How to make the node that is missing.
+/// How to create the missing node.
 pub(crate) fn node_hint() -> String {
     match device_number() {
-        Some((major, minor)) => format!("make it with `mknod /dev/linpmem c {major} {minor}`"),
-        None => "unload it and load this project's linpmem.ko".to_owned(),
+        Some((major, minor)) => format!("create it with `mknod /dev/linpmem c {major} {minor}`"),
+        None => "unload that module and load this project's linpmem.ko".to_owned(),
     }
 }
 

@@ -88,7 +88,7 @@ pub struct VerifyArgs {
     /// The image
     pub image: PathBuf,
 
-    /// Its manifest [default: IMAGE.manifest.json]
+    /// Its manifest [default: IMAGE.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
 
@@ -123,7 +123,7 @@ pub struct InfoArgs {
     /// The image
     pub image: PathBuf,
 
-    /// Its manifest [default: IMAGE.manifest.json, if it exists]
+    /// Its manifest [default: IMAGE.manifest.jsonl, if it exists]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
 

@@ -81,7 +81,7 @@ pub const FILES: [(&str, &str); 5] = [
         "the image until then; an interrupted or failed run leaves it",
     ),
     (
-        "OUTPUT.manifest.json",
+        "OUTPUT.manifest.jsonl",
         "ranges, hashes, times, unreadable pages",
     ),
     ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),

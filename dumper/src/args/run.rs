@@ -31,7 +31,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub impact: ImpactArgs,
 
-    /// Write the manifest to PATH; required with stdout [default: OUTPUT.manifest.json]
+    /// Write the manifest to PATH; required with stdout [default: OUTPUT.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
 

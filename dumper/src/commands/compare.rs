@@ -6,6 +6,7 @@ use crate::exit_status::ExitStatus;
 use crate::text::compare::Report;
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
+use linpmem_capture::reader::Direct;
 use linpmem_capture::source::{Source, SourceError, SourceSpec};
 use linpmem_phys::PhysRange;
 use std::io::{self, Write};
@@ -47,8 +48,8 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, Co
         .filter(|(_, holder)| *holder == Holder::Both)
         .map(|&(range, _)| range)
         .collect();
-    let readers = [&*left.reader, &*right.reader];
-    compare_pages(readers, &shared, &mut |event| match event {
+    let [left, right] = [Direct(&*left.reader), Direct(&*right.reader)];
+    compare_pages([&left, &right], &shared, &mut |event| match event {
         Event::Stretch(Difference {
             range,
             finding,

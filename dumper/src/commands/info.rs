@@ -177,34 +177,43 @@ fn artifacts_facts(artifacts: &Artifacts, known: Option<Machine>) -> ArtifactsFa
 }
 
 fn manifest_facts(manifest: Manifest) -> ManifestFacts {
-    let ranges = manifest.ranges.iter().map(|range| ReadRange {
-        index: range.index,
-        start: range.start,
-        last: range.last,
-        size_bytes: range.length,
-        unreadable_pages: range.unreadable_pages,
-        sha256_tree: range.sha256_tree,
-    });
-    let unreadable = manifest.ranges.iter().flat_map(|range| &range.unreadable);
+    let Manifest {
+        header,
+        ranges,
+        footer,
+        ..
+    } = manifest;
+    let unreadable = ranges.iter().flat_map(|range| &range.unreadable);
     ManifestFacts {
-        ranges: ranges.collect(),
-        unreadable: unreadable.cloned().collect(),
-        tool: manifest.tool,
-        command: manifest.command,
-        host: manifest.host,
+        unreadable: unreadable.map(|&item| item.into()).collect(),
+        ranges: ranges
+            .iter()
+            .map(|range| ReadRange {
+                index: range.record.index,
+                start: range.addresses.start().into(),
+                last: range.addresses.last().into(),
+                size_bytes: range.addresses.len().get(),
+                chunks: range.chunks,
+                unreadable_pages: range.end.unreadable_pages,
+                sha256_tree: range.end.sha256_tree,
+            })
+            .collect(),
+        tool: header.tool,
+        command: header.command,
+        host: header.host,
         source: SourceFacts {
-            kind: manifest.source.kind,
-            path: manifest.source.path,
-            detail: manifest.source.detail,
-            sha256: manifest.source_sha256,
+            kind: header.source.kind,
+            path: header.source.path,
+            detail: header.source.detail,
+            sha256: footer.source_sha256,
         },
-        started: manifest.started.utc,
-        ended: manifest.ended.utc,
-        state: manifest.state,
-        error: manifest.error,
-        unreadable_pages: manifest.unreadable_pages,
-        warnings: manifest.warnings,
-        sha256: manifest.file.sha256,
-        hashes: manifest.file.hashes,
+        started: header.started.utc,
+        ended: footer.ended.utc,
+        state: footer.state,
+        error: footer.error,
+        unreadable_pages: footer.unreadable_pages,
+        warnings: footer.warnings,
+        sha256: footer.file.sha256,
+        hashes: footer.file.hashes,
     }
 }

@@ -112,6 +112,6 @@ impl ImageOutput for FileOutput {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(chunk.data)
+        self.bytes(&chunk.data)
     }
 }

@@ -57,7 +57,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         workers: args.threads.unwrap_or_else(default_workers),
     };
     let meter = Arc::new(Meter::default());
-    let planned = manifest.image.planned_bytes;
+    let planned = manifest.header.image.planned_bytes;
     let progress = Progress::show(style, Arc::clone(&meter), planned, false);
     let report = image.compare(thoroughness, &meter);
     progress.end();
@@ -70,7 +70,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         }
         Err(error) => return Err(error.into()),
     }
-    if let Some(record) = &manifest.artifacts {
+    if let Some(record) = &manifest.header.artifacts {
         document.artifacts = artifacts_check(artifacts::check(&args.image, record));
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)

@@ -6,7 +6,7 @@ use super::seconds;
 use super::stderr::{event, say};
 use crate::args::ProgressStyle;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
-use linpmem_capture::meter::{Meter, Reading};
+use linpmem_capture::meter::{Meter, MeterReading};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How much of the total the current pass has done.
-fn done(reading: Reading) -> u64 {
+fn done(reading: MeterReading) -> u64 {
     reading.compared_bytes.unwrap_or(reading.image_bytes)
 }
 
@@ -104,7 +104,7 @@ struct Body {
     elapsed: Duration,
     total_bytes: u64,
     #[serde(flatten)]
-    reading: Reading,
+    reading: MeterReading,
 }
 
 impl Display {
@@ -141,7 +141,7 @@ impl Display {
         }
     }
 
-    fn update(&mut self, reading: Reading, elapsed: Duration) {
+    fn update(&mut self, reading: MeterReading, elapsed: Duration) {
         match self {
             Self::Bar { bar, ratio } => {
                 bar.set_message(extras(reading, *ratio));
@@ -160,7 +160,7 @@ impl Display {
         }
     }
 
-    fn end(&mut self, reading: Reading, elapsed: Duration) {
+    fn end(&mut self, reading: MeterReading, elapsed: Duration) {
         match self {
             Self::Bar { bar, .. } => bar.finish_and_clear(),
             // The summary follows.
@@ -170,7 +170,7 @@ impl Display {
     }
 }
 
-fn json(name: &'static str, reading: Reading, total_bytes: u64, elapsed: Duration) {
+fn json(name: &'static str, reading: MeterReading, total_bytes: u64, elapsed: Duration) {
     let body = Body {
         elapsed,
         total_bytes,
@@ -189,7 +189,7 @@ fn remaining(part: u64, total: u64, elapsed: Duration) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-fn extras(reading: Reading, ratio: bool) -> String {
+fn extras(reading: MeterReading, ratio: bool) -> String {
     let mut text = String::new();
     if reading.compared_bytes.is_some() {
         return "  second pass".to_owned();
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn figures_for_people() {
         assert_eq!(remaining(1, 4, Duration::from_secs(30)), "1:30");
-        let reading = Reading {
+        let reading = MeterReading {
             read_bytes: 0,
             image_bytes: 300,
             file_bytes: 200,

@@ -79,7 +79,7 @@ pub struct Comparison {
     /// Ranges that were compared.
     pub ranges: usize,
     /// Chunks that were compared.
-    pub chunks: usize,
+    pub chunks: u64,
     /// Size of the image's file.
     pub file_bytes: u64,
     /// Whether the hashes of the chunks, and of everything outside them, cover every
@@ -189,7 +189,7 @@ impl Comparison {
             if self.good { "good" } else { "NOT GOOD" },
             PhysLen::new(self.file_bytes),
             count(usize_as_u64(self.ranges), "range"),
-            count(usize_as_u64(self.chunks), "chunk"),
+            count(self.chunks, "chunk"),
             self.elapsed.as_secs_f64(),
             rate(self.file_bytes, self.elapsed)
         )?;

@@ -97,12 +97,12 @@ fn every_compression_holds_the_memory_its_kinds_and_its_gaps() {
         );
         assert!(!said.contains("before compression"), "{said}");
         let manifest = manifest_of(&summary);
-        assert_eq!(manifest.image.compression, compression);
+        assert_eq!(manifest.header.image.compression, compression);
         assert!(
             manifest
                 .ranges
                 .iter()
-                .all(|range| range.file_offset.is_none())
+                .all(|range| range.record.file_offset.is_none())
         );
 
         let path = folder.path().join(&name);
@@ -228,7 +228,7 @@ fn files_are_stored_with_the_memory_and_listed() {
         .success()
         .stdout(contains("etc/one.conf"))
         .stdout(contains("etc/two.conf"))
-        .stdout(contains("manifest.json"));
+        .stdout(contains("manifest.jsonl"));
     let said = String::from_utf8(run.get_output().stdout.clone()).unwrap();
     assert_eq!(said.matches("one.conf").count(), 1, "{said}");
     assert!(!said.contains("three"), "{said}");
@@ -368,8 +368,8 @@ fn verify_says_which_level_failed() {
     let words = ["b.aff4", "--range", "0-0x8fffff"];
     other.acquire(folder.path(), &words).unwrap();
     fs::copy(
-        folder.path().join("b.aff4.manifest.json"),
-        folder.path().join("a.aff4.manifest.json"),
+        folder.path().join("b.aff4.manifest.jsonl"),
+        folder.path().join("a.aff4.manifest.jsonl"),
     )
     .unwrap();
     let (code, said) = verify(&path);

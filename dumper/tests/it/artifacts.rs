@@ -100,20 +100,22 @@ fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let words = ["a.raw", "--max-size", &just, "--add", named];
     assert!(
         manifest_of(&run(false, &words).unwrap())
+            .header
             .artifacts
             .is_some()
     );
     let words = ["b.aff4", "--compress", "none", "--max-size", &just];
     let manifest = manifest_of(&run(true, &words).unwrap());
-    assert_eq!(manifest.state, State::Complete);
-    assert_eq!(manifest.artifacts, None);
+    assert_eq!(manifest.footer.state, State::Complete);
+    assert_eq!(manifest.header.artifacts, None);
     assert!(
         manifest
+            .footer
             .warnings
             .iter()
             .any(|warning| warning.contains("would not fit with them")),
         "{:?}",
-        manifest.warnings
+        manifest.footer.warnings
     );
 }
 
@@ -125,7 +127,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let archive = folder.path().join("a.lime.artifacts.tar.zst");
     let mode = fs::metadata(&archive).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let record = manifest.artifacts.unwrap();
+    let record = manifest.header.artifacts.unwrap();
     assert_eq!(record.place, ArtifactsPlace::File);
     assert_eq!(record.file.as_deref(), Some("a.lime.artifacts.tar.zst"));
     let files = files(&image);
@@ -136,7 +138,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let artifacts = Artifacts::of_image(&image).unwrap().unwrap();
     let machine = artifacts.machine().unwrap();
     assert_eq!(machine.missing, record.missing);
-    assert_eq!(machine.host, manifest.host);
+    assert_eq!(machine.host, manifest.header.host);
     // The file alone will do, too.
     let alone = Artifacts::of_image(&archive).unwrap().unwrap();
     assert_eq!(alone.entries(), artifacts.entries());
@@ -193,7 +195,10 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
 fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.core");
-    assert_eq!(manifest.artifacts.unwrap().place, ArtifactsPlace::Note);
+    assert_eq!(
+        manifest.header.artifacts.unwrap().place,
+        ArtifactsPlace::Note
+    );
     assert!(!folder.path().join("a.core.artifacts.tar.zst").exists());
     let original = files(&folder.path().join("a.core"));
     assert!(original.iter().any(|(name, _)| name == MACHINE));
@@ -232,11 +237,14 @@ fn a_volume_holds_its_manifest() {
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
     let whole = manifest_of(&summary);
     let artifacts = Artifacts::of_image(&folder.path().join("a.aff4")).unwrap();
-    let json = artifacts.unwrap().bytes(MANIFEST, 1 << 20).unwrap();
-    let inner: Manifest = serde_json::from_slice(&json).unwrap();
+    let lines = artifacts.unwrap().bytes(MANIFEST, 1 << 20).unwrap();
+    let inner = linpmem_manifest::parse(lines.as_slice(), "inner".as_ref()).unwrap();
     assert_eq!(inner.ranges, whole.ranges);
-    assert_eq!((inner.file.length, inner.state), (0, whole.state));
-    assert_eq!(inner.file.sha256_tree, whole.file.sha256_tree);
+    assert_eq!(
+        (inner.footer.file.length, inner.footer.state),
+        (0, whole.footer.state)
+    );
+    assert_eq!(inner.footer.file.sha256_tree, whole.footer.file.sha256_tree);
     fs::remove_file(&summary.acquired.manifest).unwrap();
     dump(folder.path())
         .args(["verify", "a.aff4"])
@@ -250,7 +258,7 @@ fn options_decide_whether_artifacts_are_collected_and_where() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.core"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
-    assert_eq!(manifest_of(&summary).artifacts, None);
+    assert_eq!(manifest_of(&summary).header.artifacts, None);
     assert!(
         Artifacts::of_image(&summary.acquired.image)
             .unwrap()

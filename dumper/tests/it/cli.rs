@@ -5,6 +5,7 @@ use crate::fake::{Fake, manifest_of, verify};
 use assert_cmd::Command;
 use predicates::str::contains;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -160,8 +161,8 @@ fn a_full_stdout_is_a_failure_and_the_manifest_says_so() {
     let words = String::from_utf8(run.stderr).unwrap();
     assert!(words.contains("No space left on device"), "{words}");
     let manifest = linpmem_manifest::read(&folder.path().join("b.json")).unwrap();
-    assert!(manifest.error.unwrap().contains("No space left"));
-    assert_eq!(manifest.file.sha256, None);
+    assert!(manifest.footer.error.unwrap().contains("No space left"));
+    assert_eq!(manifest.footer.file.sha256, None);
 }
 
 #[test]
@@ -242,16 +243,20 @@ fn info_and_ranges_show_the_content_of_an_image() {
 #[test]
 fn a_signal_leaves_no_image_under_the_final_name() {
     let folder = tempfile::tempdir().unwrap();
-    // 8 GiB of nothing take long enough to be interrupted.
+    // 8 GiB of almost nothing take long enough to be interrupted. A byte in each chunk
+    // gives each its own line.
     let sparse = fs::File::create(folder.path().join("a.padded")).unwrap();
     sparse.set_len(8 << 30).unwrap();
+    for mib in 0..8 << 10 {
+        sparse.write_all_at(b"!", mib << 20).unwrap();
+    }
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
         .current_dir(folder.path())
         .args(["--source", "file:a.padded", "b.core"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let partial = folder.path().join("b.core.partial.manifest.json");
+    let partial = folder.path().join("b.core.partial.manifest.jsonl");
     let begun = Instant::now();
     // The first ranges and chunks are in the manifest: the run is on its way.
     while fs::metadata(&partial).map_or(0, |metadata| metadata.len()) < 4096 {
@@ -276,14 +281,18 @@ fn an_automatic_compression_is_reported_and_opens() {
     let words = ["a.core", "--compress", "auto"];
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
     let manifest = manifest_of(&summary);
-    let chosen = format!("--compress auto chose {}:", manifest.image.compression);
+    let chosen = format!(
+        "--compress auto chose {}:",
+        manifest.header.image.compression
+    );
     assert!(
         manifest
+            .footer
             .warnings
             .iter()
             .any(|said| said.starts_with(&chosen)),
         "{:?}",
-        manifest.warnings
+        manifest.footer.warnings
     );
     let image = folder.path().join("a.core");
     assert_eq!(verify(&image).0, 0);

@@ -143,8 +143,8 @@ fn memory_that_only_one_has_and_unreadable_memory_are_told_apart() {
 fn a_file_that_is_not_an_image_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
-    let (code, said) = compare(folder.path(), &["a.core", "a.core.manifest.json"]);
+    let (code, said) = compare(folder.path(), &["a.core", "a.core.manifest.jsonl"]);
     assert_eq!(code, 1);
-    assert!(said.contains("a.core.manifest.json"), "{said}");
+    assert!(said.contains("a.core.manifest.jsonl"), "{said}");
     assert!(said.lines().count() == 1, "{said}");
 }

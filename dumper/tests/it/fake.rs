@@ -11,7 +11,9 @@ use linpmem_dump::exit_status::ExitStatus;
 use linpmem_dump::text::Document;
 use linpmem_dump::text::summary::Summary;
 use linpmem_formats::MachineFacts;
-use linpmem_manifest::{MachineRecord, Manifest, PartRecord, SourceRecord, UnusedRecord};
+use linpmem_manifest::{
+    Chunks, ListedChunk, MachineRecord, Manifest, PartRecord, Reader, SourceRecord, UnusedRecord,
+};
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError,
     Unreadables,
@@ -148,7 +150,7 @@ impl Fake {
             SourceRecord::single("fake", "nowhere".to_owned(), None)
         };
         Source {
-            reader: Box::new(self),
+            reader: Arc::new(self),
             map: MemoryMap::new([
                 region(0, 0xfff, RegionKind::Reserved),
                 region(0x1000, 0x9_fbff, RegionKind::SystemRam),
@@ -223,6 +225,12 @@ fn acquire_source_until(
 /// The manifest that a run left.
 pub fn manifest_of(summary: &Summary) -> Manifest {
     linpmem_manifest::read(&summary.acquired.manifest).unwrap()
+}
+
+/// The chunks in the manifest that a run left.
+pub fn chunks_of(summary: &Summary) -> Vec<ListedChunk> {
+    let reader = Reader::open(&summary.acquired.manifest).unwrap();
+    Chunks::new(reader).map(Result::unwrap).collect()
 }
 
 /// Exit code and words of `linpmem-dump verify`.

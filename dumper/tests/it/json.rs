@@ -231,9 +231,9 @@ fn documents_of_every_command_keep_to_the_schema() {
         (
             "e",
             found(b"PK\x01\x02"),
-            json!("e.recovered.aff4/manifest.json"),
+            json!("e.recovered.aff4/manifest.jsonl"),
         ),
-        ("f", found(b"manifest.json") - 30, Value::Null),
+        ("f", found(b"manifest.jsonl") - 30, Value::Null),
     ] {
         let partial = format!("{name}.aff4.partial");
         fs::write(path.join(&partial), &volume[..end]).unwrap();

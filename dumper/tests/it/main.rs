@@ -8,6 +8,8 @@ mod aff4;
 #[cfg(test)]
 mod artifacts;
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod compare;

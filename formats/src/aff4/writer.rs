@@ -115,7 +115,7 @@ impl Writer {
             return;
         };
         linear.zeros(chunk.start.get().saturating_sub(self.next));
-        if chunk.is_zero && chunk.unreadable.is_empty() {
+        if chunk.is_zero() && chunk.unreadable.is_empty() {
             linear.zeros(u64::try_from(chunk.data.len()).unwrap_or(u64::MAX));
             return;
         }
@@ -131,7 +131,7 @@ impl Writer {
                 ))
             })
             .collect();
-        linear.data(chunk.data, &parts);
+        linear.data(&chunk.data, &parts);
     }
 
     fn write_map(&mut self, out: &mut dyn ImageOutput) -> Result<[Digest; 3], WriteError> {
@@ -180,16 +180,16 @@ impl ImageWriter for Writer {
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.sequence.advance(chunk)?;
         self.feed_linear(chunk);
-        if chunk.is_zero {
+        if chunk.is_zero() {
             return self.place(chunk, &mut std::iter::repeat(Block::Zero), out);
         }
         let encoder = Arc::clone(&self.encoder);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let encoded = match chunk.frame {
+        let encoded = match &chunk.frame {
             Some(frame) => frame,
             None => {
-                encoder.encode(chunk.start, chunk.data, &mut scratch);
-                &scratch
+                encoder.encode(chunk.start, &chunk.data, &mut scratch);
+                scratch.as_slice()
             }
         };
         let placed = match encoder.decode(encoded) {

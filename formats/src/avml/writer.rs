@@ -50,14 +50,14 @@ impl ImageWriter for Writer {
         let Some(range) = range.ok().filter(|_| len <= MAX_BLOCK_BYTES) else {
             return Err(WriteError::Misuse("a chunk is empty or above 64 MiB"));
         };
-        let mut encoded = Vec::new();
-        let stream = chunk.frame.unwrap_or_else(|| {
-            SnappyEncoder.encode(chunk.start, chunk.data, &mut encoded);
-            &encoded
+        let stream = chunk.frame.clone().unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            SnappyEncoder.encode(chunk.start, &chunk.data, &mut encoded);
+            encoded.into()
         });
         let stream_bytes = u64::try_from(stream.len()).unwrap_or(u64::MAX);
         out.bytes(&RecordHeader::avml(range).encode())?;
-        out.bytes(stream)?;
+        out.shared(&stream)?;
         out.bytes(&stream_bytes.to_le_bytes())?;
         Ok(())
     }

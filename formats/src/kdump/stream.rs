@@ -4,6 +4,8 @@
 
 use super::flattened::{END, HEADER_BYTES, header, record_header};
 use crate::{ImageOutput, WriteError};
+use bytes::Bytes;
+use linpmem_phys::num::len_bytes;
 
 /// Writes pieces of a dump as records of a flattened stream.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,20 @@ impl Stream {
             let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             out.bytes(&record_header(offset, len))?;
             out.bytes(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The same for bytes that nobody needs to copy.
+    pub(super) fn shared(
+        self,
+        offset: u64,
+        bytes: &Bytes,
+        out: &mut dyn ImageOutput,
+    ) -> Result<(), WriteError> {
+        if !bytes.is_empty() {
+            out.bytes(&record_header(offset, len_bytes(bytes)))?;
+            out.shared(bytes)?;
         }
         Ok(())
     }

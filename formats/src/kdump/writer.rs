@@ -10,6 +10,7 @@ use super::stream::Stream;
 use super::{BLOCK_BYTES, header};
 use crate::sequence::Sequence;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
+use bytes::Bytes;
 use linpmem_phys::{PAGE_SIZE, PhysAddr};
 use std::sync::Arc;
 
@@ -88,7 +89,7 @@ impl Writer {
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         let mut descriptors = Vec::new();
-        let mut bytes = Vec::with_capacity(chunk.frame.map_or(0, <[u8]>::len));
+        let mut bytes = Vec::with_capacity(chunk.frame.as_ref().map_or(0, Bytes::len));
         let begin = self.next;
         let first = self.pages;
         let mut addr = chunk.start;
@@ -116,7 +117,7 @@ impl Writer {
         }
         self.stream
             .bytes(self.layout.descriptor(first), &descriptors, out)?;
-        self.stream.bytes(begin, &bytes, out)
+        self.stream.shared(begin, &Bytes::from(bytes), out)
     }
 }
 
@@ -162,12 +163,12 @@ impl ImageWriter for Writer {
             return Err(WriteError::Misuse("a chunk has half a page"));
         }
         let pages = chunk.data.len() / BLOCK_BYTES;
-        if chunk.is_zero {
+        if chunk.is_zero() {
             return self.write_pages(chunk, &vec![Stored::Zero; pages], out);
         }
         let mut encoded = Vec::new();
-        let frame = chunk.frame.unwrap_or_else(|| {
-            PageEncoder(self.compression).encode(chunk.start, chunk.data, &mut encoded);
+        let frame = chunk.frame.as_deref().unwrap_or_else(|| {
+            PageEncoder(self.compression).encode(chunk.start, &chunk.data, &mut encoded);
             &encoded
         });
         let stored = decode(frame, pages).ok_or(WriteError::Misuse(

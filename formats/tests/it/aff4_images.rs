@@ -103,13 +103,10 @@ impl Memory {
                     encoder.encode(piece.start(), &data, &mut frame);
                     assert!(frame.len() <= encoder.bound(data.len()));
                 }
-                let chunk = Chunk {
-                    start: piece.start(),
-                    data: &data,
-                    is_zero,
-                    frame: (encoded && !is_zero).then_some(frame.as_slice()),
-                    unreadable: &unreadable,
-                };
+                let encoded = (encoded && !is_zero).then(|| frame.clone().into());
+                let chunk = Chunk::new(piece.start(), data.into(), &unreadable);
+                assert!(is_zero == chunk.is_zero());
+                let chunk = chunk.with_frame(encoded);
                 writer.chunk(&chunk, out).unwrap();
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::aff4_images::options;
 use crate::memory::{plan, ram};
+use bytes::Bytes;
 use linpmem_formats::{Chunk, ImageOutput, ImageReader, ImageWriter, OutputError, ReadAt, aff4};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ impl ImageOutput for Sparse {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(chunk.data)
+        self.bytes(&chunk.data)
     }
 }
 
@@ -84,15 +85,11 @@ fn a_volume_beyond_4_gib_reads_back() {
     let data = vec![FILLING; 1 << 20];
     let mut last = data.clone();
     last[0xf_ffff] = 1;
+    let (data, last) = (Bytes::from(data), Bytes::from(last));
     for start in (0..END).step_by(1 << 20) {
         let is_last = start + (1 << 20) == END;
-        let chunk = Chunk {
-            start: PhysAddr::new(start),
-            data: if is_last { &last } else { &data },
-            is_zero: false,
-            frame: None,
-            unreadable: &[],
-        };
+        let data = if is_last { &last } else { &data };
+        let chunk = Chunk::new(PhysAddr::new(start), data.clone(), &[]);
         writer.chunk(&chunk, &mut out).unwrap();
     }
     writer.finish(&mut out).unwrap();
@@ -153,14 +150,10 @@ fn the_map_of_a_fragmented_memory_stays_small() {
     }
     let mut frame = Vec::new();
     encoder.encode(PhysAddr::ZERO, &data, &mut frame);
+    let (data, frame) = (Bytes::from(data), Bytes::from(frame));
     for start in (0..END).step_by(1 << 20) {
-        let chunk = Chunk {
-            start: PhysAddr::new(start),
-            data: &data,
-            is_zero: false,
-            frame: Some(&frame),
-            unreadable: &[],
-        };
+        let chunk = Chunk::new(PhysAddr::new(start), data.clone(), &[]);
+        let chunk = chunk.with_frame(Some(frame.clone()));
         writer.chunk(&chunk, &mut out).unwrap();
     }
     writer.finish(&mut out).unwrap();

@@ -139,13 +139,7 @@ fn with_unreadable(plan: &ImagePlan, unreadable: &[Unreadable]) -> Vec<u8> {
     for planned in plan.ranges() {
         let mut data = vec![0; usize::try_from(planned.range.len().get()).unwrap()];
         fill(planned.range.start(), &mut data);
-        let chunk = Chunk {
-            start: planned.range.start(),
-            data: &data,
-            is_zero: false,
-            frame: None,
-            unreadable,
-        };
+        let chunk = Chunk::new(planned.range.start(), data.into(), unreadable);
         writer.chunk(&chunk, &mut out).unwrap();
     }
     writer.finish(&mut out).unwrap();

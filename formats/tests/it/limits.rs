@@ -120,24 +120,18 @@ fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
 /// Writes zeros from 1 GiB to 7 GiB, with one page at the end that is not.
 fn write_six_gib(writer: &mut dyn ImageWriter, plan: &ImagePlan, out: &mut dyn ImageOutput) {
     const STEP: u64 = 64 << 20;
-    let zeros = vec![0; usize::try_from(STEP).unwrap()];
-    let last = expected(0x1_bfff_f000);
+    let zeros = bytes::Bytes::from(vec![0; usize::try_from(STEP).unwrap()]);
+    let last = bytes::Bytes::from(expected(0x1_bfff_f000));
     writer.begin(out).unwrap();
     for planned in plan.ranges() {
         for piece in planned.range.pieces(PhysLen::new(STEP)) {
             let whole = usize::try_from(piece.len().get()).unwrap();
             let data = if whole == last.len() {
-                &last
+                last.clone()
             } else {
-                &zeros[..whole]
+                zeros.slice(..whole)
             };
-            let chunk = Chunk {
-                start: piece.start(),
-                data,
-                is_zero: whole != last.len(),
-                frame: None,
-                unreadable: &[],
-            };
+            let chunk = Chunk::new(piece.start(), data, &[]);
             writer.chunk(&chunk, out).unwrap();
         }
     }

@@ -66,13 +66,8 @@ pub fn write(
                 Codec::Zstd { level } => Some(zstd::bulk::compress(&data, level).unwrap()),
                 _ => None,
             };
-            let chunk = Chunk {
-                start: piece.start(),
-                data: &data,
-                is_zero: data.iter().all(|&byte| byte == 0),
-                frame: frame.as_deref(),
-                unreadable: &[],
-            };
+            let chunk = Chunk::new(piece.start(), data.into(), &[]);
+            let chunk = chunk.with_frame(frame.map(Into::into));
             writer.chunk(&chunk, out).unwrap();
         }
     }

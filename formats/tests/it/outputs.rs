@@ -26,7 +26,7 @@ impl ImageOutput for VecOutput {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(chunk.data)
+        self.bytes(&chunk.data)
     }
 }
 
@@ -66,10 +66,10 @@ impl ImageOutput for SparseOutput {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        if chunk.is_zero {
+        if chunk.is_zero() {
             self.zeros(u64::try_from(chunk.data.len()).unwrap())
         } else {
-            self.bytes(chunk.data)
+            self.bytes(&chunk.data)
         }
     }
 }
@@ -93,7 +93,7 @@ impl ImageOutput for CountingOutput {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(chunk.data)
+        self.bytes(&chunk.data)
     }
 }
 
@@ -139,7 +139,7 @@ impl ImageOutput for ZstdOutput {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.frame(chunk.frame.unwrap(), chunk.data.len());
+        self.frame(chunk.frame.as_ref().unwrap(), chunk.data.len());
         Ok(())
     }
 }

@@ -92,7 +92,7 @@ pub struct Members<'a> {
 /// A member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Where its name lies, for [`Types::text`](super::Types::text); 0 for none.
+    /// Offset of its name, for [`Types::text`](super::Types::text); 0 for none.
     pub name: u32,
     /// Its type, as its own set numbers it.
     pub type_ref: TypeRef,
@@ -134,7 +134,7 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Where the names lie, and the values.
+    /// Offsets of the names, and the values.
     pub fn iter(self) -> impl Iterator<Item = (u32, i128)> + 'a {
         let len = if self.is_wide { 12 } else { 8 };
         self.records.chunks_exact(len).filter_map(move |record| {

@@ -18,7 +18,7 @@ pub use kind::{Kind, Member, Members, TypeRef, Values};
 use linpmem_phys::num::u32_as_usize;
 use set::Set;
 
-/// How many typedefs and qualifiers may stand before a type.
+/// How many typedefs and qualifiers may lead to a type.
 const MAX_STEPS: u32 = 64;
 
 /// The types of a kernel, and of its modules where they are known.
@@ -99,7 +99,7 @@ impl<'a> Types<'a> {
     /// The text at `offset`, as the set numbered `set` counts.
     ///
     /// # Errors
-    /// If no text lies there.
+    /// If there is no text at `offset`.
     pub fn text(&self, set: u32, offset: u32) -> Result<&'a str, BtfError> {
         if offset == 0 {
             return Ok("");

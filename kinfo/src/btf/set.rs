@@ -116,7 +116,7 @@ impl<'a> Set<'a> {
         offset < self.first_string
     }
 
-    /// Where the name of type `id` lies, and what the type is. `set` is the number of
+    /// The offset of the name of type `id`, and what the type is. `set` is the number of
     /// this set.
     pub(super) fn get(&self, set: u32, id: u32) -> Option<(u32, Kind<'a>)> {
         let offset = self

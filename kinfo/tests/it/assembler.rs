@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! BTF, put together type by type. Numbers of kinds are those of the kernel's
-//! Documentation/bpf/btf.rst.
+//! BTF, put together type by type. The kernel's Documentation/bpf/btf.rst defines the
+//! numbers of the kinds.
 
 /// BTF that grows. Types count from 1, or from where a base ends.
 #[derive(Clone, Debug)]

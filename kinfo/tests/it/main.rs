@@ -7,3 +7,5 @@
 mod assembler;
 #[cfg(test)]
 mod btf;
+#[cfg(test)]
+mod hostile;

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub const BANNER: &str = "Linux version 6.12.1 (someone@somewhere) #1 SMP\n";
 pub const OFFSET: u64 = 0x1e00_0000;
 
-/// The symbols without which there is no file, and two more.
+/// The symbols that a file needs, and a few more.
 pub const KALLSYMS: &str = "\
 0000000000021000 D cpu_number
 ffffffff9f000000 T _text

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What each kind of type becomes.
+//! How the file describes each kind of type.
 
 use crate::assembler::Assembler;
 use crate::kernel::{BANNER, at, facts, file_of};
@@ -82,7 +82,7 @@ fn members_of_every_kind() {
         json!({ "kind": "struct", "name": "atomic_t" })
     );
     assert_eq!(field(&file, "atomic_t/fields/counter/offset"), 0);
-    // The same type without the typedef has a name, and is there.
+    // Without the typedef, the same type has a name and an entry of its own.
     let raw = task("raw/type/name");
     assert_eq!(
         field(&file, raw.as_str().unwrap()),
@@ -134,7 +134,7 @@ fn bit_fields_of_new_and_old_btf() {
     );
     assert_eq!(field(&file, "new/fields/high/offset"), 6);
     assert_eq!(field(&file, "new/fields/what/type/type/kind"), "enum");
-    // Padding is no field.
+    // Padding is not a field.
     assert_eq!(field(&file, "new/fields").as_object().unwrap().len(), 4);
     assert_eq!(
         field(&file, "old/fields/three/type"),
@@ -176,7 +176,7 @@ fn enumerations_of_all_sizes() {
 }
 
 #[test]
-fn of_types_of_one_name_none_is_lost() {
+fn types_that_share_a_name_are_all_kept() {
     let mut btf = Assembler::new();
     let int = btf.int("int", 4, 1);
     let first = btf.structure("context", 4, &[("one", int, 0)]);
@@ -231,7 +231,7 @@ fn symbols_have_addresses_types_and_the_banner() {
     assert_eq!(name, format!("unnamed_0_{unnamed}"));
     assert_eq!(field(&file, &format!("{name}/fields/timekeeper/offset")), 8);
     assert!(file.pointer("/symbols/own").is_none());
-    // "Linux version 6.12.1 …\n\0", as it lies in memory.
+    // "Linux version 6.12.1 …\n\0", as in memory.
     let data = of("linux_banner/constant_data");
     let data = data.as_str().unwrap();
     assert!(data.starts_with("TGludXggdmVyc2lvbiA2LjEyLjEg"), "{data}");

@@ -35,7 +35,7 @@ impl Writer {
         }
         let mut addr = start;
         let mut unreadable = chunk.unreadable;
-        for (_, part) in parts(chunk.start, chunk.data) {
+        for (_, part) in parts(chunk.start, &chunk.data) {
             let len = u64::try_from(part.len()).unwrap_or(u64::MAX);
             let block = blocks
                 .next()
