@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What was read or decompressed a moment ago.
+//! A small cache of what was read or decompressed last.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The values used last, up to a fixed number of bytes. Failures are kept as
-/// well: who looks for the readable pages around a damage asks page by page.
+/// The values used last, up to a fixed number of bytes. Failures are kept too: a
+/// caller that looks for readable pages around damage asks page by page.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V> {
     capacity_bytes: usize,
@@ -19,7 +19,7 @@ struct Held<K, V> {
     bytes: usize,
 }
 
-/// Values at most, so that looking for one stays quick.
+/// The most values, so that looking one up stays fast.
 const MAX_VALUES: usize = 64;
 
 impl<K: PartialEq, V> Cache<K, V> {
@@ -39,19 +39,18 @@ impl<K: PartialEq, V> Cache<K, V> {
         Some(value)
     }
 
-    /// Keeps `value`, which takes `bytes`.
+    /// Keeps `value`, which takes `bytes` of memory.
     pub(crate) fn put(&self, key: K, value: Arc<V>, bytes: usize) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|item| item.key != key);
         held.push_back(Held { key, value, bytes });
-        let mut total = held
-            .iter()
-            .fold(0, |sum: usize, item| sum.saturating_add(item.bytes));
+        // Everything counted is in memory, so sums cannot overflow.
+        let mut total: usize = held.iter().map(|item| item.bytes).sum();
         while held.len() > MAX_VALUES || (total > self.capacity_bytes && held.len() > 1) {
             let Some(oldest) = held.pop_front() else {
                 break;
             };
-            total = total.saturating_sub(oldest.bytes);
+            total -= oldest.bytes;
         }
     }
 }

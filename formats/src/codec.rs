@@ -1,42 +1,45 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Compressions around a whole image.
+//! Compression of an image as a whole.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// How an image is compressed on its way out. The formats know nothing of it:
-/// what they write is cut into pieces and each becomes a frame of its own.
+/// How an image is compressed as a whole. Writers do not compress; this only names
+/// the method. The program that writes the image cuts the stream into pieces and
+/// makes each of them an independent frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// Independent zstd frames and a seek table, so that readers need not begin
-    /// at the beginning (docs/formats/zstd.md). `zstd -d` reads it as well.
+    /// Independent zstd frames and a seek table, which gives random access
+    /// (docs/formats/zstd.md). `zstd -d` decompresses it.
     Zstd {
-        /// As `zstd` counts them: 1 to 22, negative ones are faster still.
+        /// The level as `zstd` counts: 1 to 22, or a negative number for even faster
+        /// compression.
         level: i32,
     },
-    /// Independent LZ4 frames (docs/formats/lz4-snappy.md), which `lz4 -d` reads.
+    /// Independent LZ4 frames (docs/formats/lz4-snappy.md). `lz4 -d` decompresses
+    /// them.
     Lz4,
-    /// Snappy's framing format, which `snzip -d` reads.
+    /// Snappy's framing format (docs/formats/lz4-snappy.md). `snzip -d` decompresses
+    /// it.
     Snappy,
 }
 
-/// A name that is no compression.
+/// A name that is not a valid compression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// Not a name that is known.
-    #[error(
-        "`{0}` is no compression that is known here: use none, zstd, zstd:LEVEL, lz4 or snappy"
-    )]
+    /// An unknown name.
+    #[error("unknown compression `{0}`: use none, zstd, zstd:LEVEL, lz4 or snappy")]
     Unknown(String),
     /// A level that zstd does not have.
-    #[error("`{level}` is no zstd level: use {lowest} to -1 or 1 to {highest}")]
+    #[error("`{level}` is not a valid zstd level: use {lowest} to -1, or 1 to {highest}")]
     Level {
-        /// What stood behind the colon.
+        /// The text after the colon.
         level: String,
         /// The lowest level.
         lowest: i32,
@@ -46,12 +49,15 @@ pub enum CodecError {
 }
 
 impl Codec {
-    /// The level when none is named: zstd's own choice.
-    pub const DEFAULT_ZSTD_LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
+    /// The level if none is given: zstd's own default.
+    pub const DEFAULT_ZSTD_LEVEL: i32 = 3;
 
-    /// The compression that a file's ending, without the dot, stands for.
+    /// The levels that zstd accepts; 0 would mean the default.
+    const ZSTD_LEVELS: RangeInclusive<i32> = -(1 << 17)..=22;
+
+    /// The compression that a file name extension, without the dot, stands for.
     #[must_use]
-    pub fn of_extension(extension: &str) -> Option<Self> {
+    pub fn from_extension(extension: &str) -> Option<Self> {
         Some(match extension {
             "zst" => Self::Zstd {
                 level: Self::DEFAULT_ZSTD_LEVEL,
@@ -62,13 +68,13 @@ impl Codec {
         })
     }
 
-    /// Whether both compress by the same means, if not equally well.
+    /// Whether both use the same algorithm, whatever the level.
     #[must_use]
-    pub fn is_kin(self, other: Self) -> bool {
+    pub fn is_same_algorithm(self, other: Self) -> bool {
         self.extension() == other.extension()
     }
 
-    /// What a compressed file's name ends with, without the dot.
+    /// The file name extension of an image compressed this way, without the dot.
     #[must_use]
     pub const fn extension(self) -> Option<&'static str> {
         match self {
@@ -92,9 +98,8 @@ impl FromStr for Codec {
                 level: Self::DEFAULT_ZSTD_LEVEL,
             }),
             Some(("zstd", level)) => {
-                let levels = zstd::compression_level_range();
+                let levels = Self::ZSTD_LEVELS;
                 match level.parse() {
-                    // 0 would mean zstd's own choice; one spelling of that is enough.
                     Ok(number) if number != 0 && levels.contains(&number) => {
                         Ok(Self::Zstd { level: number })
                     }
@@ -131,6 +136,13 @@ mod tests {
             assert_eq!(text.parse::<Codec>().unwrap().to_string(), text);
         }
         assert_eq!("zstd".parse(), Ok(Codec::Zstd { level: 3 }));
+    }
+
+    #[cfg(feature = "frames")]
+    #[test]
+    fn the_levels_are_those_of_zstd() {
+        assert_eq!(Codec::DEFAULT_ZSTD_LEVEL, zstd::DEFAULT_COMPRESSION_LEVEL);
+        assert_eq!(Codec::ZSTD_LEVELS, zstd::compression_level_range());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a file is, by its first bytes.
+//! Recognising a file by its first bytes.
 
-use crate::raw;
+use crate::raw_layout::RawLayout;
 use std::fmt;
 
 /// A format of images of physical memory.
@@ -10,36 +10,37 @@ use std::fmt;
 pub enum Format {
     /// An ELF core file.
     Elf,
-    /// Memory and nothing else.
-    Raw(raw::Layout),
+    /// Memory without any header.
+    Raw(RawLayout),
     /// LiME's records.
     Lime,
     /// AVML's compressed records.
     Avml,
     /// The kernel's compressed crash dump.
     Kdump,
-    /// makedumpfile's stream that becomes a crash dump.
+    /// makedumpfile's flattened stream of a crash dump.
     Flattened,
-    /// An Advanced Forensic Format 4 volume, or any other zip archive.
+    /// An Advanced Forensic Format 4 volume. Any other zip archive looks the same.
     Aff4,
 }
 
-/// What the first bytes of a file say.
+/// What the first bytes of a file identify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detected {
     /// An image.
     Image(Format),
-    /// Frames of zstd, LZ4 or Snappy, which can be read from the middle.
+    /// Frames of zstd, LZ4 or Snappy, which allow random access.
     Frames,
-    /// Something compressed with the program of this name, which is not read here.
+    /// A file compressed by the program of this name, which this crate does not
+    /// read.
     Compressed(&'static str),
 }
 
-/// As many first bytes of a file as [`detect`] can use.
+/// How many bytes from the start of a file [`detect`] needs, at most.
 pub const DETECT_BYTES: usize = 12;
 
-/// First bytes and what they mean. LiME and AVML: the magic number of the first
+/// First bytes and what they identify. LiME and AVML: the magic number of the first
 /// record, little-endian. Kdump: `KDUMP_SIGNATURE` and `DISK_DUMP_SIGNATURE` of
 /// makedumpfile's diskdump_mod.h.
 const MAGICS: [(&[u8], Detected); 13] = [
@@ -58,8 +59,9 @@ const MAGICS: [(&[u8], Detected); 13] = [
     (b"\xff\x06\x00\x00sNaPpY", Detected::Frames),
 ];
 
-/// What a file is that begins with `head`; `None` if it has no magic number, as
-/// raw images do not.
+/// Identifies a file that begins with `head`, whether or not this build can read
+/// it. `None` if there is no known magic number, as in raw images. Needs no more
+/// than [`DETECT_BYTES`] bytes; fewer are enough for a file that is shorter.
 #[must_use]
 pub fn detect(head: &[u8]) -> Option<Detected> {
     MAGICS
@@ -68,21 +70,50 @@ pub fn detect(head: &[u8]) -> Option<Detected> {
         .or_else(|| is_skippable(head).then_some(Detected::Frames))
 }
 
-/// Whether a skippable zstd frame begins here: 16 magic numbers mark those.
+/// Whether a skippable zstd frame begins here; 16 magic numbers mark those.
 fn is_skippable(head: &[u8]) -> bool {
     matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+impl Format {
+    /// The Cargo feature of this crate that supports the format.
+    #[must_use]
+    pub const fn feature(self) -> &'static str {
+        match self {
+            Self::Elf => "elf",
+            Self::Raw(_) => "raw",
+            Self::Lime => "lime",
+            Self::Avml => "avml",
+            Self::Kdump | Self::Flattened => "kdump",
+            Self::Aff4 => "aff4",
+        }
+    }
+
+    /// Whether this build supports the format, that is, whether its
+    /// [`feature`](Self::feature) is on.
+    #[must_use]
+    pub const fn is_supported(self) -> bool {
+        match self {
+            Self::Elf => cfg!(feature = "elf"),
+            Self::Raw(_) => cfg!(feature = "raw"),
+            Self::Lime => cfg!(feature = "lime"),
+            Self::Avml => cfg!(feature = "avml"),
+            Self::Kdump | Self::Flattened => cfg!(feature = "kdump"),
+            Self::Aff4 => cfg!(feature = "aff4"),
+        }
+    }
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Elf => "ELF core",
-            Self::Raw(raw::Layout::Concatenated) => "raw, concatenated",
-            Self::Raw(raw::Layout::Padded) => "raw, padded",
+            Self::Raw(RawLayout::Concatenated) => "raw, concatenated",
+            Self::Raw(RawLayout::Padded) => "raw, padded",
             Self::Lime => "LiME",
             Self::Avml => "AVML",
             Self::Kdump => "kdump-compressed",
-            Self::Flattened => "makedumpfile, flattened",
+            Self::Flattened => "flattened kdump",
             Self::Aff4 => "AFF4",
         })
     }

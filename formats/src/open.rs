@@ -1,104 +1,147 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Opening an image, whatever it is.
+//! Opening an image in whichever format it is.
 
+#[cfg(feature = "aff4")]
+use crate::aff4;
+#[cfg(feature = "avml")]
+use crate::avml;
+#[cfg(feature = "elf")]
+use crate::elf;
+#[cfg(feature = "frames")]
+use crate::frames;
+#[cfg(feature = "kdump")]
+use crate::kdump;
+#[cfg(feature = "kdump")]
 use crate::kdump::flattened;
-use crate::{
-    DETECT_BYTES, Detected, FileSource, Format, ImageReader, ReadAt, aff4, avml, detect, elf,
-    frames, kdump, lime,
-};
+#[cfg(feature = "lime")]
+use crate::lime;
+use crate::{DETECT_BYTES, Detected, FileSource, Format, ImageReader, ReadAt, detect};
+use linpmem_phys::num::u64_as_usize;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The bytes of an image, out of the compression around it.
+/// The bytes of an image, without the compression around it.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ImageBytes {
     /// The bytes; offsets are those of the image before compression.
     pub bytes: Arc<dyn ReadAt>,
-    /// Whether there is a compression around them.
+    /// Whether the file on disk is compressed.
     pub compressed: bool,
 }
 
-/// A file that is no image, or none that can be read.
+/// Why a file cannot be opened as an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The file could not be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The compression around it is damaged or of a kind that cannot be read
-    /// from the middle.
+    /// The compression around the image is damaged or does not allow random access.
+    #[cfg(feature = "frames")]
     #[error(transparent)]
     Frames(#[from] frames::Error),
-    /// A damaged ELF core.
+    /// The ELF core is damaged.
+    #[cfg(feature = "elf")]
     #[error(transparent)]
     Elf(#[from] elf::Error),
-    /// A damaged LiME or AVML image.
+    /// The LiME or AVML image is damaged.
+    #[cfg(any(feature = "lime", feature = "avml"))]
     #[error(transparent)]
-    Lime(#[from] lime::Error),
-    /// A damaged kdump-compressed image.
+    Records(#[from] crate::records::Error),
+    /// The kdump-compressed image is damaged.
+    #[cfg(feature = "kdump")]
     #[error(transparent)]
     Kdump(#[from] kdump::Error),
-    /// A damaged flattened dump.
+    /// The flattened dump is damaged.
+    #[cfg(feature = "kdump")]
     #[error(transparent)]
     Flattened(#[from] flattened::Error),
-    /// A damaged AFF4 volume.
+    /// The AFF4 volume is damaged.
+    #[cfg(feature = "aff4")]
     #[error(transparent)]
     Aff4(#[from] aff4::Error),
-    /// A format that is known but not read.
-    #[error("this is an image in the format {0}, which is not read here")]
+    /// The crate was built without the Cargo feature for this format.
+    #[error(
+        "this is an image in the {0} format, which this build does not support: build \
+         linpmem-formats with its feature `{feature}`",
+        feature = .0.feature()
+    )]
     Unsupported(Format),
-    /// Compressed with something else than zstd, LZ4 or Snappy.
+    /// The crate was built without the Cargo feature `frames`.
+    #[error(
+        "this is compressed with zstd, LZ4 or Snappy, which this build does not support: \
+         decompress it first, or build linpmem-formats with its feature `frames`"
+    )]
+    UnsupportedFrames,
+    /// Compressed with something other than zstd, LZ4 or Snappy.
     #[error("this is compressed with {0}: decompress it first")]
     Compressed(&'static str),
-    /// A compressed file in a compressed file.
+    /// A compressed file inside a compressed file.
     #[error("this is compressed twice: decompress it once first (`zstd -d`, `lz4 -d`)")]
     CompressedTwice,
-    /// No magic number: a raw image, or no image.
+    /// No known magic number: a raw image, or not an image.
     #[error(
-        "this has no magic number. If it is a raw image, its addresses must come from elsewhere: \
-         from its manifest, or from saying that it is padded"
+        "this has no known magic number. If it is a raw image, its addresses have to come from \
+         elsewhere: keep its manifest next to it, or say that it is padded"
     )]
     Unknown,
 }
 
-/// Opens the file at `path` and sees through a compression around it.
+/// Opens the file at `path`, looking inside a compression around it.
 ///
 /// # Errors
-/// If the file cannot be read, or is compressed in a way that cannot be read
-/// from the middle.
+/// If the file cannot be read, or its compression does not allow random access.
 pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
     let file = FileSource::open(path)?;
     let compressed = matches!(magic(&file)?, Some(Detected::Frames));
-    let bytes: Arc<dyn ReadAt> = if compressed {
-        Arc::new(frames::Reader::new(file)?)
+    let bytes = if compressed {
+        frames(file)?
     } else {
         Arc::new(file)
     };
     Ok(ImageBytes { bytes, compressed })
 }
 
-/// Opens the image at `path`, which must be in a format that tells its
-/// addresses. For raw images see [`open_bytes`] and [`crate::raw::Reader`].
+#[cfg(feature = "frames")]
+fn frames(file: FileSource) -> Result<Arc<dyn ReadAt>, OpenError> {
+    Ok(Arc::new(frames::Reader::new(file)?))
+}
+
+#[cfg(not(feature = "frames"))]
+fn frames(_: FileSource) -> Result<Arc<dyn ReadAt>, OpenError> {
+    Err(OpenError::UnsupportedFrames)
+}
+
+/// Opens the image at `path`, in any format that stores its addresses; compression
+/// around it is no obstacle. For raw images use [`open_bytes`] and
+/// [`raw::Reader`](crate::raw).
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, or is in no format that is read here.
+/// If the file cannot be read, is damaged, or is in a format that this build does
+/// not read.
 pub fn open_image(path: &Path) -> Result<Box<dyn ImageReader>, OpenError> {
     open_reader(open_bytes(path)?.bytes)
 }
 
-/// Opens the image in `bytes`, like [`open_image`]. A compression around it is
-/// not seen through.
+/// Opens the image in `bytes`, like [`open_image`], but does not look inside a
+/// compression around it.
 ///
 /// # Errors
-/// If they cannot be read, are damaged, or are in no format that is read here.
+/// If `bytes` cannot be read, are damaged, or are in a format that this build does
+/// not read.
 pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>, OpenError> {
     match magic(&bytes)? {
+        #[cfg(feature = "elf")]
         Some(Detected::Image(Format::Elf)) => Ok(Box::new(elf::Reader::new(bytes)?)),
+        #[cfg(feature = "lime")]
         Some(Detected::Image(Format::Lime)) => Ok(Box::new(lime::Reader::new(bytes)?)),
+        #[cfg(feature = "avml")]
         Some(Detected::Image(Format::Avml)) => Ok(Box::new(avml::Reader::new(bytes)?)),
+        #[cfg(feature = "kdump")]
         Some(Detected::Image(Format::Kdump)) => Ok(Box::new(kdump::Reader::new(bytes)?)),
+        #[cfg(feature = "kdump")]
         Some(Detected::Image(Format::Flattened)) => {
             let bytes: Arc<dyn ReadAt> = Arc::new(flattened::Reader::new(bytes)?);
             match magic(&bytes)? {
@@ -106,6 +149,7 @@ pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>
                 _ => open_reader(bytes),
             }
         }
+        #[cfg(feature = "aff4")]
         Some(Detected::Image(Format::Aff4)) => {
             Ok(Box::new(aff4::Reader::open(vec![Arc::new(bytes)])?))
         }
@@ -118,8 +162,41 @@ pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>
 
 fn magic(bytes: &impl ReadAt) -> io::Result<Option<Detected>> {
     let mut head = [0; DETECT_BYTES];
-    let len = usize::try_from(bytes.len()).unwrap_or(usize::MAX);
-    let (head, _) = head.split_at_mut(len.min(DETECT_BYTES));
+    let len = u64_as_usize(bytes.len()).min(DETECT_BYTES);
+    let (head, _) = head.split_at_mut(len);
     bytes.read_exact_at(0, head)?;
     Ok(detect(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With every feature on there is nothing to refuse; the check of the features
+    /// one by one runs this with the others off.
+    #[test]
+    fn a_format_without_its_feature_is_named_with_it() {
+        for (magic, format) in [
+            (&b"\x7fELF"[..], Format::Elf),
+            (b"EMiL", Format::Lime),
+            (b"AVML", Format::Avml),
+            (b"KDUMP   ", Format::Kdump),
+            (b"makedumpfile", Format::Flattened),
+            (b"PK\x03\x04", Format::Aff4),
+        ] {
+            let mut bytes = magic.to_vec();
+            bytes.resize(64, 0);
+            let error = open_reader(bytes).err().unwrap();
+            assert_eq!(
+                matches!(error, OpenError::Unsupported(found) if found == format),
+                !format.is_supported(),
+                "{error}"
+            );
+        }
+        let error = OpenError::Unsupported(Format::Aff4).to_string();
+        assert!(
+            error.contains("AFF4") && error.contains("feature `aff4`"),
+            "{error}"
+        );
+    }
 }

@@ -4,50 +4,51 @@
 use crate::Chunk;
 use bytes::Bytes;
 
-/// A stream of bytes that only goes forward: a pipe, a socket and a file are
-/// the same to a writer.
+/// A stream of bytes that only goes forward: a writer cannot tell a file from a
+/// pipe or a socket.
 ///
-/// Positions count the bytes of the image itself: if the stream is compressed
-/// on its way out, they are those before compression.
+/// Positions count bytes of the image itself. If the output compresses the stream,
+/// they are positions before compression.
 pub trait ImageOutput {
-    /// Bytes of the image that went out so far.
+    /// Bytes of the image written so far.
     fn position(&self) -> u64;
 
     /// Appends `bytes`.
     ///
     /// # Errors
-    /// If the sink failed; the image is then lost.
+    /// If the output failed; the image cannot be completed then.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError>;
 
-    /// Appends bytes that are shared, without copying them where that can be.
+    /// Appends shared bytes, without copying them if the output supports that.
     ///
     /// # Errors
-    /// If the sink failed; the image is then lost.
+    /// If the output failed; the image cannot be completed then.
     fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
         self.bytes(bytes)
     }
 
-    /// Appends `len` zero bytes, as a hole where the sink can.
+    /// Appends `len` zero bytes, as a hole if the output supports that.
     ///
     /// # Errors
-    /// If the sink failed.
+    /// If the output failed.
     fn zeros(&mut self, len: u64) -> Result<(), OutputError>;
 
-    /// Appends the chunk's bytes, whose compressed form, if there is to be one,
-    /// was made beforehand in parallel. Writers pass every chunk through here, so
-    /// an output that can leave holes makes one when the chunk is zero.
+    /// Appends the chunk's data. An output that compresses finds the data already
+    /// compressed in [`Chunk::frame`]; an output that supports holes can leave one
+    /// if the chunk is zero. Formats that store memory as it is pass every chunk
+    /// through here.
     ///
     /// # Errors
-    /// If the sink failed.
+    /// If the output failed.
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError>;
 }
 
-/// The sink could not take the bytes.
+/// The output did not accept the bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("writing at offset {position} of the image: {source}")]
+#[error("cannot write the image at offset {position}: {source}")]
 pub struct OutputError {
-    /// Bytes of the image that had gone out.
+    /// Bytes of the image written before.
     pub position: u64,
-    /// The system's reason.
+    /// The underlying error.
     pub source: std::io::Error,
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an image is to hold, known before the first byte is read.
+//! The plan of an image: which memory it will hold, known before the first byte
+//! is read.
 
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysLen, PhysRange, RegionKind};
 
-/// The ranges of an image and what is known of the machine.
+/// The ranges that an image will hold, and what is known about the machine.
 ///
 /// # Invariants
-/// Ranges are whole pages, ascending and disjoint.
+/// There is at least one range. Ranges are whole pages, ascending and disjoint.
 #[derive(Clone, Debug)]
 pub struct ImagePlan {
     ranges: Vec<PlannedRange>,
@@ -16,49 +18,50 @@ pub struct ImagePlan {
 /// One range that an image will hold in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedRange {
-    /// Whole pages.
+    /// The physical addresses; whole pages.
     pub range: PhysRange,
-    /// What the kernel calls it.
+    /// What the kernel calls them in /proc/iomem.
     pub kind: RegionKind,
 }
 
-/// What an image tells of the machine beside its memory.
+/// What an image says about the machine besides its memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineFacts {
-    /// The kernel's VMCOREINFO text, as it stands in its note.
+    /// The kernel's VMCOREINFO text, exactly as in its note.
     pub vmcoreinfo: Option<Vec<u8>>,
-    /// The virtual address at which physical address 0 is mapped
+    /// The virtual address at which the kernel maps physical address 0
     /// (`page_offset_base`).
     pub direct_map_base: Option<u64>,
-    /// 4 or 5.
+    /// Levels of the page tables: 4 or 5.
     pub paging_levels: Option<u32>,
 }
 
-/// Ranges that make no image.
+/// A list of ranges that cannot be planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// Nothing to read.
-    #[error("there is no range to read")]
+    /// The list is empty.
+    #[error("there is no memory range to acquire")]
     Empty,
-    /// Two ranges share addresses.
-    #[error("{upper} overlaps {lower}")]
+    /// Two ranges share addresses, or are out of order.
+    #[error("the ranges {upper} and {lower} overlap or are out of order")]
     Overlap {
-        /// The range that begins first.
+        /// The range that comes first in the list.
         lower: PhysRange,
-        /// The one that begins within it, or before it.
+        /// The next one, which begins below the end of `lower`.
         upper: PhysRange,
     },
-    /// A range with half a page.
-    #[error("{0} does not begin and end at page borders")]
+    /// A range begins or ends within a page.
+    #[error("the range {0} does not begin and end on page boundaries")]
     PartialPage(PhysRange),
 }
 
 impl ImagePlan {
-    /// An image of `ranges`.
+    /// Plans an image of `ranges`.
     ///
     /// # Errors
-    /// If there is none, or one has half a page, or two are out of order or overlap.
+    /// If `ranges` is empty, a range has a partial page, or two ranges overlap or
+    /// are out of order.
     pub fn new(ranges: Vec<PlannedRange>, machine: MachineFacts) -> Result<Self, PlanError> {
         if ranges.is_empty() {
             return Err(PlanError::Empty);
@@ -86,18 +89,18 @@ impl ImagePlan {
         &self.ranges
     }
 
-    /// What is known of the machine.
+    /// What is known about the machine.
     #[must_use]
     pub fn machine(&self) -> &MachineFacts {
         &self.machine
     }
 
-    /// The sum of the ranges' lengths.
+    /// Bytes of memory in all ranges together.
     #[must_use]
     pub fn total(&self) -> PhysLen {
-        PhysLen::new(self.ranges.iter().fold(0, |sum: u64, planned| {
-            sum.saturating_add(planned.range.len().get())
-        }))
+        // Disjoint ranges of a 64-bit address space: the sum fits.
+        let lengths = self.ranges.iter().map(|planned| planned.range.len().get());
+        PhysLen::new(lengths.sum())
     }
 
     /// The address after the last range.
@@ -110,31 +113,24 @@ impl ImagePlan {
 }
 
 impl MachineFacts {
-    /// The paging levels that the kernel tells of itself
-    /// (arch_crash_save_vmcoreinfo in arch/x86/kernel/vmcore_info_64.c).
-    pub(crate) fn told_paging_levels(&self) -> Option<u32> {
-        match self.vmcoreinfo_value("NUMBER(pgtable_l5_enabled)")? {
-            "0" => Some(4),
-            "1" => Some(5),
-            _ => None,
-        }
+    /// The VMCOREINFO text, to look facts up in it.
+    #[must_use]
+    pub fn kernel(&self) -> Option<Vmcoreinfo<'_>> {
+        self.vmcoreinfo.as_deref().map(Vmcoreinfo::new)
     }
 
-    /// What stands behind `key` and `=` on a line of the VMCOREINFO text, as in
-    /// `OSRELEASE` or `NUMBER(phys_base)`.
+    /// The value of `key` in the VMCOREINFO text, whose lines are `key=value`, such
+    /// as `OSRELEASE` or `NUMBER(phys_base)`. `None` if there is no text, no such
+    /// line, or the value is not UTF-8.
     #[must_use]
     pub fn vmcoreinfo_value(&self, key: &str) -> Option<&str> {
-        let text = self.vmcoreinfo.as_deref()?;
-        text.split(|&byte| byte == b'\n').find_map(|line| {
-            let value = line.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
-            std::str::from_utf8(value).ok()
-        })
+        self.kernel()?.value(key)
     }
 }
 
 impl PlannedRange {
-    /// Each region of `map`, widened to whole pages. A page that two regions
-    /// share goes to the one that begins first, so that RAM with a partial last
+    /// Plans every region of `map`, widened to whole pages. A page that two regions
+    /// share goes to the one that begins first, so that RAM that ends in a partial
     /// page keeps that page.
     #[must_use]
     pub fn from_map(map: &MemoryMap) -> Vec<Self> {

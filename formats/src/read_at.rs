@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes that can be read from any offset.
+//! Random access to bytes.
 
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of a fixed number that can be read from any offset, by several threads
-/// at once: a file, a slice, what a compressed file holds.
+/// A fixed number of bytes that several threads can read at any offset: a file, a
+/// slice, the content of a compressed file.
 pub trait ReadAt: Send + Sync {
-    /// Number of bytes.
+    /// The number of bytes.
     fn len(&self) -> u64;
 
-    /// Whether there is none.
+    /// Whether the number of bytes is 0.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -21,8 +22,8 @@ pub trait ReadAt: Send + Sync {
     /// Fills `buf` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` if they end before `buf` is full; whatever else the
-    /// system says. What `buf` then holds is not defined.
+    /// `UnexpectedEof` if the bytes end before `buf` is full, or the underlying
+    /// error. The content of `buf` is unspecified then.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 }
 
@@ -34,29 +35,29 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// The file at `path`.
+    /// Opens the file at `path`.
     ///
     /// # Errors
-    /// If it cannot be opened or is neither a file nor a block device: a pipe has
-    /// no offsets.
+    /// If it cannot be opened, or is neither a regular file nor a block device: a
+    /// pipe has no offsets.
     pub fn open(path: &Path) -> io::Result<Self> {
-        // Asked before opening: that alone would wait for a pipe's other end.
+        // Checked before opening, since opening a pipe waits for its other end.
         let kind = fs::metadata(path)?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "neither a file nor a block device: an image is read from any offset",
+                "not a regular file or a block device, so it cannot be read at random",
             ));
         }
         Self::new(File::open(path)?)
     }
 
-    /// An open file.
+    /// Reads from an open file.
     ///
     /// # Errors
-    /// If its length cannot be found.
+    /// If its length cannot be determined.
     pub fn new(mut file: File) -> io::Result<Self> {
-        // Block devices have no length in their metadata.
+        // The metadata of a block device has no length.
         let len = file.seek(SeekFrom::End(0))?;
         Ok(Self { file, len })
     }
@@ -68,10 +69,9 @@ impl ReadAt for FileSource {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
-        match offset.checked_add(len) {
+        match offset.checked_add(usize_as_u64(buf.len())) {
             Some(end) if end <= self.len => FileExt::read_exact_at(&self.file, buf, offset),
-            // The system would call a large offset invalid.
+            // The kernel would report a very large offset as an invalid argument.
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
@@ -79,13 +79,14 @@ impl ReadAt for FileSource {
 
 impl ReadAt for [u8] {
     fn len(&self) -> u64 {
-        u64::try_from(<[u8]>::len(self)).unwrap_or(u64::MAX)
+        usize_as_u64(<[u8]>::len(self))
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let source = usize::try_from(offset)
-            .ok()
-            .and_then(|start| self.get(start..start.checked_add(buf.len())?))
+        let start = u64_as_usize(offset);
+        let source = start
+            .checked_add(buf.len())
+            .and_then(|end| self.get(start..end))
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(source);
         Ok(())
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_image() {
+    fn a_directory_is_not_an_image() {
         let error = FileSource::open(Path::new("/")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The header of a record, as LiME has it (`lime_mem_range_header` of its
-//! src/lime.h) and AVML after it (its src/image.rs). All numbers little-endian.
+//! The records that LiME and AVML images consist of. A record begins with the header
+//! below (`lime_mem_range_header` in LiME's src/lime.h, and AVML's src/image.rs). All
+//! numbers are little-endian.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 4 | magic number |
-//! | 4 | 4 | version: 1 is LiME, 2 is AVML's compressed record |
+//! | 4 | 4 | version: 1 for LiME, 2 for AVML's compressed record |
 //! | 8 | 8 | first physical address |
-//! | 16 | 8 | last physical address, included |
-//! | 24 | 8 | 0 |
+//! | 16 | 8 | last physical address, inclusive |
+//! | 24 | 8 | reserved, 0 |
 
 use crate::StoredRange;
+use crate::fields::Fields;
 use linpmem_phys::{PhysAddr, PhysRange};
-use scroll::{LE, Pread};
 
-/// Bytes of a header.
+/// Size of a header.
 pub(crate) const HEADER_BYTES: usize = 32;
 
 const LIME_MAGIC: u32 = 0x4c69_4d45;
@@ -22,13 +23,13 @@ const LIME_VERSION: u32 = 1;
 const AVML_MAGIC: u32 = 0x4c4d_5641;
 const AVML_VERSION: u32 = 2;
 
-/// A header that could be understood.
+/// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordHeader {
     pub(crate) range: PhysRange,
-    /// Whether the memory that follows is AVML's compressed form.
+    /// Whether the memory that follows is compressed, as AVML does it.
     pub(crate) is_compressed: bool,
-    /// Whether the eight bytes that nobody uses are 0.
+    /// Whether the reserved bytes are 0.
     pub(crate) reserved_is_zero: bool,
 }
 
@@ -51,21 +52,22 @@ impl RecordHeader {
 
     /// Reads a header, or says what is wrong with it.
     pub(crate) fn parse(encoded: &[u8; HEADER_BYTES]) -> Result<Self, &'static str> {
-        let word = |offset| encoded.pread_with::<u32>(offset, LE).unwrap_or(0);
-        let long = |offset| encoded.pread_with::<u64>(offset, LE).unwrap_or(0);
-        let is_compressed = match (word(0), word(4)) {
+        let mut fields = Fields(encoded);
+        let mut word = || fields.u32().ok_or("its header is cut off");
+        let is_compressed = match (word()?, word()?) {
             (LIME_MAGIC, LIME_VERSION) => false,
             (AVML_MAGIC, AVML_VERSION) => true,
-            (LIME_MAGIC | AVML_MAGIC, _) => return Err("its version is not known"),
-            _ => return Err("there is no magic number where it should begin"),
+            (LIME_MAGIC | AVML_MAGIC, _) => return Err("its version is unknown"),
+            _ => return Err("it does not begin with a magic number"),
         };
-        let (first, last) = (PhysAddr::new(long(8)), PhysAddr::new(long(16)));
+        let mut long = || fields.u64().ok_or("its header is cut off");
+        let (first, last) = (PhysAddr::new(long()?), PhysAddr::new(long()?));
         let range = PhysRange::from_inclusive(first, last)
-            .map_err(|_| "its last address lies below its first, or at the end of all addresses")?;
+            .map_err(|_| "its last address is below its first, or beyond any physical address")?;
         Ok(Self {
             range,
             is_compressed,
-            reserved_is_zero: long(24) == 0,
+            reserved_is_zero: long()? == 0,
         })
     }
 
@@ -87,65 +89,70 @@ impl RecordHeader {
     }
 }
 
-/// An image of LiME's or AVML's records that cannot be read.
+/// Why a LiME or AVML image cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file could not be read.
-    #[error("reading the record at offset {offset}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read the record at offset {offset}: {source}")]
     Io {
-        /// Where the record, or what was read of it, begins.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// The system's reason.
+        /// The underlying error.
         source: std::io::Error,
     },
-    /// A record that contradicts itself.
+    /// A record contradicts itself.
     #[error("the record at offset {offset} is damaged: {what}")]
     Record {
-        /// Where it begins.
+        /// Where the record begins, in bytes.
         offset: u64,
         /// What is wrong.
         what: &'static str,
     },
-    /// A record that is longer than the file.
+    /// A record is longer than the file.
     #[error(
-        "the record of {range} at offset {offset} reaches beyond the file's {file} bytes: it is \
-         truncated"
+        "the file is truncated: the record of {range} at offset {offset} needs more than the \
+         file's {file} bytes; acquire or copy the image again"
     )]
     BeyondFile {
-        /// Where it begins.
+        /// Where the record begins, in bytes.
         offset: u64,
-        /// Its addresses.
+        /// The addresses in the record's header.
         range: PhysRange,
-        /// Bytes of the file.
+        /// Size of the file in bytes.
         file: u64,
     },
-    /// More records than anyone has memory ranges.
-    #[error("the image has more than {limit} records; so many are not believed")]
+    /// More records than any machine has memory ranges.
+    #[error("the image has too many records (limit {limit}): it is damaged or forged")]
     TooManyRecords {
-        /// The most that is believed.
+        /// The most records that are accepted.
         limit: usize,
     },
     /// Two records hold the same addresses.
-    #[error("two records both claim addresses: {upper} and {lower}")]
+    #[error("two records hold the same addresses: {lower} and {upper}")]
     Overlap {
         /// The one that begins first.
         lower: PhysRange,
         /// The one that begins within it.
         upper: PhysRange,
     },
-    /// No record.
-    #[error("the image holds no record")]
+    /// There is no record.
+    #[error("the image is empty: it has no records")]
     Empty,
 }
 
-/// Brings the ranges of records into the order of their addresses.
+/// The warning about `count` records whose reserved bytes are not 0.
+pub(crate) fn reserved_used(count: u64) -> String {
+    format!("reserved bytes are not 0 in {count} records")
+}
+
+/// Sorts the ranges of records by address and checks that they are disjoint.
 pub(crate) fn sort(ranges: &mut [StoredRange], warnings: &mut Vec<String>) -> Result<(), Error> {
     if ranges.is_empty() {
         return Err(Error::Empty);
     }
     if !ranges.is_sorted_by_key(|stored| stored.range) {
-        warnings.push("the records are not in the order of their addresses".to_owned());
+        warnings.push("the records are not in address order".to_owned());
         ranges.sort_by_key(|stored| stored.range);
     }
     let mut lower: Option<PhysRange> = None;
@@ -156,14 +163,14 @@ pub(crate) fn sort(ranges: &mut [StoredRange], warnings: &mut Vec<String>) -> Re
             return Err(Error::Overlap { lower, upper });
         }
         if !upper.start().is_page_aligned() || !upper.end().is_page_aligned() {
-            partial = partial.saturating_add(1);
+            partial += 1;
         }
         lower = Some(upper);
     }
     if partial > 0 {
         warnings.push(format!(
             "{partial} records begin or end within a page (AVML up to 0.20 loses the last byte of \
-             each range): the rest of that page is not in the image"
+             each range): the image lacks the rest of these pages"
         ));
     }
     Ok(())
@@ -188,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_cannot_be_are_refused() {
+    fn impossible_headers_are_refused() {
         let range = PhysRange::new(PhysAddr::new(0x1000), PhysAddr::new(0x3000)).unwrap();
         let good = RecordHeader::lime(range).encode();
         for (at, value) in [(0, 0), (4, 2), (9, 0xff), (16, 0xff)] {
@@ -199,8 +206,8 @@ mod tests {
             }
             assert!(RecordHeader::parse(&bad).is_err(), "byte {at}");
         }
-        let mut untidy = good;
-        untidy[31] = 1;
-        assert!(!RecordHeader::parse(&untidy).unwrap().reserved_is_zero);
+        let mut reserved = good;
+        reserved[31] = 1;
+        assert!(!RecordHeader::parse(&reserved).unwrap().reserved_is_zero);
     }
 }

@@ -691,3 +691,13 @@ fn chunks_of(text: &[u8]) -> Vec<ImageChunk> {
     let listed = chunks(text).unwrap().into_iter();
     listed.map(|listed| listed.chunk).collect()
 }
+
+#[test]
+fn fuzzing_begins_with_manifests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/manifest");
+    for name in ["plain", "compressed"] {
+        linpmem_manifest::read(&folder.join(name)).unwrap();
+    }
+    let old = linpmem_manifest::read(&folder.join("version-1"));
+    assert!(matches!(old, Err(ReadError::Version { found: 1, .. })));
+}

@@ -127,10 +127,21 @@ fn format() -> Result<()> {
     succeed(&mut rustfmt)
 }
 
+/// The Cargo features of linpmem-formats. Each has to build without the others, and the
+/// crate without any.
+const FORMATS: [&str; 8] = ["", "elf", "lime", "raw", "kdump", "avml", "aff4", "frames"];
+
 fn clippy() -> Result<()> {
-    let mut cargo = checkout::cargo();
-    cargo.args(["clippy", "--workspace", "--all-targets", "--locked"]);
-    succeed(cargo.args(["--", "-D", "warnings"]))
+    let lint = |scope: &[&str]| {
+        let mut cargo = checkout::cargo();
+        cargo.args(["clippy", "--locked"]).args(scope);
+        succeed(cargo.args(["--", "-D", "warnings"]))
+    };
+    lint(&["--workspace", "--all-targets"])?;
+    let crate_alone = ["--package", "linpmem-formats", "--no-default-features"];
+    FORMATS
+        .iter()
+        .try_for_each(|format| lint(&[&crate_alone[..], &["--features", format]].concat()))
 }
 
 fn documentation() -> Result<()> {
@@ -167,4 +178,25 @@ fn succeed(command: &mut Command) -> Result<()> {
         bail!("`{}` failed ({status})", words.join(" "));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_of_the_formats_is_checked_alone() {
+        let manifest = checkout::dir().join("formats/Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let listed = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("default = ["))
+            .and_then(|list| list.strip_suffix(']'))
+            .unwrap();
+        let listed: Vec<&str> = listed
+            .split(", ")
+            .map(|name| name.trim_matches('"'))
+            .collect();
+        assert_eq!(listed, FORMATS[1..]);
+    }
 }

@@ -44,7 +44,7 @@ pub(crate) fn open_writer(
             warnings.extend(elf_warning(writer.segments()));
             Box::new(writer)
         }
-        ImageFormat::Raw(layout) => Box::new(raw::Writer::new(image, layout)?),
+        ImageFormat::Raw(layout) => Box::new(raw::Writer::new(image, layout)),
         ImageFormat::Lime => Box::new(lime::Writer::new(image)?),
         ImageFormat::Kdump(within) => Box::new(kdump::Writer::new(image, within)?),
         ImageFormat::Avml => {

@@ -111,7 +111,7 @@ pub fn shape(
         (Some(CompressSpec::Auto), None) => Compression::Measured,
         (Some(CompressSpec::Named(name)), promised) => {
             let codec: Codec = name.parse()?;
-            if promised.is_some_and(|promised| !promised.is_kin(codec)) {
+            if promised.is_some_and(|promised| !promised.is_same_algorithm(codec)) {
                 return Err(disagree());
             }
             Compression::Fixed(codec)
@@ -137,7 +137,7 @@ fn by_extension(name: &Path) -> Format {
 /// The compression that the extension of `name` stands for.
 fn promised(name: &Path) -> Option<Codec> {
     let extension = name.extension()?.to_str()?.to_ascii_lowercase();
-    Codec::of_extension(&extension)
+    Codec::from_extension(&extension)
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {

@@ -183,21 +183,19 @@ fn manifest_facts(manifest: Manifest) -> ManifestFacts {
         footer,
         ..
     } = manifest;
+    let read = ranges.iter().map(|range| ReadRange {
+        index: range.record.index,
+        start: range.addresses.start().into(),
+        last: range.addresses.last().into(),
+        size_bytes: range.addresses.len().get(),
+        chunks: range.chunks,
+        unreadable_pages: range.end.unreadable_pages,
+        sha256_tree: range.end.sha256_tree,
+    });
     let unreadable = ranges.iter().flat_map(|range| &range.unreadable);
     ManifestFacts {
+        ranges: read.collect(),
         unreadable: unreadable.map(|&item| item.into()).collect(),
-        ranges: ranges
-            .iter()
-            .map(|range| ReadRange {
-                index: range.record.index,
-                start: range.addresses.start().into(),
-                last: range.addresses.last().into(),
-                size_bytes: range.addresses.len().get(),
-                chunks: range.chunks,
-                unreadable_pages: range.end.unreadable_pages,
-                sha256_tree: range.end.sha256_tree,
-            })
-            .collect(),
         tool: header.tool,
         command: header.command,
         host: header.host,

@@ -258,7 +258,7 @@ fn impossible_options_are_refused_with_a_reason() {
     for (words, hint) in [
         (
             &["b.aff4", "--compress", "zstd"][..],
-            "no registered name for zstd",
+            "AFF4 does not define zstd",
         ),
         (&["b.aff4.zst"], "compresses internally"),
         (&["b.core", "--case-name", "x"], "--format aff4"),
@@ -351,7 +351,7 @@ fn verify_says_which_level_failed() {
                 for level in levels {
                     let is_told = said
                         .lines()
-                        .any(|line| line.contains(level) && !line.ends_with(": right"));
+                        .any(|line| line.contains(level) && !line.ends_with(": ok"));
                     assert!(is_told, "{ending}: no {level} in {said}");
                 }
                 assert!(said.contains("the file differs: SHA-256"), "{said}");

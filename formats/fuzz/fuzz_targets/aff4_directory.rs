@@ -27,7 +27,7 @@ impl ImageOutput for Nowhere {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(chunk.data)
+        self.bytes(&chunk.data)
     }
 }
 

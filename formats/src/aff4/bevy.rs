@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Segments of a stream ("bevies"), as they are written.
+//! Writing the segments of a stream, which AFF4 calls bevies.
 
 use super::digest::{Digest, Hasher};
-use super::encoder::BLOCK_BYTES;
+use super::encoder::{BLOCK, BLOCK_BYTES};
 use super::urn::member_name;
 use super::zip::ZipStream;
 use super::{HashAlgorithm, Urns};
 use crate::{ImageOutput, WriteError};
+use linpmem_phys::num::{u32_as_usize, usize_as_u64};
 
-/// A stream in the making. It holds one segment.
+/// A stream being written. It keeps one segment in memory.
 #[derive(Debug)]
 pub(super) struct StreamBuilder {
     base: String,
     chunks_in_segment: u32,
-    /// Segments that went out.
+    /// The number of segments written.
     segments: u64,
-    /// Blocks in the one that is held.
+    /// The number of blocks in the segment in memory.
     held: u32,
     bytes: Vec<u8>,
-    /// Over `bytes`, made while they are in the processor's cache.
+    /// The checksum of `bytes`, computed while they are in the processor's cache.
     crc: crc32fast::Hasher,
     index: Vec<u8>,
     hashes: Vec<BlockHashes>,
-    /// Over all indexes.
+    /// The hash over all indexes.
     index_hash: Hasher,
 }
 
-/// What a segment of so many chunks can take, up to that of a usual one.
+/// The memory to reserve for a segment of this many chunks; larger segments grow.
 fn reserved(chunks: u32) -> usize {
     const USUAL_CHUNKS: u32 = 2048;
-    let bytes = chunks.min(USUAL_CHUNKS).saturating_mul(BLOCK_BYTES);
-    usize::try_from(bytes).unwrap_or(0)
+    u32_as_usize(chunks.min(USUAL_CHUNKS)) * BLOCK
 }
 
-/// The digests of blocks by one algorithm.
+/// The hashes of the blocks by one algorithm.
 #[derive(Debug)]
 struct BlockHashes {
     algorithm: HashAlgorithm,
     digests: Vec<u8>,
-    /// Over those of all segments.
+    /// The hash over the digests of all segments.
     hash: Hasher,
 }
 
-/// What is said of a whole stream.
+/// What the description says about the whole stream.
 #[derive(Debug)]
 pub(super) struct StreamSummary {
     pub(super) size: u64,
@@ -59,7 +59,7 @@ impl StreamBuilder {
         });
         Self {
             base: member_name(urns.volume.as_str(), urns.stream.as_str()),
-            chunks_in_segment: chunks.max(1),
+            chunks_in_segment: chunks,
             segments: 0,
             held: 0,
             bytes: Vec::new(),
@@ -70,42 +70,45 @@ impl StreamBuilder {
         }
     }
 
-    /// Where the next block will begin in the stream.
+    /// Where the next block begins in the stream, in bytes. All of the stream has been
+    /// in memory, so the offset fits 64 bits.
     pub(super) fn next_offset(&self) -> u64 {
-        self.segments
-            .saturating_mul(u64::from(self.chunks_in_segment))
-            .saturating_add(u64::from(self.held))
-            .saturating_mul(u64::from(BLOCK_BYTES))
+        let blocks = self.segments * u64::from(self.chunks_in_segment) + u64::from(self.held);
+        blocks * u64::from(BLOCK_BYTES)
     }
 
-    /// Segments that went out.
+    /// The number of segments written.
     pub(super) fn segments(&self) -> u64 {
         self.segments
     }
 
-    /// Adds a block, and says whether the segment is now full and to be written.
-    pub(super) fn push(&mut self, digests: &[u8], bytes: &[u8]) -> bool {
+    /// Adds a block with its digests, one per algorithm. Returns whether the segment is
+    /// full now and has to be flushed.
+    pub(super) fn push(&mut self, digests: &[u8], bytes: &[u8]) -> Result<bool, WriteError> {
         if self.bytes.capacity() == 0 {
-            // At once: what grows in steps lies in memory twice, and more, meanwhile.
+            // All at once, since growing in steps needs up to twice the memory.
             self.bytes.reserve_exact(reserved(self.chunks_in_segment));
         }
-        let offset = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let len = u32::try_from(bytes.len())
+            .map_err(|_| WriteError::Misuse("a block takes more than 4 GiB"))?;
+        let offset = usize_as_u64(self.bytes.len());
         self.index.extend(offset.to_le_bytes());
         self.index.extend(len.to_le_bytes());
         self.bytes.extend_from_slice(bytes);
         self.crc.update(bytes);
         let mut rest = digests;
         for hashes in &mut self.hashes {
-            let (digest, tail) = rest.split_at(rest.len().min(hashes.algorithm.digest_bytes()));
+            let (digest, tail) = rest
+                .split_at_checked(hashes.algorithm.digest_bytes())
+                .ok_or(WriteError::Misuse("a block has too few digests"))?;
             hashes.digests.extend_from_slice(digest);
             rest = tail;
         }
-        self.held = self.held.saturating_add(1);
-        self.held == self.chunks_in_segment
+        self.held += 1;
+        Ok(self.held == self.chunks_in_segment)
     }
 
-    /// Writes the segment that is held, if there is something in it.
+    /// Writes the segment in memory, unless it is empty.
     pub(super) fn flush(
         &mut self,
         zip: &mut ZipStream,
@@ -128,17 +131,17 @@ impl StreamBuilder {
         self.bytes.clear();
         self.index.clear();
         self.held = 0;
-        self.segments = self.segments.saturating_add(1);
+        self.segments += 1;
         Ok(())
     }
 
-    /// What is said of the stream, after the last flush.
+    /// What the description says about the stream, after the last flush.
     pub(super) fn summary(&self, size: u64) -> StreamSummary {
         StreamSummary {
             size,
             index_hash: self.index_hash.clone().finish(),
-            // Of a stream without a block there are no hashes, not hashes of nothing:
-            // readers find them by their members.
+            // A stream without blocks has no members with hashes, and so no hashes over
+            // them.
             block_hashes: self
                 .hashes
                 .iter()

@@ -1,45 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How chunks of a stream are compressed.
+//! Compressing the chunks of a stream.
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use linpmem_phys::num::u64_as_usize;
 use std::fmt;
 use std::str::FromStr;
 
-/// A compression of AFF4's chunks, as it is written here.
+/// A compression of AFF4's chunks for writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Fast, and read by every program.
+    /// Fast, and supported by every program.
     #[default]
     Snappy,
-    /// A little smaller and faster to read; not read by the crate `aff4`.
+    /// A little smaller and faster to read. The crate `aff4` does not support it.
     Lz4,
     /// Small and slow.
     Zlib,
-    /// Not at all.
+    /// No compression.
     None,
 }
 
-/// A name that is no compression of AFF4.
+/// A name that is not a compression of AFF4.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompressionError {
-    /// A name that is not known.
-    #[error("`{0}` is no compression of AFF4: use snappy, lz4, zlib or none")]
+    /// An unknown name.
+    #[error("unknown compression of AFF4 images `{0}`: use snappy, lz4, zlib or none")]
     Unknown(String),
-    /// zstd.
+    /// zstd, which AFF4 does not define.
     #[error(
-        "AFF4 has no registered name for zstd, so no other program could read such an image: use \
-         snappy, lz4, zlib or none"
+        "AFF4 does not define zstd, so no other program could read the image: use snappy, lz4, zlib \
+         or none"
     )]
     Zstd,
 }
 
-/// Compressed chunks that are not at least this many bytes smaller are stored.
+/// A chunk is stored uncompressed unless compression saves more than this.
 const LEAST_GAIN_BYTES: usize = 16;
 
 impl Compression {
-    /// What the vocabulary calls it.
+    /// Its name in AFF4's vocabulary.
     pub(super) const fn uri(self) -> &'static str {
         match self {
             Self::Snappy => "http://code.google.com/p/snappy/",
@@ -49,32 +50,32 @@ impl Compression {
         }
     }
 
-    /// The most bytes that the compressed form of `len` bytes can take.
+    /// An upper limit for the compressed size of `len` bytes.
     pub(super) fn bound(self, len: usize) -> usize {
         match self {
             Self::None => 0,
             Self::Snappy => snap::raw::max_compress_len(len),
             Self::Lz4 => lz4_flex::block::get_maximum_output_size(len),
-            // What does not fit is stored anyway.
+            // If the result does not fit, the chunk is stored uncompressed anyway.
             Self::Zlib => len,
         }
     }
 
-    /// Appends the form of `chunk` that is written: compressed, or as it is where
-    /// that is no gain.
+    /// Appends the stored form of `chunk`: compressed, or as it is if compression does
+    /// not save enough.
     pub(super) fn append(self, chunk: &[u8], target: &mut Vec<u8>) {
         let begin = target.len();
-        target.resize(begin.saturating_add(self.bound(chunk.len())), 0);
-        let room = target.get_mut(begin..).unwrap_or_default();
+        target.resize(begin + self.bound(chunk.len()), 0);
+        let (_, room) = target.split_at_mut(begin);
         let compressed = match self {
             Self::None => None,
             Self::Snappy => snap::raw::Encoder::new().compress(chunk, room).ok(),
             Self::Lz4 => lz4_flex::block::compress_into(chunk, room).ok(),
             Self::Zlib => zlib(chunk, room),
         };
-        let is_gain = |len: &usize| chunk.len().saturating_sub(*len) > LEAST_GAIN_BYTES;
+        let is_gain = |len: &usize| *len + LEAST_GAIN_BYTES < chunk.len();
         match compressed.filter(is_gain) {
-            Some(len) => target.truncate(begin.saturating_add(len)),
+            Some(len) => target.truncate(begin + len),
             None => {
                 target.truncate(begin);
                 target.extend_from_slice(chunk);
@@ -83,11 +84,11 @@ impl Compression {
     }
 }
 
-/// Compresses into `room`, and says into how much of it.
+/// Compresses `chunk` into `room` and returns the compressed size.
 fn zlib(chunk: &[u8], room: &mut [u8]) -> Option<usize> {
     let mut encoder = Compress::new(flate2::Compression::fast(), true);
     match encoder.compress(chunk, room, FlushCompress::Finish) {
-        Ok(Status::StreamEnd) => usize::try_from(encoder.total_out()).ok(),
+        Ok(Status::StreamEnd) => Some(u64_as_usize(encoder.total_out())),
         _ => None,
     }
 }
@@ -120,19 +121,19 @@ impl fmt::Display for Compression {
     }
 }
 
-/// A compression that is read.
+/// A compression for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Snappy,
     Lz4,
     Zlib,
-    /// RFC 1951; some writers put zlib or stored data under this name.
+    /// RFC 1951. Some writers store zlib or uncompressed data under this name.
     Deflate,
     Stored,
 }
 
 impl Method {
-    /// The method that the vocabulary calls `uri`.
+    /// The method with the name `uri` in the vocabulary.
     pub(super) fn from_uri(uri: &str) -> Option<Self> {
         let plain = uri.trim_end_matches('/');
         let plain = plain.split_once("://").map_or(plain, |(_, rest)| rest);
@@ -146,10 +147,10 @@ impl Method {
         })
     }
 
-    /// Fills the beginning of `target`, which is as long as a chunk, and says how
-    /// much of it; `None` if `compressed` is damaged or holds more.
+    /// Decompresses into the beginning of `target`, which is as long as a chunk, and
+    /// returns the size of the content. `None` if `compressed` is damaged or holds more.
     pub(super) fn decompress(self, compressed: &[u8], target: &mut [u8]) -> Option<usize> {
-        // As long as a chunk means stored, whatever the method.
+        // Whatever the method, a stored chunk of full length is not compressed.
         if compressed.len() == target.len() {
             target.copy_from_slice(compressed);
             return Some(target.len());
@@ -174,12 +175,12 @@ impl Method {
     }
 }
 
-/// Inflates into `target`; `None` if that is damaged or longer.
+/// Inflates into `target` and returns the size of the content. `None` if `compressed` is
+/// damaged or holds more.
 pub(super) fn inflate(compressed: &[u8], target: &mut [u8], zlib: bool) -> Option<usize> {
     let mut decoder = Decompress::new(zlib);
-    // A byte of room beyond the target shows that there is more.
     match decoder.decompress(compressed, target, FlushDecompress::Finish) {
-        Ok(Status::StreamEnd) => usize::try_from(decoder.total_out()).ok(),
+        Ok(Status::StreamEnd) => Some(u64_as_usize(decoder.total_out())),
         _ => None,
     }
 }
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn deflate_takes_what_others_put_under_its_name() {
+    fn deflate_accepts_what_others_store_under_its_name() {
         let chunk = text();
         let mut raw = Vec::with_capacity(chunk.len());
         Compress::new(flate2::Compression::fast(), false)

@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files for a volume, read when they are written and not held before.
+//! Files to store in a volume. They are read only when they are written.
 
 use super::HashAlgorithm;
 use super::digest::Digest;
 use super::zip::ZipStream;
 use crate::{ImageOutput, WriteError};
+use linpmem_phys::num::usize_as_u64;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// A file beside the memory.
+/// A file to store in a volume next to the memory.
 #[derive(Clone)]
 pub struct File {
     pub(super) path: String,
     content: Arc<dyn Content>,
 }
 
-/// The content of a file, which is read twice: the volume tells its length and its
-/// checksum before its bytes.
+/// The content of a [`File`]. It is read twice, since a volume has its length and its
+/// checksum in front of its bytes.
 pub trait Content: Send + Sync {
-    /// The bytes from the first on; the same at each call. It is asked for them when
-    /// the memory is written, and not before.
+    /// Opens the content for reading from its first byte; every call must give the same
+    /// bytes. Called only after all memory has been written.
     ///
     /// # Errors
-    /// The system's.
+    /// The underlying error.
     fn open(&self) -> io::Result<Box<dyn Read + '_>>;
 }
 
-/// What is known of a file when it is in the volume.
+/// What is known about a file once it is in the volume.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) path: String,
@@ -35,11 +36,11 @@ pub(super) struct Written {
     pub(super) sha256: Digest,
 }
 
-/// Bytes that are read at a time.
+/// Bytes to read at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
 impl File {
-    /// The file that is at `path` on the machine.
+    /// A file with the path `path` on the acquired machine.
     pub fn new(path: impl Into<String>, content: impl Content + 'static) -> Self {
         Self {
             path: path.into(),
@@ -47,7 +48,7 @@ impl File {
         }
     }
 
-    /// Writes it as the member `name`.
+    /// Writes the file as the member `name`.
     pub(super) fn write(
         &self,
         name: &str,
@@ -63,7 +64,7 @@ impl File {
         let mut content = self.content.open().map_err(failed)?;
         let mut piece = vec![0; PIECE_BYTES];
         while let Some(bytes) = next_piece(&mut content, &mut piece).map_err(failed)? {
-            len = len.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            len += usize_as_u64(bytes.len());
             crc.update(bytes);
             sha256.update(bytes);
         }
@@ -73,14 +74,13 @@ impl File {
         let mut left = len;
         let mut content = self.content.open().map_err(failed)?.take(len);
         while let Some(bytes) = next_piece(&mut content, &mut piece).map_err(failed)? {
-            left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            // `take` gives no more than `len` bytes.
+            left -= usize_as_u64(bytes.len());
             again.update(bytes);
             out.bytes(bytes)?;
         }
         if left > 0 || again.finalize() != crc {
-            return Err(failed(io::Error::other(
-                "it is not what it was a moment before",
-            )));
+            return Err(failed(io::Error::other("it changed while it was read")));
         }
         Ok(Written {
             path: self.path.clone(),
@@ -90,7 +90,7 @@ impl File {
     }
 }
 
-/// What `content` gives next, read into `piece`.
+/// Reads the next bytes of `content` into `piece`; `None` at the end.
 fn next_piece<'a>(content: &mut dyn Read, piece: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
     loop {
         match content.read(piece) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an image says of itself: information.turtle, as it is written.
+//! Writing the description of an image, `information.turtle`.
 
 use super::bevy::StreamSummary;
 use super::content::Written;
@@ -12,14 +12,14 @@ use super::{HashAlgorithm, Options, Urn};
 use crate::ImagePlan;
 use linpmem_phys::{PAGE_SIZE, RegionKind};
 
-/// What is known at the end only.
+/// What is known only at the end.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) end_time: String,
     pub(super) files: Vec<Written>,
     pub(super) stream: StreamSummary,
     pub(super) map: MapHashes,
-    /// Over all addresses.
+    /// Hashes over the memory at all addresses.
     pub(super) linear: Vec<(HashAlgorithm, Digest)>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct MapHashes {
 
 const SHA512: &str = HashAlgorithm::Sha512.datatype();
 
-/// The document; without an `ending`, the one for the recovery.
+/// The description; without an `ending`, the one that recovery starts from.
 pub(super) fn document(
     options: &Options,
     plan: &ImagePlan,
@@ -57,7 +57,7 @@ pub(super) fn document(
 
 fn volume(turtle: &mut Turtle, options: &Options, start_time: &str) {
     let urns = &options.urns;
-    turtle.say(
+    turtle.write_triples(
         urns.volume.as_str(),
         &[
             ("a", Value::Name("ZipVolume")),
@@ -127,7 +127,7 @@ fn image(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Optio
         let digest = Value::Digest(ending.map.blocks.to_string(), "blockMapHashSHA512");
         properties.push(("hash", digest));
     }
-    turtle.say(urns.image.as_str(), &properties);
+    turtle.write_triples(urns.image.as_str(), &properties);
 }
 
 fn map(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Option<&Ending>) {
@@ -155,7 +155,7 @@ fn map(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Option<
             ("hash", digest)
         }));
     }
-    turtle.say(urns.map.as_str(), &properties);
+    turtle.write_triples(urns.map.as_str(), &properties);
 }
 
 fn stream(turtle: &mut Turtle, options: &Options, ending: Option<&Ending>) {
@@ -177,9 +177,9 @@ fn stream(turtle: &mut Turtle, options: &Options, ending: Option<&Ending>) {
         let digest = Value::Digest(ending.stream.index_hash.to_string(), SHA512);
         properties.push(("imageStreamIndexHash", digest));
     }
-    turtle.say(urns.stream.as_str(), &properties);
+    turtle.write_triples(urns.stream.as_str(), &properties);
     for (algorithm, digest) in ending.iter().flat_map(|ending| &ending.stream.block_hashes) {
-        turtle.say(
+        turtle.write_triples(
             urns.stream.join(&format!("blockhash.{algorithm}")).as_str(),
             &[
                 ("a", Value::Name("BlockHashes")),
@@ -202,7 +202,7 @@ fn times(turtle: &mut Turtle, options: &Options, start: &str, ending: Option<&En
     if let Some(ending) = ending {
         properties.push(("endTime", Value::Time(&ending.end_time)));
     }
-    turtle.say(urns.image.join("times").as_str(), &properties);
+    turtle.write_triples(urns.image.join("times").as_str(), &properties);
 }
 
 fn case(turtle: &mut Turtle, options: &Options, start_time: &str) {
@@ -223,7 +223,7 @@ fn case(turtle: &mut Turtle, options: &Options, start_time: &str) {
                 .iter()
                 .map(|who| ("examiner", Value::Text(who))),
         );
-        turtle.say(urns.image.join("case").as_str(), &properties);
+        turtle.write_triples(urns.image.join("case").as_str(), &properties);
     }
     if let Some(notes) = &case.notes {
         let mut properties = about("CaseNotes");
@@ -234,17 +234,17 @@ fn case(turtle: &mut Turtle, options: &Options, start_time: &str) {
                 .map(|who| ("examiner", Value::Text(who))),
         );
         properties.push(("timestamp", Value::Time(start_time)));
-        turtle.say(urns.image.join("notes").as_str(), &properties);
+        turtle.write_triples(urns.image.join("notes").as_str(), &properties);
     }
     let mut tool = about("Tool");
     tool.push(("linpmem:tool", Value::Text(&options.tool)));
-    turtle.say(urns.image.join("tool").as_str(), &tool);
+    turtle.write_triples(urns.image.join("tool").as_str(), &tool);
 }
 
 fn ranges(turtle: &mut Turtle, options: &Options, plan: &ImagePlan) {
     let urns = &options.urns;
     for (index, planned) in plan.ranges().iter().enumerate() {
-        turtle.say(
+        turtle.write_triples(
             range_urn(options, index).as_str(),
             &[
                 ("a", Value::Name("PhysicalMemoryMap")),
@@ -262,11 +262,11 @@ fn files(turtle: &mut Turtle, options: &Options, files: &[Written]) {
     let urns = &options.urns;
     for file in files {
         let digest = file.sha256.to_string();
-        turtle.say(
+        turtle.write_triples(
             urns.volume.join(&escaped_path(&file.path)).as_str(),
             &[
-                // Not an Image as well: pyaff4 takes the first that it finds for
-                // the volume's.
+                // Not of type Image too, since pyaff4 takes the first Image that it finds
+                // for the image of the volume.
                 ("a", Value::Name("FileImage")),
                 ("a", Value::Name("ZipSegment")),
                 ("originalFileName", Value::Text(&file.path)),
@@ -285,12 +285,12 @@ fn range_urn(options: &Options, index: usize) -> Urn {
     options.urns.image.join(&format!("range/{index}"))
 }
 
-/// Bytes of RAM among what is read.
+/// Bytes of RAM in the plan.
 fn ram_bytes(plan: &ImagePlan) -> u64 {
     plan.ranges()
         .iter()
         .filter(|planned| planned.kind == RegionKind::SystemRam)
-        .fold(0, |sum: u64, planned| {
-            sum.saturating_add(planned.range.len().get())
-        })
+        // Disjoint ranges of a 64-bit address space: the sum fits.
+        .map(|planned| planned.range.len().get())
+        .sum()
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The hashes that AFF4 knows.
+//! The hashes that AFF4 defines.
 
 use blake2::Blake2b512;
+use linpmem_phys::hex::Hex;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt;
 use std::str::FromStr;
 
-/// A hash of AFF4. The order is the one in which the standard combines them.
+/// A hash algorithm of AFF4. The order is the one in which the standard combines them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "their names say what they are")]
 pub enum HashAlgorithm {
@@ -16,13 +17,13 @@ pub enum HashAlgorithm {
     Sha1,
     Sha256,
     Sha512,
-    /// 512 bits of it.
+    /// BLAKE2b with 512 bits.
     Blake2b,
 }
 
-/// A name that is no hash.
+/// A name that is not a hash of AFF4.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no hash that AFF4 knows: use md5, sha1, sha256, sha512 or blake2b")]
+#[error("unknown hash of AFF4 images `{0}`: use md5, sha1, sha256, sha512 or blake2b")]
 pub struct UnknownHash(String);
 
 impl HashAlgorithm {
@@ -35,7 +36,7 @@ impl HashAlgorithm {
         Self::Blake2b,
     ];
 
-    /// As the names of members end, and as people type it.
+    /// The name as in the names of members and on command lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,7 +48,7 @@ impl HashAlgorithm {
         }
     }
 
-    /// As the vocabulary calls it.
+    /// The name in AFF4's vocabulary.
     pub(super) const fn datatype(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
@@ -58,14 +59,14 @@ impl HashAlgorithm {
         }
     }
 
-    /// The hash that the vocabulary calls `datatype`, in whatever case.
+    /// The algorithm with the name `datatype` in the vocabulary, in any case.
     pub(super) fn from_datatype(datatype: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|known| known.datatype().eq_ignore_ascii_case(datatype))
     }
 
-    /// Bytes in a digest.
+    /// Size of a digest.
     pub(super) const fn digest_bytes(self) -> usize {
         match self {
             Self::Md5 => 16,
@@ -110,7 +111,7 @@ impl fmt::Display for HashAlgorithm {
     }
 }
 
-/// A hash in the making.
+/// A hash being computed.
 #[derive(Clone, Debug)]
 pub(super) enum Hasher {
     Md5(Md5),
@@ -142,7 +143,7 @@ impl Hasher {
     }
 }
 
-/// A hash's result. In text: lower-case hexadecimal digits.
+/// The result of a hash. Displayed as lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Digest(Vec<u8>);
 
@@ -154,7 +155,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

@@ -1,40 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is done to each piece of memory alone: zero blocks, compression, hashes.
+//! Turning a piece of memory into blocks, which several threads can do: finding zero
+//! blocks, compression, hashes.
 
 use super::{Compression, HashAlgorithm};
 use crate::ChunkEncoder;
+use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{PhysAddr, is_zero};
 
-/// Bytes in a chunk of a stream ("block" here, as `Chunk` is something else).
-/// Blocks begin at multiples of this in the stream, and hold what lies between
-/// multiples of this in memory.
+/// Size of a chunk of a stream, called a block here to tell it from [`crate::Chunk`].
+/// A block begins at a multiple of this in the stream, and holds the memory between two
+/// multiples of this.
 pub(super) const BLOCK_BYTES: u32 = 32 << 10;
 /// The same.
-pub(super) const BLOCK: usize = 32 << 10;
+pub(super) const BLOCK: usize = u32_as_usize(BLOCK_BYTES);
 
-/// Begins the encoded form of a piece of memory, so that a compressed form of
-/// another kind is not taken for one.
+/// The first bytes of the encoded form of a piece of memory, so that nothing else is
+/// mistaken for it. The encoded form is for the writer alone: for each block a byte, 0
+/// for a zero block and 1 otherwise; then, unless it is a zero block, the length of its
+/// stored form, its digests and the stored form.
 const MAGIC: [u8; 4] = *b"blk1";
-/// Bytes of a block's length.
-const LEN_BYTES: usize = 4;
+/// Size of the length of a block.
+const LEN_BYTES: usize = 8;
+/// The length of a block until it is known. No block is that long.
+const NO_LEN: u64 = u64::MAX;
 
-/// Makes blocks of pieces of memory.
+/// Turns pieces of memory into blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Encoder {
     compression: Compression,
     hashes: Vec<HashAlgorithm>,
 }
 
-/// A block, encoded.
+/// An encoded block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block<'a> {
-    /// Nothing but zeros.
+    /// All zeros.
     Zero,
     /// Anything else.
     Data {
-        /// The digests, one behind the other.
+        /// The digests, concatenated.
         digests: &'a [u8],
-        /// What is written; as long as a block if it is not compressed.
+        /// The stored form; as long as a block if it is not compressed.
         bytes: &'a [u8],
     },
 }
@@ -47,28 +53,28 @@ impl Encoder {
         }
     }
 
-    /// Appends a block, zero or not.
+    /// Appends a block, even if it is all zeros.
     pub(super) fn encode_block(&self, block: &[u8], target: &mut Vec<u8>) {
         target.push(1);
         let len_at = target.len();
-        target.extend([0; LEN_BYTES]);
+        target.extend(NO_LEN.to_le_bytes());
         for algorithm in &self.hashes {
             target.extend_from_slice(algorithm.digest(block).as_bytes());
         }
         let begin = target.len();
         self.compression.append(block, target);
-        let len = u32::try_from(target.len().saturating_sub(begin)).unwrap_or(u32::MAX);
-        if let Some(place) = target.get_mut(len_at..len_at.saturating_add(LEN_BYTES)) {
+        let len = usize_as_u64(target.len() - begin);
+        if let Some(place) = target.get_mut(len_at..len_at + LEN_BYTES) {
             place.copy_from_slice(&len.to_le_bytes());
         }
     }
 
-    /// The blocks in `encoded`, if it is that.
+    /// The blocks in `encoded`; `None` if it is something else.
     pub(super) fn decode<'a>(&self, encoded: &'a [u8]) -> Option<Blocks<'a>> {
         Some(self.blocks(encoded.strip_prefix(&MAGIC)?))
     }
 
-    /// The blocks in `encoded`, one behind the other.
+    /// The blocks in `encoded`, which begins with one.
     pub(super) fn blocks<'a>(&self, encoded: &'a [u8]) -> Blocks<'a> {
         Blocks {
             rest: encoded,
@@ -102,19 +108,16 @@ impl ChunkEncoder for Encoder {
     }
 
     fn bound(&self, len: usize) -> usize {
-        // A piece that begins and ends within blocks touches two more than it fills.
-        let blocks = (len / BLOCK).saturating_add(2);
-        let head = self.digest_bytes().saturating_add(LEN_BYTES + 1);
-        let blocks = blocks.saturating_mul(BLOCK.saturating_add(head));
-        // The last one needs room to be compressed in.
-        blocks
-            .saturating_add(MAGIC.len())
-            .saturating_add(self.compression.bound(BLOCK))
+        // A piece that begins and ends within a block touches two more than it fills.
+        let blocks = len / BLOCK + 2;
+        let head = 1 + LEN_BYTES + self.digest_bytes();
+        // The last block needs room to be compressed in.
+        MAGIC.len() + blocks * (head + BLOCK) + self.compression.bound(BLOCK)
     }
 }
 
-/// The blocks that memory from `start` on touches: where in its block each part
-/// begins, and the part.
+/// Splits the memory from `start` on at the boundaries of blocks: where in its block
+/// each part begins, and the part.
 pub(super) fn parts(start: PhysAddr, data: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut within = offset_in_block(start.get());
     let mut rest = data;
@@ -122,7 +125,7 @@ pub(super) fn parts(start: PhysAddr, data: &[u8]) -> impl Iterator<Item = (usize
         if rest.is_empty() {
             return None;
         }
-        let (part, tail) = rest.split_at(rest.len().min(BLOCK.saturating_sub(within)));
+        let (part, tail) = rest.split_at(rest.len().min(BLOCK - within));
         let found = (within, part);
         rest = tail;
         within = 0;
@@ -130,12 +133,12 @@ pub(super) fn parts(start: PhysAddr, data: &[u8]) -> impl Iterator<Item = (usize
     })
 }
 
-/// Where in its block an address lies.
+/// Where in its block an address lies, in bytes.
 pub(super) fn offset_in_block(addr: u64) -> usize {
-    usize::try_from(addr % u64::from(BLOCK_BYTES)).unwrap_or(0)
+    u64_as_usize(addr % u64::from(BLOCK_BYTES))
 }
 
-/// The blocks of an encoded piece of memory; ends early if that is damaged.
+/// The blocks of an encoded piece of memory. Ends early if it is damaged.
 #[derive(Clone, Debug)]
 pub(super) struct Blocks<'a> {
     rest: &'a [u8],
@@ -152,7 +155,7 @@ impl<'a> Iterator for Blocks<'a> {
             return Some(Block::Zero);
         }
         let (len, rest) = rest.split_first_chunk::<LEN_BYTES>()?;
-        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let len = u64_as_usize(u64::from_le_bytes(*len));
         let (digests, rest) = rest.split_at_checked(self.digest_bytes)?;
         let (bytes, rest) = rest.split_at_checked(len)?;
         self.rest = rest;

@@ -1,58 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can be wrong with an AFF4 volume.
+//! Why an AFF4 image cannot be read.
 
 use std::io;
 
-/// An AFF4 image that cannot be read.
+/// Why an AFF4 image cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file could not be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// No directory at the end.
+    /// The archive lacks its directory.
     #[error(
-        "this volume has no directory at its end: its acquisition was never finished, or it is \
-         truncated. `linpmem-dump recover` makes a new one from what is there"
+        "this volume has no directory at its end: its acquisition did not finish, or it is \
+         truncated. Run `linpmem-dump recover` to repair it"
     )]
     NoDirectory,
     /// The archive is damaged.
-    #[error("the archive is damaged at offset {offset}: {what}")]
+    #[error("the zip archive is damaged at offset {offset}: {what}")]
     Zip {
-        /// Where.
+        /// The offset in the file, in bytes.
         offset: u64,
         /// What is wrong.
         what: &'static str,
     },
-    /// One of its members is damaged.
+    /// A member of the archive is damaged.
     #[error("the member {name} {what}")]
     Member {
-        /// Its name.
+        /// The name of the member.
         name: String,
         /// What is wrong, as the end of a sentence.
         what: &'static str,
     },
-    /// More than is read into memory.
-    #[error("{0} is larger than any real image has it")]
+    /// Something exceeds what is read into memory.
+    #[error("{0} exceeds the supported maximum: the volume is damaged or forged")]
     TooLarge(&'static str),
-    /// A zip archive that is no AFF4 volume.
-    #[error("this zip archive is no AFF4 volume: it has no information.turtle")]
+    /// A zip archive that is not an AFF4 volume.
+    #[error("this zip archive is not an AFF4 volume: it has no information.turtle")]
     NotAff4,
-    /// What it says of its objects cannot be parsed.
-    #[error("information.turtle, line {line}: {message}")]
+    /// The description of the objects cannot be parsed.
+    #[error("information.turtle is damaged at line {line}: {message}")]
     Turtle {
         /// The line, from 1.
         line: u64,
         /// What is wrong.
         message: String,
     },
-    /// It describes no image of memory.
+    /// The volume does not describe an image of memory.
     #[error("this volume has no image: {0}")]
     NoImage(&'static str),
-    /// What it says of an object makes no sense, or is missing.
+    /// The description of an object is contradictory or incomplete.
     #[error("the object {urn}: {what}")]
     Object {
-        /// Its name.
+        /// The URN of the object.
         urn: String,
         /// What is wrong.
         what: String,

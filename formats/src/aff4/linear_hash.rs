@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Hashes over all addresses in order, beside whatever else is done.
+//! Hashes over the memory at all addresses in order, computed in the background.
 
 use super::HashAlgorithm;
 use super::digest::{Digest, Hasher};
 use super::symbolic::Symbolic;
 use crate::WriteError;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{PhysAddr, Unreadable};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// Pieces that may wait for the hashing thread, of the size of the caller's.
+/// The most pieces that wait for the hashing thread.
 const QUEUE: usize = 4;
 
-/// Sums over bytes that come in order, made by a thread of their own.
+/// Hashes over bytes that come in order, computed by a thread of their own.
 #[derive(Debug)]
 pub(super) struct LinearHash {
     feed: SyncSender<Piece>,
-    /// Buffers that were hashed, for the next pieces.
+    /// Buffers for reuse.
     spare: Receiver<Vec<u8>>,
     thread: JoinHandle<Vec<(HashAlgorithm, Digest)>>,
 }
@@ -27,7 +29,7 @@ enum Piece {
 }
 
 impl LinearHash {
-    /// Starts the thread; it ends when this is dropped.
+    /// Starts the thread, which ends when this is dropped.
     pub(super) fn start(algorithms: &[HashAlgorithm]) -> Result<Self, WriteError> {
         let hashers = algorithms
             .iter()
@@ -36,10 +38,11 @@ impl LinearHash {
         let (feed, pieces) = sync_channel(QUEUE);
         let (back, spare) = channel();
         let thread = Builder::new()
-            .name("sum-linear".to_owned())
+            .name("linear-hash".to_owned())
             .spawn(move || run(hashers, &pieces, &back))
-            .map_err(|error| {
-                WriteError::Unsupported(format!("a thread for the linear hash: {error}"))
+            .map_err(|source| WriteError::Thread {
+                name: "linear-hash",
+                source,
             })?;
         Ok(Self {
             feed,
@@ -51,27 +54,42 @@ impl LinearHash {
     /// Adds `len` zero bytes.
     pub(super) fn zeros(&self, len: u64) {
         if len > 0 {
-            // The thread outlives its feeder.
+            // If the thread panicked, `finish` reports it.
             let _ = self.feed.send(Piece::Zeros(len));
         }
     }
 
-    /// Adds `data`, of which the parts in `unreadable` (offset within `data`, its
-    /// address, length) read as the standard says.
-    pub(super) fn data(&self, data: &[u8], unreadable: &[(usize, u64, usize)]) {
+    /// Adds `data`, the memory from `start` on. Its `unreadable` parts are hashed as the
+    /// standard defines.
+    pub(super) fn data(
+        &self,
+        start: PhysAddr,
+        data: &[u8],
+        unreadable: &[Unreadable],
+    ) -> Result<(), WriteError> {
         let mut copy = self.spare.try_recv().unwrap_or_default();
         copy.clear();
         copy.extend_from_slice(data);
-        for &(within, addr, len) in unreadable {
-            let end = within.saturating_add(len);
-            if let Some(part) = copy.get_mut(within..end) {
-                Symbolic::Unreadable.fill(addr, part);
-            }
+        for item in unreadable {
+            let addr = item.range.start();
+            let part = addr
+                .checked_sub(start)
+                .and_then(|within| {
+                    let from = u64_as_usize(within.get());
+                    let len = u64_as_usize(item.range.len().get());
+                    copy.get_mut(from..from.checked_add(len)?)
+                })
+                .ok_or(WriteError::Misuse(
+                    "an unreadable range lies outside of its chunk",
+                ))?;
+            Symbolic::Unreadable.fill(addr.get(), part);
         }
+        // If the thread panicked, `finish` reports it.
         let _ = self.feed.send(Piece::Data(copy));
+        Ok(())
     }
 
-    /// The sums.
+    /// Returns the hashes.
     pub(super) fn finish(self) -> Result<Vec<(HashAlgorithm, Digest)>, WriteError> {
         drop(self.feed);
         self.thread
@@ -93,6 +111,7 @@ fn run(
             }
         }
         if let Piece::Data(data) = piece {
+            // Without a taker, the buffer is freed.
             let _ = back.send(data);
         }
     }
@@ -106,8 +125,8 @@ fn zeros(hasher: &mut Hasher, len: u64) {
     const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
     let mut left = len;
     while left > 0 {
-        let size = usize::try_from(left).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
-        hasher.update(ZEROS.get(..size).unwrap_or(&ZEROS));
-        left = left.saturating_sub(u64::try_from(size).unwrap_or(u64::MAX));
+        let (zeros, _) = ZEROS.split_at(u64_as_usize(left).min(ZEROS.len()));
+        hasher.update(zeros);
+        left -= usize_as_u64(zeros.len());
     }
 }

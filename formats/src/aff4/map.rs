@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Maps: which addresses lie where in which stream.
+//! The records of maps: which addresses are where in which stream.
 
 use super::schema::{UNREADABLE, ZERO};
-use super::zip::Fields;
+use crate::fields::Fields;
 
-/// Bytes of a record: u64 offset in the map, u64 length, u64 offset in the
-/// target, u32 number of the target; all little-endian.
+/// Size of a record: u64 offset in the map, u64 length, u64 offset in the target, u32
+/// index of the target; all little-endian.
 pub(super) const RECORD_BYTES: usize = 28;
 
 /// A record of a map.
@@ -17,7 +17,7 @@ pub(super) struct Record {
     pub(super) target: u32,
 }
 
-/// The numbers of the targets of the maps that are written here.
+/// The targets of the maps that linpmem writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Zero,
@@ -26,7 +26,8 @@ pub(super) enum Target {
 }
 
 impl Target {
-    const fn number(self) -> u32 {
+    /// Its index in the member `idx`.
+    pub(super) const fn index(self) -> u32 {
         match self {
             Self::Zero => 0,
             Self::Stream => 1,
@@ -35,20 +36,17 @@ impl Target {
     }
 }
 
-/// The member `idx` of the maps that are written here.
+/// The member `idx` of the maps that linpmem writes: the targets by index.
 pub(super) fn idx(stream: &str) -> String {
     format!("{ZERO}\n{stream}\n{UNREADABLE}\n")
 }
 
 impl Record {
-    pub(super) fn encoded(self) -> [u8; RECORD_BYTES] {
-        let mut bytes = [0; RECORD_BYTES];
-        let fields = [self.start, self.len, self.target_offset].map(u64::to_le_bytes);
-        let all = fields.as_flattened().iter();
-        for (byte, value) in bytes.iter_mut().zip(all.chain(&self.target.to_le_bytes())) {
-            *byte = *value;
+    fn encode(self, target: &mut Vec<u8>) {
+        for field in [self.start, self.len, self.target_offset] {
+            target.extend(field.to_le_bytes());
         }
-        bytes
+        target.extend(self.target.to_le_bytes());
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
@@ -61,8 +59,8 @@ impl Record {
         })
     }
 
-    /// In the order of maps before the standard: start, offset in the target,
-    /// length, number of the target.
+    /// Decodes a record from before the standard: start, offset in the target, length,
+    /// index of the target.
     pub(super) fn decode_old(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         Some(Self {
@@ -74,28 +72,27 @@ impl Record {
     }
 }
 
-/// A map in the making: records by address, without gaps between them.
+/// A map being written: records by address, without gaps between them.
 #[derive(Debug, Default)]
 pub(super) struct MapBuilder {
     records: Vec<Record>,
-    /// Records that are in the journal, but for the last, which may have grown.
+    /// How many records are in the journal, not counting the last, which may have grown.
     journalled: usize,
 }
 
 impl MapBuilder {
-    /// Maps `len` bytes from `start` on. A record that continues the one before
-    /// it extends it.
+    /// Maps `len` bytes from `start` on. If they continue the last record, it grows.
     pub(super) fn push(&mut self, start: u64, len: u64, target: Target, target_offset: u64) {
         if len == 0 {
             return;
         }
-        let target = target.number();
+        let target = target.index();
         if let Some(last) = self.records.last_mut() {
             if last.target == target
                 && last.start.checked_add(last.len) == Some(start)
                 && last.target_offset.checked_add(last.len) == Some(target_offset)
             {
-                last.len = last.len.saturating_add(len);
+                last.len += len;
                 return;
             }
         }
@@ -107,35 +104,41 @@ impl MapBuilder {
         });
     }
 
-    /// Whether a record of zeros at `start` would extend the last one.
+    /// Whether the last record is one of zeros, which more zeros would extend.
     pub(super) fn ends_in_zeros(&self) -> bool {
         self.records
             .last()
-            .is_some_and(|last| last.target == Target::Zero.number())
+            .is_some_and(|last| last.target == Target::Zero.index())
     }
 
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// The member `map`.
+    /// The content of the member `map`.
     pub(super) fn encoded(&self) -> Vec<u8> {
         encoded(&self.records)
     }
 
-    /// What the map has that the journal does not: the last record again, as it
-    /// may have grown, and those behind it.
+    /// The records that are not in the journal yet: the last one again, as it may have
+    /// grown, and those after it.
     pub(super) fn journal(&mut self) -> Vec<u8> {
-        let fresh = self.records.get(self.journalled..).unwrap_or_default();
+        let (_, fresh) = self.records.split_at(self.journalled);
         let bytes = encoded(fresh);
-        self.journalled = self.records.len().saturating_sub(1);
+        // The last record may grow still.
+        self.journalled = match self.records.len() {
+            0 => 0,
+            records => records - 1,
+        };
         bytes
     }
 }
 
-/// Records, one behind the other.
+/// The records, concatenated.
 pub(super) fn encoded(records: &[Record]) -> Vec<u8> {
-    records.iter().flat_map(|record| record.encoded()).collect()
+    let mut bytes = Vec::with_capacity(records.len() * RECORD_BYTES);
+    records.iter().for_each(|record| record.encode(&mut bytes));
+    bytes
 }
 
 #[cfg(test)]
@@ -160,7 +163,7 @@ mod tests {
         assert_eq!(records, map.records);
         assert_eq!(records.len(), 3);
         assert_eq!(records[1].len, 0x2000);
-        // The record that has grown, and the one behind it.
+        // The record that has grown, and the one after it.
         assert_eq!(map.journal().len(), 2 * RECORD_BYTES);
         assert_eq!(map.journal().len(), RECORD_BYTES);
         assert_eq!(Record::decode(&[0; 27]), None);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading a map: bytes that lie in other streams.
+//! Reading a map, whose bytes are in other streams.
 
 use super::Error;
 use super::map::{RECORD_BYTES, Record};
@@ -7,39 +7,42 @@ use super::stream::Stream;
 use super::symbolic::Symbolic;
 use super::zip::Member;
 use crate::ReadAt;
+use crate::read_span::split_off_front;
+use linpmem_phys::PhysLen;
+use linpmem_phys::num::{u32_as_usize, usize_as_u64};
 use std::collections::BinaryHeap;
 use std::io;
 use std::sync::Arc;
 
-/// Where bytes come from.
+/// Where bytes are read from.
 #[derive(Clone)]
 pub(super) enum Source {
     /// A stream of chunks.
     Stream(Arc<Stream>),
     /// Another map.
     Map(Arc<Mapped>),
-    /// A member of the archive, as it is.
+    /// A member of the archive.
     Member(Member),
-    /// Nowhere: the offset decides.
+    /// Nowhere: each byte follows from its offset.
     Symbolic(Symbolic),
-    /// Something that is not there; its name.
+    /// A stream that is not in the volume, by its URN.
     Missing(Arc<str>),
 }
 
 /// A map, ready to be read.
 ///
 /// # Invariants
-/// Pieces are sorted, disjoint, not empty, and end at or below `size`; their
-/// target is one of `targets`.
+/// Pieces are sorted, disjoint, not empty, and end at or below `size`; their `target`
+/// is an index of `targets`, and their offsets in the target do not exceed 64 bits.
 pub(super) struct Mapped {
     size: u64,
     pieces: Vec<Piece>,
     targets: Vec<Source>,
-    /// What is read where there is no piece.
+    /// What is read between the pieces.
     gap: Source,
 }
 
-/// A part of a map.
+/// A part of a map, from `start` up to `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) start: u64,
@@ -48,7 +51,7 @@ pub(super) struct Piece {
     pub(super) target: usize,
 }
 
-/// What is odd about a map.
+/// Irregularities of a map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
     pub(super) is_unsorted: bool,
@@ -75,8 +78,8 @@ impl Source {
 }
 
 impl Mapped {
-    /// `pieces` in any order; where two overlap, the later one counts. Without a
-    /// `size` it ends with its last piece.
+    /// A map of `pieces`, in any order; where pieces overlap, the later one wins.
+    /// Without a `size`, the map ends with its last piece.
     pub(super) fn new(
         size: Option<u64>,
         pieces: &[Piece],
@@ -136,13 +139,12 @@ fn is_disjoint(pieces: &[Piece]) -> bool {
             .all(|pair| matches!(pair, [a, b] if a.end <= b.start))
 }
 
-/// Sorted and disjoint pieces, later ones above earlier ones.
+/// Sorts the pieces and makes them disjoint; later pieces win.
 pub(super) fn resolved(pieces: &[Piece]) -> Vec<Piece> {
     resolve(pieces).0
 }
 
-/// Sorted and disjoint pieces, later ones above earlier ones, and whether any two
-/// shared addresses.
+/// As [`resolved`], and whether any two pieces overlap.
 fn resolve(pieces: &[Piece]) -> (Vec<Piece>, bool) {
     let mut borders: Vec<u64> = pieces
         .iter()
@@ -160,19 +162,18 @@ fn resolve(pieces: &[Piece]) -> (Vec<Piece>, bool) {
     let mut covered_to = 0;
     for pair in borders.windows(2) {
         let &[start, end] = pair else { continue };
-        while let Some(piece) = coming
-            .peek()
-            .and_then(|&index| pieces.get(index))
-            .filter(|piece| piece.start <= start)
-        {
-            let index = coming.next().unwrap_or(0);
+        while let Some(&index) = coming.peek() {
+            let Some(piece) = pieces.get(index).filter(|piece| piece.start <= start) else {
+                break;
+            };
+            coming.next();
             if piece.start < piece.end {
                 overlaps |= piece.start < covered_to;
                 covered_to = covered_to.max(piece.end);
                 active.push(index);
             }
         }
-        // The latest of those that have not ended.
+        // The latest piece that has not ended.
         let top = loop {
             match active.peek().and_then(|&index| pieces.get(index)) {
                 Some(piece) if piece.end <= start => {
@@ -182,16 +183,12 @@ fn resolve(pieces: &[Piece]) -> (Vec<Piece>, bool) {
             }
         };
         let Some(piece) = top else { continue };
-        let target_offset = piece
-            .target_offset
-            .saturating_add(start.saturating_sub(piece.start));
+        let target_offset = piece.target_offset + (start - piece.start);
         match resolved.last_mut() {
             Some(last)
                 if last.end == start
                     && last.target == piece.target
-                    && last
-                        .target_offset
-                        .checked_add(last.end.saturating_sub(last.start))
+                    && last.target_offset.checked_add(last.end - last.start)
                         == Some(target_offset) =>
             {
                 last.end = end;
@@ -207,7 +204,7 @@ fn resolve(pieces: &[Piece]) -> (Vec<Piece>, bool) {
     (resolved, overlaps)
 }
 
-/// The pieces that the member `map` lists, for `targets` targets.
+/// The pieces in the member `map`, which has this number of `targets`.
 pub(super) fn pieces(
     urn: &str,
     map: &[u8],
@@ -216,19 +213,19 @@ pub(super) fn pieces(
 ) -> Result<Vec<Piece>, Error> {
     let records = map.chunks_exact(RECORD_BYTES);
     if !records.remainder().is_empty() {
-        return Err(Error::object(urn, "its map ends within a record"));
+        return Err(Error::object(urn, "its map is truncated within a record"));
     }
     let mut pieces = Vec::with_capacity(records.len());
     for (number, bytes) in records.enumerate() {
         let wrong = |what: &str| Error::object(urn, format!("record {number} of its map {what}"));
-        let record = decode(bytes).ok_or_else(|| wrong("is no record"))?;
-        let target = usize::try_from(record.target)
-            .ok()
-            .filter(|&target| target < targets)
-            .ok_or_else(|| wrong("names a target that there is not"))?;
+        let record = decode(bytes).ok_or_else(|| wrong("is truncated"))?;
+        let target = u32_as_usize(record.target);
+        if target >= targets {
+            return Err(wrong("refers to a target that does not exist"));
+        }
         let end = record.start.checked_add(record.len);
         let (Some(end), Some(_)) = (end, record.target_offset.checked_add(record.len)) else {
-            return Err(wrong("passes 2^64 bytes"));
+            return Err(wrong("exceeds 2^64 bytes"));
         };
         pieces.push(Piece {
             start: record.start,
@@ -246,26 +243,28 @@ impl ReadAt for Mapped {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
-        let end = offset.checked_add(len).filter(|end| *end <= self.size);
-        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let end = offset
+            .checked_add(usize_as_u64(buf.len()))
+            .filter(|end| *end <= self.size)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut rest = buf;
         let mut next = offset;
         let first = self.pieces.partition_point(|piece| piece.end <= offset);
-        for piece in self.pieces.get(first..).unwrap_or_default() {
+        for piece in self.pieces.iter().skip(first) {
             if piece.start >= end {
                 break;
             }
             if piece.start > next {
-                let target = take(&mut rest, piece.start.saturating_sub(next));
+                let target = split_off_front(&mut rest, PhysLen::new(piece.start - next));
                 self.gap.read(next, target)?;
                 next = piece.start;
             }
             let until = piece.end.min(end);
-            let target = take(&mut rest, until.saturating_sub(next));
-            let within = next.saturating_sub(piece.start);
-            let source = self.targets.get(piece.target).unwrap_or(&self.gap);
-            source.read(piece.target_offset.saturating_add(within), target)?;
+            let target = split_off_front(&mut rest, PhysLen::new(until - next));
+            let source = self.target(piece).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "a map has no such target")
+            })?;
+            source.read(piece.target_offset + (next - piece.start), target)?;
             next = until;
         }
         if rest.is_empty() {
@@ -274,15 +273,6 @@ impl ReadAt for Mapped {
             self.gap.read(next, rest)
         }
     }
-}
-
-/// Cuts the first `len` bytes off `rest`.
-fn take<'a>(rest: &mut &'a mut [u8], len: u64) -> &'a mut [u8] {
-    let whole = std::mem::take(rest);
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    let (taken, tail) = whole.split_at_mut(len.min(whole.len()));
-    *rest = tail;
-    taken
 }
 
 #[cfg(test)]
@@ -301,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_pieces_and_the_tail_are_read_from_where_they_lie() {
+    fn gaps_pieces_and_the_tail_are_read_from_their_targets() {
         let targets = (1..=3)
             .map(|byte| Source::Symbolic(Symbolic::Byte(byte)))
             .collect();
@@ -329,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn later_pieces_lie_above_earlier_ones(
+        fn later_pieces_win_over_earlier_ones(
             spans in vec((0_u64..40, 0_u64..10), 0..12),
         ) {
             let pieces: Vec<Piece> = spans

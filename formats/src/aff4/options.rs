@@ -1,39 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an AFF4 image is to be like, and what it is to tell beside its memory.
+//! How to write an AFF4 image, and what to store in it besides the memory.
 
 use super::{Compression, File, HashAlgorithm, Urn};
 use std::fmt;
 use std::sync::Arc;
 
-/// How an AFF4 image is written. Two images of the same memory with the same
-/// options are the same to the byte.
+/// How to write an AFF4 image. The same memory and the same options, times included,
+/// give the same bytes.
 #[derive(Clone)]
 pub struct Options {
-    /// The names of its objects.
+    /// The URNs of its objects.
     pub urns: Urns,
-    /// What time it is, asked at the beginning and at the end.
+    /// The clock, read at the beginning and at the end.
     pub clock: Clock,
-    /// Name and version of the program that writes, as in `linpmem-dump 1.0`.
+    /// Name and version of the program that writes the image, such as
+    /// `linpmem-dump 1.0`.
     pub tool: String,
-    /// The name under which the volume is stored, for the record.
+    /// The file name of the volume, to be recorded in it.
     pub file_name: Option<String>,
-    /// Compression of the chunks.
+    /// The compression of the chunks.
     pub compression: Compression,
-    /// Hashes of every chunk.
+    /// The hashes of every chunk.
     pub block_hashes: Vec<HashAlgorithm>,
-    /// Hashes over all addresses from 0 to the last range's end, holes included.
+    /// The hashes over the memory at all addresses from 0 to the end of the last range,
+    /// including holes.
     pub linear_hashes: Vec<HashAlgorithm>,
-    /// Chunks in a segment. All of a segment is held until it is complete.
+    /// The number of chunks of 32 KiB in a segment, 1 to 65,536. The writer keeps a
+    /// segment in memory until it is full.
     pub chunks_in_segment: u32,
-    /// What is known of the machine, beside what the plan tells.
+    /// Facts about the machine that the plan does not have.
     pub facts: Facts,
-    /// What the examiner says.
+    /// The case and the examiner.
     pub case: Case,
-    /// Files that lie in the volume beside the memory.
+    /// Files to store next to the memory.
     pub files: Vec<File>,
 }
 
-/// The names of a volume's objects. Each image has its own.
+/// The URNs of a volume's objects. Every image needs its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say what they are")]
 pub struct Urns {
@@ -43,34 +46,36 @@ pub struct Urns {
     pub stream: Urn,
 }
 
-/// Tells the time as RFC 3339 writes it, in UTC: `2025-01-31T12:00:00Z`.
+/// A clock that gives the time in UTC as RFC 3339 writes it: `2025-01-31T12:00:00Z`.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> String + Send + Sync>);
 
-/// Facts of the machine.
+/// Facts about the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The physical address of the kernel's page table (CR3 without its flags).
+    /// The physical address of the kernel's top-level page table (CR3 without flags).
     pub page_table: Option<u64>,
-    /// How far the kernel lies from where it was linked to.
+    /// The distance in bytes between the addresses at which the kernel runs and those for
+    /// which it was linked.
     pub kaslr_offset: Option<u64>,
-    /// Bytes of RAM.
+    /// Bytes of installed RAM.
     pub installed_bytes: Option<u64>,
 }
 
-/// What the examiner says of the case.
+/// The case and the examiner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Case {
-    /// Which case.
+    /// The name of the case.
     pub name: Option<String>,
-    /// Who.
+    /// The name of the examiner.
     pub examiner: Option<String>,
-    /// What else.
+    /// Notes.
     pub notes: Option<String>,
 }
 
 impl Options {
-    /// The default: snappy, SHA-256 of chunks and of everything, segments of 64 MiB.
+    /// The defaults: Snappy, SHA-256 of chunks and of the whole memory, segments of
+    /// 64 MiB, no files.
     #[must_use]
     pub fn new(urns: Urns, clock: Clock, tool: impl Into<String>) -> Self {
         Self {
@@ -90,7 +95,7 @@ impl Options {
 }
 
 impl Urns {
-    /// Four names, each of its own 16 random bytes.
+    /// Four URNs, each made of its own 16 random bytes.
     #[must_use]
     pub fn from_random(random: [[u8; 16]; 4]) -> Self {
         let [volume, image, map, stream] = random.map(Urn::from_random);
@@ -104,7 +109,7 @@ impl Urns {
 }
 
 impl Clock {
-    /// A clock that `now` reads.
+    /// A clock that calls `now`.
     #[must_use]
     pub fn new(now: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))

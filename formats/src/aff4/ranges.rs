@@ -1,37 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which addresses an image says what of.
+//! The ranges that an image describes.
 
 use super::mapped::{Mapped, Source};
 use super::symbolic::Symbolic;
-use super::turtle::Graph;
+use super::turtle::Triples;
 use crate::{ReadAt, StoredRange};
 use linpmem_phys::{Content, Errno, PhysAddr, PhysLen, PhysRange, RegionKind, SkipReason};
 
-const KINDS: [RegionKind; 10] = [
-    RegionKind::SystemRam,
-    RegionKind::Reserved,
-    RegionKind::AcpiTables,
-    RegionKind::AcpiNonVolatile,
-    RegionKind::SoftReserved,
-    RegionKind::PersistentMemory,
-    RegionKind::Unusable,
-    RegionKind::Rom,
-    RegionKind::Device,
-    RegionKind::Hole,
-];
-
-/// A range of memory that the image describes, or that its map has.
+/// A range of memory that the image describes, or that its map contains.
 type Described = (PhysRange, Option<RegionKind>);
 
-/// The ranges of `image`: those that it says are memory, or, if it says nothing,
-/// those that its map has.
+/// The ranges of `image`: those that it describes as memory, or, without any, those that
+/// its map contains.
 pub(super) fn ranges(
-    graph: &Graph,
+    triples: &Triples,
     image: &str,
     memory: &Mapped,
     warnings: &mut Vec<String>,
 ) -> Vec<StoredRange> {
-    let mut described = described(graph, image, memory.len());
+    let mut described = described(triples, image, memory.len());
     if described.is_empty() {
         described = mapped(memory);
     }
@@ -50,16 +37,18 @@ pub(super) fn ranges(
     ranges
 }
 
-/// What the PhysicalMemoryMap objects of `image` say, sorted.
-fn described(graph: &Graph, image: &str, size: u64) -> Vec<Described> {
-    let mut described: Vec<Described> = graph
+/// The ranges of the PhysicalMemoryMap objects of `image`, sorted.
+fn described(triples: &Triples, image: &str, size: u64) -> Vec<Described> {
+    let mut described: Vec<Described> = triples
         .iris(image, "memoryAddressMap")
         .filter_map(|urn| {
-            let start = PhysAddr::new(graph.number(urn, &["memoryOffset"])?);
-            let len = PhysLen::new(graph.number(urn, &["memorySize"])?);
+            let start = PhysAddr::new(triples.number(urn, &["memoryOffset"])?);
+            let len = PhysLen::new(triples.number(urn, &["memorySize"])?);
             let whole = PhysRange::from_len(start, len).ok()?;
             let all = PhysRange::new(PhysAddr::ZERO, PhysAddr::new(size)).ok()?;
-            let kind = graph.text(urn, "memoryDescription").map(kind_of);
+            let kind = triples
+                .text(urn, "memoryDescription")
+                .map(RegionKind::from_name);
             Some((whole.intersect(all)?, kind))
         })
         .collect();
@@ -67,14 +56,7 @@ fn described(graph: &Graph, image: &str, size: u64) -> Vec<Described> {
     described
 }
 
-fn kind_of(name: &str) -> RegionKind {
-    KINDS
-        .into_iter()
-        .find(|kind| kind.name() == name)
-        .unwrap_or_else(|| RegionKind::from_iomem_name(name))
-}
-
-/// The addresses that the map has an entry for.
+/// The ranges for which the map has records.
 fn mapped(memory: &Mapped) -> Vec<Described> {
     let mut described: Vec<Described> = Vec::new();
     for piece in memory.pieces() {
@@ -94,8 +76,8 @@ fn mapped(memory: &Mapped) -> Vec<Described> {
     described
 }
 
-/// Adds `range`, cut where its content changes. What is zero was read, so it is
-/// data like all else.
+/// Adds `range`, split where its content changes. Zeros count as data, since they were
+/// read.
 fn with_content(
     memory: &Mapped,
     range: PhysRange,
@@ -127,7 +109,7 @@ fn with_content(
         });
     };
     let gap = content_of(memory.gap());
-    for piece in memory.pieces().get(first..).unwrap_or_default() {
+    for piece in memory.pieces().iter().skip(first) {
         if piece.start >= range.end().get() {
             break;
         }

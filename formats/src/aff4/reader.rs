@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading an AFF4 image.
 
-use super::files::{self, FileInfo};
+use super::graph::{self, FileInfo, ObjectGraph};
 use super::mapped::Mapped;
-use super::objects::{self, Objects};
 use super::schema::{LINPMEM, VMCOREINFO};
 use super::store::Store;
 use super::stream::Shared;
 use super::zip::MAX_MEMBER_IN_MEMORY_BYTES;
 use super::{Error, Facts, ranges};
-use crate::linear::Linear;
+use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
-use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables, hex};
 use std::sync::Arc;
 
-/// Reads AFF4 images: of the standard's version 1.0, striped ones (all volumes at
-/// once), those of c-aff4's linpmem, and those from before the standard.
+/// Reads AFF4 images: those of the standard 1.0, striped ones (give all volumes at once),
+/// those made by c-aff4's linpmem, and those from before the standard.
 ///
-/// Memory: the archive's directory, the map, what is said of the objects, and
-/// 32 MiB of decompressed chunks.
+/// It keeps the directory of the archive, the map, the description and 32 MiB of
+/// decompressed chunks in memory.
 pub struct Reader {
     pub(super) store: Arc<Store>,
-    pub(super) objects: Objects,
-    linear: Linear<Arc<Mapped>>,
+    pub(super) objects: ObjectGraph,
+    linear: StoredSpans<Arc<Mapped>>,
     ranges: Vec<StoredRange>,
     machine: MachineFacts,
     facts: Facts,
@@ -30,23 +29,23 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The image in `volumes`: one, or all volumes of a striped image.
+    /// Opens the image in `volumes`: one volume, or all volumes of a striped image.
     ///
     /// # Errors
-    /// If one is damaged or no AFF4 volume, or there is no image in them.
+    /// If a volume is damaged or not AFF4, or the volumes hold no image.
     pub fn open(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
         let store = Arc::new(Store::open(volumes)?);
         let shared = Arc::new(Shared::new(Arc::clone(&store)));
-        let objects = objects::open(&shared)?;
+        let objects = graph::open(&shared)?;
         let mut warnings = objects.warnings.clone();
-        let graph = store.graph();
-        let ranges = ranges::ranges(graph, &objects.image, &objects.memory, &mut warnings);
-        // An address is its own offset in the map.
+        let triples = store.triples();
+        let ranges = ranges::ranges(triples, &objects.image, &objects.memory, &mut warnings);
+        // The offset of an address in the map is the address itself.
         let placed = ranges.iter().map(|stored| StoredRange {
             offset: Some(stored.range.start().get()),
             ..*stored
         });
-        let linear = Linear::new(Arc::clone(&objects.memory), placed.collect());
+        let linear = StoredSpans::new(Arc::clone(&objects.memory), placed.collect());
         Ok(Self {
             machine: machine(&store, &objects.image)?,
             facts: facts(&store, &objects.image)?,
@@ -58,34 +57,34 @@ impl Reader {
         })
     }
 
-    /// All addresses from 0 to the image's size, holes included, as the linear
-    /// hashes see them. Reading what the volume does not have is an error.
+    /// The memory at all addresses from 0 to the size of the image, including holes, as
+    /// the linear hashes cover it. Reading what the volume lacks is an error.
     #[must_use]
     pub fn linear(&self) -> &dyn ReadAt {
         &*self.objects.memory
     }
 
-    /// What the volume tells of the machine, beside [`ImageReader::machine`].
+    /// Facts about the machine, in addition to [`ImageReader::machine`].
     #[must_use]
     pub fn facts(&self) -> Facts {
         self.facts
     }
 
-    /// What the volume says of the image: names of AFF4's vocabulary, and values.
-    /// Ranges are in [`ImageReader::ranges`], and files in [`Self::files`].
+    /// The properties of the image: names in AFF4's vocabulary and their values.
+    /// [`ImageReader::ranges`] has the ranges, and [`files`](Self::files) the files.
     #[must_use]
     pub fn properties(&self) -> Vec<(String, String)> {
-        let graph = self.store.graph();
+        let triples = self.store.triples();
         let image = &self.objects.image;
-        // What is said of the image, and by objects that are about it alone.
-        let about = graph.subjects().filter(|urn| {
+        // Properties of the image itself and of the objects that describe it.
+        let about = triples.subjects().filter(|urn| {
             let kinds = ["CaseDetails", "CaseNotes", "TimeStamps", "Tool"];
-            kinds.iter().any(|kind| graph.is_a(urn, kind))
-                && graph.iris(urn, "target").any(|target| target == image)
+            kinds.iter().any(|kind| triples.is_a(urn, kind))
+                && triples.iris(urn, "target").any(|target| target == image)
         });
         std::iter::once(image.as_str())
             .chain(about)
-            .flat_map(|urn| graph.properties(urn))
+            .flat_map(|urn| triples.properties(urn))
             .filter_map(|(name, value)| {
                 let name = name.strip_prefix(LINPMEM).unwrap_or(name);
                 Some((name.to_owned(), value.text()?.to_owned()))
@@ -93,7 +92,7 @@ impl Reader {
             .collect()
     }
 
-    /// The members of the archive, and how many bytes each has.
+    /// The names of the archive's members and their sizes in bytes.
     #[must_use]
     pub fn members(&self) -> Vec<(String, u64)> {
         self.store
@@ -102,37 +101,37 @@ impl Reader {
             .collect()
     }
 
-    /// The files that lie beside the memory.
+    /// The files stored next to the memory.
     #[must_use]
     pub fn files(&self) -> Vec<FileInfo> {
-        files::files(self.store.graph(), &self.objects)
+        graph::files(self.store.triples(), &self.objects)
     }
 
-    /// A file, to be read from any place.
+    /// Opens a file for random access.
     ///
     /// # Errors
-    /// If there is none of this URN, or it is damaged.
+    /// If there is no file with this URN, or it is damaged.
     pub fn open_file(&self, urn: &str) -> Result<Arc<dyn ReadAt>, Error> {
         match self.store.member(urn)? {
             Some(member) => Ok(Arc::new(member)),
-            None => Err(Error::object(urn, "the volume has no such file")),
+            None => Err(Error::object(urn, "there is no such file in the volume")),
         }
     }
 
-    /// The content of a file.
+    /// Reads a whole file.
     ///
     /// # Errors
-    /// If there is none of this URN, or it is damaged or passes 256 MiB.
+    /// If there is no file with this URN, it is damaged, or it is larger than 256 MiB.
     pub fn file(&self, urn: &str) -> Result<Vec<u8>, Error> {
         self.store
             .content(urn)?
-            .ok_or_else(|| Error::object(urn, "the volume has no such file"))
+            .ok_or_else(|| Error::object(urn, "there is no such file in the volume"))
     }
 }
 
 fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
-    let graph = store.graph();
-    let own = |name: &str| graph.number(image, &[&format!("{LINPMEM}{name}")]);
+    let triples = store.triples();
+    let own = |name: &str| triples.number(image, &[&format!("{LINPMEM}{name}")]);
     let mut vmcoreinfo = None;
     for volume in store.urns() {
         if let Some(member) = store.member(&format!("{volume}/{VMCOREINFO}"))? {
@@ -147,22 +146,19 @@ fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
 }
 
 fn facts(store: &Store, image: &str) -> Result<Facts, Error> {
-    let graph = store.graph();
+    let triples = store.triples();
     let mut facts = Facts {
-        page_table: graph.number(image, &["memoryPageTableEntryOffset"]),
-        kaslr_offset: graph.number(image, &[&format!("{LINPMEM}kaslrOffset")]),
-        installed_bytes: graph.number(image, &["memoryInstalledSize"]),
+        page_table: triples.number(image, &["memoryPageTableEntryOffset"]),
+        kaslr_offset: triples.number(image, &[&format!("{LINPMEM}kaslrOffset")]),
+        installed_bytes: triples.number(image, &["memoryInstalledSize"]),
     };
-    // Before the standard this stood in a file of its own.
+    // Before the standard, these were in a file of their own.
     if let Some(member) = store.member(&format!("{image}/information.yaml"))? {
         if let Ok(text) = String::from_utf8(member.read_all(1 << 20)?) {
             let value = |key: &str| {
                 text.lines().find_map(|line| {
                     let value = line.trim().strip_prefix(key)?.strip_prefix(':')?.trim();
-                    match value.strip_prefix("0x") {
-                        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-                        None => value.parse().ok(),
-                    }
+                    hex::parse_prefixed_u64(value).or_else(|| value.parse().ok())
                 })
             };
             facts.page_table = facts.page_table.or_else(|| value("CR3"));

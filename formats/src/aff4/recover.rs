@@ -1,58 +1,65 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Making a volume of what an unfinished acquisition left.
+//! Recovering the volume of an acquisition that did not finish.
 
 use super::Error;
 use super::encoder::BLOCK_BYTES;
 use super::map::{RECORD_BYTES, Record, encoded, idx};
 use super::mapped::{pieces, resolved};
 use super::schema::{DESCRIPTION, INFORMATION, JOURNAL, UNKNOWN};
-use super::turtle::{Graph, Turtle, Value};
+use super::turtle::{Triples, Turtle, Value};
 use super::urn::{member_key, member_name};
 use super::zip::{
     Entry, MAX_MEMBER_IN_MEMORY_BYTES, Scanned, ZipStream, content, has_directory, scan,
 };
 use crate::{ImageOutput, ReadAt, WriteError};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::collections::HashMap;
 
 /// What [`recover`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Whole members that were found.
+    /// How many complete members were found.
     pub members: usize,
-    /// Bytes at the end that belong to no whole member.
+    /// Bytes at the end that belong to no complete member and are lost.
     pub lost_bytes: u64,
-    /// Bytes of memory that the map has now; `None` if the volume was not
-    /// written here, so that nothing could be added to it but a directory.
+    /// Bytes of memory in the recovered map. `None` if linpmem did not write the volume,
+    /// so that only its directory could be rebuilt.
     pub mapped_bytes: Option<u64>,
 }
 
-/// A volume that could not be recovered.
+/// Why a volume could not be recovered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoverError {
-    /// It could not be read, or is no volume.
+    /// The volume cannot be read, or is not an AFF4 volume.
     #[error(transparent)]
     Aff4(#[from] Error),
-    /// The new one could not be written.
+    /// The new volume cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// It is whole.
-    #[error("this volume has its directory: there is nothing to recover")]
+    /// The volume is complete.
+    #[error("this volume is complete: there is nothing to recover")]
     Whole,
-    /// Not even a beginning.
-    #[error("there is no whole member of an AFF4 volume at the beginning of this file")]
+    /// The file does not begin with a complete member.
+    #[error("there is nothing to recover: this file does not begin as an AFF4 volume does")]
     Nothing,
 }
 
-/// Bytes that are copied at a time.
-const PIECE_BYTES: u64 = 1 << 20;
+/// The number of targets of the maps that linpmem writes ([`super::map::Target`]).
+const TARGETS: usize = 3;
+/// The index of the target that recovery adds to them.
+const UNKNOWN_TARGET: u32 = 3;
 
-/// Writes to `out` the volume that `source` would have become: its whole members,
-/// as they are, and a new directory. If it was written here, the map and the
-/// description of what there is come between.
+/// Bytes to copy at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Writes to `out` a complete volume with what is left in `source`: its complete members,
+/// unchanged, and a new directory. If linpmem wrote the volume, the map and the
+/// description of the recovered memory are added. Memory that the acquisition did not
+/// reach is marked as unknown.
 ///
 /// # Errors
-/// If there is nothing to recover or `source` cannot be read, or `out` failed.
+/// If there is nothing to recover, `source` cannot be read, or `out` failed.
 pub fn recover(source: &dyn ReadAt, out: &mut dyn ImageOutput) -> Result<Recovery, RecoverError> {
     let scanned = scan(source)?;
     if has_directory(source) {
@@ -69,7 +76,7 @@ pub fn recover(source: &dyn ReadAt, out: &mut dyn ImageOutput) -> Result<Recover
     }
     let mut recovery = Recovery {
         members: scanned.entries.len(),
-        lost_bytes: source.len().saturating_sub(scanned.end),
+        lost_bytes: source.len() - scanned.end,
         mapped_bytes: None,
     };
     if let (Some(journal), None) = (found(JOURNAL), found(INFORMATION)) {
@@ -87,15 +94,14 @@ pub fn recover(source: &dyn ReadAt, out: &mut dyn ImageOutput) -> Result<Recover
 
 fn copy(source: &dyn ReadAt, end: u64, out: &mut dyn ImageOutput) -> Result<(), RecoverError> {
     let mut offset = 0;
-    let mut buf = vec![0; usize::try_from(PIECE_BYTES).unwrap_or(0)];
+    let mut buf = vec![0; PIECE_BYTES];
     while offset < end {
-        let len = PIECE_BYTES.min(end.saturating_sub(offset));
-        buf.truncate(usize::try_from(len).unwrap_or(0));
+        buf.truncate(u64_as_usize(end - offset));
         source
             .read_exact_at(offset, &mut buf)
             .map_err(Error::from)?;
         out.bytes(&buf).map_err(WriteError::from)?;
-        offset = offset.saturating_add(len);
+        offset += usize_as_u64(buf.len());
     }
     Ok(())
 }
@@ -108,7 +114,7 @@ fn index<'a>(volume: &str, scanned: &'a Scanned) -> HashMap<String, &'a Entry> {
         .collect()
 }
 
-/// What is left of a volume that was written here.
+/// What is left of a volume that linpmem wrote.
 struct Left<'a> {
     source: &'a dyn ReadAt,
     members: HashMap<String, &'a Entry>,
@@ -116,48 +122,52 @@ struct Left<'a> {
 }
 
 impl Left<'_> {
-    /// Adds the members that the end of the acquisition would have: the map and
-    /// information.turtle. Says how much memory the map has.
+    /// Adds the members that the end of an acquisition adds: the map and
+    /// information.turtle. Returns the bytes of memory in the map.
     fn describe(
         &self,
         journal: Vec<u8>,
         zip: &mut ZipStream,
         out: &mut dyn ImageOutput,
     ) -> Result<u64, RecoverError> {
-        let mut graph = Graph::default();
-        graph.add(&journal, self.volume)?;
+        let mut triples = Triples::default();
+        triples.add(&journal, self.volume)?;
         let one = |kind: &str| {
-            let urn = graph.subjects().find(|urn| graph.is_a(urn, kind));
+            let urn = triples.subjects().find(|urn| triples.is_a(urn, kind));
             urn.map(str::to_owned)
-                .ok_or(Error::NoImage("its journal describes none"))
+                .ok_or(Error::NoImage("its journal does not describe one"))
         };
         let (map, stream) = (one("Map")?, one("ImageStream")?);
-        let chunks_in_segment = graph.number(&stream, &["chunksInSegment"]).unwrap_or(1);
-
+        let number = |urn: &str, name: &'static str| {
+            let missing = || Error::object(urn, format!("the journal does not give its {name}"));
+            triples.number(urn, &[name]).ok_or_else(missing)
+        };
+        let chunks_in_segment = number(&stream, "chunksInSegment")?;
+        let map_size = number(&map, "size")?;
         let (records, segments) = self.records(&map, &stream)?;
         // Only full segments have a journal.
         let size = segments
-            .saturating_mul(chunks_in_segment)
-            .saturating_mul(u64::from(BLOCK_BYTES));
-        let mapped = records
-            .iter()
-            .fold(0, |sum: u64, record| sum.saturating_add(record.len));
-        // What was not reached is neither zero nor unreadable.
-        let records = with_unknown(records, graph.number(&map, &["size"]).unwrap_or(0));
+            .checked_mul(chunks_in_segment)
+            .and_then(|chunks| chunks.checked_mul(u64::from(BLOCK_BYTES)))
+            .ok_or_else(|| Error::object(&stream, "its size exceeds 2^64 bytes"))?;
+        // Records are disjoint parts of a 64-bit address space: the sum fits.
+        let mapped = records.iter().map(|record| record.len).sum();
+        // Memory that was not reached is neither zero nor unreadable.
+        let records = with_unknown(records, map_size);
         let names = format!("{}{}\n", idx(&stream), UNKNOWN);
         for (name, content) in [("map", encoded(&records)), ("idx", names.into_bytes())] {
             let name = member_name(self.volume, &format!("{map}/{name}"));
             zip.member(&name, &[&content], out)?;
         }
         let mut addition = Turtle::new();
-        addition.say(&stream, &[("size", Value::Long(size))]);
+        addition.write_triples(&stream, &[("size", Value::Long(size))]);
         let information = [journal, addition.into_bytes()].concat();
         zip.member(INFORMATION, &[&information], out)?;
         Ok(mapped)
     }
 
-    /// The records of all segments that are whole, sorted and disjoint, and how
-    /// many segments that are.
+    /// The records of all complete segments, sorted and disjoint, and the number of
+    /// these segments.
     fn records(&self, map: &str, stream: &str) -> Result<(Vec<Record>, u64), Error> {
         let mut bytes = Vec::new();
         let mut segments: u64 = 0;
@@ -168,33 +178,37 @@ impl Left<'_> {
                 break;
             };
             bytes.extend(content(self.source, journal, MAX_MEMBER_IN_MEMORY_BYTES)?);
-            segments = segments.saturating_add(1);
+            segments += 1;
         }
         if bytes.len() % RECORD_BYTES != 0 {
-            return Err(Error::object(map, "its journal ends within a record"));
+            return Err(Error::object(
+                map,
+                "its journal is truncated within a record",
+            ));
         }
-        let pieces = pieces(map, &bytes, 3, Record::decode)?;
-        let records = resolved(&pieces).into_iter().map(|piece| Record {
-            start: piece.start,
-            len: piece.end.saturating_sub(piece.start),
-            target_offset: piece.target_offset,
-            target: u32::try_from(piece.target).unwrap_or(0),
+        let pieces = pieces(map, &bytes, TARGETS, Record::decode)?;
+        let records = resolved(&pieces).into_iter().map(|piece| {
+            Ok(Record {
+                start: piece.start,
+                len: piece.end - piece.start,
+                target_offset: piece.target_offset,
+                target: u32::try_from(piece.target)
+                    .map_err(|_| Error::object(map, "it has too many targets"))?,
+            })
         });
-        Ok((records.collect(), segments))
+        Ok((records.collect::<Result<_, Error>>()?, segments))
     }
 }
 
-/// The records, and behind them what was never reached.
+/// Adds a record for the memory that was not reached.
 fn with_unknown(mut records: Vec<Record>, size: u64) -> Vec<Record> {
-    let end = records
-        .last()
-        .map_or(0, |last| last.start.saturating_add(last.len));
+    let end = records.last().map_or(0, |last| last.start + last.len);
     if size > end {
         records.push(Record {
             start: end,
-            len: size.saturating_sub(end),
+            len: size - end,
             target_offset: end,
-            target: 3,
+            target: UNKNOWN_TARGET,
         });
     }
     records

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The volumes of an image, opened: their members, and what they say.
+//! The open volumes of an image: their members and their descriptions.
 
 use super::Error;
 use super::schema::{DESCRIPTION, INFORMATION};
-use super::turtle::Graph;
+use super::turtle::Triples;
 use super::urn::{member_key, urn_key};
 use super::zip::{Archive, Entry, MAX_MEMBER_IN_MEMORY_BYTES, Member};
 use crate::ReadAt;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// One volume, or all those of a striped image.
+/// One volume, or all volumes of a striped image.
 pub(super) struct Store {
     volumes: Vec<Volume>,
-    /// Where each member is: by its absolute URN, the volume and the entry.
+    /// The index of the volume and of the entry of each member, by its absolute URN.
     members: HashMap<String, (usize, usize)>,
-    graph: Graph,
+    triples: Triples,
     warnings: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Volume {
     urn: String,
 }
 
-/// A volume's URN is a few dozen bytes.
+/// The longest URN of a volume to accept; they have a few dozen bytes.
 const MAX_URN_BYTES: u64 = 4096;
 
 impl Store {
@@ -32,7 +32,7 @@ impl Store {
         let mut store = Self {
             volumes: Vec::new(),
             members: HashMap::new(),
-            graph: Graph::default(),
+            triples: Triples::default(),
             warnings: Vec::new(),
         };
         for source in sources {
@@ -54,36 +54,36 @@ impl Store {
         if let (Some(comment), Some(described)) = (&comment, &described) {
             if comment != described {
                 self.warnings.push(format!(
-                    "the volume is called {described} at its beginning and {comment} at its end"
+                    "the volume has two names: {described} at its beginning, {comment} at its end"
                 ));
             }
         }
         let urn = described.or(comment).ok_or(Error::NotAff4)?;
         if self.volumes.iter().any(|volume| volume.urn == urn) {
-            return Err(Error::object(&urn, "the same volume was given twice"));
+            return Err(Error::object(&urn, "this volume was given twice"));
         }
-        self.graph.add(&information, &urn)?;
+        self.triples.add(&information, &urn)?;
         let number = self.volumes.len();
         for (index, entry) in archive.entries().iter().enumerate() {
             let key = member_key(&urn, &entry.name);
             if self.members.insert(key, (number, index)).is_some() {
                 self.warnings
-                    .push(format!("two members are called {}", entry.name));
+                    .push(format!("two members have the name {}", entry.name));
             }
         }
         self.volumes.push(Volume { archive, urn });
         Ok(())
     }
 
-    pub(super) fn graph(&self) -> &Graph {
-        &self.graph
+    pub(super) fn triples(&self) -> &Triples {
+        &self.triples
     }
 
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The volumes' URNs.
+    /// The URNs of the volumes.
     pub(super) fn urns(&self) -> impl Iterator<Item = &str> {
         self.volumes.iter().map(|volume| volume.urn.as_str())
     }
@@ -100,14 +100,14 @@ impl Store {
             .transpose()
     }
 
-    /// All of the member, if there is one.
+    /// The whole content of that member, if there is one.
     pub(super) fn content(&self, urn: &str) -> Result<Option<Vec<u8>>, Error> {
         self.member(urn)?
             .map(|member| member.read_all(MAX_MEMBER_IN_MEMORY_BYTES))
             .transpose()
     }
 
-    /// Every member there is: the volume's URN, the entry, and its content.
+    /// All members: the volume's URN, the entry, and the content.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Entry, Result<Member, Error>)> {
         self.volumes.iter().flat_map(|volume| {
             let archive = &volume.archive;

@@ -3,31 +3,34 @@
 
 use super::compression::Method;
 use super::store::Store;
-use super::zip::{Fields, Member};
+use super::zip::Member;
 use super::{Error, HashAlgorithm};
 use crate::ReadAt;
 use crate::cache::Cache;
+use crate::fields::Fields;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The largest chunk that is read: to read a byte of it all of it is decompressed.
+/// The largest chunk to accept, since reading any byte decompresses all of it.
 const MAX_CHUNK_BYTES: u64 = 16 << 20;
-/// Decompressed chunks that are kept, over all streams.
+/// Size of the decompressed chunks to keep, for all streams together.
 const CHUNK_CACHE_BYTES: usize = 32 << 20;
-/// Segments whose place is kept. Inflated ones can be large.
+/// Size of the open segments to keep; deflated ones can be large.
 const SEGMENT_CACHE_BYTES: usize = 128 << 20;
 
-/// What the streams of an image share.
+/// What all streams of an image share.
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     chunks: Cache<(usize, u64), Result<Vec<u8>, &'static str>>,
     segments: Cache<(usize, u64), Result<Segment, String>>,
 }
 
-/// A stream, cut into chunks of one size.
+/// A stream of compressed chunks. All chunks have the same size.
 pub(super) struct Stream {
     shared: Arc<Shared>,
-    /// Tells it from others in the caches.
+    /// Identifies the stream in the caches.
     number: usize,
     urn: String,
     size: u64,
@@ -42,7 +45,7 @@ pub(super) struct Stream {
 enum Dialect {
     /// `SEGMENT.index`: u64 offset and u32 length of each chunk.
     Standard,
-    /// `SEGMENT/index`: u32 offset of each chunk, which ends where the next begins.
+    /// `SEGMENT/index`: u32 offset of each chunk, which ends where the next one begins.
     Old,
 }
 
@@ -62,17 +65,19 @@ impl Shared {
 }
 
 impl Stream {
-    /// The stream `urn`.
+    /// Opens the stream `urn`.
     pub(super) fn open(shared: &Arc<Shared>, number: usize, urn: &str) -> Result<Self, Error> {
-        let graph = shared.store.graph();
+        let triples = shared.store.triples();
         let wrong = |what: String| Error::object(urn, what);
-        let chunk_bytes = graph
+        let chunk_bytes = triples
             .number(urn, &["chunkSize", "chunk_size"])
             .unwrap_or(32 << 10);
         if !(1..=MAX_CHUNK_BYTES).contains(&chunk_bytes) {
-            return Err(wrong(format!("its chunks have {chunk_bytes} bytes")));
+            return Err(wrong(format!(
+                "its chunk size of {chunk_bytes} bytes is not supported (1 byte to 16 MiB)"
+            )));
         }
-        let chunks_in_segment = graph
+        let chunks_in_segment = triples
             .number(
                 urn,
                 &["chunksInSegment", "chunks_per_segment", "chunksPerSegment"],
@@ -80,20 +85,20 @@ impl Stream {
             .unwrap_or(1024);
         if !(1..=u64::from(u32::MAX)).contains(&chunks_in_segment) {
             return Err(wrong(format!(
-                "its segments have {chunks_in_segment} chunks"
+                "its number of {chunks_in_segment} chunks in a segment is not supported"
             )));
         }
-        let size = graph
+        let size = triples
             .number(urn, &["size"])
             .ok_or_else(|| wrong("it has no size".to_owned()))?;
-        let uri = graph
+        let uri = triples
             .iris(urn, "compressionMethod")
-            .chain(graph.iris(urn, "compression"))
+            .chain(triples.iris(urn, "compression"))
             .next();
         let method = match uri {
             None => Method::Stored,
             Some(uri) => Method::from_uri(uri)
-                .ok_or_else(|| wrong(format!("its compression, {uri}, is not known")))?,
+                .ok_or_else(|| wrong(format!("its compression {uri} is not supported")))?,
         };
         let old = shared.store.member(&format!("{urn}/00000000/index"))?;
         Ok(Self {
@@ -124,15 +129,24 @@ impl Stream {
         self.size.div_ceil(self.chunk_bytes)
     }
 
-    pub(super) fn chunks_in_segment(&self) -> u64 {
-        self.chunks_in_segment
-    }
-
     pub(super) fn segments(&self) -> u64 {
         self.chunks().div_ceil(self.chunks_in_segment)
     }
 
-    /// The digests of a segment's chunks by `algorithm`, if they are stored.
+    /// The chunks of a segment, by their index in the stream.
+    pub(super) fn chunks_of(&self, segment: u64) -> Range<u64> {
+        let chunks = self.chunks();
+        let end = |first: u64| {
+            let end = first.checked_add(self.chunks_in_segment);
+            end.map_or(chunks, |end| end.min(chunks))
+        };
+        match segment.checked_mul(self.chunks_in_segment) {
+            Some(first) => first.min(chunks)..end(first),
+            None => chunks..chunks,
+        }
+    }
+
+    /// The digests of a segment's chunks by `algorithm`, if the volume has them.
     pub(super) fn block_hashes(
         &self,
         segment: u64,
@@ -169,15 +183,15 @@ impl Stream {
             _ => Err(format!("the segment {urn} or its index is missing")),
         });
         let bytes = match &*segment {
-            Ok(segment) => segment.bytes.held().saturating_add(segment.index.held()),
+            Ok(segment) => segment.bytes.held() + segment.index.held(),
             Err(text) => text.len(),
         };
         self.shared.segments.put(key, Arc::clone(&segment), bytes);
         Ok(segment)
     }
 
-    /// Decompresses a chunk to the beginning of `target`, which is as long as a
-    /// chunk, and says how much of it that is.
+    /// Decompresses a chunk into the beginning of `target`, which is as long as a chunk,
+    /// and returns the size of its content, or what is wrong with the chunk.
     pub(super) fn decompress(
         &self,
         chunk: u64,
@@ -190,20 +204,17 @@ impl Stream {
         };
         let place = self.place(segment, chunk % self.chunks_in_segment);
         let Some((offset, len)) = place else {
-            return Ok(Err("its index has no such chunk"));
+            return Ok(Err("it is not in the index of its segment"));
         };
-        // The worst that any of the methods makes of a chunk is less.
-        if len > self.chunk_bytes.saturating_mul(2).saturating_add(1 << 16) {
-            return Ok(Err("it is longer than any compression makes it"));
+        // No method makes a chunk longer than this.
+        if len > 2 * self.chunk_bytes + (1 << 16) {
+            return Ok(Err("it is larger than any compression makes it"));
         }
         let end = offset.checked_add(len);
-        let (true, Ok(size)) = (
-            end.is_some_and(|end| end <= segment.bytes.len()),
-            usize::try_from(len),
-        ) else {
-            return Ok(Err("it lies beyond its segment"));
-        };
-        let mut compressed = vec![0; size];
+        if end.is_none_or(|end| end > segment.bytes.len()) {
+            return Ok(Err("it ends beyond its segment"));
+        }
+        let mut compressed = vec![0; u64_as_usize(len)];
         segment.bytes.read_exact_at(offset, &mut compressed)?;
         Ok(self
             .method
@@ -211,7 +222,7 @@ impl Stream {
             .ok_or("it does not decompress, or holds more than a chunk"))
     }
 
-    /// Where a chunk lies in its segment: offset and length.
+    /// The offset and length of a chunk in its segment, in bytes.
     fn place(&self, segment: &Segment, within: u64) -> Option<(u64, u64)> {
         match self.dialect {
             Dialect::Standard => {
@@ -248,7 +259,7 @@ impl Stream {
         if let Some(content) = self.shared.chunks.get(&key) {
             return Ok(content);
         }
-        let mut content = vec![0; size(self.chunk_bytes)];
+        let mut content = vec![0; u64_as_usize(self.chunk_bytes)];
         let content = Arc::new(self.decompress(chunk, &mut content)?.map(|len| {
             content.truncate(len);
             content
@@ -265,22 +276,22 @@ impl ReadAt for Stream {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
-        if offset.checked_add(len).is_none_or(|end| end > self.size) {
+        let end = offset.checked_add(usize_as_u64(buf.len()));
+        if end.is_none_or(|end| end > self.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut offset = offset;
         let mut rest = buf;
         while !rest.is_empty() {
             let chunk = offset / self.chunk_bytes;
-            let within = size(offset % self.chunk_bytes);
-            let left = size(self.chunk_bytes).saturating_sub(within);
+            let within = u64_as_usize(offset % self.chunk_bytes);
+            let left = u64_as_usize(self.chunk_bytes) - within;
             let (target, tail) = rest.split_at_mut(left.min(rest.len()));
-            if target.len() == size(self.chunk_bytes) {
-                // All of it is wanted, so nobody will come back for the rest.
+            if target.len() == u64_as_usize(self.chunk_bytes) {
+                // The caller wants all of it, so the cache would not be used again.
                 match self.decompress(chunk, target)? {
                     Ok(found) if found == target.len() => {}
-                    Ok(_) => return Err(self.damaged(chunk, "it is too short")),
+                    Ok(_) => return Err(self.damaged(chunk, "it holds less than it should")),
                     Err(what) => return Err(self.damaged(chunk, what)),
                 }
             } else {
@@ -288,13 +299,12 @@ impl ReadAt for Stream {
                 let content = (*content)
                     .as_ref()
                     .map_err(|what| self.damaged(chunk, what))?;
-                let end = within.saturating_add(target.len());
                 let source = content
-                    .get(within..end)
-                    .ok_or_else(|| self.damaged(chunk, "it is too short"))?;
+                    .get(within..within + target.len())
+                    .ok_or_else(|| self.damaged(chunk, "it holds less than it should"))?;
                 target.copy_from_slice(source);
             }
-            offset = offset.saturating_add(u64::try_from(target.len()).unwrap_or(u64::MAX));
+            offset += usize_as_u64(target.len());
             rest = tail;
         }
         Ok(())
@@ -306,9 +316,4 @@ pub(super) fn invalid(error: Error) -> io::Error {
         Error::Io(error) => error,
         other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
     }
-}
-
-/// A size of at most a chunk.
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

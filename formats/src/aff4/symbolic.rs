@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Streams that are never stored, as every byte of them follows from its offset.
+//! Symbolic streams, which are not stored: each byte follows from its offset.
 
 use super::schema::{AFF4, UNKNOWN, UNREADABLE, ZERO};
+use linpmem_phys::num::u64_as_usize;
 
-/// A stream without an end.
+/// An infinite stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Symbolic {
     /// The same byte throughout.
     Byte(u8),
-    /// Nobody tried to read this: `UNKNOWN`, over and over.
+    /// Memory that was never read: `UNKNOWN`, repeated.
     Unknown,
-    /// This could not be read: `UNREADABLEDATA`, over and over.
+    /// Memory that could not be read: `UNREADABLEDATA`, repeated.
     Unreadable,
 }
 
-/// Texts begin anew at each multiple of this.
+/// The texts start over at each multiple of this.
 const PERIOD: u64 = 1 << 20;
 
 impl Symbolic {
-    /// The stream that the vocabulary calls `iri`.
+    /// The stream with the name `iri` in the vocabulary.
     pub(super) fn from_iri(iri: &str) -> Option<Self> {
         match iri {
             ZERO => return Some(Self::Byte(0)),
@@ -33,7 +34,7 @@ impl Symbolic {
         u8::from_str_radix(digits, 16).ok().map(Self::Byte)
     }
 
-    /// Fills `buf` with what begins at `offset`.
+    /// Fills `buf` with the stream's bytes from `offset` on.
     pub(super) fn fill(self, offset: u64, buf: &mut [u8]) {
         let text: &[u8] = match self {
             Self::Byte(byte) => return buf.fill(byte),
@@ -43,9 +44,9 @@ impl Symbolic {
         let mut rest = buf;
         let mut within = offset % PERIOD;
         while !rest.is_empty() {
-            let left = usize::try_from(PERIOD.saturating_sub(within)).unwrap_or(usize::MAX);
+            let left = u64_as_usize(PERIOD - within);
             let (target, tail) = rest.split_at_mut(left.min(rest.len()));
-            let skipped = usize::try_from(within).unwrap_or(0) % text.len();
+            let skipped = u64_as_usize(within) % text.len();
             for (byte, value) in target.iter_mut().zip(text.iter().cycle().skip(skipped)) {
                 *byte = *value;
             }
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_begin_anew_every_mebibyte() {
+    fn texts_start_over_every_mebibyte() {
         let mut buf = [0; 12];
         Symbolic::Unknown.fill((1 << 20) - 3, &mut buf);
         // 2^20 - 3 is 1 more than a multiple of 7.

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Names of objects, and the members of the archive that hold them.
+//! URNs of objects, and the names of the members that hold them.
 
 use std::fmt;
 
-/// What every URN begins with.
+/// The prefix of every URN.
 const SCHEME: &str = "aff4://";
-/// The same, as the name of a member.
+/// The same in the name of a member.
 const ESCAPED_SCHEME: &str = "aff4%3A%2F%2F";
 
-/// The name of an object: `aff4://` and a UUID, for those that are written here.
+/// The URN of an object: `aff4://` and, in volumes that linpmem writes, a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Urn(String);
 
 impl Urn {
-    /// A name that is nobody else's, made of 16 random bytes: the UUID (version 4,
-    /// RFC 9562) that they give.
+    /// A unique URN made of 16 random bytes, as a UUID of version 4 (RFC 9562).
     #[must_use]
     pub fn from_random(random: [u8; 16]) -> Self {
         let number = u128::from_be_bytes(random);
@@ -31,7 +30,7 @@ impl Urn {
         Self(text)
     }
 
-    /// The name `path` below this one.
+    /// The URN `path` below this one.
     pub(super) fn join(&self, path: &str) -> Self {
         Self(format!("{}/{path}", self.0))
     }
@@ -59,8 +58,8 @@ pub(super) fn member_name(volume: &str, urn: &str) -> String {
     }
 }
 
-/// What to look a member up by: its absolute URN, with nothing escaped. Writers
-/// escape more or fewer characters.
+/// The key of a member: its absolute URN without escapes, since writers escape more or
+/// fewer characters.
 pub(super) fn member_key(volume: &str, name: &str) -> String {
     let decoded = unescaped(name);
     if decoded.starts_with(SCHEME) {
@@ -70,12 +69,12 @@ pub(super) fn member_key(volume: &str, name: &str) -> String {
     }
 }
 
-/// What to look a URN up by, among [`member_key`]s.
+/// The key of a URN, to compare with [`member_key`].
 pub(super) fn urn_key(urn: &str) -> String {
     unescaped(urn)
 }
 
-/// `text` with `%XX` replaced by the byte that it stands for.
+/// Replaces each `%XX` by the byte that it stands for.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -106,8 +105,8 @@ fn byte_of(digits: [u8; 2]) -> Option<u8> {
     u8::from_str_radix(text, 16).ok()
 }
 
-/// A path as part of a URN and as the name of a member: what may not stand in an
-/// IRI, and `%` itself, is escaped.
+/// A path as a part of a URN and as the name of a member: `%` and the characters that an
+/// IRI excludes are escaped.
 pub(super) fn escaped_path(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for byte in path.trim_start_matches('/').bytes() {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AVML's compressed images: LiME's headers, and memory in Snappy's framing
-//! format. The bytes are described in docs/formats/avml.md.
+//! AVML's compressed images: LiME's headers, and memory in Snappy's framing format.
+//! docs/formats/avml.md describes the bytes.
 
 mod block;
-mod encoder;
 mod reader;
 mod writer;
 

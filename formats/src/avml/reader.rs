@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading an AVML image, ours or another's.
+//! Reading an AVML image, made by linpmem or AVML.
 
 use super::block::{self, Block};
 use crate::cache::Cache;
-use crate::linear::{absent, read_stored, take};
-use crate::records::{Error, sort};
+use crate::read_span::{mark_unreadable, read_span, split_off_front};
+use crate::records::{self, Error, sort};
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{Content, Errno, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::sync::Arc;
 
-/// Reads an image that AVML has compressed. Blocks that touch are one range here.
+/// Reads an image in AVML's compressed format. Adjacent blocks form one range.
+///
+/// A block that is damaged is unreadable (`EIO`); the others can still be read.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
@@ -18,24 +21,24 @@ pub struct Reader<S> {
     ranges: Vec<StoredRange>,
     machine: MachineFacts,
     warnings: Vec<String>,
-    /// Memory of the blocks read last, by their number; `None` for damaged ones.
+    /// The memory of the blocks read last, by index; `None` for damaged ones.
     cache: Cache<usize, Option<Vec<u8>>>,
 }
 
-/// Four blocks of AVML's size.
+/// Four of AVML's blocks.
 const CACHE_BYTES: usize = 64 << 20;
 
 impl<S: ReadAt> Reader<S> {
-    /// The image in `source`.
+    /// Opens the image in `source`.
     ///
     /// # Errors
-    /// If the way through its blocks leads nowhere, two overlap, or there is none.
-    /// Whether a block decompresses is found when it is read.
+    /// If the file is not a sequence of AVML blocks, two blocks overlap, or there is
+    /// no block. Damage inside a block is found only when it is read.
     pub fn new(source: S) -> Result<Self, Error> {
-        let (mut blocks, untidy) = block::blocks(&source)?;
+        let (mut blocks, reserved_used) = block::blocks(&source)?;
         let mut warnings = Vec::new();
-        if untidy > 0 {
-            warnings.push(format!("{untidy} records use bytes that should be 0"));
+        if reserved_used > 0 {
+            warnings.push(records::reserved_used(reserved_used));
         }
         let mut ranges: Vec<StoredRange> = blocks
             .iter()
@@ -67,16 +70,16 @@ impl<S: ReadAt> Reader<S> {
             let Some(part) = block.range.intersect(part) else {
                 break;
             };
-            let target = take(&mut rest, part.len());
+            let target = split_off_front(&mut rest, part.len());
             let memory = self.block(index, block);
             let within = part.start().checked_sub(block.range.start());
             let bytes = memory.as_deref().zip(within).and_then(|(memory, within)| {
-                let start = usize::try_from(within.get()).ok()?;
+                let start = u64_as_usize(within.get());
                 memory.get(start..start.checked_add(target.len())?)
             });
             match bytes {
                 Some(bytes) => target.copy_from_slice(bytes),
-                None => absent(part, target, Errno::EIO, unreadable),
+                None => mark_unreadable(part, target, Errno::EIO, unreadable),
             }
         }
     }
@@ -92,7 +95,7 @@ impl<S: ReadAt> Reader<S> {
     }
 }
 
-/// Ranges that touch, as one.
+/// Joins adjacent ranges.
 fn joined(ranges: &[StoredRange]) -> Vec<StoredRange> {
     let mut result: Vec<StoredRange> = Vec::new();
     for stored in ranges {
@@ -116,12 +119,12 @@ impl<S: ReadAt> ReadPhys for Reader<S> {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        read_stored(
+        read_span(
             &self.ranges,
             start,
             buf,
             unreadable,
-            |_, part, target, list| {
+            |_, _, part, target, list| {
                 self.read_part(part, target, list);
             },
         )

@@ -3,57 +3,63 @@
 
 use linpmem_phys::PhysRange;
 
-/// An ELF core that cannot be read.
+/// Why an ELF core cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file could not be read.
-    #[error("reading the ELF core at offset {offset}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read the ELF core at offset {offset}: {source}")]
     Io {
-        /// Where.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// The system's reason.
+        /// The underlying error.
         source: std::io::Error,
     },
     /// An ELF file of another kind.
-    #[error("this ELF file is {0}; only 64-bit little-endian cores of x86-64 are read")]
+    #[error("not a 64-bit little-endian x86-64 core file: {0}")]
     NotThisKind(&'static str),
-    /// Something lies where the file has no bytes.
+    /// A structure lies beyond the end of the file.
     #[error(
-        "the {what} of the ELF core takes {len} bytes from offset {offset} on, but the file has \
-         only {file}: it is truncated"
+        "the ELF core is truncated: its {what} takes {len} bytes from offset {offset} on, but the \
+         file has only {file}; acquire or copy the image again"
     )]
     BeyondFile {
-        /// What lies there.
+        /// The structure.
         what: &'static str,
-        /// Where it begins.
+        /// Where it begins, in bytes.
         offset: u64,
-        /// Bytes that it takes.
+        /// Its size in bytes.
         len: u64,
-        /// Bytes of the file.
+        /// Size of the file in bytes.
         file: u64,
     },
-    /// More program headers than anyone has memory ranges.
-    #[error("the ELF core counts {count} program headers; more than {limit} are not believed")]
+    /// More program headers than any machine has memory ranges.
+    #[error(
+        "the ELF core has too many program headers ({count}, limit {limit}): it is damaged or \
+         forged"
+    )]
     TooManySegments {
-        /// What it counts.
+        /// The number that the file gives.
         count: u32,
-        /// The most that is believed.
+        /// The most program headers that are accepted.
         limit: u32,
     },
-    /// A header that contradicts itself.
+    /// A header contradicts itself.
     #[error("the ELF core is damaged: {0}")]
     Header(&'static str),
-    /// A segment that contradicts itself.
+    /// A segment contradicts itself.
     #[error("program header {index} of the ELF core is damaged: {what}")]
     Segment {
-        /// Its number, from 0.
+        /// The index of its program header, from 0.
         index: u32,
         /// What is wrong.
         what: &'static str,
     },
-    /// Two segments give different bytes for the same addresses.
-    #[error("two segments of the ELF core both claim addresses: {upper} and {lower}")]
+    /// Two segments hold different bytes for the same addresses.
+    #[error(
+        "two segments of the ELF core hold different bytes for the same addresses: {lower} and \
+         {upper}"
+    )]
     Overlap {
         /// The one that begins first.
         lower: PhysRange,

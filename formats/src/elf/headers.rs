@@ -1,38 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The headers of an ELF core, read and checked against the file.
+//! Reading the headers of an ELF core and checking them against the file.
 
 use super::Error;
-use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES, bytes};
+use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES};
 use crate::ReadAt;
 use goblin::elf::header::{
     EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE, header64,
 };
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, program_header64};
 use goblin::elf::section_header::section_header64;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
 use scroll::{LE, Pread};
 
-/// What a core's headers say.
+/// The headers of a core.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     pub(super) loads: Vec<Load>,
     pub(super) notes: Vec<NoteSegment>,
-    /// Segments without a physical address: other names of memory that is in the
-    /// file anyway.
+    /// How many segments have no physical address: they show memory that is in the
+    /// file anyway under another virtual address.
     pub(super) aliases: u32,
 }
 
-/// Memory.
+/// A segment of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) range: PhysRange,
     pub(super) vaddr: u64,
     pub(super) offset: u64,
-    /// Bytes in the file, from the range's start on; not more than the range.
+    /// Bytes in the file, from the start of the range on; at most the range's length.
     pub(super) stored: PhysLen,
 }
 
-/// A segment of notes; it lies within the file.
+/// A segment of notes. It lies within the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoteSegment {
     pub(super) offset: u64,
@@ -40,34 +41,30 @@ pub(super) struct NoteSegment {
     pub(super) align: u64,
 }
 
-/// The most program headers that are believed: fifteen times what the limits
-/// test writes, in 56 MiB of file.
+/// The most program headers to accept; they alone take 56 MiB.
 const MAX_SEGMENTS: u32 = 1 << 20;
 
-/// Program headers that are read at once.
+/// Program headers to read at a time.
 const BLOCK_HEADERS: u64 = 1024;
 
 pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let file = file_header(source)?;
     let count = segment_count(source, &file)?;
-    let phdr_bytes = bytes(PHDR_BYTES);
+    let phdr_bytes = usize_as_u64(PHDR_BYTES);
     within(
         source,
         "table of program headers",
         file.e_phoff,
-        u64::from(count).saturating_mul(phdr_bytes),
+        u64::from(count) * phdr_bytes,
     )?;
     let mut headers = Headers::default();
     let mut block = Vec::new();
     let mut index: u32 = 0;
     while index < count {
-        // The table ends within the file: no sum overflows.
-        let offset = file
-            .e_phoff
-            .saturating_add(u64::from(index).saturating_mul(phdr_bytes));
-        let headers_left = u64::from(count.saturating_sub(index)).min(BLOCK_HEADERS);
-        let size = headers_left.saturating_mul(phdr_bytes);
-        block.resize(usize::try_from(size).unwrap_or(0), 0);
+        // The table lies within the file: the sum does not overflow.
+        let offset = file.e_phoff + u64::from(index) * phdr_bytes;
+        let headers_left = u64::from(count - index).min(BLOCK_HEADERS);
+        block.resize(u64_as_usize(headers_left * phdr_bytes), 0);
         source
             .read_exact_at(offset, &mut block)
             .map_err(|source| Error::Io { offset, source })?;
@@ -76,7 +73,7 @@ pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
                 .pread_with(0, LE)
                 .map_err(|_| damaged(index, "it is cut off"))?;
             headers.take(source, index, &header)?;
-            index = index.saturating_add(1);
+            index += 1;
         }
     }
     Ok(headers)
@@ -98,7 +95,7 @@ impl Headers {
                     align: header.p_align,
                 });
             }
-            PT_LOAD if header.p_paddr == u64::MAX => self.aliases = self.aliases.saturating_add(1),
+            PT_LOAD if header.p_paddr == u64::MAX => self.aliases += 1,
             PT_LOAD if header.p_memsz == 0 && header.p_filesz == 0 => {}
             PT_LOAD => {
                 if header.p_filesz > header.p_memsz {
@@ -109,7 +106,7 @@ impl Headers {
                 }
                 let start = PhysAddr::new(header.p_paddr);
                 let range = PhysRange::from_len(start, PhysLen::new(header.p_memsz))
-                    .map_err(|_| damaged(index, "its addresses pass 2^64"))?;
+                    .map_err(|_| damaged(index, "its addresses exceed 64 bits"))?;
                 within(
                     source,
                     "data of a segment",
@@ -131,41 +128,41 @@ impl Headers {
 
 fn file_header(source: &impl ReadAt) -> Result<header64::Header, Error> {
     let mut encoded = [0; header64::SIZEOF_EHDR];
-    within(source, "file header", 0, bytes(encoded.len()))?;
+    within(source, "file header", 0, usize_as_u64(encoded.len()))?;
     source
         .read_exact_at(0, &mut encoded)
         .map_err(|source| Error::Io { offset: 0, source })?;
     if !encoded.starts_with(ELFMAG) {
-        return Err(Error::NotThisKind("none at all"));
+        return Err(Error::NotThisKind("it is not an ELF file"));
     }
     if encoded.get(EI_CLASS) != Some(&ELFCLASS64) {
-        return Err(Error::NotThisKind("not of the 64-bit class"));
+        return Err(Error::NotThisKind("it is not 64-bit"));
     }
     if encoded.get(EI_DATA) != Some(&ELFDATA2LSB) {
-        return Err(Error::NotThisKind("not little-endian"));
+        return Err(Error::NotThisKind("it is not little-endian"));
     }
     let header: header64::Header = encoded
         .pread_with(0, LE)
         .map_err(|_| Error::Header("its file header is cut off"))?;
     if header.e_type != ET_CORE {
-        return Err(Error::NotThisKind("no core file"));
+        return Err(Error::NotThisKind("it is not a core file"));
     }
     if header.e_machine != EM_X86_64 {
-        return Err(Error::NotThisKind("of another processor"));
+        return Err(Error::NotThisKind("it is of another architecture"));
     }
     Ok(header)
 }
 
 fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, Error> {
     if usize::from(file.e_phentsize) != PHDR_BYTES && file.e_phnum != 0 {
-        return Err(Error::Header("its program headers are not 56 bytes long"));
+        return Err(Error::Header("its program headers are not 56 bytes each"));
     }
     if file.e_phnum != PN_XNUM {
         return Ok(u32::from(file.e_phnum));
     }
     if file.e_shoff == 0 || usize::from(file.e_shentsize) != SHDR_BYTES {
         return Err(Error::Header(
-            "it has no section header, in which its many program headers would be counted",
+            "it lacks the section header that holds the number of program headers",
         ));
     }
     let mut encoded = [0; SHDR_BYTES];
@@ -173,7 +170,7 @@ fn segment_count(source: &impl ReadAt, file: &header64::Header) -> Result<u32, E
         source,
         "first section header",
         file.e_shoff,
-        bytes(encoded.len()),
+        usize_as_u64(encoded.len()),
     )?;
     source
         .read_exact_at(file.e_shoff, &mut encoded)

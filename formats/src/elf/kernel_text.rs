@@ -1,44 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the kernel's text lies, by what it tells of itself.
+//! Locating the kernel's text by its VMCOREINFO.
 
 use crate::MachineFacts;
-use linpmem_phys::{PhysAddr, PhysRange};
+use linpmem_phys::PhysRange;
 
-/// The kernel's text in one of several ranges.
+/// The kernel's text, which lies in one of several ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Text {
-    /// The number of the range.
+    /// The index of the range.
     pub(super) hull: usize,
-    /// Bytes from its start on.
+    /// Where it begins in the range, in bytes from the start of the range.
     pub(super) within: u64,
     pub(super) vaddr: u64,
     pub(super) bytes: u64,
 }
 
-/// Where the mapping of the kernel's text begins, and where it ends at the latest
-/// (`__START_KERNEL_map` of arch/x86/include/asm/page_64_types.h; the modules come
-/// after it).
-const MAPPING_START: u64 = 0xffff_ffff_8000_0000;
-const MAPPING_END: u64 = 0xffff_ffff_c000_0000;
-
 /// The kernel's text, data and what follows, up to the end of the mapping or of the
-/// range: VMCOREINFO tells where it begins (`SYMBOL(_stext)`, `NUMBER(phys_base)`,
-/// which is negative at times), but not where it ends.
+/// range. VMCOREINFO gives its start (`SYMBOL(_stext)` and `NUMBER(phys_base)`, which
+/// can be negative) but not its end.
 pub(super) fn place(machine: &MachineFacts, hulls: &[PhysRange]) -> Option<Text> {
-    let stext = machine.vmcoreinfo_value("SYMBOL(_stext)")?;
-    let vaddr = u64::from_str_radix(stext, 16).ok()? & !0xfff;
-    let phys_base: i64 = machine
-        .vmcoreinfo_value("NUMBER(phys_base)")?
-        .parse()
-        .ok()?;
-    let left = MAPPING_END.checked_sub(vaddr)?;
-    let start = vaddr
-        .checked_sub(MAPPING_START)?
-        .checked_add_signed(phys_base)?;
-    let start = PhysAddr::new(start);
-    if !start.is_page_aligned() {
-        return None;
-    }
+    let kernel = machine.kernel()?;
+    let vaddr = kernel.symbol("_stext")? & !0xfff;
+    let image = kernel.kernel_image()?;
+    let start = image.phys(vaddr).filter(|start| start.is_page_aligned())?;
+    let left = image.bytes_from(vaddr)?;
     let hull = hulls.partition_point(|range| range.end() <= start);
     let range = hulls.get(hull).filter(|range| range.contains(start))?;
     let within = start.checked_sub(range.start())?.get();
@@ -54,6 +39,7 @@ pub(super) fn place(machine: &MachineFacts, hulls: &[PhysRange]) -> Option<Text>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_phys::PhysAddr;
 
     fn at(text: &str) -> Option<Text> {
         let machine = MachineFacts {
@@ -65,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn found_wherever_kaslr_moved_it() {
+    fn text_is_found_wherever_kaslr_moved_it() {
         let text = at("SYMBOL(_stext)=ffffffff91000000\nNUMBER(phys_base)=-268435456\n").unwrap();
         assert_eq!((text.hull, text.within), (1, 0x100_0000 - 0x10_0000));
         assert_eq!(text.bytes, 0xc000_0000 - 0x9100_0000);
@@ -75,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_better_than_nonsense() {
+    fn contradictory_text_gives_no_location() {
         for text in [
             "",
             "SYMBOL(_stext)=ffffffff81000000\n",

@@ -1,62 +1,60 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where everything lies in an ELF core, known from the plan alone.
+//! The layout of an ELF core, which follows from the plan alone.
 //!
 //! ```text
 //! 0        file header, 64 bytes
-//! 64       program headers, 56 bytes each: one PT_NOTE, a PT_LOAD a range or
-//!          several ranges with small gaps, and one of the kernel's text
-//! …        one section header, 64 bytes, only if there are 65,535 program headers or more
+//! 64       program headers, 56 bytes each: one PT_NOTE; one PT_LOAD per range, or
+//!          for several ranges with small gaps; one PT_LOAD for the kernel's text
+//! …        one section header, 64 bytes, only for 65,535 or more program headers
 //! …        notes
-//! …        zeros up to a page border
+//! …        zeros up to a page boundary
 //! …        the ranges, back to back, or with zeros in the gaps of a PT_LOAD
 //! ```
 
-use super::{evidence, kernel_text, range_note};
+use super::{artifacts, kernel_text, range_note};
 use crate::{ImagePlan, MachineFacts, WriteError};
 use goblin::elf::header::header64::SIZEOF_EHDR;
 use goblin::elf::program_header::program_header64::SIZEOF_PHDR;
 use goblin::elf::section_header::section_header64::SIZEOF_SHDR;
+use linpmem_kinfo::notes::{NoteAlign, NoteHeader, NoteTooLong};
+use linpmem_kinfo::vmcoreinfo;
+use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PAGE_SIZE, PhysLen, PhysRange};
 
-/// `e_phnum` when the number of program headers stands in the first section
-/// header's `sh_info` instead (elf(5)).
+/// The value of `e_phnum` that refers to `sh_info` of the first section header for
+/// the number of program headers (elf(5)).
 pub(super) const PN_XNUM: u16 = 0xffff;
 
-/// Sizes of the headers, in bytes.
+/// Sizes of the headers in bytes.
 pub(super) const EHDR_BYTES: usize = SIZEOF_EHDR;
 pub(super) const PHDR_BYTES: usize = SIZEOF_PHDR;
 pub(super) const SHDR_BYTES: usize = SIZEOF_SHDR;
 
-/// The note with the kernel's own description of itself
-/// (`VMCOREINFO_NOTE_NAME` in include/linux/vmcore_info.h). Its type is 0.
-pub(super) const VMCOREINFO_NAME: &[u8] = b"VMCOREINFO\0";
-pub(super) const VMCOREINFO_TYPE: u32 = 0;
-
 /// Where the parts of an ELF core begin, in bytes from its start.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    /// Program headers, the PT_NOTE's included.
+    /// The number of program headers, including the PT_NOTE's.
     pub(super) program_headers: u32,
-    /// The section header that holds the number above, if `e_phnum` cannot.
+    /// The section header that holds this number, if `e_phnum` cannot hold it.
     pub(super) section_header: Option<u64>,
     pub(super) notes: u64,
     pub(super) notes_bytes: u64,
-    /// The data of each range of the plan; whole pages.
+    /// Where the data of each range of the plan begins, on a page boundary.
     pub(super) data: Vec<u64>,
-    /// What becomes a PT_LOAD.
+    /// The PT_LOADs, except for the one of the kernel's text.
     pub(super) segments: Vec<Segment>,
-    /// The kernel's text, once more, under its virtual address.
+    /// The kernel's text, once more, at its own virtual address.
     pub(super) text: Option<Alias>,
 }
 
-/// Addresses that lie in the file in one piece.
+/// Addresses whose data lies in the file in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) range: PhysRange,
     pub(super) offset: u64,
 }
 
-/// Bytes that lie in a segment as well.
+/// Bytes of a segment under another virtual address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Alias {
     pub(super) vaddr: u64,
@@ -65,41 +63,39 @@ pub(super) struct Alias {
 }
 
 impl Layout {
-    /// Ranges with less than `merge` between them share a PT_LOAD. `evidence` is
-    /// what the note of that name has, in bytes.
+    /// Ranges with less than `merge` between them share a PT_LOAD. `artifacts` is the
+    /// size of the archive of artifacts in bytes, if there is one.
     pub(super) fn new(
         plan: &ImagePlan,
         merge: PhysLen,
-        evidence: Option<u64>,
+        artifacts: Option<u64>,
     ) -> Result<Self, WriteError> {
         let hulls = hulls(plan, merge);
         let text = kernel_text::place(plan.machine(), &hulls);
-        let loads = hulls.len().saturating_add(usize::from(text.is_some()));
+        let loads = hulls.len() + usize::from(text.is_some());
         let program_headers = u32::try_from(loads)
             .ok()
             .and_then(|loads| loads.checked_add(1))
-            .ok_or_else(|| too_big("its ranges are more than 2^32 - 2"))?;
-        let after_headers = u64::from(program_headers)
-            .checked_mul(bytes(PHDR_BYTES))
-            .and_then(|table| table.checked_add(bytes(EHDR_BYTES)))
-            .ok_or_else(|| too_big("its headers pass 2^64 bytes"))?;
+            .ok_or_else(|| too_big("it has more ranges than a core can count"))?;
+        let after_headers =
+            usize_as_u64(EHDR_BYTES) + u64::from(program_headers) * usize_as_u64(PHDR_BYTES);
         let section_header = (program_headers >= u32::from(PN_XNUM)).then_some(after_headers);
         let notes = match section_header {
-            Some(offset) => offset.saturating_add(bytes(SHDR_BYTES)),
+            Some(offset) => offset + usize_as_u64(SHDR_BYTES),
             None => after_headers,
         };
-        let notes_bytes = notes_bytes(plan.machine(), plan.ranges().len(), evidence)?;
+        let notes_bytes = notes_bytes(plan.machine(), plan.ranges().len(), artifacts)?;
         let mut next = notes
             .checked_add(notes_bytes)
             .and_then(|end| end.checked_next_multiple_of(PAGE_SIZE.get()))
-            .ok_or_else(|| too_big("its notes pass 2^64 bytes"))?;
+            .ok_or_else(|| too_big("its notes would exceed 2^64 bytes"))?;
         let mut segments = Vec::with_capacity(hulls.len());
         for range in hulls {
             let offset = next;
             segments.push(Segment { range, offset });
             next = next
                 .checked_add(range.len().get())
-                .ok_or_else(|| too_big("its data passes 2^64 bytes"))?;
+                .ok_or_else(|| too_big("it would exceed 2^64 bytes"))?;
         }
         let text = text.and_then(|text| {
             let segment = segments.get(text.hull)?;
@@ -114,14 +110,14 @@ impl Layout {
             section_header,
             notes,
             notes_bytes,
-            data: offsets(plan, &segments),
+            data: offsets(plan, &segments)?,
             segments,
             text,
         })
     }
 }
 
-/// The plan's ranges, those with less than `merge` between them as one.
+/// The ranges of the plan, joined where there is less than `merge` between them.
 fn hulls(plan: &ImagePlan, merge: PhysLen) -> Vec<PhysRange> {
     let mut hulls: Vec<PhysRange> = Vec::with_capacity(plan.ranges().len());
     for planned in plan.ranges() {
@@ -141,7 +137,7 @@ fn hulls(plan: &ImagePlan, merge: PhysLen) -> Vec<PhysRange> {
 }
 
 /// Where the data of each range begins.
-fn offsets(plan: &ImagePlan, segments: &[Segment]) -> Vec<u64> {
+fn offsets(plan: &ImagePlan, segments: &[Segment]) -> Result<Vec<u64>, WriteError> {
     let mut segments = segments.iter().peekable();
     let offset = |range: PhysRange| {
         while segments.peek()?.range.end() <= range.start() {
@@ -152,40 +148,40 @@ fn offsets(plan: &ImagePlan, segments: &[Segment]) -> Vec<u64> {
         segment.offset.checked_add(within.get())
     };
     let ranges = plan.ranges().iter().map(|planned| planned.range);
-    ranges.map_while(offset).collect()
+    ranges
+        .map(offset)
+        .collect::<Option<Vec<u64>>>()
+        .ok_or(WriteError::Misuse("a range lies in no segment"))
 }
 
-/// Bytes of one note: a 12-byte header, name and content padded to 4 bytes each.
-pub(super) fn note_bytes(name_bytes: usize, content_bytes: usize) -> Option<u64> {
-    let name = bytes(name_bytes).checked_next_multiple_of(4)?;
-    let content = bytes(content_bytes).checked_next_multiple_of(4)?;
-    name.checked_add(content)?.checked_add(12)
-}
-
+/// Size of all notes together.
 fn notes_bytes(
     machine: &MachineFacts,
     ranges: usize,
-    evidence: Option<u64>,
+    artifacts: Option<u64>,
 ) -> Result<u64, WriteError> {
-    let vmcoreinfo = match &machine.vmcoreinfo {
-        Some(text) => note_bytes(VMCOREINFO_NAME.len(), text.len()),
-        None => Some(0),
-    };
-    let own = range_note::content_bytes(ranges)
-        .and_then(|content| note_bytes(range_note::NAME.len(), content));
-    let evidence = match evidence {
-        Some(len) => evidence::note_bytes(len),
-        None => Some(0),
-    };
-    [vmcoreinfo, own, evidence]
-        .into_iter()
-        .try_fold(0, |sum: u64, note| sum.checked_add(note?))
-        .ok_or_else(|| too_big("its notes pass 2^64 bytes"))
+    let text = machine.vmcoreinfo.as_ref().map(|text| {
+        let bytes = usize_as_u64(text.len());
+        (vmcoreinfo::NOTE_NAME, vmcoreinfo::NOTE_KIND, bytes)
+    });
+    let own = (
+        range_note::NAME,
+        range_note::TYPE,
+        range_note::content_bytes(ranges),
+    );
+    let artifacts = artifacts.map(|bytes| (range_note::NAME, artifacts::TYPE, bytes));
+    text.into_iter()
+        .chain([own])
+        .chain(artifacts)
+        .map(|(name, kind, bytes)| {
+            let header = NoteHeader::new(name, kind, bytes).map_err(note_too_long)?;
+            Ok(header.padded_bytes(NoteAlign::Four))
+        })
+        .sum()
 }
 
-/// No count of bytes in memory passes 2^64 on any machine there is.
-pub(super) fn bytes(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
+pub(super) fn note_too_long(error: NoteTooLong) -> WriteError {
+    too_big(&error.to_string())
 }
 
 pub(super) fn too_big(what: &str) -> WriteError {

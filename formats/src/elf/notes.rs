@@ -1,38 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the notes of an ELF core tell.
+//! Reading the notes of an ELF core.
 //!
-//! Notes are not memory: a damaged one is told as an warning, and the memory can
-//! still be read.
+//! A damaged note is only a warning, since the memory can still be read.
 
-use super::evidence;
+use super::artifacts;
 use super::headers::NoteSegment;
-use super::layout::VMCOREINFO_NAME;
 use super::range_note::{self, RangeNote};
 use crate::ReadAt;
-use goblin::elf::note::Nhdr32;
-use scroll::{LE, Pread};
+use linpmem_kinfo::notes::{NoteAlign, NoteHeader, trim};
+use linpmem_kinfo::vmcoreinfo;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
-/// What was found.
+/// What the notes say.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     pub(super) own: Option<RangeNote>,
-    /// Where the content of the evidence lies in the file: offset and bytes.
-    pub(super) evidence: Option<(u64, u64)>,
+    /// The archive of artifacts: its offset in the file and its size in bytes.
+    pub(super) artifacts: Option<(u64, u64)>,
     pub(super) warnings: Vec<String>,
 }
 
-/// Notes that are looked at, in all segments together. 8192 processors have a few
+/// The most notes to read, in all segments together. 8192 processors have a few
 /// each.
 const MAX_NOTES: u32 = 1 << 16;
 
-/// Bytes that are read of them: our own has 24 a range.
+/// The most bytes of their content to read. linpmem's own note has 24 per range.
 const MAX_NOTES_BYTES: u64 = 64 << 20;
 
-/// Names that are looked at are short.
+/// The names that matter are shorter than this.
 const MAX_NAME_BYTES: u64 = 64;
 
-/// Warnings that are told: after so many the reader has understood.
+/// The most warnings to keep; more would add nothing.
 const MAX_WARNINGS: usize = 20;
 
 impl Notes {
@@ -46,7 +45,9 @@ impl Notes {
             notes.take_segment(source, segment, &mut left);
         }
         if left.notes == 0 {
-            notes.warn(format!("only the first {MAX_NOTES} notes are looked at"));
+            notes.warn(format!(
+                "the core has more than {MAX_NOTES} notes; the rest were ignored"
+            ));
         }
         notes
     }
@@ -58,14 +59,13 @@ impl Notes {
     }
 
     fn take_segment(&mut self, source: &impl ReadAt, segment: &NoteSegment, left: &mut Budget) {
-        // Anything but 8 means 4: cores have 0, 1, 4 or a page here.
-        let align = if segment.align == 8 { 8 } else { 4 };
+        let align = NoteAlign::of_segment(segment.align);
         let mut at = 0;
         while at < segment.len && left.notes > 0 {
-            left.notes = left.notes.saturating_sub(1);
-            // Segments lie within the file: no sum overflows.
-            let offset = segment.offset.saturating_add(at);
-            let note = match Note::at(source, offset, segment.len.saturating_sub(at), align) {
+            left.notes -= 1;
+            // Segments lie within the file: the sum does not overflow.
+            let offset = segment.offset + at;
+            let note = match Note::at(source, offset, segment.len - at, align) {
                 Ok(Some(note)) => note,
                 Ok(None) => return,
                 Err(what) => {
@@ -76,15 +76,15 @@ impl Notes {
             if let Err(what) = self.take(source, &note, left) {
                 self.warn(format!("the note at offset {offset:#x} {what}"));
             }
-            at = at.saturating_add(note.len);
+            at += note.len;
         }
     }
 
     fn take(&mut self, source: &impl ReadAt, note: &Note, left: &mut Budget) -> Result<(), String> {
-        let is = |name: &[u8]| trimmed(&note.name) == trimmed(name);
-        if is(VMCOREINFO_NAME) {
+        let is = |name: &[u8]| trim(&note.name) == name;
+        if is(vmcoreinfo::NOTE_NAME) {
             if self.vmcoreinfo.is_some() {
-                let warning = "there is more than one VMCOREINFO note; the first counts";
+                let warning = "there is more than one VMCOREINFO note; only the first is used";
                 self.warn(warning.to_owned());
                 return Ok(());
             }
@@ -92,16 +92,16 @@ impl Notes {
         } else if is(range_note::NAME) && note.kind == range_note::TYPE {
             match range_note::parse(&note.content(source, left)?) {
                 Ok(own) => self.own = Some(own),
-                Err(what) => self.warn(format!("the LINPMEM note {what}; it is ignored")),
+                Err(what) => self.warn(format!("the LINPMEM note {what} and is ignored")),
             }
-        } else if is(range_note::NAME) && note.kind == evidence::TYPE {
-            self.evidence = self.evidence.or(Some(note.place));
+        } else if is(range_note::NAME) && note.kind == artifacts::TYPE {
+            self.artifacts = self.artifacts.or(Some(note.place));
         }
         Ok(())
     }
 }
 
-/// What may still be looked at.
+/// What may still be read.
 struct Budget {
     notes: u32,
     bytes: u64,
@@ -110,57 +110,53 @@ struct Budget {
 struct Note {
     name: Vec<u8>,
     kind: u32,
-    /// Of the content in the file: offset and bytes.
+    /// Where the content lies in the file: offset and size in bytes.
     place: (u64, u64),
-    /// All that it takes, padding included.
+    /// Size of the whole note, including padding.
     len: u64,
 }
 
 impl Note {
-    const HEADER_BYTES: usize = 12;
-
-    /// The note at `offset`, of which no more than `left` bytes can be there. None:
-    /// nothing but padding follows. The last one's padding may be missing.
+    /// The note at `offset`, which takes at most `left` bytes; its own padding may be
+    /// missing. `None` if only padding follows.
     fn at(
         source: &impl ReadAt,
         offset: u64,
         left: u64,
-        align: u64,
+        align: NoteAlign,
     ) -> Result<Option<Self>, String> {
-        let cut_off = || "is cut off".to_owned();
-        let header_bytes = super::layout::bytes(Self::HEADER_BYTES);
-        let mut head = [0; Self::HEADER_BYTES];
-        let present = usize::try_from(left.min(header_bytes)).unwrap_or(0);
+        let cut_off = || "is truncated".to_owned();
+        let header_bytes = usize_as_u64(NoteHeader::BYTES);
+        let mut head = [0; NoteHeader::BYTES];
+        let present = u64_as_usize(left.min(header_bytes));
         let (start, _) = head.split_at_mut(present);
         source
             .read_exact_at(offset, start)
             .map_err(|error| format!("cannot be read: {error}"))?;
-        // Kernels pad their segments with zeros to a page.
+        // Kernels pad their segments with zeros up to a page boundary.
         if start.iter().all(|&byte| byte == 0) {
             return Ok(None);
         }
-        if present < Self::HEADER_BYTES {
+        if present < NoteHeader::BYTES {
             return Err(cut_off());
         }
-        let header: Nhdr32 = head.pread_with(0, LE).map_err(|_| cut_off())?;
-        let (name_bytes, content_bytes) = (u64::from(header.n_namesz), u64::from(header.n_descsz));
-        // Three 32-bit numbers: no sum overflows.
-        let content_at = header_bytes
-            .saturating_add(name_bytes)
-            .next_multiple_of(align);
-        let end = content_at.saturating_add(content_bytes);
-        if end > left {
+        let Some(header) = NoteHeader::parse(head) else {
+            return Ok(None);
+        };
+        if header.unpadded_bytes(align) > left {
             return Err(cut_off());
         }
-        let mut name = vec![0; usize::try_from(name_bytes.min(MAX_NAME_BYTES)).unwrap_or(0)];
+        let name_bytes = u64::from(header.name_bytes).min(MAX_NAME_BYTES);
+        let mut name = vec![0; u64_as_usize(name_bytes)];
         source
-            .read_exact_at(offset.saturating_add(header_bytes), &mut name)
+            .read_exact_at(offset + header_bytes, &mut name)
             .map_err(|error| format!("cannot be read: {error}"))?;
+        let content = offset + header.content_offset(align);
         Ok(Some(Self {
             name,
-            kind: header.n_type,
-            place: (offset.saturating_add(content_at), content_bytes),
-            len: end.next_multiple_of(align),
+            kind: header.kind,
+            place: (content, u64::from(header.content_bytes)),
+            len: header.padded_bytes(align),
         }))
     }
 
@@ -169,18 +165,13 @@ impl Note {
         left.bytes = left
             .bytes
             .checked_sub(len)
-            .ok_or("is not read: there are more than 64 MiB of notes")?;
-        let mut content = vec![0; usize::try_from(len).unwrap_or(0)];
+            .ok_or("was ignored: there are more than 64 MiB of notes")?;
+        let mut content = vec![0; u64_as_usize(len)];
         source
             .read_exact_at(offset, &mut content)
             .map_err(|error| format!("cannot be read: {error}"))?;
         Ok(content)
     }
-}
-
-/// A name without the zero at its end, which some leave out.
-fn trimmed(name: &[u8]) -> &[u8] {
-    name.strip_suffix(&[0]).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -209,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_vmcoreinfo_behind_others_and_before_padding() {
+    fn finds_vmcoreinfo_after_others_and_before_padding() {
         let mut bytes = note(b"CORE\0", 1, &[7; 336]);
         bytes.extend(note(b"VMCOREINFO\0", 0, b"OSRELEASE=7.3.4\n"));
         bytes.extend([0; 100]);
@@ -219,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_twofold_is_told() {
+    fn truncated_and_repeated_notes_are_warned_about() {
         let mut bytes = note(b"VMCOREINFO", 0, b"first");
         bytes.extend(note(b"VMCOREINFO\0", 0, b"second"));
         bytes.extend(note(b"LINPMEM\0", range_note::TYPE, &[0; 8]));
@@ -237,18 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn so_many_notes_as_no_core_has_are_not_all_looked_at() {
+    fn the_number_of_notes_that_are_read_is_limited() {
         let one = note(b"A\0", 1, b"");
         let notes = read(&one.repeat(1 << 17));
         assert_eq!(notes.warnings.len(), 1);
     }
 
     #[test]
-    fn the_evidence_is_found_and_not_read() {
-        let mut bytes = note(b"LINPMEM\0", evidence::TYPE, b"archive");
+    fn artifacts_are_found_and_not_read() {
+        let mut bytes = note(b"LINPMEM\0", artifacts::TYPE, b"archive");
         bytes.extend(note(b"VMCOREINFO\0", 0, b"x"));
         let notes = read(&bytes);
-        assert_eq!(notes.evidence, Some((20, 7)));
+        assert_eq!(notes.artifacts, Some((20, 7)));
         assert!(notes.vmcoreinfo.is_some());
     }
 }

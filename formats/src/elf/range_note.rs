@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Our own note: what an ELF core has no field for.
+//! linpmem's own note: what an ELF core has no fields for.
 //!
 //! Owner `LINPMEM`, type 0x4c504d31 ("LPM1"). All numbers little-endian.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 2 | version, 1 |
-//! | 2 | 2 | bytes of this header, 32: where the records begin |
-//! | 4 | 2 | bytes of one record, 24 |
-//! | 6 | 2 | paging levels, 4 or 5; 0: not known |
+//! | 2 | 2 | size of this header, 32: where the records begin |
+//! | 4 | 2 | size of a record, 24 |
+//! | 6 | 2 | paging levels, 4 or 5; 0: unknown |
 //! | 8 | 8 | number of records |
-//! | 16 | 8 | virtual address of physical address 0 in the direct map; 0: not known |
-//! | 24 | 4 | 1: what segments hold outside of the records is filling; else 0 |
-//! | 28 | 4 | 0, kept for later |
+//! | 16 | 8 | virtual address of physical address 0 in the direct map; 0: unknown |
+//! | 24 | 4 | 1: what segments hold outside of the records is padding; else 0 |
+//! | 28 | 4 | reserved, 0 |
 //!
-//! then the records, by address and disjoint:
+//! followed by the records, sorted by address and disjoint:
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | first physical address |
 //! | 8 | 8 | physical address after the last |
 //! | 16 | 4 | kind, see [`kind_code`] |
-//! | 20 | 4 | 0, kept for later |
+//! | 20 | 4 | reserved, 0 |
 //!
-//! A later version of the note may only lengthen the header or the records:
-//! readers take both lengths from the note and ignore what they do not know.
+//! A later version of the note may only lengthen the header or the records: readers
+//! take both sizes from the note and ignore what they do not know.
 
-use super::layout::bytes;
-use crate::{ImagePlan, PlannedRange};
+use crate::{ImagePlan, PlannedRange, WriteError};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{PhysAddr, PhysRange, RegionKind};
 use scroll::{LE, Pread};
 
-/// The note's owner, with its end.
-pub(super) const NAME: &[u8] = b"LINPMEM\0";
-/// The note's type. crash looks at types whatever the owner: this one means
-/// nothing to it.
+/// The note's owner.
+pub(super) const NAME: &[u8] = b"LINPMEM";
+/// The note's type. crash looks at the type alone, whoever the owner is; to it, this
+/// type means nothing.
 pub(super) const TYPE: u32 = 0x4c50_4d31;
 
 const VERSION: u16 = 1;
-const FILLED: u32 = 1;
+const PADDED: u32 = 1;
 const HEADER_BYTES: u16 = 32;
 const RECORD_BYTES: u16 = 24;
 
-/// Kinds as they stand in the note. 0 is a kind that has no number yet.
+/// The numbers of the kinds in the note. 0 is a kind without a number.
 const KIND_CODES: [(u32, RegionKind); 10] = [
     (1, RegionKind::SystemRam),
     (2, RegionKind::Reserved),
@@ -56,15 +56,15 @@ const KIND_CODES: [(u32, RegionKind); 10] = [
     (10, RegionKind::Hole),
 ];
 
-/// What the note says.
+/// The content of the note.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RangeNote {
     pub(super) paging_levels: Option<u32>,
     pub(super) direct_map_base: Option<u64>,
-    /// By address and disjoint.
+    /// Sorted by address and disjoint.
     pub(super) kinds: Vec<(PhysRange, Option<RegionKind>)>,
-    /// Whether what segments hold outside of `kinds` was never read.
-    pub(super) is_filled: bool,
+    /// Whether what segments hold outside of `kinds` is padding.
+    pub(super) is_padded: bool,
 }
 
 /// The number of a kind in the note.
@@ -81,28 +81,25 @@ fn kind_of(code: u32) -> Option<RegionKind> {
         .find_map(|&(listed, kind)| (listed == code).then_some(kind))
 }
 
-/// Bytes of the note's content for so many ranges.
-pub(super) fn content_bytes(ranges: usize) -> Option<usize> {
-    ranges
-        .checked_mul(usize::from(RECORD_BYTES))?
-        .checked_add(usize::from(HEADER_BYTES))
+/// Size of the note's content for this many ranges, which are in memory.
+pub(super) fn content_bytes(ranges: usize) -> u64 {
+    u64::from(HEADER_BYTES) + usize_as_u64(ranges) * u64::from(RECORD_BYTES)
 }
 
-/// The note's content for `plan`. `is_filled`: the gaps between some of its ranges
-/// are in the image, as zeros.
-pub(super) fn content(plan: &ImagePlan, is_filled: bool) -> Vec<u8> {
+/// The note's content for `plan`. `is_padded`: the image has zeros in the gaps
+/// between some of the ranges.
+pub(super) fn content(plan: &ImagePlan, is_padded: bool) -> Result<Vec<u8>, WriteError> {
     let machine = plan.machine();
-    let levels = machine
-        .paging_levels
-        .and_then(|levels| u16::try_from(levels).ok());
-    let mut content = Vec::with_capacity(content_bytes(plan.ranges().len()).unwrap_or(0));
-    for field in [VERSION, HEADER_BYTES, RECORD_BYTES, levels.unwrap_or(0)] {
+    let levels = u16::try_from(machine.paging_levels.unwrap_or(0))
+        .map_err(|_| WriteError::Misuse("the number of paging levels exceeds 65,535"))?;
+    let mut content = Vec::new();
+    for field in [VERSION, HEADER_BYTES, RECORD_BYTES, levels] {
         content.extend_from_slice(&field.to_le_bytes());
     }
     for field in [
-        bytes(plan.ranges().len()),
+        usize_as_u64(plan.ranges().len()),
         machine.direct_map_base.unwrap_or(0),
-        u64::from(is_filled),
+        u64::from(is_padded),
     ] {
         content.extend_from_slice(&field.to_le_bytes());
     }
@@ -112,15 +109,15 @@ pub(super) fn content(plan: &ImagePlan, is_filled: bool) -> Vec<u8> {
         content.extend_from_slice(&kind_code(*kind).to_le_bytes());
         content.extend_from_slice(&0_u32.to_le_bytes());
     }
-    content
+    Ok(content)
 }
 
-/// Reads the note's content, or says what is wrong with it.
+/// Parses the note's content, or returns what is wrong with it.
 pub(super) fn parse(content: &[u8]) -> Result<RangeNote, &'static str> {
     let short = |_: scroll::Error| "is shorter than its header";
     let version: u16 = content.pread_with(0, LE).map_err(short)?;
     if version == 0 {
-        return Err("has version 0, which does not exist");
+        return Err("has the invalid version 0");
     }
     let header_bytes: u16 = content.pread_with(2, LE).map_err(short)?;
     let record_bytes: u16 = content.pread_with(4, LE).map_err(short)?;
@@ -129,19 +126,19 @@ pub(super) fn parse(content: &[u8]) -> Result<RangeNote, &'static str> {
     let base: u64 = content.pread_with(16, LE).map_err(short)?;
     let flags: u32 = content.pread_with(24, LE).map_err(short)?;
     if header_bytes < HEADER_BYTES || record_bytes < RECORD_BYTES {
-        return Err("has a header or records shorter than version 1 has them");
+        return Err("has a header or records shorter than those of version 1");
     }
     let records = content
         .get(usize::from(header_bytes)..)
         .ok_or("is shorter than its header")?;
-    let present = bytes(records.len()) / u64::from(record_bytes);
+    let present = usize_as_u64(records.len()) / u64::from(record_bytes);
     if count > present {
-        return Err("counts more ranges than it holds");
+        return Err("is shorter than its number of ranges requires");
     }
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let count = u64_as_usize(count);
     let mut kinds: Vec<(PhysRange, Option<RegionKind>)> = Vec::with_capacity(count);
     for record in records.chunks_exact(usize::from(record_bytes)).take(count) {
-        let short = |_: scroll::Error| "has a short record";
+        let short = |_: scroll::Error| "has a truncated record";
         let start: u64 = record.pread_with(0, LE).map_err(short)?;
         let end: u64 = record.pread_with(8, LE).map_err(short)?;
         let code: u32 = record.pread_with(16, LE).map_err(short)?;
@@ -159,7 +156,7 @@ pub(super) fn parse(content: &[u8]) -> Result<RangeNote, &'static str> {
         paging_levels: (levels != 0).then_some(u32::from(levels)),
         direct_map_base: (base != 0).then_some(base),
         kinds,
-        is_filled: flags & FILLED != 0,
+        is_padded: flags & PADDED != 0,
     })
 }
 
@@ -192,8 +189,8 @@ mod tests {
 
     #[test]
     fn reads_back_what_was_written() {
-        let bytes = content(&plan(), false);
-        assert_eq!(bytes.len(), content_bytes(2).unwrap());
+        let bytes = content(&plan(), false).unwrap();
+        assert_eq!(usize_as_u64(bytes.len()), content_bytes(2));
         let note = parse(&bytes).unwrap();
         assert_eq!(note.paging_levels, Some(4));
         assert_eq!(note.direct_map_base, Some(0xffff_8880_0000_0000));
@@ -203,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_longer_note_of_a_later_version_still_reads() {
-        let mut bytes = content(&plan(), false);
+        let mut bytes = content(&plan(), false).unwrap();
         bytes[0] = 2;
         bytes[2] = 40;
         for _ in 0..8 {
@@ -211,13 +208,13 @@ mod tests {
         }
         assert_eq!(
             parse(&bytes).unwrap(),
-            parse(&content(&plan(), false)).unwrap()
+            parse(&content(&plan(), false).unwrap()).unwrap()
         );
     }
 
     #[test]
-    fn lies_are_refused() {
-        let good = content(&plan(), false);
+    fn contradictions_are_refused() {
+        let good = content(&plan(), false).unwrap();
         for cut in 0..good.len() {
             assert!(parse(&good[..cut]).is_err(), "{cut} bytes");
         }

@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading an ELF core, ours or another's.
+//! Reading an ELF core, made by linpmem or another tool.
 
 use super::notes::Notes;
 use super::{Error, headers, segments};
-use crate::linear::Linear;
+use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
-/// Reads an ELF64 core of x86-64: ours, and those of kexec, QEMU and others.
+/// Reads ELF64 cores of x86-64, made by linpmem, kexec, QEMU and others.
 ///
-/// Segments may come in any order, begin and end within pages, and show memory
-/// twice; the one of the kernel's text that has no physical address is passed
-/// over. What a segment names but the file has no bytes for is
-/// [`linpmem_phys::Content::Skipped`] and not zero.
+/// Segments may come in any order, begin or end within a page, and show memory
+/// twice. A segment without a physical address, such as that of the kernel's text, is
+/// skipped. Where a segment covers addresses without storing their bytes, the range is
+/// [`linpmem_phys::Content::Skipped`], not zero.
 #[derive(Debug)]
 pub struct Reader<S> {
-    memory: Linear<S>,
+    memory: StoredSpans<S>,
     machine: MachineFacts,
     warnings: Vec<String>,
-    evidence: Option<(u64, u64)>,
+    artifacts: Option<(u64, u64)>,
 }
 
 impl<S: ReadAt> Reader<S> {
-    /// The core in `source`.
+    /// Opens the core in `source`.
     ///
     /// # Errors
-    /// If it is no such core or holds no memory; if a header lies outside the
-    /// file, contradicts itself, or two segments give different bytes for the
-    /// same addresses.
+    /// If it is not an x86-64 core or holds no memory; if a structure lies outside of
+    /// the file or contradicts itself; if two segments hold different bytes for the
+    /// same addresses. A damaged note is only a warning.
     pub fn new(source: S) -> Result<Self, Error> {
         let headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
@@ -36,11 +37,11 @@ impl<S: ReadAt> Reader<S> {
             return Err(Error::Empty);
         }
         if !headers.loads.is_sorted_by_key(|load| load.range.start()) {
-            notes.warn("the segments are not in the order of their addresses".to_owned());
+            notes.warn("the segments are not in address order".to_owned());
         }
         if headers.aliases > 1 {
             notes.warn(format!(
-                "{} segments have no physical address; they are passed over",
+                "{} segments have no physical address and are skipped",
                 headers.aliases
             ));
         }
@@ -50,29 +51,29 @@ impl<S: ReadAt> Reader<S> {
         };
         if let Some(own) = notes.own.take() {
             ranges = segments::with_kinds(ranges, &own.kinds);
-            if own.is_filled {
-                segments::without_filling(&mut ranges, &own.kinds);
+            if own.is_padded {
+                segments::without_padding(&mut ranges, &own.kinds);
             }
             machine.direct_map_base = own.direct_map_base.or(machine.direct_map_base);
             machine.paging_levels = own.paging_levels;
         }
         machine.vmcoreinfo = notes.vmcoreinfo.take();
         if machine.paging_levels.is_none() {
-            machine.paging_levels = machine.told_paging_levels();
+            machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
         Ok(Self {
-            memory: Linear::new(source, ranges),
+            memory: StoredSpans::new(source, ranges),
             machine,
             warnings: notes.warnings,
-            evidence: notes.evidence,
+            artifacts: notes.artifacts,
         })
     }
 
-    /// Where the evidence that lies in a note is found in the source: offset and
-    /// bytes. It is a tar archive, compressed by zstd.
+    /// The artifacts stored in the core, a tar archive compressed with zstd: its
+    /// offset in the source and its size, both in bytes. `None` if there are none.
     #[must_use]
     pub fn artifacts(&self) -> Option<(u64, u64)> {
-        self.evidence
+        self.artifacts
     }
 }
 

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From segments, which may overlap, to ranges, which do not.
+//! Turning segments, which may overlap, into ranges, which do not.
 //!
-//! Every step is one pass over sorted lists: a hostile file must not make it
+//! Every step is one pass over sorted lists, so that a hostile file cannot make it
 //! quadratic.
 
 use super::Error;
 use super::headers::Load;
 use crate::StoredRange;
+use linpmem_kinfo::layout::X86_64;
+use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind, SkipReason};
-
-/// Where the kernel maps itself (`__START_KERNEL_map`). Segments from here on
-/// show the kernel's text once more: kexec's cores have one such.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-
-/// The lower half of the address space is for processes.
-const KERNEL_HALF: u64 = 0xffff_8000_0000_0000;
 
 /// What the segments hold, sorted and disjoint.
 ///
-/// Where two give the same bytes of the file for the same addresses, as kernels
-/// and QEMU do for memory that is mapped twice, they count once. Where the
-/// kernel's own mapping gives others than the direct map, the direct map counts:
-/// it is the file's body.
+/// Where two segments refer to the same bytes of the file for the same addresses, as
+/// kernels and QEMU write them for memory that is mapped twice, they count once. Where
+/// a segment of the kernel's own mapping differs from the direct map, the direct map
+/// wins: kexec's cores have a segment that shows the kernel's text a second time.
 pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
-    let (images, bodies): (Vec<Load>, Vec<Load>) =
-        loads.iter().partition(|load| load.vaddr >= KERNEL_MAP);
+    let (images, bodies): (Vec<Load>, Vec<Load>) = loads
+        .iter()
+        .partition(|load| load.vaddr >= START_KERNEL_MAP);
     let body = disjoint(&bodies)?;
     let image = disjoint(&images)?;
     let image = subtract(&image, &body);
@@ -34,18 +30,18 @@ pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
     Ok(merge(present, missing))
 }
 
-/// Where the direct map begins, if all segments agree on it.
+/// Where the direct map begins, if all segments agree.
 pub(super) fn direct_map_base(loads: &[Load]) -> Option<u64> {
     let mut bases = loads
         .iter()
-        .filter(|load| load.vaddr < KERNEL_MAP)
+        .filter(|load| load.vaddr < START_KERNEL_MAP)
         .map(|load| load.vaddr.checked_sub(load.range.start().get()));
     let first = bases.next()??;
-    (first >= KERNEL_HALF && bases.all(|base| base == Some(first))).then_some(first)
+    (X86_64.may_be_direct_map(first) && bases.all(|base| base == Some(first))).then_some(first)
 }
 
-/// The kinds that `kinds`, sorted and disjoint, gives to the ranges. A range with
-/// several is cut.
+/// Gives the ranges their kinds from `kinds`, which are sorted and disjoint. A range
+/// with several kinds is split.
 pub(super) fn with_kinds(
     stored: Vec<StoredRange>,
     kinds: &[(PhysRange, Option<RegionKind>)],
@@ -59,12 +55,12 @@ pub(super) fn with_kinds(
                 break;
             };
             if range.end() <= current.range.start() {
-                next_kind = next_kind.saturating_add(1);
+                next_kind += 1;
                 continue;
             }
             let (before, after) = cut(current, range.start());
             let Some(after) = after else {
-                break; // the kind lies above
+                break; // this kind begins above the range
             };
             named.extend(before);
             let (within, above) = cut(after, range.end());
@@ -79,7 +75,7 @@ pub(super) fn with_kinds(
     named
 }
 
-/// What is in the file, sorted; segments that repeat others are trimmed.
+/// What the file stores, sorted; segments that repeat others are trimmed.
 fn disjoint(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
     let mut sorted: Vec<StoredRange> = loads.iter().filter_map(stored).collect();
     sorted.sort_by_key(|stored| (stored.range.start(), stored.offset));
@@ -105,7 +101,7 @@ fn disjoint(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
     Ok(result)
 }
 
-/// The same for two segments if they give the same bytes to the same addresses.
+/// Equal for two segments that refer to the same bytes for the same addresses.
 fn bias(stored: &StoredRange) -> Option<u64> {
     Some(stored.offset?.wrapping_sub(stored.range.start().get()))
 }
@@ -119,7 +115,7 @@ fn stored(load: &Load) -> Option<StoredRange> {
     })
 }
 
-/// What segments name but the file has no bytes for, sorted and disjoint.
+/// What segments cover but the file does not store, sorted and disjoint.
 fn absent(loads: &[Load]) -> Vec<StoredRange> {
     let mut ranges: Vec<PhysRange> = loads
         .iter()
@@ -147,14 +143,14 @@ fn absent(loads: &[Load]) -> Vec<StoredRange> {
     result
 }
 
-/// Marks what lies in none of `named` as not read: zeros that fill a gap.
-pub(super) fn without_filling(
+/// Marks what lies in none of `named` as not read: it is padding in a gap.
+pub(super) fn without_padding(
     ranges: &mut [StoredRange],
     named: &[(PhysRange, Option<RegionKind>)],
 ) {
     for stored in ranges {
-        let behind = named.partition_point(|(range, _)| range.start() <= stored.range.start());
-        let known = behind.checked_sub(1).and_then(|index| named.get(index));
+        let after = named.partition_point(|(range, _)| range.start() <= stored.range.start());
+        let known = after.checked_sub(1).and_then(|index| named.get(index));
         if !known.is_some_and(|(range, _)| range.covers(stored.range)) {
             stored.content = Content::Skipped {
                 reason: SkipReason::NotRequested,
@@ -175,12 +171,12 @@ fn subtract(from: &[StoredRange], taken: &[StoredRange]) -> Vec<StoredRange> {
                 break;
             };
             if taken.range.end() <= current.range.start() {
-                next_taken = next_taken.saturating_add(1);
+                next_taken += 1;
                 continue;
             }
             let (before, after) = cut(current, taken.range.start());
             let Some(after) = after else {
-                break; // what is taken lies above
+                break; // this part begins above the range
             };
             result.extend(before);
             rest = cut(after, taken.range.end()).1;
@@ -190,14 +186,14 @@ fn subtract(from: &[StoredRange], taken: &[StoredRange]) -> Vec<StoredRange> {
     result
 }
 
-/// Both lists, which share no address, as one.
+/// Merges two lists that share no address.
 fn merge(mut lower: Vec<StoredRange>, upper: Vec<StoredRange>) -> Vec<StoredRange> {
     lower.extend(upper);
     lower.sort_by_key(|stored| stored.range);
     lower
 }
 
-/// What lies below `addr`, and what at or above it.
+/// Splits a range into what lies below `addr` and what lies at or above it.
 fn cut(whole: StoredRange, addr: PhysAddr) -> (Option<StoredRange>, Option<StoredRange>) {
     let (below, above) = whole.range.split_at(addr);
     (
@@ -286,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_may_be_claimed_twice_but_not_others() {
+    fn segments_may_repeat_bytes_but_not_contradict_each_other() {
         let lower = load(0x1000, 0x4000, 0x1000);
         let same = load(0x3000, 0x6000, 0x3000);
         assert_eq!(
@@ -359,5 +355,20 @@ mod tests {
         assert_eq!(direct_map_base(&[zero]), None);
         assert_eq!(direct_map_base(&[load(0x1000, 0x2000, 0), zero]), None);
         assert_eq!(direct_map_base(&[]), None);
+        let process = Load {
+            vaddr: 0x7fff_0000_0000 + 0x1000,
+            ..load(0x1000, 0x2000, 0)
+        };
+        assert_eq!(direct_map_base(&[process]), None);
+    }
+
+    #[test]
+    fn the_direct_map_begins_lower_with_five_levels() {
+        let base = 0xff11_0000_0000_0000;
+        let five = Load {
+            vaddr: base + 0x1000,
+            ..load(0x1000, 0x2000, 0)
+        };
+        assert_eq!(direct_map_base(&[five]), Some(base));
     }
 }

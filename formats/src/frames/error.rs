@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why a compressed file cannot be read from the middle.
+//! Why a compressed file cannot be read at random.
 
 use linpmem_phys::PhysLen;
 
-/// A compressed file that cannot be read from the middle.
+/// Why a compressed file cannot be read at random.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file could not be read.
-    #[error("reading the compressed file at offset {offset}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read the compressed file at offset {offset}: {source}")]
     Io {
-        /// Where.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// The system's reason.
+        /// The underlying error.
         source: std::io::Error,
     },
-    /// The bytes are not what the format allows.
+    /// The file violates its format.
     #[error("the compressed file is damaged at offset {offset}: {what}")]
     Damaged {
-        /// Where.
+        /// The offset in the file, in bytes.
         offset: u64,
         /// What is wrong.
         what: &'static str,
     },
-    /// A frame too large to be decompressed for the sake of a part of it.
+    /// A frame too large to decompress for a part of it.
     #[error(
-        "the frame at offset {offset} holds {content}, too much to read from the middle: \
-         decompress the file first (`zstd -d`, `lz4 -d`)"
+        "the frame at offset {offset} holds {content}, too much for random access: decompress the \
+         file first (`zstd -d`, `lz4 -d`)"
     )]
     FrameTooLarge {
-        /// Where.
+        /// Where the frame begins, in bytes.
         offset: u64,
-        /// What it holds.
+        /// The size of its content.
         content: PhysLen,
     },
-    /// A frame that does not tell how much it holds.
+    /// A frame that does not say how much it holds.
     #[error(
-        "the frame at offset {offset} does not tell how much it holds, so the file cannot be read \
-         from the middle: decompress it first (`zstd -d`, `lz4 -d`)"
+        "the frame at offset {offset} does not say how much it holds, so that random access is \
+         impossible: decompress the file first (`zstd -d`, `lz4 -d`)"
     )]
     UnknownLength {
-        /// Where.
+        /// Where the frame begins, in bytes.
         offset: u64,
     },
     /// More frames than a seek table may list.

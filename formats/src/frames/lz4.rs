@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! LZ4's frame format, as its sources describe it (doc/lz4_Frame_format.md). All
-//! numbers little-endian.
+//! LZ4's frame format (doc/lz4_Frame_format.md in its sources). All numbers are
+//! little-endian.
 //!
-//! A frame that tells the length of its content and is not too large is read as a
-//! whole; of any other one each block, if blocks do not need those before them, as
-//! the program `lz4` makes them.
+//! A frame that gives the length of its content and is not too large is an entry of the
+//! index. Of any other frame each block is an entry, provided that its blocks are
+//! independent, as the program `lz4` makes them.
 
 use super::Error;
-use super::cursor::Cursor;
-use super::index::{Form, Index};
+use super::MAX_CONTENT_BYTES;
+use super::index::{Cursor, Form, Index};
 use crate::ReadAt;
+use linpmem_phys::num::usize_as_u64;
 use lz4_flex::frame::FrameDecoder;
 use std::io::{self, Read};
 use twox_hash::XxHash32;
@@ -17,22 +18,23 @@ use twox_hash::XxHash32;
 pub(super) const MAGIC: u32 = 0x184d_2204;
 /// The 16 magic numbers of skippable frames differ in the lowest four bits.
 const SKIPPABLE_MAGIC: u64 = 0x184d_2a50;
-/// Of a block's length: its bytes are not compressed.
+/// In the length of a block: the block is not compressed.
 const STORED: u64 = 1 << 31;
 
-/// Version 1, independent blocks, the content's length and checksum.
+/// Version 1, independent blocks, length and checksum of the content.
 const FLAGS: u8 = 0x6c;
 /// Blocks of at most 1 MiB.
 const BLOCKS: u8 = 0x60;
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Replaces what `frame` holds by a frame of `data`, with a checksum.
+/// Compresses `data` into an LZ4 frame with a checksum, which replaces the content of
+/// `frame`.
 ///
 /// # Errors
-/// If the compression failed, which writing to memory does not.
+/// If the compressor failed, which does not happen when it writes to memory.
 pub fn encode_lz4(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     frame.clear();
-    let len = u64::try_from(data.len()).unwrap_or(u64::MAX);
+    let len = usize_as_u64(data.len());
     let mut descriptor = vec![FLAGS, BLOCKS];
     descriptor.extend_from_slice(&len.to_le_bytes());
     let [_, checksum, ..] = XxHash32::oneshot(0, &descriptor).to_le_bytes();
@@ -46,37 +48,39 @@ pub fn encode_lz4(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Appends a block with its header, stored if that takes no more room.
+/// Appends a block with its header, uncompressed if compression does not make it
+/// smaller.
 fn push_block(block: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     let header = frame.len();
-    let begin = header.saturating_add(4);
-    let most = lz4_flex::block::get_maximum_output_size(block.len());
-    frame.resize(begin.saturating_add(most), 0);
-    let room = frame.get_mut(begin..).unwrap_or_default();
-    let len = lz4_flex::block::compress_into(block, room).map_err(io::Error::other)?;
-    let stored = len >= block.len();
-    frame.truncate(begin.saturating_add(if stored { 0 } else { len }));
-    if stored {
-        frame.extend_from_slice(block);
+    let begin = header + 4;
+    frame.resize(
+        begin + lz4_flex::block::get_maximum_output_size(block.len()),
+        0,
+    );
+    let (head, room) = frame.split_at_mut(begin);
+    let mut len = lz4_flex::block::compress_into(block, room).map_err(io::Error::other)?;
+    let is_stored = len >= block.len();
+    if is_stored {
+        len = block.len();
+        room.get_mut(..len)
+            .ok_or_else(|| io::Error::other("LZ4 gave too small a bound"))?
+            .copy_from_slice(block);
     }
-    let len = u32::try_from(if stored { block.len() } else { len }).map_err(io::Error::other)?;
-    let mark = if stored { len | 1 << 31 } else { len };
-    if let Some(target) = frame.get_mut(header..begin) {
-        target.copy_from_slice(&mark.to_le_bytes());
-    }
+    let mark = u32::try_from(len).map_err(io::Error::other)? | if is_stored { 1 << 31 } else { 0 };
+    let (_, target) = head.split_at_mut(header);
+    target.copy_from_slice(&mark.to_le_bytes());
+    frame.truncate(begin + len);
     Ok(())
 }
 
-/// The most bytes that [`encode_lz4`] needs for `len`, of which it gives some back.
+/// An upper limit for the capacity that [`encode_lz4`] needs for `len` bytes.
 #[must_use]
 pub fn lz4_bound(len: usize) -> usize {
     let blocks = len / BLOCK_BYTES + 1;
-    lz4_flex::block::get_maximum_output_size(len)
-        .saturating_add(64)
-        .saturating_add(blocks.saturating_mul(24))
+    lz4_flex::block::get_maximum_output_size(len) + 64 + blocks * 24
 }
 
-/// Fills `content` from a frame, or from a block of one.
+/// Decompresses an entry into `content`, which is as long as the entry says.
 pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
     let found = match form {
         Form::Stored if bytes.len() == content.len() => {
@@ -88,7 +92,7 @@ pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result
         Form::Frame => {
             let mut decoder = FrameDecoder::new(bytes);
             match decoder.read_exact(content) {
-                // The checksum is looked at when the end is.
+                // The decoder checks the checksum at the end.
                 Ok(()) => match decoder.read(&mut [0]) {
                     Ok(0) => Ok(content.len()),
                     Ok(_) => Ok(usize::MAX),
@@ -100,20 +104,20 @@ pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result
     };
     match found {
         Ok(found) if found == content.len() => Ok(()),
-        Ok(_) => Err("it holds another length than it says"),
+        Ok(_) => Err("its content is not as long as it says"),
         Err(()) => Err("it does not decompress"),
     }
 }
 
-/// The frames of `source`, from its first byte to its last.
+/// Finds the frames from the first byte to the last.
 pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut index = Index::default();
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
         let start = cursor.offset();
-        let magic = cursor.number(4)?;
+        let magic = cursor.number::<4>()?;
         if magic & 0xffff_fff0 == SKIPPABLE_MAGIC {
-            let len = cursor.number(4)?;
+            let len = cursor.number::<4>()?;
             cursor.skip(len)?;
         } else if magic == u64::from(MAGIC) {
             frame(&mut cursor, start, &mut index)?;
@@ -127,7 +131,7 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     Ok(index)
 }
 
-/// Lists a frame whose magic number was read.
+/// Adds a frame whose magic number was read.
 fn frame<S: ReadAt>(
     cursor: &mut Cursor<'_, S>,
     start: u64,
@@ -137,35 +141,35 @@ fn frame<S: ReadAt>(
         offset: start,
         what,
     };
-    let flags = cursor.number(1)?;
+    let flags = cursor.number::<1>()?;
     if flags >> 6 != 1 {
-        return Err(damaged("the LZ4 frame is of an unknown version"));
+        return Err(damaged("the LZ4 frame has an unknown version"));
     }
-    let largest: u64 = match (cursor.number(1)? >> 4) & 7 {
+    let largest: u64 = match (cursor.number::<1>()? >> 4) & 7 {
         size @ 4..=7 => 1 << (8 + 2 * size),
-        _ => return Err(damaged("the LZ4 frame's blocks have no size")),
+        _ => return Err(damaged("the LZ4 frame has an invalid block size")),
     };
     let content = match flags & 0x08 {
         0 => None,
-        _ => Some(cursor.number(8)?),
+        _ => Some(cursor.number::<8>()?),
     };
     if flags & 0x01 != 0 {
         return Err(damaged("the LZ4 frame needs a dictionary"));
     }
     cursor.skip(1)?; // checksum of the header
-    let as_whole = content.filter(|len| *len <= u64::from(super::MAX_CONTENT_BYTES));
+    let as_whole = content.filter(|len| *len <= u64::from(MAX_CONTENT_BYTES));
     if as_whole.is_none() && flags & 0x20 == 0 {
         return Err(Error::UnknownLength { offset: start });
     }
     loop {
-        let header = cursor.number(4)?;
+        let header = cursor.number::<4>()?;
         if header == 0 {
             break;
         }
         let (stored, len) = (header & STORED != 0, header & !STORED);
         if len > largest {
             return Err(damaged(
-                "a block of the LZ4 frame is longer than any may be",
+                "a block of the LZ4 frame is larger than the frame allows",
             ));
         }
         let at = cursor.offset();
@@ -178,7 +182,8 @@ fn frame<S: ReadAt>(
             } else {
                 (Form::Block, block_content(cursor, len, largest)?)
             };
-            index.push(form, at, u32::try_from(len).unwrap_or(u32::MAX), content)?;
+            let len = u32::try_from(len).map_err(|_| damaged("an LZ4 block is too large"))?;
+            index.push(form, at, len, content)?;
         }
         if flags & 0x10 != 0 {
             cursor.skip(4)?; // checksum of the block
@@ -188,15 +193,15 @@ fn frame<S: ReadAt>(
         cursor.skip(4)?; // checksum of the content
     }
     if let Some(content) = as_whole {
-        let len = cursor.offset().saturating_sub(start);
-        let len = u32::try_from(len).map_err(|_| damaged("the LZ4 frame is far too long"))?;
+        let len = u32::try_from(cursor.offset() - start)
+            .map_err(|_| damaged("the LZ4 frame is too large"))?;
         index.push(Form::Frame, start, len, content)?;
     }
     Ok(())
 }
 
-/// How much a compressed block of `len` bytes holds, which is at most `largest`. Its
-/// sequences tell, and nothing is decompressed.
+/// The size of the content, at most `largest`, of a compressed block of `len` bytes. Its
+/// sequences give the size, so nothing is decompressed.
 fn block_content<S: ReadAt>(
     cursor: &mut Cursor<'_, S>,
     len: u64,
@@ -207,17 +212,20 @@ fn block_content<S: ReadAt>(
         offset: start,
         what: "the LZ4 block does not decompress",
     };
-    let end = start.saturating_add(len);
+    let end = start.checked_add(len).ok_or_else(damaged)?;
     let mut content: u64 = 0;
     while cursor.offset() < end {
-        let token = cursor.number(1)?;
+        let token = cursor.number::<1>()?;
         let literals = length(cursor, token >> 4)?;
         cursor.skip(literals)?;
-        content = content.saturating_add(literals);
+        content = content.checked_add(literals).ok_or_else(damaged)?;
         if cursor.offset() < end {
-            cursor.skip(2)?; // how far back the match is
+            cursor.skip(2)?; // distance of the match
             let matched = length(cursor, token & 15)?;
-            content = content.saturating_add(matched.saturating_add(4));
+            content = content
+                .checked_add(matched)
+                .and_then(|content| content.checked_add(4))
+                .ok_or_else(damaged)?;
         }
         if content > largest {
             return Err(damaged());
@@ -229,13 +237,14 @@ fn block_content<S: ReadAt>(
     Ok(content)
 }
 
-/// A length of which the token has the first 15.
+/// A length, of which the token holds up to 15.
 fn length<S: ReadAt>(cursor: &mut Cursor<'_, S>, first: u64) -> Result<u64, Error> {
     let mut length = first;
     if first == 15 {
         loop {
-            let more = cursor.number(1)?;
-            length = length.saturating_add(more);
+            let more = cursor.number::<1>()?;
+            // At most 255 for each byte of the file.
+            length += more;
             if more != 255 {
                 break;
             }

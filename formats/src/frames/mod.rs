@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Compressed files that can be read from the middle. The bytes are described in
-//! docs/formats/zstd.md and docs/formats/lz4-snappy.md.
+//! Compression of an image as a whole, in independent frames of zstd, LZ4 or Snappy, so
+//! that the content can be read at random. docs/formats/zstd.md and
+//! docs/formats/lz4-snappy.md describe the bytes.
+//!
+//! To read: [`Reader`] gives random access to the content of such a file, whichever
+//! program made it, unless its frames are too large. [`open_image`](crate::open_image)
+//! uses it on its own.
+//!
+//! To write: cut the image into pieces (linpmem uses 1 MiB) and write each as a frame,
+//! by [`encode_lz4`], [`encode_snappy`], or zstd itself; after the last zstd frame
+//! append a [`seek_table`].
 
-mod cursor;
 mod error;
 mod index;
 mod lz4;
 mod reader;
-mod scan;
-mod seek_table;
 mod snappy;
+mod zstd;
 
+pub use self::zstd::{ZstdFrame, seek_table};
 pub use error::Error;
 pub use lz4::{encode_lz4, lz4_bound};
 pub use reader::{MAX_CONTENT_BYTES, Reader};
-pub use seek_table::{ZstdFrame, seek_table};
 pub use snappy::{encode_snappy, snappy_bound};

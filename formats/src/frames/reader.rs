@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading the content of a compressed file from any offset.
+//! Random access to the content of a compressed file.
 
 use super::Error;
 use super::index::{Entry, Index};
 use super::{lz4, snappy};
 use crate::ReadAt;
 use crate::cache::Cache;
+use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use std::io;
 use std::sync::Arc;
 
-/// The most that one frame may hold. To read a byte of it all of it is
-/// decompressed; and a few bytes can pretend to be any amount.
+/// The most bytes that one frame may hold, since reading any byte of a frame
+/// decompresses all of it, and a few bytes can claim to be any amount.
 pub const MAX_CONTENT_BYTES: u32 = 64 << 20;
 
-/// Decompressed frames that are kept, in bytes.
+/// Size of the decompressed frames to keep.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// What frames are compressed by.
+/// How the frames are compressed.
 #[derive(Clone, Copy, Debug)]
 enum Compression {
     Zstd,
@@ -24,14 +25,14 @@ enum Compression {
     Snappy,
 }
 
-/// What a frame holds, or why it cannot be known.
+/// The content of a frame, or why it is damaged.
 type Frame = Result<Vec<u8>, &'static str>;
 
-/// The content of a file of independent zstd, LZ4 or Snappy frames. Where they lie
-/// is known from zstd's seek table or, without one, from a walk over the headers.
+/// The content of a file of independent zstd, LZ4 or Snappy frames. zstd's seek table
+/// lists the frames; without one, opening walks from header to header.
 ///
-/// Memory: 32 bytes a frame, 64 MiB of decompressed frames, and one frame for
-/// each thread that reads.
+/// It needs 32 bytes of memory per frame, up to 64 MiB for decompressed frames, and one
+/// frame for each thread that reads.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
@@ -41,14 +42,15 @@ pub struct Reader<S> {
 }
 
 impl<S: ReadAt> Reader<S> {
-    /// The content of `source`.
+    /// Opens the compressed file `source`.
     ///
     /// # Errors
-    /// If it is truncated or no such file, or has a frame that is too large or
-    /// does not tell its size, as `zstd` makes them of a pipe.
+    /// If it is truncated or not such a file, or has a frame that is larger than
+    /// [`MAX_CONTENT_BYTES`] or does not give its size, as `zstd` writes it when it
+    /// compresses a pipe. Damage inside a frame is found only when it is read.
     pub fn new(source: S) -> Result<Self, Error> {
         let mut head = [0; snappy::IDENTIFIER.len()];
-        let len = size64(source.len()).min(head.len());
+        let len = u64_as_usize(source.len()).min(head.len());
         let (start, _) = head.split_at_mut(len);
         source
             .read_exact_at(0, start)
@@ -58,7 +60,7 @@ impl<S: ReadAt> Reader<S> {
         } else if head.starts_with(&lz4::MAGIC.to_le_bytes()) {
             (Compression::Lz4, lz4::frames(&source)?)
         } else {
-            (Compression::Zstd, Index::of(&source)?)
+            (Compression::Zstd, super::zstd::frames(&source)?)
         };
         Ok(Self {
             compression,
@@ -72,7 +74,7 @@ impl<S: ReadAt> Reader<S> {
         if let Some(frame) = self.cache.get(&number) {
             return Ok(frame);
         }
-        let mut content = vec![0; size(entry.content_bytes)];
+        let mut content = vec![0; u32_as_usize(entry.content_bytes)];
         let frame = Arc::new(match self.decompress(entry, &mut content)? {
             Ok(()) => Ok(content),
             Err(what) => Err(what),
@@ -84,11 +86,11 @@ impl<S: ReadAt> Reader<S> {
 
     /// Decompresses a frame into `content`, which is as long as the frame says.
     fn decompress(&self, entry: Entry, content: &mut [u8]) -> io::Result<Result<(), &'static str>> {
-        let mut compressed = vec![0; size(entry.compressed_bytes)];
+        let mut compressed = vec![0; u32_as_usize(entry.compressed_bytes)];
         self.source
             .read_exact_at(entry.file_offset, &mut compressed)?;
         Ok(match self.compression {
-            Compression::Zstd => unzstd(&compressed, content),
+            Compression::Zstd => super::zstd::decompress(&compressed, content),
             Compression::Lz4 => lz4::decompress(entry.form, &compressed, content),
             Compression::Snappy => snappy::decompress(&compressed, content),
         })
@@ -105,8 +107,9 @@ impl<S: ReadAt> ReadAt for Reader<S> {
         let mut rest = buf;
         while !rest.is_empty() {
             let (number, entry) = self.index.at(offset).ok_or(io::ErrorKind::UnexpectedEof)?;
-            let within = size64(offset.saturating_sub(entry.content_offset));
-            let available = size(entry.content_bytes).saturating_sub(within);
+            // The index found the entry that holds `offset`.
+            let within = u64_as_usize(offset - entry.content_offset);
+            let available = u32_as_usize(entry.content_bytes) - within;
             let (target, tail) = rest.split_at_mut(available.min(rest.len()));
             let damaged = |what| {
                 let place = entry.file_offset;
@@ -115,8 +118,10 @@ impl<S: ReadAt> ReadAt for Reader<S> {
                     format!("the frame at offset {place} is damaged: {what}"),
                 )
             };
-            if target.len() == size(entry.content_bytes) && self.cache.get(&number).is_none() {
-                // All of it is wanted, so nobody will come back for the rest.
+            if target.len() == u32_as_usize(entry.content_bytes)
+                && self.cache.get(&number).is_none()
+            {
+                // The caller wants all of it, so the cache would not be used again.
                 if let Err(what) = self.decompress(entry, target)? {
                     self.cache.put(number, Arc::new(Err(what)), 0);
                     return Err(damaged(what));
@@ -124,36 +129,16 @@ impl<S: ReadAt> ReadAt for Reader<S> {
             } else {
                 let frame = self.frame(number, entry)?;
                 let content = (*frame).as_ref().map_err(|what| damaged(what))?;
-                let end = within.saturating_add(target.len());
                 let source = content
-                    .get(within..end)
+                    .get(within..within + target.len())
                     .ok_or(io::ErrorKind::UnexpectedEof)?;
                 target.copy_from_slice(source);
             }
-            offset = offset.saturating_add(u64::try_from(target.len()).unwrap_or(u64::MAX));
+            offset += usize_as_u64(target.len());
             rest = tail;
         }
         Ok(())
     }
-}
-
-fn unzstd(compressed: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
-    let expected = content.len();
-    match zstd::bulk::decompress_to_buffer(compressed, content) {
-        Ok(found) if found == expected => Ok(()),
-        Ok(_) => Err("it holds less than it says"),
-        Err(_) => Err("it does not decompress, or holds more than it says"),
-    }
-}
-
-/// A size that the index has bounded.
-fn size(bytes: u32) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// An offset within a frame, below [`MAX_CONTENT_BYTES`].
-fn size64(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -190,8 +175,8 @@ mod tests {
         let content = content();
         let with = compressed(&content, 70_000, true);
         let without = compressed(&content, 70_000, false);
-        let table = Index::of(&with).unwrap();
-        let scan = Index::of(&without).unwrap();
+        let table = crate::frames::zstd::frames(&with).unwrap();
+        let scan = crate::frames::zstd::frames(&without).unwrap();
         assert_eq!(table.entries(), scan.entries());
         assert_eq!(table.entries().len(), 5);
         for file in [with, without] {
@@ -226,7 +211,7 @@ mod tests {
     fn one_damaged_frame_leaves_the_others_readable() {
         let content = content();
         let mut file = compressed(&content, 100_000, true);
-        let second = Index::of(&file).unwrap().entries()[1];
+        let second = crate::frames::zstd::frames(&file).unwrap().entries()[1];
         // Within the first block's header: a reserved block type.
         file[second.file_offset as usize + 9] |= 6;
         let reader = Reader::new(file).unwrap();
@@ -242,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn lies_of_the_table_are_noticed() {
+    fn a_false_seek_table_is_noticed() {
         let content = content();
         let good = compressed(&content, 100_000, true);
         let table = good.len() - 8 - 3 * 8 - 9;

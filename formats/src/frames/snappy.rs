@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Snappy's framing format, as its sources describe it (framing_format.txt). All
-//! numbers little-endian.
+//! Snappy's framing format (framing_format.txt in its sources). All numbers are
+//! little-endian.
 //!
-//! Its chunks hold at most 64 KiB each; as many as make up 1 MiB are one entry of
-//! the index.
+//! Its chunks hold at most 64 KiB each; up to 1 MiB of them form one entry of the index.
 
 use super::Error;
-use super::cursor::Cursor;
-use super::index::{Form, Index};
+use super::index::{Cursor, Form, Index};
 use crate::ReadAt;
 use snap::read::FrameDecoder;
 use snap::write::FrameEncoder;
 use std::io::{self, Read, Write};
 
-/// What a stream begins with, and may have again anywhere.
+/// The stream identifier. A stream begins with it and may repeat it anywhere.
 pub(super) const IDENTIFIER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
-/// No chunk holds more.
+/// The most content of a chunk.
 const MAX_CONTENT_BYTES: u64 = 64 << 10;
-/// Content of an entry.
+/// The most content of an entry.
 const ENTRY_BYTES: u64 = 1 << 20;
-/// Length of a checksum.
+/// Size of a checksum.
 const CHECKSUM_BYTES: u64 = 4;
 
-/// Replaces what `frame` holds by a stream of `data`, with checksums.
+/// Compresses `data` into a Snappy stream with checksums, which replaces the content of
+/// `frame`.
 ///
 /// # Errors
-/// If the compression failed, which writing to memory does not.
+/// If the compressor failed, which does not happen when it writes to memory.
 pub fn encode_snappy(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     frame.clear();
     let mut encoder = FrameEncoder::new(frame);
@@ -33,16 +32,15 @@ pub fn encode_snappy(data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
     encoder.flush()
 }
 
-/// The most bytes that [`encode_snappy`] makes of `len`.
+/// An upper limit for the size of the stream that [`encode_snappy`] makes of `len` bytes.
 #[must_use]
 pub const fn snappy_bound(len: usize) -> usize {
-    // What does not get smaller is stored; each chunk has 8 bytes before it.
+    // Chunks that do not become smaller are stored; each has a header of 8 bytes.
     let chunks = len / (64 << 10) + 1;
-    len.saturating_add(64)
-        .saturating_add(chunks.saturating_mul(8))
+    len + 64 + chunks * 8
 }
 
-/// Fills `content` from chunks.
+/// Decompresses an entry into `content`, which is as long as the entry says.
 pub(super) fn decompress(bytes: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
     let mut decoder = FrameDecoder::new(IDENTIFIER.chain(bytes));
     decoder
@@ -54,7 +52,7 @@ pub(super) fn decompress(bytes: &[u8], content: &mut [u8]) -> Result<(), &'stati
     }
 }
 
-/// Chunks that lie together and are one entry.
+/// Adjacent chunks that form one entry.
 #[derive(Default)]
 struct Run {
     offset: u64,
@@ -64,15 +62,17 @@ struct Run {
 
 impl Run {
     fn list(&mut self, index: &mut Index) -> Result<(), Error> {
-        let len = self.end.saturating_sub(self.offset);
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let len = u32::try_from(self.end - self.offset).map_err(|_| Error::Damaged {
+            offset: self.offset,
+            what: "the Snappy chunks from here on are too large",
+        })?;
         index.push(Form::Frame, self.offset, len, self.content)?;
         *self = Self::default();
         Ok(())
     }
 }
 
-/// The chunks of `source`, from its first byte to its last.
+/// Finds the chunks from the first byte to the last.
 pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut index = Index::default();
     let mut cursor = Cursor::new(source);
@@ -83,15 +83,15 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
             offset: start,
             what,
         };
-        let kind = cursor.number(1)?;
-        let len = cursor.number(3)?;
+        let kind = cursor.number::<1>()?;
+        let len = cursor.number::<3>()?;
         let body = cursor.offset();
         let content = match kind {
             0x00 => compressed_content(&mut cursor)?,
             0x01 => len.checked_sub(CHECKSUM_BYTES),
-            // Padding, and what may be passed over; identifiers.
+            // Padding, other chunks that may be skipped, and identifiers.
             0x80..=0xff => None,
-            _ => return Err(damaged("a Snappy chunk of an unknown type begins here")),
+            _ => return Err(damaged("a Snappy chunk of unknown type begins here")),
         };
         cursor.to(body)?;
         cursor.skip(len)?;
@@ -102,26 +102,27 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
             continue;
         };
         if content > MAX_CONTENT_BYTES {
-            return Err(damaged("a Snappy chunk holds more than any may"));
+            return Err(damaged("a Snappy chunk holds more than Snappy allows"));
         }
-        // What was passed over is not part of an entry.
-        if run.end != start || run.content.saturating_add(content) > ENTRY_BYTES {
+        // An entry does not include skipped chunks.
+        if run.end != start || run.content + content > ENTRY_BYTES {
             run.list(&mut index)?;
             run.offset = start;
         }
         run.end = cursor.offset();
-        run.content = run.content.saturating_add(content);
+        run.content += content;
     }
     run.list(&mut index)?;
     Ok(index)
 }
 
-/// What a compressed chunk holds: a number of 7 bits a byte, behind the checksum.
+/// The size of the content of a compressed chunk: a number after the checksum, with 7
+/// bits per byte. `None` if it is too long.
 fn compressed_content<S: ReadAt>(cursor: &mut Cursor<'_, S>) -> Result<Option<u64>, Error> {
     cursor.skip(CHECKSUM_BYTES)?;
     let mut content: u64 = 0;
     for shift in [0, 7, 14, 21, 28] {
-        let byte = cursor.number(1)?;
+        let byte = cursor.number::<1>()?;
         content |= (byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(Some(content));

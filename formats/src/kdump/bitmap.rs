@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bitmap of pages on its way out, block by block.
+//! The bitmaps of a dump: one bit per page. Page 0 is the lowest bit of the first
+//! byte.
 
-use super::BLOCK_BYTES;
-use super::stream::Stream;
-use crate::{ImageOutput, WriteError};
+use super::flattened;
+use super::header::Headers;
+use super::{BLOCK_BYTES, Error};
+use crate::{ImageOutput, ReadAt, StoredRange, WriteError};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{Content, PAGE_SIZE, PhysAddr, PhysRange, SkipReason};
 
-/// A bit a page; page 0 is the lowest bit of the first byte. Bits are set in
-/// ascending order.
+/// A bitmap that is written block by block. Bits are set in ascending order.
 #[derive(Debug)]
 pub(super) struct Bitmap {
-    /// Where it begins in the dump.
+    /// Where it begins in the dump, in bytes.
     offset: u64,
     blocks: u64,
-    /// The block that is being filled.
+    /// The index of the block that is being filled.
     current: u64,
     block: [u8; BLOCK_BYTES],
 }
 
-/// Pages that a block tells of.
-const BLOCK_PAGES: u64 = 8 * 4096;
+/// Pages per block.
+const BLOCK_PAGES: u64 = 8 * usize_as_u64(BLOCK_BYTES);
 
 impl Bitmap {
     pub(super) const fn new(offset: u64, blocks: u64) -> Self {
@@ -30,47 +33,181 @@ impl Bitmap {
         }
     }
 
-    /// Sets the bit of `page`, and writes the blocks that end before it.
+    /// Sets the bit of `page` and writes the blocks that end before it.
+    ///
+    /// # Errors
+    /// If the output failed, or `page` lies below one that was set before, or beyond
+    /// the bitmap.
     pub(super) fn set(
         &mut self,
         page: u64,
-        stream: Stream,
+        stream: flattened::Writer,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         let block = page / BLOCK_PAGES;
         if block != self.current {
             self.pass(block, stream, out)?;
         }
-        let byte = usize::try_from(page % BLOCK_PAGES / 8).unwrap_or(usize::MAX);
-        if let Some(byte) = self.block.get_mut(byte) {
-            *byte |= 1 << (page % 8);
-        }
+        let byte = self
+            .block
+            .get_mut(u64_as_usize(page % BLOCK_PAGES / 8))
+            .filter(|_| block < self.blocks)
+            .ok_or(WriteError::Misuse("a page lies beyond the dump's bitmap"))?;
+        *byte |= 1 << (page % 8);
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the rest of the bitmap.
     pub(super) fn finish(
         &mut self,
-        stream: Stream,
+        stream: flattened::Writer,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         self.pass(self.blocks, stream, out)
     }
 
-    /// Writes the current block and those up to `next`, which have no bit set.
+    /// Writes the current block, and those up to `next`, which have no bit set.
     fn pass(
         &mut self,
         next: u64,
-        stream: Stream,
+        stream: flattened::Writer,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let place = |block: u64| self.offset.saturating_add(block.saturating_mul(4096));
+        // A dump ends far below 2^64 bytes.
+        let place = |block: u64| self.offset + block * PAGE_SIZE.get();
+        let after = self.current + 1;
+        let empty = next
+            .checked_sub(after)
+            .ok_or(WriteError::Misuse("pages were not set in ascending order"))?;
         stream.bytes(place(self.current), &self.block, out)?;
-        let after = self.current.saturating_add(1);
-        let empty = next.saturating_sub(after).saturating_mul(4096);
-        stream.zeros(place(after), empty, out)?;
+        stream.zeros(place(after), empty * PAGE_SIZE.get(), out)?;
         self.block.fill(0);
         self.current = next;
+        Ok(())
+    }
+}
+
+/// The bitmaps that were read, as ranges.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) ranges: Vec<StoredRange>,
+    /// For each range, how many pages the dump holds below it: the index of the range's
+    /// first descriptor.
+    pub(super) ranks: Vec<u64>,
+    /// The number of pages that the dump holds.
+    pub(super) dumped: u64,
+    /// The number of pages that it holds although its first bitmap lacks them.
+    pub(super) unlisted: u64,
+}
+
+/// The most ranges to accept; they take 700 MiB of memory.
+const MAX_RANGES: usize = 1 << 23;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Absent,
+    Excluded,
+    Dumped,
+}
+
+/// A run of pages in the same state.
+struct Runs {
+    index: Index,
+    state: State,
+    begin: u64,
+}
+
+impl Index {
+    pub(super) fn read(source: &impl ReadAt, headers: &Headers) -> Result<Self, Error> {
+        let mut runs = Runs {
+            index: Self::default(),
+            state: State::Absent,
+            begin: 0,
+        };
+        let (mut present, mut dumped) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
+        let mut page: u64 = 0;
+        while page < headers.max_pages {
+            for (bitmap, block) in [
+                (headers.present, &mut present),
+                (headers.dumped, &mut dumped),
+            ] {
+                // Both bitmaps lie within the file: the sum does not overflow.
+                let offset = bitmap + page / 8;
+                source
+                    .read_exact_at(offset, block)
+                    .map_err(|source| Error::Io { offset, source })?;
+            }
+            for (present, dumped) in present.into_iter().zip(dumped) {
+                runs.byte(page, present, dumped, headers.max_pages)?;
+                page += 8;
+            }
+        }
+        runs.change(State::Absent, headers.max_pages)?;
+        Ok(runs.index)
+    }
+}
+
+impl Runs {
+    /// Adds the bits of eight pages from `page` on.
+    fn byte(&mut self, page: u64, present: u8, dumped: u8, max_pages: u64) -> Result<(), Error> {
+        self.index.unlisted += u64::from((dumped & !present).count_ones());
+        let same = match (present, dumped) {
+            (0, 0) => Some(State::Absent),
+            (_, 0xff) => Some(State::Dumped),
+            (0xff, 0) => Some(State::Excluded),
+            _ => None,
+        };
+        if let Some(state) = same.filter(|_| page + 8 <= max_pages) {
+            return self.change(state, page);
+        }
+        for bit in 0..8_u32 {
+            let page = page + u64::from(bit);
+            if page >= max_pages {
+                break;
+            }
+            let state = match ((dumped >> bit) & 1, (present >> bit) & 1) {
+                (1, _) => State::Dumped,
+                (_, 1) => State::Excluded,
+                _ => State::Absent,
+            };
+            self.change(state, page)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that from `page` on, pages are in `state`.
+    fn change(&mut self, state: State, page: u64) -> Result<(), Error> {
+        if state == self.state {
+            return Ok(());
+        }
+        let pages = page - self.begin;
+        // There are at most 2^33 pages.
+        let addr = |page: u64| PhysAddr::new(page * PAGE_SIZE.get());
+        let range = PhysRange::new(addr(self.begin), addr(page)).ok();
+        let content = match self.state {
+            State::Absent => None,
+            State::Dumped => Some(Content::Data),
+            State::Excluded => Some(Content::Skipped {
+                reason: SkipReason::NotRequested,
+            }),
+        };
+        if let Some((range, content)) = range.zip(content) {
+            if self.index.ranges.len() == MAX_RANGES {
+                return Err(Error::TooManyRanges { limit: MAX_RANGES });
+            }
+            self.index.ranges.push(StoredRange {
+                range,
+                kind: None,
+                content,
+                offset: None,
+            });
+            self.index.ranks.push(self.index.dumped);
+        }
+        if self.state == State::Dumped {
+            self.index.dumped += pages;
+        }
+        self.state = state;
+        self.begin = page;
         Ok(())
     }
 }

@@ -1,52 +1,52 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a kdump-compressed image cannot be read.
 
-/// A kdump-compressed image that cannot be read.
+/// Why a kdump-compressed image cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file could not be read.
-    #[error("reading the kdump image at offset {offset}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read the kdump image at offset {offset}: {source}")]
     Io {
-        /// Where.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// The system's reason.
+        /// The underlying error.
         source: std::io::Error,
     },
     /// A dump of another kind.
-    #[error("this dump is {0}; only whole kdump-compressed dumps of x86-64 are read")]
+    #[error("not a complete kdump-compressed dump of x86-64: {0}")]
     NotThisKind(&'static str),
-    /// A compression that is not read.
+    /// The pages are compressed with LZO, which this crate does not support.
     #[error(
-        "the pages of this dump are compressed with LZO, which is not read here: `makedumpfile -c \
-         -d 0 IN OUT` makes a dump with zlib of it"
+        "the pages of this dump are compressed with LZO, which is not supported: convert it to zlib \
+         with `makedumpfile -c -d 0 IN OUT`"
     )]
     Lzo,
-    /// Something lies where the file has no bytes.
+    /// A structure lies beyond the end of the file.
     #[error(
-        "the {what} of the dump take {len} bytes from offset {offset} on, but the file has only \
-         {file}: it is truncated"
+        "the dump is truncated: its {what} take {len} bytes from offset {offset} on, but the file \
+         has only {file}; copy it again"
     )]
     BeyondFile {
-        /// What lies there.
+        /// The structures.
         what: &'static str,
-        /// Where it begins.
+        /// Where they begin, in bytes.
         offset: u64,
-        /// Bytes that it takes.
+        /// Their size in bytes.
         len: u64,
-        /// Bytes of the file.
+        /// Size of the file in bytes.
         file: u64,
     },
-    /// A header that contradicts itself.
+    /// A header contradicts itself.
     #[error("the kdump image is damaged: {0}")]
     Header(&'static str),
-    /// More ranges than are believed.
-    #[error("the dump has more than {limit} ranges; so many are not believed")]
+    /// More ranges than any machine has.
+    #[error("the dump has too many ranges (limit {limit}): it is damaged or forged")]
     TooManyRanges {
-        /// The most that is believed.
+        /// The most ranges that are accepted.
         limit: usize,
     },
-    /// No page.
-    #[error("the dump holds no page")]
+    /// The dump holds no page.
+    #[error("the dump is empty: it holds no pages")]
     Empty,
 }

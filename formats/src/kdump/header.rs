@@ -1,183 +1,233 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Header and sub-header (`disk_dump_header` and `kdump_sub_header` of
-//! makedumpfile's diskdump_mod.h, as a C compiler for x86-64 lays them out). All
-//! numbers little-endian; docs/formats/kdump.md has the table.
+//! Header and sub-header (`disk_dump_header` and `kdump_sub_header` in makedumpfile's
+//! diskdump_mod.h, as a C compiler for x86-64 lays them out). All numbers are
+//! little-endian; docs/formats/kdump.md has the table.
 
-use super::layout::{Layout, NOTE_HEADER_BYTES, NOTE_OFFSET, VMCOREINFO_OFFSET};
+use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
+use super::page::{INCOMPLETE, LZO};
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
-use crate::{MachineFacts, ReadAt};
-use scroll::{LE, Pread};
+use crate::fields::{u32_at, u64_at};
+use crate::{MachineFacts, ReadAt, WriteError};
+use linpmem_kinfo::vmcoreinfo::{self, Vmcoreinfo};
+use linpmem_kinfo::{layout::Architecture, notes};
+use linpmem_phys::PAGE_SIZE;
+use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 
+/// Size of the sub-header.
 pub(super) const SUB_HEADER_BYTES: u64 = 104;
 
+/// `BLOCK_BYTES` as the header gives it.
+const BLOCK_SIZE: u32 = 4096;
+const _: () = assert!(u32_as_usize(BLOCK_SIZE) == BLOCK_BYTES);
+
 const SIGNATURE: &[u8] = b"KDUMP   ";
-/// The version that has page numbers of 64 bits.
+/// The version with page numbers of 64 bits.
 const VERSION: u32 = 6;
-/// Bytes of each of the six fields of `struct new_utsname`.
+/// Size of each of the six fields of `struct new_utsname`.
 const NAME_BYTES: usize = 65;
+/// Offset of `struct new_utsname`.
 const UTSNAME: usize = 12;
-/// Field numbers in `struct new_utsname`.
+/// Indexes of fields in `struct new_utsname`.
 const SYSNAME: usize = 0;
 const RELEASE: usize = 2;
 const VERSION_NAME: usize = 3;
 const MACHINE: usize = 4;
-/// libkdumpfile believes no header with an empty release or version, and then knows
-/// no architecture either.
+/// libkdumpfile rejects a header with an empty release or version, and then does not
+/// know the architecture either.
 const UNKNOWN: &str = "unknown";
+const MACHINE_NAME: &[u8] = Architecture::X86_64.name().as_bytes();
 
-const MACHINE_NAME: &[u8] = b"x86_64";
-const STATUS_LZO: u32 = super::compression::LZO;
-/// `DUMP_DH_COMPRESSED_INCOMPLETE`.
-const STATUS_INCOMPLETE: u32 = 0x8;
-/// VMCOREINFO is one page in the kernel; four should do for a long time.
-const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
-
-/// What the headers of a dump say, checked against the file.
+/// The headers of a dump, checked against the file.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     pub(super) max_pages: u64,
-    /// Where the bitmap of existing pages begins, and that of dumped ones.
+    /// Where the bitmap of existing pages begins, in bytes.
     pub(super) present: u64,
+    /// Where the bitmap of dumped pages begins, in bytes.
     pub(super) dumped: u64,
+    /// Where the page descriptors begin, in bytes.
     pub(super) descriptors: u64,
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     pub(super) warnings: Vec<String>,
 }
 
-/// Header and sub-header of a dump, VMCOREINFO included.
-pub(super) fn encode(layout: &Layout, machine: &MachineFacts, status: u32) -> Vec<u8> {
-    let blocks = u64::from(layout.sub_header_blocks).saturating_add(1);
-    let len = usize::try_from(blocks)
-        .unwrap_or(0)
-        .saturating_mul(BLOCK_BYTES);
-    let mut bytes = vec![0; len];
+/// Header and sub-header of a dump, including VMCOREINFO. `status` is the flag of the
+/// compression.
+pub(super) fn encode(
+    layout: &Layout,
+    machine: &MachineFacts,
+    status: u32,
+) -> Result<Vec<u8>, WriteError> {
+    encoded(layout, machine, status).ok_or(WriteError::Misuse(
+        "the headers of a kdump image are larger than planned",
+    ))
+}
+
+fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u8>> {
+    let blocks = 1 + u64::from(layout.sub_header_blocks);
+    let mut bytes = vec![0; u64_as_usize(blocks).checked_mul(BLOCK_BYTES)?];
     let mut put = |offset: usize, field: &[u8]| {
-        let end = offset.saturating_add(field.len());
-        if let Some(target) = bytes.get_mut(offset..end) {
-            target.copy_from_slice(field);
-        }
+        let end = offset.checked_add(field.len())?;
+        bytes.get_mut(offset..end)?.copy_from_slice(field);
+        Some(())
     };
-    let release = machine.vmcoreinfo_value("OSRELEASE").unwrap_or(UNKNOWN);
-    // The last byte of a name ends it.
-    let release = release.get(..release.len().min(NAME_BYTES - 1));
-    let phys_base: i64 = machine
-        .vmcoreinfo_value("NUMBER(phys_base)")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(0);
+    let kernel = machine.kernel();
+    let release = kernel.and_then(Vmcoreinfo::release).unwrap_or(UNKNOWN);
+    // The last byte of a name is its terminating zero.
+    let release = release.as_bytes().chunks(NAME_BYTES - 1).next();
+    // 0: unknown.
+    let phys_base = kernel.and_then(Vmcoreinfo::phys_base).unwrap_or(0);
     let text = machine.vmcoreinfo.as_deref().unwrap_or_default();
-    let text_bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-    let short = |pages: u64| u32::try_from(pages).unwrap_or(u32::MAX).to_le_bytes();
+    // These fields have 32 bits only and hold their largest value for anything above;
+    // since version 6 the sub-header has the real number.
+    let short = |pages: u64| match u32::try_from(pages) {
+        Ok(pages) => pages.to_le_bytes(),
+        Err(_) => u32::MAX.to_le_bytes(),
+    };
     let word = |value: u32| value.to_le_bytes();
 
-    put(0, SIGNATURE);
-    put(8, &word(VERSION));
-    put(UTSNAME + SYSNAME * NAME_BYTES, b"Linux");
-    put(
-        UTSNAME + RELEASE * NAME_BYTES,
-        release.unwrap_or(UNKNOWN).as_bytes(),
-    );
-    put(UTSNAME + VERSION_NAME * NAME_BYTES, UNKNOWN.as_bytes());
-    put(UTSNAME + MACHINE * NAME_BYTES, MACHINE_NAME);
-    put(424, &word(status));
-    put(428, &word(4096));
-    put(432, &word(layout.sub_header_blocks));
-    put(436, &word(layout.bitmap_blocks.saturating_mul(2)));
-    put(440, &short(layout.max_pages));
-    put(444, &short(layout.pages));
-    // Readers divide and allocate by the number of processors: it is not known,
-    // but not 0.
-    put(460, &word(1));
+    put(0, SIGNATURE)?;
+    put(8, &word(VERSION))?;
+    put(UTSNAME + SYSNAME * NAME_BYTES, b"Linux")?;
+    put(UTSNAME + RELEASE * NAME_BYTES, release.unwrap_or_default())?;
+    put(UTSNAME + VERSION_NAME * NAME_BYTES, UNKNOWN.as_bytes())?;
+    put(UTSNAME + MACHINE * NAME_BYTES, MACHINE_NAME)?;
+    put(424, &word(status))?;
+    put(428, &word(BLOCK_SIZE))?;
+    put(432, &word(layout.sub_header_blocks))?;
+    put(436, &word(layout.bitmap_blocks.checked_mul(2)?))?;
+    put(440, &short(layout.max_pages))?;
+    put(444, &short(layout.pages))?;
+    // The number of processors is unknown, but readers divide and allocate by it, so
+    // it must not be 0.
+    put(460, &word(1))?;
 
-    put(BLOCK_BYTES, &phys_base.to_le_bytes());
+    put(BLOCK_BYTES, &phys_base.to_le_bytes())?;
     if !text.is_empty() {
-        put(BLOCK_BYTES + 32, &VMCOREINFO_OFFSET.to_le_bytes());
-        put(BLOCK_BYTES + 40, &text_bytes.to_le_bytes());
+        let mut note = Vec::new();
+        notes::append(
+            &mut note,
+            vmcoreinfo::NOTE_NAME,
+            vmcoreinfo::NOTE_KIND,
+            text,
+        )
+        .ok()?;
+        put(BLOCK_BYTES + 32, &VMCOREINFO_OFFSET.to_le_bytes())?;
+        put(BLOCK_BYTES + 40, &usize_as_u64(text.len()).to_le_bytes())?;
         // libkdumpfile takes the text from the note, crash from the place above.
-        let note_bytes = text_bytes
-            .next_multiple_of(4)
-            .saturating_add(NOTE_HEADER_BYTES);
-        put(BLOCK_BYTES + 48, &NOTE_OFFSET.to_le_bytes());
-        put(BLOCK_BYTES + 56, &note_bytes.to_le_bytes());
-        let note = usize::try_from(NOTE_OFFSET).unwrap_or(0);
-        put(note, &word(11));
-        put(note + 4, &word(u32::try_from(text_bytes).unwrap_or(0)));
-        put(note + 12, b"VMCOREINFO\0");
+        put(BLOCK_BYTES + 48, &NOTE_OFFSET.to_le_bytes())?;
+        put(BLOCK_BYTES + 56, &usize_as_u64(note.len()).to_le_bytes())?;
+        put(u64_as_usize(NOTE_OFFSET), &note)?;
     }
-    put(BLOCK_BYTES + 96, &layout.max_pages.to_le_bytes());
-    put(usize::try_from(VMCOREINFO_OFFSET).unwrap_or(0), text);
-    bytes
+    put(BLOCK_BYTES + 96, &layout.max_pages.to_le_bytes())?;
+    Some(bytes)
+}
+
+/// The fields that are read.
+struct Fields<'a> {
+    version: u32,
+    /// Without the terminating zero.
+    machine: &'a [u8],
+    status: u32,
+    block_bytes: u32,
+    sub_header_blocks: u32,
+    /// Of both bitmaps together.
+    bitmap_blocks: u32,
+    max_pages: u32,
+    /// Whether this is a part of a dump that was split into several files.
+    is_split: bool,
+    vmcoreinfo_offset: u64,
+    vmcoreinfo_bytes: u64,
+    wide_max_pages: u64,
+}
+
+impl<'a> Fields<'a> {
+    fn parse(blocks: &'a [u8; 2 * BLOCK_BYTES]) -> Option<Self> {
+        let at = UTSNAME + MACHINE * NAME_BYTES;
+        let machine = blocks.get(at..at + NAME_BYTES)?;
+        Some(Self {
+            version: u32_at(blocks, 8)?,
+            machine: machine.split(|&byte| byte == 0).next()?,
+            status: u32_at(blocks, 424)?,
+            block_bytes: u32_at(blocks, 428)?,
+            sub_header_blocks: u32_at(blocks, 432)?,
+            bitmap_blocks: u32_at(blocks, 436)?,
+            max_pages: u32_at(blocks, 440)?,
+            is_split: u32_at(blocks, BLOCK_BYTES + 12)? != 0,
+            vmcoreinfo_offset: u64_at(blocks, BLOCK_BYTES + 32)?,
+            vmcoreinfo_bytes: u64_at(blocks, BLOCK_BYTES + 40)?,
+            wide_max_pages: u64_at(blocks, BLOCK_BYTES + 96)?,
+        })
+    }
 }
 
 impl Headers {
     pub(super) fn read(source: &impl ReadAt) -> Result<Self, Error> {
-        let mut both = [0; 2 * BLOCK_BYTES];
-        within(source, "headers", 0, 2 * 4096)?;
+        let mut blocks = [0; 2 * BLOCK_BYTES];
+        within(source, "headers", 0, usize_as_u64(blocks.len()))?;
         source
-            .read_exact_at(0, &mut both)
+            .read_exact_at(0, &mut blocks)
             .map_err(|source| Error::Io { offset: 0, source })?;
-        let word = |offset: usize| both.pread_with::<u32>(offset, LE).unwrap_or(0);
-        let long = |offset: usize| both.pread_with::<u64>(offset, LE).unwrap_or(0);
-        let sub = |offset: usize| long(BLOCK_BYTES.saturating_add(offset));
-        if !both.starts_with(SIGNATURE) {
-            return Err(Error::NotThisKind("in the older diskdump format"));
+        if !blocks.starts_with(SIGNATURE) {
+            return Err(Error::NotThisKind("it is in the older diskdump format"));
         }
+        let fields = Fields::parse(&blocks).ok_or(Error::Header("its headers are cut off"))?;
         let mut warnings = Vec::new();
-        let at = UTSNAME + MACHINE * NAME_BYTES;
-        let machine = both.get(at..at + NAME_BYTES).unwrap_or_default();
-        let machine = machine.split(|&byte| byte == 0).next().unwrap_or_default();
-        if machine.is_empty() {
-            warnings.push("the dump does not say which machine it is of".to_owned());
-        } else if machine != MACHINE_NAME {
-            return Err(Error::NotThisKind("of another kind of machine"));
+        if fields.machine.is_empty() {
+            warnings.push("the dump does not say of which kind of machine it is".to_owned());
+        } else if fields.machine != MACHINE_NAME {
+            return Err(Error::NotThisKind("it is of another architecture"));
         }
-        let version = word(8);
-        let status = word(424);
-        if status & STATUS_LZO != 0 {
+        if fields.status & LZO != 0 {
             return Err(Error::Lzo);
         }
-        if status & STATUS_INCOMPLETE != 0 {
-            warnings.push("the dump says of itself that it is incomplete".to_owned());
+        if fields.status & INCOMPLETE != 0 {
+            warnings.push("the dump is marked as incomplete".to_owned());
         }
-        if word(428) != 4096 {
-            return Err(Error::NotThisKind("in blocks of other than 4096 bytes"));
+        if fields.block_bytes != BLOCK_SIZE {
+            return Err(Error::NotThisKind("its blocks are not 4096 bytes each"));
         }
-        let sub_header_blocks = u64::from(word(432));
-        if version == 0 || sub_header_blocks == 0 {
+        if fields.version == 0 || fields.sub_header_blocks == 0 {
             return Err(Error::Header("it has no version or no sub-header"));
         }
-        if version >= 2 && sub(8) >> 32 != 0 {
-            return Err(Error::NotThisKind("one part of a dump that was split"));
+        if fields.version >= 2 && fields.is_split {
+            return Err(Error::NotThisKind("it is one part of a split dump"));
         }
-        let max_pages = match version {
-            6.. => sub(96),
-            _ => u64::from(word(440)),
+        let max_pages = match fields.version {
+            6.. => fields.wide_max_pages,
+            _ => u64::from(fields.max_pages),
         };
-        let bitmap_blocks = u64::from(word(436));
-        let one = bitmap_blocks.saturating_mul(4096) / 2;
-        if max_pages > MAX_PAGES || bitmap_blocks % 2 != 0 || one.saturating_mul(8) < max_pages {
+        // Numbers of blocks have 32 bits: no product overflows.
+        let bitmap = u64::from(fields.bitmap_blocks) * PAGE_SIZE.get() / 2;
+        if max_pages > MAX_PAGES || fields.bitmap_blocks % 2 != 0 || bitmap * 8 < max_pages {
             return Err(Error::Header(
-                "its bitmaps do not fit the pages that it counts",
+                "its bitmaps do not match its number of pages",
             ));
         }
-        let present = sub_header_blocks.saturating_add(1).saturating_mul(4096);
-        within(source, "bitmaps", present, one.saturating_mul(2))?;
-        let dumped = present.saturating_add(one);
-        let vmcoreinfo = match version {
-            3.. => text(source, sub(32), sub(40), &mut warnings),
+        let present = (1 + u64::from(fields.sub_header_blocks)) * PAGE_SIZE.get();
+        within(source, "bitmaps", present, 2 * bitmap)?;
+        let dumped = present + bitmap;
+        let vmcoreinfo = match fields.version {
+            3.. => text(
+                source,
+                fields.vmcoreinfo_offset,
+                fields.vmcoreinfo_bytes,
+                &mut warnings,
+            ),
             _ => None,
         };
         Ok(Self {
             max_pages,
             present,
             dumped,
-            descriptors: dumped.saturating_add(one),
+            descriptors: dumped + bitmap,
             vmcoreinfo,
             warnings,
         })
     }
 }
 
-/// The VMCOREINFO text. A dump without it still has its memory.
+/// The VMCOREINFO text. Without it, the memory can still be read.
 fn text(
     source: &impl ReadAt,
     offset: u64,
@@ -187,19 +237,23 @@ fn text(
     if len == 0 {
         return None;
     }
-    if len > MAX_VMCOREINFO_BYTES {
-        warnings.push(format!("its VMCOREINFO of {len} bytes is not believed"));
+    if len > vmcoreinfo::MAX_BYTES {
+        warnings.push(format!(
+            "its VMCOREINFO of {len} bytes was ignored (limit {})",
+            vmcoreinfo::MAX_BYTES
+        ));
         return None;
     }
-    let mut text = vec![0; usize::try_from(len).ok()?];
+    let mut text = vec![0; u64_as_usize(len)];
     if source.read_exact_at(offset, &mut text).is_err() {
-        warnings.push("its VMCOREINFO lies where the file has no bytes".to_owned());
+        warnings
+            .push("its VMCOREINFO cannot be read or lies beyond the end of the file".to_owned());
         return None;
     }
     Some(text)
 }
 
-/// Whether so many bytes lie in the file.
+/// Checks that `len` bytes from `offset` on lie in the file.
 pub(super) fn within(
     source: &impl ReadAt,
     what: &'static str,

@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kdump-compressed images, as makedumpfile writes them: each page compressed
-//! alone. The bytes are described in docs/formats/kdump.md.
+//! Kdump-compressed images, as makedumpfile writes them: each page is compressed on
+//! its own. docs/formats/kdump.md describes the bytes.
 
 pub mod flattened;
 
 mod bitmap;
-mod compression;
 mod encoder;
 mod error;
 mod header;
-mod index;
 mod layout;
 mod page;
 mod reader;
-mod stream;
 mod writer;
 
-pub use compression::{Compression, CompressionError};
 pub use error::Error;
+pub use page::{Compression, CompressionError};
 pub use reader::Reader;
 pub use writer::Writer;
 
-/// Bytes of a page, and of the blocks that the parts of the file are counted in.
+/// Size of a page, and of the blocks in which the parts of the file are counted.
 const BLOCK_BYTES: usize = 4096;
 
-/// The most pages, present or not, below the last one: 32 TiB.
+/// The most pages, present or not, up to the last one: 32 TiB.
 const MAX_PAGES: u64 = 1 << 33;

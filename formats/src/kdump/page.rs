@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One page and its descriptor (`page_desc_t` of makedumpfile's diskdump_mod.h).
+//! Pages: their descriptors and their compression.
+//!
+//! A descriptor (`page_desc_t` in makedumpfile's diskdump_mod.h):
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 8 | where the page lies in the file |
-//! | 8 | 4 | bytes that it takes there |
-//! | 12 | 4 | how it is compressed; 0: it is not |
+//! | 0 | 8 | offset of the page in the file |
+//! | 8 | 4 | number of bytes that it takes there |
+//! | 12 | 4 | flag of its compression; 0: not compressed |
 //! | 16 | 8 | 0 |
 
 use super::BLOCK_BYTES;
-use super::compression::{Compression, SNAPPY, ZLIB, ZSTD};
+use crate::fields::Fields;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
-use scroll::{LE, Pread};
+use linpmem_phys::num::u64_as_usize;
+use std::fmt;
+use std::str::FromStr;
 
-/// Bytes of a descriptor.
+/// Size of a descriptor.
 pub(super) const DESCRIPTOR_BYTES: usize = 24;
 
-/// The most bytes that a compressed page is believed to take. Writers store what
-/// does not become smaller as it is.
+/// The most bytes that a page may take. Writers store a page that does not become
+/// smaller as it is.
 const MAX_COMPRESSED_BYTES: u32 = 2 * 4096;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +33,8 @@ pub(super) struct Descriptor {
 
 impl Descriptor {
     pub(super) fn parse(encoded: &[u8]) -> Option<Self> {
-        let offset = encoded.pread_with(0, LE).ok()?;
-        let size = encoded.pread_with(8, LE).ok()?;
-        let flags = encoded.pread_with(12, LE).ok()?;
+        let mut fields = Fields(encoded);
+        let (offset, size, flags) = (fields.u64()?, fields.u32()?, fields.u32()?);
         let is_whole = flags != 0 || size == 4096;
         (is_whole && size > 0 && size <= MAX_COMPRESSED_BYTES).then_some(Self {
             offset,
@@ -64,7 +67,8 @@ impl Unpacker {
         }
     }
 
-    /// The page that is `stored` with these `flags`; `None` if it is damaged.
+    /// Decompresses `stored`, whose descriptor has these `flags`, into `page`. `None` if
+    /// it is damaged.
     pub(super) fn page(
         &mut self,
         flags: u32,
@@ -73,7 +77,7 @@ impl Unpacker {
     ) -> Option<()> {
         let len = match flags {
             0 => {
-                page.copy_from_slice(stored);
+                *page = stored.try_into().ok()?;
                 BLOCK_BYTES
             }
             ZLIB => {
@@ -83,7 +87,7 @@ impl Unpacker {
                     .decompress(stored, page, FlushDecompress::Finish)
                     .ok()?;
                 match status {
-                    Status::StreamEnd => usize::try_from(self.zlib.total_out()).ok()?,
+                    Status::StreamEnd => u64_as_usize(self.zlib.total_out()),
                     _ => return None,
                 }
             }
@@ -108,7 +112,7 @@ pub(super) struct Packer {
     buffer: Vec<u8>,
 }
 
-/// The level of zstd.
+/// The level for zstd.
 const ZSTD_LEVEL: i32 = 1;
 
 impl Packer {
@@ -127,7 +131,8 @@ impl Packer {
         }
     }
 
-    /// The compressed form of `page`; `None` if it is not smaller.
+    /// The compressed form of `page`. `None` if it is not smaller, or the compression
+    /// failed: the page is stored as it is then.
     pub(super) fn page(&mut self, page: &[u8]) -> Option<&[u8]> {
         let len = match self.compression {
             Compression::None => return None,
@@ -138,7 +143,7 @@ impl Packer {
                     .compress(page, &mut self.buffer, FlushCompress::Finish)
                     .ok()?;
                 match status {
-                    Status::StreamEnd => usize::try_from(self.zlib.total_out()).ok()?,
+                    Status::StreamEnd => u64_as_usize(self.zlib.total_out()),
                     _ => return None,
                 }
             }
@@ -150,6 +155,81 @@ impl Packer {
                 .ok()?,
         };
         self.buffer.get(..len).filter(|_| len < page.len())
+    }
+}
+
+// Flags of descriptors and of the header (`DUMP_DH_COMPRESSED_*` in makedumpfile's
+// diskdump_mod.h).
+const ZLIB: u32 = 0x1;
+pub(super) const LZO: u32 = 0x2;
+const SNAPPY: u32 = 0x4;
+/// The dump was not written completely.
+pub(super) const INCOMPLETE: u32 = 0x8;
+const ZSTD: u32 = 0x20;
+
+/// How the pages of a kdump-compressed image are compressed. A page that does not
+/// become smaller is stored as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// No compression. All zero pages still share one copy.
+    None,
+    /// zlib at its fastest level. Every tool that reads the format supports it.
+    #[default]
+    Zlib,
+    /// Snappy: faster and larger. Some tools are built without it.
+    Snappy,
+    /// zstd at level 1. crash and makedumpfile support it since 2021, unless they are
+    /// built without it.
+    Zstd,
+}
+
+/// A name that is not a compression of this format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown compression of kdump images `{0}`: use zlib, snappy, zstd or none")]
+pub struct CompressionError(String);
+
+const ALL: [Compression; 4] = [
+    Compression::None,
+    Compression::Zlib,
+    Compression::Snappy,
+    Compression::Zstd,
+];
+
+impl Compression {
+    /// The flag of pages compressed this way.
+    pub(super) const fn flag(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Zlib => ZLIB,
+            Self::Snappy => SNAPPY,
+            Self::Zstd => ZSTD,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Zlib => "zlib",
+            Self::Snappy => "snappy",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = CompressionError;
+
+    fn from_str(text: &str) -> Result<Self, CompressionError> {
+        ALL.into_iter()
+            .find(|known| known.name() == text)
+            .ok_or_else(|| CompressionError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -181,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_that_lie_are_refused() {
+    fn impossible_descriptors_are_refused() {
         let good = Descriptor {
             offset: 5,
             size: 4096,
@@ -201,5 +281,13 @@ mod tests {
             .encode(&mut encoded);
             assert_eq!(Descriptor::parse(&encoded), None);
         }
+    }
+
+    #[test]
+    fn names_read_back_as_they_print() {
+        for compression in ALL {
+            assert_eq!(compression.to_string().parse(), Ok(compression));
+        }
+        assert!("lzo".parse::<Compression>().is_err());
     }
 }

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading a kdump-compressed image, ours or another's.
+//! Reading a kdump-compressed image, made by linpmem or another tool.
 
+use super::bitmap::Index;
 use super::header::{Headers, within};
-use super::index::Index;
 use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
 use super::{BLOCK_BYTES, Error};
-use crate::linear::{absent, read_stored, take};
+use crate::read_span::{mark_unreadable, read_span, split_off_front};
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
+use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads a kdump-compressed image.
 ///
-/// Pages that it names but does not hold, as makedumpfile leaves them out on
-/// request, are [`linpmem_phys::Content::Skipped`] and not zero.
+/// Pages that the dump lists without holding them, as makedumpfile excludes them on
+/// request, are [`linpmem_phys::Content::Skipped`], not zero. A page that is damaged
+/// is unreadable (`EIO`); the others can still be read.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
@@ -22,40 +25,40 @@ pub struct Reader<S> {
     warnings: Vec<String>,
 }
 
-/// Descriptors that are read at once.
+/// Descriptors to read at a time.
 const BLOCK_DESCRIPTORS: usize = 256;
 
-/// Bytes of compressed pages that are read at once: those of one chunk mostly lie
-/// together.
+/// Bytes of compressed pages to read at a time. The pages of a chunk usually lie next
+/// to each other.
 const WINDOW_BYTES: usize = 256 << 10;
 
 impl<S: ReadAt> Reader<S> {
-    /// The image in `source`.
+    /// Opens the image in `source`.
     ///
     /// # Errors
-    /// If it is no such image, contradicts itself, holds no page, or reaches
-    /// beyond the file. Whether a page decompresses is found when it is read.
+    /// If it is not such an image, contradicts itself, holds no page, or is truncated.
+    /// Damage inside a page is found only when it is read.
     pub fn new(source: S) -> Result<Self, Error> {
         let headers = Headers::read(&source)?;
         let index = Index::read(&source, &headers)?;
         if index.dumped == 0 {
             return Err(Error::Empty);
         }
-        let bytes = u64::try_from(DESCRIPTOR_BYTES).unwrap_or(u64::MAX);
-        let table = index.dumped.saturating_mul(bytes);
+        // There are at most 2^33 pages.
+        let table = index.dumped * usize_as_u64(DESCRIPTOR_BYTES);
         within(&source, "page descriptors", headers.descriptors, table)?;
         let mut warnings = headers.warnings;
-        if index.unnamed > 0 {
+        if index.unlisted > 0 {
             warnings.push(format!(
-                "{} pages are in the dump but not in its map of the machine",
-                index.unnamed
+                "the dump holds {} pages that its bitmap of existing pages lacks",
+                index.unlisted
             ));
         }
         let mut machine = MachineFacts {
             vmcoreinfo: headers.vmcoreinfo,
             ..MachineFacts::default()
         };
-        machine.paging_levels = machine.told_paging_levels();
+        machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         Ok(Self {
             source,
             index,
@@ -65,25 +68,21 @@ impl<S: ReadAt> Reader<S> {
         })
     }
 
-    /// Reads `part` of range number `index`.
+    /// Reads `part` of `stored`, the range at `index`.
     fn read_part(
         &self,
         index: usize,
+        stored: &StoredRange,
         part: PhysRange,
         target: &mut [u8],
         unreadable: &mut Unreadables,
     ) {
-        let place = self
-            .index
-            .ranges
-            .get(index)
-            .zip(self.index.ranks.get(index));
-        let Some((stored, rank)) = place else {
-            return absent(part, target, Errno::EIO, unreadable);
+        let Some(rank) = self.index.ranks.get(index) else {
+            return mark_unreadable(part, target, Errno::EIO, unreadable);
         };
         let page_of = |addr: PhysAddr| addr.get() / PAGE_SIZE.get();
-        let first = page_of(part.start()).saturating_sub(page_of(stored.range.start()));
-        let mut number = rank.saturating_add(first);
+        // The part lies in the range, and pages are fewer than 2^33.
+        let mut number = rank + (page_of(part.start()) - page_of(stored.range.start()));
         let mut pages = Pages::new(&self.source);
         let mut page = [0; BLOCK_BYTES];
         let mut rest = target;
@@ -94,8 +93,8 @@ impl<S: ReadAt> Reader<S> {
                 let Some(piece) = pieces.next() else {
                     return;
                 };
-                number = number.saturating_add(1);
-                let target = take(&mut rest, piece.len());
+                number += 1;
+                let target = split_off_front(&mut rest, piece.len());
                 let descriptor = index
                     .checked_mul(DESCRIPTOR_BYTES)
                     .and_then(|at| Descriptor::parse(descriptors.get(at..)?));
@@ -103,28 +102,24 @@ impl<S: ReadAt> Reader<S> {
                 let bytes = descriptor
                     .and_then(|descriptor| pages.read(descriptor, &mut page))
                     .and_then(|()| {
-                        let start = usize::try_from(within).ok()?;
+                        let start = u64_as_usize(within);
                         page.get(start..start.checked_add(target.len())?)
                     });
                 match bytes {
                     Some(bytes) => target.copy_from_slice(bytes),
-                    None => absent(piece, target, Errno::EIO, unreadable),
+                    None => mark_unreadable(piece, target, Errno::EIO, unreadable),
                 }
             }
         }
     }
 
-    /// Descriptors from `number` on, as many as there are up to a block of them.
+    /// The descriptors from `number` on, up to [`BLOCK_DESCRIPTORS`] of them. Empty if
+    /// they cannot be read: their pages are unreadable then.
     fn descriptors(&self, number: u64) -> Vec<u8> {
-        let count = self.index.dumped.saturating_sub(number);
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let count = count.min(BLOCK_DESCRIPTORS);
-        let mut encoded = vec![0; count.saturating_mul(DESCRIPTOR_BYTES)];
-        let bytes = u64::try_from(DESCRIPTOR_BYTES).unwrap_or(u64::MAX);
-        // The table lies within the file: no sum overflows.
-        let offset = self
-            .descriptors
-            .saturating_add(number.saturating_mul(bytes));
+        let count = u64_as_usize(self.index.dumped - number).min(BLOCK_DESCRIPTORS);
+        let mut encoded = vec![0; count * DESCRIPTOR_BYTES];
+        // The table lies within the file: the sum does not overflow.
+        let offset = self.descriptors + number * usize_as_u64(DESCRIPTOR_BYTES);
         match self.source.read_exact_at(offset, &mut encoded) {
             Ok(()) => encoded,
             Err(_) => Vec::new(),
@@ -132,11 +127,11 @@ impl<S: ReadAt> Reader<S> {
     }
 }
 
-/// Pages, read where descriptors say.
+/// Reads pages by their descriptors.
 struct Pages<'a, S> {
     source: &'a S,
     unpacker: Unpacker,
-    /// The page that many share, as a rule the zero page.
+    /// A page that many descriptors share, usually the zero page.
     shared: Option<(Descriptor, [u8; BLOCK_BYTES])>,
     last: Descriptor,
     window: Vec<u8>,
@@ -172,7 +167,8 @@ impl<'a, S: ReadAt> Pages<'a, S> {
         };
         let stored = self.window.get(start..end)?;
         self.unpacker.page(flags, stored, page)?;
-        // Twice, or back to the front: that is where the zero page lies.
+        // A page that is read twice in a row, or lies before the last one, is probably
+        // the zero page: it comes first.
         if descriptor == self.last || descriptor.offset < self.last.offset {
             self.shared = Some((descriptor, *page));
         }
@@ -182,23 +178,21 @@ impl<'a, S: ReadAt> Pages<'a, S> {
 
     fn in_window(&self, descriptor: Descriptor) -> Option<(usize, usize)> {
         let start = descriptor.offset.checked_sub(self.window_offset)?;
-        let start = usize::try_from(start).ok()?;
-        let end = start.checked_add(usize::try_from(descriptor.size).ok()?)?;
+        let start = u64_as_usize(start);
+        let end = start.checked_add(u32_as_usize(descriptor.size))?;
         (end <= self.window.len()).then_some((start, end))
     }
 
     fn fetch(&mut self, descriptor: Descriptor) -> Option<()> {
         let left = self.source.len().checked_sub(descriptor.offset)?;
-        let len = usize::try_from(left).unwrap_or(usize::MAX);
-        self.window.resize(len.min(WINDOW_BYTES), 0);
+        self.window.resize(u64_as_usize(left).min(WINDOW_BYTES), 0);
         self.window_offset = descriptor.offset;
         let read = self
             .source
             .read_exact_at(descriptor.offset, &mut self.window);
         if read.is_err() {
-            // What lies behind the page may be what the disk does not give.
-            let size = usize::try_from(descriptor.size).ok()?;
-            self.window.truncate(size);
+            // Perhaps only what follows the page is unreadable.
+            self.window.truncate(u32_as_usize(descriptor.size));
             let alone = self
                 .source
                 .read_exact_at(descriptor.offset, &mut self.window);
@@ -218,12 +212,14 @@ impl<S: ReadAt> ReadPhys for Reader<S> {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        read_stored(
+        read_span(
             &self.index.ranges,
             start,
             buf,
             unreadable,
-            |index, part, target, unreadable| self.read_part(index, part, target, unreadable),
+            |index, stored, part, target, unreadable| {
+                self.read_part(index, stored, part, target, unreadable);
+            },
         )
     }
 }

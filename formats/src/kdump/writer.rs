@@ -2,39 +2,38 @@
 //! Writing a kdump-compressed image, front to back.
 
 use super::bitmap::Bitmap;
-use super::compression::Compression;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
-use super::page::{Descriptor, Packer};
-use super::stream::Stream;
-use super::{BLOCK_BYTES, header};
-use crate::sequence::Sequence;
+use super::page::{Compression, DESCRIPTOR_BYTES, Descriptor, Packer};
+use super::{BLOCK_BYTES, flattened, header};
+use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use bytes::Bytes;
 use linpmem_phys::{PAGE_SIZE, PhysAddr};
 use std::sync::Arc;
 
-/// Writes a kdump-compressed image as makedumpfile's flattened stream, which
-/// crash, drgn, makedumpfile and libkdumpfile open as it is.
+/// Writes a kdump-compressed image as makedumpfile's flattened stream, which crash,
+/// drgn, makedumpfile and libkdumpfile open as it is.
 ///
-/// In a dump, the table of page descriptors stands before the pages, but how long
-/// each of them is, and whether it could be read at all, is known only afterwards.
-/// In the flattened stream each piece carries its place: nothing is written twice
-/// and nothing is kept in memory but a block of a bitmap.
+/// In a dump, the page descriptors come before the pages, but the compressed size of a
+/// page, and whether it can be read at all, is known only afterwards. In the flattened
+/// stream each piece carries its offset, so that nothing has to be rewritten and only
+/// one block of a bitmap is kept in memory.
 ///
-/// All zero pages share their bytes; pages that could not be read are left out.
+/// All zero pages share one copy; pages that could not be read are left out. The format
+/// has no room for the kinds of the ranges.
 #[derive(Debug)]
 pub struct Writer {
     plan: ImagePlan,
     compression: Compression,
     layout: Layout,
-    sequence: Sequence,
-    stream: Stream,
+    order: WriteOrder,
+    stream: flattened::Writer,
     dumped: Bitmap,
     zero: Descriptor,
-    /// Descriptors written so far.
+    /// The number of descriptors written so far.
     pages: u64,
-    /// Where the next page goes in the dump.
+    /// Where the next page goes in the dump, in bytes.
     next: u64,
 }
 
@@ -42,14 +41,15 @@ impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
-    /// If it reaches above 32 TiB: the bitmaps of a dump cover all addresses.
+    /// If the plan has memory above 32 TiB, since the bitmaps of a dump cover all
+    /// addresses, or a VMCOREINFO text above 1 MiB.
     pub fn new(plan: &ImagePlan, compression: Compression) -> Result<Self, WriteError> {
         let layout = Layout::new(plan)?;
         Ok(Self {
-            sequence: Sequence::new(plan),
+            order: WriteOrder::new(plan),
             plan: plan.clone(),
             compression,
-            stream: Stream,
+            stream: flattened::Writer,
             dumped: Bitmap::new(layout.dumped, u64::from(layout.bitmap_blocks)),
             zero: Descriptor::default(),
             pages: 0,
@@ -65,60 +65,79 @@ impl Writer {
             Some(packed) => (packed, self.compression.flag()),
             None => (zeros.as_slice(), 0),
         };
-        self.zero = self.place(stored, flags);
+        self.zero = self.place(stored, flags)?;
         let offset = self.zero.offset;
         self.stream.bytes(offset, stored, out)
     }
 
-    /// The descriptor of the page that comes next.
-    fn place(&mut self, stored: &[u8], flags: u32) -> Descriptor {
+    /// The descriptor of the next page.
+    fn place(&mut self, stored: &[u8], flags: u32) -> Result<Descriptor, WriteError> {
         let offset = self.next;
-        let size = u32::try_from(stored.len()).unwrap_or(u32::MAX);
-        self.next = offset.saturating_add(u64::from(size));
-        Descriptor {
+        let size = u32::try_from(stored.len())
+            .map_err(|_| WriteError::Misuse("a page takes more than 4 GiB"))?;
+        // At most 2^33 pages of at most 4096 bytes each.
+        self.next = offset + u64::from(size);
+        Ok(Descriptor {
             offset,
             size,
             flags,
-        }
+        })
     }
 
+    /// Writes the pages of a chunk. `body` begins with all that are not zero, one after
+    /// the other.
     fn write_pages(
         &mut self,
         chunk: &Chunk<'_>,
         stored: &[Stored<'_>],
+        body: &Bytes,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let mut descriptors = Vec::new();
-        let mut bytes = Vec::with_capacity(chunk.frame.as_ref().map_or(0, Bytes::len));
+        let mut descriptors = Vec::with_capacity(stored.len() * DESCRIPTOR_BYTES);
+        let mut readable = Vec::with_capacity(stored.len());
         let begin = self.next;
         let first = self.pages;
         let mut addr = chunk.start;
-        for stored in stored {
+        for &stored in stored {
             let page = addr;
-            addr = PhysAddr::new(page.get().saturating_add(PAGE_SIZE.get()));
+            // The chunk lies within a range.
+            addr = PhysAddr::new(page.get() + PAGE_SIZE.get());
             if is_unreadable(chunk, page) {
                 continue;
             }
-            let descriptor = match *stored {
+            let descriptor = match stored {
                 Stored::Zero => self.zero,
-                Stored::Plain(stored) => {
-                    bytes.extend_from_slice(stored);
-                    self.place(stored, 0)
-                }
-                Stored::Compressed(stored) => {
-                    bytes.extend_from_slice(stored);
-                    self.place(stored, self.compression.flag())
-                }
+                Stored::Plain(bytes) => self.place(bytes, 0)?,
+                Stored::Compressed(bytes) => self.place(bytes, self.compression.flag())?,
             };
+            readable.push(stored);
             descriptor.encode(&mut descriptors);
             let number = page.get() / PAGE_SIZE.get();
             self.dumped.set(number, self.stream, out)?;
-            self.pages = self.pages.saturating_add(1);
+            self.pages += 1;
         }
         self.stream
             .bytes(self.layout.descriptor(first), &descriptors, out)?;
-        self.stream.shared(begin, &Bytes::from(bytes), out)
+        let bytes = if readable.len() == stored.len() {
+            let len: usize = stored.iter().map(Stored::len).sum();
+            body.slice(..len)
+        } else {
+            gather(&readable).into()
+        };
+        self.stream.shared(begin, &bytes, out)
     }
+}
+
+/// The pages that are not zero, one after the other.
+fn gather(pages: &[Stored<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(pages.iter().map(Stored::len).sum());
+    for page in pages {
+        match page {
+            Stored::Zero => {}
+            Stored::Plain(stored) | Stored::Compressed(stored) => bytes.extend_from_slice(stored),
+        }
+    }
+    bytes
 }
 
 fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
@@ -129,9 +148,8 @@ fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
 }
 
 impl ImageWriter for Writer {
-    /// Nowhere in one piece.
     fn data_offset(&self, _index: usize) -> Option<u64> {
-        None
+        None // memory is compressed
     }
 
     fn encoder(&self) -> Option<Arc<dyn ChunkEncoder>> {
@@ -139,10 +157,10 @@ impl ImageWriter for Writer {
     }
 
     fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.begin()?;
+        self.order.begin()?;
         self.stream.begin(out)?;
         let status = self.compression.flag();
-        let headers = header::encode(&self.layout, self.plan.machine(), status);
+        let headers = header::encode(&self.layout, self.plan.machine(), status)?;
         self.stream.bytes(0, &headers, out)?;
         let blocks = u64::from(self.layout.bitmap_blocks);
         let mut present = Bitmap::new(self.layout.present, blocks);
@@ -158,31 +176,37 @@ impl ImageWriter for Writer {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.advance(chunk)?;
+        self.order.advance(chunk)?;
         if chunk.data.len() % BLOCK_BYTES != 0 || !chunk.start.is_page_aligned() {
-            return Err(WriteError::Misuse("a chunk has half a page"));
+            return Err(WriteError::Misuse("a chunk has a partial page"));
         }
         let pages = chunk.data.len() / BLOCK_BYTES;
         if chunk.is_zero() {
-            return self.write_pages(chunk, &vec![Stored::Zero; pages], out);
+            let zeros = vec![Stored::Zero; pages];
+            return self.write_pages(chunk, &zeros, &Bytes::new(), out);
         }
-        let mut encoded = Vec::new();
-        let frame = chunk.frame.as_deref().unwrap_or_else(|| {
+        let frame = chunk.frame.clone().unwrap_or_else(|| {
+            let mut encoded = Vec::new();
             PageEncoder(self.compression).encode(chunk.start, &chunk.data, &mut encoded);
-            &encoded
+            encoded.into()
         });
-        let stored = decode(frame, pages).ok_or(WriteError::Misuse(
-            "a chunk was compressed by another encoder",
+        let stored = decode(&frame, pages).ok_or(WriteError::Misuse(
+            "a chunk was encoded by something other than this writer's encoder",
         ))?;
-        self.write_pages(chunk, &stored, out)
+        self.write_pages(chunk, &stored, &frame, out)
     }
 
     fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.finish()?;
+        self.order.finish()?;
         self.dumped.finish(self.stream, out)?;
-        // Room that unreadable pages left, so that no byte of the dump is missing.
+        // Fills the room of descriptors of unreadable pages, so that the stream covers
+        // every byte of the dump.
         let end = self.layout.descriptor(self.pages);
-        let left = self.layout.data.saturating_sub(end);
+        let left = self
+            .layout
+            .data
+            .checked_sub(end)
+            .ok_or(WriteError::Misuse("a dump has more pages than planned"))?;
         self.stream.zeros(end, left, out)?;
         self.stream.end(out)
     }

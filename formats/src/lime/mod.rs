@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! LiME images: records of a header and memory. The bytes are described in
-//! docs/formats/lime.md.
+//! LiME images: one record per range, a header and then the memory.
+//! docs/formats/lime.md describes the bytes.
 
 mod reader;
 mod writer;

@@ -2,26 +2,29 @@
 //! Writing a LiME image, front to back.
 
 use crate::records::{HEADER_BYTES, RecordHeader};
-use crate::sequence::Sequence;
-use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, PlannedRange, WriteError};
+use crate::write_order::WriteOrder;
+use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, WriteError};
+use linpmem_phys::PhysRange;
+use linpmem_phys::num::usize_as_u64;
 
-/// Writes LiME's records: one a range, whole pages, ascending, and nothing after
-/// the last, since Volatility 3 takes what follows for another record.
+/// Writes one record per range: whole pages, ascending, and nothing after the last
+/// record, since Volatility 3 takes whatever follows for another one.
 ///
-/// Kinds, unreadable pages (which are zero) and all that is known of the machine
-/// are lost, unless they are kept beside the image.
+/// The format has no room for facts about the machine, the kinds of the ranges and
+/// which pages could not be read (they are zero). They are lost unless they are kept
+/// elsewhere.
 #[derive(Debug)]
 pub struct Writer {
     ranges: Vec<Placed>,
-    sequence: Sequence,
-    /// The range whose header comes next.
+    order: WriteOrder,
+    /// The index of the range whose header comes next.
     next: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Placed {
-    planned: PlannedRange,
-    /// Where its memory begins.
+    range: PhysRange,
+    /// Where its memory begins in the image.
     data: u64,
 }
 
@@ -29,22 +32,26 @@ impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
-    /// If the image would pass 2^64 bytes.
+    /// If the image would be larger than 2^64 bytes.
     pub fn new(plan: &ImagePlan) -> Result<Self, WriteError> {
-        let too_big = || WriteError::Unsupported("a LiME image ends below 2^64 bytes".to_owned());
-        let header_bytes = u64::try_from(HEADER_BYTES).map_err(|_| too_big())?;
+        let too_big = || {
+            WriteError::Unsupported(
+                "a LiME image cannot be larger than 2^64 bytes: acquire fewer ranges".to_owned(),
+            )
+        };
         let mut ranges = Vec::with_capacity(plan.ranges().len());
         let mut next: u64 = 0;
-        for &planned in plan.ranges() {
-            let data = next.checked_add(header_bytes).ok_or_else(too_big)?;
-            ranges.push(Placed { planned, data });
-            next = data
-                .checked_add(planned.range.len().get())
+        for planned in plan.ranges() {
+            let range = planned.range;
+            let data = next
+                .checked_add(usize_as_u64(HEADER_BYTES))
                 .ok_or_else(too_big)?;
+            ranges.push(Placed { range, data });
+            next = data.checked_add(range.len().get()).ok_or_else(too_big)?;
         }
         Ok(Self {
             ranges,
-            sequence: Sequence::new(plan),
+            order: WriteOrder::new(plan),
             next: 0,
         })
     }
@@ -56,16 +63,15 @@ impl ImageWriter for Writer {
     }
 
     fn begin(&mut self, _out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.begin()
+        self.order.begin()
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.advance(chunk)?;
+        self.order.advance(chunk)?;
         if let Some(placed) = self.ranges.get(self.next) {
-            let range = placed.planned.range;
-            if chunk.start == range.start() {
-                out.bytes(&RecordHeader::lime(range).encode())?;
-                self.next = self.next.saturating_add(1);
+            if chunk.start == placed.range.start() {
+                out.bytes(&RecordHeader::lime(placed.range).encode())?;
+                self.next += 1;
             }
         }
         out.chunk(chunk)?;
@@ -73,6 +79,6 @@ impl ImageWriter for Writer {
     }
 
     fn finish(&mut self, _out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.finish()
+        self.order.finish()
     }
 }

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory and nothing else. The bytes are described in docs/formats/raw.md.
+//! Raw images: memory without any header. docs/formats/raw.md describes the bytes.
+//!
+//! A raw image does not store its addresses. Keep its list of ranges elsewhere, such
+//! as in a manifest, and give it to [`Reader::new`]; only a padded image can be
+//! opened without one ([`Reader::padded`]).
+//!
+//! Without the Cargo feature `raw`, only [`Layout`] is here.
 
-mod layout;
+#[cfg(feature = "raw")]
 mod reader;
+#[cfg(feature = "raw")]
 mod writer;
 
-pub use layout::Layout;
+#[cfg(feature = "raw")]
 pub use reader::{Error, Reader};
+#[cfg(feature = "raw")]
 pub use writer::Writer;
+
+pub use crate::raw_layout::RawLayout as Layout;

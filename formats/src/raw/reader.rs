@@ -2,21 +2,21 @@
 //! Reading a raw image.
 
 use super::Layout;
-use crate::linear::Linear;
+use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange};
 use linpmem_phys::{
     Content, PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables,
 };
 
-/// Reads a raw image. Such an image does not tell its addresses; the caller does.
+/// Reads a raw image, whose addresses the caller provides.
 #[derive(Debug)]
 pub struct Reader<S> {
     layout: Layout,
-    memory: Linear<S>,
+    memory: StoredSpans<S>,
     machine: MachineFacts,
 }
 
-/// A raw image and a list of ranges that do not fit each other.
+/// Why a raw image cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,19 +24,20 @@ pub enum Error {
     #[error("the raw image is empty")]
     Empty,
     /// Two ranges are out of order or share addresses.
-    #[error("the range {upper} does not lie above {lower}")]
+    #[error("the list of ranges is out of order: {upper} follows {lower}")]
     Disorder {
         /// The range that comes first in the list.
         lower: PhysRange,
         /// The next one.
         upper: PhysRange,
     },
-    /// The ranges end elsewhere than the image.
+    /// The image is not as long as the ranges require.
     #[error(
-        "the ranges take {expected} bytes but the image has {found}: it is truncated, or another image's ranges were given"
+        "the ranges require {expected} bytes, but the image has {found}: it is truncated, or the \
+         ranges are those of another image"
     )]
     Length {
-        /// Bytes that the ranges take, gaps included if the image is padded.
+        /// Bytes that the ranges require, including gaps if the image is padded.
         expected: u128,
         /// Bytes of the image.
         found: u64,
@@ -44,10 +45,10 @@ pub enum Error {
 }
 
 impl<S: ReadAt> Reader<S> {
-    /// An image of `ranges`, which must be ascending and disjoint.
+    /// Opens an image of `ranges`, which must be ascending and disjoint.
     ///
     /// # Errors
-    /// If they are not, or if the image is not exactly as long as they ask for.
+    /// If they are not, or if the image is not exactly as long as they require.
     pub fn new(source: S, ranges: &[PlannedRange], layout: Layout) -> Result<Self, Error> {
         let mut stored: Vec<StoredRange> = Vec::with_capacity(ranges.len());
         let mut end: u128 = 0;
@@ -62,7 +63,8 @@ impl<S: ReadAt> Reader<S> {
                 end = u128::from(upper.start().get());
             }
             stored.push(present(upper, Some(planned.kind), end));
-            end = end.saturating_add(u128::from(upper.len().get()));
+            // A sum of 64-bit numbers, each for an item in memory, fits 128 bits.
+            end += u128::from(upper.len().get());
         }
         let found = source.len();
         if end != u128::from(found) {
@@ -74,10 +76,10 @@ impl<S: ReadAt> Reader<S> {
         Ok(Self::of(source, stored, layout))
     }
 
-    /// A padded image of which nothing else is known: one range from address 0.
+    /// Opens a padded image without a list of ranges: as one range from address 0.
     ///
     /// # Errors
-    /// If it is empty.
+    /// If the image is empty.
     pub fn padded(source: S) -> Result<Self, Error> {
         let whole = PhysRange::from_len(PhysAddr::ZERO, PhysLen::new(source.len()))
             .map_err(|_| Error::Empty)?;
@@ -91,7 +93,7 @@ impl<S: ReadAt> Reader<S> {
     fn of(source: S, ranges: Vec<StoredRange>, layout: Layout) -> Self {
         Self {
             layout,
-            memory: Linear::new(source, ranges),
+            memory: StoredSpans::new(source, ranges),
             machine: MachineFacts::default(),
         }
     }
@@ -102,7 +104,7 @@ fn present(range: PhysRange, kind: Option<RegionKind>, offset: u128) -> StoredRa
         range,
         kind,
         content: Content::Data,
-        // Past 2^64 the length cannot agree, and no reader comes to be.
+        // An offset past 2^64 cannot match the image's length: `new` fails.
         offset: u64::try_from(offset).ok(),
     }
 }

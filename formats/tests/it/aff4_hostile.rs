@@ -229,7 +229,7 @@ fn verify_names_the_level_that_is_wrong() {
     bytes[0x8000] ^= 1;
     let image = try_open(bytes).unwrap();
     image.verify(|check| {
-        if let aff4::Verdict::Wrong(_) = check.verdict {
+        if let aff4::Verdict::Mismatch(_) = check.verdict {
             levels.push(check.level);
         }
     });

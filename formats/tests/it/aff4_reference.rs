@@ -88,9 +88,9 @@ fn every_hash_in_them_is_right() {
         let mut right = 0;
         let mut unknown = 0;
         image.verify(|check| match check.verdict {
-            aff4::Verdict::Right if check.level == aff4::Level::Member => {}
-            aff4::Verdict::Right => right += 1,
-            aff4::Verdict::Unknown(_) => unknown += 1,
+            aff4::Verdict::Match if check.level == aff4::Level::Member => {}
+            aff4::Verdict::Match => right += 1,
+            aff4::Verdict::NotChecked(_) => unknown += 1,
             _ => panic!("{check:?}"),
         });
         // Hashes whose definition nobody published: imageStreamHash, linearBlockHash.

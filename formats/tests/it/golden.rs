@@ -66,7 +66,7 @@ fn raw() {
         ("concatenated.raw", raw::Layout::Concatenated),
         ("padded.raw", raw::Layout::Padded),
     ] {
-        compare(name, &written(raw::Writer::new(&plan(), layout).unwrap()));
+        compare(name, &written(raw::Writer::new(&plan(), layout)));
     }
 }
 

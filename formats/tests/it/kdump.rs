@@ -139,7 +139,12 @@ fn with_unreadable(plan: &ImagePlan, unreadable: &[Unreadable]) -> Vec<u8> {
     for planned in plan.ranges() {
         let mut data = vec![0; usize::try_from(planned.range.len().get()).unwrap()];
         fill(planned.range.start(), &mut data);
-        let chunk = Chunk::new(planned.range.start(), data.into(), unreadable);
+        let own: Vec<Unreadable> = unreadable
+            .iter()
+            .filter(|item| planned.range.covers(item.range))
+            .copied()
+            .collect();
+        let chunk = Chunk::new(planned.range.start(), data.into(), &own);
         writer.chunk(&chunk, &mut out).unwrap();
     }
     writer.finish(&mut out).unwrap();
@@ -147,7 +152,28 @@ fn with_unreadable(plan: &ImagePlan, unreadable: &[Unreadable]) -> Vec<u8> {
 }
 
 #[test]
-fn unreadable_pages_are_left_out_and_told() {
+fn every_page_but_the_unreadable_one_comes_back() {
+    let plan = small();
+    for start in [0x1000, 0x2000, 0x3000, 0x8000] {
+        let bad = Unreadable {
+            range: range(start, start + 0x1000),
+            errno: Errno::EIO,
+        };
+        let image = open_reader(with_unreadable(&plan, &[bad])).unwrap();
+        for addr in [0x1000, 0x2000, 0x3000, 0x8000] {
+            let (bytes, unreadable) = read(&*image, range(addr, addr + 0x1000));
+            assert_eq!(unreadable.is_empty(), addr != start, "{addr:#x}");
+            let mut expected = vec![0; 0x1000];
+            if addr != start {
+                fill(range(addr, addr + 0x1000).start(), &mut expected);
+            }
+            assert_eq!(bytes, expected, "{addr:#x} without {start:#x}");
+        }
+    }
+}
+
+#[test]
+fn unreadable_pages_are_left_out_and_listed() {
     let bad = Unreadable {
         range: range(0x2000, 0x3000),
         errno: Errno::EIO,
@@ -216,7 +242,7 @@ fn other_dumps_are_named() {
     assert!(with(436, &u32::MAX.to_le_bytes()).is_err());
     assert!(with(432, &u32::MAX.to_le_bytes()).is_err());
     let silent = with(12 + 260, &[0; 6]).unwrap();
-    assert!(silent.warnings()[0].contains("which machine"));
+    assert!(silent.warnings()[0].contains("which kind of machine"));
     assert!(with(424, &[9]).unwrap().warnings()[0].contains("incomplete"));
 }
 

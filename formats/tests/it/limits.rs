@@ -97,7 +97,7 @@ fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
     let layout = raw::Layout::Concatenated;
     write(
         &plan,
-        &mut raw::Writer::new(&plan, layout).unwrap(),
+        &mut raw::Writer::new(&plan, layout),
         0x1000,
         Codec::None,
         &mut out,
@@ -111,7 +111,7 @@ fn ranges_at_2_and_4_gib_and_at_the_last_page_there_is() {
         }
     }
     // A padded image has its holes, here nearly 4 PiB of them.
-    let mut writer = raw::Writer::new(&plan, raw::Layout::Padded).unwrap();
+    let mut writer = raw::Writer::new(&plan, raw::Layout::Padded);
     let mut out = CountingOutput::default();
     write(&plan, &mut writer, 0x1000, Codec::None, &mut out);
     assert_eq!(out.position(), TOP);
@@ -158,11 +158,7 @@ fn images_above_4_gib_keep_their_offsets() {
         (raw::Layout::Concatenated, 6 << 30),
     ] {
         let mut out = SparseOutput::new(tempfile::tempfile().unwrap());
-        write_six_gib(
-            &mut raw::Writer::new(&plan, layout).unwrap(),
-            &plan,
-            &mut out,
-        );
+        write_six_gib(&mut raw::Writer::new(&plan, layout), &plan, &mut out);
         assert_eq!(out.position(), end);
         let source = FileSource::new(out.into_file()).unwrap();
         let image = raw::Reader::new(source, plan.ranges(), layout).unwrap();

@@ -43,4 +43,6 @@ mod outputs;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod roundtrip;

@@ -155,7 +155,7 @@ proptest! {
         padded in any::<bool>(),
     ) {
         let layout = if padded { raw::Layout::Padded } else { raw::Layout::Concatenated };
-        let mut writer = raw::Writer::new(&plan, layout).unwrap();
+        let mut writer = raw::Writer::new(&plan, layout);
         let mut out = VecOutput::default();
         write(&plan, &mut writer, step << 12, Codec::None, &mut out);
         let image = raw::Reader::new(out.0.as_slice(), plan.ranges(), layout).unwrap();

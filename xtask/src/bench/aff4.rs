@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! AFF4 images written and read, compared with raw ones and with the codec alone: the
-//! dumper's own benchmark, in a release build.
+//! benchmark of linpmem-formats, built as releases are.
 
 use super::{Report, Setting};
 use anyhow::{Context, Result, ensure};
@@ -24,7 +24,7 @@ pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
             "--quiet",
             "--locked",
             "--package",
-            "linpmem-capture",
+            "linpmem-formats",
         ])
         .args(["--bench", "aff4"])
         .stderr(Stdio::inherit())

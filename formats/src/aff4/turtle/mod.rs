@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a volume says of its objects, in RDF Turtle.
+//! The description of a volume's objects, in RDF Turtle.
 
-mod graph;
-mod text;
+mod document;
+mod triples;
 
-pub(super) use graph::{Graph, Term};
-pub(super) use text::{Turtle, Value};
+pub(super) use document::{Turtle, Value};
+pub(super) use triples::{Term, Triples};

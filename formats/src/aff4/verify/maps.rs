@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The hashes of a map, and of an image over its maps.
+//! Checking the hashes of maps, and of an image over its maps.
 
 use super::streams::chunk_hashes;
 use super::{Verifier, linear};
 use crate::ReadAt;
 use crate::aff4::HashAlgorithm;
-use crate::aff4::check::Level;
+use crate::aff4::Level;
 use crate::aff4::digest::{Digest, Hasher};
 use crate::aff4::mapped::Source;
 use std::io;
 
 impl Verifier<'_> {
-    /// What a map states of itself.
+    /// Checks the hashes that the description gives for a map.
     pub(super) fn map(&mut self, urn: &str, map: &dyn ReadAt) {
         for stated in self.stated(urn) {
             let algorithm = stated.algorithm;
@@ -27,7 +27,7 @@ impl Verifier<'_> {
                     Level::BlockMap,
                     self.block_map(urn, algorithm, |_| algorithm),
                 ),
-                // Before the standard: each algorithm over its own hashes.
+                // Before the standard: each algorithm hashes its own hashes.
                 "blockHashesHash" => (Level::BlockMap, self.block_map(urn, algorithm, |own| own)),
                 "hash" => (Level::Linear, linear(map, algorithm)),
                 _ => {
@@ -39,7 +39,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// The hash of some of a map's members, one behind the other.
+    /// The hash of some of a map's members, concatenated.
     fn map_parts(&self, urn: &str, parts: &[&str], algorithm: HashAlgorithm) -> io::Result<Digest> {
         let mut hasher = algorithm.hasher();
         for part in parts {
@@ -50,8 +50,8 @@ impl Verifier<'_> {
         Ok(hasher.finish())
     }
 
-    /// The hash over the hashes of chunks and of the map's members. `outer` is the
-    /// algorithm over an algorithm's chunk hashes.
+    /// The hash over the hashes of chunks and of the map's members. `outer` gives the
+    /// algorithm that hashes the chunk hashes of an algorithm.
     fn block_map(
         &mut self,
         urn: &str,
@@ -59,7 +59,7 @@ impl Verifier<'_> {
         outer: impl Fn(HashAlgorithm) -> HashAlgorithm,
     ) -> io::Result<Digest> {
         let mut hasher = algorithm.hasher();
-        let mut streams: Vec<&str> = self.graph.iris(urn, "dependentStream").collect();
+        let mut streams: Vec<&str> = self.triples.iris(urn, "dependentStream").collect();
         streams.sort_unstable();
         for stream in streams {
             let Some(Source::Stream(stream)) = self.reader.objects.opened.get(stream) else {
@@ -86,7 +86,7 @@ impl Verifier<'_> {
         Ok(digest)
     }
 
-    /// What the image states: the block map hash of its map, or the hash over
+    /// Checks the hash of the image: the block map hash of its map, or the hash over
     /// those of all its maps.
     pub(super) fn image(&mut self) {
         let image = self.reader.objects.image.clone();

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The hashes of a stream: of its chunks, of their hashes, of its indexes.
+//! Checking the hashes of a stream: of its chunks, of their hashes, of its indexes.
 
 use super::{Verifier, linear};
 use crate::aff4::HashAlgorithm;
-use crate::aff4::check::{Level, Verdict};
 use crate::aff4::digest::Digest;
 use crate::aff4::stream::{Stream, invalid};
+use crate::aff4::{Level, Verdict};
+use linpmem_phys::num::u64_as_usize;
 use std::collections::BTreeMap;
 use std::io;
 
 impl Verifier<'_> {
-    /// Each chunk against its hashes.
+    /// Checks each chunk against its hashes.
     pub(super) fn chunks(&mut self, stream: &Stream) {
-        let size = usize::try_from(stream.chunk_bytes()).unwrap_or(0);
-        let mut chunk = vec![0; size];
+        let mut chunk = vec![0; u64_as_usize(stream.chunk_bytes())];
         let mut totals: BTreeMap<HashAlgorithm, Compared> = BTreeMap::new();
         for segment in 0..stream.segments() {
             let mut hashes = Vec::new();
@@ -24,37 +24,31 @@ impl Verifier<'_> {
                     Err(error) => totals
                         .entry(algorithm)
                         .or_default()
-                        .wrong(error.to_string()),
+                        .mismatch(error.to_string()),
                 }
             }
             if hashes.is_empty() {
                 continue;
             }
-            let first = segment.saturating_mul(stream.chunks_in_segment());
-            let last = first
-                .saturating_add(stream.chunks_in_segment())
-                .min(stream.chunks());
-            for (within, number) in (first..last).enumerate() {
+            for (within, number) in stream.chunks_of(segment).enumerate() {
                 let content = stream.decompress(number, &mut chunk);
                 for (algorithm, digests) in &hashes {
                     let total = totals.entry(*algorithm).or_default();
                     let len = algorithm.digest_bytes();
-                    let from = within.saturating_mul(len);
-                    let stated = digests.get(from..from.saturating_add(len));
+                    let stated = digests.chunks_exact(len).nth(within);
                     match (&content, stated) {
                         (_, None) => {
-                            total.wrong(format!("chunk {number} has no hash"));
-                            // The member is too short for all that follow.
+                            total.mismatch(format!("chunk {number} has no hash"));
                             continue;
                         }
-                        (Err(error), _) => total.wrong(error.to_string()),
-                        (Ok(Err(what)), _) => total.wrong(format!("chunk {number}: {what}")),
+                        (Err(error), _) => total.mismatch(error.to_string()),
+                        (Ok(Err(what)), _) => total.mismatch(format!("chunk {number}: {what}")),
                         (Ok(Ok(found)), Some(stated)) => {
-                            let content = chunk.get(..*found).unwrap_or_default();
-                            if algorithm.digest(content).as_bytes() == stated {
-                                total.right = total.right.saturating_add(1);
+                            let digest = chunk.get(..*found).map(|c| algorithm.digest(c));
+                            if digest.is_some_and(|digest| digest.as_bytes() == stated) {
+                                total.matching += 1;
                             } else {
-                                total.wrong(format!("chunk {number} differs"));
+                                total.mismatch(format!("chunk {number} differs"));
                             }
                         }
                     }
@@ -63,11 +57,11 @@ impl Verifier<'_> {
         }
         for (algorithm, total) in totals {
             let verdict = total.verdict();
-            self.tell(Level::Chunks, stream.urn(), Some(algorithm), verdict);
+            self.report(Level::Chunks, stream.urn(), Some(algorithm), verdict);
         }
     }
 
-    /// What a stream states of itself.
+    /// Checks the hashes that the description gives for a stream.
     pub(super) fn stream(&mut self, urn: &str, stream: &Stream) {
         for algorithm in HashAlgorithm::ALL {
             let object = format!("{urn}/blockhash.{algorithm}");
@@ -77,8 +71,8 @@ impl Verifier<'_> {
                         self.compare(Level::ChunkHashes, &object, &stated, &digest);
                     }
                     Err(error) => {
-                        let verdict = Verdict::Wrong(error.to_string());
-                        self.tell(Level::ChunkHashes, &object, Some(algorithm), verdict);
+                        let verdict = Verdict::Mismatch(error.to_string());
+                        self.report(Level::ChunkHashes, &object, Some(algorithm), verdict);
                     }
                 }
             }
@@ -87,7 +81,7 @@ impl Verifier<'_> {
             let (level, computed) = match stated.property.as_str() {
                 "hash" => (Level::Stream, linear(stream, stated.algorithm)),
                 "imageStreamIndexHash" => (Level::Indexes, indexes(stream, stated.algorithm)),
-                // Before the standard: each algorithm over its own hashes.
+                // Before the standard: each algorithm hashes its own hashes.
                 "blockHashesHash" => (
                     Level::ChunkHashes,
                     chunk_hashes(stream, stated.algorithm, stated.algorithm),
@@ -102,27 +96,28 @@ impl Verifier<'_> {
     }
 }
 
-/// How many of a stream's chunks are as their hashes say.
+/// How many chunks of a stream match their hashes.
 #[derive(Default)]
 struct Compared {
-    right: u64,
-    wrong: u64,
+    matching: u64,
+    differing: u64,
+    /// The first difference.
     first: Option<String>,
 }
 
 impl Compared {
-    fn wrong(&mut self, what: String) {
-        self.wrong = self.wrong.saturating_add(1);
+    fn mismatch(&mut self, what: String) {
+        self.differing += 1;
         self.first.get_or_insert(what);
     }
 
     fn verdict(self) -> Verdict {
         match self.first {
-            None => Verdict::Right,
-            Some(first) => Verdict::Wrong(format!(
-                "{} of {} chunks, first: {first}",
-                self.wrong,
-                self.right.saturating_add(self.wrong)
+            None => Verdict::Match,
+            Some(first) => Verdict::Mismatch(format!(
+                "{} of {} chunks, the first: {first}",
+                self.differing,
+                self.matching + self.differing
             )),
         }
     }

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading an archive's members.
+//! Reading the members of an archive.
 
 use super::directory::{self, Entry, bytes};
-use super::fields::{Fields, LOCAL, LOCAL_BYTES};
+use super::fields::{LOCAL, LOCAL_BYTES};
 use crate::ReadAt;
 use crate::aff4::Error;
 use crate::aff4::compression::inflate;
+use crate::fields::Fields;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io;
 use std::sync::Arc;
 
-/// The most that a deflated member may have: all of it is held.
+/// The largest deflated member to accept, since all of it is kept in memory.
 const MAX_INFLATED_BYTES: u64 = 64 << 20;
 
-/// An archive, opened.
+/// An open archive.
 pub(in crate::aff4) struct Archive {
     source: Arc<dyn ReadAt>,
     entries: Vec<Entry>,
@@ -22,13 +24,13 @@ pub(in crate::aff4) struct Archive {
 /// The content of a member.
 #[derive(Clone)]
 pub(in crate::aff4) enum Member {
-    /// As it lies in the archive.
+    /// Stored in the archive without compression.
     Stored {
         source: Arc<dyn ReadAt>,
         offset: u64,
         len: u64,
     },
-    /// Inflated.
+    /// Inflated and kept in memory.
     Held(Arc<Vec<u8>>),
 }
 
@@ -46,18 +48,15 @@ impl Archive {
         &self.entries
     }
 
-    /// What stands behind the directory, without the NUL that some writers append.
+    /// The comment after the directory, without the zero that some writers append.
     pub(in crate::aff4) fn comment(&self) -> &[u8] {
-        let end = self
-            .comment
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last.saturating_add(1));
-        self.comment.get(..end).unwrap_or_default()
+        let zeros = self.comment.iter().rev().take_while(|&&byte| byte == 0);
+        let (text, _) = self.comment.split_at(self.comment.len() - zeros.count());
+        text
     }
 
-    /// The content of `entry`. Deflated content is inflated here, so its size is
-    /// bounded; stored content is only looked up.
+    /// The content of `entry`. Deflated content is inflated at once, so its size is
+    /// limited; stored content is not read yet.
     pub(in crate::aff4) fn member(&self, entry: &Entry) -> Result<Member, Error> {
         let place = place(&self.source, entry)?;
         let damaged = |what| damaged(entry, what);
@@ -70,18 +69,18 @@ impl Archive {
             Place::Deflated(offset) => {
                 let most = MAX_INFLATED_BYTES;
                 if entry.content_bytes > most || entry.stored_bytes > most {
-                    return Err(damaged("is deflated and too large to be inflated"));
+                    return Err(damaged("is deflated and larger than the supported 64 MiB"));
                 }
                 let deflated = bytes(&self.source, offset, entry.stored_bytes)?;
                 inflated(&deflated, entry.content_bytes)
                     .map(|held| Member::Held(Arc::new(held)))
-                    .ok_or_else(|| damaged("does not inflate to the length that it says"))
+                    .ok_or_else(|| damaged("does not inflate to its stated size"))
             }
         }
     }
 }
 
-/// Where a member's bytes lie, and what they are.
+/// Where a member's content begins, in bytes, and whether it is compressed.
 enum Place {
     Stored(u64),
     Deflated(u64),
@@ -97,24 +96,27 @@ fn damaged(entry: &Entry, what: &'static str) -> Error {
 fn place(source: &dyn ReadAt, entry: &Entry) -> Result<Place, Error> {
     let damaged = |what| damaged(entry, what);
     let header = bytes(source, entry.offset, LOCAL_BYTES)?;
-    let lens = local_lens(&header).ok_or_else(|| damaged("has no header where it should"))?;
+    let lens =
+        local_lens(&header).ok_or_else(|| damaged("has no header where the directory says"))?;
     let offset = entry
         .offset
         .checked_add(LOCAL_BYTES)
         .and_then(|offset| offset.checked_add(lens));
     let end = offset.and_then(|offset| offset.checked_add(entry.stored_bytes));
     let (Some(offset), true) = (offset, end.is_some_and(|end| end <= source.len())) else {
-        return Err(damaged("reaches beyond the end of the file"));
+        return Err(damaged(
+            "ends beyond the end of the file: the volume is truncated",
+        ));
     };
     match entry.method {
         0 if entry.stored_bytes == entry.content_bytes => Ok(Place::Stored(offset)),
-        0 => Err(damaged("is stored, but has two lengths")),
+        0 => Err(damaged("is stored, but has two different sizes")),
         8 => Ok(Place::Deflated(offset)),
-        _ => Err(damaged("is compressed in a way that AFF4 does not have")),
+        _ => Err(damaged("is compressed in a way that AFF4 does not define")),
     }
 }
 
-/// All of a stored member of at most `most` bytes, without an archive.
+/// The whole content of a stored member of at most `most` bytes.
 pub(in crate::aff4) fn content(
     source: &dyn ReadAt,
     entry: &Entry,
@@ -125,17 +127,20 @@ pub(in crate::aff4) fn content(
             bytes(source, offset, entry.stored_bytes)
         }
         Place::Stored(_) => Err(Error::TooLarge("a member")),
-        Place::Deflated(_) => Err(damaged(entry, "is deflated, which is not done here")),
+        Place::Deflated(_) => Err(damaged(
+            entry,
+            "is deflated, which recovery does not support",
+        )),
     }
 }
 
-/// Whether an archive has a directory that can be read.
+/// Whether the archive has a readable directory.
 pub(in crate::aff4) fn has_directory(source: &dyn ReadAt) -> bool {
     directory::read(source).is_ok()
 }
 
-/// The sum of the lengths of name and extra fields: those of the local header
-/// count, and may differ from the directory's.
+/// The size of the name and the extra fields together. Those of the local header apply,
+/// which may differ from the directory's.
 fn local_lens(header: &[u8]) -> Option<u64> {
     let mut fields = Fields(header);
     if fields.u32()? != LOCAL {
@@ -145,20 +150,21 @@ fn local_lens(header: &[u8]) -> Option<u64> {
     u64::from(fields.u16()?).checked_add(u64::from(fields.u16()?))
 }
 
-/// The memory grows with what really comes out, and not with what is promised.
+/// Inflates to `len` bytes, provided that `deflated` can hold as many.
 fn inflated(deflated: &[u8], len: u64) -> Option<Vec<u8>> {
-    // Deflate gains at most 1032 times.
-    let possible = u64::try_from(deflated.len()).ok()?.saturating_mul(1032);
-    if len > possible.saturating_add(64) {
+    // Deflate compresses by a factor of at most 1032.
+    let possible = deflated.len().checked_mul(1032)?.checked_add(64)?;
+    let len = u64_as_usize(len);
+    if len > possible {
         return None;
     }
-    let mut held = vec![0; usize::try_from(len).ok()?];
+    let mut held = vec![0; len];
     let found = inflate(deflated, &mut held, false)?;
     (found == held.len()).then_some(held)
 }
 
 impl Member {
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that the member takes.
     pub(in crate::aff4) fn held(&self) -> usize {
         match self {
             Self::Stored { .. } => 0,
@@ -166,13 +172,13 @@ impl Member {
         }
     }
 
-    /// All of it, if it is not longer than `most` bytes.
+    /// The whole content, which must not be larger than `most` bytes.
     pub(in crate::aff4) fn read_all(&self, most: u64) -> Result<Vec<u8>, Error> {
         let len = self.len();
-        let (true, Ok(size)) = (len <= most, usize::try_from(len)) else {
+        if len > most {
             return Err(Error::TooLarge("a member"));
-        };
-        let mut held = vec![0; size];
+        }
+        let mut held = vec![0; u64_as_usize(len)];
         self.read_exact_at(0, &mut held)?;
         Ok(held)
     }
@@ -193,8 +199,8 @@ impl ReadAt for Member {
                 offset,
                 len,
             } => {
-                let size = u64::try_from(buf.len()).unwrap_or(u64::MAX);
-                match (within.checked_add(size), offset.checked_add(within)) {
+                let end = within.checked_add(usize_as_u64(buf.len()));
+                match (end, offset.checked_add(within)) {
                     (Some(end), Some(from)) if end <= *len => source.read_exact_at(from, buf),
                     _ => Err(io::ErrorKind::UnexpectedEof.into()),
                 }

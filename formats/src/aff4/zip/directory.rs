@@ -1,46 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading an archive's directory.
+//! Reading the directory of an archive.
 
 use super::fields::{
-    CENTRAL, CENTRAL_BYTES, END, END_BYTES, END64, END64_BYTES, EXTRA64, Fields, LOCATOR64,
+    CENTRAL, CENTRAL_BYTES, END, END_BYTES, END64, END64_BYTES, EXTRA64, LOCATOR64,
     LOCATOR64_BYTES, extra, widened,
 };
 use crate::ReadAt;
 use crate::aff4::Error;
+use crate::fields::Fields;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
-/// A member, after the directory.
+/// A member, as the directory describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::aff4) struct Entry {
     pub(in crate::aff4) name: String,
-    /// Where its local header lies.
+    /// Where its local header begins, in bytes.
     pub(in crate::aff4) offset: u64,
-    /// Bytes in the archive.
+    /// Its size in the archive.
     pub(in crate::aff4) stored_bytes: u64,
-    /// Bytes of content.
+    /// The size of its content.
     pub(in crate::aff4) content_bytes: u64,
     pub(in crate::aff4) crc: u32,
     /// 0: stored; 8: deflated.
     pub(in crate::aff4) method: u16,
 }
 
-/// What an archive's end says.
+/// The directory at the end of an archive.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) entries: Vec<Entry>,
-    /// The comment behind the directory.
+    /// The comment after the directory.
     pub(super) comment: Vec<u8>,
 }
 
-/// Members at most. An image of 64 TiB has a quarter of them.
+/// The most members to accept. An image of 64 TiB has a quarter of them.
 const MAX_MEMBERS: u64 = 16 << 20;
-/// The longest directory that is read: all of it is kept.
+/// The largest directory to accept, since all of it is kept in memory.
 const MAX_DIRECTORY_BYTES: u64 = 2 << 30;
-/// The most that a member may have that is kept in memory as a whole.
+/// The largest member to keep in memory as a whole.
 pub(in crate::aff4) const MAX_MEMBER_IN_MEMORY_BYTES: u64 = 256 << 20;
-/// The directory is read in pieces of this size.
+/// Bytes of the directory to read at a time.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// Where the directory lies.
+/// Where the directory is.
 struct Extent {
     offset: u64,
     bytes: u64,
@@ -50,17 +52,17 @@ struct Extent {
 pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Error> {
     let len = source.len();
     let reach = len.min(END_BYTES + LOCATOR64_BYTES + u64::from(u16::MAX));
-    let base = len.saturating_sub(reach);
+    let base = len - reach;
     let tail = bytes(source, base, reach)?;
     let at = find_end(&tail).ok_or(Error::NoDirectory)?;
-    let end_offset = base.saturating_add(offset(at));
+    let end_offset = base + usize_as_u64(at);
     let damaged = || Error::Zip {
         offset: end_offset,
         what: "the end of the directory contradicts itself",
     };
     let (extent, comment) = extent(source, &tail, at, end_offset).ok_or_else(damaged)?;
-    // A directory that ends where its end begins may be moved: something was put
-    // before the archive. AFF4 has no such thing, and offsets would lie.
+    // If something precedes the archive, the directory ends before the offset that it
+    // states. AFF4 does not allow that.
     if extent
         .offset
         .checked_add(extent.bytes)
@@ -75,15 +77,16 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Error> {
     Ok(Directory { entries, comment })
 }
 
-/// The last place where the directory could end.
+/// The last place where the directory can end.
 fn find_end(tail: &[u8]) -> Option<usize> {
-    let last = tail.len().checked_sub(usize::try_from(END_BYTES).ok()?)?;
+    let last = tail.len().checked_sub(u64_as_usize(END_BYTES))?;
     (0..=last).rev().find(|&at| {
-        let mut fields = Fields(tail.get(at..).unwrap_or_default());
+        let (_, end) = tail.split_at(at);
+        let mut fields = Fields(end);
         if fields.u32() != Some(END) || fields.take(16).is_none() {
             return false;
         }
-        // What stands behind the comment is padding.
+        // Whatever follows the comment is padding.
         fields
             .u16()
             .is_some_and(|len| fields.take(usize::from(len)).is_some())
@@ -128,31 +131,34 @@ fn extent(
 }
 
 fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Error> {
-    // The count is only believed as far as there are bytes for it.
+    // The directory may state more entries than it has room for.
     let room = extent.count.min(extent.bytes / CENTRAL_BYTES);
-    let mut entries = Vec::with_capacity(usize::try_from(room).unwrap_or(0).min(1 << 16));
+    let mut entries = Vec::with_capacity(u64_as_usize(room).min(1 << 16));
     let mut window = Window {
         source,
         held: Vec::new(),
         start: extent.offset,
-        end: extent.offset.saturating_add(extent.bytes),
+        // The caller has checked that the directory ends within the file.
+        end: extent.offset + extent.bytes,
     };
     let mut next = extent.offset;
     for _ in 0..extent.count {
         let damaged = |what| Error::Zip { offset: next, what };
-        let cut = || damaged("the directory has fewer entries than it says");
+        let cut = || damaged("the directory has fewer entries than it states");
         let fixed = window.get(next, CENTRAL_BYTES)?.ok_or_else(cut)?;
-        let lens = lens(fixed).ok_or_else(|| damaged("this is no entry of a directory"))?;
-        let whole = CENTRAL_BYTES.saturating_add(lens.iter().map(|&len| u64::from(len)).sum());
+        let lens = lens(fixed).ok_or_else(|| damaged("no directory entry begins here"))?;
+        let variable: u64 = lens.iter().map(|&len| u64::from(len)).sum();
+        let whole = CENTRAL_BYTES + variable;
         let record = window.get(next, whole)?.ok_or_else(cut)?;
-        let entry = entry(record, lens).ok_or_else(|| damaged("an entry contradicts itself"))?;
+        let entry = entry(record, lens)
+            .ok_or_else(|| damaged("the entry is encrypted or contradicts itself"))?;
         entries.push(entry);
-        next = next.saturating_add(whole);
+        next += whole;
     }
     Ok(entries)
 }
 
-/// The lengths of name, extra fields and comment.
+/// The sizes of the name, the extra fields and the comment.
 fn lens(fixed: &[u8]) -> Option<[u16; 3]> {
     let mut fields = Fields(fixed);
     if fields.u32()? != CENTRAL {
@@ -179,7 +185,7 @@ fn entry(record: &[u8], [name, extras, _]: [u16; 3]) -> Option<Entry> {
     if flags & 1 != 0 {
         return None;
     }
-    // In this order in the extra field, those that stand there.
+    // The extra field has those that are there in this order.
     let content_bytes = widened(content, &mut wide)?;
     let stored_bytes = widened(stored, &mut wide)?;
     let offset = widened(offset, &mut wide)?;
@@ -193,7 +199,7 @@ fn entry(record: &[u8], [name, extras, _]: [u16; 3]) -> Option<Entry> {
     })
 }
 
-/// A piece of the directory, so that not every entry is a read of its own.
+/// A piece of the directory, so that entries need not be read one by one.
 struct Window<'a> {
     source: &'a dyn ReadAt,
     held: Vec<u8>,
@@ -202,37 +208,32 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// `len` bytes at `offset`; `None` beyond the directory's end.
+    /// `len` bytes at `offset`; `None` beyond the end of the directory.
     fn get(&mut self, offset: u64, len: u64) -> Result<Option<&[u8]>, Error> {
         let Some(until) = offset.checked_add(len).filter(|end| *end <= self.end) else {
             return Ok(None);
         };
-        let held_end = self.start.saturating_add(self::offset(self.held.len()));
+        let held_end = self.start + usize_as_u64(self.held.len());
         if offset < self.start || until > held_end {
-            let piece = PIECE_BYTES.max(len).min(self.end.saturating_sub(offset));
+            let piece = PIECE_BYTES.max(len).min(self.end - offset);
             self.held = bytes(self.source, offset, piece)?;
             self.start = offset;
         }
-        let from = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        let to = usize::try_from(until.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let from = u64_as_usize(offset - self.start);
+        let to = u64_as_usize(until - self.start);
         Ok(self.held.get(from..to))
     }
 }
 
-/// `len` bytes at `offset`. The caller has bounded `len`.
+/// `len` bytes at `offset`. The caller has limited `len`.
 pub(super) fn bytes(source: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Error> {
-    let beyond = offset.checked_add(len).is_none_or(|end| end > source.len());
-    let (false, Ok(size)) = (beyond, usize::try_from(len)) else {
+    if offset.checked_add(len).is_none_or(|end| end > source.len()) {
         return Err(Error::Zip {
             offset,
-            what: "something that the archive names lies beyond the end of the file",
+            what: "a structure of the archive lies beyond the end of the file",
         });
-    };
-    let mut held = vec![0; size];
+    }
+    let mut held = vec![0; u64_as_usize(len)];
     source.read_exact_at(offset, &mut held)?;
     Ok(held)
-}
-
-fn offset(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Finding members without a directory.
+//! Finding members without a directory, by their local headers.
 
 use super::directory::{Entry, bytes};
-use super::fields::{EXTRA64, Fields, LOCAL, LOCAL_BYTES, extra, widened};
+use super::fields::{EXTRA64, LOCAL, LOCAL_BYTES, extra, widened};
 use crate::ReadAt;
 use crate::aff4::Error;
+use crate::fields::Fields;
 
-/// What a walk over the members found.
+/// The members that were found.
 #[derive(Debug)]
 pub(in crate::aff4) struct Scanned {
-    /// The whole members, in their order.
+    /// The complete members, in file order.
     pub(in crate::aff4) entries: Vec<Entry>,
-    /// Where the last of them ends.
+    /// Where the last of them ends, in bytes.
     pub(in crate::aff4) end: u64,
 }
 
-/// Walks over the members from the beginning of the file on, until one is not
-/// whole or something else follows.
+/// Walks over the members from the beginning of the file on, until one is incomplete or
+/// something else follows.
 pub(in crate::aff4) fn scan(source: &dyn ReadAt) -> Result<Scanned, Error> {
     let mut scanned = Scanned {
         entries: Vec::new(),
@@ -29,7 +30,7 @@ pub(in crate::aff4) fn scan(source: &dyn ReadAt) -> Result<Scanned, Error> {
     Ok(scanned)
 }
 
-/// The member at `offset` and where it ends; `None` if there is no whole one.
+/// The member at `offset` and where it ends; `None` if there is no complete one.
 fn member(source: &dyn ReadAt, offset: u64) -> Result<Option<(Entry, u64)>, Error> {
     let fits = |end: &u64| *end <= source.len();
     let Some(names) = offset.checked_add(LOCAL_BYTES).filter(fits) else {
@@ -39,7 +40,7 @@ fn member(source: &dyn ReadAt, offset: u64) -> Result<Option<(Entry, u64)>, Erro
     let Some(header) = Header::parse(&fixed) else {
         return Ok(None);
     };
-    let variable = u64::from(header.name_len).saturating_add(u64::from(header.extra_len));
+    let variable = u64::from(header.name_len) + u64::from(header.extra_len);
     let Some(data) = names.checked_add(variable).filter(fits) else {
         return Ok(None);
     };
@@ -77,8 +78,8 @@ struct Header {
 }
 
 impl Header {
-    /// `None` also where the sizes stand behind the content, as then nothing says
-    /// where that ends, and for anything but stored members.
+    /// `None` for members whose sizes follow the content, since nothing says where that
+    /// ends, and for members that are not stored.
     fn parse(fixed: &[u8]) -> Option<Self> {
         let mut fields = Fields(fixed);
         if fields.u32()? != LOCAL {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The archive around an AFF4 volume: zip with stored members and 64-bit sizes
-//! throughout (PKWARE's APPNOTE.TXT, 4.3 and 4.5.3).
+//! The zip archive that an AFF4 volume is: stored members and 64-bit sizes throughout
+//! (PKWARE's APPNOTE.TXT, 4.3 and 4.5.3).
 
 mod archive;
 mod directory;
@@ -10,6 +10,5 @@ mod writer;
 
 pub(super) use archive::{Archive, Member, content, has_directory};
 pub(super) use directory::{Entry, MAX_MEMBER_IN_MEMORY_BYTES};
-pub(super) use fields::Fields;
 pub(super) use local::{Scanned, scan};
 pub(super) use writer::ZipStream;

@@ -4,22 +4,22 @@
 use super::directory::Entry;
 use super::fields::{CENTRAL, ELSEWHERE, END, END64, END64_BYTES, EXTRA64, LOCAL, LOCATOR64};
 use crate::{ImageOutput, WriteError};
+use linpmem_phys::num::usize_as_u64;
 
-/// 4.5: what knows 64-bit sizes.
+/// Version 4.5, which introduced 64-bit sizes.
 const VERSION: u16 = 45;
-/// The same, made on Unix.
+/// The same, with Unix as the system.
 const MADE_BY: u16 = (3 << 8) | VERSION;
-/// The first day that a DOS date can name, 1980-01-01: images do not differ
-/// because of when they were made.
+/// 1980-01-01, the first day that a DOS date can express: the time is not part of the
+/// file's bytes.
 const DATE: u16 = (1 << 5) | 1;
-/// A regular file that only its owner reads and writes.
+/// A regular file that only its owner can read and write.
 const MODE: u32 = 0o100_600 << 16;
 
-/// Bytes that the output gets at a time.
+/// Bytes given to the output at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// An archive in the making. It holds a line for the directory per member and
-/// nothing else.
+/// An archive being written. It keeps nothing but a directory entry per member.
 #[derive(Debug, Default)]
 pub(in crate::aff4) struct ZipStream {
     members: Vec<Written>,
@@ -34,9 +34,9 @@ struct Written {
 }
 
 impl ZipStream {
-    /// Writes a member whose content is `parts`, one behind the other. The encoding
-    /// is the one that every reader of AFF4 takes: real sizes in the local header,
-    /// so that it can be found without the directory, and all sizes 64 bits wide.
+    /// Writes a member whose content is the concatenation of `parts`. Sizes are in the local
+    /// header, so that the member can be found without the directory, and all 64 bits wide;
+    /// every reader of AFF4 accepts that.
     pub(in crate::aff4) fn member(
         &mut self,
         name: &str,
@@ -48,7 +48,7 @@ impl ZipStream {
         self.member_of(name, crc.finalize(), parts, out)
     }
 
-    /// The same for content whose checksum, `crc`, is known.
+    /// As [`member`](Self::member), for content whose checksum `crc` is known.
     pub(in crate::aff4) fn member_of(
         &mut self,
         name: &str,
@@ -56,19 +56,17 @@ impl ZipStream {
         parts: &[&[u8]],
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let len = parts.iter().fold(0, |len: u64, part| {
-            len.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX))
-        });
+        let len = parts.iter().map(|part| usize_as_u64(part.len())).sum();
         self.begin_member(name, len, crc, out)?;
-        // Outputs may keep what they get for a while.
+        // An output may buffer whatever it is given.
         for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
             out.bytes(piece)?;
         }
         Ok(())
     }
 
-    /// Writes what stands before a member's content: `len` bytes of the checksum
-    /// `crc`, which the caller writes next.
+    /// Writes the local header of a member. The caller then writes its content, `len` bytes
+    /// with the checksum `crc`.
     pub(in crate::aff4) fn begin_member(
         &mut self,
         name: &str,
@@ -87,7 +85,7 @@ impl ZipStream {
         Ok(())
     }
 
-    /// Takes note of a stored member that the output has already.
+    /// Adds a stored member that is in the output already.
     pub(in crate::aff4) fn adopt(&mut self, entry: &Entry) {
         self.members.push(Written {
             name: entry.name.as_str().into(),
@@ -97,7 +95,7 @@ impl ZipStream {
         });
     }
 
-    /// Writes the directory, with `comment` behind it.
+    /// Writes the directory, followed by `comment`.
     pub(in crate::aff4) fn finish(
         &mut self,
         comment: &str,
@@ -108,8 +106,10 @@ impl ZipStream {
             out.bytes(&written.central_entry()?)?;
         }
         let end = out.position();
-        let count = u64::try_from(self.members.len()).unwrap_or(u64::MAX);
-        let short_count = u16::try_from(count).unwrap_or(u16::MAX);
+        let count = usize_as_u64(self.members.len());
+        // 0xFFFF refers to the 64-bit number.
+        let [low, high, ..] = count.min(0xffff).to_le_bytes();
+        let short_count = [low, high];
 
         let mut tail = Vec::new();
         tail.extend(END64.to_le_bytes());
@@ -117,23 +117,23 @@ impl ZipStream {
         tail.extend((END64_BYTES - 12).to_le_bytes());
         tail.extend(MADE_BY.to_le_bytes());
         tail.extend(VERSION.to_le_bytes());
-        // This disk, and the one with the directory.
+        // Number of this disk, and of the one with the directory.
         tail.extend([0; 8]);
         tail.extend(count.to_le_bytes());
         tail.extend(count.to_le_bytes());
-        tail.extend(end.saturating_sub(start).to_le_bytes());
+        tail.extend((end - start).to_le_bytes());
         tail.extend(start.to_le_bytes());
 
         tail.extend(LOCATOR64.to_le_bytes());
         tail.extend(0_u32.to_le_bytes());
         tail.extend(end.to_le_bytes());
-        // Disks.
+        // Number of disks.
         tail.extend(1_u32.to_le_bytes());
 
         tail.extend(END.to_le_bytes());
         tail.extend([0; 4]);
-        tail.extend(short_count.to_le_bytes());
-        tail.extend(short_count.to_le_bytes());
+        tail.extend(short_count);
+        tail.extend(short_count);
         tail.extend(ELSEWHERE.to_le_bytes());
         tail.extend(ELSEWHERE.to_le_bytes());
         tail.extend(short(comment)?.to_le_bytes());
@@ -191,6 +191,9 @@ impl Written {
 }
 
 fn short(text: &str) -> Result<u16, WriteError> {
-    u16::try_from(text.len())
-        .map_err(|_| WriteError::Unsupported("the name of a member passes 65,535 bytes".to_owned()))
+    u16::try_from(text.len()).map_err(|_| {
+        WriteError::Unsupported(
+            "the name of a member is longer than 65,535 bytes; use a shorter path".to_owned(),
+        )
+    })
 }

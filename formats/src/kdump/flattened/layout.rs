@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The header of a stream and of its records (`makedumpfile_header` and
-//! `makedumpfile_data_header` of makedumpfile.h). All numbers big-endian.
+//! `makedumpfile_data_header` in makedumpfile.h). All numbers are big-endian.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -9,28 +9,28 @@
 //! | 24 | 8 | version, 1 |
 //! | 32 | 4064 | 0 |
 //!
-//! then records, the last of which has -1 twice and no bytes:
+//! followed by records, the last of which has -1 in both fields and no bytes:
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 8 | where the bytes belong |
-//! | 8 | 8 | how many there are |
+//! | 0 | 8 | offset of the bytes in the file |
+//! | 8 | 8 | number of bytes |
 //! | 16 | | the bytes |
 
-/// Bytes before the first record.
-pub(crate) const HEADER_BYTES: usize = 4096;
-/// Bytes of a record's header.
-pub(crate) const RECORD_BYTES: usize = 16;
+/// Size of the stream's header: the records follow it.
+pub(super) const HEADER_BYTES: usize = 4096;
+/// Size of the header of a record.
+pub(super) const RECORD_BYTES: usize = 16;
 
 const SIGNATURE: [u8; 16] = *b"makedumpfile\0\0\0\0";
 const TYPE: i64 = 1;
 const VERSION: i64 = 1;
 
 /// The last record.
-pub(crate) const END: [u8; RECORD_BYTES] = [0xff; RECORD_BYTES];
+pub(super) const END: [u8; RECORD_BYTES] = [0xff; RECORD_BYTES];
 
 /// The stream's header.
-pub(crate) fn header() -> [u8; HEADER_BYTES] {
+pub(super) fn header() -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     let fields = SIGNATURE
         .into_iter()
@@ -42,8 +42,8 @@ pub(crate) fn header() -> [u8; HEADER_BYTES] {
     header
 }
 
-/// The header of a record of `len` bytes that belong at `offset`.
-pub(crate) fn record_header(offset: u64, len: u64) -> [u8; RECORD_BYTES] {
+/// The header of a record of `len` bytes that belong at `offset` in the file.
+pub(super) fn record_header(offset: u64, len: u64) -> [u8; RECORD_BYTES] {
     let mut header = [0; RECORD_BYTES];
     let fields = offset.to_be_bytes().into_iter().chain(len.to_be_bytes());
     for (byte, value) in header.iter_mut().zip(fields) {

@@ -1,66 +1,71 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A flattened stream, as the file that it becomes.
+//! Reading a flattened stream.
 
 use super::layout::{END, HEADER_BYTES, RECORD_BYTES, header};
 use crate::ReadAt;
-use scroll::{BE, Pread};
+use crate::fields::Fields;
+use crate::read_span::split_off_front;
+use linpmem_phys::PhysLen;
+use linpmem_phys::num::usize_as_u64;
 use std::collections::BTreeMap;
 use std::io;
 
-/// The file that a flattened stream becomes. Where two records give the same
-/// bytes, the later one counts, as if each were written to the file; what none
-/// gives is zero.
+/// The file that a flattened stream describes. Where records overlap, the later one
+/// wins, as if each were written to the file in turn; bytes in no record are zero.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
-    /// Pieces of the file by their first byte; disjoint.
+    /// Disjoint pieces of the file, by their first byte.
     pieces: BTreeMap<u64, Piece>,
     len: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Piece {
-    /// The byte of the file after the last.
+    /// The offset in the file after the last byte.
     end: u64,
-    /// Where its bytes lie in the stream.
+    /// Where its bytes begin in the stream.
     offset: u64,
 }
 
-/// A stream that becomes no file.
+/// Why a flattened stream cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The stream could not be read.
-    #[error("reading the flattened dump at offset {offset}: {source}")]
+    /// The stream cannot be read.
+    #[error("cannot read the flattened dump at offset {offset}: {source}")]
     Io {
-        /// Where.
+        /// The offset in the stream, in bytes.
         offset: u64,
-        /// The system's reason.
+        /// The underlying error.
         source: io::Error,
     },
-    /// It is of another kind or version.
-    #[error("the flattened dump is of a type or version that is not known here")]
+    /// The stream is of an unknown type or version.
+    #[error("the flattened dump has an unknown type or version (expected type 1, version 1)")]
     NotThisKind,
-    /// It breaks off.
-    #[error("the flattened dump breaks off at offset {offset}: it is truncated")]
+    /// The stream ends early.
+    #[error(
+        "the flattened dump is truncated: it ends within the record at offset {offset}; copy it \
+         again"
+    )]
     Truncated {
-        /// The record that is not all there.
+        /// Where the incomplete record begins, in bytes.
         offset: u64,
     },
-    /// A record that cannot be.
+    /// A record contradicts itself.
     #[error("the record at offset {offset} of the flattened dump is damaged: {what}")]
     Record {
-        /// Where it begins.
+        /// Where the record begins, in bytes.
         offset: u64,
         /// What is wrong.
         what: &'static str,
     },
-    /// A stream in a stream.
-    #[error("this dump is flattened twice: `makedumpfile -R OUT < IN` undoes it once")]
+    /// A flattened stream inside a flattened stream.
+    #[error("this dump is flattened twice: run `makedumpfile -R OUT < IN` on it first")]
     Twice,
 }
 
-/// The most records that are believed.
+/// The most records to accept.
 const MAX_RECORDS: usize = 1 << 23;
 
 struct Record {
@@ -69,10 +74,10 @@ struct Record {
 }
 
 impl<S: ReadAt> Reader<S> {
-    /// The file that the stream in `source` becomes.
+    /// Opens the stream in `source`.
     ///
     /// # Errors
-    /// If it is none, breaks off, or a record is damaged.
+    /// If `source` is not a flattened stream, is truncated, or has a damaged record.
     pub fn new(source: S) -> Result<Self, Error> {
         let mut pieces = BTreeMap::new();
         let records = records(&source)?;
@@ -93,7 +98,7 @@ impl<S: ReadAt> Reader<S> {
 }
 
 fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
-    let mut offset = u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
+    let mut offset = usize_as_u64(HEADER_BYTES);
     let read = |offset, buf: &mut [u8]| {
         source
             .read_exact_at(offset, buf)
@@ -111,25 +116,27 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
     loop {
         let mut encoded = [0; RECORD_BYTES];
         read(offset, &mut encoded)?;
-        let data = offset.saturating_add(16);
+        // The record's header lies within the stream.
+        let data = offset + usize_as_u64(RECORD_BYTES);
         if encoded == END {
-            let what = "something follows the end";
+            let what = "something follows the last record";
             return match data == source.len() {
                 true => Ok(records),
                 false => Err(Error::Record { offset, what }),
             };
         }
-        let start: u64 = encoded.pread_with(0, BE).unwrap_or(u64::MAX);
-        let len: u64 = encoded.pread_with(8, BE).unwrap_or(u64::MAX);
         let damaged = |what| Error::Record { offset, what };
+        let mut fields = Fields(&encoded);
+        let (start, len) = fields
+            .u64_be()
+            .zip(fields.u64_be())
+            .ok_or(damaged("its header is cut off"))?;
         let end = start
             .checked_add(len)
             .filter(|end| *end <= i64::MAX.unsigned_abs() && len > 0)
-            .ok_or(damaged("it has no bytes, or too many"))?;
+            .ok_or(damaged("it is empty, or ends beyond 2^63 bytes"))?;
         if records.len() == MAX_RECORDS {
-            return Err(damaged(
-                "there are more records before it than are believed",
-            ));
+            return Err(damaged("there are more than 8,388,608 records before it"));
         }
         records.push(Record {
             start,
@@ -143,7 +150,7 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
     }
 }
 
-/// Adds what of `record` lies in no piece yet.
+/// Adds the parts of `record` that no later record covers.
 fn add_under(pieces: &mut BTreeMap<u64, Piece>, record: &Record) {
     let Record { start, piece } = *record;
     let mut next = start;
@@ -157,7 +164,7 @@ fn add_under(pieces: &mut BTreeMap<u64, Piece>, record: &Record) {
     let ends = covered.into_iter().chain([(piece.end, piece.end)]);
     for (end, resume) in ends {
         if next < end {
-            let offset = piece.offset.saturating_add(next.saturating_sub(start));
+            let offset = piece.offset + (next - start);
             pieces.insert(next, Piece { end, offset });
         }
         next = next.max(resume);
@@ -170,9 +177,8 @@ impl<S: ReadAt> ReadAt for Reader<S> {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
         let end = offset
-            .checked_add(len)
+            .checked_add(usize_as_u64(buf.len()))
             .filter(|end| *end <= self.len)
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         let first = self
@@ -186,20 +192,15 @@ impl<S: ReadAt> ReadAt for Reader<S> {
         for (&start, piece) in self.pieces.range(first..end) {
             let from = start.max(next);
             let to = piece.end.min(end);
-            cut(&mut rest, from.saturating_sub(next)).fill(0);
-            let target = cut(&mut rest, to.saturating_sub(from));
-            let within = from.saturating_sub(start);
+            split_off_front(&mut rest, PhysLen::new(from - next)).fill(0);
+            let target = split_off_front(&mut rest, PhysLen::new(to - from));
             self.source
-                .read_exact_at(piece.offset.saturating_add(within), target)?;
+                .read_exact_at(piece.offset + (from - start), target)?;
             next = to;
         }
         rest.fill(0);
         Ok(())
     }
-}
-
-fn cut<'a>(rest: &mut &'a mut [u8], len: u64) -> &'a mut [u8] {
-    crate::linear::take(rest, linpmem_phys::PhysLen::new(len))
 }
 
 #[cfg(test)]
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn records_count_as_if_each_were_written_to_the_file() {
+    fn records_apply_as_if_each_were_written_to_the_file() {
         assert_eq!(file(&[(4, b"efg"), (0, b"abcd")]), b"abcdefg");
         assert_eq!(
             file(&[(0, b"aaaaaaaa"), (2, b"bb"), (5, b"c")]),

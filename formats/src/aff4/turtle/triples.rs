@@ -7,31 +7,31 @@ use oxttl::TurtleParser;
 use oxttl::turtle::SliceTurtleParser;
 use std::collections::BTreeMap;
 
-/// Statements at most; a range of memory takes six.
-const MAX_STATEMENTS: usize = 4 << 20;
+/// The most triples to accept; a range of memory has six.
+const MAX_TRIPLES: usize = 4 << 20;
 
-/// What volumes say of their objects.
+/// The triples of one or several volumes: the properties of each subject.
 #[derive(Debug, Default)]
-pub(in crate::aff4) struct Graph {
+pub(in crate::aff4) struct Triples {
     subjects: BTreeMap<String, Vec<(String, Term)>>,
-    statements: usize,
+    count: usize,
 }
 
-/// What is said of a subject.
+/// The value of a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::aff4) enum Term {
-    /// An object, or a name.
+    /// An IRI: an object, or a name in a vocabulary.
     Iri(String),
     /// Text and its type.
     Literal {
         text: String,
-        /// Without the vocabulary's beginning, if it is of AFF4 or of XML Schema.
+        /// Without the prefix of AFF4's vocabulary or of XML Schema.
         datatype: String,
     },
 }
 
-impl Graph {
-    /// Adds what `text` says. Relative names are below `base`.
+impl Triples {
+    /// Adds the triples of `text`, whose relative names are below `base`.
     pub(in crate::aff4) fn add(&mut self, text: &[u8], base: &str) -> Result<(), Error> {
         let parser = TurtleParser::new().unchecked();
         let parser = parser
@@ -45,11 +45,12 @@ impl Graph {
     fn take(&mut self, parser: SliceTurtleParser<'_>) -> Result<(), Error> {
         for triple in parser {
             let triple = triple.map_err(|error| Error::Turtle {
-                line: error.location().start.line.saturating_add(1),
+                // The parser counts from 0.
+                line: error.location().start.line + 1,
                 message: error.message().to_owned(),
             })?;
-            self.statements = self.statements.saturating_add(1);
-            if self.statements > MAX_STATEMENTS {
+            self.count += 1;
+            if self.count > MAX_TRIPLES {
                 return Err(Error::TooLarge("information.turtle"));
             }
             let subject = match triple.subject {
@@ -74,7 +75,7 @@ impl Graph {
                 iri => iri.strip_prefix(AFF4).unwrap_or(iri).to_owned(),
             };
             let properties = self.subjects.entry(subject).or_default();
-            // Volumes of one image repeat what they have in common.
+            // The volumes of a striped image repeat common properties.
             let known = properties.len() < 64
                 && properties
                     .iter()
@@ -90,8 +91,8 @@ impl Graph {
         self.subjects.keys().map(String::as_str)
     }
 
-    /// All values of a property. Names of AFF4's vocabulary stand without its
-    /// beginning; `a` is the type.
+    /// All values of a property. Names in AFF4's vocabulary are without its prefix; `a` is
+    /// the type.
     pub(in crate::aff4) fn values<'a>(
         &'a self,
         subject: &str,
@@ -108,7 +109,7 @@ impl Graph {
         self.subjects.get(subject).map_or(&[], Vec::as_slice)
     }
 
-    /// The objects that a property names.
+    /// The IRIs among the values of a property.
     pub(in crate::aff4) fn iris<'a>(
         &'a self,
         subject: &str,
@@ -117,7 +118,7 @@ impl Graph {
         self.values(subject, property).filter_map(Term::iri)
     }
 
-    /// The first text that a property has.
+    /// The first text among the values of a property.
     pub(in crate::aff4) fn text(&self, subject: &str, property: &str) -> Option<&str> {
         self.subjects
             .get(subject)?
@@ -126,15 +127,15 @@ impl Graph {
             .find_map(|(_, value)| value.text())
     }
 
-    /// The first number that a property has, under whichever of these names.
+    /// The first number among the values of these properties.
     pub(in crate::aff4) fn number(&self, subject: &str, properties: &[&str]) -> Option<u64> {
         properties
             .iter()
             .find_map(|property| self.text(subject, property)?.trim().parse().ok())
     }
 
-    /// Whether the subject is of the type that the vocabulary calls `name`, or,
-    /// before the standard, the same in lower case.
+    /// Whether the subject has the type `name` of the vocabulary, which is in lower case in
+    /// volumes from before the standard.
     pub(in crate::aff4) fn is_a(&self, subject: &str, name: &str) -> bool {
         self.iris(subject, "a").any(|iri| {
             iri.strip_prefix(AFF4)
@@ -164,27 +165,27 @@ mod tests {
     use super::*;
     use crate::aff4::turtle::{Turtle, Value};
 
-    fn graph(text: &str) -> Graph {
-        let mut graph = Graph::default();
-        graph.add(text.as_bytes(), "aff4://volume").unwrap();
-        graph
+    fn triples(text: &str) -> Triples {
+        let mut triples = Triples::default();
+        triples.add(text.as_bytes(), "aff4://volume").unwrap();
+        triples
     }
 
     #[test]
-    fn what_others_write_is_understood() {
-        let graph = graph(
+    fn turtle_of_other_writers_is_understood() {
+        let triples = triples(
             "@prefix : <aff4://volume> .\n@prefix aff4: <http://aff4.org/Schema#> .\n\
              @prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n\
              : a aff4:ZipVolume ; aff4:contains <aff4://a> , <aff4://b> .\n\
              @base <aff4://other/> .\n\
              <x/y> a aff4:map ; aff4:size 4096 ; aff4:chunkSize \"32768\"^^xsd:int .\n",
         );
-        assert!(graph.is_a("aff4://volume", "ZipVolume"));
-        assert_eq!(graph.iris("aff4://volume", "contains").count(), 2);
-        assert!(graph.is_a("aff4://other/x/y", "Map"));
-        assert_eq!(graph.number("aff4://other/x/y", &["size"]), Some(4096));
+        assert!(triples.is_a("aff4://volume", "ZipVolume"));
+        assert_eq!(triples.iris("aff4://volume", "contains").count(), 2);
+        assert!(triples.is_a("aff4://other/x/y", "Map"));
+        assert_eq!(triples.number("aff4://other/x/y", &["size"]), Some(4096));
         assert_eq!(
-            graph.number("aff4://other/x/y", &["chunk_size", "chunkSize"]),
+            triples.number("aff4://other/x/y", &["chunk_size", "chunkSize"]),
             Some(32768)
         );
     }
@@ -193,26 +194,26 @@ mod tests {
     fn every_text_reads_back() {
         let odd = "\u{0}\u{1}\"quoted\" \\ \u{7f}\u{85}\n\r\t\u{2028} é 🦀 ' ^^ . ;";
         let mut turtle = Turtle::new();
-        turtle.say(
+        turtle.write_triples(
             "aff4://volume/a b<>\"{}|^`\\%20",
             &[
                 ("notes", Value::Text(odd)),
                 ("linpmem:x", Value::Long(u64::MAX)),
             ],
         );
-        let graph = graph(std::str::from_utf8(&turtle.into_bytes()).unwrap());
+        let triples = triples(std::str::from_utf8(&turtle.into_bytes()).unwrap());
         let subject = "aff4://volume/a b<>\"{}|^`\\%20";
-        assert_eq!(graph.text(subject, "notes"), Some(odd));
+        assert_eq!(triples.text(subject, "notes"), Some(odd));
         assert_eq!(
-            graph.number(subject, &["urn:linpmem:schema#x"]),
+            triples.number(subject, &["urn:linpmem:schema#x"]),
             Some(u64::MAX)
         );
     }
 
     #[test]
     fn bad_turtle_is_an_error_with_its_line() {
-        let mut graph = Graph::default();
-        let error = graph.add(b"\n\n<a> <b> .", "aff4://volume").unwrap_err();
+        let mut triples = Triples::default();
+        let error = triples.add(b"\n\n<a> <b> .", "aff4://volume").unwrap_err();
         assert!(matches!(error, Error::Turtle { line: 3, .. }), "{error}");
     }
 }

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Images whose ranges each lie in one piece.
+//! Reading a span of addresses that may cross several stored ranges and the gaps
+//! between them.
 
 use crate::{ReadAt, StoredRange};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Content, Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 use linpmem_phys::{SourceError, Unreadables};
 
-/// The bytes of an image and which addresses they belong to.
+/// An image in which the bytes of each range lie in one piece.
 ///
 /// # Invariants
-/// The ranges are sorted and disjoint; those with content have an offset.
+/// The ranges are sorted and disjoint; those with data have an offset.
 #[derive(Debug)]
-pub(crate) struct Linear<S> {
+pub(crate) struct StoredSpans<S> {
     source: S,
     ranges: Vec<StoredRange>,
 }
 
-impl<S: ReadAt> Linear<S> {
-    /// `ranges` must be sorted and disjoint.
+impl<S: ReadAt> StoredSpans<S> {
+    /// `ranges` must be sorted and disjoint, and those with data must have an
+    /// offset.
     pub(crate) fn new(source: S, ranges: Vec<StoredRange>) -> Self {
         Self { source, ranges }
     }
@@ -25,27 +28,26 @@ impl<S: ReadAt> Linear<S> {
         &self.ranges
     }
 
-    /// [`linpmem_phys::ReadPhys::read_phys`].
+    /// As [`linpmem_phys::ReadPhys::read_phys`].
     pub(crate) fn read_phys(
         &self,
         start: PhysAddr,
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
-        read_stored(
+        read_span(
             &self.ranges,
             start,
             buf,
             unreadable,
-            |index, part, target, unreadable| {
-                if let Some(stored) = self.ranges.get(index) {
-                    self.read_part(stored, part, target, unreadable);
-                }
+            |_, stored, part, target, unreadable| {
+                self.read_part(stored, part, target, unreadable);
             },
         )
     }
 
-    /// Reads what is stored; page by page where not all of it can be.
+    /// Reads `part` of a stored range; page by page if the source does not give it
+    /// as a whole.
     fn read_part(
         &self,
         stored: &StoredRange,
@@ -58,9 +60,9 @@ impl<S: ReadAt> Linear<S> {
         }
         let mut rest = target;
         for piece in part.pieces(PAGE_SIZE) {
-            let target = take(&mut rest, piece.len());
+            let target = split_off_front(&mut rest, piece.len());
             if self.fetch(stored, piece, target).is_none() {
-                absent(piece, target, Errno::EIO, unreadable);
+                mark_unreadable(piece, target, Errno::EIO, unreadable);
             }
         }
     }
@@ -72,22 +74,27 @@ impl<S: ReadAt> Linear<S> {
     }
 }
 
-/// Fills `buf` with the memory from `start` on: what is in `ranges`, which are
-/// sorted and disjoint, and hold data, by `read`, which is told the range's index;
-/// all else as it must be.
-pub(crate) fn read_stored(
+/// Fills `buf` with the memory from `start` on. `read` fills the parts that lie in
+/// a range with data; it gets the range's index, the range, the part and the part's
+/// piece of `buf`. Everything else is zero in `buf` and listed in `unreadable`,
+/// except for ranges whose content is zero. `ranges` must be sorted and disjoint.
+pub(crate) fn read_span(
     ranges: &[StoredRange],
     start: PhysAddr,
     buf: &mut [u8],
     unreadable: &mut Unreadables,
-    mut read: impl FnMut(usize, PhysRange, &mut [u8], &mut Unreadables),
+    mut read: impl FnMut(usize, &StoredRange, PhysRange, &mut [u8], &mut Unreadables),
 ) -> Result<(), SourceError> {
     if buf.is_empty() {
         return Ok(());
     }
-    let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
-    let wanted = PhysRange::from_len(start, len)
-        .map_err(|_| SourceError::new(start, "the request ends above every address"))?;
+    let len = PhysLen::new(usize_as_u64(buf.len()));
+    let wanted = PhysRange::from_len(start, len).map_err(|_| {
+        SourceError::new(
+            start,
+            format!("{len} from there on end past the last address; ask for less"),
+        )
+    })?;
     let mut rest = buf;
     let mut next = wanted.start();
     let first = ranges.partition_point(|stored| stored.range.end() <= wanted.start());
@@ -96,24 +103,26 @@ pub(crate) fn read_stored(
             break;
         };
         if let Ok(gap) = PhysRange::new(next, part.start()) {
-            absent(gap, take(&mut rest, gap.len()), Errno::ENXIO, unreadable);
+            let target = split_off_front(&mut rest, gap.len());
+            mark_unreadable(gap, target, Errno::ENXIO, unreadable);
         }
-        let target = take(&mut rest, part.len());
+        let target = split_off_front(&mut rest, part.len());
         match stored.content {
-            Content::Data => read(index, part, target, unreadable),
+            Content::Data => read(index, stored, part, target, unreadable),
             Content::Zero => target.fill(0),
-            Content::Unreadable { errno } => absent(part, target, errno, unreadable),
-            Content::Skipped { .. } => absent(part, target, Errno::ENXIO, unreadable),
+            Content::Unreadable { errno } => mark_unreadable(part, target, errno, unreadable),
+            Content::Skipped { .. } => mark_unreadable(part, target, Errno::ENXIO, unreadable),
         }
         next = part.end();
     }
     if let Ok(gap) = PhysRange::new(next, wanted.end()) {
-        absent(gap, rest, Errno::ENXIO, unreadable);
+        mark_unreadable(gap, rest, Errno::ENXIO, unreadable);
     }
     Ok(())
 }
 
-pub(crate) fn absent(
+/// Zeroes `target` and lists its addresses as unreadable.
+pub(crate) fn mark_unreadable(
     range: PhysRange,
     target: &mut [u8],
     errno: Errno,
@@ -123,11 +132,10 @@ pub(crate) fn absent(
     unreadable.push(range, errno);
 }
 
-/// Cuts the first `len` bytes, or what there is of them, off `rest`.
-pub(crate) fn take<'a>(rest: &mut &'a mut [u8], len: PhysLen) -> &'a mut [u8] {
+/// Cuts the first `len` bytes off `rest`, or all of it if it is shorter.
+pub(crate) fn split_off_front<'a>(rest: &mut &'a mut [u8], len: PhysLen) -> &'a mut [u8] {
     let whole = std::mem::take(rest);
-    let len = usize::try_from(len.get()).unwrap_or(usize::MAX);
-    let (taken, tail) = whole.split_at_mut(len.min(whole.len()));
+    let (taken, tail) = whole.split_at_mut(u64_as_usize(len.get()).min(whole.len()));
     *rest = tail;
     taken
 }
@@ -157,7 +165,7 @@ mod tests {
         let skipped = Content::Skipped {
             reason: SkipReason::NotRequested,
         };
-        let image = Linear::new(
+        let image = StoredSpans::new(
             bytes,
             vec![
                 stored(0x1000, 0x1c00, Content::Data, 0x400),
@@ -209,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_damaged_page_does_not_take_its_neighbours_along() {
-        let image = Linear::new(Broken, vec![stored(0, 0x4000, Content::Data, 0)]);
+        let image = StoredSpans::new(Broken, vec![stored(0, 0x4000, Content::Data, 0)]);
         let mut buf = vec![0xee; 0x4000];
         let mut unreadable = Unreadables::new();
         image
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_request_past_every_address_is_refused() {
-        let image = Linear::new(Vec::new(), Vec::new());
+        let image = StoredSpans::new(Vec::new(), Vec::new());
         let mut unreadable = Unreadables::new();
         let top = PhysAddr::new(u64::MAX);
         assert!(image.read_phys(top, &mut [0; 2], &mut unreadable).is_err());

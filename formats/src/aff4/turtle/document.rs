@@ -4,26 +4,26 @@
 use crate::aff4::schema::{AFF4, LINPMEM, XSD};
 use std::fmt::Write;
 
-/// A document in the making.
+/// A document being written.
 #[derive(Debug)]
 pub(in crate::aff4) struct Turtle(String);
 
-/// What is said of a subject.
+/// The value of a property.
 #[derive(Clone, Debug)]
 pub(in crate::aff4) enum Value<'a> {
-    /// A name of AFF4's own vocabulary.
+    /// A name in AFF4's own vocabulary.
     Name(&'a str),
-    /// Any other object.
+    /// Any other IRI.
     Iri(&'a str),
     /// Text.
     Text(&'a str),
-    /// A number, an `xsd:long`.
+    /// A number, as `xsd:long`.
     Long(u64),
-    /// A number, an `xsd:int`.
+    /// A number, as `xsd:int`.
     Int(u64),
-    /// A time.
+    /// A time, as `xsd:dateTime`.
     Time(&'a str),
-    /// A digest and the name of its algorithm in the vocabulary.
+    /// A digest, and the name of its algorithm in the vocabulary.
     Digest(String, &'a str),
 }
 
@@ -37,9 +37,13 @@ impl Turtle {
         ))
     }
 
-    /// Says `properties` of `subject`: names of the vocabulary and their values.
-    /// Names that begin with `linpmem:` are our own.
-    pub(in crate::aff4) fn say(&mut self, subject: &str, properties: &[(&str, Value<'_>)]) {
+    /// Adds the triples of `subject` with each of `properties`: names in the vocabulary and
+    /// their values. Names that begin with `linpmem:` are linpmem's own.
+    pub(in crate::aff4) fn write_triples(
+        &mut self,
+        subject: &str,
+        properties: &[(&str, Value<'_>)],
+    ) {
         self.0.push('\n');
         self.iri(subject);
         for (index, (name, value)) in properties.iter().enumerate() {
@@ -90,7 +94,7 @@ impl Turtle {
         let _ = write!(self.0, "\"{number}\"^^xsd:{datatype}");
     }
 
-    /// IRIREF of the grammar: what it excludes is escaped.
+    /// Writes an IRIREF of the grammar; the characters that it excludes are escaped.
     fn iri(&mut self, iri: &str) {
         self.0.push('<');
         for char in iri.chars() {
@@ -103,7 +107,7 @@ impl Turtle {
         self.0.push('>');
     }
 
-    /// STRING_LITERAL_QUOTE of the grammar.
+    /// Writes a STRING_LITERAL_QUOTE of the grammar.
     fn string(&mut self, text: &str) {
         self.0.push('"');
         for char in text.chars() {

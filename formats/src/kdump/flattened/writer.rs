@@ -1,54 +1,53 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! makedumpfile's flattened stream, written: pieces of a file, each with its
-//! place, so that what belongs to the front can come last.
+//! Writing a flattened stream.
 
-use super::flattened::{END, HEADER_BYTES, header, record_header};
+use super::layout::{END, HEADER_BYTES, header, record_header};
 use crate::{ImageOutput, WriteError};
 use bytes::Bytes;
-use linpmem_phys::num::len_bytes;
+use linpmem_phys::num::usize_as_u64;
 
-/// Writes pieces of a dump as records of a flattened stream.
+/// Writes pieces of a file as records of a flattened stream, so that what belongs to
+/// the front of the file can come last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stream;
+pub(in crate::kdump) struct Writer;
 
-impl Stream {
-    pub(super) fn begin(self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+impl Writer {
+    pub(in crate::kdump) fn begin(self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         let header: [u8; HEADER_BYTES] = header();
         out.bytes(&header)?;
         Ok(())
     }
 
-    /// `bytes` lie at `offset` in the dump.
-    pub(super) fn bytes(
+    /// Writes `bytes`, which belong at `offset` in the file.
+    pub(in crate::kdump) fn bytes(
         self,
         offset: u64,
         bytes: &[u8],
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         if !bytes.is_empty() {
-            let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            out.bytes(&record_header(offset, len))?;
+            out.bytes(&record_header(offset, usize_as_u64(bytes.len())))?;
             out.bytes(bytes)?;
         }
         Ok(())
     }
 
-    /// The same for bytes that nobody needs to copy.
-    pub(super) fn shared(
+    /// As [`bytes`](Self::bytes), without copying where the output supports that.
+    pub(in crate::kdump) fn shared(
         self,
         offset: u64,
         bytes: &Bytes,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         if !bytes.is_empty() {
-            out.bytes(&record_header(offset, len_bytes(bytes)))?;
+            out.bytes(&record_header(offset, usize_as_u64(bytes.len())))?;
             out.shared(bytes)?;
         }
         Ok(())
     }
 
-    /// `len` zeros lie at `offset` in the dump.
-    pub(super) fn zeros(
+    /// Writes `len` zeros, which belong at `offset` in the file.
+    pub(in crate::kdump) fn zeros(
         self,
         offset: u64,
         len: u64,
@@ -61,7 +60,7 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn end(self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+    pub(in crate::kdump) fn end(self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         out.bytes(&END)?;
         Ok(())
     }

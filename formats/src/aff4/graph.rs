@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The objects of a volume, put together: image, maps, streams.
+//! The objects of a volume and how they refer to each other: an image has maps, maps
+//! have streams.
 
 use super::Error;
 use super::map::Record;
@@ -7,30 +8,42 @@ use super::mapped::{Mapped, Piece, Source, pieces};
 use super::schema::MEMORY;
 use super::stream::{Shared, Stream};
 use super::symbolic::Symbolic;
-use super::turtle::Graph;
+use super::turtle::Triples;
+use crate::ReadAt;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The image of a volume and what it is made of.
-pub(super) struct Objects {
+/// The image of a volume and the objects that it consists of.
+pub(super) struct ObjectGraph {
     /// The image's URN.
     pub(super) image: String,
-    /// All maps and streams that were opened, by URN.
+    /// All open maps and streams, by URN.
     pub(super) opened: HashMap<String, Source>,
-    /// The maps and streams that the image names, by URN.
+    /// The URNs of the maps and streams that the image refers to.
     pub(super) data: Vec<String>,
-    /// All addresses.
+    /// The memory at all addresses.
     pub(super) memory: Arc<Mapped>,
     pub(super) warnings: Vec<String>,
 }
 
-/// Maps over maps over maps.
+/// A file that is stored in a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Its URN, for [`Reader::open_file`](super::Reader::open_file).
+    pub urn: String,
+    /// Its path on the acquired machine.
+    pub path: String,
+    /// Its size in bytes, if the volume gives it.
+    pub bytes: Option<u64>,
+}
+
+/// The most levels of maps over other maps.
 const MAX_DEPTH: usize = 8;
-/// Streams that a map may name.
+/// The most streams that a map may refer to.
 const MAX_TARGETS: usize = 1 << 16;
 
 /// Opens the image.
-pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Error> {
+pub(super) fn open(shared: &Arc<Shared>) -> Result<ObjectGraph, Error> {
     let mut opener = Opener {
         shared,
         path: Vec::new(),
@@ -49,7 +62,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Error> {
         [Source::Map(map)] => Arc::clone(map),
         _ => Arc::new(opener.layered(&image, &sources)?),
     };
-    Ok(Objects {
+    Ok(ObjectGraph {
         image,
         opened: opener.opened,
         data,
@@ -60,7 +73,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Objects, Error> {
 
 struct Opener<'a> {
     shared: &'a Arc<Shared>,
-    /// Those that are being opened, each named by the one before it.
+    /// The objects being opened, each referred to by the one before it.
     path: Vec<String>,
     opened: HashMap<String, Source>,
     streams: usize,
@@ -68,45 +81,46 @@ struct Opener<'a> {
 }
 
 impl Opener<'_> {
-    fn graph(&self) -> &Graph {
-        self.shared.store.graph()
+    fn triples(&self) -> &Triples {
+        self.shared.store.triples()
     }
 
-    /// The image, and what it says that its data is.
+    /// The URN of the image, and those of its data.
     fn find(&mut self) -> Result<(String, Vec<String>), Error> {
-        let graph = self.graph();
-        let images: Vec<&str> = graph
+        let triples = self.triples();
+        let images: Vec<&str> = triples
             .subjects()
             .filter(|urn| {
-                !graph.is_a(urn, "FileImage") && graph.iris(urn, "dataStream").next().is_some()
+                !triples.is_a(urn, "FileImage") && triples.iris(urn, "dataStream").next().is_some()
             })
             .collect();
-        let memory = images.iter().find(|urn| graph.is_a(urn, "MemoryImage"));
+        let memory = images.iter().find(|urn| triples.is_a(urn, "MemoryImage"));
         if let Some(&image) = memory.or(images.first()) {
-            let data = graph.iris(image, "dataStream").map(str::to_owned);
+            let data = triples.iris(image, "dataStream").map(str::to_owned);
             let found = (image.to_owned(), data.collect());
             if images.len() > 1 {
                 let count = images.len();
-                let what =
-                    format!("the volume has {count} images; {image} is the one that is read");
+                let what = format!("the volume has {count} images; this reads {image}");
                 self.warnings.push(what);
             }
             return Ok(found);
         }
-        // Without an image, the map is one itself, or there is just a stream.
-        let is_memory = |urn: &&str| graph.iris(urn, "category").any(|iri| iri == MEMORY);
-        let maps: Vec<&str> = graph
+        // Without an image object, the map is the image, or there is only a stream.
+        let is_memory = |urn: &&str| triples.iris(urn, "category").any(|iri| iri == MEMORY);
+        let maps: Vec<&str> = triples
             .subjects()
-            .filter(|urn| graph.is_a(urn, "Map"))
+            .filter(|urn| triples.is_a(urn, "Map"))
             .collect();
         let found = maps
             .iter()
             .copied()
             .find(is_memory)
             .or_else(|| maps.first().copied())
-            .or_else(|| graph.subjects().find(|urn| is_stream(graph, urn)))
+            .or_else(|| triples.subjects().find(|urn| is_stream(triples, urn)))
             .map(str::to_owned)
-            .ok_or(Error::NoImage("none of its objects is one"))?;
+            .ok_or(Error::NoImage(
+                "none of its objects is an image, a map or a stream",
+            ))?;
         Ok((found.clone(), vec![found]))
     }
 
@@ -120,7 +134,7 @@ impl Opener<'_> {
         if self.path.len() >= MAX_DEPTH || self.path.iter().any(|above| above == urn) {
             return Err(Error::object(
                 urn,
-                "its map leads back to itself, or over more than 8 other maps",
+                "its map refers to itself, or to more than 8 levels of other maps",
             ));
         }
         self.path.push(urn.to_owned());
@@ -132,12 +146,12 @@ impl Opener<'_> {
     }
 
     fn open(&mut self, urn: &str) -> Result<Source, Error> {
-        // Some are both: a map that is an image.
-        if self.graph().is_a(urn, "Map") {
+        // Checked first, since a map can be an image too.
+        if self.triples().is_a(urn, "Map") {
             return Ok(Source::Map(Arc::new(self.map(urn)?)));
         }
-        if is_stream(self.graph(), urn) {
-            self.streams = self.streams.saturating_add(1);
+        if is_stream(self.triples(), urn) {
+            self.streams += 1;
             let stream = Stream::open(self.shared, self.streams, urn)?;
             return Ok(Source::Stream(Arc::new(stream)));
         }
@@ -145,7 +159,7 @@ impl Opener<'_> {
             return Ok(Source::Member(member));
         }
         self.warnings.push(format!(
-            "the stream {urn} is named, but not in this volume: what lies there cannot be read"
+            "the stream {urn} is not in this volume: memory stored there cannot be read"
         ));
         Ok(Source::Missing(urn.into()))
     }
@@ -164,14 +178,17 @@ impl Opener<'_> {
         if names.len() > MAX_TARGETS {
             return Err(Error::TooLarge("the list of a map's streams"));
         }
-        let is_old = !self.graph().iris(urn, "a").any(|iri| iri.ends_with("#Map"));
+        let is_old = !self
+            .triples()
+            .iris(urn, "a")
+            .any(|iri| iri.ends_with("#Map"));
         let decode = if is_old {
             Record::decode_old
         } else {
             Record::decode
         };
         let pieces = pieces(urn, &map, names.len(), decode)?;
-        // A line is only followed if there is something behind it.
+        // Only streams that a record refers to are opened.
         let mut used = vec![false; names.len()];
         for piece in &pieces {
             if let Some(used) = used.get_mut(piece.target) {
@@ -186,20 +203,20 @@ impl Opener<'_> {
                 false => Ok(Source::Missing((*name).into())),
             })
             .collect::<Result<Vec<Source>, Error>>()?;
-        let gap = self.graph().iris(urn, "mapGapDefaultStream").next();
+        let gap = self.triples().iris(urn, "mapGapDefaultStream").next();
         let gap = match gap.map(str::to_owned) {
             Some(iri) => self.source(&iri)?,
             None => Source::Symbolic(Symbolic::Byte(0)),
         };
-        let size = self.graph().number(urn, &["size"]);
+        let size = self.triples().number(urn, &["size"]);
         let (mapped, flags) = Mapped::new(size, &pieces, targets, gap);
         for (flag, what) in [
-            (flags.is_unsorted, "is not in the order of its addresses"),
+            (flags.is_unsorted, "is not in address order"),
             (
                 flags.overlaps,
-                "has addresses twice; the later entry counts",
+                "lists addresses twice; the later record is used",
             ),
-            (flags.reaches_beyond, "reaches beyond its size"),
+            (flags.reaches_beyond, "extends beyond its size"),
         ] {
             if flag {
                 self.warnings.push(format!("the map {urn} {what}"));
@@ -208,19 +225,19 @@ impl Opener<'_> {
         Ok(mapped)
     }
 
-    /// The data streams of a striped image, as one map: what one has not, another
-    /// has. Data lies above what is only symbolic.
+    /// The data streams of a striped image as one map: each holds what the others lack.
+    /// Data takes precedence over symbolic streams.
     fn layered(&mut self, image: &str, sources: &[Source]) -> Result<Mapped, Error> {
         let mut symbolic = Vec::new();
         let mut data = Vec::new();
         let mut targets = Vec::new();
-        let mut size = self.graph().number(image, &["size"]);
+        let mut size = self.triples().number(image, &["size"]);
         let mut gap = None;
         for source in sources {
             let base = targets.len();
             match source {
                 Source::Map(map) => {
-                    size = size.max(Some(crate::ReadAt::len(&**map)));
+                    size = size.max(Some(map.len()));
                     gap.get_or_insert_with(|| map.gap().clone());
                     targets.extend_from_slice(map.targets());
                     for piece in map.pieces() {
@@ -229,18 +246,18 @@ impl Opener<'_> {
                             Some(_) => &mut data,
                         };
                         layer.push(Piece {
-                            target: piece.target.saturating_add(base),
+                            target: piece.target + base,
                             ..*piece
                         });
                     }
                 }
                 Source::Stream(stream) => {
                     targets.push(source.clone());
-                    data.push(whole(base, crate::ReadAt::len(&**stream)));
+                    data.push(whole(base, stream.len()));
                 }
                 Source::Member(member) => {
                     targets.push(source.clone());
-                    data.push(whole(base, crate::ReadAt::len(member)));
+                    data.push(whole(base, member.len()));
                 }
                 Source::Symbolic(_) => {
                     targets.push(source.clone());
@@ -250,7 +267,9 @@ impl Opener<'_> {
             }
         }
         if targets.is_empty() {
-            return Err(Error::NoImage("its data is in another volume"));
+            return Err(Error::NoImage(
+                "its data is in another volume; give all volumes of the image",
+            ));
         }
         symbolic.append(&mut data);
         let gap = gap.unwrap_or(Source::Symbolic(Symbolic::Byte(0)));
@@ -268,11 +287,26 @@ fn whole(target: usize, len: u64) -> Piece {
     }
 }
 
-/// A stream is called `image` before the standard.
-fn is_stream(graph: &Graph, urn: &str) -> bool {
-    graph.is_a(urn, "ImageStream")
-        || (graph.is_a(urn, "Image")
-            && graph
+pub(super) fn files(triples: &Triples, objects: &ObjectGraph) -> Vec<FileInfo> {
+    triples
+        .subjects()
+        .filter(|urn| triples.is_a(urn, "FileImage") && *urn != objects.image)
+        .map(|urn| FileInfo {
+            urn: urn.to_owned(),
+            path: triples
+                .text(urn, "originalFileName")
+                .unwrap_or(urn)
+                .to_owned(),
+            bytes: triples.number(urn, &["size"]),
+        })
+        .collect()
+}
+
+/// Whether `urn` is a stream. Volumes from before the standard call it `image`.
+fn is_stream(triples: &Triples, urn: &str) -> bool {
+    triples.is_a(urn, "ImageStream")
+        || (triples.is_a(urn, "Image")
+            && triples
                 .number(urn, &["chunk_size", "chunkSize", "chunks_per_segment"])
                 .is_some())
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The order in which a writer's calls must come.
+//! The order in which a writer's methods must be called.
 
 use crate::{Chunk, ImagePlan, WriteError};
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
+use linpmem_phys::num::usize_as_u64;
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable};
 
-/// Holds a writer's callers to the order that [`crate::ImageWriter`] asks for.
+/// Checks that a writer's methods are called in the order that
+/// [`crate::ImageWriter`] requires.
 #[derive(Clone, Debug)]
-pub(crate) struct Sequence {
+pub(crate) struct WriteOrder {
     ranges: Vec<PhysRange>,
     index: usize,
     next: PhysAddr,
@@ -20,7 +22,7 @@ enum State {
     Finished,
 }
 
-impl Sequence {
+impl WriteOrder {
     pub(crate) fn new(plan: &ImagePlan) -> Self {
         let ranges: Vec<PhysRange> = plan.ranges().iter().map(|planned| planned.range).collect();
         let next = ranges.first().map_or(PhysAddr::ZERO, |range| range.start());
@@ -34,7 +36,7 @@ impl Sequence {
 
     pub(crate) fn begin(&mut self) -> Result<(), WriteError> {
         if self.state != State::New {
-            return Err(WriteError::Misuse("the image was begun twice"));
+            return Err(WriteError::Misuse("`begin` was called twice"));
         }
         self.state = State::Begun;
         Ok(())
@@ -44,7 +46,7 @@ impl Sequence {
     pub(crate) fn advance(&mut self, chunk: &Chunk<'_>) -> Result<(), WriteError> {
         if self.state != State::Begun {
             return Err(WriteError::Misuse(
-                "a chunk came before the image was begun or after it was finished",
+                "`chunk` was called before `begin` or after `finish`",
             ));
         }
         let current = self.ranges.get(self.index).copied();
@@ -54,7 +56,7 @@ impl Sequence {
                 found: chunk.start,
             });
         };
-        let len = PhysLen::new(u64::try_from(chunk.data.len()).unwrap_or(u64::MAX));
+        let len = PhysLen::new(usize_as_u64(chunk.data.len()));
         let end = chunk.start.checked_add(len);
         let Some(end) = end.filter(|end| *end <= range.end()) else {
             return Err(WriteError::Overrun {
@@ -63,9 +65,16 @@ impl Sequence {
                 range,
             });
         };
+        let lies_within =
+            |item: &Unreadable| chunk.start <= item.range.start() && item.range.end() <= end;
+        if !chunk.unreadable.iter().all(lies_within) {
+            return Err(WriteError::Misuse(
+                "an unreadable range lies outside of its chunk",
+            ));
+        }
         self.next = end;
         if end == range.end() {
-            self.index = self.index.saturating_add(1);
+            self.index += 1;
             if let Some(following) = self.ranges.get(self.index) {
                 self.next = following.start();
             }
@@ -76,10 +85,11 @@ impl Sequence {
     pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
         if self.state != State::Begun {
             return Err(WriteError::Misuse(
-                "the image was finished before it was begun, or twice",
+                "`finish` was called before `begin`, or twice",
             ));
         }
         if let Some(range) = self.ranges.get(self.index) {
+            // The current range always ends above `next`.
             let (_, missing) = range.split_at(self.next);
             return Err(WriteError::Incomplete {
                 missing: missing.unwrap_or(*range),
@@ -111,44 +121,44 @@ mod tests {
 
     #[test]
     fn takes_every_range_once_and_in_order() {
-        let mut sequence = Sequence::new(&plan(&[(0x1000, 0x3000), (0x8000, 0x9000)]));
+        let mut order = WriteOrder::new(&plan(&[(0x1000, 0x3000), (0x8000, 0x9000)]));
         let page = [0; 0x1000];
-        sequence.begin().unwrap();
-        sequence.advance(&chunk(0x1000, &page)).unwrap();
-        sequence.advance(&chunk(0x2000, &page)).unwrap();
+        order.begin().unwrap();
+        order.advance(&chunk(0x1000, &page)).unwrap();
+        order.advance(&chunk(0x2000, &page)).unwrap();
         assert!(matches!(
-            sequence.clone().finish(),
+            order.clone().finish(),
             Err(WriteError::Incomplete { missing }) if missing.start().get() == 0x8000
         ));
-        sequence.advance(&chunk(0x8000, &page)).unwrap();
-        sequence.finish().unwrap();
+        order.advance(&chunk(0x8000, &page)).unwrap();
+        order.finish().unwrap();
         assert!(matches!(
-            sequence.advance(&chunk(0x8000, &page)),
+            order.advance(&chunk(0x8000, &page)),
             Err(WriteError::Misuse(_))
         ));
     }
 
     #[test]
     fn refuses_gaps_repeats_and_overruns() {
-        let mut sequence = Sequence::new(&plan(&[(0x1000, 0x3000)]));
+        let mut order = WriteOrder::new(&plan(&[(0x1000, 0x3000)]));
         let pages = [0; 0x3000];
         assert!(matches!(
-            sequence.advance(&chunk(0x1000, &pages[..1])),
+            order.advance(&chunk(0x1000, &pages[..1])),
             Err(WriteError::Misuse(_))
         ));
-        sequence.begin().unwrap();
-        assert!(matches!(sequence.begin(), Err(WriteError::Misuse(_))));
+        order.begin().unwrap();
+        assert!(matches!(order.begin(), Err(WriteError::Misuse(_))));
         assert!(matches!(
-            sequence.advance(&chunk(0x2000, &pages[..0x1000])),
+            order.advance(&chunk(0x2000, &pages[..0x1000])),
             Err(WriteError::OutOfOrder { .. })
         ));
         assert!(matches!(
-            sequence.advance(&chunk(0x1000, &pages)),
+            order.advance(&chunk(0x1000, &pages)),
             Err(WriteError::Overrun { .. })
         ));
-        sequence.advance(&chunk(0x1000, &pages[..0x2000])).unwrap();
+        order.advance(&chunk(0x1000, &pages[..0x2000])).unwrap();
         assert!(matches!(
-            sequence.advance(&chunk(0x1000, &pages[..0x2000])),
+            order.advance(&chunk(0x1000, &pages[..0x2000])),
             Err(WriteError::OutOfOrder { .. })
         ));
     }

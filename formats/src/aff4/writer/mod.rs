@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing an AFF4 image, front to back.
 
-mod place;
+mod placement;
 
 use super::bevy::StreamBuilder;
 use super::describe::{Ending, MapHashes, document};
@@ -13,49 +13,54 @@ use super::schema::{DESCRIPTION, INFORMATION, JOURNAL, VERSION, VMCOREINFO};
 use super::urn::{escaped_path, member_name};
 use super::zip::ZipStream;
 use super::{File, HashAlgorithm, Options};
-use crate::sequence::Sequence;
+use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
-use place::Zeros;
+use linpmem_phys::num::usize_as_u64;
+use placement::Zeros;
 use std::sync::Arc;
 
-/// Writes an AFF4 v1.0 memory image: a map over one stream in a zip volume.
+/// Writes an AFF4 v1.0 image: a map over one stream in a zip volume.
 ///
-/// Holes and zeros take no room, pages that could not be read are marked as such,
-/// and RAM is told from holes. Compression and block hashes are the work of
-/// [`ImageWriter::encoder`], which can be done by many threads; what is not
-/// encoded when it comes is encoded here. The bytes are the same either way.
+/// Holes and zeros take no space, pages that could not be read are marked as such, and the
+/// image distinguishes RAM that is zero from holes. [`ImageWriter::encoder`] compresses and
+/// hashes blocks, which several threads can do; the writer does it itself for a chunk
+/// without [`Chunk::frame`]. The file is the same either way.
 ///
-/// Memory: one segment (64 MiB), the map (28 bytes a record), and a line of the
-/// directory per member. The linear hashes have a thread of their own.
+/// The writer needs memory for one segment (64 MiB by default), the map (28 bytes per
+/// record) and a directory entry per member. The linear hashes have a thread of their own.
 #[derive(Debug)]
 pub struct Writer {
     plan: ImagePlan,
     options: Options,
-    sequence: Sequence,
+    order: WriteOrder,
     encoder: Arc<Encoder>,
     zip: ZipStream,
     stream: StreamBuilder,
     map: MapBuilder,
     linear: Option<LinearHash>,
     start_time: String,
-    /// The address up to which all is mapped or pending.
+    /// The address up to which everything is mapped or pending.
     next: u64,
-    /// Zeros that are not yet mapped: they may become blocks after all.
+    /// Zeros that are not mapped yet, since they may become blocks.
     zeros: Option<Zeros>,
-    /// An encoded block of zeros, when there was need for one.
+    /// An encoded block of zeros, once one was needed.
     zero_block: Vec<u8>,
     scratch: Vec<u8>,
 }
 
-/// Holes up to which the linear hashes are made. Zeros are hashed like everything
-/// else, at about 1 GiB a second, and meanwhile the memory behind the hole waits.
+/// The most bytes of holes with which linear hashes are computed. Zeros are hashed like
+/// everything else, at about 1 GiB per second, which delays the memory after the hole.
 const MAX_HASHED_HOLES_BYTES: u64 = 16 << 30;
+
+const OTHER_ENCODER: WriteError =
+    WriteError::Misuse("a chunk was encoded by something other than this writer's encoder");
 
 impl Writer {
     /// A writer of the image that `plan` describes.
     ///
     /// # Errors
-    /// If a segment would pass 2^32 bytes or two of the files have the same path.
+    /// If the number of chunks in a segment is not 1 to 65,536, or two files have the same
+    /// path.
     pub fn new(plan: &ImagePlan, mut options: Options) -> Result<Self, WriteError> {
         options.block_hashes.sort_unstable();
         options.block_hashes.dedup();
@@ -63,10 +68,11 @@ impl Writer {
         options.linear_hashes.dedup();
         if !(1..=1 << 16).contains(&options.chunks_in_segment) {
             return Err(WriteError::Unsupported(
-                "a segment of an AFF4 stream has 1 to 65,536 chunks".to_owned(),
+                "a segment of an AFF4 stream must have 1 to 65,536 chunks".to_owned(),
             ));
         }
-        let holes = plan.end().get().saturating_sub(plan.total().get());
+        // The ranges are disjoint and lie below the end of the last one.
+        let holes = plan.end().get() - plan.total().get();
         if holes > MAX_HASHED_HOLES_BYTES {
             options.linear_hashes.clear();
         }
@@ -75,7 +81,7 @@ impl Writer {
         }
         check_files(&options)?;
         Ok(Self {
-            sequence: Sequence::new(plan),
+            order: WriteOrder::new(plan),
             encoder: Arc::new(Encoder::new(
                 options.compression,
                 options.block_hashes.clone(),
@@ -98,9 +104,8 @@ impl Writer {
         })
     }
 
-    /// The hashes over all addresses that the image will have. None if the holes in
-    /// the plan pass 16 GiB: they are part of it, and hashing so many zeros would
-    /// hold up the acquisition.
+    /// The linear hashes that the image will have. There are none if the holes in the plan
+    /// exceed 16 GiB, since hashing so many zeros would delay the acquisition.
     #[must_use]
     pub fn linear_hashes(&self) -> &[HashAlgorithm] {
         &self.options.linear_hashes
@@ -110,28 +115,24 @@ impl Writer {
         member_name(self.options.urns.volume.as_str(), path)
     }
 
-    fn feed_linear(&mut self, chunk: &Chunk<'_>) {
+    fn feed_linear(&mut self, chunk: &Chunk<'_>) -> Result<(), WriteError> {
         let Some(linear) = &self.linear else {
-            return;
+            return Ok(());
         };
-        linear.zeros(chunk.start.get().saturating_sub(self.next));
+        linear.zeros(self.hole_before(chunk)?);
         if chunk.is_zero() && chunk.unreadable.is_empty() {
-            linear.zeros(u64::try_from(chunk.data.len()).unwrap_or(u64::MAX));
-            return;
+            linear.zeros(usize_as_u64(chunk.data.len()));
+            return Ok(());
         }
-        let parts: Vec<(usize, u64, usize)> = chunk
-            .unreadable
-            .iter()
-            .filter_map(|item| {
-                let within = item.range.start().checked_sub(chunk.start)?;
-                Some((
-                    usize::try_from(within.get()).ok()?,
-                    item.range.start().get(),
-                    usize::try_from(item.range.len().get()).ok()?,
-                ))
-            })
-            .collect();
-        linear.data(&chunk.data, &parts);
+        linear.data(chunk.start, &chunk.data, chunk.unreadable)
+    }
+
+    /// Bytes between the last chunk and this one.
+    fn hole_before(&self, chunk: &Chunk<'_>) -> Result<u64, WriteError> {
+        let start = chunk.start.get();
+        start
+            .checked_sub(self.next)
+            .ok_or(WriteError::Misuse("an AFF4 image went past the next chunk"))
     }
 
     fn write_map(&mut self, out: &mut dyn ImageOutput) -> Result<[Digest; 3], WriteError> {
@@ -154,8 +155,7 @@ impl Writer {
 
 impl ImageWriter for Writer {
     fn data_offset(&self, _index: usize) -> Option<u64> {
-        // Nothing lies in one piece.
-        None
+        None // memory is compressed
     }
 
     fn encoder(&self) -> Option<Arc<dyn ChunkEncoder>> {
@@ -164,7 +164,7 @@ impl ImageWriter for Writer {
     }
 
     fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.begin()?;
+        self.order.begin()?;
         self.start_time = self.options.clock.now();
         if !self.options.linear_hashes.is_empty() {
             self.linear = Some(LinearHash::start(&self.options.linear_hashes)?);
@@ -178,8 +178,8 @@ impl ImageWriter for Writer {
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.advance(chunk)?;
-        self.feed_linear(chunk);
+        self.order.advance(chunk)?;
+        self.feed_linear(chunk)?;
         if chunk.is_zero() {
             return self.place(chunk, &mut std::iter::repeat(Block::Zero), out);
         }
@@ -194,14 +194,14 @@ impl ImageWriter for Writer {
         };
         let placed = match encoder.decode(encoded) {
             Some(mut blocks) => self.place(chunk, &mut blocks, out),
-            None => Err(WriteError::Misuse("a chunk was encoded by something else")),
+            None => Err(OTHER_ENCODER),
         };
         self.scratch = scratch;
         placed
     }
 
     fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.sequence.finish()?;
+        self.order.finish()?;
         self.settle_zeros(out)?;
         let size = self.stream.next_offset();
         self.stream.flush(&mut self.zip, out)?;
@@ -237,7 +237,7 @@ impl ImageWriter for Writer {
     }
 }
 
-/// Names that others look for, or that would name two members.
+/// Checks that no two members would have the same name.
 fn check_files(options: &Options) -> Result<(), WriteError> {
     let mut names: Vec<String> = options
         .files
@@ -251,7 +251,7 @@ fn check_files(options: &Options) -> Result<(), WriteError> {
         .find(|pair| matches!(pair, [a, b] if a == b))
     {
         Some([name, ..]) => Err(WriteError::Unsupported(format!(
-            "the volume would have two members of the name {name}"
+            "the volume would have two members named {name}; leave one of the files out"
         ))),
         _ => Ok(()),
     }

@@ -1,29 +1,108 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Checking every hash that an image states.
+//! Checking every hash that a volume holds.
 
 mod maps;
 mod streams;
 
-use super::check::{Check, Level, Verdict};
 use super::digest::Digest;
 use super::mapped::Source;
-use super::turtle::{Graph, Term};
+use super::turtle::{Term, Triples};
 use super::{HashAlgorithm, Reader};
 use crate::ReadAt;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 
-/// Bytes that are read at a time.
+/// A hash that a volume holds, and the result of checking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What the hash covers.
+    pub level: Level,
+    /// The object and its property, or the member of the archive.
+    pub object: String,
+    /// The algorithm; `None` for the CRC-32 of the archive.
+    pub algorithm: Option<HashAlgorithm>,
+    /// The result.
+    pub verdict: Verdict,
+}
+
+/// What a hash covers, from the bytes of the file up to the whole image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Level {
+    /// A member of the archive.
+    Member,
+    /// Each chunk of a stream.
+    Chunks,
+    /// The hashes of a stream's chunks.
+    ChunkHashes,
+    /// The indexes of a stream.
+    Indexes,
+    /// The content of a stream.
+    Stream,
+    /// The records of a map, its list of streams, its path, or all of them.
+    Map,
+    /// A map together with the hashes of the chunks that it refers to.
+    BlockMap,
+    /// The memory at all addresses, including holes.
+    Linear,
+    /// The image, that is, all of its maps.
+    Image,
+    /// A file stored next to the memory.
+    File,
+}
+
+/// The result of checking a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The data matches the hash.
+    Match,
+    /// The data does not match the hash, or cannot be read; the text says what is wrong.
+    Mismatch(String),
+    /// The hash could not be checked; the text says why.
+    NotChecked(String),
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Member => "member",
+            Self::Chunks => "chunks",
+            Self::ChunkHashes => "chunk hashes",
+            Self::Indexes => "indexes",
+            Self::Stream => "stream",
+            Self::Map => "map",
+            Self::BlockMap => "block map",
+            Self::Linear => "linear",
+            Self::Image => "image",
+            Self::File => "file",
+        })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Match => f.write_str("ok"),
+            Self::Mismatch(what) => write!(f, "MISMATCH: {what}"),
+            Self::NotChecked(why) => write!(f, "not checked: {why}"),
+        }
+    }
+}
+
+/// Bytes to read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
 impl Reader {
-    /// Checks every hash that the volumes state, from the archive's checksums up to
-    /// the image's own, and tells `found` of each. Reads all of the image two or
-    /// three times.
+    /// Checks every hash in the volumes, from the checksums of the archive up to the
+    /// hash of the image, and passes each result to `found`. It reads the whole image two
+    /// or three times.
     pub fn verify(&self, mut found: impl FnMut(Check)) {
         let mut verifier = Verifier {
             reader: self,
-            graph: self.store.graph(),
+            triples: self.store.triples(),
             found: &mut found,
             block_maps: BTreeMap::new(),
         };
@@ -48,13 +127,13 @@ impl Reader {
 
 struct Verifier<'a> {
     reader: &'a Reader,
-    graph: &'a Graph,
+    triples: &'a Triples,
     found: &'a mut dyn FnMut(Check),
-    /// The block map hashes that were computed, by map and algorithm.
+    /// The block map hashes computed so far, by map and algorithm.
     block_maps: BTreeMap<(String, HashAlgorithm), Digest>,
 }
 
-/// A hash that an object states.
+/// A hash that the description gives for an object.
 struct Stated {
     property: String,
     algorithm: HashAlgorithm,
@@ -62,7 +141,7 @@ struct Stated {
 }
 
 impl Verifier<'_> {
-    fn tell(
+    fn report(
         &mut self,
         level: Level,
         object: &str,
@@ -80,12 +159,12 @@ impl Verifier<'_> {
     fn compare(&mut self, level: Level, object: &str, stated: &Stated, computed: &Digest) {
         let verdict = compare(&stated.digest, computed);
         let object = format!("{object} {}", stated.property);
-        self.tell(level, &object, Some(stated.algorithm), verdict);
+        self.report(level, &object, Some(stated.algorithm), verdict);
     }
 
-    /// The hashes that `urn` states.
+    /// The hashes that the description gives for `urn`.
     fn stated(&self, urn: &str) -> Vec<Stated> {
-        self.graph
+        self.triples
             .properties(urn)
             .iter()
             .filter_map(|(property, value)| {
@@ -112,12 +191,12 @@ impl Verifier<'_> {
                         .map_err(|error| error.to_string())?;
                     Ok(crc.finalize())
                 }) {
-                Ok(crc) if crc == entry.crc => Verdict::Right,
-                Ok(crc) => Verdict::Wrong(format!(
-                    "its checksum is {crc:08x} and not {:08x}",
+                Ok(crc) if crc == entry.crc => Verdict::Match,
+                Ok(crc) => Verdict::Mismatch(format!(
+                    "its checksum is {crc:08x} instead of {:08x}",
                     entry.crc
                 )),
-                Err(error) => Verdict::Wrong(error),
+                Err(error) => Verdict::Mismatch(error),
             };
             (self.found)(Check {
                 level: Level::Member,
@@ -133,17 +212,17 @@ impl Verifier<'_> {
             Ok(digest) => self.compare(level, urn, stated, &digest),
             Err(error) => {
                 let object = format!("{urn} {}", stated.property);
-                let verdict = Verdict::Wrong(error.to_string());
-                self.tell(level, &object, Some(stated.algorithm), verdict);
+                let verdict = Verdict::Mismatch(error.to_string());
+                self.report(level, &object, Some(stated.algorithm), verdict);
             }
         }
     }
 
     fn unknown(&mut self, level: Level, urn: &str, stated: &Stated) {
         let object = format!("{urn} {}", stated.property);
-        let why = "the standard does not say what this is the hash of".to_owned();
-        let verdict = Verdict::Unknown(why);
-        self.tell(level, &object, Some(stated.algorithm), verdict);
+        let why = "the standard does not define what this hash covers".to_owned();
+        let verdict = Verdict::NotChecked(why);
+        self.report(level, &object, Some(stated.algorithm), verdict);
     }
 
     fn file(&self, urn: &str, algorithm: HashAlgorithm) -> io::Result<Digest> {
@@ -172,9 +251,9 @@ impl Verifier<'_> {
 fn compare(stated: &str, computed: &Digest) -> Verdict {
     let computed = computed.to_string();
     if stated.eq_ignore_ascii_case(&computed) {
-        Verdict::Right
+        Verdict::Match
     } else {
-        Verdict::Wrong(format!("it is {computed} and not {stated}"))
+        Verdict::Mismatch(format!("its hash is {computed} instead of {stated}"))
     }
 }
 
@@ -188,11 +267,10 @@ fn each_piece(source: &dyn ReadAt, mut take: impl FnMut(&[u8])) -> io::Result<()
     let mut buf = vec![0; PIECE_BYTES];
     let mut offset = 0;
     while offset < source.len() {
-        let left = usize::try_from(source.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-        buf.truncate(left);
+        buf.truncate(u64_as_usize(source.len() - offset));
         source.read_exact_at(offset, &mut buf)?;
         take(&buf);
-        offset = offset.saturating_add(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+        offset += usize_as_u64(buf.len());
     }
     Ok(())
 }

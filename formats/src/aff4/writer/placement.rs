@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where each block of memory goes: into the stream, or into the map alone.
+//! Where each block of memory goes: into the stream, or only into the map.
 
-use super::Writer;
+use super::{OTHER_ENCODER, Writer};
 use crate::aff4::encoder::{BLOCK, BLOCK_BYTES, Block, offset_in_block, parts};
 use crate::aff4::map::Target;
 use crate::{Chunk, ImageOutput, WriteError};
 use linpmem_phys::Unreadable;
+use linpmem_phys::num::usize_as_u64;
 
 /// Addresses that hold zeros.
 #[derive(Clone, Copy, Debug)]
@@ -14,34 +15,34 @@ pub(super) struct Zeros {
     end: u64,
 }
 
-/// Records of a map up to which every zero block is left out.
+/// The number of records up to which the stream omits every zero block.
 const FREE_RECORDS: usize = 32 << 10;
-/// From there on, the shortest run that is left out doubles with this many more,
-/// so that the map of a fragmented memory stays small, however large that is.
+/// Above that, the shortest run of zeros that the stream omits doubles with this many
+/// more records, so that the map of fragmented memory stays small.
 const RECORDS_PER_DOUBLING: usize = 4 << 10;
+/// The most doublings: runs of 32 GiB are always omitted.
+const MAX_DOUBLINGS: usize = 20;
+
 impl Writer {
-    /// Maps what lies below the chunk as zeros, and what the chunk holds.
+    /// Maps the hole before the chunk as zeros, and then the chunk.
     pub(super) fn place(
         &mut self,
         chunk: &Chunk<'_>,
         blocks: &mut dyn Iterator<Item = Block<'_>>,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let start = chunk.start.get();
-        if start > self.next {
+        let hole = self.hole_before(chunk)?;
+        if hole > 0 {
             self.settle_zeros(out)?;
-            let hole = start.saturating_sub(self.next);
             self.map.push(self.next, hole, Target::Zero, self.next);
         }
-        let mut addr = start;
+        let mut addr = chunk.start.get();
         let mut unreadable = chunk.unreadable;
         for (_, part) in parts(chunk.start, &chunk.data) {
-            let len = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            let block = blocks
-                .next()
-                .ok_or(WriteError::Misuse("a chunk was encoded by something else"))?;
-            let end = addr.saturating_add(len);
-            // Those that this block ends before are the next block's as well.
+            let block = blocks.next().ok_or(OTHER_ENCODER)?;
+            // The chunk lies within a range.
+            let end = addr + usize_as_u64(part.len());
+            // An unreadable range that continues after this block is kept for the next.
             while let Some((first, rest)) = unreadable.split_first() {
                 if first.range.end().get() > addr {
                     break;
@@ -63,14 +64,14 @@ impl Writer {
         unreadable: &[Unreadable],
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        // Where in the stream the address 0 of this block's memory would be.
+        // Where the stream holds the memory at `start`, if it does.
         let mut base = None;
         let mut is_full = false;
         if let Block::Data { digests, bytes } = block {
             self.settle_zeros(out)?;
-            let within = u64::try_from(offset_in_block(start)).unwrap_or(0);
-            base = Some(self.stream.next_offset().saturating_add(within));
-            is_full = self.stream.push(digests, bytes);
+            let within = usize_as_u64(offset_in_block(start));
+            base = Some(self.stream.next_offset() + within);
+            is_full = self.stream.push(digests, bytes)?;
         }
         let mut next = start;
         for item in unreadable {
@@ -79,8 +80,7 @@ impl Writer {
             self.place_readable(start, next, from, base);
             if to > from {
                 self.settle_zeros(out)?;
-                self.map
-                    .push(from, to.saturating_sub(from), Target::Unreadable, from);
+                self.map.push(from, to - from, Target::Unreadable, from);
             }
             next = to;
             if next == end {
@@ -94,16 +94,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Maps from `from` to `to` of the block that begins at `start`, to the stream
-    /// if the block is there.
+    /// Maps the addresses `from` to `to` of the block whose memory begins at `start`. `base`
+    /// is where the stream holds the memory at `start`; without it, the block is zero.
     fn place_readable(&mut self, start: u64, from: u64, to: u64, base: Option<u64>) {
         if from >= to {
             return;
         }
         if let Some(base) = base {
-            let offset = base.saturating_add(from.saturating_sub(start));
-            self.map
-                .push(from, to.saturating_sub(from), Target::Stream, offset);
+            let offset = base + (from - start);
+            self.map.push(from, to - from, Target::Stream, offset);
             return;
         }
         match &mut self.zeros {
@@ -117,20 +116,19 @@ impl Writer {
         }
     }
 
-    /// Maps the pending zeros: as such, or as blocks, if the map is long already
-    /// and they are few.
+    /// Maps the pending zeros: as zeros, or as blocks of the stream if they are few and the
+    /// map is long already.
     pub(super) fn settle_zeros(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         let Some(zeros) = self.zeros.take() else {
             return Ok(());
         };
-        let len = zeros.end.saturating_sub(zeros.start);
-        let beyond = self.map.len().saturating_sub(FREE_RECORDS);
-        let doublings = u32::try_from(beyond.div_ceil(RECORDS_PER_DOUBLING)).unwrap_or(u32::MAX);
-        let shortest = match doublings {
-            0 => 0,
-            _ => u64::from(BLOCK_BYTES)
-                .checked_shl(doublings.min(20))
-                .unwrap_or(u64::MAX),
+        let len = zeros.end - zeros.start;
+        let shortest = match self.map.len().checked_sub(FREE_RECORDS) {
+            None | Some(0) => 0,
+            Some(beyond) => {
+                let doublings = beyond.div_ceil(RECORDS_PER_DOUBLING).min(MAX_DOUBLINGS);
+                u64::from(BLOCK_BYTES) << doublings
+            }
         };
         if len >= shortest || self.map.ends_in_zeros() {
             self.map.push(zeros.start, len, Target::Zero, zeros.start);
@@ -155,9 +153,8 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let mut start = zeros.start;
         while start < zeros.end {
-            let within = u64::try_from(offset_in_block(start)).unwrap_or(0);
-            let left = u64::from(BLOCK_BYTES).saturating_sub(within);
-            let end = start.saturating_add(left).min(zeros.end);
+            let left = usize_as_u64(BLOCK - offset_in_block(start));
+            let end = zeros.end.min(start + left);
             let block = self.encoder.blocks(encoded).next();
             let Some(block @ Block::Data { .. }) = block else {
                 return Err(WriteError::Misuse("a block of zeros was not encoded"));
@@ -168,7 +165,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the full segment, and what the map has of it.
+    /// Writes the full segment, and the records of the map for it.
     pub(super) fn flush(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         let number = self.stream.segments();
         self.stream.flush(&mut self.zip, out)?;

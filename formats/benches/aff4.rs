@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! AFF4 images, written and read, compared with raw images and with compression alone.
+//! Prints a JSON object per line: name, value and baseline in MiB/s.
+//!
+//! Nothing is read from or written to a disk: memory comes out of a buffer, and images
+//! are discarded or kept in memory.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that fails may panic"
+)]
+
+use bytes::Bytes;
+use linpmem_formats::{
+    Chunk, ImageOutput, ImagePlan, ImageReader, ImageWriter, MachineFacts, OutputError,
+    PlannedRange, ReadAt, aff4, raw,
+};
+use linpmem_phys::num::usize_as_u64;
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables, ZeroBlocks};
+use sha2::{Digest, Sha256};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Scope, scope};
+use std::time::Instant;
+
+const BYTES: usize = 512 << 20;
+/// What linpmem-dump uses for memory of this size.
+const CHUNKS_IN_SEGMENT: u32 = 256;
+const ROUNDS: usize = 3;
+const PIECE: usize = 1 << 20;
+
+/// Memory roughly as machines have it: a quarter zeros, a quarter noise, the rest text
+/// and tables of small numbers and pointers.
+struct Memory(Bytes);
+
+impl Memory {
+    fn new() -> Self {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut bytes = vec![0; BYTES];
+        for (number, part) in bytes.chunks_mut(64 << 10).enumerate() {
+            match number % 4 {
+                0 => {}
+                1 => part
+                    .chunks_exact_mut(8)
+                    .for_each(|word| word.copy_from_slice(&next().to_le_bytes())),
+                2 => {
+                    let words = ["the ", "quick ", "brown ", "kernel ", "jumps\n", "over "];
+                    let mut text = Vec::with_capacity(part.len() + 8);
+                    while text.len() < part.len() {
+                        let word = usize::try_from(next() % 6).unwrap();
+                        text.extend_from_slice(words[word].as_bytes());
+                    }
+                    part.copy_from_slice(&text[..part.len()]);
+                }
+                _ => part.chunks_exact_mut(16).for_each(|pair| {
+                    let pointer = 0xffff_8880_0000_0000_u64 | (next() & 0x3fff_ffc0);
+                    pair[..8].copy_from_slice(&pointer.to_le_bytes());
+                    pair[8] = u8::try_from(next() & 0xff).unwrap();
+                }),
+            }
+        }
+        Self(bytes.into())
+    }
+}
+
+/// Keeps the image, or only counts its bytes, and has them hashed if there is a
+/// hashing thread.
+struct Output {
+    kept: Option<Vec<u8>>,
+    position: u64,
+    hash: Option<SyncSender<Bytes>>,
+}
+
+impl Output {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.position += usize_as_u64(bytes.len());
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl ImageOutput for Output {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        match &self.hash {
+            Some(_) => self.shared(&Bytes::copy_from_slice(bytes)),
+            None => {
+                self.keep(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn shared(&mut self, bytes: &Bytes) -> Result<(), OutputError> {
+        self.keep(bytes);
+        if let Some(hash) = &self.hash {
+            hash.send(bytes.clone()).unwrap();
+        }
+        Ok(())
+    }
+
+    fn zeros(&mut self, len: u64) -> Result<(), OutputError> {
+        self.bytes(&vec![0; usize::try_from(len).unwrap()])
+    }
+
+    fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
+        self.shared(&chunk.data)
+    }
+}
+
+fn main() {
+    let memory = Memory::new();
+    let plan = plan();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut all_threads = vec![1, cores];
+    all_threads.dedup();
+    let compressions = [
+        aff4::Compression::Snappy,
+        aff4::Compression::Lz4,
+        aff4::Compression::Zlib,
+        aff4::Compression::None,
+    ];
+    let raw = || raw::Writer::new(&plan, raw::Layout::Concatenated);
+    let aff4 = |options| aff4::Writer::new(&plan, options).unwrap();
+    for &threads in &all_threads {
+        let of_raw = best(|| drop(write(&memory, raw(), threads, true, false)));
+        tell(&format!("write raw, {threads} threads"), of_raw, None);
+        for compression in compressions {
+            let name = format!("write {compression}, {threads} threads");
+            let whole = best(|| {
+                let writer = aff4(options(compression));
+                drop(write(&memory, writer, threads, true, false));
+            });
+            tell(&format!("{name} to raw"), whole, Some(of_raw));
+            let codec = best(|| encode(&memory, &aff4(bare(compression)), threads));
+            tell(&format!("{name} to codec"), whole, Some(codec));
+            let unhashed = best(|| {
+                let writer = aff4(bare(compression));
+                drop(write(&memory, writer, threads, false, false));
+            });
+            tell(&format!("{name}, no sums, to codec"), unhashed, Some(codec));
+        }
+    }
+    let image = write(&memory, raw(), cores, false, true);
+    let raw: Arc<dyn ImageReader> = Arc::new(
+        raw::Reader::new(Arc::new(image), plan.ranges(), raw::Layout::Concatenated).unwrap(),
+    );
+    let images: Vec<(aff4::Compression, Arc<Vec<u8>>)> = compressions
+        .map(|compression| {
+            let image = write(&memory, aff4(options(compression)), cores, false, true);
+            (compression, Arc::new(image))
+        })
+        .into();
+    for &threads in &all_threads {
+        let of_raw = best(|| read(&*raw, threads));
+        tell(&format!("read raw, {threads} threads"), of_raw, None);
+        for (compression, bytes) in &images {
+            let of_aff4 = best(|| {
+                // A new reader each time, since it caches chunks.
+                let source: Arc<dyn ReadAt> = Arc::new(Shared(Arc::clone(bytes)));
+                let reader = aff4::Reader::open(vec![source]).unwrap();
+                read(&reader, threads);
+            });
+            let name = format!("read {compression}, {threads} threads to raw");
+            tell(&name, of_aff4, Some(of_raw));
+        }
+    }
+}
+
+/// An image that several readers look at.
+struct Shared(Arc<Vec<u8>>);
+
+impl ReadAt for Shared {
+    fn len(&self) -> u64 {
+        ReadAt::len(&*self.0)
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.as_slice().read_exact_at(offset, buf)
+    }
+}
+
+fn tell(name: &str, value: f64, baseline: Option<f64>) {
+    let baseline = baseline.map_or_else(|| "null".to_owned(), |value| value.to_string());
+    println!(r#"{{"name":"{name}","value":{value},"baseline":{baseline}}}"#);
+}
+
+/// The best of several rounds, in MiB of memory per second.
+fn best(mut round: impl FnMut()) -> f64 {
+    let mut best = f64::MAX;
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        round();
+        best = best.min(begun.elapsed().as_secs_f64());
+    }
+    f64::from(u32::try_from(BYTES >> 20).unwrap()) / best
+}
+
+fn plan() -> ImagePlan {
+    let len = PhysLen::new(u64::try_from(BYTES).unwrap());
+    let range = PlannedRange {
+        range: PhysRange::from_len(PhysAddr::ZERO, len).unwrap(),
+        kind: RegionKind::SystemRam,
+    };
+    ImagePlan::new(vec![range], MachineFacts::default()).unwrap()
+}
+
+fn options(compression: aff4::Compression) -> aff4::Options {
+    let urns = aff4::Urns::from_random([[1; 16], [2; 16], [3; 16], [4; 16]]);
+    let clock = aff4::Clock::new(|| "2025-01-31T12:00:00Z".to_owned());
+    aff4::Options {
+        compression,
+        chunks_in_segment: CHUNKS_IN_SEGMENT,
+        ..aff4::Options::new(urns, clock, "bench")
+    }
+}
+
+/// Without hashes.
+fn bare(compression: aff4::Compression) -> aff4::Options {
+    aff4::Options {
+        block_hashes: Vec::new(),
+        linear_hashes: Vec::new(),
+        ..options(compression)
+    }
+}
+
+/// Only the compression of every block that is not zero.
+fn encode(memory: &Memory, writer: &aff4::Writer, threads: usize) {
+    let encoder = writer.encoder().unwrap();
+    let next = AtomicUsize::new(0);
+    scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut frame = Vec::new();
+                loop {
+                    let from = next.fetch_add(PIECE, Ordering::Relaxed);
+                    let Some(piece) = memory.0.get(from..from + PIECE) else {
+                        break;
+                    };
+                    let start = PhysAddr::new(usize_as_u64(from));
+                    encoder.encode(start, piece, &mut frame);
+                    std::hint::black_box(&frame);
+                }
+            });
+        }
+    });
+}
+
+/// A worker: gives chunks, and takes the buffers of their frames back.
+struct Lane {
+    ready: Receiver<Chunk<'static>>,
+    back: Sender<Vec<u8>>,
+}
+
+/// Writes an image with several workers. With `hashes`, as linpmem-dump acquires: chunks
+/// are copied as if they were read, and each of them and the whole file is hashed.
+fn write(
+    memory: &Memory,
+    mut writer: impl ImageWriter,
+    threads: usize,
+    hashes: bool,
+    keep: bool,
+) -> Vec<u8> {
+    let encoder = writer.encoder();
+    scope(|scope| {
+        let mut out = Output {
+            kept: keep.then(Vec::new),
+            position: 0,
+            hash: hashes.then(|| hash(scope)),
+        };
+        writer.begin(&mut out).unwrap();
+        // One lane per worker: taking from each in turn keeps the order.
+        let lanes: Vec<Lane> = (0..threads)
+            .map(|number| {
+                let (done, ready) = sync_channel(2);
+                let (back, spare) = channel::<Vec<u8>>();
+                let encoder = encoder.clone();
+                scope.spawn(move || {
+                    for from in (number * PIECE..BYTES).step_by(threads * PIECE) {
+                        let start = PhysAddr::new(usize_as_u64(from));
+                        let data = memory.0.slice(from..from + PIECE);
+                        let mut chunk = if hashes {
+                            let copy = Bytes::copy_from_slice(&data);
+                            std::hint::black_box(Sha256::digest(&copy));
+                            Chunk::new(start, copy, &[])
+                        } else {
+                            let zeros = ZeroBlocks::of(b"x");
+                            let frame = None;
+                            Chunk {
+                                start,
+                                data,
+                                zeros,
+                                frame,
+                                unreadable: &[],
+                            }
+                        };
+                        if let Some(encoder) = encoder.as_ref().filter(|_| !chunk.is_zero()) {
+                            let mut frame = spare.try_recv().unwrap_or_default();
+                            encoder.encode(start, &chunk.data, &mut frame);
+                            chunk.frame = Some(frame.into());
+                        }
+                        done.send(chunk).unwrap();
+                    }
+                });
+                Lane { ready, back }
+            })
+            .collect();
+        for number in 0..BYTES / PIECE {
+            let lane = &lanes[number % threads];
+            let chunk = lane.ready.recv().unwrap();
+            writer.chunk(&chunk, &mut out).unwrap();
+            if let Some(frame) = chunk.frame {
+                // The worker may have ended.
+                let _ = lane.back.send(frame.into());
+            }
+        }
+        writer.finish(&mut out).unwrap();
+        out.kept.unwrap_or_default()
+    })
+}
+
+/// A thread that hashes the file.
+fn hash<'scope>(scope: &'scope Scope<'scope, '_>) -> SyncSender<Bytes> {
+    let (feed, pieces) = sync_channel::<Bytes>(4);
+    scope.spawn(move || {
+        let mut hasher = Sha256::new();
+        pieces.iter().for_each(|piece| hasher.update(&piece));
+        std::hint::black_box(hasher.finalize());
+    });
+    feed
+}
+
+fn read(image: &dyn ImageReader, threads: usize) {
+    scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                let mut buf = vec![0; PIECE];
+                let mut unreadable = Unreadables::new();
+                let share = BYTES / threads;
+                for from in (thread * share..(thread + 1) * share).step_by(PIECE) {
+                    let start = PhysAddr::new(u64::try_from(from).unwrap());
+                    image.read_phys(start, &mut buf, &mut unreadable).unwrap();
+                }
+                assert!(unreadable.is_empty());
+            });
+        }
+    });
+}

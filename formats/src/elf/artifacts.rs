@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The note with artifacts: files that are stored in the core next to the memory.
+//!
+//! Owner `LINPMEM`, type 0x4c504d32 ("LPM2"), the last of the notes. Its content is
+//! a tar archive compressed with zstd, which this crate does not look into.
+
+use super::layout;
+use crate::{ImageOutput, ReadAt, WriteError};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use std::fmt;
+use std::sync::Arc;
+
+/// The note's type. crash looks at the type alone, whoever the owner is; to it, this
+/// type means nothing.
+pub(super) const TYPE: u32 = 0x4c50_4d32;
+
+/// The most bytes of artifacts that a core holds. Readers keep all notes in memory.
+pub const MAX_ARTIFACTS_BYTES: u64 = 32 << 20;
+
+/// Bytes given to the output at a time.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// The content of the note.
+#[derive(Clone)]
+pub(super) struct Content(Arc<dyn ReadAt>);
+
+impl Content {
+    pub(super) fn new(archive: Arc<dyn ReadAt>) -> Result<Self, WriteError> {
+        if archive.len() > MAX_ARTIFACTS_BYTES {
+            return Err(layout::too_big(
+                "its artifacts are larger than 32 MiB; collect fewer",
+            ));
+        }
+        Ok(Self(archive))
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Writes the content, padded to a multiple of 4.
+    pub(super) fn write(&self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+        let len = self.len();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut offset = 0;
+        while offset < len {
+            piece.truncate(u64_as_usize(len - offset));
+            self.0
+                .read_exact_at(offset, &mut piece)
+                .map_err(|source| WriteError::Attachment {
+                    name: "the archive of artifacts".to_owned(),
+                    source,
+                })?;
+            out.bytes(&piece)?;
+            offset += usize_as_u64(piece.len());
+        }
+        Ok(out.zeros(len.next_multiple_of(4) - len)?)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Content").field(&self.len()).finish()
+    }
+}
