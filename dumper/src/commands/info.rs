@@ -188,6 +188,7 @@ fn manifest_facts(manifest: Manifest) -> ManifestFacts {
         start: range.addresses.start().into(),
         last: range.addresses.last().into(),
         size_bytes: range.addresses.len().get(),
+        chunks: range.chunks,
         unreadable_pages: range.end.unreadable_pages,
         sha256_tree: range.end.sha256_tree,
     });

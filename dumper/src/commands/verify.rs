@@ -85,15 +85,15 @@ pub fn image_hashes(image: &aff4::Reader) -> ImageHashes {
     let mut hashes = ImageHashes::default();
     image.verify(|check| {
         let (verdict, detail) = match &check.verdict {
-            aff4::Verdict::Match => (HashVerdict::Right, None),
-            aff4::Verdict::Mismatch(what) => (HashVerdict::Wrong, Some(what.clone())),
-            aff4::Verdict::NotChecked(why) => (HashVerdict::Unchecked, Some(why.clone())),
-            other => (HashVerdict::Unchecked, Some(other.to_string())),
+            aff4::Verdict::Match => (HashVerdict::Match, None),
+            aff4::Verdict::Mismatch(what) => (HashVerdict::Mismatch, Some(what.clone())),
+            aff4::Verdict::NotChecked(why) => (HashVerdict::NotChecked, Some(why.clone())),
+            other => (HashVerdict::NotChecked, Some(other.to_string())),
         };
         *match verdict {
-            HashVerdict::Right => &mut hashes.matching,
-            HashVerdict::Wrong => &mut hashes.wrong,
-            HashVerdict::Unchecked => &mut hashes.unchecked,
+            HashVerdict::Match => &mut hashes.matching,
+            HashVerdict::Mismatch => &mut hashes.mismatching,
+            HashVerdict::NotChecked => &mut hashes.not_checked,
         } += 1;
         hashes.checks.push(HashCheck {
             level: check.level.to_string(),

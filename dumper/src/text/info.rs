@@ -202,6 +202,8 @@ pub struct ReadRange {
     pub last: Address,
     /// Its size.
     pub size_bytes: u64,
+    /// Chunks that were written of it.
+    pub chunks: u64,
     /// Pages of it that could not be read.
     pub unreadable_pages: u64,
     /// The root of the hash tree over it.
@@ -372,6 +374,7 @@ impl ManifestFacts {
             ("START", Align::Right),
             ("LAST", Align::Right),
             ("SIZE", Align::Right),
+            ("CHUNKS", Align::Right),
             ("UNREADABLE", Align::Right),
             ("SHA-256 TREE", Align::Left),
         ];
@@ -414,12 +417,13 @@ fn image_row(range: &ImageRange) -> [String; 6] {
     ]
 }
 
-fn read_row(range: &ReadRange) -> [String; 6] {
+fn read_row(range: &ReadRange) -> [String; 7] {
     [
         range.index.to_string(),
         format!("{:#x}", range.start.0),
         format!("{:#x}", range.last.0),
         PhysLen::new(range.size_bytes).to_string(),
+        range.chunks.to_string(),
         range.unreadable_pages.to_string(),
         range.sha256_tree.to_string(),
     ]

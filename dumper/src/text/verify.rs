@@ -35,9 +35,9 @@ pub struct ImageHashes {
     /// Hashes and checksums that match.
     pub matching: u64,
     /// Those that do not.
-    pub wrong: u64,
+    pub mismatching: u64,
     /// Those that could not be checked.
-    pub unchecked: u64,
+    pub not_checked: u64,
     /// Each of them.
     pub checks: Vec<HashCheck>,
 }
@@ -59,14 +59,14 @@ pub struct HashCheck {
 
 /// Whether a hash matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum HashVerdict {
     /// It does.
-    Right,
+    Match,
     /// It does not.
-    Wrong,
+    Mismatch,
     /// It could not be checked.
-    Unchecked,
+    NotChecked,
 }
 
 /// A comparison of an image with its manifest.
@@ -118,7 +118,7 @@ impl ImageHashes {
     /// Whether none is wrong.
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        self.wrong == 0
+        self.mismatching == 0
     }
 
     /// Writes the hashes, except those of archive members that match.
@@ -127,14 +127,14 @@ impl ImageHashes {
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for check in &self.checks {
-            if check.level == "member" && check.verdict == HashVerdict::Right {
+            if check.level == "member" && check.verdict == HashVerdict::Match {
                 continue;
             }
             let detail = check.detail.as_deref().unwrap_or_default();
             let verdict = match check.verdict {
-                HashVerdict::Right => "right".to_owned(),
-                HashVerdict::Wrong => format!("WRONG: {detail}"),
-                HashVerdict::Unchecked => format!("not checked: {detail}"),
+                HashVerdict::Match => "ok".to_owned(),
+                HashVerdict::Mismatch => format!("MISMATCH: {detail}"),
+                HashVerdict::NotChecked => format!("not checked: {detail}"),
             };
             writeln!(
                 out,
@@ -148,7 +148,7 @@ impl ImageHashes {
         writeln!(
             out,
             "{} hashes and checksums match, {} do not, {} could not be checked",
-            self.matching, self.wrong, self.unchecked
+            self.matching, self.mismatching, self.not_checked
         )
     }
 }
