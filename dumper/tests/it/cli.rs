@@ -21,7 +21,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
     let folder = tempfile::tempdir().unwrap();
     for (words, hint) in [
         (&["--range", "5"][..], "FIRST-LAST or START+LENGTH"),
-        (&["--range", "0x2000-0x1000"], "lies below the first"),
+        (&["--range", "0x2000-0x1000"], "below the first"),
         (&["--compress", "gzip"], "zstd"),
         (&["--compress", "zstd:99"], "1 to 22"),
         (&["--source", "kcor"], "device node"),

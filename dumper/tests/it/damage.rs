@@ -317,7 +317,7 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
         moved.join("\n") + "\n"
     };
     let replaced = |from: &str, to: &str| text.replacen(from, to, 1);
-    let (chunk_number, chunk) = of("chunk");
+    let (_, chunk) = of("chunk");
     let (zeros_number, _) = of("zero_chunks");
     let (end_number, _) = of("range_end");
     let second_range = lines
@@ -354,7 +354,8 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
                 "\"file_offset\":4096",
                 "\"file_offset\":18446744073709551615",
             ),
-            Some(chunk_number),
+            // Behind the header and the range: its first chunk.
+            Some(3),
         ),
         (
             replaced("\"file_offset\":4096", "\"file_offset\":4097"),
@@ -369,7 +370,10 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
         ),
         (replaced("\"index\":1,", "\"index\":2,"), Some(second_range)),
         (
-            replaced("\"start\":\"0x100000\"", "\"start\":\"0x1000\""),
+            replaced(
+                "\"index\":1,\"start\":\"0x100000\"",
+                "\"index\":1,\"start\":\"0x1000\"",
+            ),
             None,
         ),
         (
@@ -412,7 +416,10 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
             "{all}"
         );
         if let Some(line) = line {
-            assert!(stderr.contains(&format!(", line {line}: ")), "{stderr}");
+            assert!(
+                stderr.contains(&format!(", line {line}: ")),
+                "{line}: {stderr}"
+            );
         }
     }
     // Of another version, whatever else is new in it; and a line that lacks something.
