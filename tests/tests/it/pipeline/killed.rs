@@ -73,7 +73,7 @@ fn is_described(partial: &Path) -> Result<()> {
     let (code, said) = host_dumper::run("verify", partial)?;
     ensure!(code == Some(1), "{said}");
     ensure!(!said.contains("good"), "{said}");
-    let reasons = ["manifest", "not completed", "never finished"];
+    let reasons = ["manifest", "not completed", "did not finish"];
     ensure!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
     Ok(())
 }
