@@ -39,11 +39,15 @@ fn a_killed_run_leaves_an_image_that_is_complete_or_says_it_is_not() -> Result<(
             if !partial.exists() {
                 continue;
             }
-            // Killed between renaming the manifest and renaming the image: the image is
-            // complete.
-            let manifest = companion(&image, "manifest.jsonl");
-            if manifest.exists() {
-                ensure!(at(&json(&manifest)?, "/state") == "complete");
+            // Killed between the end of the manifest and renaming the image: the image is
+            // complete, whichever name its manifest has by then.
+            let named = companion(&image, "manifest.jsonl");
+            let working = companion(&partial, "manifest.jsonl");
+            let is_complete = |manifest: &Path| {
+                json(manifest).is_ok_and(|manifest| at(&manifest, "/state") == "complete")
+            };
+            ensure!(!named.exists() || is_complete(&named), "{ending} {round}");
+            if named.exists() || is_complete(&working) {
                 let (code, said) = host_dumper::run("verify", &partial)?;
                 ensure!(code == Some(0), "{ending} {round}: {said}");
                 continue;
