@@ -28,7 +28,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     let strict = dump(&["--source", "devmem"], "a.core")?.exited(1)?;
     contains(
         &strict.text(),
-        &["no source has System RAM here", "from /dev/mem"],
+        &["no source can read System RAM", "from /dev/mem"],
     )?;
     let whole = dump(&[], "whole.core")?.exited(0)?;
     contains(&whole.text(), &["System RAM from /proc/kcore"])?;
