@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Wall and monotonic time, and their spelling.
+//! Wall-clock and monotonic time, and how they are written.
 
 use linpmem_manifest::Stamp;
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -13,7 +13,7 @@ const S_PER_DAY: u64 = 86_400;
 pub struct Moment {
     /// Nanoseconds since 1970-01-01T00:00:00Z, by the system's clock.
     pub wall_ns: u64,
-    /// Nanoseconds of CLOCK_MONOTONIC, which no clock adjustment moves.
+    /// Nanoseconds of CLOCK_MONOTONIC, which setting the clock does not change.
     pub monotonic_ns: u64,
 }
 
@@ -27,13 +27,14 @@ impl Moment {
         }
     }
 
-    /// Microseconds of monotonic time from this moment to `later_ns`.
+    /// Microseconds of monotonic time from this moment to `later_ns`; 0 if that is
+    /// earlier.
     #[must_use]
     pub const fn micros_until(self, later_ns: u64) -> u64 {
         later_ns.saturating_sub(self.monotonic_ns) / 1000
     }
 
-    /// Monotonic time since this moment.
+    /// Monotonic time since this moment; 0 before it.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.monotonic_ns))
@@ -50,7 +51,7 @@ impl Moment {
         }
     }
 
-    /// UTC in a form fit for file names: `20260131T235959Z`.
+    /// UTC in a form that suits file names: `20260131T235959Z`.
     #[must_use]
     pub fn compact(self) -> String {
         let (date, time) = civil(self.wall_ns / NS_PER_S);
@@ -72,9 +73,9 @@ pub fn all_ns() -> [u64; 3] {
 }
 
 fn nanoseconds(time: Timespec) -> u64 {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let rest = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds.saturating_mul(NS_PER_S).saturating_add(rest)
+    // The kernel keeps every clock at or after its zero, and 64 bits of nanoseconds last
+    // until 2554.
+    time.tv_sec.unsigned_abs() * NS_PER_S + time.tv_nsec.unsigned_abs()
 }
 
 /// `YYYY-MM-DD` and `HH:MM:SS` of a Unix time. Counted in eras of 400 years

@@ -60,7 +60,7 @@ pub enum CompareError {
     #[error(transparent)]
     Read(#[from] SourceError),
     /// What was found could not be told.
-    #[error("telling what differs: {0}")]
+    #[error("reporting what differs: {0}")]
     Report(#[from] io::Error),
     /// There are no more threads to be had.
     #[error("starting a thread: {0}")]

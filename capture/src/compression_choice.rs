@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `--compress auto`: what the processors can take and the disk needs.
+//! `--compress auto`: as much as the processors can do and the disk needs.
 //!
-//! Memory should be read as fast as it can be, for it changes meanwhile. So the
-//! compression is the one with which it arrives soonest, by a measurement of a few
-//! megabytes: one of the processors, and one of the disk where that can be written to
-//! beforehand. What was measured is told, and stands in the manifest.
+//! Memory changes while it is read, so it should be read as fast as possible. The choice
+//! is the compression that finishes first, by a measurement of a few megabytes: of the
+//! processors, and of the disk if that can be written to beforehand. A warning, which is
+//! also in the manifest, says what was measured.
 
 use crate::frame::FrameEncoder;
 use crate::sink::{FileSink, Sink};
 use linpmem_formats::Codec;
+use linpmem_phys::num::u64_as_usize;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io;
@@ -16,25 +17,26 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Bytes that are compressed to see how long it takes.
+/// Bytes that are compressed to measure the processors.
 const SAMPLE_BYTES: usize = 1 << 20;
-/// Of them are written to the disk, to see the same.
+/// How many times that much is written to measure the disk.
 const WRITTEN_SAMPLES: u32 = 16;
-/// What a pipe is taken to carry: a network of 1 Gbit/s.
+/// The assumed speed of a pipe: a network of 1 Gbit/s.
 const PIPE_MIB_PER_S: f64 = 110.0;
-/// A stronger compression may be slower by this.
+/// A stronger compression is preferred if it is at least this fast, relatively.
 const AS_GOOD: f64 = 0.95;
 
-/// What is tried, the strongest first.
+/// The choices, the strongest first.
 const CANDIDATES: [Codec; 3] = [Codec::Zstd { level: 1 }, Codec::Lz4, Codec::None];
 
-/// A compression by `workers` threads for an image in `folder`, or in a pipe; and why.
+/// The compression by `workers` threads for an image in `folder`, or in a pipe, and the
+/// reason in words.
 ///
 /// # Errors
-/// If there is no memory for a compression.
+/// If nothing could be compressed for a measurement.
 pub fn choose(folder: Option<&Path>, workers: NonZeroUsize) -> io::Result<(Codec, String)> {
     let sample = sample()?;
-    let workers = f64::from(u32::try_from(workers.get()).unwrap_or(u32::MAX));
+    let workers = float(workers.get())?;
     let measured = folder.and_then(|folder| disk(folder, &sample).ok());
     let disk = measured.unwrap_or(PIPE_MIB_PER_S);
     let mut best: Option<(Codec, f64)> = None;
@@ -48,18 +50,22 @@ pub fn choose(folder: Option<&Path>, workers: NonZeroUsize) -> io::Result<(Codec
             best = Some((codec, arrives));
         }
     }
-    let (codec, arrives) = best.unwrap_or_default();
+    let (codec, arrives) =
+        best.ok_or_else(|| io::Error::other("there is no compression to choose from"))?;
     let place = match measured {
-        Some(_) => format!("the disk takes {disk:.0} MiB/s"),
-        None => format!("{disk:.0} MiB/s are assumed, as nothing could be written to measure it"),
+        Some(_) => format!("the disk writes {disk:.0} MiB/s"),
+        None => format!("{disk:.0} MiB/s are assumed for the output, which was not measured"),
     };
     Ok((
         codec,
-        format!("--compress auto chose {codec}: {place}; so it takes {arrives:.0} MiB/s of memory"),
+        format!(
+            "--compress auto chose {codec}: {place}, so {arrives:.0} MiB of memory are expected \
+             per second"
+        ),
     ))
 }
 
-/// Something like memory: code, and a third of zeros.
+/// Similar to memory: code, and a third of zeros.
 fn sample() -> io::Result<Vec<u8>> {
     let own = std::fs::read("/proc/self/exe")?;
     let mut sample = vec![0; SAMPLE_BYTES];
@@ -72,18 +78,18 @@ fn sample() -> io::Result<Vec<u8>> {
     Ok(sample)
 }
 
-/// MiB of memory a second by one thread, and the share that is left of them.
+/// MiB per second that one thread compresses, and the compressed share of them.
 fn encoding(encoder: &mut FrameEncoder, sample: &[u8]) -> io::Result<(f64, f64)> {
     let mut frame = Vec::new();
-    // The first time pays for memory that the others find.
+    // The first time allocates memory that later ones reuse.
     encoder.encode(sample, &mut frame)?;
     let begun = Instant::now();
     encoder.encode(sample, &mut frame)?;
-    let speed = mib_per_s(sample.len(), begun.elapsed());
-    Ok((speed, mib(frame.len()) / mib(sample.len())))
+    let speed = mib_per_s(sample.len(), begun.elapsed())?;
+    Ok((speed, float(frame.len())? / float(sample.len())?))
 }
 
-/// MiB a second that a disk takes, by a file without a name.
+/// MiB per second that a disk writes, measured with a file without a name.
 fn disk(folder: &Path, sample: &[u8]) -> io::Result<f64> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?);
@@ -94,16 +100,23 @@ fn disk(folder: &Path, sample: &[u8]) -> io::Result<f64> {
     }
     sink.finish()?;
     let written = sink.position();
-    let len = usize::try_from(written).unwrap_or(usize::MAX);
-    Ok(mib_per_s(len, begun.elapsed()))
+    mib_per_s(u64_as_usize(written), begun.elapsed())
 }
 
-fn mib_per_s(bytes: usize, time: Duration) -> f64 {
-    mib(bytes) / time.as_secs_f64().max(1e-6)
+fn mib_per_s(bytes: usize, time: Duration) -> io::Result<f64> {
+    const MIB: f64 = 1_048_576.0;
+    Ok(float(bytes)? / MIB / time.as_secs_f64().max(1e-6))
 }
 
-fn mib(bytes: usize) -> f64 {
-    f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) / 1024.0
+/// The number, exactly.
+fn float(number: usize) -> io::Result<f64> {
+    let number = u32::try_from(number).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{number} is too large for the measurement; choose a compression by name"),
+        )
+    })?;
+    Ok(f64::from(number))
 }
 
 #[cfg(test)]
@@ -111,11 +124,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn something_is_chosen_and_says_what_it_was_measured_by() {
+    fn a_choice_is_made_and_says_what_was_measured() {
         let folder = tempfile::tempdir().unwrap();
         let (codec, said) = choose(Some(folder.path()), NonZeroUsize::MIN).unwrap();
         assert!(said.contains(&codec.to_string()), "{said}");
-        assert!(said.contains("the disk takes"), "{said}");
+        assert!(said.contains("the disk writes"), "{said}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let (_, said) = choose(None, NonZeroUsize::MIN).unwrap();
         assert!(said.contains("assumed"), "{said}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The module, loaded for one run.
+//! Loading the module for one run.
 
 use linpmem::{LoadError, LoadOptions, UnloadError};
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use std::str::FromStr;
 /// Whether the module is loaded for this run, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DriverSpec {
-    /// From `linpmem.ko` beside the program, if it is there and can be loaded.
+    /// From `linpmem.ko` in the program's folder, if it exists and can be loaded.
     Auto,
-    /// Not at all; one that is loaded is used.
+    /// Not at all; a module that is already loaded is used.
     #[default]
     Never,
     /// From this file, or the run fails.
@@ -30,59 +30,72 @@ impl FromStr for DriverSpec {
     }
 }
 
-/// A module that this run has loaded. It is unloaded by
-/// [`unload`](Self::unload), or when this is dropped.
+/// The module, if this run loaded it: unloaded by [`unload`](Self::unload), or when this
+/// is dropped.
 #[derive(Debug)]
 pub struct LoadedDriver {
-    is_ours: bool,
+    was_loaded_here: bool,
 }
 
 impl LoadedDriver {
-    /// Loads what `spec` says, unless a module is loaded already. `warn` is told
-    /// why `auto` loads none.
+    /// Loads the module as `spec` says, unless one is loaded already. If `auto` fails to
+    /// load it, `warn` gets the reason.
     ///
     /// # Errors
-    /// If the file that was named cannot be loaded.
+    /// If the file that the user named cannot be loaded.
     pub fn load(spec: &DriverSpec, mut warn: impl FnMut(&str)) -> Result<Self, LoadError> {
         let path = match spec {
-            DriverSpec::Never => return Ok(Self { is_ours: false }),
+            DriverSpec::Never => {
+                return Ok(Self {
+                    was_loaded_here: false,
+                });
+            }
             DriverSpec::File(path) => path.clone(),
-            DriverSpec::Auto => match beside_the_program() {
+            DriverSpec::Auto => match in_program_folder() {
                 Some(path) => path,
-                None => return Ok(Self { is_ours: false }),
+                None => {
+                    return Ok(Self {
+                        was_loaded_here: false,
+                    });
+                }
             },
         };
         if linpmem::is_loaded() {
-            warn("a linpmem module is loaded already: it is used, and stays loaded");
-            return Ok(Self { is_ours: false });
+            warn("a linpmem module is already loaded: it will be used, and stay loaded afterwards");
+            return Ok(Self {
+                was_loaded_here: false,
+            });
         }
         match linpmem::load(&path, &LoadOptions::default()) {
-            Ok(_) => Ok(Self { is_ours: true }),
+            Ok(_) => Ok(Self {
+                was_loaded_here: true,
+            }),
             Err(error) => {
-                // It may be loaded, and only its node be missing.
+                // The module may be loaded, and only its device node be missing.
                 let mut loaded = Self {
-                    is_ours: matches!(error, LoadError::NoNode { .. }),
+                    was_loaded_here: matches!(error, LoadError::NoNode { .. }),
                 };
-                let _ = loaded.take_away();
+                // Why loading failed matters more than whether unloading does.
+                let _ = loaded.unload_own();
                 if *spec != DriverSpec::Auto {
                     return Err(error);
                 }
-                warn(&format!("going on without the module: {error}"));
+                warn(&format!("continuing without the module: {error}"));
                 Ok(loaded)
             }
         }
     }
 
-    /// Unloads it, if this run loaded it. Nobody may have its device open.
+    /// Unloads the module if this run loaded it. Its device must not be open.
     ///
     /// # Errors
     /// If it stays loaded.
     pub fn unload(mut self) -> Result<(), UnloadError> {
-        self.take_away()
+        self.unload_own()
     }
 
-    fn take_away(&mut self) -> Result<(), UnloadError> {
-        if std::mem::take(&mut self.is_ours) {
+    fn unload_own(&mut self) -> Result<(), UnloadError> {
+        if std::mem::take(&mut self.was_loaded_here) {
             linpmem::unload()
         } else {
             Ok(())
@@ -92,12 +105,12 @@ impl LoadedDriver {
 
 impl Drop for LoadedDriver {
     fn drop(&mut self) {
-        // On the way out of a failure that is told already.
-        let _ = self.take_away();
+        // Dropped without `unload` only after a failure, which is reported.
+        let _ = self.unload_own();
     }
 }
 
-fn beside_the_program() -> Option<PathBuf> {
+fn in_program_folder() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?.with_file_name("linpmem.ko");
     path.is_file().then_some(path)
 }
@@ -115,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_module_is_an_error_and_none_beside_the_program_is_not() {
+    fn a_missing_file_is_an_error_if_it_was_named_and_is_not_for_auto() {
         let missing = DriverSpec::File("/nonexistent/linpmem.ko".into());
         let error = LoadedDriver::load(&missing, |_| {}).unwrap_err();
         assert!(error.to_string().contains("/nonexistent"), "{error}");
         let none = LoadedDriver::load(&DriverSpec::Auto, |_| {}).unwrap();
-        assert!(!none.is_ours);
+        assert!(!none.was_loaded_here);
     }
 }

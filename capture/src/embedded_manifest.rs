@@ -5,7 +5,7 @@
 use crate::clock::Moment;
 use crate::input_hash::InputHash;
 use linpmem_formats::aff4;
-use linpmem_manifest::{FileRecord, Footer, Sha256Sum, State};
+use linpmem_manifest::{FileRecord, Footer, Record, Sha256Sum, State};
 use linpmem_phys::num::usize_as_u64;
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,6 +36,8 @@ struct Begun {
 /// What is known once the last range has been written.
 #[derive(Debug)]
 pub struct Checkpoint {
+    /// The manifest's lines up to here, in bytes.
+    pub manifest_bytes: u64,
     /// The Merkle root over all chunks.
     pub sha256_tree: Sha256Sum,
     /// Pages that could not be read.
@@ -60,9 +62,7 @@ impl EmbeddedManifest {
         let _ = self.0.checkpoint.set(checkpoint);
     }
 
-    fn footer(&self, begun: &Begun) -> io::Result<Vec<u8>> {
-        let unfinished = || io::Error::other("the last range has not been written yet");
-        let done = self.0.checkpoint.get().ok_or_else(unfinished)?;
+    fn footer(begun: &Begun, done: &Checkpoint) -> io::Result<Vec<u8>> {
         let mut warnings = begun.warnings.clone();
         let source_sha256 = match begun.input_hash.as_deref().map(InputHash::get) {
             Some(Err(why)) => {
@@ -92,9 +92,9 @@ impl EmbeddedManifest {
                 _ => State::CompleteWithUnreadable,
             },
         };
-        let mut bytes = b"\n]".to_vec();
-        footer.end(&mut bytes)?;
-        Ok(bytes)
+        let mut line = Vec::new();
+        Record::Footer(Box::new(footer)).write_line(&mut line)?;
+        Ok(line)
     }
 }
 
@@ -105,16 +105,21 @@ impl aff4::Content for EmbeddedManifest {
             .begun
             .get()
             .ok_or_else(|| io::Error::other("the manifest was not begun"))?;
-        if self.0.footer.get().is_none() {
-            let _ = self.0.footer.set(self.footer(begun)?);
-        }
-        let footer = self.0.footer.get().map_or(&[][..], Vec::as_slice);
-        Ok(Box::new(
-            At {
-                file: &begun.file,
-                position: 0,
+        let unfinished = || io::Error::other("the last range has not been written yet");
+        let done = self.0.checkpoint.get().ok_or_else(unfinished)?;
+        let footer = match self.0.footer.get() {
+            Some(footer) => footer,
+            None => {
+                let footer = Self::footer(begun, done)?;
+                self.0.footer.get_or_init(|| footer)
             }
-            .chain(footer),
+        };
+        let lines = At {
+            file: &begun.file,
+            position: 0,
+        };
+        Ok(Box::new(
+            lines.take(done.manifest_bytes).chain(footer.as_slice()),
         ))
     }
 }

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the engine reports while it works.
+//! What the engine reports during a run.
 
 use crate::meter::Meter;
 use linpmem_phys::PhysLen;
 use std::sync::Arc;
 
-/// Hears of what happens during a run. The engine itself prints nothing.
+/// Receives what happens during a run. The engine itself prints nothing.
 pub trait Events {
-    /// Something the user should know now. It is in the manifest as well, where
-    /// there is one.
+    /// Something that the user should know now. The manifest, if there is one, has it too.
     fn warning(&mut self, warning: &str);
 
-    /// Reading begins. `meter` counts what is done until [`finished`](Self::finished).
-    fn started(&mut self, meter: &Arc<Meter>, total: PhysLen, is_compressed: bool) {
-        let _ = (meter, total, is_compressed);
-    }
+    /// Reading begins. `meter` counts the progress until [`finished`](Self::finished).
+    fn started(&mut self, _meter: &Arc<Meter>, _total: PhysLen, _is_compressed: bool) {}
 
-    /// Nothing more is read or written to the image.
+    /// The image and the comparison with it, if any, are done.
     fn finished(&mut self) {}
 }
 
-/// Hears of everything and does nothing.
+/// Ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Compressed frames, each of which stands alone.
+//! Compressed frames, each of which can be decompressed alone.
 
 use linpmem_formats::{Codec, ReadAt, frames};
 use linpmem_phys::num::len_bytes;
@@ -7,39 +7,39 @@ use std::fmt;
 use std::io;
 use zstd::bulk::{Compressor, Decompressor};
 
-/// Compresses pieces of memory. The same bytes give the same frame, whichever
-/// thread made it.
+/// Compresses pieces of memory. The same bytes give the same frame, whichever thread
+/// made it.
 pub struct FrameEncoder {
-    means: Means,
+    compressor: FrameCompressor,
 }
 
-enum Means {
+enum FrameCompressor {
     Zstd(Compressor<'static>),
     Lz4,
     Snappy,
 }
 
 impl FrameEncoder {
-    /// An encoder, if `codec` compresses at all.
+    /// An encoder; `None` if `codec` does not compress.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If there is not enough memory.
     pub fn new(codec: Codec) -> io::Result<Option<Self>> {
-        let means = match codec {
+        let compressor = match codec {
             Codec::Zstd { level } => {
-                let mut compressor = Compressor::new(level)?;
-                // `zstd -t` then finds flipped bits without the manifest.
-                compressor.include_checksum(true)?;
-                Means::Zstd(compressor)
+                let mut zstd = Compressor::new(level)?;
+                // So that `zstd -t` finds flipped bits without the manifest.
+                zstd.include_checksum(true)?;
+                FrameCompressor::Zstd(zstd)
             }
-            Codec::Lz4 => Means::Lz4,
-            Codec::Snappy => Means::Snappy,
+            Codec::Lz4 => FrameCompressor::Lz4,
+            Codec::Snappy => FrameCompressor::Snappy,
             _ => return Ok(None),
         };
-        Ok(Some(Self { means }))
+        Ok(Some(Self { compressor }))
     }
 
-    /// The most bytes that the frame of `len` bytes can take.
+    /// The most bytes that a frame of `len` bytes can have, with any codec.
     #[must_use]
     pub fn bound(len: usize) -> usize {
         zstd::zstd_safe::compress_bound(len)
@@ -47,24 +47,24 @@ impl FrameEncoder {
             .max(frames::snappy_bound(len))
     }
 
-    /// Replaces what `frame` holds by a frame of `data`.
+    /// Replaces the content of `frame` with a frame of `data`.
     ///
     /// # Errors
     /// If the compression failed.
     pub fn encode(&mut self, data: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
-        match &mut self.means {
-            Means::Zstd(compressor) => {
+        match &mut self.compressor {
+            FrameCompressor::Zstd(zstd) => {
                 frame.clear();
-                frame.reserve(Self::bound(data.len()));
-                compressor.compress_to_buffer(data, frame).map(drop)
+                frame.reserve(zstd::zstd_safe::compress_bound(data.len()));
+                zstd.compress_to_buffer(data, frame).map(drop)
             }
-            Means::Lz4 => frames::encode_lz4(data, frame),
-            Means::Snappy => frames::encode_snappy(data, frame),
+            FrameCompressor::Lz4 => frames::encode_lz4(data, frame),
+            FrameCompressor::Snappy => frames::encode_snappy(data, frame),
         }
     }
 }
 
-/// Takes frames apart again.
+/// Decompresses frames.
 #[derive(Default)]
 pub struct FrameDecoder {
     zstd: Option<Decompressor<'static>>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine that the program runs on.
+//! The machine that this program runs on.
 
 use linpmem_manifest::Host;
 

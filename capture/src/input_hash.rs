@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The hash of the image that is converted, made during the conversion.
+//! The hash of the input of a conversion, computed during the conversion.
 
 use crate::hash::file_sha256;
 use crate::plan::Plan;
@@ -13,8 +13,8 @@ use std::thread::{Builder, JoinHandle};
 
 type Thread = JoinHandle<io::Result<Sha256Sum>>;
 
-/// The SHA-256 of an input file. The file is read alongside the conversion, so that
-/// a disk has to give each byte only once.
+/// The SHA-256 of an input file. The file is read at the same time as it is converted, so
+/// that each byte has to come from the disk only once.
 #[derive(Debug)]
 pub struct InputHash {
     thread: Mutex<Option<io::Result<Thread>>>,
@@ -22,8 +22,8 @@ pub struct InputHash {
 }
 
 impl InputHash {
-    /// The hash of the image that all of `plan` comes from: a conversion names what
-    /// it was made from. It ends when `stop` is raised.
+    /// The hash of the input if `plan` is a conversion, whose manifest records it. Ends
+    /// when `stop` is raised.
     #[must_use]
     pub fn wanted(plan: &Plan, stop: &Stop) -> Option<Arc<Self>> {
         match &plan.source {
@@ -47,12 +47,12 @@ impl InputHash {
     /// Waits for the hash.
     ///
     /// # Errors
-    /// Why there is none, in words.
+    /// The reason in words if the file could not be hashed.
     pub fn get(&self) -> Result<Sha256Sum, &str> {
         let sum = self.sum.get_or_init(|| {
             let thread = self.thread.lock();
             let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
-            let panicked = || io::Error::other("its thread panicked; this is a bug");
+            let panicked = || io::Error::other("the thread panicked, which is a bug");
             let thread = thread.unwrap_or_else(|| Err(panicked()));
             let sum = thread.and_then(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
             sum.map_err(|error| format!("the input image was not hashed: {error}"))
@@ -67,7 +67,7 @@ mod tests {
     use crate::hash::sha256;
 
     #[test]
-    fn gives_the_hash_or_why_there_is_none() {
+    fn gives_the_hash_or_the_reason_without_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         std::fs::write(&path, b"memory").unwrap();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How far a run is.
+//! The progress of a run.
 
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Counters that the stages of a run keep.
+/// Counters that the stages of a run update.
 #[derive(Debug, Default)]
 pub struct Meter {
     read_bytes: AtomicU64,
@@ -17,7 +17,7 @@ pub struct Meter {
 
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Reading {
+pub struct MeterReading {
     /// Bytes of memory read.
     pub read_bytes: u64,
     /// Bytes of memory written to the image.
@@ -32,30 +32,30 @@ pub struct Reading {
 }
 
 impl Meter {
-    /// So many bytes were read; so many of their pages could not be.
+    /// Counts bytes that were read, and pages among them that could not be.
     pub fn add_read(&self, bytes: u64, unreadable_pages: u64) {
         self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.unreadable_pages
             .fetch_add(unreadable_pages, Ordering::Relaxed);
     }
 
-    /// So many bytes were written, and the file ends at `file_bytes` now.
+    /// Counts bytes that were written; the file has `file_bytes` now.
     pub fn add_written(&self, bytes: u64, file_bytes: u64) {
         self.image_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.file_bytes.store(file_bytes, Ordering::Relaxed);
     }
 
-    /// All has been written; what follows is the second pass.
+    /// The second pass begins, after everything has been written.
     pub fn begin_second_pass(&self) {
         self.is_second_pass.store(true, Ordering::Relaxed);
     }
 
-    /// So many bytes were read for the second time.
+    /// Counts bytes that were read for the second time.
     pub fn add_compared(&self, bytes: u64) {
         self.compared_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Another number whenever something has moved.
+    /// A number that changes with every progress.
     #[must_use]
     pub fn activity(&self) -> u64 {
         [
@@ -72,8 +72,8 @@ impl Meter {
 
     /// The counters now.
     #[must_use]
-    pub fn reading(&self) -> Reading {
-        Reading {
+    pub fn reading(&self) -> MeterReading {
+        MeterReading {
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
             image_bytes: self.image_bytes.load(Ordering::Relaxed),
             file_bytes: self.file_bytes.load(Ordering::Relaxed),

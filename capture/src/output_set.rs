@@ -2,10 +2,10 @@
 //! The files of one run: written under working names, named at the end. Dropped
 //! before that, they are removed.
 
-use crate::acquire::AcquireError;
-use crate::artifacts::Kept;
+use crate::artifacts::CollectedArtifacts;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Target};
 use crate::input_hash::InputHash;
@@ -30,10 +30,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// /proc/iomem, VMCOREINFO and the like, and some unreadable pages.
+/// The header, with /proc/iomem, VMCOREINFO and the like, some unreadable pages, and the
+/// footer.
 const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
-/// A chunk's line, or a range's.
-const MANIFEST_LINE_BYTES: u64 = 320;
+/// A chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a compressed
+/// one, more only where offsets or times have more digits than those of 10 TiB. Zero
+/// chunks take less.
+const MANIFEST_CHUNK_BYTES: u64 = 128;
+/// A range's first and last line.
+const MANIFEST_RANGE_BYTES: u64 = 320;
 
 /// The files that a run makes.
 pub(crate) struct OutputSet {
@@ -101,8 +106,8 @@ impl OutputSet {
     }
 
     /// Takes charge of the artifacts, and returns what the manifest says of them.
-    pub(crate) fn hold(&mut self, kept: Kept) -> ArtifactsRecord {
-        self.artifacts = kept.beside;
+    pub(crate) fn hold(&mut self, kept: CollectedArtifacts) -> ArtifactsRecord {
+        self.artifacts = kept.file;
         kept.record
     }
 
@@ -126,8 +131,7 @@ impl OutputSet {
         extras
             .embedded
             .begin(reading, warnings.all().to_vec(), input_hash.clone());
-        let folder = folder_of(self.manifest.path()).to_path_buf();
-        let mut manifest = ManifestWriter::new(BufWriter::new(file), header, folder)
+        let mut manifest = ManifestWriter::new(BufWriter::new(file), header)
             .map_err(AcquireError::io("writing the manifest"))?;
         let mut sink = self
             .sink()
@@ -237,7 +241,7 @@ fn reserve(manifest: &File, plan: &ImagePlan) {
 pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
     let ranges = usize_as_u64(plan.ranges().len());
     let chunks = plan.total().get() / usize_as_u64(CHUNK_BYTES) + 2 * ranges;
-    MANIFEST_LINE_BYTES * (chunks + ranges) + MANIFEST_HEADER_BYTES
+    MANIFEST_CHUNK_BYTES * chunks + MANIFEST_RANGE_BYTES * ranges + MANIFEST_HEADER_BYTES
 }
 
 fn end_manifest(

@@ -20,9 +20,13 @@ impl Pages {
         hulls.sort_unstable();
         let mut merged: Vec<PhysRange> = Vec::with_capacity(hulls.len());
         for hull in hulls {
-            if let Some(last) = merged.last_mut().filter(|last| hull.start() <= last.end()) {
-                let end = last.end().max(hull.end());
-                *last = PhysRange::new(last.start(), end).unwrap_or(*last);
+            let joined = merged
+                .last()
+                .filter(|last| hull.start() <= last.end())
+                .and_then(|last| PhysRange::new(last.start(), last.end().max(hull.end())).ok());
+            if let Some(joined) = joined {
+                merged.pop();
+                merged.push(joined);
             } else {
                 merged.push(hull);
             }
@@ -48,7 +52,7 @@ impl Pages {
         self.0.last().map(|range| range.end())
     }
 
-    /// What of `range` lies in these pages.
+    /// The parts of `range` in these pages.
     pub fn within(&self, range: PhysRange) -> impl Iterator<Item = PhysRange> + '_ {
         self.from(range)
             .map_while(move |own| match own.start() < range.end() {
@@ -58,7 +62,7 @@ impl Pages {
             .flatten()
     }
 
-    /// What of `range` lies outside these pages.
+    /// The parts of `range` outside these pages.
     #[must_use]
     pub fn outside(&self, range: PhysRange) -> Vec<PhysRange> {
         let mut parts = Vec::new();

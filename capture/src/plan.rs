@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an acquisition is to do. Whoever calls the engine says it all here; nothing
-//! below sees how it was typed.
+//! What an acquisition is to do. The caller of the engine says everything here; nothing
+//! below this sees the command line.
 
 use crate::driver::DriverSpec;
 use crate::image_format::{ImageFormat, Output};
@@ -24,10 +24,10 @@ pub struct Plan {
     pub tool: linpmem_manifest::Tool,
     /// Where memory comes from.
     pub source: SourceSpec,
-    /// What of it is read.
+    /// Which of it is read.
     pub selection: Selection,
     /// How long one request may take before its pages count as unreadable; `None`
-    /// waits for ever.
+    /// waits forever.
     pub page_timeout: Option<Duration>,
     /// What happens when a page cannot be read.
     pub on_unreadable: OnUnreadable,
@@ -49,7 +49,7 @@ pub struct Plan {
     pub second_pass: bool,
     /// Threads that hash and compress; `None` decides by the machine.
     pub threads: Option<NonZeroUsize>,
-    /// How the running machine is spared.
+    /// Limits on the impact on the running machine.
     pub impact: Impact,
 }
 
@@ -62,7 +62,7 @@ pub struct ImageSpec {
     pub compression: Compression,
     /// ELF: ranges with smaller gaps between them share a segment.
     pub merge_gaps: PhysLen,
-    /// AFF4: what the image says of the case.
+    /// AFF4: the case that the image belongs to.
     pub case: CaseDetails,
 }
 
@@ -71,7 +71,7 @@ pub struct ImageSpec {
 pub enum Compression {
     /// This one.
     Fixed(Codec),
-    /// The one that finishes soonest on this machine, by a short measurement.
+    /// The one that finishes first on this machine, by a short measurement.
     Measured,
 }
 
@@ -91,7 +91,7 @@ pub struct CaseDetails {
 pub struct ArtifactsSpec {
     /// Whether the kernel's own description of itself is collected.
     pub kernel: bool,
-    /// Whether the artifacts must lie inside the image.
+    /// Whether the artifacts must be inside the image.
     pub inside_image: bool,
     /// Further files, or patterns of files.
     pub add: Vec<PathBuf>,
@@ -106,7 +106,7 @@ pub struct HashSpec {
     pub further: Vec<FurtherHash>,
 }
 
-/// How the running machine is spared.
+/// Limits on the impact on the running machine.
 #[derive(Clone, Debug)]
 pub struct Impact {
     /// The nice value of every thread.
@@ -117,7 +117,7 @@ pub struct Impact {
     pub freeze: bool,
     /// After this time the run ends as if interrupted.
     pub timeout: Option<Duration>,
-    /// What the image may take of the disk.
+    /// How much of the disk the image may take.
     pub limits: Limits,
 }
 
@@ -126,7 +126,7 @@ pub struct Impact {
 pub enum ReadOrder {
     /// The lowest address.
     Address,
-    /// What changes fastest, which is kept in memory until its turn.
+    /// What changes fastest, which is kept in memory until it is written.
     VolatileFirst,
 }
 
@@ -140,8 +140,8 @@ pub enum OnUnreadable {
 }
 
 impl ArtifactsSpec {
-    /// Whether failing to keep the artifacts fails the run: a file was named, or
-    /// their place was.
+    /// Whether the run fails without the artifacts: because the user named files, or said
+    /// where the artifacts have to be.
     #[must_use]
     pub fn is_demanded(&self) -> bool {
         self.inside_image || !self.add.is_empty()

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How a run reads memory: whole page buffers, through the layers that its plan asks
-//! for.
+//! Reading memory into page buffers.
 
-use crate::plan::{OnUnreadable, Plan};
-use crate::source::{Source, SourceSpec};
-use crate::timeout::TimeoutReader;
 use linpmem_phys::{PageBuffer, PhysAddr, ReadPhys, SourceError, Unreadables};
-use std::sync::Arc;
 
 /// Reads memory into page buffers, without copying it on the way.
 pub trait ReadPages: Send + Sync {
@@ -35,56 +30,5 @@ impl ReadPages for Direct<'_> {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         self.0.read_phys(start, buffer, unreadable)
-    }
-}
-
-/// The memory of a source, read as a plan says: with a time limit, and as a failure
-/// of the whole run where a page cannot be read.
-pub(crate) struct LiveMemory {
-    way: Way,
-    on_unreadable: OnUnreadable,
-}
-
-enum Way {
-    Direct(Arc<dyn ReadPhys>),
-    Timeout(TimeoutReader),
-}
-
-impl LiveMemory {
-    /// The layers of `plan` around `source`.
-    pub(crate) fn new(source: &Source, plan: &Plan) -> Self {
-        let reader = Arc::clone(&source.reader);
-        Self {
-            way: match (&plan.source, plan.page_timeout) {
-                // Images do not hang.
-                (SourceSpec::Image(_), _) | (_, None) => Way::Direct(reader),
-                (_, Some(timeout)) => Way::Timeout(TimeoutReader::new(reader, timeout)),
-            },
-            on_unreadable: plan.on_unreadable,
-        }
-    }
-}
-
-impl ReadPages for LiveMemory {
-    fn read_pages(
-        &self,
-        start: PhysAddr,
-        buffer: &mut PageBuffer,
-        unreadable: &mut Unreadables,
-    ) -> Result<(), SourceError> {
-        match &self.way {
-            Way::Direct(reader) => reader.read_phys(start, buffer, unreadable)?,
-            Way::Timeout(reader) => reader.read_pages(start, buffer, unreadable)?,
-        }
-        match (self.on_unreadable, unreadable.as_slice().first()) {
-            (OnUnreadable::List, _) | (_, None) => Ok(()),
-            (OnUnreadable::Fail, Some(first)) => Err(SourceError::new(
-                first.range.start(),
-                format!(
-                    "{} cannot be read ({}), and --on-error fail stops the run there",
-                    first.range, first.errno
-                ),
-            )),
-        }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading the memory once more, to tell how much of it changed while it was read.
+//! Reading memory again, to record which pages changed during the acquisition (smear).
 //!
 //! The image is on the disk by now and is compared from there, so that this takes no
 //! memory. Nothing of what is read goes into the image.
@@ -21,7 +21,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// A second pass that broke off.
+/// A second pass that ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecondPassError {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The wish to end early.
+//! Ending a run early.
 
+use linpmem_phys::num::u32_as_usize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fmt;
 use std::io;
@@ -10,12 +11,11 @@ use std::time::{Duration, Instant};
 
 const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
 
-/// Raised once, by a signal, by the clock, or by whoever holds it; every loop looks
-/// at it.
+/// A request to end the run: by a signal, a timeout or the caller. Every loop checks it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     raised: Arc<AtomicBool>,
-    /// The signal that raised it, or 0.
+    /// The number of the signal that raised it, or 0.
     signal: Arc<AtomicUsize>,
     deadline: Option<Deadline>,
 }
@@ -32,9 +32,9 @@ struct Deadline {
 pub enum StopReason {
     /// A signal, by name.
     Signal(&'static str),
-    /// The time is over that the run was given.
+    /// The timeout of the run.
     Timeout(Duration),
-    /// Someone asked for it.
+    /// The caller.
     Asked,
 }
 
@@ -43,23 +43,22 @@ impl Stop {
     /// process at once, with exit code 1.
     ///
     /// # Errors
-    /// If the handlers cannot be set.
+    /// If the signal handlers cannot be installed.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::default();
         for (signal, _) in SIGNALS {
-            // In this order: the first signal finds the flag still lowered.
+            // In this order, so that the first signal does not end the process.
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop.raised))?;
-            let number = usize::try_from(signal).unwrap_or_default();
-            signal_hook::flag::register_usize(signal, Arc::clone(&stop.signal), number)?;
+            signal_hook::flag::register_usize(signal, Arc::clone(&stop.signal), index(signal))?;
             signal_hook::flag::register(signal, Arc::clone(&stop.raised))?;
         }
         Ok(stop)
     }
 
-    /// Raised `after` this moment, too.
+    /// Raised this long `after` now, too.
     #[must_use]
     pub fn with_timeout(self, after: Duration) -> Self {
-        // What the clock cannot count to never comes.
+        // A moment that the clock cannot represent never comes.
         let deadline = Instant::now().checked_add(after);
         Self {
             deadline: deadline.map(|at| Deadline { at, after }),
@@ -67,37 +66,40 @@ impl Stop {
         }
     }
 
-    /// Asks for the end.
+    /// Requests the end.
     pub fn raise(&self) {
         self.raised.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the end was asked for.
+    /// Whether the end was requested.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.raised.load(Ordering::Relaxed) || self.is_late().is_some()
+        self.raised.load(Ordering::Relaxed) || self.expired().is_some()
     }
 
     /// What raised it, if it is raised.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
         let caught = self.signal.load(Ordering::Relaxed);
-        let signal = SIGNALS
-            .iter()
-            .find(|&&(number, _)| usize::try_from(number) == Ok(caught));
+        let signal = SIGNALS.iter().find(|&&(signal, _)| index(signal) == caught);
         if let Some(&(_, name)) = signal {
             return Some(StopReason::Signal(name));
         }
         if self.raised.load(Ordering::Relaxed) {
             return Some(StopReason::Asked);
         }
-        self.is_late().map(StopReason::Timeout)
+        self.expired().map(StopReason::Timeout)
     }
 
-    fn is_late(&self) -> Option<Duration> {
+    fn expired(&self) -> Option<Duration> {
         let deadline = self.deadline?;
         (Instant::now() >= deadline.at).then_some(deadline.after)
     }
+}
+
+/// Signals have positive numbers.
+const fn index(signal: i32) -> usize {
+    u32_as_usize(signal.unsigned_abs())
 }
 
 impl fmt::Display for StopReason {
@@ -115,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_what_raised_it() {
+    fn the_reason_is_what_raised_it() {
         let stop = Stop::default();
         assert_eq!((stop.is_raised(), stop.reason()), (false, None));
         let late = stop.clone().with_timeout(Duration::ZERO);

@@ -3,6 +3,7 @@
 
 use crate::dialect::{Dialect, is_registered_as_linpmem};
 use crate::module::{self, state};
+use crate::node::DEFAULT_PATH;
 use crate::{Info, InfoError, OpenError, sys};
 use linpmem_core::abi;
 use linpmem_phys::PhysAddr;
@@ -11,9 +12,6 @@ use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-/// Where the module's device appears.
-pub const DEFAULT_PATH: &str = "/dev/linpmem";
 
 /// The most address bits that an x86-64 processor can have.
 const MAX_PHYS_BITS: u32 = 52;

@@ -8,4 +8,5 @@
 
 pub mod args;
 pub mod commands;
+pub mod exit_status;
 pub mod text;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Recognising a file by its first bytes.
 
-use crate::raw;
+use crate::raw_layout::RawLayout;
 use std::fmt;
 
 /// A format of images of physical memory.
@@ -11,7 +11,7 @@ pub enum Format {
     /// An ELF core file.
     Elf,
     /// Memory without any header.
-    Raw(raw::Layout),
+    Raw(RawLayout),
     /// LiME's records.
     Lime,
     /// AVML's compressed records.
@@ -108,8 +108,8 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Elf => "ELF core",
-            Self::Raw(raw::Layout::Concatenated) => "raw, concatenated",
-            Self::Raw(raw::Layout::Padded) => "raw, padded",
+            Self::Raw(RawLayout::Concatenated) => "raw, concatenated",
+            Self::Raw(RawLayout::Padded) => "raw, padded",
             Self::Lime => "LiME",
             Self::Avml => "AVML",
             Self::Kdump => "kdump-compressed",

@@ -22,7 +22,10 @@ pub mod kdump;
 pub mod lime;
 pub mod raw;
 
+mod raw_layout;
+
 mod cache;
+mod chunk;
 mod codec;
 mod detect;
 mod fields;
@@ -37,6 +40,7 @@ mod records;
 mod write_order;
 mod writer;
 
+pub use chunk::Chunk;
 pub use codec::{Codec, CodecError};
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
 pub use open::{ImageBytes, OpenError, open_bytes, open_image, open_reader};
@@ -44,4 +48,4 @@ pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use read_at::{FileSource, ReadAt};
 pub use reader::{ImageReader, StoredRange};
-pub use writer::{Chunk, ChunkEncoder, ImageWriter, WriteError};
+pub use writer::{ChunkEncoder, ImageWriter, WriteError};

@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Address {
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .map(Self)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no address (0x…)")))
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is not an address (0x…)")))
     }
 }
 

@@ -2,6 +2,7 @@
 //! SHA-256 sums.
 
 use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sha256Sum([u8; 32]);
 
-/// Text that is no SHA-256 sum.
+/// Text that is not a SHA-256 sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a SHA-256 sum has 64 hexadecimal digits")]
 pub struct NotASum;
@@ -37,9 +38,25 @@ impl TryFrom<&[u8]> for Sha256Sum {
     }
 }
 
+impl Sha256Sum {
+    /// Its digits. A manifest has one for each chunk, so that this does not go through
+    /// the formatting machinery byte by byte.
+    fn digits(&self) -> [u8; 64] {
+        let digit = |nibble: u8| match nibble {
+            0..=9 => b'0' + nibble,
+            _ => b'a' + (nibble - 10),
+        };
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+        }
+        digits
+    }
+}
+
 impl fmt::Display for Sha256Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -47,13 +64,21 @@ impl FromStr for Sha256Sum {
     type Err = NotASum;
 
     fn from_str(text: &str) -> Result<Self, NotASum> {
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let nibble = |digit: u8| match digit {
+            b'0'..=b'9' => Ok(digit - b'0'),
+            b'a'..=b'f' => Ok(digit - b'a' + 10),
+            b'A'..=b'F' => Ok(digit - b'A' + 10),
+            _ => Err(NotASum),
+        };
+        if text.len() != 64 {
             return Err(NotASum);
         }
         let mut sum = [0; 32];
-        for (byte, at) in sum.iter_mut().zip((0..64).step_by(2)) {
-            let digits = text.get(at..at + 2).ok_or(NotASum)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| NotASum)?;
+        for (byte, pair) in sum.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let &[high, low] = pair else {
+                return Err(NotASum);
+            };
+            *byte = nibble(high)? << 4 | nibble(low)?;
         }
         Ok(Self(sum))
     }
@@ -61,7 +86,8 @@ impl FromStr for Sha256Sum {
 
 impl Serialize for Sha256Sum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let digits = self.digits();
+        serializer.serialize_str(std::str::from_utf8(&digits).map_err(S::Error::custom)?)
     }
 }
 

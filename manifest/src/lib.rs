@@ -1,45 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The record of an acquisition.
-//!
-//! A manifest is written front to back beside the image, a line for every chunk,
-//! so that it takes no memory and a run that is killed leaves what it knew. What
-//! is known only at the end stands at the end. The form is described by
-//! docs/manifest.schema.json.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod address;
 mod artifacts;
+mod chunks;
 mod digest;
+mod error;
+mod footer;
 mod hash;
+mod header;
+mod lines;
+mod manifest;
 pub mod paths;
+mod range;
 mod reader;
 mod record;
 mod second_pass;
+mod sequence;
 mod source;
-mod spool;
 mod stamp;
 mod tally;
+mod version;
 mod writer;
 
 pub use address::Address;
 pub use artifacts::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord, Missing, Remark};
+pub use chunks::{ChunkContent, Chunks, ImageChunk, ListedChunk};
 pub use digest::{NotASum, Sha256Sum};
+pub use error::{LineProblem, ReadError};
+pub use footer::{FileRecord, Footer, State};
 pub use hash::{FurtherHash, HashRecord};
-pub use reader::{ReadError, parse, read};
-pub use record::{
-    ChunkRecord, FileRecord, FrameRecord, Host, ImageRecord, MachineRecord, Manifest, MapEntry,
-    RangeRecord, ReadFirst, State, Tool, UnreadableRecord, VmcoreinfoRecord,
+pub use header::{
+    Header, Host, ImageRecord, MachineRecord, MapEntry, ReadFirst, Tool, VmcoreinfoRecord,
 };
-pub use second_pass::{
-    ChangedRecord, SecondPassRange, SecondPassRecord, SecondPassTotals, SecondPassWriter,
+pub use lines::MAX_LINE_BYTES;
+pub use manifest::{Manifest, Range, SecondPass, parse, read};
+pub use range::{
+    ChunkRecord, FrameRecord, RangeEnd, RangeRecord, ReadSpan, UnreadableRecord, ZeroChunks,
 };
+pub use reader::Reader;
+pub use record::Record;
+pub use second_pass::{ChangedRecord, SecondPassRange, SecondPassStart, SecondPassTotals};
 pub use source::{PartRecord, SourceRecord, UnusedRecord};
-pub use spool::{Spool, unnamed_file};
 pub use stamp::Stamp;
 pub use tally::Tally;
-pub use writer::{Footer, Header, ManifestWriter, RangeHead, RangeTail};
-
-/// The number that stands in `manifest_version`. It grows when a reader of the
-/// old form would misunderstand the new one.
-pub const VERSION: u32 = 1;
+pub use version::{VERSION, Version};
+pub use writer::{ManifestWriter, SecondPassWriter};

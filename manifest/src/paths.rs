@@ -15,7 +15,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// The manifest of the image at `path`.
 #[must_use]
 pub fn manifest_of(path: &Path) -> PathBuf {
-    with_suffix(path, ".manifest.json")
+    with_suffix(path, ".manifest.jsonl")
 }
 
 /// The manifest found beside `image`. A run killed between naming the two leaves
@@ -48,7 +48,9 @@ pub fn artifacts_of(path: &Path) -> PathBuf {
 #[must_use]
 pub fn artifacts_of_manifest(manifest: &Path) -> PathBuf {
     let name = manifest.file_name().unwrap_or_default().to_string_lossy();
-    let bare = name.strip_suffix(".json").unwrap_or(&name);
+    let endings = [".jsonl", ".json"];
+    let bare = endings.iter().find_map(|ending| name.strip_suffix(ending));
+    let bare = bare.unwrap_or(&name);
     let bare = bare.strip_suffix(".manifest").unwrap_or(bare);
     artifacts_of(&manifest.with_file_name(bare))
 }
@@ -66,12 +68,16 @@ mod tests {
     #[test]
     fn suffixes_follow_the_whole_name() {
         let image = Path::new("/a/b.core.zst");
-        assert_eq!(manifest_of(image), Path::new("/a/b.core.zst.manifest.json"));
+        assert_eq!(
+            manifest_of(image),
+            Path::new("/a/b.core.zst.manifest.jsonl")
+        );
         assert_eq!(checksum_of(image), Path::new("/a/b.core.zst.sha256"));
         assert_eq!(partial_of(image), Path::new("/a/b.core.zst.partial"));
         for (manifest, artifacts) in [
+            ("/a/b.jsonl", "/a/b.artifacts.tar.zst"),
             ("/a/b.json", "/a/b.artifacts.tar.zst"),
-            ("b.lime.manifest.json", "b.lime.artifacts.tar.zst"),
+            ("b.lime.manifest.jsonl", "b.lime.artifacts.tar.zst"),
             ("/a/b", "/a/b.artifacts.tar.zst"),
         ] {
             assert_eq!(

@@ -1,66 +1,138 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading a manifest.
+//! Reading a manifest line by line.
 
-use crate::Manifest;
+use crate::lines::{Line, read_line};
+use crate::sequence::Sequence;
+use crate::version::probe;
+use crate::{LineProblem, ReadError, Record, VERSION};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// There is no manifest to go by.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The file cannot be read.
-    #[error("{path}: {source} (the manifest's place can be given with --manifest)")]
-    Io {
-        /// The manifest.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// It breaks off, as after a crash.
-    #[error("{path} breaks off: the run that wrote it did not end in order")]
-    Truncated {
-        /// The manifest.
-        path: PathBuf,
-    },
-    /// It is none, or of another version or form.
-    #[error(
-        "{path} is no manifest that this program reads: {source}; if it is not damaged, the \
-         linpmem-dump that wrote it reads it"
-    )]
-    Json {
-        /// The manifest.
-        path: PathBuf,
-        /// Where it went wrong.
-        source: serde_json::Error,
-    },
+/// The records of a manifest, in order, each checked against those before it. It holds
+/// one line at a time, however long the manifest is.
+///
+/// The iterator ends after the footer. A manifest without one gives all records that it
+/// has, and then [`ReadError::Truncated`].
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    path: PathBuf,
+    line: Vec<u8>,
+    number: u64,
+    sequence: Sequence,
+    is_over: bool,
 }
 
-/// Reads the manifest at `path`.
-///
-/// # Errors
-/// If it is missing, damaged, or of another version.
-pub fn read(path: &Path) -> Result<Manifest, ReadError> {
-    let file = File::open(path).map_err(|source| ReadError::Io {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    parse(file, path)
+impl Reader<BufReader<File>> {
+    /// Opens the manifest at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let file = File::open(path).map_err(|source| ReadError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self::new(BufReader::with_capacity(1 << 16, file), path))
+    }
 }
 
-/// Reads the manifest in `content`, which is called `path`.
-///
-/// # Errors
-/// If it is damaged, or of another version.
-pub fn parse(content: impl Read, path: &Path) -> Result<Manifest, ReadError> {
-    let content = BufReader::new(content);
-    serde_json::from_reader(content).map_err(|source| {
-        let path = path.to_path_buf();
-        if source.is_eof() {
-            ReadError::Truncated { path }
-        } else {
-            ReadError::Json { path, source }
+impl<R: BufRead> Reader<R> {
+    /// Reads the manifest in `input`, which errors call `path`.
+    pub fn new(input: R, path: &Path) -> Self {
+        Self {
+            input,
+            path: path.to_path_buf(),
+            line: Vec::new(),
+            number: 0,
+            sequence: Sequence::default(),
+            is_over: false,
         }
-    })
+    }
+
+    /// The number of the latest line, from 1; 0 before the first.
+    #[must_use]
+    pub const fn line_number(&self) -> u64 {
+        self.number
+    }
+
+    /// `problem` as the error of the latest line.
+    #[must_use]
+    pub fn error(&self, problem: LineProblem) -> ReadError {
+        ReadError::Line {
+            path: self.path.clone(),
+            line: self.number,
+            problem,
+        }
+    }
+
+    pub(crate) const fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, ReadError> {
+        let line = read_line(&mut self.input, &mut self.line).map_err(|source| ReadError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        match line {
+            Line::End if self.line.is_empty() && self.sequence.is_over() => return Ok(None),
+            Line::End if !self.sequence.is_over() => {
+                // Even the beginning of another version's manifest says which it is.
+                self.check_version()?;
+                return Err(ReadError::Truncated {
+                    path: self.path.clone(),
+                    lines: self.number,
+                });
+            }
+            Line::Whole | Line::End => {}
+            Line::TooLong => {
+                self.number += 1;
+                return Err(self.error(LineProblem::TooLong));
+            }
+        }
+        self.check_version()?;
+        self.number += 1;
+        let record =
+            serde_json::from_slice(&self.line).map_err(|error| self.error(error.into()))?;
+        self.sequence
+            .pass(&record)
+            .map_err(|problem| self.error(problem))?;
+        Ok(Some(record))
+    }
+
+    /// Refuses another version by its number, before anything that is new in it.
+    fn check_version(&mut self) -> Result<(), ReadError> {
+        if self.number > 0 {
+            return Ok(());
+        }
+        let input = &mut self.input;
+        let next = || {
+            let mut line = Vec::new();
+            // What cannot be read names no version.
+            let _ = read_line(input, &mut line);
+            line
+        };
+        match probe(&self.line, next) {
+            Some(found) if found != u64::from(VERSION) => Err(ReadError::Version {
+                path: self.path.clone(),
+                found,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Reader<R> {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let read = self.read();
+        self.is_over = !matches!(read, Ok(Some(_)));
+        read.transpose()
+    }
 }

@@ -1,201 +1,129 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Writing a manifest, front to back.
+//! Writing a manifest, line by line.
 
-use crate::Sha256Sum;
-use crate::Stamp;
-use crate::second_pass::SecondPassWriter;
-use crate::spool::Spool;
+use crate::lines::MAX_LINE_BYTES;
+use crate::sequence::Sequence;
 use crate::{
-    Address, ArtifactsRecord, ChunkRecord, FileRecord, Host, ImageRecord, MachineRecord, MapEntry,
-    ReadFirst, SourceRecord, State, Tool, UnreadableRecord, VERSION,
+    ChangedRecord, ChunkContent, ChunkRecord, Footer, Header, ImageChunk, LineProblem, RangeEnd,
+    RangeRecord, Record, SecondPassRange, SecondPassStart, SecondPassTotals, Sha256Sum, Stamp,
+    Tally, ZeroChunks,
 };
-use linpmem_phys::{Unreadable, Unreadables};
-use serde::Serialize;
+use linpmem_phys::num::usize_as_u64;
+use linpmem_phys::{PhysRange, Unreadables};
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-/// What is known before the first byte is read.
-#[derive(Clone, Debug)]
-pub struct Header {
-    /// See [`crate::Manifest`], as all of these.
-    pub tool: Tool,
-    /// The command line.
-    pub command: Vec<String>,
-    /// The machine that the tool runs on.
-    pub host: Host,
-    /// Where the memory comes from.
-    pub source: SourceRecord,
-    /// When it begins.
-    pub started: Stamp,
-    /// What is known of the machine.
-    pub machine: MachineRecord,
-    /// /proc/iomem.
-    pub iomem: Option<String>,
-    /// Control groups that stand still meanwhile.
-    pub frozen: Vec<String>,
-    /// What was read before its turn.
-    pub read_first: Option<ReadFirst>,
-    /// The map.
-    pub map: Vec<MapEntry>,
-    /// The image's form.
-    pub image: ImageRecord,
-    /// What lies beside the memory.
-    pub artifacts: Option<ArtifactsRecord>,
-}
+/// Stretches of unreadable pages that wait with a line of zero chunks, at most.
+const MAX_ZERO_UNREADABLE: usize = 64;
 
-/// What is known of a range before it is read.
-#[derive(Clone, Debug, Serialize)]
-pub struct RangeHead {
-    /// Counts from 0.
-    pub index: u64,
-    /// First address.
-    pub start: Address,
-    /// Last address, included.
-    pub last: Address,
-    /// Bytes.
-    pub length: u64,
-    /// What the kernel calls it.
-    pub kind: String,
-    /// Where its data begins in the image.
-    pub file_offset: Option<u64>,
-}
-
-/// What is known of a range when it has been read.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct RangeTail {
-    /// Bytes in the image.
-    pub written_bytes: u64,
-    /// The Merkle tree's over the range's chunks.
-    pub sha256_tree: Sha256Sum,
-    /// Microseconds from the start of the run.
-    pub read_us: [u64; 2],
-}
-
-/// What is known at the end.
-#[derive(Clone, Debug)]
-pub struct Footer {
-    /// Over all ranges.
-    pub unreadable_pages: u64,
-    /// Of the image that was converted.
-    pub source_sha256: Option<Sha256Sum>,
-    /// The output file.
-    pub file: FileRecord,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-    /// Why it ended early.
-    pub error: Option<String>,
-    /// When it ended.
-    pub ended: Stamp,
-    /// How it ended.
-    pub state: State,
-}
-
-/// Writes a manifest. The calls come in this order: [`new`](Self::new), for each
-/// range [`begin_range`](Self::begin_range), [`chunk`](Self::chunk)s and
+/// Writes a manifest. The calls come in this order: [`new`](Self::new), for each range
+/// [`begin_range`](Self::begin_range), [`chunk`](Self::chunk)s and
 /// [`end_range`](Self::end_range), perhaps
-/// [`begin_second_pass`](Self::begin_second_pass), and [`finish`](Self::finish).
+/// [`begin_second_pass`](Self::begin_second_pass), and [`finish`](Self::finish). A call
+/// out of order is an error, and so is a chunk that is not the next.
 #[derive(Debug)]
 pub struct ManifestWriter<W> {
     out: W,
-    ranges: u64,
-    /// Whether there can be more ranges.
-    is_open: bool,
-    chunks: u64,
-    unreadable: RangeUnreadable,
+    /// Bytes up to here.
+    length: u64,
+    line: Vec<u8>,
+    sequence: Sequence,
+    zeros: Option<ZeroRun>,
+    /// Whether a line could not be written, so that none may follow it.
+    is_broken: bool,
 }
 
-/// What could not be read of the range that is being written.
+/// Zero chunks that wait for more of them.
 #[derive(Debug)]
-struct RangeUnreadable {
-    /// All but the last stretch, as JSON.
-    done: Spool,
-    /// The last one, which the next chunk may extend.
-    last: Option<Unreadable>,
-    pages: u64,
+struct ZeroRun {
+    record: ZeroChunks,
+    /// Of all of them.
+    addresses: PhysRange,
+    /// Of the last one.
+    last: ImageChunk,
+    unreadable: Unreadables,
 }
 
 impl<W: Write> ManifestWriter<W> {
-    /// Begins the manifest. What grows too large for memory is kept in a file
-    /// without a name in `spool_folder`.
+    /// Begins the manifest.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn new(mut out: W, header: &Header, spool_folder: PathBuf) -> io::Result<Self> {
-        write!(out, "{{\n\"manifest_version\": {VERSION}")?;
-        header.write_to(&mut out)?;
-        out.write_all(b",\n\"ranges\": [")?;
-        Ok(Self {
+    pub fn new(out: W, header: &Header) -> io::Result<Self> {
+        let mut writer = Self {
             out,
-            ranges: 0,
-            is_open: true,
-            chunks: 0,
-            unreadable: RangeUnreadable {
-                done: Spool::new(spool_folder),
-                last: None,
-                pages: 0,
-            },
-        })
+            length: 0,
+            line: Vec::new(),
+            sequence: Sequence::default(),
+            zeros: None,
+            is_broken: false,
+        };
+        writer.put(&Record::Header(Box::new(header.clone())))?;
+        Ok(writer)
     }
 
-    /// Sees to it that everything up to here can be read where it is written to.
+    /// Makes everything up to here readable where it is written to, and says how many
+    /// bytes it is.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn checkpoint(&mut self) -> io::Result<()> {
-        self.out.flush()
+    pub fn checkpoint(&mut self) -> io::Result<u64> {
+        self.put_zeros()?;
+        self.out.flush()?;
+        Ok(self.length)
     }
 
     /// Begins a range.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn begin_range(&mut self, head: &RangeHead) -> io::Result<()> {
-        separate(&mut self.out, &mut self.ranges)?;
-        self.chunks = 0;
-        self.out.write_all(b"{")?;
-        inner(&mut self.out, head)?;
-        self.out.write_all(b", \"chunks\": [")
+    pub fn begin_range(&mut self, range: RangeRecord) -> io::Result<()> {
+        self.put(&Record::Range(range))
     }
 
-    /// Adds a chunk to the range.
+    /// Adds the next chunk of the range, and what could not be read of it.
+    ///
+    /// # Errors
+    /// Those of the output, and if it is not the next chunk.
+    pub fn chunk(&mut self, chunk: ImageChunk, unreadable: &Unreadables) -> io::Result<()> {
+        let sha256 = match chunk.content {
+            ChunkContent::Zero => return self.zero_chunk(chunk, unreadable),
+            ChunkContent::Sha256(sha256) => sha256,
+        };
+        self.put_zeros()?;
+        let record = Record::Chunk(ChunkRecord {
+            sha256,
+            read: chunk.read,
+            frame: chunk.frame,
+        });
+        self.put_chunks(&record, chunk.addresses, unreadable)
+    }
+
+    /// Ends the range, over whose chunks the Merkle tree is `sha256_tree`.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn chunk(&mut self, chunk: &ChunkRecord, unreadable: &Unreadables) -> io::Result<()> {
-        separate(&mut self.out, &mut self.chunks)?;
-        serde_json::to_writer(&mut self.out, chunk)?;
-        for &item in unreadable.as_slice() {
-            self.unreadable.push(item)?;
-        }
-        Ok(())
+    pub fn end_range(&mut self, sha256_tree: Sha256Sum) -> io::Result<()> {
+        self.put_zeros()?;
+        let range = self.sequence.range();
+        let range = range.ok_or_else(|| io::Error::other("no range has begun"))?;
+        let end = RangeEnd {
+            written_bytes: range.written_bytes(),
+            unreadable_pages: range.unreadable_pages(),
+            sha256_tree,
+            read_us: range.read(),
+        };
+        self.put(&Record::RangeEnd(end))
     }
 
-    /// Ends the range.
-    ///
-    /// # Errors
-    /// Those of the output.
-    pub fn end_range(&mut self, tail: &RangeTail) -> io::Result<()> {
-        self.out.write_all(b"\n], \"unreadable\": [")?;
-        let pages = self.unreadable.write_to(&mut self.out)?;
-        write!(self.out, "], \"unreadable_pages\": {pages}, ")?;
-        inner(&mut self.out, tail)?;
-        self.out.write_all(b"}")
-    }
-
-    /// After the last range: begins what a second reading found.
+    /// After the last range: begins what a second pass found.
     ///
     /// # Errors
     /// Those of the output.
     pub fn begin_second_pass(&mut self, started: &Stamp) -> io::Result<SecondPassWriter<'_, W>> {
-        self.close()?;
-        SecondPassWriter::new(&mut self.out, started)
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.is_open) {
-            self.out.write_all(b"\n]")?;
-        }
-        Ok(())
+        self.put(&Record::SecondPass(SecondPassStart {
+            started: started.clone(),
+        }))?;
+        Ok(SecondPassWriter { manifest: self })
     }
 
     /// Ends the manifest, and gives back what it was written to.
@@ -203,110 +131,162 @@ impl<W: Write> ManifestWriter<W> {
     /// # Errors
     /// Those of the output.
     pub fn finish(mut self, footer: &Footer) -> io::Result<W> {
-        self.close()?;
-        footer.end(&mut self.out)?;
+        self.put(&Record::Footer(Box::new(footer.clone())))?;
         self.out.flush()?;
         Ok(self.out)
     }
-}
 
-impl RangeUnreadable {
-    fn push(&mut self, item: Unreadable) -> io::Result<()> {
-        // Joined by the same rule as within a chunk.
-        let mut joined = Unreadables::new();
-        for part in self.last.into_iter().chain([item]) {
-            joined.push(part.range, part.errno);
+    fn zero_chunk(&mut self, chunk: ImageChunk, unreadable: &Unreadables) -> io::Result<()> {
+        if let Some(zeros) = &mut self.zeros {
+            if zeros.extend(chunk, unreadable) {
+                return Ok(());
+            }
+            self.put_zeros()?;
         }
-        let mut parts = joined.as_slice().iter().rev();
-        self.last = parts.next().copied();
-        match parts.next() {
-            Some(&complete) => self.spool(complete),
-            None => Ok(()),
-        }
-    }
-
-    fn spool(&mut self, item: Unreadable) -> io::Result<()> {
-        let record = UnreadableRecord::from(item);
-        self.pages = self.pages.saturating_add(record.pages);
-        if !self.done.is_empty() {
-            self.done.write_all(b",")?;
-        }
-        self.done.write_all(b"\n")?;
-        serde_json::to_writer(&mut self.done, &record)?;
+        self.zeros = Some(ZeroRun {
+            record: ZeroChunks {
+                count: 1,
+                read_us: chunk.read,
+                frame: chunk.frame,
+            },
+            addresses: chunk.addresses,
+            last: chunk,
+            unreadable: unreadable.clone(),
+        });
         Ok(())
     }
 
-    /// Writes the list, forgets it, and says how many pages were in it.
-    fn write_to(&mut self, out: &mut impl Write) -> io::Result<u64> {
-        if let Some(last) = self.last.take() {
-            self.spool(last)?;
+    /// Writes the zero chunks that waited for more.
+    fn put_zeros(&mut self) -> io::Result<()> {
+        let Some(zeros) = self.zeros.take() else {
+            return Ok(());
+        };
+        let record = Record::ZeroChunks(zeros.record);
+        self.put_chunks(&record, zeros.addresses, &zeros.unreadable)
+    }
+
+    fn put_chunks(
+        &mut self,
+        record: &Record,
+        addresses: PhysRange,
+        unreadable: &Unreadables,
+    ) -> io::Result<()> {
+        self.put(record)?;
+        let range = self.sequence.range();
+        let latest = range.and_then(|range| Some((range.index, range.latest?)));
+        if let Some((range, _)) = latest.filter(|(_, latest)| latest.addresses != addresses) {
+            self.is_broken = true;
+            let found = addresses;
+            return Err(io::Error::other(LineProblem::NotNext { range, found }));
         }
-        self.done.move_to(out)?;
-        Ok(std::mem::take(&mut self.pages))
+        for &item in unreadable.as_slice() {
+            self.put(&Record::Unreadable(item.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a line.
+    fn put(&mut self, record: &Record) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other(
+                "a line before could not be written, so that nothing can follow it",
+            ));
+        }
+        self.sequence.pass(record).map_err(io::Error::other)?;
+        // Until it is whole.
+        self.is_broken = true;
+        self.line.clear();
+        record.write_line(&mut self.line)?;
+        if self.line.len() > MAX_LINE_BYTES {
+            return Err(io::Error::other(format!(
+                "the line {} would have {} bytes, and nothing reads more than {MAX_LINE_BYTES}",
+                record.name(),
+                self.line.len()
+            )));
+        }
+        self.out.write_all(&self.line)?;
+        self.length += usize_as_u64(self.line.len());
+        self.is_broken = false;
+        Ok(())
     }
 }
 
-/// A line break, and a comma before it for all but the first of a list.
-pub(super) fn separate(out: &mut impl Write, count: &mut u64) -> io::Result<()> {
-    let separator: &[u8] = if *count == 0 { b"\n" } else { b",\n" };
-    *count = count.saturating_add(1);
-    out.write_all(separator)
-}
-
-impl Header {
-    fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        member(out, "tool", &self.tool)?;
-        member(out, "command", &self.command)?;
-        member(out, "host", &self.host)?;
-        member(out, "source", &self.source)?;
-        member(out, "started", &self.started)?;
-        member(out, "machine", &self.machine)?;
-        member(out, "iomem", &self.iomem)?;
-        if !self.frozen.is_empty() {
-            member(out, "frozen", &self.frozen)?;
-        }
-        if let Some(first) = &self.read_first {
-            member(out, "read_first", first)?;
-        }
-        member(out, "map", &self.map)?;
-        member(out, "image", &self.image)?;
-        member(out, "artifacts", &self.artifacts)
+impl ZeroRun {
+    /// Takes `chunk` in, if it can share the line.
+    fn extend(&mut self, chunk: ImageChunk, unreadable: &Unreadables) -> bool {
+        let frame = self.last.frame.map(crate::FrameRecord::next);
+        let is_next = frame == chunk.frame.map(Some)
+            && self.addresses.end() == chunk.addresses.start()
+            && self.record.count < ZeroChunks::MAX_COUNT
+            && self.unreadable.as_slice().len() < MAX_ZERO_UNREADABLE;
+        let addresses = PhysRange::new(self.addresses.start(), chunk.addresses.end());
+        let Some(addresses) = addresses.ok().filter(|_| is_next) else {
+            return false;
+        };
+        self.addresses = addresses;
+        self.record.count += 1;
+        self.record.read_us = self.record.read_us.until(chunk.read);
+        self.last = chunk;
+        self.unreadable.append(unreadable);
+        true
     }
 }
 
-impl Footer {
-    /// Ends a document whose list of ranges is already closed.
+/// Writes the lines of a second pass: [`changed`](Self::changed) as often as needed and
+/// [`range`](Self::range), for each range; then [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct SecondPassWriter<'a, W> {
+    manifest: &'a mut ManifestWriter<W>,
+}
+
+impl<W: Write> SecondPassWriter<'_, W> {
+    /// Each of these pages has changed, `bytes` bytes in all.
     ///
     /// # Errors
-    /// Those of `out`.
-    pub fn end(&self, out: &mut impl Write) -> io::Result<()> {
-        self.write_to(out)?;
-        out.write_all(b"\n}\n")
+    /// Those of the output.
+    pub fn changed(&mut self, range: PhysRange, bytes: u64) -> io::Result<()> {
+        self.manifest.put(&Record::Changed(ChangedRecord {
+            start: range.start().into(),
+            last: range.last().into(),
+            pages: range.len().pages(),
+            changed_bytes: bytes,
+        }))
     }
 
-    fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        member(out, "unreadable_pages", &self.unreadable_pages)?;
-        if let Some(sum) = &self.source_sha256 {
-            member(out, "source_sha256", sum)?;
-        }
-        member(out, "file", &self.file)?;
-        member(out, "warnings", &self.warnings)?;
-        member(out, "error", &self.error)?;
-        member(out, "ended", &self.ended)?;
-        member(out, "state", &self.state)
+    /// All of `range` has been read again.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn range(&mut self, range: PhysRange, tally: Tally) -> io::Result<()> {
+        self.manifest.put(&Record::SecondPassRange(SecondPassRange {
+            start: range.start().into(),
+            last: range.last().into(),
+            pages: tally.pages,
+            changed_pages: tally.different_pages,
+            changed_bytes: tally.different_bytes,
+            unreadable_pages: tally.unreadable_pages,
+        }))
     }
-}
 
-/// A further member of the outermost object, on a line of its own.
-fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Result<()> {
-    write!(out, ",\n\"{name}\": ")?;
-    serde_json::to_writer(out, value)?;
-    Ok(())
-}
-
-/// The fields of `value`, a struct, without the braces around them.
-fn inner(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let json = serde_json::to_vec(value)?;
-    let fields = json.strip_prefix(b"{").unwrap_or(&json);
-    out.write_all(fields.strip_suffix(b"}").unwrap_or(fields))
+    /// Ends the second pass, which ended early because of `error`, if there is one.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(
+        self,
+        total: Tally,
+        error: Option<String>,
+        ended: Stamp,
+    ) -> io::Result<SecondPassTotals> {
+        let totals = SecondPassTotals {
+            pages: total.pages,
+            changed_pages: total.different_pages,
+            changed_bytes: total.different_bytes,
+            unreadable_pages: total.unreadable_pages,
+            error,
+            ended,
+        };
+        self.manifest.put(&Record::SecondPassEnd(totals.clone()))?;
+        Ok(totals)
+    }
 }

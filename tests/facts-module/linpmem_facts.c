@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the tests: kernel addresses of every kind, with the physical addresses
- * that the kernel's own functions give, as lines of /proc/linpmem_facts:
+ * For tests: kernel addresses of every kind, with the physical addresses that the
+ * kernel's own functions return, as lines of /proc/linpmem_facts:
  * NAME VIRTUAL PHYSICAL, in hexadecimal.
  */
 #include <linux/io.h>

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What continuous integration checks, and what anyone can check before it.
+//! The checks of continuous integration, which anyone can run first.
 
+use crate::setup::{self, cargo_deny};
+use anyhow::{Context, Result, bail};
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::checkout;
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, bail};
-
-use crate::cache::Cache;
-use crate::setup::{self, tools};
-use crate::{checkout, dependencies};
-
-/// The command line of `cargo xtask ci`.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
 
 /// Something to check.
 struct Check {
@@ -25,10 +18,10 @@ struct Check {
     run: fn() -> Result<()>,
 }
 
-/// How long tests run here that otherwise run for a minute.
+/// How long tests run that otherwise run for a minute.
 const SHORT_SECONDS: &str = "15";
 
-/// In the order of what fails soonest.
+/// The quick ones first.
 const CHECKS: &[Check] = &[
     Check {
         name: "format",
@@ -44,7 +37,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "setup",
-        run: set_up,
+        run: || setup::ensure(&Cache::open()?, setup::ALL),
     },
     Check {
         name: "licences",
@@ -53,29 +46,26 @@ const CHECKS: &[Check] = &[
     // The commands that the README gives.
     Check {
         name: "tests",
-        run: || xtask(&["test"]),
+        run: || xtask("test"),
     },
     Check {
         name: "fuzz",
-        run: || xtask(&["fuzz"]),
+        run: || xtask("fuzz"),
     },
     Check {
         name: "demo",
-        run: || xtask(&["demo"]),
+        run: || xtask("demo"),
     },
 ];
 
-/// What later checks build, by the arguments of this program. Each into a folder of
-/// cargo's that no check before them uses.
+/// Builds that later checks need, as arguments of this program. Each goes to a folder
+/// that no earlier check uses.
 const AHEAD: &[&[&str]] = &[&["dist", "--build-only"], &["fuzz", "--build-only"]];
 
-/// Runs `cargo xtask ci`: every check, also after one has failed.
-///
-/// # Errors
-/// When a check fails.
-pub fn run(_args: &Args) -> Result<()> {
+/// Runs `cargo xtask ci`: every check, even if one fails.
+pub fn run() -> Result<()> {
     let started = Instant::now();
-    let program = env::current_exe().context("where this program is")?;
+    let program = env::current_exe().context("cannot find this program's file")?;
     let ahead = thread::spawn(move || build_ahead(&program));
     let mut outcomes = Vec::new();
     for check in CHECKS {
@@ -91,15 +81,11 @@ pub fn run(_args: &Args) -> Result<()> {
     }
     let outcome = summarise(&outcomes, started.elapsed());
     let _ = ahead.join();
-    outcome?;
-    if let Some(bytes) = dependencies::keep(&Cache::open()?)? {
-        println!("[ci] kept {} MiB of dependencies in the cache", bytes >> 20);
-    }
-    Ok(())
+    outcome
 }
 
-/// Builds in the time that checks leave idle: virtual machines boot, and links have
-/// one thread. What fails here fails in the check that needs it, and is told there.
+/// Uses the time when checks leave a processor idle: while virtual machines boot, and
+/// while a link runs on one thread. The check that needs a build reports its errors.
 fn build_ahead(program: &Path) {
     for args in AHEAD {
         let mut command = Command::new("nice");
@@ -115,11 +101,7 @@ fn summarise(outcomes: &[(&str, Duration, bool)], total: Duration) -> Result<()>
         let verdict = if *passed { "passed" } else { "FAILED" };
         println!("[ci]   {name:16} {verdict} {:8.1} s", took.as_secs_f64());
     }
-    println!(
-        "[ci]   {:16}        {:8.1} s",
-        "in all",
-        total.as_secs_f64()
-    );
+    println!("[ci]   {:16}        {:8.1} s", "total", total.as_secs_f64());
     let failed: Vec<&str> = outcomes
         .iter()
         .filter(|(_, _, passed)| !passed)
@@ -132,8 +114,8 @@ fn summarise(outcomes: &[(&str, Duration, bool)], total: Duration) -> Result<()>
 }
 
 fn format() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    // The module is no package of cargo's.
+    succeed(checkout::cargo().args(["fmt", "--all", "--check"]))?;
+    // The module is not a cargo package.
     let dir = checkout::dir().join("kmod/rfl");
     let mut files: Vec<PathBuf> = fs::read_dir(&dir)
         .with_context(|| format!("cannot list {}", dir.display()))?
@@ -151,8 +133,9 @@ const FORMATS: [&str; 8] = ["", "elf", "lime", "raw", "kdump", "avml", "aff4", "
 
 fn clippy() -> Result<()> {
     let lint = |scope: &[&str]| {
-        let words = [&["clippy", "--locked"], scope, &["--", "-D", "warnings"]].concat();
-        cargo(&words, &[])
+        let mut cargo = checkout::cargo();
+        cargo.args(["clippy", "--locked"]).args(scope);
+        succeed(cargo.args(["--", "-D", "warnings"]))
     };
     lint(&["--workspace", "--all-targets"])?;
     let crate_alone = ["--package", "linpmem-formats", "--no-default-features"];
@@ -162,52 +145,37 @@ fn clippy() -> Result<()> {
 }
 
 fn documentation() -> Result<()> {
-    cargo(
-        &["doc", "--workspace", "--no-deps", "--locked"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
-    )
-}
-
-fn set_up() -> Result<()> {
-    setup::ensure(&Cache::open()?, setup::ALL)
+    let mut cargo = checkout::cargo();
+    cargo.args(["doc", "--workspace", "--no-deps", "--locked"]);
+    succeed(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn licences() -> Result<()> {
-    let deny = tools::cargo_deny(&Cache::open()?)
-        .context("there is no cargo-deny: run `cargo xtask setup`")?;
+    let deny = cargo_deny::find(&Cache::open()?)
+        .context("cargo-deny is not installed: run `cargo xtask setup`")?;
     let mut command = Command::new(deny);
     command.current_dir(checkout::dir());
     succeed(command.args(["--workspace", "check", "licenses", "bans", "sources"]))
 }
 
-/// A command of our own, as a user would type it.
-fn xtask(args: &[&str]) -> Result<()> {
-    let args: Vec<&str> = ["xtask"].iter().chain(args).copied().collect();
-    let seconds = env::var("LINPMEM_TEST_SECONDS").unwrap_or_else(|_| SHORT_SECONDS.to_owned());
-    cargo(&args, &[("LINPMEM_TEST_SECONDS", &seconds)])
-}
-
-fn cargo(args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
-    let cargo: OsString = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .current_dir(checkout::dir())
-        .args(args)
-        .envs(variables.iter().copied());
-    succeed(&mut command)
+/// One of our own commands, as a user would type it.
+fn xtask(command: &str) -> Result<()> {
+    const SECONDS: &str = "LINPMEM_TEST_SECONDS";
+    let seconds = env::var(SECONDS).unwrap_or_else(|_| SHORT_SECONDS.to_owned());
+    let mut cargo = checkout::cargo();
+    succeed(cargo.args(["xtask", command]).env(SECONDS, seconds))
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
     let status = command
         .status()
-        .with_context(|| format!("cannot start {name}"))?;
+        .with_context(|| format!("cannot start {command:?}"))?;
     if !status.success() {
-        let args: Vec<_> = command
-            .get_args()
-            .map(|arg| arg.to_string_lossy())
-            .collect();
-        bail!("`{name} {}` ended with {status}", args.join(" "));
+        let words = [command.get_program()]
+            .into_iter()
+            .chain(command.get_args());
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        bail!("`{}` failed ({status})", words.join(" "));
     }
     Ok(())
 }

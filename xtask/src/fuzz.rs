@@ -1,49 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fuzzing of what reads files from strangers. Each of [`PACKAGES`] has its targets in
-//! `fuzz_targets` and their first inputs in `seeds`.
+//! Fuzzing of the code that parses files from strangers. Each crate with such code has a
+//! package `fuzz`: the targets are in its `fuzz_targets`, their first inputs in `seeds`.
 //!
-//! libFuzzer and the compiler's own coverage instrumentation do it; neither a
-//! nightly compiler nor cargo-fuzz is needed. There is no address sanitiser: the
-//! readers are safe Rust. What counts as a finding is a panic, a hang, or memory
-//! without bound.
-
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::{env, fs};
+//! This takes only libFuzzer and the stable compiler's coverage instrumentation, neither
+//! a nightly compiler nor cargo-fuzz. There is no address sanitiser, as the readers are
+//! safe Rust. A finding is a panic, a hang, or unbounded memory use.
 
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::checkout;
+use linpmem_testkit::checkout;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 /// The command line of `cargo xtask fuzz`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One target [default: all, side by side]
+    /// One target [default: all, in parallel]
     target: Option<String>,
-    /// How long each runs
+    /// How long each target runs
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Build the targets and run none
+    /// Build the targets, but do not run them
     #[arg(long)]
     build_only: bool,
 }
 
-/// Packages of targets; each is a workspace of its own. No two targets have the same
-/// name.
-const PACKAGES: &[&str] = &["formats/fuzz", "symbols/fuzz"];
-
-/// A target.
-struct Target {
-    name: String,
-    /// Its package's folder.
-    package: PathBuf,
-}
-
+/// Named explicitly, so that build scripts are not instrumented.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
-/// Counters at every edge, and the operands of comparisons: what libFuzzer learns
-/// from. Overflows and debug assertions panic.
+/// Counters at every edge, and the operands of comparisons: what libFuzzer learns from.
+/// Overflows and debug assertions panic.
 const FLAGS: &[&str] = &[
     "--cfg",
     "fuzzing",
@@ -56,140 +42,141 @@ const FLAGS: &[&str] = &[
     "-Coverflow-checks",
 ];
 
-/// An input may take this long, and this much memory.
+/// The limits for one input.
 const SECONDS_PER_INPUT: u32 = 20;
 const MIB_OF_MEMORY: u32 = 2048;
 const MAX_INPUT_BYTES: u32 = 1 << 16;
 
+/// A fuzz target.
+#[derive(Clone, Debug)]
+struct Target {
+    name: String,
+    seeds: PathBuf,
+}
+
 /// Runs `cargo xtask fuzz`.
-///
-/// # Errors
-/// When a target cannot be built, or finds something.
 pub fn run(args: &Args) -> Result<()> {
     if args.build_only {
-        println!("[fuzz] {}", build(&packages())?.display());
+        println!("[fuzz] {}", build()?.display());
         return Ok(());
     }
     let all = targets()?;
-    let chosen: Vec<&Target> = match &args.target {
-        None => all.iter().collect(),
-        Some(name) => all.iter().filter(|target| target.name == *name).collect(),
-    };
+    let mut chosen = all.clone();
+    if let Some(name) = &args.target {
+        chosen.retain(|target| target.name == *name);
+    }
     ensure!(
         !chosen.is_empty(),
-        "there is no such target; there are: {}",
-        names(&all.iter().collect::<Vec<_>>())
+        "there is no such target. The targets are: {}",
+        names(&all)
     );
     run_targets(&chosen, args.seconds)
 }
 
-fn names(targets: &[&Target]) -> String {
-    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-    names.join(", ")
-}
-
-fn run_targets(chosen: &[&Target], seconds: u64) -> Result<()> {
-    let mut packages: Vec<PathBuf> = chosen.iter().map(|target| target.package.clone()).collect();
-    packages.dedup();
-    let programs = build(&packages)?;
-    let work = work();
+fn run_targets(chosen: &[Target], seconds: u64) -> Result<()> {
+    let programs = build()?;
+    let work = checkout::target_dir().join("fuzz/work");
     println!(
-        "[fuzz] {} for {seconds} s each; corpus and findings in {}",
+        "[fuzz] {} for {seconds} s each; corpus and findings are in {}",
         names(chosen),
         work.display()
     );
+    let log = |target: &Target| work.join(format!("{}.log", target.name));
     let mut running = Vec::new();
     for target in chosen {
-        let child = start(&programs, &work, target, seconds)?;
-        running.push((target.name.as_str(), child));
+        let child = start(&programs, &work, target, &log(target), seconds)?;
+        running.push((target, child));
     }
     let mut failed = Vec::new();
-    for (name, mut child) in running {
+    for (target, mut child) in running {
         let status = child.wait().context("cannot wait for a target")?;
-        let said = fs::read_to_string(log(&work, name)).unwrap_or_default();
-        println!("[fuzz] {name}: {}", last_words(&said));
+        let output = fs::read_to_string(log(target)).unwrap_or_default();
+        println!("[fuzz] {}: {}", target.name, summary(&output));
         if !status.success() {
-            eprintln!("{}", tail(&said));
-            failed.push(name);
+            eprintln!("{}", tail(&output));
+            failed.push(target.clone());
         }
     }
     if !failed.is_empty() {
         bail!(
-            "{} found something; the input is in {}",
-            failed.join(", "),
+            "{} failed; the inputs are in {}",
+            names(&failed),
             work.join("findings").display()
         );
     }
     Ok(())
 }
 
-/// The targets, by package and name.
+/// The folders `fuzz` of the workspace's crates.
+fn packages() -> Result<Vec<PathBuf>> {
+    let crates = entries(&checkout::dir())?;
+    let packages = crates.into_iter().map(|package| package.join("fuzz"));
+    Ok(packages
+        .filter(|package| package.join("Cargo.toml").is_file())
+        .collect())
+}
+
 fn targets() -> Result<Vec<Target>> {
     let mut targets = Vec::new();
-    for package in packages() {
-        let folder = package.join("seeds");
-        let listed =
-            fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?;
-        let mut names = Vec::new();
-        for entry in listed {
-            names.push(entry?.file_name().to_string_lossy().into_owned());
+    for package in packages()? {
+        for seeds in entries(&package.join("seeds"))? {
+            let name = seeds.file_name().unwrap_or_default();
+            targets.push(Target {
+                name: name.to_string_lossy().into_owned(),
+                seeds,
+            });
         }
-        names.sort();
-        targets.extend(names.into_iter().map(|name| Target {
-            name,
-            package: package.clone(),
-        }));
     }
     Ok(targets)
 }
 
-fn packages() -> Vec<PathBuf> {
-    let folders = PACKAGES.iter();
-    folders.map(|folder| checkout::dir().join(folder)).collect()
+/// The entries of a folder, sorted.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = fs::read_dir(folder).and_then(|list| {
+        list.map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()
+    });
+    let mut list = list.with_context(|| format!("cannot list {}", folder.display()))?;
+    list.sort();
+    Ok(list)
 }
 
-fn work() -> PathBuf {
-    checkout::target_dir().join("fuzz/work")
+fn names(targets: &[Target]) -> String {
+    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+    names.join(", ")
 }
 
-fn log(work: &Path, name: &str) -> PathBuf {
-    work.join(format!("{name}.log"))
-}
-
-/// Builds the targets of these packages; the folder that they are in.
-fn build(packages: &[PathBuf]) -> Result<PathBuf> {
+/// Builds all targets, and returns the folder that has them.
+fn build() -> Result<PathBuf> {
     let target = checkout::target_dir().join("fuzz");
-    for package in packages {
-        let cargo: OsString = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .current_dir(package)
+    for package in packages()? {
+        let status = checkout::cargo()
+            .current_dir(&package)
             .args(["build", "--quiet", "--release", "--locked", "--bins"])
-            // Named in full, so that build scripts are not instrumented.
             .args(["--target", TRIPLE, "--target-dir"])
             .arg(&target)
-            .env_remove("CARGO_TARGET_DIR")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env("RUSTFLAGS", FLAGS.join(" "))
             .status()
             .context("cannot start cargo")?;
         ensure!(
             status.success(),
-            "the fuzz targets of {} cannot be built ({status}); they need a C++ compiler for \
-             libFuzzer",
+            "cargo failed to build {} ({status}); libFuzzer needs a C++ compiler",
             package.display()
         );
     }
     Ok(target.join(TRIPLE).join("release"))
 }
 
-fn start(programs: &Path, work: &Path, target: &Target, seconds: u64) -> Result<Child> {
+fn start(programs: &Path, work: &Path, target: &Target, log: &Path, seconds: u64) -> Result<Child> {
     let name = &target.name;
     let corpus = work.join("corpus").join(name);
     let findings = work.join("findings");
     for folder in [&corpus, &findings] {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let log = fs::File::create(log(work, name)).context("cannot write a log")?;
+    let log = fs::File::create(log).context("cannot write a log")?;
     Command::new(programs.join(name))
         .current_dir(work)
         .arg(format!("-max_total_time={seconds}"))
@@ -198,28 +185,29 @@ fn start(programs: &Path, work: &Path, target: &Target, seconds: u64) -> Result<
         .arg(format!("-max_len={MAX_INPUT_BYTES}"))
         .arg(format!("-artifact_prefix={}/{name}-", findings.display()))
         .arg(&corpus)
-        .arg(target.package.join("seeds").join(name))
+        .arg(&target.seeds)
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
         .with_context(|| format!("cannot start the target {name}"))
 }
 
-/// `Done 12345 runs in 31 second(s)`, and how much of the code was reached.
-fn last_words(said: &str) -> String {
-    let lines = || said.lines().rev().map(str::trim);
+/// The number of runs, from `Done 12345 runs in 31 second(s)`, and how many edges of the
+/// code they reached.
+fn summary(output: &str) -> String {
+    let lines = || output.lines().rev().map(str::trim);
     let done = lines().find(|line| line.starts_with("Done "));
     let reached = lines().find(|line| line.contains(" cov: "));
     let reached = reached.and_then(|line| line.split_once(" cov: "));
     let edges = reached.and_then(|(_, rest)| rest.split(' ').next());
     match (done, edges) {
-        (Some(done), Some(edges)) => format!("{done}, {edges} edges reached, no finding"),
+        (Some(done), Some(edges)) => format!("{done}, {edges} edges reached, no findings"),
         _ => "ended early".to_owned(),
     }
 }
 
-fn tail(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().collect();
+fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
     let from = lines.len().saturating_sub(30);
     lines.get(from..).unwrap_or_default().join("\n")
 }
@@ -229,31 +217,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_summed_up() {
-        let said = "#9\tNEW    cov: 12 ft: 30 corp: 2/4b\n\
-                    #99\tDONE   cov: 1841 ft: 2572 corp: 280/16Kb\n\
-                    Done 99 runs in 31 second(s)\n";
+    fn a_log_is_summarised() {
+        let output = "#9\tNEW    cov: 12 ft: 30 corp: 2/4b\n\
+                      #99\tDONE   cov: 1841 ft: 2572 corp: 280/16Kb\n\
+                      Done 99 runs in 31 second(s)\n";
         assert_eq!(
-            last_words(said),
-            "Done 99 runs in 31 second(s), 1841 edges reached, no finding"
+            summary(output),
+            "Done 99 runs in 31 second(s), 1841 edges reached, no findings"
         );
-        assert_eq!(last_words("panicked"), "ended early");
+        assert_eq!(summary("panicked"), "ended early");
     }
 
     #[test]
-    fn every_target_has_first_inputs() {
+    fn every_target_has_seeds() {
         let targets = targets().unwrap();
-        let mut bins = 0;
-        for package in packages() {
+        assert!(!targets.is_empty());
+        for package in packages().unwrap() {
             let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
-            bins += manifest.matches("[[bin]]").count();
-            for target in targets.iter().filter(|target| target.package == package) {
-                let name = &target.name;
+            let seeds = package.join("seeds");
+            let of_package = targets
+                .iter()
+                .filter(|target| target.seeds.starts_with(&seeds));
+            let mut count = 0;
+            for Target { name, .. } in of_package {
                 assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+                count += 1;
             }
+            assert_eq!(manifest.matches("[[bin]]").count(), count);
         }
-        assert_eq!(targets.len(), bins);
-        let names: std::collections::BTreeSet<_> = targets.iter().map(|t| &t.name).collect();
-        assert_eq!(names.len(), bins);
     }
 }

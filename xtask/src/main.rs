@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask`: parse, run, exit code.
+//! `cargo xtask`: the tools to set up, build, test and measure this workspace.
 
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+mod bench;
+mod ci;
+mod demo;
+mod dist;
+mod fuzz;
+mod kmod;
+mod prepare;
+mod setup;
+mod suites;
+mod vm;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, ci, demo, dist, fuzz, kdir, kmod, setup, suites, vm};
+use std::process::ExitCode;
 
 /// The tools of the linpmem workspace.
 #[derive(Parser)]
@@ -18,32 +27,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fetch kernels, compilers and tools into the cache
+    /// Download kernels, compilers and tools into the cache
     Setup(setup::Args),
     /// Make a kernel build folder with the rust/ metadata for a Debian kernel
-    Kdir(kdir::Args),
+    Kdir(setup::kdir::Args),
     /// Build linpmem.ko for a kernel and check its symbols
     Kmod(kmod::Args),
     /// Build static release binaries into target/dist
     Dist(dist::Args),
     /// Boot a kernel from the cache and run a command in it
     Vm(Box<vm::Args>),
-    /// Acquire a virtual machine's memory for real and prove the image right
+    /// Acquire a virtual machine's memory and prove that the image is right
     Demo(demo::Args),
-    /// Run every test, or one suite
+    /// Run all tests, or one suite
     Test(suites::Args),
-    /// Look for input that makes a reader panic or hang
+    /// Feed hostile input to everything that parses files
     Fuzz(fuzz::Args),
     /// Run the benchmarks
     Bench(bench::Args),
-    /// Everything that continuous integration checks
-    Ci(ci::Args),
+    /// Run every check of continuous integration
+    Ci,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup(args) => setup::run(&args),
-        Command::Kdir(args) => kdir::run(&args),
+        Command::Kdir(args) => setup::kdir::run(&args),
         Command::Kmod(args) => kmod::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Vm(args) => vm::run(&args),
@@ -51,7 +60,7 @@ fn main() -> ExitCode {
         Command::Test(args) => suites::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Ci(args) => ci::run(&args),
+        Command::Ci => ci::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

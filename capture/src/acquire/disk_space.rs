@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether what a run writes will fit on the disk.
+//! Whether the output of a run will fit on the disk.
 
 use super::Run;
-use crate::artifacts::Kept;
+use crate::artifacts::CollectedArtifacts;
 use crate::image_format::Target;
 use crate::output_set::manifest_bytes;
 use crate::sink::{SpaceError, check_space};
 use crate::warnings::Warnings;
 use linpmem_formats::ImagePlan;
 
-/// Headers take less than this, however many ranges there are.
+/// Headers take less than this, with any number of ranges.
 const HEADERS_BYTES: u64 = 1 << 20;
 
 impl Run<'_> {
@@ -26,19 +26,19 @@ impl Run<'_> {
         Ok(is_tight)
     }
 
-    /// The artifacts, if the image still fits with them; without them it did. They go
-    /// with a warning, unless somebody asked for them by name.
+    /// The artifacts, if the image still fits with them, as it did without them. Otherwise
+    /// they are dropped with a warning, unless the user asked for some in particular.
     ///
     /// # Errors
-    /// If what was asked for does not fit.
+    /// If artifacts that the user asked for do not fit.
     pub(super) fn drop_artifacts_if_full(
         &self,
-        kept: Kept,
+        kept: CollectedArtifacts,
         plan: &ImagePlan,
         warnings: &mut Warnings<'_>,
-    ) -> Result<Option<Kept>, SpaceError> {
-        // Artifacts beside the image have taken their room already.
-        match self.space_for(plan, kept.bytes_within()) {
+    ) -> Result<Option<CollectedArtifacts>, SpaceError> {
+        // Artifacts in a file of their own are on the disk already.
+        match self.space_for(plan, kept.bytes_inside()) {
             Ok(warning) => {
                 warnings.extend(warning);
                 Ok(Some(kept))
@@ -46,7 +46,7 @@ impl Run<'_> {
             Err(error) if self.plan.artifacts.is_demanded() => Err(error),
             Err(error) => {
                 warnings.add(format!(
-                    "kernel artifacts were dropped because the image would not fit with them: \
+                    "kernel artifacts were dropped, because the image would not fit with them: \
                      {error}"
                 ));
                 Ok(None)
@@ -54,8 +54,8 @@ impl Run<'_> {
         }
     }
 
-    /// Whether an image that holds this many bytes of artifacts will fit; a warning
-    /// if only compression can make it fit.
+    /// Checks that an image with this many bytes of artifacts will fit. Returns a warning
+    /// if it fits only when compressed.
     fn space_for(
         &self,
         plan: &ImagePlan,
@@ -64,6 +64,7 @@ impl Run<'_> {
         let Target::File { image, .. } = &self.target else {
             return Ok(None);
         };
+        // No disk has 2^64 bytes: the largest number is as good as any beyond it.
         let needed = [
             plan.total().get(),
             artifacts_bytes,
@@ -71,14 +72,13 @@ impl Run<'_> {
             manifest_bytes(plan),
         ]
         .into_iter()
-        .try_fold(0, u64::checked_add)
-        .unwrap_or(u64::MAX);
+        .fold(0, u64::saturating_add);
         match check_space(image, needed, self.plan.impact.limits) {
             Err(error @ (SpaceError::TooLittle { .. } | SpaceError::TooLarge { .. }))
                 if self.shape.is_compressed() =>
             {
                 Ok(Some(format!(
-                    "this may run out of space if the memory compresses badly: {error}"
+                    "the disk may fill up if the memory does not compress well: {error}"
                 )))
             }
             other => other.map(|()| None),

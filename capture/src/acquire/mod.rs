@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One acquisition, from the plan to the named files.
+//! One acquisition, from the plan to the finished files.
 
 mod disk_space;
-mod error;
 mod records;
 
-pub use error::AcquireError;
-
-use crate::artifacts::{Kept, Run as ArtifactsRun};
+use crate::artifacts::{ArtifactsRequest, CollectedArtifacts};
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
 use crate::image_format::{ImageFormat, Output, Shape, Target};
 use crate::image_writer::{ImageParts, open_writer};
 use crate::input_hash::InputHash;
+use crate::live_memory::LiveMemory;
 use crate::meter::Meter;
 use crate::output_set::{Extras, OutputSet};
 use crate::pipeline::{Acquisition, Outcome, default_workers};
 use crate::plan::{Compression, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
-use crate::reader::{LiveMemory, ReadPages};
+use crate::reader::ReadPages;
 use crate::selection::Selected;
 use crate::sidecar;
 use crate::sink::folder_of;
@@ -31,7 +30,7 @@ use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
-    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State,
+    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State, Version,
 };
 use linpmem_phys::PhysLen;
 use records::{image_record, map_entries, prefetched_record};
@@ -39,30 +38,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an acquisition left behind.
+/// The result of an acquisition.
 #[derive(Debug)]
 pub struct Acquired {
     /// How it ended.
     pub state: State,
-    /// The image; `-` for stdout. Under its working name unless it is whole.
+    /// The image; `-` for stdout. It keeps its working name if it is incomplete.
     pub image: PathBuf,
-    /// The manifest, likewise.
+    /// The manifest. It keeps its working name if the image does.
     pub manifest: PathBuf,
     /// Where the memory came from, in words.
     pub source: String,
     /// The machine whose memory it is.
     pub machine: MachineRecord,
-    /// What the pipeline did.
+    /// The result of the pipeline.
     pub outcome: Outcome,
-    /// Bytes that were to be read.
+    /// Bytes that the plan reads.
     pub planned: PhysLen,
-    /// Ranges that were to be read.
+    /// Ranges that the plan reads.
     pub ranges: usize,
     /// The image's format and compression.
     pub shape: Shape,
-    /// The command that opens the image in crash, where its name alone does not.
+    /// The command that opens the image in crash, if it needs more than the image's name.
     pub crash: Option<String>,
-    /// What changed before the second pass read it again, if there was one.
+    /// What had changed when the second pass read it again, if there was one.
     pub second_pass: Option<SecondPassTotals>,
     /// The time it took, without the second pass.
     pub elapsed: Duration,
@@ -73,7 +72,7 @@ pub struct Acquired {
 /// Carries out `plan`, until a signal, its timeout or the end.
 ///
 /// # Errors
-/// If the run did not begin, or its files could not get their names. A run that
+/// If the run did not begin, or its files could not get their final names. A run that
 /// began and failed is an [`Acquired`] whose state says so.
 pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, AcquireError> {
     let run = Run::prepare(plan)?;
@@ -82,7 +81,7 @@ pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, Acquire
         stop = stop.with_timeout(timeout);
     }
     if let Some(nice) = plan.impact.nice {
-        // Every thread inherits it from this one.
+        // Threads that this one starts inherit it.
         rustix::process::nice(nice)
             .map_err(|errno| AcquireError::io("lowering the priority")(errno.into()))?;
     }
@@ -110,19 +109,19 @@ pub fn acquire_from(
     Run::prepare(plan)?.acquire(source, stop, events)
 }
 
-/// A plan whose names and compression are settled.
+/// A plan with all names and the compression decided.
 struct Run<'a> {
     plan: &'a Plan,
     started: Moment,
     host: Host,
     shape: Shape,
-    /// Why this compression, if it was measured.
+    /// The reason for the compression, if it was measured.
     choice: Option<String>,
     target: Target,
 }
 
 impl<'a> Run<'a> {
-    /// Settles what `plan` leaves open. The run counts as begun here.
+    /// Decides what `plan` leaves open. This is the start time of the run.
     fn prepare(plan: &'a Plan) -> Result<Self, AcquireError> {
         let started = Moment::now();
         let host = crate::host::this_machine();
@@ -201,10 +200,11 @@ impl<'a> Run<'a> {
         warnings
             .events()
             .started(&meter, plan.total(), self.shape.is_compressed());
+        let unprefetched: &dyn ReadPages = &live;
         let acquisition = Acquisition {
             source: prefetched
                 .as_ref()
-                .map_or(&live as &dyn ReadPages, |prefetched| prefetched),
+                .map_or(unprefetched, |prefetched| prefetched),
             plan: &plan,
             codec: self.shape.codec,
             hashes: &self.plan.hashes,
@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
             second_pass: self
                 .plan
                 .second_pass
-                .then_some((self.shape.format, &live as &dyn ReadPages)),
+                .then_some((self.shape.format, unprefetched)),
             frozen,
             input_hash: InputHash::wanted(self.plan, stop),
             embedded: &embedded,
@@ -248,8 +248,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Collects what the plan wants with the memory. If the image would not fit with
-    /// it, it goes.
+    /// Collects the artifacts. They are dropped if the image would not fit with them.
     fn collect_artifacts(
         &self,
         source: &Source,
@@ -257,8 +256,8 @@ impl<'a> Run<'a> {
         is_tight: bool,
         stop: &Stop,
         warnings: &mut Warnings<'_>,
-    ) -> Result<Option<Kept>, AcquireError> {
-        let run = ArtifactsRun {
+    ) -> Result<Option<CollectedArtifacts>, AcquireError> {
+        let run = ArtifactsRequest {
             wanted: &self.plan.artifacts,
             format: self.shape.format,
             target: &self.target,
@@ -270,13 +269,13 @@ impl<'a> Run<'a> {
         };
         let kept = run.collect(&mut |warning| warnings.add(warning))?;
         match kept {
-            // It may not fit without artifacts either; that warning is out.
+            // Otherwise the user already has the warning that the image may not fit.
             Some(kept) if !is_tight => Ok(self.drop_artifacts_if_full(kept, plan, warnings)?),
             kept => Ok(kept),
         }
     }
 
-    /// Stops other programs, if the plan says so.
+    /// Suspends other programs, if the plan says so.
     fn freeze(
         &self,
         meter: &Arc<Meter>,
@@ -306,14 +305,15 @@ impl<'a> Run<'a> {
         }
         let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();
         let volatile = Volatile::find(&ranges, source.iomem.as_deref());
-        for lack in volatile.lacks {
-            warnings.add(format!("not read first: {lack}"));
+        for omission in volatile.omitted {
+            warnings.add(format!("not read first: {omission}"));
         }
         Ok(Some(Prefetched::read(live, &volatile.pages, stop)?))
     }
 
     fn header(&self, source: &Source, selected: &Selected, plan: &ImagePlan) -> Header {
         Header {
+            manifest_version: Version,
             tool: self.plan.tool.clone(),
             command: self.plan.command.clone(),
             host: self.host.clone(),
@@ -329,8 +329,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// For a whole padded raw image: writes what crash needs beside it, and says how
-    /// to call crash.
+    /// For a complete padded raw image: writes the file that crash needs, and returns the
+    /// command that opens the image.
     fn write_crash_files(
         &self,
         image: &Path,
@@ -349,7 +349,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A run whose sources have nothing of what it is to read makes no image of zeros.
+/// Checks that the source can read some of the selected memory: otherwise the image would
+/// contain nothing but zeros.
 fn check_served(selected: &Selected, source: &SourceRecord) -> Result<(), AcquireError> {
     let is_served = |planned: &PlannedRange| source.serving(planned.kind.name()).is_some();
     if selected.read.iter().any(is_served) {

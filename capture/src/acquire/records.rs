@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the manifest says of the plan.
+//! What the manifest records about the plan.
 
 use crate::clock::Moment;
 use crate::image_format::{ImageFormat, Shape, Target};
@@ -7,11 +7,13 @@ use crate::pipeline::CHUNK_BYTES;
 use crate::prefetch::Prefetched;
 use crate::selection::{Part, Selected};
 use linpmem_formats::ImagePlan;
-use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, SourceRecord};
+use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, ReadSpan, SourceRecord};
 use linpmem_phys::num::usize_as_u64;
 
-/// What was read before its turn.
+/// The memory that was read before everything else.
 pub(super) fn prefetched_record(prefetched: &Prefetched<'_>, started: Moment) -> ReadFirst {
+    let moments = prefetched.read_ns();
+    let [begin_us, end_us] = moments.map(|moment| started.micros_until(moment));
     ReadFirst {
         bytes: prefetched.total().get(),
         ranges: prefetched
@@ -19,13 +21,11 @@ pub(super) fn prefetched_record(prefetched: &Prefetched<'_>, started: Moment) ->
             .iter()
             .map(|range| [range.start().into(), range.last().into()])
             .collect(),
-        read_us: prefetched
-            .read_ns()
-            .map(|moment| started.micros_until(moment)),
+        read_us: ReadSpan::between(begin_us, end_us),
     }
 }
 
-/// The map as it was cut: what was asked for, and what was not.
+/// The map, divided into what is read and what is not.
 pub(super) fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<MapEntry> {
     let entry = |part: Part| {
         let kind = part.kind.name();
@@ -41,7 +41,7 @@ pub(super) fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<Map
     selected.parts().into_iter().map(entry).collect()
 }
 
-/// The image as planned.
+/// The planned image.
 pub(super) fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord {
     ImageRecord {
         name: target.file_name().unwrap_or_else(|| "-".to_owned()),

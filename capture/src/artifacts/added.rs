@@ -1,35 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files that the user wants beside the memory.
+//! Files that the user adds to the artifacts: `--add`.
 
 use crate::sink::folder_of;
 use glob::MatchOptions;
-use rustix::fs::OFlags;
-use std::fs::{File, OpenOptions};
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Files that cannot be added.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddedError {
-    /// One that was asked for by name.
+    /// A file that the user named cannot be read.
     #[error("--add {path}: {source}")]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
-    /// A pattern that no file matches.
-    #[error("--add {path}: no file matches")]
+    /// No file matches a pattern.
+    #[error("--add {path}: no file matches this pattern")]
     NoMatch {
         /// The pattern.
         path: PathBuf,
     },
 }
 
-/// The files that all `--add` mean.
+/// The files that all `--add` options name.
 pub(super) fn files(added: &[PathBuf]) -> Result<Vec<PathBuf>, AddedError> {
     let mut files = Vec::new();
     for path in added {
@@ -38,8 +37,8 @@ pub(super) fn files(added: &[PathBuf]) -> Result<Vec<PathBuf>, AddedError> {
     Ok(files)
 }
 
-/// What a file is called among the artifacts: by its folder's true path, and its own
-/// name even if it is a link.
+/// The name of a file among the artifacts: its folder's real path, and its own name even
+/// if it is a link.
 pub(super) fn name(path: &Path) -> Result<String, AddedError> {
     let failed = |source| AddedError::Read {
         path: path.to_path_buf(),
@@ -47,38 +46,36 @@ pub(super) fn name(path: &Path) -> Result<String, AddedError> {
     };
     let own = path
         .file_name()
-        .ok_or_else(|| failed(io::Error::other("it does not name a file")))?;
+        .ok_or_else(|| failed(io::Error::other("this does not name a file")))?;
     let whole = folder_of(path).canonicalize().map_err(failed)?.join(own);
     let name = whole.to_string_lossy();
     Ok(name.trim_start_matches('/').to_owned())
 }
 
-/// Opens one. A pipe or a device might never end.
+/// Opens a file. Pipes and devices, which might never end, are refused.
 pub(super) fn open(path: &Path) -> Result<File, AddedError> {
     let failed = |source| AddedError::Read {
         path: path.to_path_buf(),
         source,
     };
     if !path.metadata().map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("it is not a regular file")));
+        return Err(failed(io::Error::other("this is not a regular file")));
     }
-    // It may have become one just now.
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())
-        .open(path)
-        .map_err(failed)
+    // It may have become a pipe just now, which must not block.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty());
+    file.map(File::from).map_err(|errno| failed(errno.into()))
 }
 
-/// As a shell does it.
+/// How shells match.
 const LIKE_A_SHELL: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
 };
 
-/// The files that one `--add` means, by name. What exists under the very name is
-/// that; a pattern means regular files only.
+/// The files that one `--add` names, by name. A path that exists is not taken for a
+/// pattern; a pattern matches regular files only.
 fn matching(path: &Path) -> Result<Vec<PathBuf>, AddedError> {
     let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
     if path.exists() || !is_pattern {
@@ -90,7 +87,7 @@ fn matching(path: &Path) -> Result<Vec<PathBuf>, AddedError> {
     };
     let pattern = path
         .to_str()
-        .ok_or_else(|| failed(io::Error::other("a pattern is UTF-8")))?;
+        .ok_or_else(|| failed(io::Error::other("a pattern has to be UTF-8")))?;
     let found = glob::glob_with(pattern, LIKE_A_SHELL)
         .map_err(|error| failed(io::Error::other(error)))?
         .collect::<Result<Vec<PathBuf>, _>>()

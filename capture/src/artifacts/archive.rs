@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading artifacts from a tar archive in zstd frames, ours or any other.
 //!
-//! The archive comes from a stranger: names, lengths and what it decompresses to
-//! are bounded here.
+//! The archive is not trusted: names, lengths and decompressed sizes are limited here.
 
 use super::ArtifactsError;
-use super::store::{Entry, Store, failed, no_such};
+use super::store::{Entry, Store, missing, read_error};
 use linpmem_formats::ReadAt;
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use tar::EntryType;
 use zstd::stream::read::Decoder;
 
-/// What all files of an archive may have together: more is neither written nor
+/// The limit of all files in an archive together, both when it is written and when it is
 /// read.
 pub(super) const MAX_CONTENT_BYTES: u64 = 16 << 30;
-/// The same with tar's headers and padding.
+/// The same, with tar's headers and padding.
 const MAX_TAR_BYTES: u64 = MAX_CONTENT_BYTES + (1 << 30);
-/// Files that are looked at.
+/// More files are not listed.
 const MAX_FILES: usize = 1 << 16;
-/// The longest name.
+/// Longer names are cut off.
 const MAX_NAME_BYTES: u64 = 4096;
 /// The largest window, as a power of two, that a frame may ask for.
 const MAX_WINDOW_LOG: u32 = 23;
@@ -31,31 +31,37 @@ pub(super) struct Archive {
     offset: u64,
     len: u64,
     entries: Vec<Entry>,
-    /// Where each one's content begins in the decompressed archive.
-    places: Vec<u64>,
+    /// Where each file's content is in the decompressed archive.
+    contents: Vec<ContentSpan>,
     damage: Option<String>,
 }
 
+#[derive(Clone, Copy)]
+struct ContentSpan {
+    offset: u64,
+    len: u64,
+}
+
 impl Archive {
-    /// The archive in `len` bytes of `bytes`, from `offset` on. One that is damaged
-    /// is read as far as it goes.
+    /// The archive in `len` bytes of `bytes`, from `offset` on. Of a damaged archive, the
+    /// files before the damage are listed.
     ///
     /// # Errors
-    /// If it is no such archive at all.
+    /// If not a single file can be listed.
     pub(super) fn open(bytes: Arc<dyn ReadAt>, offset: u64, len: u64) -> io::Result<Self> {
         let mut archive = Self {
             bytes,
             offset,
             len,
             entries: Vec::new(),
-            places: Vec::new(),
+            contents: Vec::new(),
             damage: None,
         };
         if let Err(error) = archive.scan() {
             if archive.entries.is_empty() {
                 return Err(io::Error::new(
                     error.kind(),
-                    format!("no tar archive in zstd: {error}"),
+                    format!("not a zstd-compressed tar archive: {error}"),
                 ));
             }
             archive.damage = Some(error.to_string());
@@ -63,7 +69,7 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Why it breaks off, if it does.
+    /// What is wrong, if it is damaged.
     pub(super) fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
     }
@@ -87,12 +93,18 @@ impl Archive {
                 continue;
             }
             if self.entries.len() == MAX_FILES {
-                return Err(io::Error::other(format!("more than {MAX_FILES} files")));
+                return Err(io::Error::other(format!(
+                    "the archive has more than {MAX_FILES} files"
+                )));
             }
-            self.places.push(entry.raw_file_position());
+            let content = ContentSpan {
+                offset: entry.raw_file_position(),
+                len: entry.header().entry_size()?,
+            };
+            self.contents.push(content);
             self.entries.push(Entry {
                 name: clean(&name),
-                length: Some(entry.header().entry_size()?),
+                length: Some(content.len),
             });
         }
         Ok(())
@@ -100,19 +112,15 @@ impl Archive {
 
     /// The archive from its beginning, decompressed.
     fn stream(&self) -> io::Result<impl Read + use<>> {
-        let section = Section {
-            bytes: Arc::clone(&self.bytes),
-            next: self.offset,
-            end: self.offset.saturating_add(self.len),
-        };
+        let section = Section::new(Arc::clone(&self.bytes), self.offset, self.len)?;
         let mut decoder = Decoder::with_buffer(BufReader::with_capacity(64 << 10, section))?;
         decoder.window_log_max(MAX_WINDOW_LOG)?;
         Ok(decoder.take(MAX_TAR_BYTES))
     }
 }
 
-/// A name as artifacts bear it: without a slash or a dot before it, or a NUL
-/// behind it.
+/// The name of an artifact: without a slash or dot at its beginning, and without a NUL at
+/// its end.
 fn clean(name: &[u8]) -> String {
     let name = name.strip_suffix(&[0]).unwrap_or(name);
     let name = String::from_utf8_lossy(name);
@@ -126,19 +134,15 @@ impl Store for Archive {
     }
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
-        let found = self.entries.iter().zip(&self.places);
-        let (entry, &place) = found
-            .into_iter()
+        let mut files = self.entries.iter().zip(&self.contents);
+        let (_, content) = files
             .find(|(entry, _)| entry.name == name)
-            .ok_or_else(|| no_such(name, "it was not gathered"))?;
-        let mut stream = self.stream().map_err(failed(name))?;
-        let skipped = io::copy(&mut (&mut stream).take(place), &mut io::sink());
-        if skipped.map_err(failed(name))? < place {
-            return Err(failed(name)(io::ErrorKind::UnexpectedEof.into()));
-        }
+            .ok_or_else(|| missing(name, "it was not collected"))?;
+        let mut stream = self.stream().map_err(read_error(name))?;
+        skip(&mut stream, content.offset).map_err(read_error(name))?;
         Ok(Box::new(Exactly {
             inner: stream,
-            left: entry.length.unwrap_or(0),
+            left: content.len,
         }))
     }
 
@@ -146,20 +150,21 @@ impl Store for Archive {
         &self,
         take: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), ArtifactsError>,
     ) -> Result<(), ArtifactsError> {
-        // One pass, where opening each by its name would be many.
-        let mut stream = self.stream().map_err(failed("the archive"))?;
+        // One pass; opening each file by its name would decompress the archive again and
+        // again.
+        let mut stream = self.stream().map_err(read_error("the archive"))?;
         let mut position = 0;
-        for (entry, &place) in self.entries.iter().zip(&self.places) {
-            let gap = place.saturating_sub(position);
-            io::copy(&mut (&mut stream).take(gap), &mut io::sink()).map_err(failed(&entry.name))?;
-            let mut content = Exactly {
+        for (entry, content) in self.entries.iter().zip(&self.contents) {
+            let gap = content.offset.checked_sub(position);
+            let gap = gap.ok_or(io::ErrorKind::InvalidData.into());
+            gap.and_then(|gap| skip(&mut stream, gap))
+                .map_err(read_error(&entry.name))?;
+            let mut file = Exactly {
                 inner: &mut stream,
-                left: entry.length.unwrap_or(0),
+                left: content.len,
             };
-            take(entry, &mut content)?;
-            let length = entry.length.unwrap_or(0);
-            let consumed = length.saturating_sub(content.left);
-            position = place.saturating_add(consumed);
+            take(entry, &mut file)?;
+            position = content.offset + (content.len - file.left);
         }
         Ok(())
     }
@@ -169,7 +174,7 @@ impl Store for Archive {
     }
 }
 
-/// A part of what `inner` gives, which must be all there.
+/// The next `left` bytes of `inner`; it is an error if they end early.
 struct Exactly<R> {
     inner: R,
     left: u64,
@@ -181,18 +186,29 @@ impl<R: Read> Read for Exactly<R> {
         if size == 0 && self.left > 0 && !buf.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "the archive breaks off",
+                "the archive is truncated",
             ));
         }
-        self.left = self
-            .left
-            .saturating_sub(u64::try_from(size).unwrap_or(u64::MAX));
+        // `take` returns no more.
+        self.left -= usize_as_u64(size);
         Ok(size)
     }
 }
 
-/// Bytes of a source, one after another.
-pub(super) struct Section {
+/// Reads and discards `len` bytes.
+fn skip(stream: &mut impl Read, len: u64) -> io::Result<()> {
+    let mut skipped = Exactly {
+        inner: stream,
+        left: len,
+    };
+    io::copy(&mut skipped, &mut io::sink()).map(drop)
+}
+
+/// Consecutive bytes of `bytes`.
+///
+/// # Invariants
+/// `next` is at most `end`.
+pub(crate) struct Section {
     bytes: Arc<dyn ReadAt>,
     next: u64,
     end: u64,
@@ -200,7 +216,7 @@ pub(super) struct Section {
 
 impl Section {
     /// All of `bytes`.
-    pub(super) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
+    pub(crate) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
         Self {
             next: 0,
             end: bytes.len(),
@@ -209,22 +225,26 @@ impl Section {
     }
 
     /// `len` bytes from `offset` on.
-    pub(super) fn new(bytes: Arc<dyn ReadAt>, offset: u64, len: u64) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If no file can have that many.
+    pub(super) fn new(bytes: Arc<dyn ReadAt>, offset: u64, len: u64) -> io::Result<Self> {
+        Ok(Self {
             bytes,
             next: offset,
-            end: offset.saturating_add(len),
-        }
+            end: offset
+                .checked_add(len)
+                .ok_or(io::ErrorKind::UnexpectedEof)?,
+        })
     }
 }
 
 impl Read for Section {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.next)).unwrap_or(usize::MAX);
+        let left = u64_as_usize(self.end - self.next);
         let (piece, _) = buf.split_at_mut(left.min(buf.len()));
         self.bytes.read_exact_at(self.next, piece)?;
-        let size = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        self.next = self.next.saturating_add(size);
+        self.next += len_bytes(piece);
         Ok(piece.len())
     }
 }
@@ -259,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_is_refused() {
+    fn anything_but_an_archive_is_refused() {
         for bytes in [Vec::new(), vec![0; 4096], b"x".repeat(4096)] {
             assert!(archive(bytes).is_err());
         }
     }
 
     #[test]
-    fn every_cut_is_an_error_or_named_as_damage() {
+    fn every_cut_is_an_error_or_reported_as_damage() {
         let noise: Vec<u8> = (0..9000_u32)
             .map(|at| ((at * at) >> 5).to_le_bytes()[0])
             .collect();
@@ -290,9 +310,9 @@ mod tests {
     }
 
     #[test]
-    fn a_length_without_end_and_a_wide_window_cost_nothing() {
+    fn huge_lengths_and_wide_windows_are_refused() {
         let mut tar = tar_of(&[("a", b"first")]);
-        // Its size field, in octal: 8 GiB that are not there.
+        // Its size field, in octal: 8 GiB that do not follow.
         tar[124..136].copy_from_slice(b"77777777777\0");
         let sum: u32 = tar[..512]
             .iter()
@@ -300,10 +320,10 @@ mod tests {
             .map(|(at, &byte)| u32::from(if (148..156).contains(&at) { b' ' } else { byte }))
             .sum();
         tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        let lying = archive(zstd::encode_all(tar.as_slice(), 3).unwrap()).unwrap();
-        assert!(lying.damage().is_some());
+        let forged = archive(zstd::encode_all(tar.as_slice(), 3).unwrap()).unwrap();
+        assert!(forged.damage().is_some());
         let mut content = Vec::new();
-        assert!(lying.open("a").unwrap().read_to_end(&mut content).is_err());
+        assert!(forged.open("a").unwrap().read_to_end(&mut content).is_err());
         let mut wide = zstd::Encoder::new(Vec::new(), 1).unwrap();
         wide.window_log(27).unwrap();
         io::copy(&mut tar_of(&[("a", b"first")]).as_slice(), &mut wide).unwrap();

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing artifacts: a tar archive in zstd frames.
 //!
-//! Each file is a frame of its own behind one with its header, so that it can be
-//! read again without those before it; `tar --zstd` sees one archive. The length
-//! of a file is not known before its end (those in /proc have none of their own),
-//! so its frame is made first and its header written before it.
+//! Each file is in a frame of its own, after another frame with its header, so that it
+//! can be read without the files before it; `tar --zstd` sees one archive. The length of
+//! a file is known only at its end (stat reports 0 for files in /proc), so its frame is
+//! made first, and written after its header.
 
 use super::archive::MAX_CONTENT_BYTES;
 use crate::hash::sha256_of;
+use crate::spool::Spool;
 use crate::stop::Stop;
 use linpmem_manifest::Sha256Sum;
-use linpmem_manifest::Spool;
 use linpmem_phys::PhysLen;
-use linpmem_phys::num::len_bytes;
+use linpmem_phys::num::{len_bytes, usize_as_u64};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -21,36 +21,37 @@ use std::path::PathBuf;
 use tar::{EntryType, Header};
 use zstd::stream::write::Encoder;
 
-/// Level 3 packs symbols and types to a fifth, in about 4 MiB of memory.
+/// Level 3 compresses symbols and types to a fifth, with about 4 MiB of memory.
 const LEVEL: i32 = 3;
-/// tar's unit.
-const BLOCK_BYTES: u64 = 512;
+/// tar pads everything to a multiple of this.
+const BLOCK_BYTES: usize = 512;
 /// Bytes that are read at a time.
 const STEP_BYTES: usize = 64 << 10;
 
-/// An archive in the making.
+/// An archive that is being written.
 pub(super) struct ArchiveWriter {
-    out: Out,
+    out: HashedFile,
     spool_folder: PathBuf,
-    files: Vec<WrittenFile>,
+    files: Vec<ArchivedFile>,
+    /// The sum of the files' lengths, at most [`MAX_CONTENT_BYTES`].
     content_bytes: u64,
 }
 
 /// A file in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct WrittenFile {
+pub(super) struct ArchivedFile {
     pub(super) name: String,
     pub(super) length: u64,
     pub(super) sha256: Sha256Sum,
-    /// Of its frame in the archive.
+    /// The offset of its frame in the archive.
     pub(super) offset: u64,
 }
 
-/// An archive that is complete.
+/// A complete archive.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WrittenArchive {
     pub(super) file: File,
-    pub(super) files: Vec<WrittenFile>,
+    pub(super) files: Vec<ArchivedFile>,
     pub(super) length: u64,
     pub(super) sha256: Sha256Sum,
 }
@@ -58,18 +59,18 @@ pub(super) struct Written {
 /// A file that was not added.
 #[derive(Debug)]
 pub(super) enum AddError {
-    /// It cannot be read; the archive is as it was.
+    /// The file cannot be read; the archive is unchanged.
     Content(io::Error),
-    /// The archive cannot be written, or the run was asked to stop.
+    /// The archive cannot be written, or the run was interrupted.
     Archive(io::Error),
 }
 
 impl ArchiveWriter {
-    /// An archive in `file`, which is empty. What is too large for memory lies in
-    /// `spool_folder` for a while.
+    /// An archive in `file`, which is empty. A file that is too large for memory is kept
+    /// in `spool_folder` until it can be written.
     pub(super) fn new(file: File, spool_folder: PathBuf) -> Self {
         Self {
-            out: Out {
+            out: HashedFile {
                 file,
                 position: 0,
                 hasher: Sha256::new(),
@@ -80,7 +81,7 @@ impl ArchiveWriter {
         }
     }
 
-    /// Whether nothing was added.
+    /// Whether no file was added.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
@@ -90,16 +91,16 @@ impl ArchiveWriter {
         self.files.iter().any(|file| file.name == name)
     }
 
-    /// Adds a file of at most `limit` bytes.
+    /// Adds a file, which may have no more than `limit` bytes if there is a limit.
     pub(super) fn add(
         &mut self,
         name: &str,
         content: &mut dyn Read,
-        limit: u64,
+        limit: Option<u64>,
         stop: &Stop,
     ) -> Result<(), AddError> {
-        let room = MAX_CONTENT_BYTES.saturating_sub(self.content_bytes);
-        let limit = limit.min(room);
+        let room = MAX_CONTENT_BYTES - self.content_bytes;
+        let limit = limit.map_or(room, |limit| limit.min(room));
         let mut frame = frame(Spool::new(self.spool_folder.clone())).map_err(AddError::Archive)?;
         let (mut length, mut hasher) = (0_u64, Sha256::new());
         let mut step = vec![0; STEP_BYTES];
@@ -109,24 +110,24 @@ impl ArchiveWriter {
             }
             let bytes = match content.read(&mut step) {
                 Ok(0) => break,
-                Ok(size) => step.get(..size).unwrap_or_default(),
+                Ok(size) => step.split_at(size).0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(AddError::Content(error)),
             };
-            length = length.saturating_add(len_bytes(bytes));
+            length += len_bytes(bytes);
             if length > limit {
                 return Err(AddError::Content(io::Error::new(
                     io::ErrorKind::FileTooLarge,
-                    format!("it has more than {}", PhysLen::new(limit)),
+                    format!("larger than the limit of {}", PhysLen::new(limit)),
                 )));
             }
             hasher.update(bytes);
             frame.write_all(bytes).map_err(AddError::Archive)?;
         }
-        let padding = length.next_multiple_of(BLOCK_BYTES).saturating_sub(length);
+        let padding = length.next_multiple_of(usize_as_u64(BLOCK_BYTES)) - length;
         io::copy(&mut io::repeat(0).take(padding), &mut frame).map_err(AddError::Archive)?;
         let spool = frame.finish().map_err(AddError::Archive)?;
-        self.content_bytes = self.content_bytes.saturating_add(length);
+        self.content_bytes += length;
         self.append(name, length, sha256_of(hasher), spool)
             .map_err(AddError::Archive)
     }
@@ -141,7 +142,7 @@ impl ArchiveWriter {
         let header = self.header(name, length)?;
         let header = zstd::bulk::compress(&header, LEVEL)?;
         self.out.write_all(&header)?;
-        self.files.push(WrittenFile {
+        self.files.push(ArchivedFile {
             name: name.to_owned(),
             length,
             sha256,
@@ -150,20 +151,19 @@ impl ArchiveWriter {
         content.move_to(&mut self.out)
     }
 
-    /// The header, and before it another one with the name if that is long.
+    /// The header of a file; before it, another one if the name is long.
     fn header(&self, name: &str, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut header = self.header_of(EntryType::Regular, length);
         if header.set_path(name).is_err() {
-            // As GNU's tar does it: the name is the content of an entry before.
+            // As GNU tar does it: the name is the content of an entry before it.
             let mut long = self.header_of(EntryType::GNULongName, len_bytes(name.as_bytes()) + 1);
             long.set_path("././@LongLink")?;
             long.set_cksum();
             bytes.extend_from_slice(long.as_bytes());
             bytes.extend_from_slice(name.as_bytes());
             bytes.push(0);
-            let block = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
-            bytes.resize(bytes.len().next_multiple_of(block), 0);
+            bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
             let short = name.char_indices().nth(20).map_or(name.len(), |(at, _)| at);
             header.set_path(name.get(..short).unwrap_or("file").trim_end_matches('/'))?;
         }
@@ -178,17 +178,17 @@ impl ArchiveWriter {
         header.set_mode(0o600);
         header.set_uid(0);
         header.set_gid(0);
-        // Archives do not differ because of when they were made.
+        // The same files give the same archive at any time.
         header.set_mtime(0);
         header.set_size(length);
         header
     }
 
     /// Ends the archive: two blocks of zeros.
-    pub(super) fn finish(mut self) -> io::Result<Written> {
-        let end = zstd::bulk::compress(&[0; 1024], LEVEL)?;
+    pub(super) fn finish(mut self) -> io::Result<WrittenArchive> {
+        let end = zstd::bulk::compress(&[0; 2 * BLOCK_BYTES], LEVEL)?;
         self.out.write_all(&end)?;
-        Ok(Written {
+        Ok(WrittenArchive {
             file: self.out.file,
             files: self.files,
             length: self.out.position,
@@ -199,23 +199,23 @@ impl ArchiveWriter {
 
 fn frame(spool: Spool) -> io::Result<Encoder<'static, Spool>> {
     let mut frame = Encoder::new(spool, LEVEL)?;
-    // `zstd -t` then finds flipped bits without the manifest.
+    // So that `zstd -t` finds flipped bits without the manifest.
     frame.include_checksum(true)?;
     Ok(frame)
 }
 
-/// The archive's file.
-struct Out {
+/// The archive's file, hashed as it is written.
+struct HashedFile {
     file: File,
     position: u64,
     hasher: Sha256,
 }
 
-impl Write for Out {
+impl Write for HashedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all_at(bytes, self.position)?;
         self.hasher.update(bytes);
-        self.position = self.position.saturating_add(len_bytes(bytes));
+        self.position += len_bytes(bytes);
         Ok(bytes.len())
     }
 
@@ -233,12 +233,17 @@ mod tests {
     use linpmem_formats::FileSource;
     use std::sync::Arc;
 
-    fn written(files: &[(&str, Vec<u8>)]) -> Written {
+    fn written(files: &[(&str, Vec<u8>)]) -> WrittenArchive {
         let folder = tempfile::tempdir().unwrap();
         let spool = folder.path().to_path_buf();
         let mut writer = ArchiveWriter::new(tempfile::tempfile().unwrap(), spool);
         for (name, content) in files {
-            let added = writer.add(name, &mut content.as_slice(), 1 << 20, &Stop::default());
+            let added = writer.add(
+                name,
+                &mut content.as_slice(),
+                Some(1 << 20),
+                &Stop::default(),
+            );
             assert!(added.is_ok(), "{added:?}");
         }
         writer.finish().unwrap()
@@ -254,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn our_reader_and_tar_read_back_what_was_written() {
+    fn what_was_written_is_read_back_here_and_by_tar() {
         let long = format!("var/{}/end", "long name/".repeat(30));
         let files = [
             ("proc/version", b"Linux\n".to_vec()),
@@ -274,7 +279,7 @@ mod tests {
             archive.open(name).unwrap().read_to_end(&mut found).unwrap();
             assert!(&found == content, "{name}");
         }
-        // And the system's tar.
+        // The system's tar reads it as well.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tar.zst");
         let mut bytes = vec![0; usize::try_from(written.length).unwrap()];
@@ -306,9 +311,9 @@ mod tests {
         let mut writer = ArchiveWriter::new(tempfile::tempfile().unwrap(), spool);
         let stop = Stop::default();
         let mut endless = io::repeat(1);
-        let error = writer.add("endless", &mut endless, 1 << 20, &stop);
+        let error = writer.add("endless", &mut endless, Some(1 << 20), &stop);
         assert!(matches!(error, Err(AddError::Content(_))), "{error:?}");
-        let added = writer.add("good", &mut &b"good"[..], 10, &stop);
+        let added = writer.add("good", &mut &b"good"[..], Some(10), &stop);
         assert!(added.is_ok());
         let written = writer.finish().unwrap();
         let source = Arc::new(FileSource::new(written.file).unwrap());

@@ -1,35 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether an image's artifacts are still what its manifest says.
+//! Whether an image's artifacts still match its manifest.
 
 use super::archive::Section;
-use super::beside;
-use crate::hash::sha256_of;
+use super::image::artifacts_file;
+use crate::hash::sha256_of_reader;
+use crate::stop::Stop;
 use linpmem_formats::{FileSource, ReadAt, elf, open_bytes};
-use linpmem_manifest::Sha256Sum;
-use linpmem_manifest::{ArtifactsPlace, ArtifactsRecord};
-use sha2::{Digest, Sha256};
-use std::io::{self, Read};
+use linpmem_manifest::paths::artifacts_of;
+use linpmem_manifest::{ArtifactsPlace, ArtifactsRecord, Sha256Sum};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Bytes that are hashed at a time.
-const STEP_BYTES: usize = 256 << 10;
 
 /// How the artifacts of an image compare with its manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArtifactsVerdict {
-    /// They are hashed with everything else in the AFF4 volume.
+    /// The hashes of the AFF4 volume cover them.
     InVolume,
-    /// They are what they were.
+    /// They match the manifest.
     Good {
-        /// The file they lie in.
+        /// The file that contains them.
         path: PathBuf,
         /// Their length.
         bytes: u64,
     },
-    /// They are not what they were.
+    /// They do not match the manifest.
     Bad {
-        /// The file they lie in, or should.
+        /// The file that should contain them.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -42,11 +39,12 @@ pub fn check(image: &Path, record: &ArtifactsRecord) -> ArtifactsVerdict {
     let (path, found) = match record.place {
         ArtifactsPlace::Members => return ArtifactsVerdict::InVolume,
         ArtifactsPlace::Note => (image.to_path_buf(), in_note(image)),
-        ArtifactsPlace::File => match beside(image) {
+        ArtifactsPlace::File => match artifacts_file(image) {
             Some(path) => (path.clone(), whole(&path)),
             None => {
-                let own = record.file.clone().unwrap_or_default();
-                let path = image.with_file_name(own);
+                let named = record.file.as_ref();
+                let path =
+                    named.map_or_else(|| artifacts_of(image), |name| image.with_file_name(name));
                 (path, Err(io::ErrorKind::NotFound.into()))
             }
         },
@@ -71,22 +69,15 @@ fn in_note(image: &Path) -> io::Result<(u64, Sha256Sum)> {
     let bytes = open_bytes(image).map_err(io::Error::other)?.bytes;
     let elf = elf::Reader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
     let (offset, len) = elf.artifacts().ok_or(io::ErrorKind::NotFound)?;
-    Ok((len, sum(Section::new(bytes, offset, len))?))
+    Ok((len, sha256(Section::new(bytes, offset, len)?)?))
 }
 
 fn whole(path: &Path) -> io::Result<(u64, Sha256Sum)> {
     let file = FileSource::open(path)?;
     let len = file.len();
-    Ok((len, sum(Section::whole(Arc::new(file)))?))
+    Ok((len, sha256(Section::whole(Arc::new(file)))?))
 }
 
-fn sum(mut bytes: impl Read) -> io::Result<Sha256Sum> {
-    let mut hasher = Sha256::new();
-    let mut step = vec![0; STEP_BYTES];
-    loop {
-        match bytes.read(&mut step)? {
-            0 => return Ok(sha256_of(hasher)),
-            size => hasher.update(step.get(..size).unwrap_or_default()),
-        }
-    }
+fn sha256(bytes: Section) -> io::Result<Sha256Sum> {
+    sha256_of_reader(bytes, &Stop::default())
 }

@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The facts of the machine that the program runs on.
+//! The facts about the machine that this program runs on.
 
-use super::items::{KALLSYMS, MODULES, VMLINUX_BTF};
 use super::known_symbols::KnownSymbols;
 use super::machine::{Clocks, Cpus, Machine};
+use super::machine_files::{KALLSYMS, MODULES, MachineFiles, VMLINUX_BTF};
 use super::modules::{build_id, modules};
-use super::tree::Tree;
 use crate::clock;
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::{Address, MachineRecord, Missing, Remark, Tool};
 use std::collections::BTreeMap;
 
 const MAX_NOTES_BYTES: u64 = 64 << 10;
 
-/// What `tree`, the machine's files, tells of it, and `memory`, the source of its
-/// memory. What is missing is not among them yet.
-pub(super) fn machine(tree: &Tree, memory: &MachineRecord, landmarks: &KnownSymbols) -> Machine {
-    let vmcoreinfo = memory
-        .vmcoreinfo
-        .as_ref()
-        .map(|note| lines(&note.text))
-        .unwrap_or_default();
-    let mut memory = memory.clone();
-    memory.kaslr_offset = memory
-        .kaslr_offset
-        .or_else(|| landmarks.kaslr_offset().map(Address));
+/// The facts in the machine's `files` and `symbols`, and those that the source of its
+/// memory knows. The lists of what is missing are still empty.
+pub(super) fn machine(
+    files: &MachineFiles,
+    memory: &MachineRecord,
+    symbols: &KnownSymbols,
+) -> Machine {
+    let vmcoreinfo = memory.vmcoreinfo.as_ref();
+    let vmcoreinfo = vmcoreinfo.map(|record| Vmcoreinfo::new(record.text.as_bytes()));
     Machine {
         artifacts_version: Machine::VERSION,
         tool: Tool {
@@ -31,41 +28,40 @@ pub(super) fn machine(tree: &Tree, memory: &MachineRecord, landmarks: &KnownSymb
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         host: crate::host::this_machine(),
-        banner: tree.text("proc/version"),
-        command_line: tree.text("proc/cmdline"),
-        build_id: tree
+        banner: files.text("proc/version"),
+        command_line: files.text("proc/cmdline"),
+        build_id: files
             .bytes("sys/kernel/notes", MAX_NOTES_BYTES)
             .ok()
             .and_then(|notes| build_id(&notes))
-            .or_else(|| vmcoreinfo.get("BUILD-ID").cloned()),
-        phys_base: vmcoreinfo
-            .get("NUMBER(phys_base)")
-            .and_then(|base| base.parse().ok()),
-        vmcoreinfo,
-        memory,
+            .or_else(|| vmcoreinfo?.build_id().map(str::to_owned)),
+        phys_base: vmcoreinfo.and_then(Vmcoreinfo::phys_base),
+        vmcoreinfo: vmcoreinfo
+            .into_iter()
+            .flat_map(Vmcoreinfo::lines)
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        memory: MachineRecord {
+            kaslr_offset: memory
+                .kaslr_offset
+                .or_else(|| symbols.kaslr_offset().map(Address)),
+            ..memory.clone()
+        },
         variables: BTreeMap::new(),
         cpus: Cpus {
-            online: tree.text("sys/devices/system/cpu/online"),
-            present: tree.text("sys/devices/system/cpu/present"),
-            possible: tree.text("sys/devices/system/cpu/possible"),
+            online: files.text("sys/devices/system/cpu/online"),
+            present: files.text("sys/devices/system/cpu/present"),
+            possible: files.text("sys/devices/system/cpu/possible"),
             per_cpu_offsets: Vec::new(),
         },
-        modules: modules(tree),
+        modules: modules(files),
         clocks: clocks(),
-        kptr_restrict: tree
+        kptr_restrict: files
             .text("proc/sys/kernel/kptr_restrict")
             .and_then(|level| level.parse().ok()),
         missing: Vec::new(),
         remarks: Vec::new(),
     }
-}
-
-/// `KEY=VALUE` on each line, where KEY may be `SYMBOL(name)`.
-fn lines(note: &str) -> BTreeMap<String, String> {
-    note.lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
 }
 
 fn clocks() -> Clocks {
@@ -77,10 +73,10 @@ fn clocks() -> Clocks {
     }
 }
 
-/// What is to be known of the files.
-pub(super) fn remarks(machine: &Machine, landmarks: &KnownSymbols) -> Vec<Remark> {
+/// What a reader of the files should know.
+pub(super) fn remarks(machine: &Machine, symbols: &KnownSymbols) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    if landmarks.are_hidden() {
+    if symbols.are_hidden() {
         let level = match machine.kptr_restrict {
             Some(level) => format!(" (kernel.kptr_restrict is {level})"),
             None => String::new(),
@@ -103,7 +99,7 @@ pub(super) fn remarks(machine: &Machine, landmarks: &KnownSymbols) -> Vec<Remark
     remarks
 }
 
-/// What the user should know at once.
+/// What the user should know during the run.
 pub(super) fn warnings(machine: &Machine, missing: &[Missing]) -> Vec<String> {
     let mut warnings = Vec::new();
     if machine.memory.paging_levels == Some(5) {
@@ -112,14 +108,14 @@ pub(super) fn warnings(machine: &Machine, missing: &[Missing]) -> Vec<String> {
     let types = missing.iter().find(|gap| gap.name == VMLINUX_BTF);
     warnings.extend(types.map(|gap| {
         format!(
-            "the kernel's types are not among the artifacts ({}): symbols for Volatility 3 must \
-             come from a debug package",
+            "the kernel's types are not among the artifacts ({}): symbols for Volatility 3 will \
+             have to come from a debug package",
             gap.reason
         )
     }));
     warnings
 }
 
-/// What is to be said of five levels (volatility3, issue 1938).
+/// The warning about 5 levels of page tables (volatility3, issue 1938).
 pub const FIVE_LEVELS: &str = "the kernel has 5-level page tables: Volatility 3 shows \
-    empty lists of such memory, without an error; use drgn or crash";
+    empty lists for such images, without an error; use drgn or crash";

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The artifacts of one acquisition, gathered before the first page is read.
+//! Collecting the artifacts of one acquisition, before the first page is read.
 //!
-//! All of it passes through compression into a file; nothing is held. What cannot
-//! be had is listed and does not end the run, but for what was asked for by name.
+//! All of them are compressed into a file, none is kept in memory. What cannot be
+//! collected is listed and does not end the run, unless the user named it.
 
 use super::added::{self, AddedError};
-use super::archive_writer::{AddError, ArchiveWriter, Written};
-use super::items::{self, Item, KALLSYMS};
-use super::known_symbols::{KnownSymbols, Watched};
-use super::tree::Tree;
-use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO};
-use super::{facts, variables};
+use super::archive_writer::{AddError, ArchiveWriter, WrittenArchive};
+use super::known_symbols::{KnownSymbols, SymbolTap};
+use super::machine_files::{Item, Items, KALLSYMS, MachineFiles};
+use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
 use crate::source::Source;
 use crate::stop::Stop;
 use std::fs::File;
@@ -18,54 +16,54 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-/// What is to be gathered, and where from.
-pub(crate) struct Gathering<'a> {
-    /// The machine, or the image that has its memory.
-    pub(crate) origin: Origin<'a>,
-    /// What the user wants beside it.
-    pub(crate) added: &'a [PathBuf],
-    /// What does not answer within this time is given up; none waits for ever.
-    pub(crate) timeout: Option<Duration>,
+/// What is to be collected, and where from.
+pub(super) struct Gathering<'a> {
+    /// Where the kernel's artifacts come from.
+    pub(super) origin: Origin<'a>,
+    /// Files that the user adds.
+    pub(super) added: &'a [PathBuf],
+    /// Files that do not answer within this time are abandoned; `None` waits forever.
+    pub(super) timeout: Option<Duration>,
     /// Raised to end early.
-    pub(crate) stop: &'a Stop,
+    pub(super) stop: &'a Stop,
 }
 
-/// Where artifacts comes from.
+/// Where the kernel's artifacts come from.
 #[derive(Clone, Copy)]
-pub(crate) enum Origin<'a> {
-    /// This machine, whose memory is `Source`.
+pub(super) enum Origin<'a> {
+    /// This machine, whose memory the source reads.
     Live(&'a Source),
-    /// An image, which may have artifacts.
+    /// An image, if it has artifacts.
     Image(&'a Path),
-    /// Nowhere: only files that were named.
+    /// Nowhere: only files that the user adds are collected.
     Nothing,
 }
 
-/// What was gathered.
+/// What was collected.
 #[derive(Debug)]
-pub(crate) struct Gathered {
-    pub(super) written: Written,
-    pub(crate) missing: Vec<Missing>,
-    pub(crate) remarks: Vec<Remark>,
-    pub(crate) warnings: Vec<String>,
+pub(super) struct Gathered {
+    pub(super) archive: WrittenArchive,
+    pub(super) missing: Vec<Missing>,
+    pub(super) remarks: Vec<Remark>,
+    pub(super) warnings: Vec<String>,
 }
 
-/// Artifacts that could not be gathered.
+/// Artifacts that could not be collected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GatherError {
-    /// A file that was asked for by name.
+    /// A file that the user added cannot be read.
     #[error(transparent)]
     Added(#[from] AddedError),
-    /// The file that all of it goes to.
+    /// The file for all of them cannot be written.
     #[error("writing the artifacts: {0}")]
     Write(#[source] io::Error),
-    /// The run was asked to end.
+    /// The run was interrupted.
     #[error("interrupted before the first page was read")]
     Interrupted,
 }
 
-struct State<'a> {
+struct Collector<'a> {
     gathering: Gathering<'a>,
     writer: ArchiveWriter,
     missing: Vec<Missing>,
@@ -73,62 +71,63 @@ struct State<'a> {
     warnings: Vec<String>,
 }
 
-/// Writes the artifacts to `file`, which is empty. What is too large for memory
-/// lies in `folder` for a while. None: there is nothing.
+/// Writes the artifacts to `file`, which is empty. A file that is too large for memory is
+/// kept in `folder` until it can be written. `None` if there are no artifacts.
 ///
 /// # Errors
-/// If a file that was named cannot be read, or `file` not be written.
-pub(crate) fn gather(
+/// If a file that the user added cannot be read, or `file` cannot be written.
+pub(super) fn gather(
     gathering: Gathering<'_>,
     file: File,
     folder: PathBuf,
 ) -> Result<Option<Gathered>, GatherError> {
-    let mut state = State {
+    let mut collector = Collector {
         gathering,
         writer: ArchiveWriter::new(file, folder),
         missing: Vec::new(),
         remarks: Vec::new(),
         warnings: Vec::new(),
     };
-    match state.gathering.origin {
-        Origin::Live(source) => state.live(source)?,
+    match collector.gathering.origin {
+        Origin::Live(source) => collector.collect_live(source)?,
         Origin::Image(path) => {
-            state.carried(path)?;
-            state.named()?;
+            collector.carry_over(path)?;
+            collector.collect_added()?;
         }
-        Origin::Nothing => state.named()?,
+        Origin::Nothing => collector.collect_added()?,
     }
-    if state.writer.is_empty() {
+    if collector.writer.is_empty() {
         return Ok(None);
     }
     Ok(Some(Gathered {
-        written: state.writer.finish().map_err(GatherError::Write)?,
-        missing: state.missing,
-        remarks: state.remarks,
-        warnings: state.warnings,
+        archive: collector.writer.finish().map_err(GatherError::Write)?,
+        missing: collector.missing,
+        remarks: collector.remarks,
+        warnings: collector.warnings,
     }))
 }
 
-impl State<'_> {
-    fn live(&mut self, source: &Source) -> Result<(), GatherError> {
-        let tree = Tree::of_this_machine(self.gathering.timeout);
-        let release = rustix::system::uname();
-        let release = release.release().to_string_lossy().into_owned();
-        let (items, missing) = items::items(&tree, &release);
-        self.missing = missing;
+impl Collector<'_> {
+    fn collect_live(&mut self, source: &Source) -> Result<(), GatherError> {
+        let files = MachineFiles::of_this_machine(self.gathering.timeout);
+        let items = Items::of(&files, &crate::host::this_machine().kernel_release);
+        self.missing = items.missing;
         match &source.machine.vmcoreinfo {
-            Some(text) => self.add(VMCOREINFO, &mut text.as_slice(), u64::MAX)?,
-            None => self.lack(VMCOREINFO, "no source tells it".to_owned()),
+            Some(text) => self.add(VMCOREINFO, &mut text.as_slice(), None)?,
+            None => self.lack(
+                VMCOREINFO,
+                "it was not found in the machine's memory".to_owned(),
+            ),
         }
-        let mut landmarks = KnownSymbols::default();
-        for item in &items {
-            self.item(&tree, item, &mut landmarks)?;
+        let mut symbols = KnownSymbols::default();
+        for item in &items.found {
+            self.collect_item(&files, item, &mut symbols)?;
         }
-        self.named()?;
+        self.collect_added()?;
 
-        let mut machine = facts::machine(&tree, &source.machine_record, &landmarks);
-        variables::read(&mut machine, &*source.reader, &landmarks);
-        self.remarks.extend(facts::remarks(&machine, &landmarks));
+        let mut machine = facts::machine(&files, &source.machine_record, &symbols);
+        symbols.read_variables(&mut machine, &*source.reader);
+        self.remarks.extend(facts::remarks(&machine, &symbols));
         self.warnings
             .extend(facts::warnings(&machine, &self.missing));
         for remark in &self.remarks {
@@ -137,40 +136,43 @@ impl State<'_> {
         }
         machine.missing.clone_from(&self.missing);
         machine.remarks.clone_from(&self.remarks);
-        let json = serde_json::to_vec_pretty(&machine).unwrap_or_default();
-        self.add(MACHINE, &mut json.as_slice(), u64::MAX)
+        let json = serde_json::to_vec_pretty(&machine);
+        let json = json.map_err(|error| GatherError::Write(error.into()))?;
+        self.add(MACHINE, &mut json.as_slice(), None)
     }
 
-    fn item(
+    fn collect_item(
         &mut self,
-        tree: &Tree,
+        files: &MachineFiles,
         item: &Item,
-        landmarks: &mut KnownSymbols,
+        symbols: &mut KnownSymbols,
     ) -> Result<(), GatherError> {
-        match tree.open(&item.name) {
+        match files.open(&item.name) {
             Err(error) => {
                 self.lack(&item.name, error.to_string());
                 Ok(())
             }
             Ok(file) if item.name == KALLSYMS => {
-                self.add(&item.name, &mut Watched::new(file, landmarks), item.limit)
+                let mut file = SymbolTap::new(file, symbols);
+                self.add(&item.name, &mut file, Some(item.limit))
             }
-            Ok(mut file) => self.add(&item.name, &mut file, item.limit),
+            Ok(mut file) => self.add(&item.name, &mut file, Some(item.limit)),
         }
     }
 
-    /// What the image at `path` has.
-    fn carried(&mut self, path: &Path) -> Result<(), GatherError> {
+    /// Copies the artifacts of the image at `path`.
+    fn carry_over(&mut self, path: &Path) -> Result<(), GatherError> {
         let artifacts = match Artifacts::of_image(path) {
             Ok(Some(artifacts)) => artifacts,
             Ok(None) => return Ok(()),
             Err(error) => {
-                self.warnings
-                    .push(format!("the artifacts are not carried over: {error}"));
+                self.warnings.push(format!(
+                    "the artifacts of the input image were not copied: {error}"
+                ));
                 return Ok(());
             }
         };
-        // Every AFF4 volume has these two; alone they are nothing to carry.
+        // Every AFF4 volume has these two; the new image gets its own.
         let is_common = |name: &str| [MANIFEST, VMCOREINFO].contains(&name);
         if artifacts
             .entries()
@@ -181,13 +183,13 @@ impl State<'_> {
         }
         let mut failure = None;
         let passed = artifacts.each(&mut |entry, content| {
-            if !is_sound(&entry.name) {
-                self.lack(&entry.name, "its name leads elsewhere".to_owned());
+            if !is_safe_path(&entry.name) {
+                self.lack(&entry.name, "its name is an unsafe path".to_owned());
             } else if entry.name != MANIFEST && !self.writer.has(&entry.name) {
-                failure = self.add(&entry.name, content, u64::MAX).err();
+                failure = self.add(&entry.name, content, None).err();
             }
             match &failure {
-                // The end of it, whatever it is called.
+                // Any error ends the walk; `failure` is the one that counts.
                 Some(_) => Err(ArtifactsError::Missing {
                     name: entry.name.clone(),
                     reason: String::new(),
@@ -197,11 +199,11 @@ impl State<'_> {
         });
         match (failure, passed) {
             (Some(failure), _) => return Err(failure),
-            (None, Err(error)) => self.remember_damage(&error.to_string()),
+            (None, Err(error)) => self.warn_of_damage(&error.to_string()),
             (None, Ok(())) => {}
         }
         if let Some(damage) = artifacts.damage() {
-            self.remember_damage(damage);
+            self.warn_of_damage(damage);
         }
         if let Ok(machine) = artifacts.machine() {
             self.missing.extend(machine.missing);
@@ -210,42 +212,45 @@ impl State<'_> {
         Ok(())
     }
 
-    fn remember_damage(&mut self, damage: &str) {
-        let text =
-            format!("the artifacts are carried over only as far as it can be read: {damage}");
-        self.warnings.push(text);
+    fn warn_of_damage(&mut self, damage: &str) {
+        self.warnings.push(format!(
+            "only a part of the input image's artifacts was copied: {damage}"
+        ));
     }
 
-    /// What the user named.
-    fn named(&mut self) -> Result<(), GatherError> {
+    /// Collects the files that the user added.
+    fn collect_added(&mut self) -> Result<(), GatherError> {
         for path in added::files(self.gathering.added)? {
             let name = added::name(&path)?;
             if self.writer.has(&name) {
                 continue;
             }
             let mut file = added::open(&path)?;
-            let result = self
-                .writer
-                .add(&name, &mut file, u64::MAX, self.gathering.stop);
+            let result = self.writer.add(&name, &mut file, None, self.gathering.stop);
             match result {
                 Ok(()) => {}
                 Err(AddError::Content(source)) => {
                     return Err(AddedError::Read { path, source }.into());
                 }
-                Err(AddError::Archive(error)) => return Err(failed(error)),
+                Err(AddError::Archive(error)) => return Err(archive_error(error)),
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, name: &str, content: &mut dyn Read, limit: u64) -> Result<(), GatherError> {
+    fn add(
+        &mut self,
+        name: &str,
+        content: &mut dyn Read,
+        limit: Option<u64>,
+    ) -> Result<(), GatherError> {
         match self.writer.add(name, content, limit, self.gathering.stop) {
             Ok(()) => Ok(()),
             Err(AddError::Content(error)) => {
                 self.lack(name, error.to_string());
                 Ok(())
             }
-            Err(AddError::Archive(error)) => Err(failed(error)),
+            Err(AddError::Archive(error)) => Err(archive_error(error)),
         }
     }
 
@@ -257,13 +262,13 @@ impl State<'_> {
     }
 }
 
-/// Whether who unpacks an archive gets a file of this name where it should be.
-fn is_sound(name: &str) -> bool {
+/// Whether a file of this name stays in the folder that an archive is unpacked to.
+fn is_safe_path(name: &str) -> bool {
     let mut parts = Path::new(name).components().peekable();
     parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-fn failed(error: io::Error) -> GatherError {
+fn archive_error(error: io::Error) -> GatherError {
     match error.kind() {
         io::ErrorKind::Interrupted => GatherError::Interrupted,
         _ => GatherError::Write(error),
@@ -272,13 +277,13 @@ fn failed(error: io::Error) -> GatherError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_sound;
+    use super::is_safe_path;
 
     #[test]
-    fn names_that_lead_elsewhere_are_not_carried_on() {
-        assert!(is_sound("proc/version") && is_sound("machine.json"));
+    fn names_that_lead_to_other_folders_are_not_copied() {
+        assert!(is_safe_path("proc/version") && is_safe_path("machine.json"));
         for name in ["", "/etc/passwd", "../x", "a/../../x", "."] {
-            assert!(!is_sound(name), "{name}");
+            assert!(!is_safe_path(name), "{name}");
         }
     }
 }

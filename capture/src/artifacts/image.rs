@@ -1,63 +1,64 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the artifacts of an image is.
+//! The artifacts of an image: inside of it (ELF, AFF4) or in a file next to it.
 
-use super::archive::Archive;
-use super::members::Members;
-use super::store::Store;
-use super::{Artifacts, ArtifactsError};
+use super::archive::{Archive, Section};
+use super::store::{Entry, Store, missing};
+use super::{Artifacts, ArtifactsError, VMCOREINFO};
 use crate::source::open_aff4;
 use linpmem_formats::{
-    DETECT_BYTES, Detected, FileSource, Format, ReadAt, detect, elf, open_bytes,
+    DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect, elf, open_bytes,
 };
 use linpmem_manifest::paths::{artifacts_of, manifest_of};
-use serde::Deserialize;
-use std::fs::File;
-use std::io::{self, BufReader};
+use linpmem_manifest::{ReadError, Reader, Record};
+use linpmem_phys::num::usize_as_u64;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl Artifacts {
-    /// The artifacts of the image at `path`: from within it (ELF, AFF4), else from
-    /// the file beside it. `path` may be such a file itself. None: it has none.
+    /// The artifacts of the image at `path`, which may also be the file with the
+    /// artifacts. `None` if it has none.
     ///
     /// # Errors
-    /// If a file cannot be read, or what should be artifacts are something else.
+    /// If a file cannot be read, or is not what it should be.
     pub fn of_image(path: &Path) -> Result<Option<Self>, ArtifactsError> {
         let aff4 = open_aff4(path, &[]).map_err(|source| ArtifactsError::Aff4 {
             path: path.to_path_buf(),
             source,
         })?;
         if let Some(image) = aff4 {
-            let members = Members::new(image);
-            return Ok((!members.entries().is_empty()).then(|| Self::of(members)));
+            let volume = Volume::new(image);
+            return Ok((!volume.entries().is_empty()).then(|| Self::of(volume)));
         }
         if let Some(archive) = in_note(path)? {
             return Ok(Some(Self::of(archive)));
         }
-        if let Some(beside) = beside(path) {
-            return opened(&beside).map(|archive| Some(Self::of(archive)));
+        if let Some(file) = artifacts_file(path) {
+            return open_archive(&file).map(|archive| Some(Self::of(archive)));
         }
-        // Perhaps it is the artifacts itself.
-        let is_named_so = path.to_string_lossy().ends_with(".tar.zst");
-        is_named_so.then(|| opened(path).map(Self::of)).transpose()
+        let is_archive = path.to_string_lossy().ends_with(".tar.zst");
+        is_archive
+            .then(|| open_archive(path).map(Self::of))
+            .transpose()
     }
 }
 
 /// The archive in a note of an ELF core.
 fn in_note(path: &Path) -> Result<Option<Archive>, ArtifactsError> {
-    // What does not open is no ELF core of ours; who reads its memory will say why.
+    // Why a file cannot be opened as an image, its reader will say.
     let Ok(image) = open_bytes(path) else {
         return Ok(None);
     };
-    let mut head = [0; DETECT_BYTES];
-    let size = usize::try_from(image.bytes.len()).unwrap_or(usize::MAX);
-    let (start, _) = head.split_at_mut(size.min(DETECT_BYTES));
     let failed = |source| ArtifactsError::Open {
         path: path.to_path_buf(),
         source,
     };
-    image.bytes.read_exact_at(0, start).map_err(failed)?;
-    if detect(start) != Some(Detected::Image(Format::Elf)) {
+    let mut head = Vec::new();
+    Section::whole(Arc::clone(&image.bytes))
+        .take(usize_as_u64(DETECT_BYTES))
+        .read_to_end(&mut head)
+        .map_err(failed)?;
+    if detect(&head) != Some(Detected::Image(Format::Elf)) {
         return Ok(None);
     }
     let Ok(elf) = elf::Reader::new(Arc::clone(&image.bytes)) else {
@@ -68,7 +69,7 @@ fn in_note(path: &Path) -> Result<Option<Archive>, ArtifactsError> {
         .transpose()
 }
 
-fn opened(path: &Path) -> Result<Archive, ArtifactsError> {
+fn open_archive(path: &Path) -> Result<Archive, ArtifactsError> {
     let failed = |source| ArtifactsError::Open {
         path: path.to_path_buf(),
         source,
@@ -78,34 +79,77 @@ fn opened(path: &Path) -> Result<Archive, ArtifactsError> {
     Archive::open(Arc::new(file), 0, len).map_err(failed)
 }
 
-/// The file with the artifacts of the image at `path`, if there is one: the one that
-/// its manifest names, or without a manifest the one of its own name.
-pub fn beside(path: &Path) -> Option<PathBuf> {
-    // An unfinished run's has the unfinished name yet.
-    let own = artifacts_of(path);
-    let told = match named(&manifest_of(path)) {
+/// The file with the artifacts of the image at `path`, if it exists: the one that the
+/// manifest names, or without a manifest the one with the image's name.
+pub(super) fn artifacts_file(path: &Path) -> Option<PathBuf> {
+    let default = artifacts_of(path);
+    let named = match named_in_manifest(&manifest_of(path)) {
         Ok(Some(name)) => path.with_file_name(name),
         Ok(None) => return None,
-        Err(_) => own.clone(),
+        Err(_) => default.clone(),
     };
-    [told, own].into_iter().find(|path| path.exists())
+    // After an unfinished run the manifest has the final name, and the file does not.
+    [named, default].into_iter().find(|path| path.exists())
 }
 
-/// What is read of a manifest here: it may be damaged otherwise.
-#[derive(Deserialize)]
-struct Brief {
-    artifacts: Option<BriefArtifacts>,
-}
-
-#[derive(Deserialize)]
-struct BriefArtifacts {
-    file: Option<String>,
-}
-
-/// The name that the manifest at `path` tells, which is one without a folder.
-fn named(path: &Path) -> io::Result<Option<String>> {
-    let file = BufReader::new(File::open(path)?);
-    let manifest: Brief = serde_json::from_reader(file)?;
-    let name = manifest.artifacts.and_then(|artifacts| artifacts.file);
+/// The file name in the header of the manifest at `path`, whatever else of it is
+/// damaged. A name that leads to another folder is ignored.
+fn named_in_manifest(path: &Path) -> Result<Option<String>, ReadError> {
+    let header = match Reader::open(path)?.next().transpose()? {
+        Some(Record::Header(header)) => header,
+        _ => return Ok(None),
+    };
+    let name = header.artifacts.and_then(|artifacts| artifacts.file);
     Ok(name.filter(|name| !name.contains('/') && name != ".." && name != "."))
+}
+
+/// The name that the writer of AFF4 images gives to [`VMCOREINFO`].
+const VMCOREINFO_IN_VOLUME: &str = "vmcoreinfo";
+
+/// The files in an AFF4 volume.
+#[derive(Debug)]
+struct Volume {
+    image: aff4::Reader,
+    entries: Vec<Entry>,
+    urns: Vec<String>,
+}
+
+impl Volume {
+    fn new(image: aff4::Reader) -> Self {
+        let (mut entries, mut urns) = (Vec::new(), Vec::new());
+        for file in image.files() {
+            entries.push(Entry {
+                name: match file.path.trim_start_matches('/') {
+                    VMCOREINFO_IN_VOLUME => VMCOREINFO.to_owned(),
+                    name => name.to_owned(),
+                },
+                length: file.bytes,
+            });
+            urns.push(file.urn);
+        }
+        Self {
+            image,
+            entries,
+            urns,
+        }
+    }
+}
+
+impl Store for Volume {
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
+        let mut files = self.entries.iter().zip(&self.urns);
+        let (_, urn) = files
+            .find(|(entry, _)| entry.name == name)
+            .ok_or_else(|| missing(name, "the volume has no such file"))?;
+        let bytes = self.image.open_file(urn);
+        let bytes = bytes.map_err(|source| ArtifactsError::Aff4 {
+            path: PathBuf::from(name),
+            source,
+        })?;
+        Ok(Box::new(Section::whole(bytes)))
+    }
 }

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The running machine as artifacts.
 
-use super::items::{self, KALLSYMS};
-use super::kallsyms::Kallsyms;
-use super::known_symbols::KnownSymbols;
-use super::store::{Entry, Store, failed, no_such};
-use super::tree::Tree;
+use super::known_symbols::{KnownSymbols, SymbolTap};
+use super::machine_files::{Items, KALLSYMS, MachineFiles};
+use super::store::{Entry, Store, missing, read_error};
 use super::{ArtifactsError, MACHINE, Machine, Missing, VMCOREINFO, facts};
 use linpmem_manifest::MachineRecord;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::time::Duration;
 
-/// What does not answer within this time is given up.
+/// Files that do not answer within this time are abandoned.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// This machine.
 #[derive(Debug)]
 pub(super) struct Live {
-    tree: Tree,
+    files: MachineFiles,
     entries: Vec<Entry>,
     missing: Vec<Missing>,
     memory: MachineRecord,
@@ -25,11 +23,12 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(memory: MachineRecord) -> Self {
-        Self::with(Tree::of_this_machine(Some(TIMEOUT)), memory)
+        Self::with(MachineFiles::of_this_machine(Some(TIMEOUT)), memory)
     }
 
-    fn with(tree: Tree, memory: MachineRecord) -> Self {
-        let (items, mut missing) = items::items(&tree, &crate::host::this_machine().kernel_release);
+    fn with(files: MachineFiles, memory: MachineRecord) -> Self {
+        let release = crate::host::this_machine().kernel_release;
+        let Items { found, mut missing } = Items::of(&files, &release);
         let entry = |name: &str| Entry {
             name: name.to_owned(),
             length: None,
@@ -38,18 +37,18 @@ impl Live {
         if memory.vmcoreinfo.is_some() {
             entries.push(entry(VMCOREINFO));
         }
-        for item in items {
-            if tree.has(&item.name) {
+        for item in found {
+            if files.has(&item.name) {
                 entries.push(entry(&item.name));
             } else {
                 missing.push(Missing {
                     name: item.name,
-                    reason: "there is no such file".to_owned(),
+                    reason: "the file does not exist".to_owned(),
                 });
             }
         }
         Self {
-            tree,
+            files,
             entries,
             missing,
             memory,
@@ -57,16 +56,14 @@ impl Live {
     }
 
     fn machine(&self) -> Machine {
-        let mut landmarks = KnownSymbols::default();
-        if let Ok(file) = self.tree.open(KALLSYMS) {
-            let mut symbols = Kallsyms::new(BufReader::new(file));
-            while let Ok(Some(symbol)) = symbols.next_symbol() {
-                landmarks.see(&symbol);
-            }
+        let mut symbols = KnownSymbols::default();
+        if let Ok(file) = self.files.open(KALLSYMS) {
+            // If the file cannot be read to its end, the symbols before that count.
+            let _ = io::copy(&mut SymbolTap::new(file, &mut symbols), &mut io::sink());
         }
-        let mut machine = facts::machine(&self.tree, &self.memory, &landmarks);
+        let mut machine = facts::machine(&self.files, &self.memory, &symbols);
         machine.missing.clone_from(&self.missing);
-        machine.remarks = facts::remarks(&machine, &landmarks);
+        machine.remarks = facts::remarks(&machine, &symbols);
         machine
     }
 }
@@ -78,15 +75,15 @@ impl Store for Live {
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
         if let Some(gap) = self.missing.iter().find(|gap| gap.name == name) {
-            return Err(no_such(name, &gap.reason));
+            return Err(missing(name, &gap.reason));
         }
         if !self.entries.iter().any(|entry| entry.name == name) {
-            return Err(no_such(name, "it is not gathered"));
+            return Err(missing(name, "it is not collected"));
         }
         match name {
             MACHINE => {
                 let json = serde_json::to_vec_pretty(&self.machine());
-                let json = json.map_err(|error| failed(name)(error.into()))?;
+                let json = json.map_err(|error| read_error(name)(error.into()))?;
                 Ok(Box::new(io::Cursor::new(json)))
             }
             VMCOREINFO => {
@@ -94,7 +91,7 @@ impl Store for Live {
                 let text = note.map_or(&[][..], |note| note.text.as_bytes());
                 Ok(Box::new(text))
             }
-            _ => Ok(Box::new(self.tree.open(name).map_err(failed(name))?)),
+            _ => Ok(Box::new(self.files.open(name).map_err(read_error(name))?)),
         }
     }
 }
@@ -104,7 +101,7 @@ mod tests {
     use super::super::Artifacts;
 
     #[test]
-    fn this_machine_tells_its_banner() {
+    fn the_banner_of_this_machine_is_collected() {
         let artifacts = Artifacts::live(None);
         let banner = artifacts.banner().unwrap();
         assert!(banner.starts_with(b"Linux version ") && banner.ends_with(b"\n"));

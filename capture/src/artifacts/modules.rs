@@ -1,31 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Modules: /proc/modules (`m_show` in kernel/module/procfs.c), and the build ids
-//! in their notes.
+//! Kernel modules: /proc/modules (`m_show` in kernel/module/procfs.c), and the build ids
+//! in /sys/module.
 
-use super::items::MODULES;
 use super::machine::Module;
-use super::tree::Tree;
+use super::machine_files::{MODULES, MachineFiles};
+use linpmem_kinfo::notes::{self, Notes};
 use linpmem_manifest::Address;
-use std::fmt::Write;
+use linpmem_phys::hex;
 
-/// A module's note of its build id, in full.
+/// A longer note is not that of a build id.
 const MAX_NOTE_BYTES: u64 = 4096;
-/// n_namesz, n_descsz, n_type, 32 bits each.
-const HEADER_BYTES: usize = 12;
-const NT_GNU_BUILD_ID: u32 = 3;
-/// What the list may have, and how many modules are believed.
+/// Longer lists, and further modules, are not the kernel's.
 const MAX_LIST_BYTES: u64 = 4 << 20;
 const MAX_MODULES: usize = 4096;
 
-/// The modules of `tree`.
-pub(super) fn modules(tree: &Tree) -> Vec<Module> {
-    let list = tree.bytes(MODULES, MAX_LIST_BYTES).unwrap_or_default();
+/// The modules that the kernel has loaded.
+pub(super) fn modules(files: &MachineFiles) -> Vec<Module> {
+    let list = files.bytes(MODULES, MAX_LIST_BYTES).unwrap_or_default();
     String::from_utf8_lossy(&list)
         .lines()
         .filter_map(parse)
         .take(MAX_MODULES)
         .map(|module| Module {
-            build_id: build_id_of(tree, &module.name),
+            build_id: build_id_of(files, &module.name),
             ..module
         })
         .collect()
@@ -38,8 +35,7 @@ fn parse(line: &str) -> Option<Module> {
     let size = words.next()?.parse().ok()?;
     let (_users, _dependents) = (words.next()?, words.next()?);
     let state = words.next()?.to_owned();
-    let address = words.next()?.strip_prefix("0x")?;
-    let address = u64::from_str_radix(address, 16).ok()?;
+    let address = hex::parse_prefixed_u64(words.next()?)?;
     Some(Module {
         name,
         size,
@@ -52,36 +48,17 @@ fn parse(line: &str) -> Option<Module> {
     })
 }
 
-fn build_id_of(tree: &Tree, module: &str) -> Option<String> {
+fn build_id_of(files: &MachineFiles, module: &str) -> Option<String> {
     if module.contains(['/', '.']) {
         return None;
     }
     let path = format!("sys/module/{module}/notes/.note.gnu.build-id");
-    build_id(&tree.bytes(&path, MAX_NOTE_BYTES).ok()?)
+    build_id(&files.bytes(&path, MAX_NOTE_BYTES).ok()?)
 }
 
-/// The build id among ELF `notes`, hexadecimal.
-pub(super) fn build_id(mut notes: &[u8]) -> Option<String> {
-    loop {
-        let (header, rest) = notes.split_at_checked(HEADER_BYTES)?;
-        let mut fields = header
-            .chunks_exact(4)
-            .filter_map(|field| Some(u32::from_le_bytes(field.try_into().ok()?)));
-        let name_bytes = usize::try_from(fields.next()?).ok()?;
-        let content_bytes = usize::try_from(fields.next()?).ok()?;
-        let kind = fields.next()?;
-        let (name, rest) = rest.split_at_checked(name_bytes.checked_next_multiple_of(4)?)?;
-        let content = rest.get(..content_bytes)?;
-        if kind == NT_GNU_BUILD_ID && name == b"GNU\0" {
-            let mut text = String::new();
-            for byte in content {
-                let _ = write!(text, "{byte:02x}");
-            }
-            return Some(text);
-        }
-        let padded = content_bytes.checked_next_multiple_of(4)?;
-        notes = rest.get(padded..).unwrap_or_default();
-    }
+/// The build id among the ELF notes in `bytes`, hexadecimal.
+pub(super) fn build_id(bytes: &[u8]) -> Option<String> {
+    notes::build_id(Notes::new(bytes)).map(hex::encode)
 }
 
 #[cfg(test)]
@@ -109,14 +86,16 @@ mod tests {
             note.extend(field.to_le_bytes());
         }
         fs::write(notes.join(".note.gnu.build-id"), &note).unwrap();
-        let modules = modules(&Tree::at(folder.path().to_path_buf(), None));
+        let modules = modules(&MachineFiles::at(folder.path().to_path_buf(), None));
         assert_eq!(modules.len(), 3);
         assert_eq!(modules[0].build_id.as_deref(), Some("01abcd"));
         assert_eq!(modules[0].address, Some(Address(0xffff_ffff_c021_2000)));
         assert_eq!(modules[0].taints.as_deref(), Some("OE"));
         assert_eq!((modules[1].address, modules[1].size), (None, 4096));
+        // Its name and content have 4 and 3 bytes, padded, behind 12 bytes of header.
         for cut in 0..note.len() {
-            let _ = build_id(&note[..cut]);
+            let expected = (cut >= note.len() - 1).then(|| "01abcd".to_owned());
+            assert_eq!(build_id(&note[..cut]), expected, "{cut}");
         }
         assert_eq!(build_id(&[0xff; 64]), None);
     }

@@ -1,183 +1,252 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the artifacts of an acquisition goes: into the image where that has room,
-//! else beside it.
+//! The artifacts of one acquisition: collected as its plan wants them, and put into the
+//! image if its format can hold them, else into a file next to it.
 
 use super::archive::Section;
-use super::archive_writer::{Written, WrittenFile};
-use super::gather::{GatherError, Gathered, Gathering, gather};
+use super::archive_writer::{ArchivedFile, WrittenArchive};
+use super::gather::{GatherError, Gathered, Gathering, Origin, gather};
 use super::{MACHINE, MANIFEST, VMCOREINFO};
 use crate::embedded_manifest::EmbeddedManifest;
-use crate::image_format::ImageFormat;
+use crate::image_format::{ImageFormat, Target};
+use crate::plan::ArtifactsSpec;
 use crate::sink::{PartialError, PartialFile, folder_of};
+use crate::source::{Source, SourceSpec};
+use crate::spool::unnamed_file;
+use crate::stop::Stop;
 use linpmem_formats::{FileSource, ReadAt, aff4, elf};
-use linpmem_manifest::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord, unnamed_file};
+use linpmem_manifest::paths::{artifacts_of, artifacts_of_manifest, partial_of};
+use linpmem_manifest::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord};
+use linpmem_phys::PhysLen;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use zstd::stream::read::Decoder;
 
-/// The artifacts of an acquisition, on the disk.
+/// Which artifacts are to be collected, and for which image.
+pub(crate) struct ArtifactsRequest<'a> {
+    pub(crate) wanted: &'a ArtifactsSpec,
+    pub(crate) format: ImageFormat,
+    pub(crate) target: &'a Target,
+    pub(crate) force: bool,
+    pub(crate) source: &'a Source,
+    pub(crate) spec: &'a SourceSpec,
+    /// How long one file may take.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) stop: &'a Stop,
+}
+
+/// The artifacts of an acquisition, on disk.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct CollectedArtifacts {
     archive: Arc<FileSource>,
-    files: Vec<WrittenFile>,
+    files: Vec<ArchivedFile>,
     pub(crate) record: ArtifactsRecord,
     pub(crate) warnings: Vec<String>,
-    /// What becomes the file beside the image.
-    pub(crate) beside: Option<PartialFile>,
+    /// The file next to the image, unless the image holds the artifacts.
+    pub(crate) file: Option<PartialFile>,
 }
 
-/// Where it may go.
-#[derive(Debug)]
-pub(crate) struct Destination {
-    /// The file beside the image, and what it is called until it is complete.
-    pub(crate) path: PathBuf,
-    pub(crate) partial: PathBuf,
-    pub(crate) format: ImageFormat,
-    pub(crate) force: bool,
-    /// Whether it must be within the image.
-    pub(crate) within: bool,
-}
-
-/// Artifacts that could not be kept.
+/// Artifacts that could not be collected or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlacementError {
-    /// It could not be gathered.
+    /// They could not be collected.
     #[error(transparent)]
     Gather(#[from] GatherError),
-    /// The file beside the image.
+    /// The file next to the image could not be created.
     #[error(transparent)]
     File(#[from] PartialError),
-    /// It must be in the image and is too large.
+    /// They are too large for the image that has to hold them.
     #[error(
-        "the artifacts take {0} bytes, and an ELF core holds 32 MiB of it: leave --bundle or some \
-         --add off, or use --format aff4"
+        "the artifacts take {0}, and an ELF core can hold {limit} of them: drop --bundle or some \
+         --add, or use --format aff4",
+        limit = PhysLen::new(elf::MAX_ARTIFACTS_BYTES)
     )]
-    TooLarge(u64),
+    TooLarge(PhysLen),
 }
 
-/// Gathers artifacts and keeps it. None: there is nothing.
-pub(crate) fn place(
-    gathering: Gathering<'_>,
-    to: &Destination,
-) -> Result<Option<Kept>, PlacementError> {
-    let folder = folder_of(&to.path).to_path_buf();
-    let within = match to.format {
-        ImageFormat::Elf => Some(ArtifactsPlace::Note),
-        ImageFormat::Aff4(_) => Some(ArtifactsPlace::Members),
-        _ => None,
-    };
-    let write = |source| PlacementError::Gather(GatherError::Write(source));
-    if let Some(place) = within {
-        let file = unnamed_file(&folder).map_err(write)?;
-        let Some(gathered) = gather(gathering, file, folder)? else {
+impl ArtifactsRequest<'_> {
+    /// Collects the artifacts, and passes on what the user should know to `warn`. `None`
+    /// if none are wanted, or there are none.
+    ///
+    /// # Errors
+    /// If a file that the user named cannot be read, or the file for the artifacts exists
+    /// already. If it cannot be written, the run goes on without artifacts, unless the
+    /// user asked for some of them in particular.
+    pub(crate) fn collect(
+        &self,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<CollectedArtifacts>, PlacementError> {
+        if !self.wanted.is_wanted() {
+            return Ok(None);
+        }
+        match self.place() {
+            Ok(collected) => {
+                let warnings = collected.iter().flat_map(|it| it.warnings.iter().cloned());
+                warnings.for_each(warn);
+                Ok(collected)
+            }
+            Err(PlacementError::Gather(GatherError::Write(error)))
+                if !self.wanted.is_demanded() =>
+            {
+                warn(format!("kernel artifacts were not collected: {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn gather(&self, file: File, folder: PathBuf) -> Result<Option<Gathered>, GatherError> {
+        let gathering = Gathering {
+            origin: match self.spec {
+                _ if !self.wanted.kernel => Origin::Nothing,
+                SourceSpec::Image(path) => Origin::Image(path),
+                _ => Origin::Live(self.source),
+            },
+            added: &self.wanted.add,
+            timeout: self.timeout,
+            stop: self.stop,
+        };
+        gather(gathering, file, folder)
+    }
+
+    fn place(&self) -> Result<Option<CollectedArtifacts>, PlacementError> {
+        let (path, partial) = self.file_paths();
+        let folder = folder_of(&path).to_path_buf();
+        let create = || PartialFile::create(&path, partial.clone(), self.force);
+        let write = |source| PlacementError::Gather(GatherError::Write(source));
+        let inside = match self.format {
+            ImageFormat::Elf => Some(ArtifactsPlace::Note),
+            ImageFormat::Aff4(_) => Some(ArtifactsPlace::Members),
+            _ => None,
+        };
+        let Some(inside) = inside else {
+            let file = create()?;
+            let archive = file.file().try_clone().map_err(write)?;
+            let gathered = self.gather(archive, folder)?;
+            return gathered
+                .map(|gathered| in_own_file(gathered, file))
+                .transpose();
+        };
+        let archive = unnamed_file(&folder).map_err(write)?;
+        let Some(gathered) = self.gather(archive, folder)? else {
             return Ok(None);
         };
-        let length = gathered.written.length;
-        if place == ArtifactsPlace::Members || length <= elf::MAX_ARTIFACTS_BYTES {
-            return Ok(Some(kept(gathered, place, None)?));
+        let length = gathered.archive.length;
+        if inside == ArtifactsPlace::Members || length <= elf::MAX_ARTIFACTS_BYTES {
+            return Ok(Some(CollectedArtifacts::new(gathered, inside, None)?));
         }
-        if to.within {
-            return Err(PlacementError::TooLarge(length));
+        if self.wanted.inside_image {
+            return Err(PlacementError::TooLarge(PhysLen::new(length)));
         }
-        let beside = PartialFile::create(&to.path, to.partial.clone(), to.force)?;
-        let gathered = move_to(gathered, &beside).map_err(write)?;
-        return Ok(Some(kept(gathered, ArtifactsPlace::File, Some(beside))?));
+        let file = create()?;
+        let gathered = move_to(gathered, &file).map_err(write)?;
+        in_own_file(gathered, file).map(Some)
     }
-    let beside = PartialFile::create(&to.path, to.partial.clone(), to.force)?;
-    let file = beside.file().try_clone().map_err(write)?;
-    match gather(gathering, file, folder)? {
-        Some(gathered) => Ok(Some(kept(gathered, ArtifactsPlace::File, Some(beside))?)),
-        None => Ok(None),
+
+    /// The file next to the image, and its name until it is complete.
+    fn file_paths(&self) -> (PathBuf, PathBuf) {
+        match self.target {
+            Target::File { image, .. } => (artifacts_of(image), artifacts_of(&partial_of(image))),
+            Target::Stdout { manifest } => {
+                let path = artifacts_of_manifest(manifest);
+                let partial = partial_of(&path);
+                (path, partial)
+            }
+        }
     }
 }
 
-/// Copies an archive that turned out too large for where it was.
-fn move_to(gathered: Gathered, beside: &PartialFile) -> io::Result<Gathered> {
-    let from: Arc<dyn ReadAt> = Arc::new(FileSource::new(gathered.written.file.try_clone()?)?);
-    io::copy(&mut Section::whole(from), &mut beside.file())?;
+/// Copies an archive that turned out too large for the image.
+fn move_to(gathered: Gathered, file: &PartialFile) -> io::Result<Gathered> {
+    let from: Arc<dyn ReadAt> = Arc::new(FileSource::new(gathered.archive.file.try_clone()?)?);
+    io::copy(&mut Section::whole(from), &mut file.file())?;
     Ok(Gathered {
-        written: Written {
-            file: beside.file().try_clone()?,
-            ..gathered.written
+        archive: WrittenArchive {
+            file: file.file().try_clone()?,
+            ..gathered.archive
         },
         ..gathered
     })
 }
 
-fn kept(
+fn in_own_file(
     gathered: Gathered,
-    place: ArtifactsPlace,
-    beside: Option<PartialFile>,
-) -> Result<Kept, PlacementError> {
-    let written = gathered.written;
-    let synced = match &beside {
-        Some(beside) => beside.file().sync_all(),
-        None => Ok(()),
-    };
-    let archive = synced.and_then(|()| FileSource::new(written.file));
-    let archive = Arc::new(archive.map_err(GatherError::Write)?);
-    let has_archive = place != ArtifactsPlace::Members;
-    Ok(Kept {
-        archive,
-        record: ArtifactsRecord {
-            place,
-            file: beside.as_ref().map(|beside| {
-                let name = beside.path().file_name().unwrap_or_default();
-                name.to_string_lossy().into_owned()
-            }),
-            length: has_archive.then_some(written.length),
-            sha256: has_archive.then_some(written.sha256),
-            files: written.files.iter().map(WrittenFile::record).collect(),
-            missing: gathered.missing,
-            remarks: gathered.remarks,
-        },
-        files: written.files,
-        warnings: gathered.warnings,
-        beside,
-    })
+    file: PartialFile,
+) -> Result<CollectedArtifacts, PlacementError> {
+    file.file().sync_all().map_err(GatherError::Write)?;
+    Ok(CollectedArtifacts::new(
+        gathered,
+        ArtifactsPlace::File,
+        Some(file),
+    )?)
 }
 
-impl WrittenFile {
+impl ArchivedFile {
     fn record(&self) -> ArtifactRecord {
-        let file = self;
         ArtifactRecord {
-            name: file.name.clone(),
-            length: file.length,
-            sha256: file.sha256,
+            name: self.name.clone(),
+            length: self.length,
+            sha256: self.sha256,
         }
     }
 }
 
-impl Kept {
+impl CollectedArtifacts {
+    fn new(
+        gathered: Gathered,
+        place: ArtifactsPlace,
+        file: Option<PartialFile>,
+    ) -> Result<Self, GatherError> {
+        let name = match &file {
+            Some(file) => Some(file_name(file).map_err(GatherError::Write)?),
+            None => None,
+        };
+        let archive = gathered.archive;
+        let is_archive_kept = place != ArtifactsPlace::Members;
+        Ok(Self {
+            archive: Arc::new(FileSource::new(archive.file).map_err(GatherError::Write)?),
+            record: ArtifactsRecord {
+                place,
+                file: name,
+                length: is_archive_kept.then_some(archive.length),
+                sha256: is_archive_kept.then_some(archive.sha256),
+                files: archive.files.iter().map(ArchivedFile::record).collect(),
+                missing: gathered.missing,
+                remarks: gathered.remarks,
+            },
+            files: archive.files,
+            warnings: gathered.warnings,
+            file,
+        })
+    }
+
     /// The archive, for a note.
     pub(crate) fn note(&self) -> Option<Arc<dyn ReadAt>> {
         let archive: Arc<dyn ReadAt> = self.archive.clone();
         (self.record.place == ArtifactsPlace::Note).then_some(archive)
     }
 
-    /// Bytes that it takes in the image itself.
-    pub(crate) fn bytes_within(&self) -> u64 {
-        let files = self.files.iter();
+    /// The bytes that they take inside the image.
+    pub(crate) fn bytes_inside(&self) -> u64 {
         match self.record.place {
-            ArtifactsPlace::Note => self.record.length.unwrap_or(0),
-            // As they are.
-            ArtifactsPlace::Members => {
-                files.fold(0, |sum: u64, file| sum.saturating_add(file.length))
-            }
+            ArtifactsPlace::Note => self.archive.len(),
+            // Not compressed. The writer of the archive limits the sum.
+            ArtifactsPlace::Members => self.files.iter().map(|file| file.length).sum(),
             ArtifactsPlace::File => 0,
         }
     }
 
-    /// The files, for an AFF4 volume. Its writer adds VMCOREINFO by itself.
+    /// The files for an AFF4 volume, whose writer adds VMCOREINFO itself.
     fn members(&self) -> impl Iterator<Item = aff4::File> + '_ {
         let files = self
             .files
             .iter()
             .filter(|file| file.name != VMCOREINFO && file.name != MANIFEST);
         files.map(|file| {
-            let content = Archived {
+            let content = ArchivedContent {
                 archive: self.archive.clone(),
                 file: file.clone(),
             };
@@ -186,14 +255,24 @@ impl Kept {
     }
 }
 
-/// The files of an AFF4 volume: `kept`, and its manifest.
-pub(crate) fn members(kept: Option<&Kept>, manifest: &EmbeddedManifest) -> Vec<aff4::File> {
-    let kept = kept.into_iter().flat_map(Kept::members);
+/// The files of an AFF4 volume: the artifacts and the manifest.
+pub(crate) fn members(
+    artifacts: Option<&CollectedArtifacts>,
+    manifest: &EmbeddedManifest,
+) -> Vec<aff4::File> {
+    let artifacts = artifacts.into_iter().flat_map(CollectedArtifacts::members);
     let manifest = aff4::File::new(MANIFEST, manifest.clone());
-    kept.chain([manifest]).collect()
+    artifacts.chain([manifest]).collect()
 }
 
-/// What an AFF4 volume calls a file: by its path on the machine, if it has one.
+/// The name without a folder.
+fn file_name(file: &PartialFile) -> io::Result<String> {
+    let name = file.path().file_name();
+    let name = name.ok_or_else(|| io::Error::other("the file for the artifacts has no name"))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// The name of a file in an AFF4 volume: its path on the machine, if it has one.
 fn member_path(name: &str) -> String {
     match name {
         MACHINE => name.to_owned(),
@@ -201,16 +280,17 @@ fn member_path(name: &str) -> String {
     }
 }
 
-/// One file of an archive.
-struct Archived {
+/// The content of a file in an archive.
+struct ArchivedContent {
     archive: Arc<dyn ReadAt>,
-    file: WrittenFile,
+    file: ArchivedFile,
 }
 
-impl aff4::Content for Archived {
+impl aff4::Content for ArchivedContent {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
-        let left = self.archive.len().saturating_sub(self.file.offset);
-        let section = Section::new(Arc::clone(&self.archive), self.file.offset, left);
+        let left = self.archive.len().checked_sub(self.file.offset);
+        let left = left.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let section = Section::new(Arc::clone(&self.archive), self.file.offset, left)?;
         let frame = Decoder::new(section)?.single_frame();
         Ok(Box::new(frame.take(self.file.length)))
     }

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Artifacts that can be read, wherever it is.
+//! Artifacts that can be read, wherever they are.
 
-use super::kallsyms::Kallsyms;
 use super::live::Live;
-use super::{ArtifactsError, MACHINE, Machine};
+use super::{MACHINE, Machine};
+use linpmem_formats::aff4;
 use linpmem_manifest::MachineRecord;
 use linpmem_phys::PhysLen;
+use linpmem_phys::num::len_bytes;
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
+use std::path::PathBuf;
 
-/// Artifacts of a machine: files with names, each read from its beginning.
+/// The artifacts of a machine: files with names, each read from its beginning.
 ///
-/// Nothing of it is trusted: what comes from an image may be anything, and may be
-/// without end. [`Self::bytes`] and what is built on it hold no more than a limit.
+/// They are not trusted: what comes from an image may be anything, and endless.
+/// [`Self::bytes`] and what is built on it keep no more in memory than a limit.
 #[derive(Debug)]
 pub struct Artifacts {
     store: Box<dyn Store>,
@@ -21,7 +23,7 @@ pub struct Artifacts {
 /// An artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// As in `proc/kallsyms`.
+    /// Such as `proc/kallsyms`.
     pub name: String,
     /// Bytes, if that is known before it is read.
     pub length: Option<u64>,
@@ -29,13 +31,13 @@ pub struct Entry {
 
 /// Where artifacts are.
 pub(super) trait Store: fmt::Debug {
-    /// What there is.
+    /// The files.
     fn entries(&self) -> &[Entry];
 
-    /// The file of this name.
+    /// Opens the file of this name.
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError>;
 
-    /// Hands all of them over, one after another.
+    /// Calls `take` for each file in turn.
     fn each(
         &self,
         take: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), ArtifactsError>,
@@ -45,20 +47,74 @@ pub(super) trait Store: fmt::Debug {
             .try_for_each(|entry| take(entry, &mut *self.open(&entry.name)?))
     }
 
-    /// Why it breaks off, if it is damaged.
+    /// What is wrong, if only a part of the files could be listed.
     fn damage(&self) -> Option<&str> {
         None
     }
 }
 
-/// The facts, and the types of the kernel or one module.
+/// Artifacts that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArtifactsError {
+    /// There is no such file.
+    #[error("{name} is not among the artifacts: {reason}")]
+    Missing {
+        /// The file's name.
+        name: String,
+        /// Why it is missing.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("{name}: {source}")]
+    Read {
+        /// The file's name.
+        name: String,
+        /// The system's reason, or what is wrong with the file.
+        source: io::Error,
+    },
+    /// A file is too large for memory.
+    #[error("{name} is larger than the limit of {limit}")]
+    TooLarge {
+        /// The file's name.
+        name: String,
+        /// The most that is read.
+        limit: PhysLen,
+    },
+    /// A file is not the JSON that it should be.
+    #[error("{name}: {source}")]
+    Json {
+        /// The file's name.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The file with the artifacts, or the image, cannot be opened.
+    #[error("{path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The AFF4 volume or one of its files cannot be opened.
+    #[error("{path}: {source}")]
+    Aff4 {
+        /// The volume or the file.
+        path: PathBuf,
+        /// The reason.
+        source: aff4::Error,
+    },
+}
+
+/// Limits of the facts, and of the types of the kernel or one module.
 const MAX_MACHINE_BYTES: u64 = 16 << 20;
 const MAX_BTF_BYTES: u64 = 64 << 20;
 const MAX_BANNER_BYTES: u64 = 4096;
 
 impl Artifacts {
-    /// What this machine tells of itself. `memory` is what the source of its
-    /// memory told, if one was opened.
+    /// The artifacts of this machine. `memory` is what the source of its memory knows, if
+    /// one was opened.
     #[must_use]
     pub fn live(memory: Option<&MachineRecord>) -> Self {
         Self::of(Live::new(memory.cloned().unwrap_or_default()))
@@ -82,13 +138,13 @@ impl Artifacts {
         self.entries().iter().any(|entry| entry.name == name)
     }
 
-    /// Why it is not all there, if it is damaged.
+    /// What is wrong, if only a part of the files could be listed.
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         self.store.damage()
     }
 
-    /// Hands over all files, each from its beginning.
+    /// Calls `take` for each file, from its beginning.
     pub(super) fn each(
         &self,
         take: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), ArtifactsError>,
@@ -96,28 +152,24 @@ impl Artifacts {
         self.store.each(take)
     }
 
-    /// A file, from its beginning.
+    /// Opens a file.
     ///
     /// # Errors
-    /// If there is none of this name, or it cannot be opened.
+    /// If there is no file of this name, or it cannot be opened.
     pub fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
         self.store.open(name)
     }
 
-    /// All of a file, if it has no more than `limit` bytes.
+    /// The content of a file of at most `limit` bytes.
     ///
     /// # Errors
-    /// If it has more, is not there, or cannot be read.
+    /// If the file is larger, is missing, or cannot be read.
     pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, ArtifactsError> {
         let mut bytes = Vec::new();
-        self.open(name)?
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|source| ArtifactsError::Read {
-                name: name.to_owned(),
-                source,
-            })?;
-        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        let mut file = self.open(name)?;
+        let read = (&mut file).take(limit).read_to_end(&mut bytes);
+        read.map_err(read_error(name))?;
+        if len_bytes(&bytes) == limit && file.read(&mut [0]).map_err(read_error(name))? > 0 {
             return Err(ArtifactsError::TooLarge {
                 name: name.to_owned(),
                 limit: PhysLen::new(limit),
@@ -126,36 +178,13 @@ impl Artifacts {
         Ok(bytes)
     }
 
-    /// The kernel's banner as it stands in memory (`linux_banner`), with its
-    /// line's end: Volatility 3 looks for these bytes.
+    /// The kernel's banner as it is in memory (`linux_banner`), with the line feed:
+    /// Volatility 3 searches for these bytes.
     ///
     /// # Errors
     /// If /proc/version is not among the artifacts.
     pub fn banner(&self) -> Result<Vec<u8>, ArtifactsError> {
         self.bytes("proc/version", MAX_BANNER_BYTES)
-    }
-
-    /// The kernel's symbols. Their addresses are those of that boot, and are all 0
-    /// where the kernel hid them ([`Machine::remarks`] says so).
-    ///
-    /// # Errors
-    /// If /proc/kallsyms is not among the artifacts.
-    pub fn kallsyms(&self) -> Result<Kallsyms<BufReader<Box<dyn Read + '_>>>, ArtifactsError> {
-        self.symbols("proc/kallsyms")
-    }
-
-    /// The symbols in a file like /proc/kallsyms or System.map.
-    ///
-    /// # Errors
-    /// If it is not there, or does not open.
-    pub fn symbols(
-        &self,
-        name: &str,
-    ) -> Result<Kallsyms<BufReader<Box<dyn Read + '_>>>, ArtifactsError> {
-        Ok(Kallsyms::new(BufReader::with_capacity(
-            64 << 10,
-            self.open(name)?,
-        )))
     }
 
     /// The types (BTF) of `vmlinux` or of a module.
@@ -169,7 +198,7 @@ impl Artifacts {
     /// The facts.
     ///
     /// # Errors
-    /// If they are not among the artifacts, or are no JSON of that form.
+    /// If they are not among the artifacts, or are malformed.
     pub fn machine(&self) -> Result<Machine, ArtifactsError> {
         let json = self.bytes(MACHINE, MAX_MACHINE_BYTES)?;
         serde_json::from_slice(&json).map_err(|source| ArtifactsError::Json {
@@ -179,16 +208,16 @@ impl Artifacts {
     }
 }
 
-/// The error for a name that there is not.
-pub(super) fn no_such(name: &str, reason: &str) -> ArtifactsError {
+/// The error for a file that is missing.
+pub(super) fn missing(name: &str, reason: &str) -> ArtifactsError {
     ArtifactsError::Missing {
         name: name.to_owned(),
         reason: reason.to_owned(),
     }
 }
 
-/// What a failed read of `name` is.
-pub(super) fn failed(name: &str) -> impl Fn(io::Error) -> ArtifactsError + '_ {
+/// The error for `name` when a read of it fails.
+pub(super) fn read_error(name: &str) -> impl Fn(io::Error) -> ArtifactsError + '_ {
     move |source| ArtifactsError::Read {
         name: name.to_owned(),
         source,

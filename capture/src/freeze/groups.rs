@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which control groups can be stopped, and how that is done
+//! Which control groups may be suspended, and how
 //! (Documentation/admin-guide/cgroup-v2.rst, "cgroup.freeze").
 
 use super::FreezeError;
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 /// The control groups of other programs.
 #[derive(Debug)]
 pub(super) struct Groups {
-    /// The topmost folders that hold nothing that must go on.
+    /// The topmost folders without anything that must keep running.
     pub(super) paths: Vec<PathBuf>,
 }
 
 impl Groups {
-    /// All that neither hold this program or PID 1 nor are stopped already.
+    /// All groups without this program and PID 1 that are not suspended already.
     pub(super) fn of_others() -> Result<Self, FreezeError> {
         let failed = |what| move |source| FreezeError::Proc { what, source };
         let me = Process::myself().map_err(failed("/proc/self"))?;
@@ -40,13 +40,13 @@ impl Groups {
     }
 }
 
-/// Adds the topmost groups below `folder` that can be stopped.
+/// Adds the topmost groups below `folder` that may be suspended.
 fn collect(folder: &Path, own: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for group in children(folder)? {
         if own.starts_with(&group) || holds_init(&group) {
             collect(&group, own, paths)?;
         } else if fs::read_to_string(control(&group)).is_ok_and(|state| state.trim() == "0") {
-            // One that somebody else has stopped stays stopped.
+            // A group that another program has suspended stays so.
             paths.push(group);
         }
     }
@@ -67,28 +67,28 @@ fn children(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 fn holds_init(group: &Path) -> bool {
     let processes = fs::read_to_string(group.join("cgroup.procs"));
-    // What cannot be looked into is not stopped.
+    // A group whose processes are unknown is not suspended.
     processes.map_or(true, |list| list.lines().any(|pid| pid == "1"))
         || children(group).is_ok_and(|groups| groups.iter().any(|group| holds_init(group)))
 }
 
-/// The file that stops a group.
+/// The file that suspends a group.
 pub(super) fn control(group: &Path) -> PathBuf {
     group.join("cgroup.freeze")
 }
 
-/// Stops a group, or lets it go. One that is gone has nothing to be stopped.
-pub(super) fn set(group: &Path, stopped: bool) -> Result<(), FreezeError> {
+/// Suspends or resumes a group. It is not an error if the group no longer exists.
+pub(super) fn set(group: &Path, suspended: bool) -> Result<(), FreezeError> {
     let path = control(group);
-    let written = fs::write(&path, if stopped { "1" } else { "0" });
+    let written = fs::write(&path, if suspended { "1" } else { "0" });
     match written {
         Err(source) if group.exists() => Err(FreezeError::Group { path, source }),
         _ => Ok(()),
     }
 }
 
-/// Whether all processes of a group stand still.
-pub(super) fn is_at_rest(group: &Path) -> bool {
+/// Whether all processes of a group are suspended.
+pub(super) fn is_suspended(group: &Path) -> bool {
     match fs::read_to_string(group.join("cgroup.events")) {
         Ok(events) => events.lines().any(|line| line == "frozen 1"),
         Err(_) => true,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_ourselves_nor_the_way_to_us_nor_init_is_stopped() {
+    fn neither_this_program_nor_its_parent_groups_nor_init_is_suspended() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         group(root, "init.scope", "1\n", "0\n");
@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(fs::read(control(&found[1])).unwrap(), b"1");
         set(&found[1], false).unwrap();
         assert_eq!(fs::read(control(&found[1])).unwrap(), b"0");
-        // A group that ended meanwhile is no error.
+        // A group that has ended is not an error.
         set(&root.join("gone"), true).unwrap();
-        assert!(is_at_rest(&root.join("gone")));
+        assert!(is_suspended(&root.join("gone")));
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Other programs, stopped while memory is read, and always let go again.
+//! Suspending other programs while memory is read, and always resuming them.
 //!
-//! cgroup v2 stops whole control groups where they stand. What must not be stopped:
-//! this program and what shares its group (the shell, the connection that it came in
-//! by), everything on the way there, and PID 1, which may have a hardware watchdog to
-//! feed. Kernel threads cannot be stopped and go on.
+//! cgroup v2 suspends whole control groups. These must not be suspended: this program and
+//! what shares its group (the shell, the remote connection), the groups that contain it,
+//! and PID 1, which may have to feed a hardware watchdog. Kernel threads cannot be
+//! suspended and keep running.
 
 mod groups;
 mod watchdog;
@@ -21,25 +21,25 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use watchdog::Watchdog;
 
-/// How long groups have until all of their processes stand still.
+/// How long the kernel has to suspend all processes of the groups.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Nothing was stopped.
+/// No program was suspended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FreezeError {
-    /// The kernel does not tell of control groups.
-    #[error("--freeze: {what}: {source}")]
+    /// The list of mounts or control groups cannot be read.
+    #[error("--freeze: reading {what}: {source}")]
     Proc {
-        /// What was read.
+        /// The file.
         what: &'static str,
-        /// Why it cannot be.
+        /// The system's reason.
         source: procfs::ProcError,
     },
-    /// No cgroup v2.
-    #[error("--freeze needs cgroup v2, and it is not mounted here; leave --freeze out")]
+    /// cgroup v2 is not in use.
+    #[error("--freeze needs cgroup v2, which is not mounted; drop --freeze")]
     NoHierarchy,
-    /// A group's file cannot be used.
+    /// A group's file cannot be read or written.
     #[error("--freeze: {path}: {source}")]
     Group {
         /// The file.
@@ -47,86 +47,91 @@ pub enum FreezeError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Without a watchdog nothing is stopped.
-    #[error("--freeze: its watchdog does not start: {0}")]
-    Watchdog(#[from] WatchdogError),
-    /// The output would wait for a program that stands still.
+    /// The watchdog did not start.
     #[error(
-        "--freeze: {0} lies on a file system that a program serves (FUSE), which would be \
-         stopped as well; write elsewhere, or leave --freeze out"
+        "--freeze: the process that would resume the programs in an emergency did not start: {0}"
     )]
-    ServedByAProgram(PathBuf),
+    Watchdog(#[from] WatchdogError),
+    /// The output folder would not accept data while programs are suspended.
+    #[error(
+        "--freeze: {0} is on a FUSE file system, and the program that serves it would be \
+         suspended too; write to another file system, or drop --freeze"
+    )]
+    Fuse(PathBuf),
 }
 
-/// Control groups that stand still until this is dropped, at the latest.
+/// Control groups that are suspended, until this is dropped at the latest.
 #[derive(Debug)]
 pub struct Frozen {
     groups: Vec<PathBuf>,
     watchdog: Option<Watchdog>,
 }
 
-/// Whether an image in `folder` can be written while other programs are stopped.
+/// Checks that an image in `folder` can be written while other programs are suspended.
 ///
 /// # Errors
-/// If one of them would have to take the bytes.
+/// If one of them serves the file system.
 pub fn check_output(folder: &Path) -> Result<(), FreezeError> {
     // FUSE_SUPER_MAGIC in include/uapi/linux/magic.h
     const FUSE: i64 = 0x6573_5546;
     match statfs(folder) {
-        Ok(system) if system.f_type == FUSE => {
-            Err(FreezeError::ServedByAProgram(folder.to_path_buf()))
-        }
-        // What is wrong with the folder is told by whoever writes to it.
+        Ok(system) if system.f_type == FUSE => Err(FreezeError::Fuse(folder.to_path_buf())),
+        // Whoever creates the image will report what is wrong with the folder.
         _ => Ok(()),
     }
 }
 
 impl Frozen {
-    /// Stops every group that can be stopped. A watchdog of its own process lets them
-    /// go when this process dies, or when `meter` shows no progress for half a minute.
+    /// Suspends every group that may be suspended. A watchdog process resumes them when
+    /// this process dies, or when `meter` shows no progress for half a minute. `warn` gets
+    /// the groups that could not be suspended as a whole.
     ///
     /// # Errors
-    /// If nothing was stopped. Groups that do not come to rest are told to `warn`.
+    /// If no program was suspended.
     pub fn begin(meter: Arc<Meter>, warn: &mut dyn FnMut(String)) -> Result<Self, FreezeError> {
         let groups = Groups::of_others()?;
         if groups.paths.is_empty() {
-            warn("--freeze: all programs are in this one's control group; none was stopped".into());
+            warn(
+                "--freeze suspended nothing: all programs are in this program's control group"
+                    .to_owned(),
+            );
         }
         let watchdog = Watchdog::start(&groups.paths, meter)?;
         let frozen = Self {
             groups: groups.paths,
             watchdog: Some(watchdog),
         };
-        // From here on, dropping lets go what is stopped.
+        // From here on, dropping resumes them.
         for group in &frozen.groups {
             groups::set(group, true)?;
         }
         let begun = Instant::now();
-        let mut restless = frozen.groups.clone();
+        let mut running = frozen.groups.clone();
         loop {
-            restless.retain(|group| !groups::is_at_rest(group));
-            if restless.is_empty() || begun.elapsed() > SETTLE {
+            running.retain(|group| !groups::is_suspended(group));
+            if running.is_empty() || begun.elapsed() > SETTLE {
                 break;
             }
             sleep(Duration::from_millis(5));
         }
-        for group in restless {
+        for group in running {
             let group = group.display();
             warn(format!(
-                "--freeze: {group} does not come to rest; some of it goes on"
+                "--freeze: could not suspend all of {group}; some of its processes keep running"
             ));
         }
         Ok(frozen)
     }
 
-    /// The groups, as folders, for the manifest.
+    /// The groups' folders, for the manifest.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let names = self.groups.iter().map(|group| group.to_string_lossy());
         names.map(String::from).collect()
     }
 
-    /// Lets them go. A word if the watchdog had to do it before.
+    /// Resumes the groups. Returns a warning if that failed, or if the watchdog already did
+    /// it.
     #[must_use]
     pub fn thaw(mut self) -> Option<String> {
         self.end()
@@ -134,20 +139,20 @@ impl Frozen {
 
     fn end(&mut self) -> Option<String> {
         let watchdog = self.watchdog.take()?;
-        let mut words = Vec::new();
+        let mut problems = Vec::new();
         for group in &self.groups {
             if let Err(error) = groups::set(group, false) {
-                words.push(error.to_string());
+                problems.push(error.to_string());
             }
         }
         if watchdog.end() {
-            words.push(
-                "--freeze: nothing moved for half a minute, and the watchdog let the programs \
-                 go before the end"
+            problems.push(
+                "--freeze: nothing was read or written for half a minute, so the programs were \
+                 resumed before the end"
                     .to_owned(),
             );
         }
-        (!words.is_empty()).then(|| words.join("; "))
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A second process that lets stopped programs go if this one cannot.
+//! A second process that resumes suspended programs if this one cannot.
 //!
-//! It is this program with a hidden subcommand. It is told the groups, a line each
-//! and an empty one; says that it is ready; and then expects a sign of progress from
-//! time to time. When its input ends without a farewell, or nothing comes for
-//! [`PATIENCE`], it lets all groups go.
+//! It is this program with a hidden subcommand. Its input is the groups, a line each, and
+//! an empty line. It answers that it is ready, and then expects a byte for each progress.
+//! If its input ends without a farewell, or nothing comes for [`PATIENCE`], it resumes all
+//! groups.
 
 use super::{FreezeError, groups};
 use crate::meter::Meter;
@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long programs stay stopped while nothing moves.
+/// How long programs stay suspended without progress.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two signs of progress.
+/// Time between two looks at the progress.
 const BEAT: Duration = Duration::from_millis(500);
 
 const READY: &[u8] = b"ready\n";
@@ -31,24 +31,24 @@ const FAREWELL: u8 = b'!';
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchdogError {
-    /// The process cannot be had, or does not answer.
+    /// The process cannot be started, or ends without an answer.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It says something else than that it is ready.
-    #[error("it is not ready")]
+    /// The process gives a wrong answer.
+    #[error("it did not answer that it is ready")]
     NotReady,
-    /// The list of groups is not whole.
-    #[error("the list of groups breaks off")]
-    BrokenList,
-    /// A group cannot be let go.
+    /// The list of groups is incomplete.
+    #[error("the list of groups is truncated")]
+    TruncatedList,
+    /// A group cannot be resumed.
     #[error(transparent)]
     Group(Box<FreezeError>),
     /// A group has a line break in its name.
-    #[error("{0}: its name cannot be handed over")]
+    #[error("the name of the control group {0} contains a line break, which is not supported")]
     Name(PathBuf),
 }
 
-/// The other process, seen from here.
+/// The other process, as this one sees it.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     child: Child,
@@ -56,31 +56,31 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts it for `groups`; it is told of every change in `meter`.
+    /// Starts it for `groups`, and reports every change of `meter` to it.
     pub(super) fn start(groups: &[PathBuf], meter: Arc<Meter>) -> Result<Self, WatchdogError> {
         let mut child = Command::new("/proc/self/exe")
             .arg("thaw-watchdog")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C in the terminal is not for it.
+            // So that Ctrl-C in the terminal does not end it.
             .process_group(0)
             .spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let Some((mut input, mut output)) = pipes else {
             return Err(WatchdogError::NotReady);
         };
-        let mut words = Vec::new();
+        let mut list = Vec::new();
         for group in groups {
             let bytes = group.as_os_str().as_bytes();
             if bytes.contains(&b'\n') {
                 return Err(WatchdogError::Name(group.clone()));
             }
-            words.extend_from_slice(bytes);
-            words.push(b'\n');
+            list.extend_from_slice(bytes);
+            list.push(b'\n');
         }
-        words.push(b'\n');
-        input.write_all(&words)?;
+        list.push(b'\n');
+        input.write_all(&list)?;
         let mut answer = [0; READY.len()];
         output.read_exact(&mut answer)?;
         if answer != *READY {
@@ -105,19 +105,21 @@ impl Watchdog {
         })
     }
 
-    /// Sends it away; whether it had let the groups go before.
+    /// Ends it. Returns whether it had resumed the groups before.
     pub(super) fn end(mut self) -> bool {
         let heart = self.heart.take();
         let was_early = heart.is_some_and(|(end, heart)| {
             drop(end);
-            heart.join().unwrap_or(false)
+            // If the thread panicked, the process lost its input and resumed the groups.
+            heart.join().unwrap_or(true)
         });
+        // This only removes the zombie; how the process ended does not matter any more.
         let _ = self.child.wait();
         was_early
     }
 }
 
-/// Whether it could not be said, since nobody listens any more.
+/// Says farewell. Returns whether the process had already ended.
 fn farewell(mut input: ChildStdin) -> bool {
     input.write_all(&[FAREWELL]).is_err()
 }
@@ -125,7 +127,7 @@ fn farewell(mut input: ChildStdin) -> bool {
 /// The other process: `linpmem-dump thaw-watchdog`.
 ///
 /// # Errors
-/// If it cannot be told what to watch, or a group cannot be let go.
+/// If the list of groups cannot be read, or a group cannot be resumed.
 pub fn watch(
     input: impl Read + Send + 'static,
     output: &mut dyn Write,
@@ -144,7 +146,7 @@ fn watch_for(
         let mut line = Vec::new();
         input.read_until(b'\n', &mut line)?;
         if line.pop() != Some(b'\n') {
-            return Err(WatchdogError::BrokenList);
+            return Err(WatchdogError::TruncatedList);
         }
         if line.is_empty() {
             break;
@@ -154,7 +156,7 @@ fn watch_for(
     output.write_all(READY)?;
     output.flush()?;
     let (beats, heard) = bounded(1);
-    // It ends with its input, or with the process.
+    // The thread ends with its input, or with the process.
     std::thread::Builder::new()
         .name("listen".to_owned())
         .spawn(move || {
@@ -186,7 +188,7 @@ mod tests {
     use std::io::Cursor;
     use std::os::unix::net::UnixStream;
 
-    /// What is left of a stopped group when the watchdog hears `words` after its name.
+    /// The state of a suspended group after the watchdog got `words` after its name.
     fn state_after(words: &[u8]) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let control = groups::control(folder.path());
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn lets_go_when_its_input_ends_and_not_after_a_farewell() {
+    fn resumes_when_its_input_ends_and_not_after_a_farewell() {
         assert_eq!(state_after(b""), b"0");
         assert_eq!(state_after(b"..."), b"0");
         assert_eq!(state_after(b"...!"), b"1");
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn lets_go_when_nothing_moves() {
+    fn resumes_without_progress() {
         let folder = tempfile::tempdir().unwrap();
         let control = groups::control(folder.path());
         fs::write(&control, b"1").unwrap();
@@ -217,14 +219,14 @@ mod tests {
         let mut name = folder.path().as_os_str().as_bytes().to_vec();
         name.extend_from_slice(b"\n\n.");
         writer.write_all(&name).unwrap();
-        // The writer lives on, and says nothing.
+        // The writer stays open and writes nothing more.
         watch_for(input, &mut io::sink(), Duration::from_millis(50)).unwrap();
         assert_eq!(fs::read(&control).unwrap(), b"0");
         drop(writer);
     }
 
     #[test]
-    fn a_list_that_breaks_off_is_refused() {
+    fn a_truncated_list_is_refused() {
         let input = Cursor::new(b"/sys/fs/cgroup/a".to_vec());
         assert!(watch(input, &mut io::sink()).is_err());
     }

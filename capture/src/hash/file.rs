@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The SHA-256 of a file on disk.
+//! The SHA-256 of files and other readers.
 
 use super::sha256_of;
 use crate::stop::Stop;
@@ -17,19 +17,25 @@ const STEP_BYTES: usize = 64 << 10;
 /// # Errors
 /// If it cannot be read; `Interrupted` if `stop` is raised before its end.
 pub fn file_sha256(path: &Path, stop: &Stop) -> io::Result<Sha256Sum> {
-    let mut file = File::open(path)?;
+    sha256_of_reader(File::open(path)?, stop)
+}
+
+/// The SHA-256 of everything that `reader` gives.
+///
+/// # Errors
+/// As [`file_sha256`].
+pub fn sha256_of_reader(mut reader: impl Read, stop: &Stop) -> io::Result<Sha256Sum> {
     let mut buf = vec![0; STEP_BYTES];
     let mut hasher = Sha256::new();
     loop {
         if stop.is_raised() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let len = match file.read(&mut buf) {
+        match reader.read(&mut buf) {
             Ok(0) => return Ok(sha256_of(hasher)),
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(len) => hasher.update(buf.split_at(len).0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        hasher.update(buf.get(..len).unwrap_or_default());
+        }
     }
 }

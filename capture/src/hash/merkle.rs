@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One sum over many sums.
+//! One hash over many hashes.
 //!
-//! The Merkle Tree Hash of RFC 9162, section 2.1.1, with SHA-256. Its entries are
-//! the sums of chunks, 32 bytes each. Bytes are hashed once, for their chunk, by any
-//! thread; the tree above costs next to nothing, and any part of it can be checked
-//! alone.
+//! The Merkle Tree Hash of RFC 9162, section 2.1.1, with SHA-256. Its entries are the
+//! hashes of chunks, 32 bytes each. Bytes are hashed once, for their chunk, by any thread;
+//! the tree above costs next to nothing, and any part of it can be checked alone.
 
 use crate::hash::{sha256, sha256_of};
 use linpmem_manifest::Sha256Sum;
@@ -13,33 +12,30 @@ use sha2::{Digest, Sha256};
 const LEAF: u8 = 0;
 const NODE: u8 = 1;
 
-/// A tree that grows at its end, kept as the roots of its full subtrees: one for
-/// each bit of the count, so it stays small.
+/// A tree that grows at its end. Only the roots of its full subtrees are kept, no two of
+/// which have the same height.
 #[derive(Clone, Debug, Default)]
 pub struct MerkleTree {
-    roots: Vec<Sha256Sum>,
-    count: u64,
+    /// From the highest to the lowest, each with its height.
+    roots: Vec<(u32, Sha256Sum)>,
 }
 
 impl MerkleTree {
     /// Adds an entry.
     pub fn push(&mut self, entry: Sha256Sum) {
-        let mut root = hash(LEAF, &[entry]);
-        let mut full = self.count;
-        while full & 1 == 1 {
-            if let Some(left) = self.roots.pop() {
-                root = hash(NODE, &[left, root]);
-            }
-            full >>= 1;
+        let (mut height, mut root) = (0, hash(LEAF, &[entry]));
+        while let Some(&(_, left)) = self.roots.last().filter(|(other, _)| *other == height) {
+            self.roots.pop();
+            root = hash(NODE, &[left, root]);
+            height += 1;
         }
-        self.roots.push(root);
-        self.count = self.count.saturating_add(1);
+        self.roots.push((height, root));
     }
 
-    /// The sum over all entries.
+    /// The hash over all entries.
     #[must_use]
     pub fn root(&self) -> Sha256Sum {
-        let mut roots = self.roots.iter().rev().copied();
+        let mut roots = self.roots.iter().rev().map(|&(_, root)| root);
         match roots.next() {
             None => sha256(&[]),
             Some(last) => roots.fold(last, |right, left| hash(NODE, &[left, right])),
@@ -64,7 +60,7 @@ fn hash(kind: u8, parts: &[Sha256Sum]) -> Sha256Sum {
 mod tests {
     use super::*;
 
-    /// As the RFC writes it down.
+    /// As the RFC defines it.
     fn by_definition(entries: &[Sha256Sum]) -> Sha256Sum {
         match entries {
             [] => sha256(&[]),

@@ -5,7 +5,7 @@ mod file;
 mod merkle;
 mod remainder;
 
-pub use file::file_sha256;
+pub use file::{file_sha256, sha256_of_reader};
 pub use merkle::MerkleTree;
 pub use remainder::{RemainderDigest, feed_zeros};
 
@@ -16,7 +16,6 @@ use linpmem_phys::num::{len_bytes, u64_as_usize};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
-use std::fmt::Write as _;
 
 /// The SHA-256 of `bytes`.
 #[must_use]
@@ -24,7 +23,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256Sum {
     Sha256Sum::new(Sha256::digest(bytes).into())
 }
 
-/// The SHA-256 of all that `hasher` was given.
+/// The SHA-256 of everything that was fed to `hasher`.
 #[must_use]
 pub fn sha256_of(hasher: Sha256) -> Sha256Sum {
     Sha256Sum::new(hasher.finalize().into())
@@ -42,7 +41,7 @@ pub const fn aff4_hash(hash: FurtherHash) -> Option<aff4::HashAlgorithm> {
     })
 }
 
-/// A hash in the making.
+/// A hash that is being computed.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "as in `FurtherHash`, and SHA-256")]
 pub enum Hasher {
@@ -113,16 +112,6 @@ impl Hasher {
     }
 }
 
-/// A digest in hexadecimal digits.
-#[must_use]
-pub fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,7 +128,7 @@ mod tests {
             let mut hasher = Hasher::new(hash);
             hasher.update(b"ab");
             hasher.update(b"c");
-            let digest = hexadecimal(&hasher.finish());
+            let digest = linpmem_phys::hex::encode(&hasher.finish());
             assert!(digest.starts_with(begins), "{}: {digest}", hash.name());
         }
     }

@@ -1,47 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The sum over what is in an image beside memory.
+//! The hash over everything in an image that is not memory.
 //!
-//! Headers, notes, padding: the bytes of the file that are no chunk's, stretch by
-//! stretch. A stretch counts as its bytes without the zeros at its end, and then its
-//! length as 8 bytes, little-endian. So a hole costs nothing however long it is, and
-//! with the sums of the chunks every byte of the file is covered.
+//! Headers, notes, padding: the bytes of the file that are not in a chunk, stretch by
+//! stretch. For each stretch its bytes without the zeros at its end are hashed, and then
+//! its length as 8 bytes, little-endian. So a hole costs nothing however long it is, and
+//! together with the hashes of the chunks every byte of the file is covered.
 
 use crate::hash::sha256_of;
 use linpmem_manifest::Sha256Sum;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use sha2::{Digest, Sha256};
 
-/// Such a sum in the making.
+/// Such a hash that is being computed. Lengths are those of stretches of one file, so
+/// that their sums fit.
 #[derive(Clone, Debug, Default)]
 pub struct RemainderDigest {
     hasher: Sha256,
-    /// Of the stretch so far.
+    /// Bytes of the stretch so far.
     len: u64,
-    /// Zeros that end the stretch, if nothing else comes.
+    /// Zeros at the end of the stretch so far.
     zeros: u64,
 }
 
 impl RemainderDigest {
     /// Adds bytes to the stretch.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        let used = bytes.iter().rposition(|&byte| byte != 0);
-        let used = used.and_then(|last| bytes.get(..=last)).unwrap_or_default();
+        let trailing = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
+        let (used, trailing) = bytes.split_at(bytes.len() - trailing);
         if !used.is_empty() {
             feed_zeros(&mut self.hasher, self.zeros);
             self.zeros = 0;
             self.hasher.update(used);
         }
-        let trailing = bytes.len().saturating_sub(used.len());
-        self.zeros = self.zeros.saturating_add(count(trailing));
-        self.len = self.len.saturating_add(count(bytes.len()));
+        self.zeros += len_bytes(trailing);
+        self.len += len_bytes(bytes);
     }
 
     /// Adds zero bytes to the stretch.
     pub fn zeros(&mut self, len: u64) {
-        self.zeros = self.zeros.saturating_add(len);
-        self.len = self.len.saturating_add(len);
+        self.zeros += len;
+        self.len += len;
     }
 
-    /// The stretch ends here: at a chunk, or the file's end.
+    /// Ends the stretch, at a chunk or at the end of the file.
     pub fn end_stretch(&mut self) {
         if self.len > 0 {
             self.hasher.update(self.len.to_le_bytes());
@@ -49,7 +50,7 @@ impl RemainderDigest {
         (self.len, self.zeros) = (0, 0);
     }
 
-    /// The sum over all stretches.
+    /// The hash over all stretches.
     #[must_use]
     pub fn finish(mut self) -> Sha256Sum {
         self.end_stretch();
@@ -62,15 +63,10 @@ pub fn feed_zeros<D: Digest>(hasher: &mut D, len: u64) {
     const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
     let mut left = len;
     while left > 0 {
-        let step = left.min(count(ZEROS.len()));
-        let size = usize::try_from(step).unwrap_or(ZEROS.len());
-        hasher.update(ZEROS.get(..size).unwrap_or(&ZEROS));
+        let step = left.min(len_bytes(&ZEROS));
+        hasher.update(ZEROS.split_at(u64_as_usize(step)).0);
         left -= step;
     }
-}
-
-fn count(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

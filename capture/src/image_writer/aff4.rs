@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The options of an AFF4 image, from the command line and the source.
+//! The options of an AFF4 image, from the plan and the source.
 
 use crate::clock::Moment;
 use crate::hash::aff4_hash;
@@ -10,17 +10,17 @@ use linpmem_phys::PhysLen;
 use std::fs::File;
 use std::io::{self, Read};
 
-/// Segments have this many chunks of 32 KiB at the least, and at the most.
-const CHUNKS_IN_SEGMENT: [u64; 2] = [256, 2048];
-/// A segment lies in the memory that is being acquired until it is written. So it
-/// is about this part of it: 8 MiB of a small machine, 64 MiB from 64 GiB on.
+/// The fewest and the most chunks of 32 KiB in a segment.
+const CHUNKS_IN_SEGMENT: [u32; 2] = [256, 2048];
+/// Until it is written, a segment takes up some of the memory that is being acquired. So
+/// it is about this fraction of it: 8 MiB on a small machine, 64 MiB from 64 GiB on.
 const SHARE_OF_MEMORY: u64 = 1024;
 
-/// The options of a new image of `total` bytes, which holds `files` as well. Its
-/// names are random, as no two images may share one; its times are the clock's.
+/// The options of a new image of `total` bytes of memory, with `files`. Its names are
+/// random, since no two images may share one.
 ///
 /// # Errors
-/// If there is no randomness.
+/// If /dev/urandom cannot be read.
 pub fn options(
     plan: &Plan,
     compression: aff4::Compression,
@@ -59,16 +59,17 @@ fn chunks_in_segment(total: PhysLen) -> u32 {
     const CHUNK_BYTES: u64 = 32 << 10;
     let [least, most] = CHUNKS_IN_SEGMENT;
     let share = total.get() / (SHARE_OF_MEMORY * CHUNK_BYTES);
-    let chunks = share.clamp(least, most).next_power_of_two().min(most);
-    u32::try_from(chunks).unwrap_or(u32::MAX)
+    let chunks = u32::try_from(share).map_or(most, |share| share.clamp(least, most));
+    // `most` is a power of two.
+    chunks.next_power_of_two()
 }
 
-/// What to say if `writer` makes no hash over all addresses.
+/// A warning if `writer` computes no hash over all addresses.
 #[must_use]
 pub fn lacks_linear_hash(writer: &aff4::Writer) -> Option<String> {
     writer.linear_hashes().is_empty().then(|| {
-        "the image gets no linear hash: its holes exceed 16 GiB and would have to be hashed too; \
-         chunks, map and image have their own hashes"
+        "the image will have no linear hash, because its holes exceed 16 GiB and would have to be \
+         hashed too; the hashes of chunks, map and image still cover everything"
             .to_owned()
     })
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The writer of the planned image.
+//! Choosing the writer for the planned image.
 
 mod aff4;
 
-use crate::acquire::AcquireError;
-use crate::artifacts::{Kept, members};
+use crate::artifacts::{CollectedArtifacts, members};
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::error::AcquireError;
 use crate::image_format::{ImageFormat, Shape};
 use crate::plan::Plan;
 use crate::warnings::Warnings;
@@ -14,20 +14,19 @@ use linpmem_formats::{
 };
 use linpmem_manifest::MachineRecord;
 
-const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress; \
-    unless another tool needs AVML, use --format lime";
+const AVML_WARNING: &str = "Volatility 3 hangs on AVML images of memory that does not compress: \
+    use --format lime unless another tool needs AVML";
 
-/// What an image holds besides memory.
+/// What an image contains besides memory.
 pub(crate) struct ImageParts<'a> {
     /// The image's own name; `None` for stdout.
     pub(crate) file_name: Option<String>,
     pub(crate) machine: &'a MachineRecord,
-    pub(crate) artifacts: Option<&'a Kept>,
+    pub(crate) artifacts: Option<&'a CollectedArtifacts>,
     pub(crate) manifest: &'a EmbeddedManifest,
 }
 
-/// The writer of an image of `image`. Warns of what the user should know about the
-/// format.
+/// The writer for `image`. Warns about limits of the format.
 pub(crate) fn open_writer(
     plan: &Plan,
     shape: Shape,
@@ -38,7 +37,7 @@ pub(crate) fn open_writer(
     Ok(match shape.format {
         ImageFormat::Elf => {
             let gap = plan.image.merge_gaps;
-            let writer = match parts.artifacts.and_then(Kept::note) {
+            let writer = match parts.artifacts.and_then(CollectedArtifacts::note) {
                 Some(archive) => elf::Writer::with_artifacts(image, gap, archive)?,
                 None => elf::Writer::merging(image, gap)?,
             };
@@ -69,16 +68,16 @@ pub(crate) fn open_writer(
     })
 }
 
-/// Which tools do not open a core with this many segments.
+/// A warning if some tools cannot open a core with this many segments.
 fn elf_warning(segments: usize) -> Option<String> {
-    // LeechCore keeps no more than 144; PN_XNUM is beyond Volatility 3, too.
+    // LeechCore reads at most 144, and Volatility 3 does not support PN_XNUM.
     let tools = match segments {
         0..=144 => return None,
-        145..=65_532 => "LeechCore does",
-        _ => "Volatility 3 and LeechCore do",
+        145..=65_532 => "LeechCore",
+        _ => "Volatility 3 and LeechCore",
     };
     Some(format!(
-        "the image has {segments} segments; {tools} not open that many, but crash, drgn and \
-         makedumpfile do. --merge-gaps SIZE makes fewer segments"
+        "the image will have {segments} segments, too many for {tools}; crash, drgn and \
+         makedumpfile can open it. --merge-gaps SIZE makes fewer segments"
     ))
 }

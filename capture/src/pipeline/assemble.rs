@@ -12,7 +12,7 @@ use crate::hash::MerkleTree;
 use crate::meter::Meter;
 use crate::stop::StopReason;
 use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_manifest::{ChunkRecord, ManifestWriter, RangeHead, RangeTail};
+use linpmem_manifest::{ChunkContent, ImageChunk, ManifestWriter, RangeRecord, ReadSpan};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
 use std::collections::BTreeMap;
@@ -50,9 +50,7 @@ pub struct Assembly<'a, W> {
 /// The range that is being written.
 struct OpenRange {
     index: usize,
-    written: u64,
     tree: MerkleTree,
-    read_us: [u64; 2],
 }
 
 impl<'a, W: Write> Assembly<'a, W> {
@@ -187,8 +185,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.end_range()?;
         if self.is_whole() {
             // Some images hold their manifest, as far as it goes.
-            self.manifest.checkpoint().map_err(RunError::Manifest)?;
+            let manifest_bytes = self.manifest.checkpoint().map_err(RunError::Manifest)?;
             self.embedded.complete(Checkpoint {
+                manifest_bytes,
                 sha256_tree: self.tree.root(),
                 unreadable_pages: self.unreadable_pages,
                 stopped: self.stopped.take(),
@@ -213,26 +212,23 @@ impl<'a, W: Write> Assembly<'a, W> {
             unreadable: chunk.unreadable.as_slice(),
         };
         self.writer.chunk(&bytes, &mut self.stream)?;
-        let read_us = [chunk.time.begin_ns, chunk.time.end_ns]
+        let [begin_us, end_us] = [chunk.time.begin_ns, chunk.time.end_ns]
             .map(|moment| self.started.micros_until(moment));
-        let record = ChunkRecord {
-            start: place.range.start().into(),
-            length: len,
-            sha256: chunk.sha256,
-            read_us,
-            zero: bytes.is_zero(),
+        let record = ImageChunk {
+            addresses: place.range,
+            content: match bytes.is_zero() {
+                true => ChunkContent::Zero,
+                false => ChunkContent::Sha256(chunk.sha256),
+            },
+            read: ReadSpan::between(begin_us, end_us),
             frame: self.stream.take_frame(),
         };
         self.manifest
-            .chunk(&record, &chunk.unreadable)
+            .chunk(record, &chunk.unreadable)
             .map_err(RunError::Manifest)?;
         self.tree.push(chunk.sha256);
         if let Some(range) = &mut self.range {
             range.tree.push(chunk.sha256);
-            range.written = range.written.saturating_add(len);
-            let [first, _] = range.read_us;
-            let [begin, end] = read_us;
-            range.read_us = [if first == u64::MAX { begin } else { first }, end];
         }
         for item in chunk.unreadable.as_slice() {
             self.unreadable_pages = self
@@ -249,33 +245,29 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn begin_range(&mut self, index: usize) -> Result<(), RunError> {
         let lacking = || WriteError::Unsupported(format!("the plan has no range {index}"));
         let planned = self.plan.ranges().get(index).ok_or_else(lacking)?;
-        let head = RangeHead {
+        let record = RangeRecord {
             index: usize_as_u64(index),
             start: planned.range.start().into(),
             last: planned.range.last().into(),
-            length: planned.range.len().get(),
             kind: planned.kind.name().to_owned(),
             file_offset: self.writer.data_offset(index),
         };
         self.range = Some(OpenRange {
             index,
-            written: 0,
             tree: MerkleTree::default(),
-            read_us: [u64::MAX, 0],
         });
-        self.manifest.begin_range(&head).map_err(RunError::Manifest)
+        self.manifest
+            .begin_range(record)
+            .map_err(RunError::Manifest)
     }
 
     fn end_range(&mut self) -> Result<(), RunError> {
         let Some(range) = self.range.take() else {
             return Ok(());
         };
-        let tail = RangeTail {
-            written_bytes: range.written,
-            sha256_tree: range.tree.root(),
-            read_us: range.read_us,
-        };
-        self.manifest.end_range(&tail).map_err(RunError::Manifest)
+        self.manifest
+            .end_range(range.tree.root())
+            .map_err(RunError::Manifest)
     }
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The sums of a file, beside whatever else is done with its bytes.
+//! The hashes of the output file, computed while everything else happens to its bytes.
 
-use crate::hash::{Hasher, hexadecimal};
+use crate::hash::Hasher;
 use crate::plan::HashSpec;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_manifest::Sha256Sum;
 use linpmem_manifest::{FurtherHash, HashRecord};
+use linpmem_phys::hex;
 use std::io;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -76,7 +77,7 @@ impl<'scope> FileSums<'scope> {
     pub fn finish(&mut self) -> (Option<Sha256Sum>, Vec<HashRecord>) {
         let Self { sha256, further } = std::mem::take(self);
         let records = further.into_iter().filter_map(|(algorithm, thread)| {
-            let digest = hexadecimal(&thread.finish()?);
+            let digest = hex::encode(&thread.finish()?);
             Some(HashRecord { algorithm, digest })
         });
         let records = records.collect();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Between a format's writer and the sink: compression and the file's sum.
+//! Between a format's writer and the sink: compression and the file's hash.
 
 use super::hash::{Feed, FileSums};
 use crate::frame::FrameEncoder;
@@ -22,7 +22,7 @@ pub struct ImageStream<'a> {
     sums: FileSums<'a>,
     codec: Codec,
     frames: Option<Frames>,
-    /// Over what is beside the chunks, if these lie in the file as they are.
+    /// Over the bytes outside the chunks, if these lie in the file as they are.
     outside: Option<RemainderDigest>,
     position: u64,
     last_frame: Option<FrameRecord>,

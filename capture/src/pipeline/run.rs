@@ -88,13 +88,13 @@ pub enum RunError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The image could not be brought to the disk.
-    #[error("bringing the image to where it is kept: {0}")]
+    #[error("syncing the image to disk: {0}")]
     Sink(#[source] io::Error),
     /// The manifest could not be written.
     #[error("writing the manifest: {0}")]
     Manifest(#[source] io::Error),
     /// A chunk could not be compressed.
-    #[error("compressing: {0}")]
+    #[error("compressing the image: {0}")]
     Compress(#[source] io::Error),
     /// There are no more threads to be had.
     #[error("starting a thread: {0}")]

@@ -83,7 +83,7 @@ fn holes_reach_to_the_top_of_ram_or_of_the_range() {
         [
             (0x1000, 0x9_ffff, SystemRam),
             (0xa_4000, 0xb_ffff, Hole),
-            // 0xc9a00-0xc9fff shares its page with a ROM, which can be read.
+            // 0xc9a00-0xc9fff shares its page with a ROM, which is harmless to read.
             (0xc_9000, 0xc_9fff, Hole),
             (0xc_b000, 0xf_ffff, Hole),
             (0x10_0000, 0x1f_ffff, SystemRam),
@@ -141,14 +141,14 @@ fn what_is_read_and_what_is_not_make_up_the_map() {
 }
 
 #[test]
-fn an_empty_selection_says_what_was_looked_for() {
+fn an_empty_selection_is_an_error_that_says_what_was_wanted() {
     let selection = Selection {
         windows: vec![range(0xb_0000, 0xb_ffff)],
         ..Selection::default()
     };
     let error = selection.apply(&pc()).unwrap_err().to_string();
     assert!(
-        error.contains("no System RAM lies in 0xb0000-0xbffff"),
+        error.contains("there is no System RAM in 0xb0000-0xbffff"),
         "{error}"
     );
 }

@@ -4,12 +4,13 @@
 use crate::sink::{PartialError, PartialFile};
 use linpmem_manifest::Sha256Sum;
 use linpmem_manifest::paths::checksum_of;
+use std::io;
 use std::path::Path;
 
-/// Whether the file at `path` may be written.
+/// Checks that the file at `path` may be written.
 ///
 /// # Errors
-/// If it is there already and `force` is not given.
+/// If it exists already and `force` is not set.
 pub fn check_free(path: &Path, force: bool) -> Result<(), PartialError> {
     match path.symlink_metadata() {
         Ok(_) if !force => Err(PartialError::Exists {
@@ -19,17 +20,24 @@ pub fn check_free(path: &Path, force: bool) -> Result<(), PartialError> {
     }
 }
 
-/// Writes `sum` beside the image at `image`.
+/// Writes `sum`, the hash of the image at `image`, to a file next to it.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_checksum(image: &Path, sum: Sha256Sum, force: bool) -> Result<(), PartialError> {
-    let name = image.file_name().unwrap_or_default().as_encoded_bytes();
-    PartialFile::write(&checksum_of(image), &line(sum, name), force)
+    let path = checksum_of(image);
+    let Some(name) = image.file_name() else {
+        return Err(PartialError::Io {
+            action: "creating",
+            path,
+            source: io::Error::other("the image has no file name"),
+        });
+    };
+    PartialFile::write(&path, &line(sum, name.as_encoded_bytes()), force)
 }
 
-/// coreutils marks a line whose name has characters that it escapes with a
-/// backslash at the line's beginning.
+/// The line for sha256sum. A backslash at its beginning means that characters of the name
+/// are escaped.
 fn line(sum: Sha256Sum, name: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(name.len());
     for &byte in name {

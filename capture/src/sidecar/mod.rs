@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Small files beside an image.
+//! Small files next to an image.
 
 mod checksum;
 mod crash;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub enum SpaceError {
     /// Too little.
     #[error(
-        "{folder} has {free} free, and the image can take {needed}{}: write to another disk or \
+        "{folder} has {free} free, but the image can take {needed}{}: write to another disk or \
          to stdout, compress it (--compress zstd), or read less (--range)", kept(*.min_free)
     )]
     TooLittle {
@@ -45,7 +45,7 @@ pub enum SpaceError {
         limit: PhysLen,
     },
     /// The disk has filled up to its limit.
-    #[error("{folder} has {free} free, and --min-free {limit} has to stay")]
+    #[error("only {free} left on {folder}; --min-free requires {limit}")]
     PastMinFree {
         /// Where the image goes.
         folder: PathBuf,
@@ -68,7 +68,7 @@ fn kept(min_free: PhysLen) -> String {
     if min_free == PhysLen::ZERO {
         return String::new();
     }
-    format!(", and {min_free} have to stay free (--min-free)")
+    format!(", and {min_free} must stay free (--min-free)")
 }
 
 /// Whether `needed_bytes` are within `limits` and fit on the disk that `path` will
@@ -130,7 +130,7 @@ mod tests {
             ..none
         };
         let error = check(&path, 1, kept).unwrap_err().to_string();
-        assert!(error.contains("1048576 TiB have to stay free"), "{error}");
+        assert!(error.contains("1048576 TiB must stay free"), "{error}");
         let small = Limits {
             max_size: Some(PhysLen::new(4096)),
             ..none

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why a source does not open, and what helps.
+//! Why a source cannot be opened, and what to do about it.
 
 use rustix::io::Errno;
 use std::fmt;
 use std::fs;
 use std::io;
 
-/// What of this machine stands in the way of reading its memory.
+/// The state of this machine that decides whether its memory can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Obstacles {
+pub(super) struct AccessDiagnosis {
     /// `none`, `integrity` or `confidentiality`; `unknown` without securityfs.
     lockdown: String,
     is_secure_boot: bool,
     is_root: bool,
 }
 
-/// What a source needs of the kernel beside root.
+/// What a source needs besides root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Needs {
     /// Lockdown off: /dev/mem and the modules.
@@ -24,7 +24,7 @@ pub(super) enum Needs {
     NoConfidentiality,
 }
 
-impl Obstacles {
+impl AccessDiagnosis {
     pub(super) fn of_this_machine() -> Self {
         let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
         let mode = text
@@ -37,8 +37,8 @@ impl Obstacles {
         }
     }
 
-    /// Why `path` did not open. `absent` says why it may not be there.
-    pub(super) fn explain(
+    /// Why `path` could not be opened. `absent` says why it may not exist.
+    pub(super) fn reason(
         &self,
         path: &str,
         error: &io::Error,
@@ -47,17 +47,17 @@ impl Obstacles {
     ) -> String {
         match Errno::from_io_error(error) {
             Some(Errno::NOENT | Errno::NXIO | Errno::NODEV) => {
-                format!("{path} is not there: {absent}")
+                format!("{path} does not exist: {absent}")
             }
             Some(Errno::ACCESS | Errno::PERM) if !self.is_root => {
-                format!("{path} may be opened by root only")
+                format!("{path} can be opened by root only")
             }
             Some(Errno::PERM) if self.is_locked_for(needs) => format!(
-                "{path} is closed by kernel lockdown, which is at {}",
+                "{path} is blocked by kernel lockdown ({} mode)",
                 self.lockdown
             ),
             Some(Errno::ACCESS | Errno::PERM) => format!(
-                "{path} is refused to this process: it lacks CAP_SYS_RAWIO, as in many \
+                "{path} may not be opened by this process: it lacks CAP_SYS_RAWIO, as in many \
                  containers, or a security module forbids it"
             ),
             _ => format!("{path}: {error}"),
@@ -72,8 +72,8 @@ impl Obstacles {
     }
 }
 
-/// The ways out, a sentence each.
-impl fmt::Display for Obstacles {
+/// What to do, in sentences.
+impl fmt::Display for AccessDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.is_root {
             return f.write_str(
@@ -83,11 +83,11 @@ impl fmt::Display for Obstacles {
         if self.is_locked_for(Needs::NoLockdown) {
             write!(
                 f,
-                "Kernel lockdown is at {}{}: it cannot be lowered before the next boot, which \
-                 loses the memory. ",
+                "Kernel lockdown ({} mode{}) cannot be lifted without a reboot, which loses the \
+                 memory. ",
                 self.lockdown,
                 if self.is_secure_boot {
-                    ", as Secure Boot sets it"
+                    ", set by Secure Boot"
                 } else {
                     ""
                 }
@@ -107,7 +107,7 @@ impl fmt::Display for Obstacles {
     }
 }
 
-/// The variable has four bytes of attributes before its value (efivarfs).
+/// In efivarfs, four bytes of attributes precede the variable's value.
 fn is_secure_boot() -> bool {
     let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
     fs::read(variable).is_ok_and(|bytes| bytes.get(4) == Some(&1))
@@ -117,32 +117,32 @@ fn is_secure_boot() -> bool {
 mod tests {
     use super::*;
 
-    fn obstacles(lockdown: &str, is_root: bool) -> Obstacles {
-        Obstacles {
+    fn diagnosis(lockdown: &str, is_root: bool) -> AccessDiagnosis {
+        AccessDiagnosis {
             lockdown: lockdown.to_owned(),
             is_secure_boot: false,
             is_root,
         }
     }
 
-    fn why(obstacles: &Obstacles, errno: i32, needs: Needs) -> String {
+    fn why(diagnosis: &AccessDiagnosis, errno: i32, needs: Needs) -> String {
         let error = io::Error::from_raw_os_error(errno);
-        obstacles.explain("/dev/x", &error, needs, "no such driver")
+        diagnosis.reason("/dev/x", &error, needs, "no such driver")
     }
 
     #[test]
-    fn each_obstacle_is_told_apart() {
+    fn each_obstacle_has_its_own_reason() {
         let (kcore, mem) = (Needs::NoConfidentiality, Needs::NoLockdown);
-        let free = obstacles("none", true);
+        let free = diagnosis("none", true);
         assert!(why(&free, 2, mem).contains("no such driver"));
         assert!(why(&free, 1, mem).contains("CAP_SYS_RAWIO"));
-        let integrity = obstacles("integrity", true);
-        assert!(why(&integrity, 1, mem).contains("at integrity"));
+        let integrity = diagnosis("integrity", true);
+        assert!(why(&integrity, 1, mem).contains("(integrity mode)"));
         assert!(why(&integrity, 1, kcore).contains("CAP_SYS_RAWIO"));
-        let all = obstacles("confidentiality", true);
-        assert!(why(&all, 1, kcore).contains("at confidentiality"));
-        assert!(all.to_string().contains("cannot be lowered"));
-        let user = obstacles("confidentiality", false);
+        let all = diagnosis("confidentiality", true);
+        assert!(why(&all, 1, kcore).contains("(confidentiality mode)"));
+        assert!(all.to_string().contains("cannot be lifted"));
+        let user = diagnosis("confidentiality", false);
         assert!(why(&user, 13, mem).contains("root only"));
         assert!(user.to_string().contains("as root"));
         assert!(free.to_string().contains("insmod"));

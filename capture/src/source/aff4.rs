@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4 images, which may lie in several volumes.
+//! AFF4 images, which may be spread over several volumes.
 
 use linpmem_formats::{DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect};
+use linpmem_phys::num::usize_as_u64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use std::sync::Arc;
 /// it is something else.
 ///
 /// # Errors
-/// If it is one and cannot be read.
+/// If it is an AFF4 image and cannot be read.
 pub fn open_aff4(path: &Path, volumes: &[PathBuf]) -> Result<Option<aff4::Reader>, aff4::Error> {
     let file = FileSource::open(path)?;
     let mut head = [0; DETECT_BYTES];
-    if file.len() < u64::try_from(DETECT_BYTES).unwrap_or(u64::MAX) {
+    if file.len() < usize_as_u64(DETECT_BYTES) {
         return Ok(None);
     }
     file.read_exact_at(0, &mut head)?;

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! /dev/crash, the driver of the crash utility in Red Hat's kernels
-//! (drivers/char/crash.c there): System RAM, by physical position, and never more
-//! than what is left of a page in one read.
+//! /dev/crash, the driver for the crash utility in Red Hat's kernels
+//! (drivers/char/crash.c there): System RAM by physical address. One read returns no
+//! more than the rest of a page.
 
 use super::page_flags::PageFlags;
 use crate::read_target::{ReadTarget, fill_except};
-use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::{PAGE_SIZE, PhysAddr, ReadPhys, SourceError, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 /// The device node.
 pub(super) const PATH: &str = "/dev/crash";
-
-const PAGE: usize = 4096;
 
 /// /dev/crash, open.
 #[derive(Debug)]
@@ -46,8 +45,8 @@ impl ReadPhys for Crash {
             return Ok(()); // nothing was asked for
         };
         let mut read = |at: PhysAddr, bytes: &mut [u8]| {
-            let offset = usize::try_from(at.get()).unwrap_or(0) % PAGE;
-            let len = bytes.len().min(PAGE.saturating_sub(offset));
+            let offset = at.get() % PAGE_SIZE.get();
+            let len = bytes.len().min(u64_as_usize(PAGE_SIZE.get() - offset));
             let (page, _) = bytes.split_at_mut(len);
             self.file.read_at(page, at.get())
         };

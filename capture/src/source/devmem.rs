@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! /dev/mem (drivers/char/mem.c): firmware's and reserved memory, and System RAM
-//! where the kernel was built without `CONFIG_STRICT_DEVMEM`.
+//! /dev/mem (drivers/char/mem.c): reserved memory and that of firmware, and System RAM
+//! if the kernel was built without `CONFIG_STRICT_DEVMEM`.
 //!
-//! Under that option the kernel refuses System RAM above 1 MiB, and gives zeros
-//! for System RAM below it: these zeros are not memory, so no page of RAM is read
-//! then. A page that is part RAM, part not is never read: the kernel would map it
-//! as a device and warn. Neither is what no entry of /proc/iomem claims: that may
-//! be a device's registers.
+//! With that option the kernel refuses System RAM above 1 MiB, and returns zeros for
+//! System RAM below it. These zeros are not the memory's content, so no page of RAM is
+//! read then. A page that is only partly RAM is never read: the kernel would map it as
+//! a device and warn. Addresses that no entry of /proc/iomem contains are not read
+//! either: they may be a device's registers.
 
 use super::page_flags::PageFlags;
 use super::self_test;
 use crate::pages::Pages;
 use crate::read_target::{ReadTarget, fill, fill_except};
-use crate::selection::Selection;
 use linpmem_phys::{
     Errno, MemoryMap, PhysAddr, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables,
 };
@@ -23,10 +22,10 @@ use std::os::unix::fs::FileExt;
 /// The device node.
 pub(super) const PATH: &str = "/dev/mem";
 
-/// What is listed that this source does not read.
-const NOT_HERE: Errno = Errno::new(95); // EOPNOTSUPP
-/// What RAM is listed with that the kernel keeps from it.
-const NOT_PERMITTED: Errno = Errno::new(1); // EPERM
+/// What pages are listed with that this source never reads.
+const NOT_HERE: Errno = Errno::EOPNOTSUPP;
+/// What RAM is listed with if the kernel refuses it.
+const NOT_PERMITTED: Errno = Errno::EPERM;
 
 /// /dev/mem, open.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ pub(super) struct DevMem {
     flags: PageFlags,
     /// Whole pages of RAM.
     ram: Pages,
-    /// Pages with nothing but firmware's and reserved memory in them.
+    /// Pages that contain nothing but reserved memory and that of firmware.
     firmware: Pages,
     reads_ram: bool,
 }
@@ -45,40 +44,36 @@ impl DevMem {
         File::open(PATH)
     }
 
-    /// `file` is the device, `map` the machine's.
+    /// Memory through `file`, the device, on a machine with this `map`. Finds out
+    /// whether it can read RAM.
     pub(super) fn new(file: File, map: &MemoryMap) -> Self {
         let kinds = |keep: &dyn Fn(RegionKind) -> bool| {
             let regions = map.regions().iter().filter(|region| keep(region.kind));
             Pages::touched_by(regions.map(|region| region.range))
         };
-        let others = kinds(&|kind| !is_firmware(kind));
-        let firmware = kinds(&is_firmware);
-        let apart = firmware
+        let others = kinds(&|kind| !kind.is_firmware());
+        let firmware = kinds(&|kind| kind.is_firmware());
+        let unmixed = firmware
             .ranges()
             .iter()
             .flat_map(|&range| others.outside(range));
-        let whole = map
-            .regions()
-            .iter()
-            .filter(|region| region.kind == RegionKind::SystemRam)
-            .filter_map(|region| region.range.whole_pages());
         let mut own = Self {
             file,
             flags: PageFlags::open(),
-            ram: Pages::touched_by(whole),
-            firmware: Pages::touched_by(apart),
+            ram: Pages::touched_by(map.ram().filter_map(PhysRange::whole_pages)),
+            firmware: Pages::touched_by(unmixed),
             reads_ram: true,
         };
         own.reads_ram = self_test::run(&own).is_ok();
         own
     }
 
-    /// Whether System RAM can be read, which was tried.
+    /// Whether System RAM could be read in a test.
     pub(super) fn reads_ram(&self) -> bool {
         self.reads_ram
     }
 
-    /// Whether a page of firmware's or reserved memory can be read, which is tried.
+    /// Tries whether any page of reserved memory or of firmware can be read.
     pub(super) fn reads_firmware(&self) -> bool {
         let starts = self.firmware.ranges().iter().map(|range| range.start());
         let mut page = [0; 4096];
@@ -87,32 +82,24 @@ impl DevMem {
             .any(|read| read.is_ok_and(|count| count > 0))
     }
 
-    fn read_part(&self, target: ReadTarget<'_>, kept: Kept, unreadable: &mut Unreadables) {
+    fn read_part(&self, target: ReadTarget<'_>, kind: PageKind, unreadable: &mut Unreadables) {
         let mut read = |at: PhysAddr, bytes: &mut [u8]| self.file.read_at(bytes, at.get());
-        match kept {
-            Kept::Ram if self.reads_ram => {
+        match kind {
+            PageKind::Ram if self.reads_ram => {
                 let refused = self.flags.refused(target.range());
                 fill_except(target, &refused, &mut read, unreadable)
             }
-            Kept::Ram => target.refuse(NOT_PERMITTED, unreadable),
-            Kept::Firmware => fill(target, &mut read, unreadable),
+            PageKind::Ram => target.refuse(NOT_PERMITTED, unreadable),
+            PageKind::Firmware => fill(target, &mut read, unreadable),
         }
     }
 }
 
+/// What a page that can be read contains.
 #[derive(Clone, Copy)]
-enum Kept {
+enum PageKind {
     Ram,
     Firmware,
-}
-
-/// What is asked for by `--include-reserved`.
-pub(super) fn is_firmware(kind: RegionKind) -> bool {
-    let reserved = Selection {
-        include_reserved: true,
-        ..Selection::default()
-    };
-    kind != RegionKind::SystemRam && reserved.wants(kind)
 }
 
 impl ReadPhys for DevMem {
@@ -126,20 +113,20 @@ impl ReadPhys for DevMem {
             return Ok(()); // nothing was asked for
         };
         let range = target.range();
-        let ram = self.ram.within(range).map(|part| (part, Kept::Ram));
+        let ram = self.ram.within(range).map(|part| (part, PageKind::Ram));
         let firmware = self.firmware.within(range);
-        let firmware = firmware.map(|part| (part, Kept::Firmware));
-        let mut parts: Vec<(PhysRange, Kept)> = ram.chain(firmware).collect();
+        let firmware = firmware.map(|part| (part, PageKind::Firmware));
+        let mut parts: Vec<(PhysRange, PageKind)> = ram.chain(firmware).collect();
         parts.sort_unstable_by_key(|&(part, _)| part);
         let mut rest = Some(target);
-        for (part, kept) in parts {
+        for (part, kind) in parts {
             let Some(left) = rest.take() else { break };
             let [before, within, after] = left.around(part);
             if let Some(before) = before {
                 before.refuse(NOT_HERE, unreadable);
             }
             if let Some(within) = within {
-                self.read_part(within, kept, unreadable);
+                self.read_part(within, kind, unreadable);
             }
             rest = after;
         }
@@ -178,9 +165,9 @@ mod tests {
     fn ram_is_not_read_where_it_is_refused_and_mixed_pages_and_registers_never_are() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&[0xaa; 0x9800], 0).unwrap();
-        // The file holds no page of ours, as a strict /dev/mem would refuse it.
+        // The file does not contain the pages of the self-test, as if the kernel were strict.
         let mut devmem = DevMem::new(file, &map());
-        devmem.flags = PageFlags::none();
+        devmem.flags = PageFlags::unavailable();
         assert!(!devmem.reads_ram());
         assert!(devmem.reads_firmware());
         let read = |devmem: &DevMem| {

@@ -9,7 +9,7 @@ use linpmem_formats::{
 };
 use linpmem_manifest::paths::manifest_of;
 use linpmem_manifest::{Address, MachineRecord, Manifest, SourceRecord};
-use linpmem_phys::{MemoryMap, OverlapError, PhysRange};
+use linpmem_phys::{MemoryMap, OverlapError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub fn open_reader_at(
 pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let shown = path.display().to_string();
     let failed = |source: ImageSourceError| SourceError::Image {
-        path: shown.clone(),
+        path: path.to_path_buf(),
         source,
     };
     let image = open_reader_at(path, None).map_err(failed)?;
@@ -88,14 +88,14 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
 /// Whether `manifest` can be that of the image at `path`.
 fn is_of(manifest: &Manifest, path: &Path) -> bool {
     let length = std::fs::metadata(path).map(|metadata| metadata.len());
-    length.is_ok_and(|length| length == manifest.file.length)
+    length.is_ok_and(|length| length == manifest.footer.file.length)
 }
 
 /// What `told`, an image's own word of its machine, and the manifest beside it
 /// say. A raw image says nothing.
 fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, MachineRecord) {
     let known = manifest
-        .map(|manifest| manifest.machine.clone())
+        .map(|manifest| manifest.header.machine.clone())
         .unwrap_or_default();
     let vmcoreinfo = known.vmcoreinfo.as_ref();
     let machine = MachineFacts {
@@ -119,16 +119,13 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
 
 /// The ranges of a raw image, as its manifest tells them.
 fn raw_ranges(manifest: &Manifest) -> (Vec<PlannedRange>, raw::Layout) {
-    let layout = match manifest.image.raw_layout.as_deref() {
+    let layout = match manifest.header.image.raw_layout.as_deref() {
         Some("padded") => raw::Layout::Padded,
         _ => raw::Layout::Concatenated,
     };
-    let ranges = manifest.ranges.iter().filter_map(|record| {
-        let range: PhysRange = record.range()?;
-        Some(PlannedRange {
-            range,
-            kind: record.region_kind(),
-        })
+    let ranges = manifest.ranges.iter().map(|range| PlannedRange {
+        range: range.addresses,
+        kind: range.kind(),
     });
     (ranges.collect(), layout)
 }

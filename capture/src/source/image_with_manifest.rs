@@ -4,6 +4,7 @@
 
 use linpmem_formats::ImageReader;
 use linpmem_manifest::Manifest;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{
     Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, SourceError, Unreadable, Unreadables,
     is_zero,
@@ -13,32 +14,28 @@ use linpmem_phys::{
 pub(super) struct ImageWithManifest {
     image: Box<dyn ImageReader>,
     /// By address.
-    unreadable: Vec<(PhysRange, Errno)>,
+    unreadable: Vec<Unreadable>,
 }
 
 impl ImageWithManifest {
     /// The memory of `image`, which `manifest` describes, if there is one.
     pub(super) fn new(image: Box<dyn ImageReader>, manifest: Option<&Manifest>) -> Self {
         let records = manifest.iter().flat_map(|manifest| &manifest.ranges);
-        let mut unreadable: Vec<_> = records
-            .flat_map(|range| &range.unreadable)
-            .filter_map(|record| {
-                let first = PhysAddr::new(record.start.0);
-                let last = PhysAddr::new(record.last.0);
-                let range = PhysRange::from_inclusive(first, last).ok()?;
-                Some((range, Errno::new(record.errno)))
-            })
-            .collect();
-        unreadable.sort_unstable_by_key(|&(range, _)| range);
-        Self { image, unreadable }
+        Self {
+            image,
+            unreadable: records
+                .flat_map(|range| &range.unreadable)
+                .copied()
+                .collect(),
+        }
     }
 
     fn errno_at(&self, range: PhysRange) -> Option<Errno> {
         let behind = self
             .unreadable
-            .partition_point(|(known, _)| known.start() <= range.start());
-        let &(known, errno) = self.unreadable.get(behind.checked_sub(1)?)?;
-        known.covers(range).then_some(errno)
+            .partition_point(|known| known.range.start() <= range.start());
+        let known = self.unreadable.get(behind.checked_sub(1)?)?;
+        known.range.covers(range).then_some(known.errno)
     }
 }
 
@@ -51,13 +48,13 @@ impl ReadPhys for ImageWithManifest {
     ) -> Result<(), SourceError> {
         let mut told = Unreadables::new();
         self.image.read_phys(start, buf, &mut told)?;
-        let len = PhysLen::new(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+        let len = PhysLen::new(len_bytes(buf));
         let is_remembered = PhysRange::from_len(start, len).is_ok_and(|all| {
             let known = self
                 .unreadable
-                .partition_point(|(known, _)| known.end() <= all.start());
+                .partition_point(|known| known.range.end() <= all.start());
             let next = self.unreadable.get(known);
-            next.is_some_and(|(known, _)| known.intersect(all).is_some())
+            next.is_some_and(|known| known.range.intersect(all).is_some())
         });
         if !is_remembered {
             for item in told.as_slice() {
@@ -66,9 +63,8 @@ impl ReadPhys for ImageWithManifest {
             return Ok(());
         }
         let mut at = start;
-        let page = usize::try_from(PAGE_SIZE.get()).unwrap_or(usize::MAX);
-        for part in buf.chunks(page) {
-            let len = PhysLen::new(u64::try_from(part.len()).unwrap_or(u64::MAX));
+        for part in buf.chunks(u64_as_usize(PAGE_SIZE.get())) {
+            let len = PhysLen::new(len_bytes(part));
             let Ok(range) = PhysRange::from_len(at, len) else {
                 break;
             };

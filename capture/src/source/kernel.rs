@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The running machine's memory by what the kernel itself offers, without a
-//! module: the best source of System RAM, and /dev/mem for the rest.
+//! The running machine's memory through the kernel's own files, without a module: the
+//! best source of System RAM, and /dev/mem for the rest.
 
-use super::access_diagnosis::{Needs, Obstacles};
+use super::access_diagnosis::{AccessDiagnosis, Needs};
 use super::crash::{self, Crash};
 use super::devmem::{self, DevMem};
 use super::kcore::{self, Kcore};
@@ -13,24 +13,24 @@ use linpmem_phys::{MemoryMap, ReadPhys, RegionKind};
 use std::fs::File;
 use std::io;
 
-/// Which of the kernel's sources may be used.
+/// A file of the kernel that gives memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Any,
+pub(super) enum KernelSource {
     Kcore,
     Crash,
     DevMem,
 }
 
-/// The sources that were looked at, and what became of them.
+/// A search for sources that work.
 struct Search {
-    wanted: Wanted,
-    obstacles: Obstacles,
+    /// The only one that may be used; `None` allows all.
+    only: Option<KernelSource>,
+    diagnosis: AccessDiagnosis,
     unused: Vec<UnusedRecord>,
 }
 
-/// A source of System RAM that was shown to be one.
-struct Ram {
+/// A source of System RAM that passed the self-test.
+struct RamSource {
     reader: Box<dyn ReadPhys>,
     part: PartRecord,
     direct_map_base: Option<u64>,
@@ -38,21 +38,24 @@ struct Ram {
     warning: Option<String>,
 }
 
-/// Opens what is `wanted`. `unused` are those that were tried before.
+/// Opens the source `only`, or the best ones. `unused` are those that were tried before.
 ///
 /// # Errors
-/// If none of them can be read; the error tells the reason for each.
-pub(super) fn open(wanted: Wanted, unused: Vec<UnusedRecord>) -> Result<Source, SourceError> {
+/// If none of them works; the error has a reason for each.
+pub(super) fn open(
+    only: Option<KernelSource>,
+    unused: Vec<UnusedRecord>,
+) -> Result<Source, SourceError> {
     let mut search = Search {
-        wanted,
-        obstacles: Obstacles::of_this_machine(),
+        only,
+        diagnosis: AccessDiagnosis::of_this_machine(),
         unused,
     };
-    let kcore = search.file(Wanted::Kcore, kcore::PATH, Kcore::open);
-    let crash = search.file(Wanted::Crash, crash::PATH, Crash::open);
-    let devmem = search.file(Wanted::DevMem, devmem::PATH, DevMem::open);
+    let kcore = search.file(KernelSource::Kcore, kcore::PATH, Kcore::open);
+    let crash = search.file(KernelSource::Crash, crash::PATH, Crash::open);
+    let devmem = search.file(KernelSource::DevMem, devmem::PATH, DevMem::open);
     if kcore.is_none() && crash.is_none() && devmem.is_none() {
-        return Err(search.nothing());
+        return Err(search.none_works());
     }
     let iomem = Iomem::read()?;
     let mut devmem = devmem.map(|file| DevMem::new(file, &iomem.map));
@@ -60,46 +63,51 @@ pub(super) fn open(wanted: Wanted, unused: Vec<UnusedRecord>) -> Result<Source, 
         .and_then(|file| search.kcore(file, &iomem.map))
         .or_else(|| crash.and_then(|file| search.crash(file)))
         .or_else(|| {
-            let own = devmem.take_if(|devmem| devmem.reads_ram())?;
-            Some(Ram::devmem(own, &iomem.map))
+            let devmem = devmem.take_if(|devmem| devmem.reads_ram())?;
+            Some(RamSource::devmem(devmem, &iomem.map))
         });
     let rest = devmem.and_then(|devmem| search.firmware(devmem, &iomem.map));
     search.compose(ram, rest, iomem)
 }
 
 impl Search {
-    fn wants(&self, source: Wanted) -> bool {
-        self.wanted == Wanted::Any || self.wanted == source
+    fn may_use(&self, source: KernelSource) -> bool {
+        self.only.is_none_or(|only| only == source)
     }
 
-    fn give_up(&mut self, source: Wanted, reason: String) {
+    fn dismiss(&mut self, source: KernelSource, reason: String) {
         self.unused.push(UnusedRecord {
             kind: source.name().to_owned(),
             reason,
         });
     }
 
-    fn nothing(self) -> SourceError {
-        SourceError::Nothing {
+    fn none_works(self) -> SourceError {
+        SourceError::NoneWorks {
             tried: self.unused,
-            way_out: self.obstacles.to_string(),
+            advice: self.diagnosis.to_string(),
         }
     }
 
-    fn file(&mut self, source: Wanted, path: &str, open: fn() -> io::Result<File>) -> Option<File> {
-        if !self.wants(source) {
+    fn file(
+        &mut self,
+        source: KernelSource,
+        path: &str,
+        open: fn() -> io::Result<File>,
+    ) -> Option<File> {
+        if !self.may_use(source) {
             return None;
         }
         let (needs, absent) = match source {
-            Wanted::Crash => (
+            KernelSource::Crash => (
                 Needs::NoLockdown,
-                "only kernels of Red Hat's family have it (modprobe crash)",
+                "only kernels of the Red Hat family have it (modprobe crash)",
             ),
-            Wanted::DevMem => (
+            KernelSource::DevMem => (
                 Needs::NoLockdown,
                 "the kernel was built without CONFIG_DEVMEM, or /dev is not mounted",
             ),
-            Wanted::Kcore | Wanted::Any => (
+            KernelSource::Kcore => (
                 Needs::NoConfidentiality,
                 "the kernel was built without CONFIG_PROC_KCORE, or /proc is not mounted",
             ),
@@ -107,47 +115,47 @@ impl Search {
         match open() {
             Ok(file) => Some(file),
             Err(error) => {
-                let reason = self.obstacles.explain(path, &error, needs, absent);
-                self.give_up(source, reason);
+                let reason = self.diagnosis.reason(path, &error, needs, absent);
+                self.dismiss(source, reason);
                 None
             }
         }
     }
 
-    fn kcore(&mut self, file: File, map: &MemoryMap) -> Option<Ram> {
-        let proven = Kcore::new(file, map)
+    fn kcore(&mut self, file: File, map: &MemoryMap) -> Option<RamSource> {
+        let tested = Kcore::new(file, map)
             .map_err(|error| error.to_string())
             .and_then(|kcore| match self_test::run(&kcore) {
                 Ok(()) => Ok(kcore),
                 Err(error) => Err(error.to_string()),
             });
-        match proven {
-            Ok(kcore) => Some(Ram {
-                part: ram_part(Wanted::Kcore, kcore::PATH, Some(kcore.detail())),
+        match tested {
+            Ok(kcore) => Some(RamSource {
+                part: ram_part(KernelSource::Kcore, kcore::PATH, Some(kcore.detail())),
                 direct_map_base: Some(kcore.direct_map_base()),
                 vmcoreinfo: kcore.vmcoreinfo().map(<[u8]>::to_vec),
                 warning: kcore.warning(),
                 reader: Box::new(kcore),
             }),
             Err(reason) => {
-                self.give_up(Wanted::Kcore, format!("{}: {reason}", kcore::PATH));
+                self.dismiss(KernelSource::Kcore, format!("{}: {reason}", kcore::PATH));
                 None
             }
         }
     }
 
-    fn crash(&mut self, file: File) -> Option<Ram> {
+    fn crash(&mut self, file: File) -> Option<RamSource> {
         let crash = Crash::new(file);
         match self_test::run(&crash) {
-            Ok(()) => Some(Ram {
-                part: ram_part(Wanted::Crash, crash::PATH, None),
+            Ok(()) => Some(RamSource {
+                part: ram_part(KernelSource::Crash, crash::PATH, None),
                 direct_map_base: None,
                 vmcoreinfo: None,
                 warning: None,
                 reader: Box::new(crash),
             }),
             Err(error) => {
-                self.give_up(Wanted::Crash, format!("{}: {error}", crash::PATH));
+                self.dismiss(KernelSource::Crash, format!("{}: {error}", crash::PATH));
                 None
             }
         }
@@ -160,20 +168,21 @@ impl Search {
         map: &MemoryMap,
     ) -> Option<(Box<dyn ReadPhys>, PartRecord)> {
         if !devmem.reads_firmware() {
-            self.give_up(
-                Wanted::DevMem,
+            self.dismiss(
+                KernelSource::DevMem,
                 format!(
-                    "{} gives neither System RAM (CONFIG_STRICT_DEVMEM) nor reserved memory",
+                    "{} allows reading neither System RAM (CONFIG_STRICT_DEVMEM) nor reserved \
+                     memory",
                     devmem::PATH
                 ),
             );
             return None;
         }
         let part = PartRecord {
-            kind: Wanted::DevMem.name().to_owned(),
+            kind: KernelSource::DevMem.name().to_owned(),
             path: devmem::PATH.to_owned(),
             detail: (!devmem.reads_ram())
-                .then(|| "CONFIG_STRICT_DEVMEM keeps System RAM from it".to_owned()),
+                .then(|| "no System RAM (CONFIG_STRICT_DEVMEM)".to_owned()),
             serves: firmware_kinds(map),
         };
         Some((Box::new(devmem), part))
@@ -181,39 +190,39 @@ impl Search {
 
     fn compose(
         self,
-        ram: Option<Ram>,
+        ram: Option<RamSource>,
         rest: Option<(Box<dyn ReadPhys>, PartRecord)>,
         iomem: Iomem,
     ) -> Result<Source, SourceError> {
         let Some(ram) = ram else {
             return match rest {
-                // Asked for by name: what it leaves is better than nothing.
-                Some((reader, part)) if self.wanted == Wanted::DevMem => {
+                // The user named it: what it can read is better than nothing.
+                Some((reader, part)) if self.only == Some(KernelSource::DevMem) => {
                     Ok(without_ram(reader, part, iomem))
                 }
                 Some((_, part)) => {
                     let mut search = self;
-                    search.give_up(
-                        Wanted::DevMem,
+                    search.dismiss(
+                        KernelSource::DevMem,
                         format!(
-                            "{} gives no System RAM (CONFIG_STRICT_DEVMEM); --source devmem \
-                             reads what it does give: {}",
+                            "{} does not allow reading System RAM (CONFIG_STRICT_DEVMEM); \
+                             --source devmem reads the rest: {}",
                             part.path,
                             part.serves.join(", ")
                         ),
                     );
-                    Err(search.nothing())
+                    Err(search.none_works())
                 }
-                None => Err(self.nothing()),
+                None => Err(self.none_works()),
             };
         };
-        let ram_alone = ram.part.serves.len() == 1;
+        let is_ram_only = ram.part.serves.len() == 1;
         let mut parts = vec![ram.part];
         let rest = rest.map(|(reader, part)| {
             parts.push(part);
             reader
         });
-        let reader: Box<dyn ReadPhys> = if ram_alone {
+        let reader: Box<dyn ReadPhys> = if is_ram_only {
             Box::new(SplitSource::new(ram.reader, rest, &iomem.map))
         } else {
             ram.reader
@@ -237,10 +246,10 @@ impl Search {
     }
 }
 
-impl Ram {
-    /// /dev/mem of a kernel that keeps nothing from it.
+impl RamSource {
+    /// /dev/mem of a kernel without `CONFIG_STRICT_DEVMEM`.
     fn devmem(devmem: DevMem, map: &MemoryMap) -> Self {
-        let mut part = ram_part(Wanted::DevMem, devmem::PATH, None);
+        let mut part = ram_part(KernelSource::DevMem, devmem::PATH, None);
         part.serves.extend(firmware_kinds(map));
         Self {
             reader: Box::new(devmem),
@@ -252,11 +261,10 @@ impl Ram {
     }
 }
 
-impl Wanted {
-    /// As it is typed, and as the manifest has it.
+impl KernelSource {
+    /// The name on the command line and in the manifest.
     const fn name(self) -> &'static str {
         match self {
-            Self::Any => "auto",
             Self::Kcore => "kcore",
             Self::Crash => "crash",
             Self::DevMem => "devmem",
@@ -264,7 +272,7 @@ impl Wanted {
     }
 }
 
-fn ram_part(source: Wanted, path: &str, detail: Option<String>) -> PartRecord {
+fn ram_part(source: KernelSource, path: &str, detail: Option<String>) -> PartRecord {
     PartRecord {
         kind: source.name().to_owned(),
         path: path.to_owned(),
@@ -273,7 +281,7 @@ fn ram_part(source: Wanted, path: &str, detail: Option<String>) -> PartRecord {
     }
 }
 
-/// /dev/mem alone, where it gives no System RAM.
+/// /dev/mem alone, of a kernel with `CONFIG_STRICT_DEVMEM`.
 fn without_ram(reader: Box<dyn ReadPhys>, part: PartRecord, iomem: Iomem) -> Source {
     let (machine, machine_record) = machine::facts(None, None);
     Source {
@@ -283,19 +291,20 @@ fn without_ram(reader: Box<dyn ReadPhys>, part: PartRecord, iomem: Iomem) -> Sou
         machine,
         machine_record,
         warnings: vec![format!(
-            "{} gives no System RAM: the kernel was built with CONFIG_STRICT_DEVMEM",
+            "the image will lack System RAM: {} does not allow reading it (the kernel was built \
+             with CONFIG_STRICT_DEVMEM)",
             part.path
         )],
         record: SourceRecord::of_parts(vec![part], Vec::new()),
     }
 }
 
-/// The kinds of firmware's and reserved memory that `map` has.
+/// The kinds of reserved memory and of firmware in `map`.
 fn firmware_kinds(map: &MemoryMap) -> Vec<String> {
     let mut kinds: Vec<String> = Vec::new();
     for region in map.regions() {
         let name = region.kind.name();
-        if devmem::is_firmware(region.kind) && !kinds.iter().any(|kind| kind == name) {
+        if region.kind.is_firmware() && !kinds.iter().any(|kind| kind == name) {
             kinds.push(name.to_owned());
         }
     }

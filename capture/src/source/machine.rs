@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a machine without the module tells of itself: by the kernel's own note
+//! What is known of a machine without asking the module: from VMCOREINFO
 //! (kernel/vmcore_info.c, arch/x86/kernel/vmcore_info_64.c) and /proc/cpuinfo.
 
 use super::vmcoreinfo;
 use linpmem_formats::MachineFacts;
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::{Address, MachineRecord};
 use std::fs;
 
-/// `__START_KERNEL_map`: where the kernel's image is mapped, without KASLR.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-
-/// What `note`, a VMCOREINFO text, and this machine tell.
+/// The facts in `note`, the text of VMCOREINFO, and those of this machine.
 pub(super) fn facts(
     note: Option<Vec<u8>>,
     direct_map_base: Option<u64>,
 ) -> (MachineFacts, MachineRecord) {
-    let text = note.as_deref().map(String::from_utf8_lossy);
-    let text = text.as_deref().unwrap_or_default();
-    let paging_levels = match value(text, "NUMBER(pgtable_l5_enabled)") {
-        Some("0") => Some(4),
-        Some("1") => Some(5),
-        _ => None,
-    };
+    let info = note.as_deref().map(Vmcoreinfo::new);
+    let paging_levels = info.and_then(Vmcoreinfo::paging_levels);
     let record = MachineRecord {
         phys_bits: fs::read_to_string("/proc/cpuinfo")
             .ok()
@@ -29,10 +22,10 @@ pub(super) fn facts(
             .and_then(phys_bits),
         paging_levels,
         direct_map_base: direct_map_base.map(Address),
-        kernel_page_table: page_table(text).map(Address),
-        kaslr_offset: value(text, "KERNELOFFSET")
-            .and_then(hexadecimal)
-            .map(Address),
+        kernel_page_table: info
+            .and_then(Vmcoreinfo::kernel_page_table)
+            .map(Address::from),
+        kaslr_offset: info.and_then(Vmcoreinfo::kaslr_offset).map(Address),
         vmcoreinfo: note.as_deref().map(vmcoreinfo::record),
     };
     let facts = MachineFacts {
@@ -41,25 +34,6 @@ pub(super) fn facts(
         paging_levels,
     };
     (facts, record)
-}
-
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-}
-
-fn hexadecimal(digits: &str) -> Option<u64> {
-    u64::from_str_radix(digits, 16).ok()
-}
-
-/// The physical address of the kernel's top page table. `phys_base` is printed
-/// as a signed number.
-fn page_table(text: &str) -> Option<u64> {
-    let symbol = value(text, "SYMBOL(swapper_pg_dir)").and_then(hexadecimal)?;
-    let phys_base: i64 = value(text, "NUMBER(phys_base)")?.parse().ok()?;
-    symbol
-        .checked_sub(KERNEL_MAP)?
-        .checked_add_signed(phys_base)
 }
 
 /// `address sizes : 46 bits physical, 48 bits virtual`.
@@ -76,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_note_is_understood() {
+    fn the_facts_in_vmcoreinfo_are_found() {
         let note = "OSRELEASE=6.12.1\nSYMBOL(swapper_pg_dir)=ffffffff9ec36000\n\
                     NUMBER(phys_base)=-469762048\nNUMBER(pgtable_l5_enabled)=1\n\
                     KERNELOFFSET=1c000000\n";

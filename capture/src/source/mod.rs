@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where memory comes from. Each source is a file of its own that makes a
-//! [`Source`].
+//! Where memory comes from: a file for each source, which makes a [`Source`].
 
 mod access_diagnosis;
 mod aff4;
@@ -23,31 +22,31 @@ mod volatile;
 
 pub use aff4::open_aff4;
 pub use image::{ImageSourceError, open_reader_at};
-pub use iomem::{Iomem, IomemError};
+pub use iomem::{Iomem, IomemError, IomemTextError};
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
 pub use volatile::Volatile;
 
-use kernel::Wanted;
+use kernel::KernelSource;
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Memory that can be read, and what is known of it.
 pub struct Source {
-    /// Reads it.
+    /// Reads the memory.
     pub reader: Arc<dyn ReadPhys>,
-    /// What lies where.
+    /// Which addresses are what.
     pub map: MemoryMap,
     /// The text that the map was made from, if it is the running kernel's.
     pub iomem: Option<String>,
-    /// What an image should tell of the machine.
+    /// What an image records about the machine.
     pub machine: MachineFacts,
-    /// The same and more, for the manifest.
+    /// What the manifest records about the machine.
     pub machine_record: MachineRecord,
-    /// The source itself, for the manifest.
+    /// What the manifest records about the source.
     pub record: SourceRecord,
     /// What the user should know.
     pub warnings: Vec<String>,
@@ -57,43 +56,43 @@ pub struct Source {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The module's device does not open.
+    /// The module's device cannot be opened.
     #[error(transparent)]
     Open(#[from] linpmem::OpenError),
-    /// The module does not say what it is.
-    #[error("{path}: {source}")]
+    /// The module's version and limits could not be read.
+    #[error("{path}: {source}", path = .path.display())]
     Info {
         /// The device node.
-        path: String,
+        path: PathBuf,
         /// Why.
         source: linpmem::InfoError,
     },
-    /// There is no memory map.
+    /// /proc/iomem gives no memory map.
     #[error(transparent)]
     Iomem(#[from] IomemError),
-    /// The device gives something else than memory, or nothing.
-    #[error("{path}: {reason}")]
-    Unproven {
+    /// The device failed the test with known pages.
+    #[error("{path}: {reason}", path = .path.display())]
+    SelfTest {
         /// The device node.
-        path: String,
+        path: PathBuf,
         /// What was found.
         reason: String,
     },
-    /// The image does not open.
-    #[error("{path}: {source}")]
+    /// The image cannot be opened.
+    #[error("{path}: {source}", path = .path.display())]
     Image {
         /// The image.
-        path: String,
+        path: PathBuf,
         /// Why.
         source: ImageSourceError,
     },
-    /// Nothing works.
-    #[error("no source of this machine's memory works:{}\n{way_out}", listed(.tried))]
-    Nothing {
+    /// No source works.
+    #[error("no source of this machine's memory works:{}\n{advice}", listed(.tried))]
+    NoneWorks {
         /// What was tried, and why it does not work.
         tried: Vec<UnusedRecord>,
-        /// What helps.
-        way_out: String,
+        /// What to do.
+        advice: String,
     },
 }
 
@@ -106,27 +105,27 @@ impl Source {
     /// Opens what `spec` names.
     ///
     /// # Errors
-    /// If it is not there or cannot be read; each says what to do.
+    /// If it does not exist or cannot be read; the error says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
         match spec {
             SourceSpec::Auto => best(),
             SourceSpec::Device(path) => module::open(path),
-            SourceSpec::Kcore => kernel::open(Wanted::Kcore, Vec::new()),
-            SourceSpec::Crash => kernel::open(Wanted::Crash, Vec::new()),
-            SourceSpec::DevMem => kernel::open(Wanted::DevMem, Vec::new()),
+            SourceSpec::Kcore => kernel::open(Some(KernelSource::Kcore), Vec::new()),
+            SourceSpec::Crash => kernel::open(Some(KernelSource::Crash), Vec::new()),
+            SourceSpec::DevMem => kernel::open(Some(KernelSource::DevMem), Vec::new()),
             SourceSpec::Image(path) => image::open(path),
         }
     }
 }
 
-/// The module if it works, else what the kernel offers.
+/// The module if it works, else the best of the kernel's own files.
 fn best() -> Result<Source, SourceError> {
     match module::open(Path::new(linpmem::DEFAULT_PATH)) {
         Ok(source) => Ok(source),
-        // The others need it as well.
+        // The other sources need it as well.
         Err(error @ SourceError::Iomem(_)) => Err(error),
         Err(error) => kernel::open(
-            Wanted::Any,
+            None,
             vec![UnusedRecord {
                 kind: "linpmem".to_owned(),
                 reason: error.to_string(),

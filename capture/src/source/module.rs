@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The running machine's memory, through the linpmem module.
+//! The running machine's memory through the linpmem module.
 
 use super::{Iomem, Source, SourceError, machine, self_test, vmcoreinfo};
 use linpmem::{Device, Info, InfoError};
@@ -11,21 +11,20 @@ use std::sync::Arc;
 /// Opens the module's device at `path`, and tests it.
 pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let device = Device::open_path(path)?;
-    let shown = path.display().to_string();
     let info = match device.info() {
         Ok(info) => Some(info),
-        // The original's module: it reads, and tells nothing.
+        // The original Linpmem's module can read memory, but not say anything about it.
         Err(InfoError::Unsupported) => None,
         Err(source) => {
             return Err(SourceError::Info {
-                path: shown,
+                path: path.to_path_buf(),
                 source,
             });
         }
     };
     let iomem = Iomem::read()?;
-    self_test::run(&device).map_err(|error| SourceError::Unproven {
-        path: shown.clone(),
+    self_test::run(&device).map_err(|error| SourceError::SelfTest {
+        path: path.to_path_buf(),
         reason: error.to_string(),
     })?;
 
@@ -35,7 +34,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         .ok();
     let (machine, machine_record, detail) = match info {
         Some(info) => {
-            let (machine, record) = told(&info, note);
+            let (machine, record) = facts(&info, note);
             let detail = format!("module {}, ABI {}", info.module_version, info.abi_version);
             (machine, record, detail)
         }
@@ -50,13 +49,13 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         iomem: Some(iomem.text),
         machine,
         machine_record,
-        record: SourceRecord::single("linpmem", shown, Some(detail)),
+        record: SourceRecord::single("linpmem", path.display().to_string(), Some(detail)),
         warnings,
     })
 }
 
-/// What the module tells of the machine.
-fn told(info: &Info, note: Option<Vec<u8>>) -> (MachineFacts, MachineRecord) {
+/// What the module knows about the machine.
+fn facts(info: &Info, note: Option<Vec<u8>>) -> (MachineFacts, MachineRecord) {
     let record = MachineRecord {
         phys_bits: Some(info.phys_bits),
         paging_levels: Some(info.paging_levels),

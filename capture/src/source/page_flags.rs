@@ -1,76 +1,75 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! /proc/kpageflags: which pages of RAM must not be read, or only seem to be.
+//! /proc/kpageflags: which pages of RAM must not be read, or only seem to be zero.
 //!
-//! /proc/kcore gives zeros for pages that are offline, ballooned or broken, and
-//! says nothing of it; older kernels and other files read them, which a broken
-//! page can answer with a machine check. What the kernel knows of each page is
-//! told here, 64 bits a page in the order of the pages
-//! (Documentation/admin-guide/mm/pagemap.rst, include/uapi/linux/kernel-page-flags.h).
+//! /proc/kcore returns zeros for pages that are offline, ballooned or poisoned, without
+//! an error. Older kernels and other files do read them, and a poisoned page can answer
+//! with a machine check. This file has what the kernel knows of each page, as 64 bits a
+//! page in the order of the pages (Documentation/admin-guide/mm/pagemap.rst,
+//! include/uapi/linux/kernel-page-flags.h).
 
+use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{Errno, PAGE_SIZE, PhysRange, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Where the kernel tells.
+/// The file.
 pub(super) const PATH: &str = "/proc/kpageflags";
 
 const BYTES_PER_PAGE: u64 = 8;
-/// Bit and what a page that has it is listed with. An offline section has no
-/// page at all as far as this file knows.
-const REFUSALS: [(u32, Errno); 3] = [
-    (19, Errno::new(133)), // KPF_HWPOISON: EHWPOISON
-    (20, Errno::new(61)),  // KPF_NOPAGE: ENODATA
-    (23, Errno::new(61)),  // KPF_OFFLINE: ENODATA
-];
 
 /// The file, open; or the reason why it is not.
 #[derive(Debug)]
 pub(super) struct PageFlags(io::Result<File>);
+
+/// The flags of one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flags(u64);
 
 impl PageFlags {
     pub(super) fn open() -> Self {
         Self(File::open(PATH))
     }
 
-    /// What `file` tells.
     #[cfg(test)]
     pub(super) fn from_file(file: File) -> Self {
         Self(Ok(file))
     }
 
-    /// Nothing is known.
+    /// As if the file could not be opened.
     #[cfg(test)]
-    pub(super) fn none() -> Self {
+    pub(super) fn unavailable() -> Self {
         Self(Err(io::ErrorKind::NotFound.into()))
     }
 
-    /// Why nothing is known, if so.
-    pub(super) fn trouble(&self) -> Option<&io::Error> {
+    /// Why the file could not be opened, if it could not.
+    pub(super) fn open_error(&self) -> Option<&io::Error> {
         self.0.as_ref().err()
     }
 
-    /// The file.
-    pub(super) fn file(&self) -> Option<&File> {
-        self.0.as_ref().ok()
+    /// The pages of `range`, by address, with their flags. It ends at the first page
+    /// that the file does not have or whose flags cannot be read.
+    pub(super) fn pages(&self, range: PhysRange) -> Vec<(PhysRange, Flags)> {
+        let Ok(file) = &self.0 else {
+            return Vec::new();
+        };
+        let pages: Vec<PhysRange> = range.pieces(PAGE_SIZE).collect();
+        let mut bytes = vec![[0; 8]; pages.len()];
+        // The result is smaller than the address it is made from.
+        let offset = range.start().get() / PAGE_SIZE.get() * BYTES_PER_PAGE;
+        let known = read_up_to(file, bytes.as_flattened_mut(), offset) / size_of::<u64>();
+        let flags = bytes
+            .into_iter()
+            .map(|bytes| Flags(u64::from_le_bytes(bytes)));
+        pages.into_iter().zip(flags).take(known).collect()
     }
 
-    /// The pages of `range` that must not be read, by address. `range` is System
-    /// RAM. What the kernel does not tell counts as good.
+    /// The pages of `range` that must not be read, by address. `range` is System RAM.
+    /// Pages without known flags count as good.
     pub(super) fn refused(&self, range: PhysRange) -> Unreadables {
         let mut refused = Unreadables::new();
-        let Ok(file) = &self.0 else { return refused };
-        let pages: Vec<PhysRange> = range.pieces(PAGE_SIZE).collect();
-        let mut bytes = vec![0; pages.len().saturating_mul(8)];
-        let first = range.start().get() / PAGE_SIZE.get();
-        let known = read_up_to(file, &mut bytes, first.saturating_mul(BYTES_PER_PAGE));
-        let words = bytes.get(..known).unwrap_or_default().chunks_exact(8);
-        for (page, word) in pages.into_iter().zip(words) {
-            let flags = word.try_into().map_or(0, u64::from_le_bytes);
-            let refusal = REFUSALS
-                .iter()
-                .find(|(bit, _)| flags.checked_shr(*bit).unwrap_or(0) & 1 == 1);
-            if let Some(&(_, errno)) = refusal {
+        for (page, flags) in self.pages(range) {
+            if let Some(errno) = flags.refusal() {
                 refused.push(page, errno);
             }
         }
@@ -78,14 +77,38 @@ impl PageFlags {
     }
 }
 
-/// As much of the file as there is.
-pub(super) fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> usize {
+impl Flags {
+    const HWPOISON: u64 = 1 << 19;
+    const NOPAGE: u64 = 1 << 20;
+    const OFFLINE: u64 = 1 << 23;
+    /// Since Linux 4.18.
+    const PGTABLE: u64 = 1 << 26;
+
+    /// What the page is listed with if it must not be read. An offline section of
+    /// memory has no page structures, hence `NOPAGE`.
+    const fn refusal(self) -> Option<Errno> {
+        if self.0 & Self::HWPOISON != 0 {
+            Some(Errno::EHWPOISON)
+        } else if self.0 & (Self::NOPAGE | Self::OFFLINE) != 0 {
+            Some(Errno::ENODATA)
+        } else {
+            None
+        }
+    }
+
+    pub(super) const fn is_page_table(self) -> bool {
+        self.0 & Self::PGTABLE != 0
+    }
+}
+
+/// Bytes of the file from `offset` on that fit `bytes`, up to its end or the first
+/// error.
+fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> usize {
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
-        match file.read_at(rest, at) {
+        match file.read_at(rest, offset + usize_as_u64(done)) {
             Ok(0) => break,
-            Ok(count) => done = done.saturating_add(count),
+            Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
@@ -100,9 +123,9 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn broken_and_absent_pages_are_told_and_the_end_is_no_trouble() {
+    fn poisoned_and_absent_pages_are_listed_and_the_end_of_the_file_is_not_an_error() {
         let mut file = tempfile::tempfile().unwrap();
-        // 3 pages: in use, poisoned, offline; then nothing more is known.
+        // 3 pages: in use, poisoned, offline; nothing is known of those after them.
         for flags in [0x7f_u64, 1 << 19, 1 << 23] {
             file.write_all(&flags.to_le_bytes()).unwrap();
         }
@@ -114,16 +137,24 @@ mod tests {
             .iter()
             .map(|item| (item.range.to_string(), item.errno.to_string()))
             .collect();
-        let told = |range: &str, errno: &str| (range.to_owned(), errno.to_owned());
+        let row = |range: &str, errno: &str| (range.to_owned(), errno.to_owned());
         assert_eq!(
             listed,
             [
-                told("0x1000-0x1fff", "EHWPOISON"),
-                told("0x2000-0x2fff", "ENODATA")
+                row("0x1000-0x1fff", "EHWPOISON"),
+                row("0x2000-0x2fff", "ENODATA")
             ]
         );
-        let unknown = PageFlags::none();
+        let unknown = PageFlags::unavailable();
         assert!(unknown.refused(range).is_empty());
-        assert!(unknown.trouble().is_some());
+        assert!(unknown.open_error().is_some());
+    }
+
+    #[test]
+    fn each_flag_has_its_meaning() {
+        assert_eq!(Flags(1 << 20).refusal(), Some(Errno::ENODATA));
+        assert_eq!(Flags(1 << 19 | 1 << 23).refusal(), Some(Errno::EHWPOISON));
+        assert_eq!(Flags(!(1 << 19 | 1 << 20 | 1 << 23)).refusal(), None);
+        assert!(Flags(1 << 26).is_page_table() && !Flags(!(1 << 26)).is_page_table());
     }
 }

@@ -3,40 +3,31 @@
 //! formats hold no kinds, and some leave out pages that could not be read.
 
 use linpmem_formats::{ImageReader, StoredRange};
-use linpmem_manifest::{Manifest, RangeRecord};
-use linpmem_phys::{Content, PhysAddr, PhysRange, Region, RegionKind};
+use linpmem_manifest::{Manifest, Range};
+use linpmem_phys::{Content, PhysRange, Region, RegionKind};
 
 /// The regions that `image` has, by address. Pages that it has not, but that
 /// `manifest` lists as unreadable, are among them.
 pub(super) fn regions(image: &dyn ImageReader, manifest: Option<&Manifest>) -> Vec<Region> {
-    let records = manifest.map_or(&[][..], |manifest| &manifest.ranges);
-    let mut ranges: Vec<&RangeRecord> = records.iter().collect();
-    ranges.sort_by_key(|record| record.start.0);
-    let unreadable = unreadable(&ranges);
+    // By address, which reading the manifest has made sure of.
+    let ranges = manifest.map_or(&[][..], |manifest| &manifest.ranges);
+    let unreadable: Vec<PhysRange> = ranges
+        .iter()
+        .flat_map(|range| &range.unreadable)
+        .map(|unreadable| unreadable.range)
+        .collect();
     let mut regions = Vec::new();
     for stored in image.ranges() {
         match stored.content {
             Content::Skipped { .. } => {
                 for part in within(&unreadable, stored.range) {
-                    named(&ranges, part, stored, &mut regions);
+                    named(ranges, part, stored, &mut regions);
                 }
             }
-            _ => named(&ranges, stored.range, stored, &mut regions),
+            _ => named(ranges, stored.range, stored, &mut regions),
         }
     }
     regions
-}
-
-fn unreadable(ranges: &[&RangeRecord]) -> Vec<PhysRange> {
-    let records = ranges.iter().flat_map(|range| &range.unreadable);
-    let mut unreadable: Vec<PhysRange> = records
-        .filter_map(|record| {
-            let (first, last) = (record.start.0, record.last.0);
-            PhysRange::from_inclusive(PhysAddr::new(first), PhysAddr::new(last)).ok()
-        })
-        .collect();
-    unreadable.sort_unstable();
-    unreadable
 }
 
 /// The parts of `sorted` in `whole`.
@@ -47,34 +38,25 @@ fn within(sorted: &[PhysRange], whole: PhysRange) -> impl Iterator<Item = PhysRa
 }
 
 /// Adds `part` of `stored`, cut where its kind changes.
-fn named(
-    ranges: &[&RangeRecord],
-    part: PhysRange,
-    stored: &StoredRange,
-    regions: &mut Vec<Region>,
-) {
+fn named(ranges: &[Range], part: PhysRange, stored: &StoredRange, regions: &mut Vec<Region>) {
     if let Some(kind) = stored.kind {
         regions.push(Region { range: part, kind });
         return;
     }
     let mut rest = Some(part);
-    let first = ranges.partition_point(|record| {
-        record
-            .range()
-            .is_none_or(|range| range.end() <= part.start())
-    });
-    for record in ranges.iter().skip(first) {
-        let Some((current, known)) = rest.zip(record.range()) else {
+    let first = ranges.partition_point(|range| range.addresses.end() <= part.start());
+    for range in ranges.iter().skip(first) {
+        let Some(current) = rest else {
             break;
         };
-        let Some(both) = current.intersect(known) else {
+        let Some(both) = current.intersect(range.addresses) else {
             break;
         };
         let (before, _) = current.split_at(both.start());
         regions.extend(before.map(unnamed));
         regions.push(Region {
             range: both,
-            kind: record.region_kind(),
+            kind: range.kind(),
         });
         rest = current.split_at(both.end()).1;
     }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether a source reads what it should: pages of our own are filled with what
-//! nobody else knows, /proc/self/pagemap tells where they lie, and the source has
-//! to find it there.
+//! Whether a source reads the right memory. This process fills pages of its own with
+//! unique data and looks up their physical addresses in /proc/self/pagemap; the source
+//! has to return that data.
 
 use super::vmcoreinfo;
 use crate::clock::monotonic_ns;
+use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// A page may move while it is looked for; not so many.
+/// The kernel may move a page during the test, but hardly this many.
 const PAGES: usize = 8;
 const PAGE: usize = 4096;
 
@@ -18,28 +19,34 @@ const PAGE: usize = 4096;
 const PRESENT: u64 = 1 << 63;
 const FRAME: u64 = (1 << 55) - 1;
 
-/// The source did not give what is known to lie there.
+/// The source failed the test, or could not be tested.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SelfTestFailed {
-    #[error("it refuses System RAM: a page of our own, at {at}, could not be read ({why})")]
+    #[error(
+        "it does not allow reading System RAM: the test page at {at} could not be read ({why})"
+    )]
     Refused { at: PhysAddr, why: String },
-    #[error("what it gives for {at} is not what lies there: it reads something else")]
+    #[error("it returns wrong data: the test page at {at} read back differently")]
     Wrong { at: PhysAddr },
-    #[error("it could not be tested: {0}")]
+    #[error("it could not be tested with known pages: {0}")]
     Untested(String),
 }
 
-/// Reads pages through `source` whose content is known.
+/// Reads pages with known content through `source`.
 ///
 /// # Errors
-/// If it gives anything else, or refuses, or if nothing is known.
+/// If it returns anything else or cannot read them, or if no page is known.
 pub(super) fn run(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
     match own_pages(source) {
-        // Without CAP_SYS_ADMIN the kernel tells no addresses.
-        Err(SelfTestFailed::Untested(why)) => note(source).map_err(|other| match other {
-            SelfTestFailed::Untested(other) => SelfTestFailed::Untested(format!("{why}; {other}")),
-            wrong => wrong,
-        }),
+        // Without CAP_SYS_ADMIN the kernel hides physical addresses.
+        Err(SelfTestFailed::Untested(why)) => {
+            vmcoreinfo_page(source).map_err(|other| match other {
+                SelfTestFailed::Untested(other) => {
+                    SelfTestFailed::Untested(format!("{why}; {other}"))
+                }
+                wrong => wrong,
+            })
+        }
         outcome => outcome,
     }
 }
@@ -50,12 +57,13 @@ fn own_pages(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
     let pagemap = File::open("/proc/self/pagemap").map_err(untested)?;
     let buffer = pattern((PAGES + 1) * PAGE);
     let first = buffer.as_ptr().addr().next_multiple_of(PAGE);
-    let skipped = first.saturating_sub(buffer.as_ptr().addr());
-    let own = buffer.get(skipped..).unwrap_or_default();
-    let mut reason = SelfTestFailed::Untested("no page of our own held still".to_owned());
+    // Less than the page that the buffer has more than it needs.
+    let own = buffer.split_at(first - buffer.as_ptr().addr()).1;
+    let mut reason = SelfTestFailed::Untested("the kernel moved every test page".to_owned());
     for (number, known) in own.chunks_exact(PAGE).take(PAGES).enumerate() {
-        let virt = first.saturating_add(number.saturating_mul(PAGE));
-        let Some(at) = place(&pagemap, virt).map_err(untested)? else {
+        // An address within the buffer.
+        let virt = first + number * PAGE;
+        let Some(at) = phys_addr_of(&pagemap, virt).map_err(untested)? else {
             continue;
         };
         let mut found = vec![0; PAGE];
@@ -66,7 +74,7 @@ fn own_pages(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
                 at,
                 why: error.message,
             })?;
-        if place(&pagemap, virt).map_err(untested)? != Some(at) {
+        if phys_addr_of(&pagemap, virt).map_err(untested)? != Some(at) {
             continue;
         }
         reason = match unreadable.as_slice().first() {
@@ -81,11 +89,13 @@ fn own_pages(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
     Err(reason)
 }
 
-/// Where the page at `virt` lies.
-fn place(pagemap: &File, virt: usize) -> io::Result<Option<PhysAddr>> {
+/// The physical address of the page at `virt`; `None` if the kernel hides it or the page
+/// is not in memory.
+fn phys_addr_of(pagemap: &File, virt: usize) -> io::Result<Option<PhysAddr>> {
     let mut entry = [0; 8];
-    let index = u64::try_from(virt / PAGE).unwrap_or(u64::MAX);
-    pagemap.read_exact_at(&mut entry, index.saturating_mul(8))?;
+    // Smaller than the address it is made from.
+    let offset = usize_as_u64(virt / PAGE * entry.len());
+    pagemap.read_exact_at(&mut entry, offset)?;
     let entry = u64::from_le_bytes(entry);
     let frame = entry & FRAME;
     if entry & PRESENT == 0 || frame == 0 {
@@ -94,33 +104,30 @@ fn place(pagemap: &File, virt: usize) -> io::Result<Option<PhysAddr>> {
     Ok(frame.checked_mul(PAGE_SIZE.get()).map(PhysAddr::new))
 }
 
-/// Bytes that lie nowhere else.
+/// Bytes that no other memory contains.
 fn pattern(len: usize) -> Vec<u8> {
     let mut state = (monotonic_ns() ^ (u64::from(std::process::id()) << 40)) | 1;
-    let mut words = std::iter::repeat_with(|| {
+    let mut bytes = vec![0; len];
+    for chunk in bytes.chunks_exact_mut(8) {
         // xorshift64: its numbers do not repeat within any machine's memory.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state
-    });
-    let mut bytes = vec![0; len];
-    for chunk in bytes.chunks_exact_mut(8) {
-        chunk.copy_from_slice(&words.next().unwrap_or_default().to_le_bytes());
+        chunk.copy_from_slice(&state.to_le_bytes());
     }
     bytes
 }
 
-/// The kernel's note of itself, which names its release.
-fn note(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
+/// Tests with VMCOREINFO, which contains the kernel's release.
+fn vmcoreinfo_page(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
     let text = vmcoreinfo::read(source, None)
         .map_err(|error| SelfTestFailed::Untested(error.reason().to_owned()))?;
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     match vmcoreinfo::record(&text).release {
-        Some(told) if told == release => Ok(()),
-        told => Err(SelfTestFailed::Untested(format!(
-            "the kernel's note names the release {told:?}"
+        Some(found) if found == release => Ok(()),
+        found => Err(SelfTestFailed::Untested(format!(
+            "VMCOREINFO has the release {found:?}, and the running kernel is {release}"
         ))),
     }
 }
@@ -144,7 +151,7 @@ mod tests {
                 Some(byte) => buf.fill(byte),
                 None => {
                     let range = PhysRange::from_len(start, PAGE_SIZE).unwrap();
-                    unreadable.push(range, Errno::new(1));
+                    unreadable.push(range, Errno::EPERM);
                 }
             }
             Ok(())
@@ -152,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn a_source_of_anything_else_is_no_source() {
+    fn a_source_of_anything_else_fails() {
         for byte in [Some(0), Some(0xff), None] {
             assert!(run(&Constant(byte)).is_err(), "{byte:?}");
         }
     }
 
     #[test]
-    fn the_pattern_is_another_one_each_time() {
+    fn the_pattern_differs_each_time() {
         let one = pattern(4 * PAGE);
         assert_ne!(one, pattern(4 * PAGE));
         assert!(

@@ -7,9 +7,9 @@ use std::str::FromStr;
 /// Where memory is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSpec {
-    /// The best there is that works.
+    /// The best one that works.
     Auto,
-    /// The linpmem module, at this device node.
+    /// The linpmem module, through this device node.
     Device(PathBuf),
     /// /proc/kcore.
     Kcore,

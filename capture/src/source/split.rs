@@ -3,10 +3,10 @@
 
 use crate::pages::Pages;
 use crate::read_target::ReadTarget;
-use linpmem_phys::{Errno, MemoryMap, PhysAddr, ReadPhys, RegionKind, SourceError, Unreadables};
+use linpmem_phys::{Errno, MemoryMap, PhysAddr, ReadPhys, SourceError, Unreadables};
 
-/// What is listed that no source reads.
-const NOT_HERE: Errno = Errno::new(95); // EOPNOTSUPP
+/// What pages are listed with that no source can read.
+const NOT_HERE: Errno = Errno::EOPNOTSUPP;
 
 /// System RAM from one source, and the rest from another if there is one.
 pub(super) struct SplitSource {
@@ -22,12 +22,10 @@ impl SplitSource {
         rest: Option<Box<dyn ReadPhys>>,
         map: &MemoryMap,
     ) -> Self {
-        let regions = map.regions().iter();
-        let regions = regions.filter(|region| region.kind == RegionKind::SystemRam);
         Self {
             ram,
             rest,
-            ram_pages: Pages::touched_by(regions.map(|region| region.range)),
+            ram_pages: Pages::touched_by(map.ram()),
         }
     }
 
@@ -79,7 +77,7 @@ impl ReadPhys for SplitSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use linpmem_phys::{MemoryImage, PhysRange, Region};
+    use linpmem_phys::{MemoryImage, PhysRange, Region, RegionKind};
 
     fn range(first: u64, last: u64) -> PhysRange {
         PhysRange::from_inclusive(PhysAddr::new(first), PhysAddr::new(last)).unwrap()
@@ -104,10 +102,10 @@ mod tests {
             )
             .unwrap();
         let read = |rest| {
-            let composed = SplitSource::new(memory(1), rest, &map);
+            let split = SplitSource::new(memory(1), rest, &map);
             let mut bytes = [9; 0x6000];
             let mut unreadable = Unreadables::new();
-            composed
+            split
                 .read_phys(PhysAddr::ZERO, &mut bytes, &mut unreadable)
                 .unwrap();
             let pages: Vec<u8> = bytes.iter().step_by(0x1000).copied().collect();

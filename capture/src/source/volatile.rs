@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What changes most, and what all else is found through: the kernel's data and the
-//! page tables.
+//! The memory that changes fastest and that an analysis starts from: the kernel's data
+//! and the page tables.
 //!
-//! Where the kernel's data lies, /proc/iomem says; which pages are page tables,
-//! /proc/kpageflags does.
+//! /proc/iomem says where the kernel's data is, /proc/kpageflags which pages are page
+//! tables.
 
-use super::page_flags::{PageFlags, read_up_to};
+use super::page_flags::{self, PageFlags};
 use crate::pages::Pages;
-use linpmem_phys::num::u64_as_usize;
-use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
-use procfs::FromBufRead;
+use linpmem_kinfo::iomem;
+use linpmem_phys::{PhysLen, PhysRange};
 
-/// What is held in memory before its turn, at most.
+/// The most that is read before its turn and kept in memory.
 pub const MAX_BYTES: u64 = 64 << 20;
 
 /// As in /proc/iomem (arch/x86/kernel/setup.c).
 const KERNEL_DATA: [&str; 2] = ["Kernel data", "Kernel bss"];
-/// KPF_PGTABLE of include/uapi/linux/kernel-page-flags.h, since 4.18.
-const PAGE_TABLE_BIT: u32 = 26;
-/// Words of /proc/kpageflags that are looked at together.
+/// Memory whose flags are looked at together.
 const STEP: PhysLen = PhysLen::new(32 << 20);
 
 /// What is to be read first.
@@ -26,13 +23,13 @@ const STEP: PhysLen = PhysLen::new(32 << 20);
 pub struct Volatile {
     /// The pages.
     pub pages: Pages,
-    /// What is not among them, and why.
-    pub lacks: Vec<String>,
+    /// What should be among them and is not, and why.
+    pub omitted: Vec<String>,
 }
 
 impl Volatile {
-    /// Of `ranges`, which are to be read: the kernel's data after `iomem`, and the page
-    /// tables.
+    /// What of `ranges`, the memory to be read, changes fastest. `iomem` is the text of
+    /// /proc/iomem.
     #[must_use]
     pub fn find(ranges: &[PhysRange], iomem: Option<&str>) -> Self {
         Self::with(ranges, iomem, &PageFlags::open(), MAX_BYTES)
@@ -42,45 +39,42 @@ impl Volatile {
         let mut budget = Budget {
             found: Vec::new(),
             left: max_bytes,
-            passed_over: 0,
+            exceeded_by: 0,
         };
-        let mut lacks = Vec::new();
+        let mut omitted = Vec::new();
         let planned = Pages::touched_by(ranges.iter().copied());
-        let data = kernel_data(iomem.unwrap_or_default());
-        if data.is_empty() {
-            lacks.push("the kernel's data, which /proc/iomem does not show".to_owned());
+        match kernel_data(iomem) {
+            Ok(data) => data
+                .iter()
+                .flat_map(|&range| planned.within(range))
+                .for_each(|part| budget.take(part)),
+            Err(reason) => omitted.push(format!("the kernel's data: {reason}")),
         }
-        for part in data.iter().flat_map(|&range| planned.within(range)) {
-            budget.take(part);
-        }
-        if let Some(error) = flags.trouble() {
-            lacks.push(format!(
-                "the page tables: {}: {error}",
-                super::page_flags::PATH
-            ));
+        if let Some(error) = flags.open_error() {
+            omitted.push(format!("the page tables: {}: {error}", page_flags::PATH));
         }
         for &range in planned.ranges() {
             page_tables(flags, range, &mut budget);
         }
-        if budget.passed_over > 0 {
-            lacks.push(format!(
-                "{} beyond the {} that are held at most",
-                PhysLen::new(budget.passed_over),
+        if budget.exceeded_by > 0 {
+            omitted.push(format!(
+                "{} beyond the limit of {}",
+                PhysLen::new(budget.exceeded_by),
                 PhysLen::new(max_bytes)
             ));
         }
         Self {
             pages: Pages::touched_by(budget.found),
-            lacks,
+            omitted,
         }
     }
 }
 
-/// What may still be taken.
+/// How many bytes may still be taken.
 struct Budget {
     found: Vec<PhysRange>,
     left: u64,
-    passed_over: u64,
+    exceeded_by: u64,
 }
 
 impl Budget {
@@ -91,36 +85,33 @@ impl Budget {
                 self.left = left;
                 self.found.push(range);
             }
-            None => self.passed_over = self.passed_over.saturating_add(len),
+            // Parts of RAM: their sum fits.
+            None => self.exceeded_by += len,
         }
     }
 }
 
-fn kernel_data(iomem: &str) -> Vec<PhysRange> {
-    let entries = procfs::Iomem::from_buf_read(iomem.as_bytes());
-    let entries = entries.map(|iomem| iomem.0).unwrap_or_default();
-    entries
+/// The kernel's data, in whole pages; or why it is unknown.
+fn kernel_data(text: Option<&str>) -> Result<Vec<PhysRange>, String> {
+    let text = text.ok_or("the source has no /proc/iomem")?;
+    let entries = iomem::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let data: Vec<PhysRange> = entries
         .iter()
-        .filter(|(_, entry)| KERNEL_DATA.contains(&entry.name.as_str()))
-        .filter_map(|(_, entry)| {
-            let (first, last) = entry.address;
-            let range = PhysRange::from_inclusive(PhysAddr::new(first), PhysAddr::new(last));
-            range.ok()?.page_hull()
-        })
-        .collect()
+        .filter(|entry| KERNEL_DATA.contains(&&*entry.name))
+        .filter_map(|entry| entry.range.page_hull())
+        .collect();
+    if data.is_empty() {
+        return Err("/proc/iomem does not list it".to_owned());
+    }
+    Ok(data)
 }
 
 /// Takes each run of page tables in `range`.
 fn page_tables(flags: &PageFlags, range: PhysRange, budget: &mut Budget) {
-    let mut words = Vec::new();
     let mut run: Option<PhysRange> = None;
     for piece in range.pieces(STEP) {
-        words.resize(u64_as_usize(piece.len().pages()).saturating_mul(8), 0);
-        let known = flags.words(piece.start(), &mut words);
-        let pages = piece.pieces(PAGE_SIZE);
-        for (page, word) in pages.zip(known.chunks_exact(8)) {
-            let word = word.try_into().map_or(0, u64::from_le_bytes);
-            if word.checked_shr(PAGE_TABLE_BIT).unwrap_or(0) & 1 == 0 {
+        for (page, flags) in flags.pages(piece) {
+            if !flags.is_page_table() {
                 continue;
             }
             let joined = run
@@ -139,19 +130,10 @@ fn page_tables(flags: &PageFlags, range: PhysRange, budget: &mut Budget) {
     }
 }
 
-impl PageFlags {
-    /// The flags of the pages from `start` on, as far as the kernel tells.
-    fn words<'a>(&self, start: PhysAddr, words: &'a mut [u8]) -> &'a [u8] {
-        let Some(file) = self.file() else { return &[] };
-        let offset = (start.get() / PAGE_SIZE.get()).saturating_mul(8);
-        let known = read_up_to(file, words, offset);
-        words.get(..known).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_phys::PhysAddr;
     use std::io::Write;
 
     const IOMEM: &str = "00001000-0009fbff : System RAM\n\
@@ -181,7 +163,7 @@ mod tests {
     #[test]
     fn the_kernels_data_and_the_page_tables_are_found() {
         let planned = [range(0x1000, 0x9f000), range(0x10_0000, 0x300_0000)];
-        // 0x100 is 1 MiB; the last one is not to be read, and 0xa0 neither.
+        // 0x100 is 1 MiB; the last one is outside what is to be read, and so is 0xa0.
         let flags = flags(&[0x10, 0x11, 0xa0, 0x100, 0x20ff, 0x2100, 0x2fff, 0x3000]);
         let found = Volatile::with(&planned, Some(IOMEM), &flags, MAX_BYTES);
         assert_eq!(
@@ -195,22 +177,22 @@ mod tests {
                 range(0x2ff_f000, 0x300_0000),
             ]
         );
-        assert!(found.lacks.is_empty(), "{:?}", found.lacks);
+        assert!(found.omitted.is_empty(), "{:?}", found.omitted);
     }
 
     #[test]
-    fn what_is_too_much_or_unknown_is_told() {
+    fn what_exceeds_the_limit_or_is_unknown_is_reported() {
         let planned = [range(0x1000, 0x300_0000)];
         let found = Volatile::with(&planned, Some(IOMEM), &flags(&[1, 2, 5, 7]), 0x5000);
         // Data and bss first: 3 pages; then two tables.
         assert_eq!(found.pages.ranges().len(), 3);
         assert!(
-            found.lacks[0].contains("8 KiB beyond the 20 KiB"),
+            found.omitted[0].contains("8 KiB beyond the limit of 20 KiB"),
             "{:?}",
-            found.lacks
+            found.omitted
         );
-        let blind = Volatile::with(&planned, None, &PageFlags::none(), MAX_BYTES);
+        let blind = Volatile::with(&planned, None, &PageFlags::unavailable(), MAX_BYTES);
         assert!(blind.pages.is_empty());
-        assert_eq!(blind.lacks.len(), 2);
+        assert_eq!(blind.omitted.len(), 2);
     }
 }

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The comparison: threads that each take the next chunk, and beside them those
-//! sums that can only be made from front to back.
+//! The comparison: threads that each take the next chunk of the manifest, and others for
+//! those sums that can only be made from front to back. None of them holds more than a
+//! few chunks, however long the manifest is.
 
+use super::VerifyError;
 use super::layout::{Chunk, Layout};
 use super::memory::Memory;
 use super::remainder::remainder_digest;
-use crate::hash::{Hasher, hexadecimal};
+use crate::hash::Hasher;
 use crate::meter::Meter;
 use crate::pipeline::CHUNK_BYTES;
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_manifest::{FurtherHash, HashRecord, Sha256Sum};
 use linpmem_phys::num::{len_bytes, u64_as_usize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// What was found in the file.
 #[derive(Debug)]
-pub struct Found {
+pub struct Found<'a> {
     /// Bytes of the file.
     pub length: u64,
     /// Of as many bytes of it as the manifest says that there are.
@@ -30,8 +33,33 @@ pub struct Found {
     pub further: Vec<HashRecord>,
     /// Over what is in no chunk.
     pub outside: Computed,
-    /// Chunks that are not as they should be, by their number in the layout.
-    pub chunks: Vec<(usize, Fault)>,
+    /// Chunks that are not as they should be.
+    pub faults: Faults<'a>,
+}
+
+/// Chunks that are not as they should be: the first ones, and how many there are.
+#[derive(Debug, Default)]
+pub struct Faults<'a> {
+    /// Those that come first in the manifest, by their index.
+    pub first: BTreeMap<u64, (Chunk<'a>, Fault)>,
+    /// All of them.
+    pub count: u64,
+    /// By the index of their range.
+    pub by_range: BTreeMap<u64, u64>,
+}
+
+impl<'a> Faults<'a> {
+    /// Chunks that are kept.
+    pub const SHOWN: usize = 20;
+
+    fn add(&mut self, chunk: Chunk<'a>, fault: Fault) {
+        self.count += 1;
+        *self.by_range.entry(chunk.range.record.index).or_default() += 1;
+        self.first.insert(chunk.index, (chunk, fault));
+        if self.first.len() > Self::SHOWN {
+            self.first.pop_last();
+        }
+    }
 }
 
 /// A sum that may have been made.
@@ -102,72 +130,82 @@ pub struct Check<'a> {
     pub meter: &'a Meter,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     /// Compares.
-    pub fn run(&self) -> Result<Found, CheckError> {
-        let next = AtomicUsize::new(0);
-        let (faults, found) = unbounded();
+    pub fn run(&self) -> Result<Found<'a>, VerifyError> {
+        let faults = Mutex::default();
         let (file, further, outside) = std::thread::scope(|scope| {
             let sha256 = || self.file_sum(Hasher::sha256());
             let file = start(scope, self.whole, "sum-file", sha256)?;
             let further = self.further_sums(scope)?;
-            let has_outside = self.layout.manifest.file.sha256_remainder.is_some();
+            let has_outside = self
+                .layout
+                .manifest()
+                .footer
+                .file
+                .sha256_remainder
+                .is_some();
             let outside = start(scope, has_outside, "sum-outside", || remainder_digest(self))?;
+            let (sender, chunks) = bounded(self.workers.get());
             let workers = (0..self.workers.get())
                 .map(|number| {
-                    let (next, faults) = (&next, faults.clone());
+                    let (chunks, faults) = (chunks.clone(), &faults);
                     Builder::new()
                         .name(format!("work-{number}"))
-                        .spawn_scoped(scope, move || self.work(next, &faults))
+                        .spawn_scoped(scope, move || self.work(&chunks, faults))
                         .map_err(CheckError::Start)
                 })
                 .collect::<Result<Vec<_>, _>>()?;
+            drop(chunks);
+            let fed = self.feed(sender);
             for worker in workers {
                 joined(worker)?;
             }
+            fed?;
             let file = file.map(joined).transpose()?.map_or(Computed::Not, |sum| {
                 let sum = sum.and_then(|digest| Sha256Sum::try_from(digest.as_slice()).ok());
                 sum.map_or(Computed::Lacking, Computed::Sum)
             });
-            let outside = outside.map_or(Ok(Computed::Not), joined)?;
+            let outside = outside.map_or(Ok(Ok(Computed::Not)), joined)??;
             let mut records = Vec::new();
             for (algorithm, thread) in further {
                 records.extend(joined(thread)?.map(|digest| HashRecord {
                     algorithm,
-                    digest: hexadecimal(&digest),
+                    digest: linpmem_phys::hex::encode(&digest),
                 }));
             }
-            Ok((file, records, outside))
+            Ok::<_, VerifyError>((file, records, outside))
         })?;
-        drop(faults);
-        let mut chunks: Vec<_> = found.iter().collect();
-        chunks.sort_unstable_by_key(|&(index, _)| index);
         Ok(Found {
             length: self.length,
             file,
             further,
             outside,
-            chunks,
+            faults: faults.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
 
-    /// Compares the chunks that no other thread has taken.
-    fn work(&self, next: &AtomicUsize, faults: &Sender<(usize, Fault)>) {
-        let mut looking = self.memory.looking(self.file, self.length);
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(chunk) = self.layout.chunks.get(index) else {
-                return;
-            };
-            if let Err(fault) = looking.at(chunk) {
-                let _ = faults.send((index, fault));
+    /// Reads the manifest for the workers.
+    fn feed(&self, workers: Sender<Chunk<'a>>) -> Result<(), VerifyError> {
+        for chunk in self.layout.chunks() {
+            if workers.send(chunk?).is_err() {
+                // All of them have panicked, which joining them tells.
+                break;
             }
-            self.progressed(chunk);
         }
+        Ok(())
     }
 
-    fn progressed(&self, chunk: &Chunk<'_>) {
-        self.meter.add_written(chunk.record.length, 0);
+    /// Compares the chunks that no other thread has taken.
+    fn work(&self, chunks: &Receiver<Chunk<'a>>, faults: &Mutex<Faults<'a>>) {
+        let mut looking = self.memory.looking(self.file, self.length);
+        for chunk in chunks {
+            if let Err(fault) = looking.at(&chunk) {
+                let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
+                faults.add(chunk, fault);
+            }
+            self.meter.add_written(chunk.bytes(), 0);
+        }
     }
 
     /// A thread for each further hash that the manifest has.
@@ -176,7 +214,7 @@ impl Check<'_> {
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<Vec<FurtherThread<'scope>>, CheckError> {
         let mut threads = Vec::new();
-        for HashRecord { algorithm, .. } in &self.layout.manifest.file.hashes {
+        for HashRecord { algorithm, .. } in &self.layout.manifest().footer.file.hashes {
             let sum = || self.file_sum(Hasher::new(*algorithm));
             let thread = start(scope, self.further, algorithm.name(), sum)?;
             threads.extend(thread.map(|thread| (*algorithm, thread)));
@@ -186,7 +224,7 @@ impl Check<'_> {
 
     /// Of the file from front to back; none if it is not all there.
     fn file_sum(&self, mut hasher: Hasher) -> Option<Vec<u8>> {
-        let end = self.layout.manifest.file.length;
+        let end = self.layout.manifest().footer.file.length;
         if self.length < end {
             return None;
         }

@@ -1,55 +1,60 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where a manifest says that everything lies in the file.
 
+use super::VerifyError;
+use super::manifest_file::ManifestFile;
+use crate::artifacts::Section;
 use crate::frame::FrameEncoder;
-use crate::hash::MerkleTree;
-use linpmem_manifest::{ChunkRecord, Manifest, RangeRecord};
-use linpmem_phys::ZeroBlocks;
+use crate::hash::{MerkleTree, sha256};
+use linpmem_manifest::{ChunkContent, Chunks, ListedChunk, Manifest, Range, Sha256Sum};
 use linpmem_phys::num::u64_as_usize;
-use linpmem_phys::{PhysLen, PhysRange};
+use linpmem_phys::{PhysRange, ZeroBlocks};
+use std::collections::HashMap;
+use std::io::BufReader;
 
-/// A manifest and the places of its chunks.
+/// A manifest that was found to be consistent, and the places of its chunks.
 ///
 /// # Invariants
-/// Chunks with a place are in the order of the file and do not overlap. All lie in
-/// their ranges one after the other, are no longer than [`ZeroBlocks::MAX_BYTES`], and
-/// their sums make up those of the ranges.
-#[derive(Debug)]
+/// Chunks with a place are in the order of the file and do not overlap. All are no longer
+/// than [`ZeroBlocks::MAX_BYTES`], and their sums make up those of the ranges. That they
+/// lie in their ranges one after the other, the manifest's reader has made sure of.
 pub struct Layout<'a> {
-    /// The manifest.
-    pub manifest: &'a Manifest,
-    /// All chunks of all ranges.
-    pub chunks: Vec<Chunk<'a>>,
+    file: &'a ManifestFile,
+    /// How many chunks there are.
+    pub count: u64,
 }
 
 /// A chunk and its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'a> {
-    /// What the manifest says of it.
-    pub record: &'a ChunkRecord,
+    /// The number of its line in the manifest.
+    pub line: u64,
+    /// Counts the chunks of all ranges from 0.
+    pub index: u64,
     /// The range that it is part of.
-    pub range: &'a RangeRecord,
+    pub range: &'a Range,
     /// Counts the chunks of the range from 0.
-    pub number: usize,
+    pub number: u64,
     /// Its addresses.
     pub addresses: PhysRange,
+    /// What the manifest says of its bytes.
+    pub content: ChunkContent,
     /// Its first byte in the file; none if it does not lie there in one piece, as
     /// in an AFF4 image.
     pub offset: Option<u64>,
     /// Its bytes in the file.
     pub length: u64,
+    /// Whether they are compressed.
+    pub is_compressed: bool,
 }
 
 /// A manifest that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// A range that is none.
-    #[error("range {0} has no addresses, or not those that its length says")]
-    Range(u64),
-    /// Chunks that are not a range's.
-    #[error("the chunks of range {0} do not make up what it says was written")]
-    Chunks(u64),
+    /// Chunks of a range that the manifest did not have a moment ago.
+    #[error("the manifest has changed while it was read")]
+    Changed,
     /// A chunk that is too long.
     #[error(
         "a chunk of range {range} has {bytes} bytes; chunks have at most {}",
@@ -62,10 +67,10 @@ pub enum LayoutError {
         bytes: u64,
     },
     /// A sum over sums that is another.
-    #[error("its sum over the chunks of {0} is not that of the chunks that it lists")]
+    #[error("the Merkle root of {0} does not match its chunk hashes")]
     Tree(String),
     /// Places that overlap or lie behind the end.
-    #[error("the chunk at {addresses} lies where another does, or behind the end of the file")]
+    #[error("the chunk at {addresses} overlaps another one, or lies behind the end of the file")]
     Place {
         /// The chunk.
         addresses: PhysRange,
@@ -80,105 +85,217 @@ pub enum LayoutError {
         addresses: PhysRange,
     },
     /// A whole image that is not.
-    #[error("it says that the image is complete, but {0} bytes of its ranges were not written")]
-    NotWhole(u64),
+    #[error(
+        "it says that the image is complete, but lists {written} bytes as written, of {planned} \
+         planned"
+    )]
+    NotWhole {
+        /// Bytes of its ranges that were written.
+        written: u64,
+        /// Bytes that were to be written.
+        planned: u64,
+    },
+}
+
+impl Chunk<'_> {
+    /// Bytes of memory.
+    pub const fn bytes(&self) -> u64 {
+        self.addresses.len().get()
+    }
 }
 
 impl<'a> Layout<'a> {
-    /// The first chunk that has no place in the file.
-    pub fn first_without_place(&self) -> Option<&Chunk<'a>> {
-        self.chunks.iter().find(|chunk| chunk.offset.is_none())
+    /// The places that `file` tells, after a look at all of them. Where every chunk
+    /// `needs_place`, one without is an error.
+    pub fn new(file: &'a ManifestFile, needs_place: bool) -> Result<Self, VerifyError> {
+        let manifest = file.manifest();
+        let mut trees = Trees::default();
+        let (mut next_offset, mut count) = (0, 0);
+        for chunk in file.places() {
+            let chunk = chunk?;
+            let wrong = |source| file.contradiction(Some(chunk.line), source);
+            let addresses = chunk.addresses;
+            match chunk
+                .offset
+                .map(|offset| (offset, offset.checked_add(chunk.length)))
+            {
+                Some((offset, Some(end)))
+                    if next_offset <= offset && end <= manifest.footer.file.length =>
+                {
+                    next_offset = end;
+                }
+                Some(_) => return Err(wrong(LayoutError::Place { addresses })),
+                None if needs_place => return Err(wrong(LayoutError::NoPlace { addresses })),
+                None => {}
+            }
+            trees.push(manifest, &chunk).map_err(wrong)?;
+            count += 1;
+        }
+        trees
+            .end(manifest)
+            .map_err(|source| file.contradiction(None, source))?;
+        let written = manifest.ranges.iter().map(|range| range.end.written_bytes);
+        // The sum fits: ranges do not overlap, and addresses have 64 bits.
+        let written: u64 = written.sum();
+        let planned = manifest.header.image.planned_bytes;
+        if manifest.footer.state.is_whole() && written != planned {
+            return Err(file.contradiction(None, LayoutError::NotWhole { written, planned }));
+        }
+        Ok(Self { file, count })
     }
 
-    /// The places that `manifest` tells.
-    pub fn new(manifest: &'a Manifest) -> Result<Self, LayoutError> {
-        let mut chunks = Vec::new();
-        let mut next_offset = 0;
-        let mut missing: u64 = manifest.image.planned_bytes;
-        let mut tree = MerkleTree::default();
-        for range in &manifest.ranges {
-            let whole = range.range().ok_or(LayoutError::Range(range.index))?;
-            if whole.last().get() != range.last.0 {
-                return Err(LayoutError::Range(range.index));
-            }
-            let mut next = whole.start();
-            let mut range_tree = MerkleTree::default();
-            for (number, record) in range.chunks.iter().enumerate() {
-                let chunk = place(range, whole, number, record)?;
-                if chunk.addresses.start() != next || !whole.covers(chunk.addresses) {
-                    return Err(LayoutError::Chunks(range.index));
-                }
-                next = chunk.addresses.end();
-                if let Some(offset) = chunk.offset {
-                    match offset.checked_add(chunk.length) {
-                        Some(end) if next_offset <= offset && end <= manifest.file.length => {
-                            next_offset = end;
-                        }
-                        _ => {
-                            return Err(LayoutError::Place {
-                                addresses: chunk.addresses,
-                            });
-                        }
-                    }
-                }
-                chunks.push(chunk);
-                tree.push(record.sha256);
-                range_tree.push(record.sha256);
-            }
-            if range_tree.root() != range.sha256_tree {
-                return Err(LayoutError::Tree(format!("range {}", range.index)));
-            }
-            let written = next.checked_sub(whole.start()).map(PhysLen::get);
-            if written != Some(range.written_bytes) {
-                return Err(LayoutError::Chunks(range.index));
-            }
-            missing = missing.saturating_sub(range.written_bytes);
-        }
-        if manifest.state.is_whole() && missing > 0 {
-            return Err(LayoutError::NotWhole(missing));
-        }
-        if tree.root() != manifest.file.sha256_tree {
-            return Err(LayoutError::Tree("all ranges".to_owned()));
-        }
-        Ok(Self { manifest, chunks })
+    /// The manifest.
+    pub const fn manifest(&self) -> &'a Manifest {
+        self.file.manifest()
+    }
+
+    /// The chunks, read anew.
+    pub fn chunks(&self) -> Places<'a> {
+        self.file.places()
     }
 }
 
-fn place<'a>(
-    range: &'a RangeRecord,
-    whole: PhysRange,
-    number: usize,
-    record: &'a ChunkRecord,
-) -> Result<Chunk<'a>, LayoutError> {
-    let addresses = record.range().ok_or(LayoutError::Chunks(range.index))?;
+/// The Merkle trees over the chunks that have passed.
+#[derive(Default)]
+struct Trees {
+    /// The number of the range whose chunks pass.
+    range: u64,
+    of_range: MerkleTree,
+    of_all: MerkleTree,
+    zeros: ZeroSums,
+}
+
+impl Trees {
+    fn push(&mut self, manifest: &Manifest, chunk: &Chunk<'_>) -> Result<(), LayoutError> {
+        self.end_ranges(manifest, chunk.range.record.index)?;
+        let sum = self.zeros.of_chunk(chunk);
+        self.of_range.push(sum);
+        self.of_all.push(sum);
+        Ok(())
+    }
+
+    /// Compares the trees of the ranges before number `border`.
+    fn end_ranges(&mut self, manifest: &Manifest, border: u64) -> Result<(), LayoutError> {
+        while self.range < border {
+            let range = manifest.ranges.get(u64_as_usize(self.range));
+            let range = range.ok_or(LayoutError::Changed)?;
+            if std::mem::take(&mut self.of_range).root() != range.end.sha256_tree {
+                return Err(LayoutError::Tree(format!("range {}", self.range)));
+            }
+            self.range += 1;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, manifest: &Manifest) -> Result<(), LayoutError> {
+        let ranges = linpmem_phys::num::usize_as_u64(manifest.ranges.len());
+        self.end_ranges(manifest, ranges)?;
+        if self.of_all.root() != manifest.footer.file.sha256_tree {
+            return Err(LayoutError::Tree("all ranges".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// The sums of chunks that are zero throughout: few lengths, each hashed once.
+#[derive(Default)]
+pub struct ZeroSums(HashMap<u64, Sha256Sum>);
+
+impl ZeroSums {
+    /// Lengths that are remembered, at most. An image of real memory has a handful.
+    const MAX: usize = 1024;
+
+    /// The sum of `len` zero bytes.
+    pub fn of(&mut self, len: u64) -> Sha256Sum {
+        if self.0.len() >= Self::MAX {
+            self.0.clear();
+        }
+        let sum = || sha256(&vec![0; u64_as_usize(len)]);
+        *self.0.entry(len).or_insert_with(sum)
+    }
+
+    /// The sum that the manifest has of `chunk`.
+    pub fn of_chunk(&mut self, chunk: &Chunk<'_>) -> Sha256Sum {
+        match chunk.content {
+            ChunkContent::Sha256(sum) => sum,
+            ChunkContent::Zero => self.of(chunk.bytes()),
+        }
+    }
+}
+
+/// The chunks of a manifest with their places, as they are read from it.
+pub struct Places<'a> {
+    file: &'a ManifestFile,
+    chunks: Chunks<BufReader<Section>>,
+    next: u64,
+}
+
+impl<'a> Places<'a> {
+    /// The places of `chunks`, which are those of `file`.
+    pub(super) const fn new(file: &'a ManifestFile, chunks: Chunks<BufReader<Section>>) -> Self {
+        Self {
+            file,
+            chunks,
+            next: 0,
+        }
+    }
+}
+
+impl<'a> Iterator for Places<'a> {
+    type Item = Result<Chunk<'a>, VerifyError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let listed = match self.chunks.next()? {
+            Ok(listed) => listed,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let index = self.next;
+        self.next += 1;
+        let file = self.file;
+        Some(
+            place(file.manifest(), listed, index)
+                .map_err(|source| file.contradiction(Some(listed.line), source)),
+        )
+    }
+}
+
+fn place(manifest: &Manifest, listed: ListedChunk, index: u64) -> Result<Chunk<'_>, LayoutError> {
+    let chunk = listed.chunk;
+    let range = manifest.ranges.get(u64_as_usize(listed.range));
+    let range = range.ok_or(LayoutError::Changed)?;
     let too_long = |bytes| LayoutError::TooLong {
-        range: range.index,
+        range: listed.range,
         bytes,
     };
-    if u64_as_usize(record.length) > ZeroBlocks::MAX_BYTES {
-        return Err(too_long(record.length));
+    let bytes = chunk.addresses.len().get();
+    if u64_as_usize(bytes) > ZeroBlocks::MAX_BYTES {
+        return Err(too_long(bytes));
     }
-    let (offset, length) = match record.frame {
+    let (offset, length) = match chunk.frame {
         Some(frame) if u64_as_usize(frame.length) > FrameEncoder::bound(ZeroBlocks::MAX_BYTES) => {
             return Err(too_long(frame.length));
         }
         Some(frame) => (Some(frame.offset), frame.length),
         None => {
-            let within = addresses.start().checked_sub(whole.start());
-            let within = within.ok_or(LayoutError::Chunks(range.index))?.get();
+            let addresses = chunk.addresses;
+            let within = addresses.start().checked_sub(range.addresses.start());
+            let within = within.ok_or(LayoutError::Changed)?.get();
             let place = |offset: u64| {
                 let offset = offset.checked_add(within);
                 offset.ok_or(LayoutError::Place { addresses })
             };
-            (range.file_offset.map(place).transpose()?, record.length)
+            (range.record.file_offset.map(place).transpose()?, bytes)
         }
     };
     Ok(Chunk {
-        record,
+        line: listed.line,
+        index,
         range,
-        number,
-        addresses,
+        number: listed.number,
+        addresses: chunk.addresses,
+        content: chunk.content,
         offset,
         length,
+        is_compressed: chunk.frame.is_some(),
     })
 }

@@ -2,16 +2,15 @@
 //! Memory in an image, chunk by chunk.
 
 use super::check::Fault;
-use super::layout::Chunk;
+use super::layout::{Chunk, ZeroSums};
 use super::remainder::hole;
 use crate::frame::FrameDecoder;
 use crate::hash::{sha256, sha256_of};
 use linpmem_formats::{Format, ImageReader};
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
-use linpmem_phys::{PhysAddr, PhysRange, Unreadables};
+use linpmem_phys::{PhysRange, Unreadables};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -36,8 +35,7 @@ pub struct Looking<'a> {
     buffer: Vec<u8>,
     frame: Vec<u8>,
     decoder: FrameDecoder,
-    /// The sums of so many zero bytes.
-    zeros: HashMap<u64, Sha256Sum>,
+    zeros: ZeroSums,
 }
 
 impl<'a> Memory<'a> {
@@ -50,7 +48,7 @@ impl<'a> Memory<'a> {
             buffer: Vec::new(),
             frame: Vec::new(),
             decoder: FrameDecoder::default(),
-            zeros: HashMap::new(),
+            zeros: ZeroSums::default(),
         }
     }
 }
@@ -67,28 +65,21 @@ impl Looking<'_> {
                 if offset.saturating_add(chunk.length) > self.length {
                     return Err(Fault::Missing);
                 }
-                if chunk.record.frame.is_some() {
+                if chunk.is_compressed {
                     self.compressed(chunk, offset)?
                 } else if hole(self.file, self.length, offset, chunk.length) == chunk.length {
-                    self.zeros(chunk.length)
+                    self.zeros.of(chunk.length)
                 } else {
                     self.plain(chunk.length, offset)?
                 }
             }
             (Memory::InPlace, None) => return Err(Fault::Missing),
         };
-        if sum == chunk.record.sha256 {
+        if sum == self.zeros.of_chunk(chunk) {
             Ok(())
         } else {
             Err(Fault::Differs)
         }
-    }
-
-    fn zeros(&mut self, len: u64) -> Sha256Sum {
-        *self
-            .zeros
-            .entry(len)
-            .or_insert_with(|| sha256(&vec![0; u64_as_usize(len)]))
     }
 
     fn plain(&mut self, len: u64, offset: u64) -> Result<Sha256Sum, Fault> {
@@ -116,7 +107,7 @@ impl Looking<'_> {
         self.file
             .read_exact_at(&mut self.frame, offset)
             .map_err(|error| unreadable(&error))?;
-        self.buffer.resize(u64_as_usize(chunk.record.length), 0);
+        self.buffer.resize(u64_as_usize(chunk.bytes()), 0);
         match self.decoder.decode(&self.frame, &mut self.buffer) {
             Ok(()) => Ok(sha256(&self.buffer)),
             Err(_) => Err(Fault::Damaged),
@@ -124,20 +115,22 @@ impl Looking<'_> {
     }
 
     fn read(&mut self, image: &dyn ImageReader, chunk: &Chunk<'_>) -> Result<(), Fault> {
-        self.buffer.resize(u64_as_usize(chunk.record.length), 0);
+        self.buffer.resize(u64_as_usize(chunk.bytes()), 0);
         let mut unreadable = Unreadables::new();
         image
             .read_phys(chunk.addresses.start(), &mut self.buffer, &mut unreadable)
             .map_err(|error| Fault::Unreadable(error.to_string()))?;
-        if sha256(&self.buffer) != chunk.record.sha256 {
+        if sha256(&self.buffer) != self.zeros.of_chunk(chunk) {
             return Err(Fault::Differs);
         }
         // Zeros alone do not tell what was read from what was not.
-        let recorded = chunk.range.unreadable.iter().filter_map(|record| {
-            let first = PhysAddr::new(record.start.0);
-            let range = PhysRange::from_inclusive(first, PhysAddr::new(record.last.0));
-            range.ok()?.intersect(chunk.addresses)
-        });
+        let listed = &chunk.range.unreadable;
+        let start = chunk.addresses.start();
+        let first = listed.partition_point(|item| item.range.end() <= start);
+        let recorded = listed
+            .iter()
+            .skip(first)
+            .map_while(|item| item.range.intersect(chunk.addresses));
         let found = unreadable.as_slice().iter().map(|item| item.range);
         // AVML has zeros there, and nothing that could be marked.
         if image.format() != Format::Avml && merged(recorded) != merged(found) {

@@ -3,6 +3,7 @@
 
 mod check;
 mod layout;
+mod manifest_file;
 mod memory;
 mod remainder;
 mod report;
@@ -11,7 +12,6 @@ pub use check::{CheckError, Fault};
 pub use layout::LayoutError;
 pub use report::{Damage, Report};
 
-use crate::artifacts::{Artifacts, MANIFEST};
 use crate::meter::Meter;
 use crate::source::{ImageSourceError, open_aff4, open_reader_at};
 use check::Check;
@@ -19,6 +19,7 @@ use layout::Layout;
 use linpmem_formats::{ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Manifest, ReadError};
+use manifest_file::ManifestFile;
 use memory::Memory;
 use std::fs::File;
 use std::io;
@@ -36,8 +37,8 @@ pub enum VerifyError {
     /// A manifest that cannot be true.
     #[error("{path}: {source}")]
     Layout {
-        /// The manifest.
-        path: PathBuf,
+        /// The manifest, and the number of the line if it is one.
+        path: String,
         /// What is wrong with it.
         source: LayoutError,
     },
@@ -76,7 +77,7 @@ pub struct Verification {
     /// The image as AFF4, if it is that: then it has hashes of its own.
     aff4: Option<aff4::Reader>,
     manifest_path: PathBuf,
-    manifest: Option<Manifest>,
+    manifest: Option<ManifestFile>,
 }
 
 /// How thoroughly an image is compared.
@@ -110,17 +111,20 @@ impl Verification {
             None => manifest_beside(image),
         };
         let mut found = match &aff4 {
-            Some(_) if manifest.is_none() && !path.exists() => embedded(image)?,
-            _ => Some(linpmem_manifest::read(&path)?),
+            Some(volume) if manifest.is_none() && !path.exists() => {
+                ManifestFile::embedded(volume, image)?
+            }
+            _ => Some(ManifestFile::open(&path)?),
         };
-        if let Some(manifest) = found.as_mut().filter(|manifest| manifest.file.length == 0) {
+        let is_embedded = |file: &&mut ManifestFile| file.manifest().footer.file.length == 0;
+        if let Some(manifest) = found.as_mut().filter(is_embedded) {
             // One from inside an image: all but the file itself can be compared.
             let metadata = std::fs::metadata(image);
             let metadata = metadata.map_err(|source| VerifyError::Image {
                 path: image.to_path_buf(),
                 source,
             })?;
-            manifest.file.length = metadata.len();
+            manifest.set_image_length(metadata.len());
         }
         Ok(Self {
             image: image.to_path_buf(),
@@ -138,8 +142,8 @@ impl Verification {
 
     /// The manifest, if there is one.
     #[must_use]
-    pub const fn manifest(&self) -> Option<&Manifest> {
-        self.manifest.as_ref()
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().map(ManifestFile::manifest)
     }
 
     /// Where the manifest is, or should be.
@@ -158,15 +162,11 @@ impl Verification {
         thoroughness: Thoroughness,
         meter: &Meter,
     ) -> Result<Option<Report>, VerifyError> {
-        let Some(manifest) = &self.manifest else {
+        let Some(manifest_file) = &self.manifest else {
             return Ok(None);
         };
+        let manifest = manifest_file.manifest();
         let begun = Instant::now();
-        let contradiction = |source| VerifyError::Layout {
-            path: self.manifest_path.clone(),
-            source,
-        };
-        let layout = Layout::new(manifest).map_err(contradiction)?;
         let opened;
         let reader: Option<&dyn ImageReader> = match &self.aff4 {
             Some(image) => Some(image),
@@ -175,11 +175,7 @@ impl Verification {
                 opened.as_deref()
             }
         };
-        if let (None, Some(chunk)) = (reader, layout.first_without_place()) {
-            return Err(contradiction(LayoutError::NoPlace {
-                addresses: chunk.addresses,
-            }));
-        }
+        let layout = Layout::new(manifest_file, reader.is_none())?;
         let failed = |source| VerifyError::Image {
             path: self.image.clone(),
             source,
@@ -192,8 +188,8 @@ impl Verification {
             layout: &layout,
             memory: reader.map_or(Memory::InPlace, Memory::Read),
             // Without a digest of the remainder, only this covers all bytes.
-            whole: manifest.file.sha256.is_some()
-                && (thoroughness.full || manifest.file.sha256_remainder.is_none()),
+            whole: manifest.footer.file.sha256.is_some()
+                && (thoroughness.full || manifest.footer.file.sha256_remainder.is_none()),
             further: thoroughness.full,
             workers: thoroughness.workers,
             meter,
@@ -204,7 +200,7 @@ impl Verification {
 
     /// Reads the memory of images in which it does not lie in one piece.
     fn reader_of(&self, manifest: &Manifest) -> Result<Option<Box<dyn ImageReader>>, VerifyError> {
-        if !matches!(manifest.image.format.as_str(), "kdump" | "avml") {
+        if !matches!(manifest.header.image.format.as_str(), "kdump" | "avml") {
             return Ok(None);
         }
         open_reader_at(&self.image, Some(manifest))
@@ -213,16 +209,5 @@ impl Verification {
                 path: self.image.clone(),
                 source,
             })
-    }
-}
-
-/// The manifest inside the volume `image`, if there is one.
-fn embedded(image: &Path) -> Result<Option<Manifest>, ReadError> {
-    let Ok(Some(artifacts)) = Artifacts::of_image(image) else {
-        return Ok(None);
-    };
-    match artifacts.open(MANIFEST) {
-        Ok(content) => linpmem_manifest::parse(content, &image.join(MANIFEST)).map(Some),
-        Err(_) => Ok(None),
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bytes of an image that are no chunk's.
+//! The bytes of an image that are in no chunk.
 
+use super::VerifyError;
 use super::check::{Check, Computed};
 use crate::hash::RemainderDigest;
 use crate::pipeline::CHUNK_BYTES;
@@ -11,27 +12,30 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// The sum over what lies before, between and after the chunks.
-pub fn remainder_digest(check: &Check<'_>) -> Computed {
-    let end = check.layout.manifest.file.length;
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn remainder_digest(check: &Check<'_>) -> Result<Computed, VerifyError> {
+    let end = check.layout.manifest().footer.file.length;
     if check.length < end {
-        return Computed::Lacking;
+        return Ok(Computed::Lacking);
     }
     let mut sum = RemainderDigest::default();
     let mut buffer = vec![0; CHUNK_BYTES.min(64 << 10)];
     let mut position = 0;
-    let places = check
-        .layout
-        .chunks
-        .iter()
-        .filter_map(|chunk| Some((chunk.offset?, chunk.length)));
-    for (offset, length) in places.chain([(end, 0)]) {
+    let places = check.layout.chunks().filter_map(|chunk| match chunk {
+        Ok(chunk) => Some(Ok((chunk.offset?, chunk.length))),
+        Err(error) => Some(Err(error)),
+    });
+    for place in places.chain([Ok((end, 0))]) {
+        let (offset, length) = place?;
         if stretch(check, position, offset, &mut buffer, &mut sum).is_err() {
-            return Computed::Lacking;
+            return Ok(Computed::Lacking);
         }
         sum.end_stretch();
         position = offset.saturating_add(length);
     }
-    Computed::Sum(sum.finish())
+    Ok(Computed::Sum(sum.finish()))
 }
 
 fn stretch(

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a comparison of an image with its manifest found.
 
-use super::check::{Computed, Fault, Found};
+use super::check::{Computed, Fault, Faults, Found};
 use super::layout::Layout;
-use linpmem_manifest::{FurtherHash, HashRecord, Manifest, RangeRecord, Sha256Sum, State};
+use linpmem_manifest::{FurtherHash, HashRecord, Manifest, Range, Sha256Sum, State};
 use linpmem_phys::Errno;
+use linpmem_phys::num::usize_as_u64;
 use std::fmt;
 use std::time::Duration;
-
-/// Chunks that are named one by one; of the others only their number is told.
-const SHOWN_CHUNKS: usize = 20;
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub struct Report {
     /// Ranges compared.
     pub ranges: usize,
     /// Chunks compared.
-    pub chunks: usize,
+    pub chunks: u64,
     /// Bytes of the file.
     pub length: u64,
     /// Whether chunks and remainder together cover every byte of the file.
@@ -62,7 +60,7 @@ pub enum Damage {
         /// The range that it is part of, in words.
         range: String,
         /// Counts the chunks of the range from 0.
-        number: usize,
+        number: u64,
         /// Its addresses, in words.
         addresses: String,
         /// Its first byte in the file, if it lies there in one piece.
@@ -71,15 +69,15 @@ pub enum Damage {
         fault: Fault,
     },
     /// As many more chunks are not what they were.
-    MoreChunks(usize),
+    MoreChunks(u64),
     /// A range is not what it was.
     Range {
         /// The range, in words.
         range: String,
         /// Chunks that are not what they were.
-        damaged: usize,
+        damaged: u64,
         /// Chunks of the range.
-        chunks: usize,
+        chunks: u64,
     },
     /// What is in no chunk is not what it was.
     Outside {
@@ -109,28 +107,26 @@ pub enum Damage {
 }
 
 impl Report {
-    pub(super) fn new(layout: &Layout<'_>, found: Found, elapsed: Duration) -> Self {
-        let manifest = layout.manifest;
+    pub(super) fn new(layout: &Layout<'_>, found: Found<'_>, elapsed: Duration) -> Self {
+        let manifest = layout.manifest();
+        let file = &manifest.footer.file;
         let mut damages = Vec::new();
         damages.extend(not_complete(manifest));
-        damages.extend(wrong_length(manifest.file.length, found.length));
-        for (index, fault) in found.chunks.iter().take(SHOWN_CHUNKS) {
-            if let Some(chunk) = layout.chunks.get(*index) {
-                damages.push(Damage::Chunk {
-                    range: name(chunk.range),
-                    number: chunk.number,
-                    addresses: chunk.addresses.to_string(),
-                    offset: chunk.offset,
-                    fault: fault.clone(),
-                });
-            }
-        }
-        let more = found.chunks.len().saturating_sub(SHOWN_CHUNKS);
+        damages.extend(wrong_length(file.length, found.length));
+        let shown = found.faults.first.values();
+        damages.extend(shown.map(|(chunk, fault)| Damage::Chunk {
+            range: name(chunk.range),
+            number: chunk.number,
+            addresses: chunk.addresses.to_string(),
+            offset: chunk.offset,
+            fault: fault.clone(),
+        }));
+        let more = found.faults.count - usize_as_u64(found.faults.first.len());
         if more > 0 {
             damages.push(Damage::MoreChunks(more));
         }
-        damages.extend(bad_ranges(manifest, &found));
-        if let (Some(expected), outside) = (manifest.file.sha256_remainder, &found.outside) {
+        damages.extend(bad_ranges(manifest, &found.faults));
+        if let (Some(expected), outside) = (file.sha256_remainder, &found.outside) {
             if *outside != Computed::Sum(expected) {
                 damages.push(Damage::Outside {
                     expected,
@@ -138,19 +134,19 @@ impl Report {
                 });
             }
         }
-        if let (Some(expected), Computed::Sum(sum)) = (manifest.file.sha256, &found.file) {
+        if let (Some(expected), Computed::Sum(sum)) = (file.sha256, &found.file) {
             if expected != *sum {
                 damages.push(Damage::File {
                     expected,
                     found: *sum,
-                    outside_ranges: found.chunks.is_empty(),
+                    outside_ranges: found.faults.count == 0,
                 });
             }
         }
         // Those that were made; where bytes are missing, that is told already.
         for found in &found.further {
             let is_same = |known: &&HashRecord| known.algorithm == found.algorithm;
-            let known = manifest.file.hashes.iter().find(is_same);
+            let known = file.hashes.iter().find(is_same);
             if let Some(known) = known.filter(|known| known.digest != found.digest) {
                 damages.push(Damage::FurtherHash {
                     algorithm: found.algorithm,
@@ -160,10 +156,10 @@ impl Report {
             }
         }
         Self {
-            covered: manifest.file.sha256_remainder.is_some(),
+            covered: file.sha256_remainder.is_some(),
             damages,
             ranges: manifest.ranges.len(),
-            chunks: layout.chunks.len(),
+            chunks: layout.count,
             length: found.length,
             whole: matches!(found.file, Computed::Sum(_)),
             elapsed,
@@ -178,44 +174,37 @@ impl Report {
 }
 
 /// Ranges with chunks that are not as they were.
-fn bad_ranges(manifest: &Manifest, found: &Found) -> Vec<Damage> {
-    let mut damages = Vec::new();
-    let mut first = 0;
-    for range in &manifest.ranges {
-        let end = first + range.chunks.len();
-        // They are in order.
-        let before = |border| found.chunks.partition_point(|&(index, _)| index < border);
-        let damaged = before(end).saturating_sub(before(first));
-        if damaged > 0 {
-            damages.push(Damage::Range {
-                range: name(range),
-                damaged,
-                chunks: range.chunks.len(),
-            });
-        }
-        first = end;
-    }
-    damages
+fn bad_ranges<'a>(
+    manifest: &'a Manifest,
+    faults: &'a Faults<'_>,
+) -> impl Iterator<Item = Damage> + 'a {
+    manifest.ranges.iter().filter_map(|range| {
+        let damaged = *faults.by_range.get(&range.record.index)?;
+        Some(Damage::Range {
+            range: name(range),
+            damaged,
+            chunks: range.chunks,
+        })
+    })
 }
 
 fn not_complete(manifest: &Manifest) -> Option<Damage> {
-    if manifest.state.is_whole() {
+    if manifest.footer.state.is_whole() {
         return None;
     }
-    let written = manifest.ranges.iter().fold(0, |sum: u64, range| {
+    let written = manifest.ranges.iter().map(|range| {
         let filled = range
             .unreadable
             .iter()
-            .filter(|part| part.errno == Errno::ECANCELED.get())
-            .fold(0, |sum: u64, part| {
-                sum.saturating_add(part.last.0.saturating_sub(part.start.0).saturating_add(1))
-            });
-        sum.saturating_add(range.written_bytes.saturating_sub(filled))
+            .filter(|part| part.errno == Errno::ECANCELED)
+            .map(|part| part.range.len().get());
+        // They lie in the range's chunks, and do not overlap.
+        range.end.written_bytes - filled.sum::<u64>()
     });
     Some(Damage::NotComplete {
-        state: manifest.state,
-        written,
-        planned: manifest.image.planned_bytes,
+        state: manifest.footer.state,
+        written: written.sum(),
+        planned: manifest.header.image.planned_bytes,
     })
 }
 
@@ -233,10 +222,11 @@ fn wrong_length(expected: u64, found: u64) -> Option<Damage> {
     }
 }
 
-fn name(range: &RangeRecord) -> String {
+fn name(range: &Range) -> String {
+    let record = &range.record;
     format!(
-        "range {} ({} {:#x}-{:#x})",
-        range.index, range.kind, range.start.0, range.last.0
+        "range {} ({} {})",
+        record.index, record.kind, range.addresses
     )
 }
 

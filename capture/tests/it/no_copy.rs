@@ -10,7 +10,9 @@ use linpmem_capture::sink::Sink;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
 use linpmem_formats::{Codec, ImagePlan, ImageWriter, MachineFacts, PlannedRange, elf, raw};
-use linpmem_manifest::{Header, ImageRecord, MachineRecord, ManifestWriter, SourceRecord, Tool};
+use linpmem_manifest::{
+    Header, ImageRecord, MachineRecord, ManifestWriter, SourceRecord, Tool, Version,
+};
 use linpmem_phys::{PageBuffer, PhysAddr, PhysRange, RegionKind, SourceError, Unreadables};
 use std::collections::HashSet;
 use std::io;
@@ -83,6 +85,7 @@ fn plan() -> ImagePlan {
 
 fn header() -> Header {
     Header {
+        manifest_version: Version,
         tool: Tool {
             name: "test".to_owned(),
             version: String::new(),
@@ -115,8 +118,7 @@ fn what_the_disk_gets_lies_where_it_was_read() {
     let raw: Box<dyn ImageWriter> = Box::new(raw::Writer::new(&plan, raw::Layout::Concatenated));
     for (mut writer, hashes) in [(elf, true), (raw, false)] {
         let (source, mut disk) = (Source::default(), Disk::default());
-        let mut manifest =
-            ManifestWriter::new(io::sink(), &header(), std::env::temp_dir()).unwrap();
+        let mut manifest = ManifestWriter::new(io::sink(), &header()).unwrap();
         let acquisition = Acquisition {
             source: &source,
             plan: &plan,

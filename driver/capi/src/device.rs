@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening, reading, translating.
 
-use crate::message::{Failure, code};
+use crate::failure::Failure;
+use crate::message::code;
 use crate::pointers::{bytes_mut, path, place, value};
 use crate::types::*;
 use ::linpmem::{Access, AddressSpace, Caching, DEFAULT_PATH, Device, Outcome, Width};

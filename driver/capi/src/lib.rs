@@ -10,6 +10,7 @@
 #![allow(non_camel_case_types, reason = "these are the names in C")]
 
 mod device;
+mod failure;
 mod message;
 mod module;
 mod pointers;

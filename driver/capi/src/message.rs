@@ -1,52 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Error messages for C.
 
+use crate::failure::Failure;
 use crate::pointers;
-use linpmem_phys::Errno;
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int};
 
 thread_local! {
     static LAST: RefCell<CString> = RefCell::default();
 }
-
-/// A failure: an errno and a message.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    errno: Errno,
-    message: String,
-}
-
-impl Failure {
-    pub(crate) fn new(errno: Errno, message: impl Into<String>) -> Self {
-        Self {
-            errno,
-            message: message.into(),
-        }
-    }
-
-    /// An invalid argument.
-    pub(crate) fn argument(message: &str) -> Self {
-        Self::new(Errno::EINVAL, message)
-    }
-}
-
-macro_rules! failures {
-    ($($error:ty),+ $(,)?) => {$(
-        impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self::new(error.errno(), error.to_string())
-            }
-        }
-    )+};
-}
-failures!(
-    ::linpmem::OpenError,
-    ::linpmem::InfoError,
-    ::linpmem::RequestError,
-    ::linpmem::LoadError,
-    ::linpmem::UnloadError,
-);
 
 /// 0, or the negative errno of a failure; its message is kept.
 pub(crate) fn code(outcome: Result<(), Failure>) -> c_int {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loading and unloading the module.
 
-use crate::message::{Failure, code};
+use crate::failure::Failure;
+use crate::message::code;
 use crate::pointers::{path, string};
 use ::linpmem::{LoadOptions, load, unload};
 use std::ffi::{CStr, c_char, c_int};

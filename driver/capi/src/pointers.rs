@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From C's pointers to Rust's references: checked for NULL, and as far as possible.
 
-use crate::message::Failure;
+use crate::failure::Failure;
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

@@ -7,7 +7,7 @@ pub(crate) mod state;
 
 pub use error::{LoadError, UnloadError};
 
-use crate::DEFAULT_PATH;
+use crate::node::DEFAULT_PATH;
 use file::{ModuleFile, Packing};
 use linpmem_core::original::DEFAULT_MAJOR;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};

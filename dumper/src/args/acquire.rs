@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How to acquire.
+//! The runs that write an image: acquisitions and conversions.
 
-use super::{ImageArgs, OnError, Order, RunArgs, SelectionArgs};
-use clap::Args;
-use linpmem_capture::DriverSpec;
+use super::{ImageArgs, RunArgs, SelectionArgs};
+use clap::{Args, ValueEnum};
+use linpmem_capture::{DriverSpec, OnUnreadable, ReadOrder};
+use linpmem_phys::PhysRange;
 use std::path::PathBuf;
 
 /// How to acquire.
@@ -38,9 +39,9 @@ pub struct AcquireArgs {
 
     /// Re-read memory afterwards and record which pages changed during acquisition (smear)
     ///
-    /// Memory is compared with the finished image on disk, which stays as it is. The
-    /// manifest then lists the changed pages of each range. Pages that this program
-    /// itself changed are among them.
+    /// Memory is compared with the finished image on disk, which is not modified. The
+    /// manifest lists the pages that changed, by range; those that this program changed
+    /// are among them.
     #[arg(long)]
     pub second_pass: bool,
 
@@ -60,4 +61,62 @@ pub struct AcquireArgs {
 
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// What to convert, and into what.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub source: PathBuf,
+
+    /// The new image; - writes to stdout
+    pub output: PathBuf,
+
+    #[command(flatten)]
+    pub image: ImageArgs,
+
+    /// Convert only this range: A-B or A+LENGTH. Repeatable
+    #[arg(long = "range", value_name = "A-B")]
+    pub ranges: Vec<PhysRange>,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What is read first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// The lowest address
+    Address,
+    /// The kernel's data and the page tables, up to 64 MiB, kept in memory until their
+    /// turn; the rest by address
+    VolatileFirst,
+}
+
+/// What to do when a page cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Continue: the page is zero in the image and listed in the manifest; exit code 3
+    List,
+    /// Stop with exit code 1
+    Fail,
+}
+
+impl From<Order> for ReadOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Address => Self::Address,
+            Order::VolatileFirst => Self::VolatileFirst,
+        }
+    }
+}
+
+impl From<OnError> for OnUnreadable {
+    fn from(choice: OnError) -> Self {
+        match choice {
+            OnError::List => Self::List,
+            OnError::Fail => Self::Fail,
+        }
+    }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The options of commands that read images.
+//! The options of the commands that read images or the machine's memory map.
 
 use super::{ProgressStyle, SelectionArgs};
 use clap::{ArgGroup, Args};
@@ -18,8 +18,8 @@ pub struct ExtractArgs {
 
     /// The addresses to copy: A-B or A+LENGTH, to the byte
     ///
-    /// Bytes the image does not have are zero in OUTPUT and named on stderr; the exit
-    /// code is then 3.
+    /// Bytes that the image does not have are zero in OUTPUT and listed on stderr; the
+    /// exit code is then 3.
     #[arg(long, value_name = "A-B")]
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub range: Option<PhysRange>,
@@ -27,6 +27,10 @@ pub struct ExtractArgs {
     /// An artifact, as `ls` names it
     #[arg(long, value_name = "NAME")]
     pub file: Option<String>,
+
+    /// Write stderr as JSON Lines: the summary or an error
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to compare.
@@ -44,11 +48,11 @@ pub struct CompareArgs {
     #[arg(long = "range", value_name = "A-B")]
     pub ranges: Vec<PhysRange>,
 
-    /// List every stretch that differs, not only the first 50
+    /// List every extent that differs, not only the first 50
     #[arg(long)]
     pub all: bool,
 
-    /// Print JSON Lines: each stretch that differs, each range, a summary
+    /// Print JSON Lines: every extent that differs, every range, a summary
     #[arg(long)]
     pub json: bool,
 }
@@ -61,6 +65,10 @@ pub struct RecoverArgs {
 
     /// The new volume [default: host.recovered.aff4]
     pub output: Option<PathBuf>,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to list.
@@ -68,6 +76,10 @@ pub struct RecoverArgs {
 pub struct ListArgs {
     /// The image, or a file of artifacts
     pub image: PathBuf,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to verify.
@@ -76,7 +88,7 @@ pub struct VerifyArgs {
     /// The image
     pub image: PathBuf,
 
-    /// Its manifest [default: IMAGE.manifest.json]
+    /// Its manifest [default: IMAGE.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
 
@@ -86,9 +98,9 @@ pub struct VerifyArgs {
 
     /// Also compute the file's own SHA-256, on one thread from front to back
     ///
-    /// Where chunks lie in the file as they are, every byte is compared without it: by
-    /// the SHA-256 of its chunk, or of everything outside the chunks. In all other
-    /// images, such as compressed ones, it is always computed.
+    /// Without --full, every byte of an uncompressed image is still compared: by the
+    /// SHA-256 of its chunk, or of everything outside the chunks. For compressed images it
+    /// is always computed.
     #[arg(long)]
     pub full: bool,
 
@@ -99,6 +111,10 @@ pub struct VerifyArgs {
     /// How to show progress on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressStyle,
+
+    /// Print one JSON document; progress and errors on stderr are JSON Lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to show.
@@ -107,9 +123,13 @@ pub struct InfoArgs {
     /// The image
     pub image: PathBuf,
 
-    /// Its manifest [default: IMAGE.manifest.json, if it exists]
+    /// Its manifest [default: IMAGE.manifest.jsonl, if it exists]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to show of this machine's memory map.
@@ -118,7 +138,7 @@ pub struct RangesArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Print one JSON document instead of a table
+    /// Print one JSON document; errors are JSON as well
     #[arg(long)]
     pub json: bool,
 }
@@ -151,4 +171,8 @@ pub struct SymbolsArgs {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
 }

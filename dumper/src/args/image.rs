@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The image that an acquisition or a conversion writes.
+//! The image that a run writes: its format, compression, artifacts and hashes.
 
-use super::{ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, Layout};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use linpmem_capture::{ArtifactsSpec, CaseDetails, HashSpec};
+use linpmem_formats::{Codec, CodecError, aff4};
+use linpmem_manifest::FurtherHash;
 use linpmem_phys::PhysLen;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Format, compression and contents of OUTPUT.
 #[derive(Clone, Debug, Args)]
@@ -33,7 +37,7 @@ pub struct ImageArgs {
     /// zstd writes independent frames with a seek table, readable by `zstd -d`; lz4 and
     /// snappy are faster and larger, readable by `lz4 -d` and `snzip -d`. linpmem-dump
     /// opens all of them directly. auto measures processors and disk for a moment and
-    /// picks what finishes first. By default the file extension decides: .zst, .lz4 or
+    /// picks what will finish first. By default the file extension decides: .zst, .lz4 or
     /// .sz. Some formats compress internally instead: AFF4 with snappy (default), lz4,
     /// zlib or none; kdump with zlib (default), snappy, zstd or none; AVML with snappy.
     #[arg(long, value_name = "CODEC")]
@@ -47,4 +51,181 @@ pub struct ImageArgs {
 
     #[command(flatten)]
     pub hashes: HashArgs,
+}
+
+/// Format of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// ELF64 core file
+    Elf,
+    /// Memory only, without headers
+    Raw,
+    /// Advanced Forensic Format 4, version 1.0
+    Aff4,
+    /// LiME
+    Lime,
+    /// Kdump-compressed, as a flattened stream, for crash, drgn and makedumpfile
+    Kdump,
+    /// AVML's compressed LiME; Volatility 3 hangs on memory that does not compress
+    Avml,
+}
+
+/// Layout of the ranges in a raw image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// Back to back; only the manifest knows the addresses
+    Concatenated,
+    /// Each at the offset of its address, with holes between them
+    Padded,
+}
+
+/// The argument of --compress. Whether the format has that compression is checked with
+/// the format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompressSpec {
+    /// The one that will finish first.
+    Auto,
+    /// By its name: at least one format has it.
+    Named(String),
+}
+
+impl FromStr for CompressSpec {
+    type Err = CodecError;
+
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        if text.parse::<aff4::Compression>().is_err() {
+            text.parse::<Codec>()?;
+        }
+        Ok(Self::Named(text.to_owned()))
+    }
+}
+
+/// What is collected with the memory.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ArtifactsArgs {
+    /// Collect memory only, no kernel artifacts
+    ///
+    /// By default the kernel's own description of itself is collected: symbols, types,
+    /// modules, memory map, command line and so on, a few MiB in all. ELF and AFF4
+    /// images hold it; for other formats it goes to OUTPUT.artifacts.tar.zst.
+    /// `linpmem-dump ls` lists it.
+    #[arg(long, help_heading = "Artifacts", conflicts_with = "bundle")]
+    pub no_artifacts: bool,
+
+    /// Require the artifacts to be inside the image (ELF, AFF4)
+    #[arg(long, help_heading = "Artifacts")]
+    pub bundle: bool,
+
+    /// Collect FILE as well. Repeatable; accepts a quoted glob
+    ///
+    /// As in --add '/etc/*.conf': *, ? and [a-z] match within one path component.
+    #[arg(long, value_name = "FILE|GLOB", help_heading = "Artifacts")]
+    pub add: Vec<PathBuf>,
+}
+
+/// What an AFF4 image says about the case.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CaseArgs {
+    /// Case name
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub case_name: Option<String>,
+
+    /// Examiner's name
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub examiner: Option<String>,
+
+    /// Free-text notes
+    #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
+    pub notes: Option<String>,
+}
+
+impl ArtifactsArgs {
+    /// The artifacts to collect.
+    #[must_use]
+    pub fn spec(&self) -> ArtifactsSpec {
+        ArtifactsSpec {
+            kernel: !self.no_artifacts,
+            inside_image: self.bundle,
+            add: self.add.clone(),
+        }
+    }
+}
+
+impl CaseArgs {
+    /// Whether there is any detail.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.case_name.is_some() || self.examiner.is_some() || self.notes.is_some()
+    }
+
+    /// The details for the image.
+    #[must_use]
+    pub fn details(&self) -> CaseDetails {
+        CaseDetails {
+            name: self.case_name.clone(),
+            examiner: self.examiner.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+}
+
+/// Hashes of OUTPUT.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HashArgs {
+    /// Compute further hashes of OUTPUT: md5, sha1, sha512, blake2b, blake3
+    ///
+    /// Comma-separated or repeated. They are recorded in the manifest, and each takes a
+    /// thread. AFF4 images also record them (except BLAKE3) over all addresses.
+    #[arg(long, value_name = "HASH,…", value_enum, value_delimiter = ',')]
+    pub hash: Vec<HashName>,
+
+    /// Do not compute the SHA-256 of OUTPUT as a whole
+    ///
+    /// A single thread has to compute it from front to back; on processors without SHA
+    /// instructions (sha_ni) that is slower than many disks. The hashes of the chunks
+    /// and of everything outside them still cover every byte. No OUTPUT.sha256 is
+    /// written.
+    #[arg(long)]
+    pub no_file_hash: bool,
+}
+
+/// An argument of --hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashName(pub FurtherHash);
+
+impl ValueEnum for HashName {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [HashName; 5] = {
+            let [a, b, c, d, e] = FurtherHash::ALL;
+            [
+                HashName(a),
+                HashName(b),
+                HashName(c),
+                HashName(d),
+                HashName(e),
+            ]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()))
+    }
+}
+
+impl HashArgs {
+    /// The hashes to compute, each once, in the order of the manifest.
+    #[must_use]
+    pub fn spec(&self) -> HashSpec {
+        let mut further: Vec<_> = self.hash.iter().map(|name| name.0).collect();
+        further.sort_unstable();
+        further.dedup();
+        HashSpec {
+            file_sha256: !self.no_file_hash,
+            further,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command line: what can be typed, and the [`Plan`](linpmem_capture::Plan) that
-//! it means.
+//! The command line: the arguments, and the [`Plan`](linpmem_capture::Plan) that they
+//! stand for.
 
 #![allow(
     missing_docs,
@@ -8,63 +8,117 @@
 )]
 
 mod acquire;
-mod artifacts;
-mod choices;
 mod commands;
-mod compress;
-mod convert;
-mod hashes;
 mod image;
-mod impact;
 mod plan;
 mod run;
 mod selection;
 mod shape;
 
-pub use acquire::AcquireArgs;
-pub use artifacts::{ArtifactsArgs, CaseArgs};
-pub use choices::{Format, Layout, OnError, Order, ProgressStyle};
+pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
     CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
 };
-pub use compress::CompressSpec;
-pub use convert::ConvertArgs;
-pub use hashes::{HashArgs, HashName};
-pub use image::ImageArgs;
-pub use impact::ImpactArgs;
+pub use image::{
+    ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
+};
 pub use plan::UsageError;
-pub use run::RunArgs;
+pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
 
+use crate::exit_status::ExitStatus;
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
-const EXAMPLES: &str = "\
-Examples:
-  linpmem-dump                             HOSTNAME-TIME.core in the current folder
-  linpmem-dump /mnt/usb/host.core          ELF core: crash, drgn, gdb, Volatility 3
-  linpmem-dump /mnt/usb/host.core.zst --compress zstd
-  linpmem-dump --include-reserved host.raw --raw-layout padded
-  linpmem-dump - --manifest host.json | ssh keep 'cat > host.core'
-  linpmem-dump --driver linpmem.ko         load the module for this run
-  linpmem-dump --source kcore host.core    without the module, System RAM only
-  linpmem-dump verify /mnt/usb/host.core   check the image against its manifest
-  linpmem-dump ranges                      what would be read, and what would not
+/// What people do with the program, and how.
+pub const EXAMPLES: [(&str, &str); 9] = [
+    ("linpmem-dump", "HOSTNAME-TIME.core in the current folder"),
+    (
+        "linpmem-dump /mnt/usb/host.core",
+        "ELF core: crash, drgn, gdb, Volatility 3",
+    ),
+    (
+        "linpmem-dump /mnt/usb/host.core.zst --compress zstd",
+        "compressed; `zstd -d` reads it",
+    ),
+    (
+        "linpmem-dump --include-reserved host.raw --raw-layout padded",
+        "reserved memory too; offsets are addresses",
+    ),
+    (
+        "linpmem-dump - --manifest host.json | ssh keep 'cat > host.core'",
+        "nothing but the manifest on this disk",
+    ),
+    (
+        "linpmem-dump --driver linpmem.ko",
+        "load the module for this run",
+    ),
+    (
+        "linpmem-dump --source kcore host.core",
+        "without the module, System RAM only",
+    ),
+    (
+        "linpmem-dump verify /mnt/usb/host.core",
+        "check the image against its manifest",
+    ),
+    (
+        "linpmem-dump ranges",
+        "what would be read, and what would not",
+    ),
+];
 
-OUTPUT comes with OUTPUT.manifest.json (ranges, hashes, times, unreadable pages) and
-OUTPUT.sha256 (for sha256sum -c). Kernel symbols, types and other artifacts are stored
-in ELF and AFF4 images, or in OUTPUT.artifacts.tar.zst. Until everything is on disk the
-image is called OUTPUT.partial; an interrupted or failed run leaves it under that name.
+/// The files that a run leaves.
+pub const FILES: [(&str, &str); 5] = [
+    (
+        "OUTPUT",
+        "the image; it has this name only when everything is on disk",
+    ),
+    (
+        "OUTPUT.partial",
+        "the image until then; an interrupted or failed run leaves it",
+    ),
+    (
+        "OUTPUT.manifest.jsonl",
+        "ranges, hashes, times, unreadable pages",
+    ),
+    ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),
+    (
+        "OUTPUT.artifacts.tar.zst",
+        "kernel symbols, types and so on; ELF and AFF4 images hold them",
+    ),
+];
 
-Exit codes: 0 complete; 1 failed or interrupted; 2 wrong usage; 3 complete, but some
-pages could not be read (they are zero in the image and listed in the manifest).";
+/// What `--help` ends with.
+fn help_end() -> String {
+    let mut text = String::from("Examples:\n");
+    for (command, purpose) in EXAMPLES {
+        // An explanation that does not fit behind its command goes below it.
+        if command.len() <= 39 {
+            text.push_str(&format!("  {command:<39}  {purpose}\n"));
+        } else {
+            text.push_str(&format!("  {command}\n  {:39}  {purpose}\n", ""));
+        }
+    }
+    text.push_str("\nFiles:\n");
+    for (name, content) in FILES {
+        text.push_str(&format!("  {name:<24}  {content}\n"));
+    }
+    text.push_str("\nExit codes:\n");
+    for status in ExitStatus::ALL {
+        text.push_str(&format!("  {}  {}\n", status.code(), status.meaning()));
+    }
+    text.trim_end().to_owned()
+}
 
 /// Acquires the physical memory of a running Linux machine.
 #[derive(Debug, Parser)]
 #[command(
     name = "linpmem-dump",
     version,
-    after_long_help = EXAMPLES,
+    after_long_help = help_end(),
     after_help = "--help shows more, with examples.",
     args_conflicts_with_subcommands = true
 )]
@@ -91,8 +145,8 @@ pub enum Command {
     Ls(ListArgs),
     /// Repair an interrupted AFF4 volume
     ///
-    /// IMAGE stays as it is. What was complete when the acquisition died is kept; the
-    /// rest is marked as unknown.
+    /// IMAGE is not modified. Memory that was complete when the acquisition was killed is
+    /// kept; the rest is marked as unknown.
     Recover(RecoverArgs),
     /// Show which of this machine's memory would be read
     Ranges(RangesArgs),
@@ -115,7 +169,54 @@ pub enum Command {
     /// IMAGE, or this machine with --live. No debug package is needed. Prints the
     /// command that uses the file.
     Symbols(SymbolsArgs),
-    /// Thaw programs when --freeze cannot; for this program's own use.
+    /// Write completions for a shell to stdout
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder; it is created if it does not exist
+        folder: PathBuf,
+    },
+    /// Thaw programs when --freeze cannot; for this program's own use
     #[command(hide = true)]
     ThawWatchdog,
+}
+
+impl Cli {
+    /// Whether everything the program prints is JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        match &self.command {
+            None => self.acquire.run.is_json(),
+            Some(Command::Convert(args)) => args.run.is_json(),
+            Some(Command::Verify(args)) => args.progress.is_json(args.json),
+            Some(Command::Info(args)) => args.json,
+            Some(Command::Ls(args)) => args.json,
+            Some(Command::Recover(args)) => args.json,
+            Some(Command::Ranges(args)) => args.json,
+            Some(Command::Extract(args)) => args.json,
+            Some(Command::Compare(args)) => args.json,
+            Some(Command::Symbols(args)) => args.json,
+            Some(Command::Completions { .. } | Command::Man { .. } | Command::ThawWatchdog) => {
+                false
+            }
+        }
+    }
+
+    /// Whether `words`, which the parser refused, ask for JSON: the answer to a mistake
+    /// has the form that was asked for.
+    #[must_use]
+    pub fn asks_for_json<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> bool {
+        let mut before = None;
+        words.into_iter().any(|word| {
+            let before = before.replace(word);
+            word == "--json"
+                || word == "--progress=json"
+                || (word == "json" && before == Some(OsStr::new("--progress")))
+        })
+    }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From what was typed to what is meant. Nothing below the command line sees the
+//! From arguments to a [`Plan`]: the one place that knows both. The engine never sees
 //! arguments.
 
 use super::shape::{ShapeError, shape};
@@ -12,35 +12,39 @@ use linpmem_phys::PhysLen;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A command line that makes no sense.
+/// Arguments that contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsageError {
-    /// Options that contradict each other.
+    /// About the image's format or compression.
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// A name that ends in a slash, or in `..`.
     #[error("{0} names a folder: add a file name")]
     NoFileName(PathBuf),
-    /// stdout without a place for the manifest.
+    /// The image goes to stdout, and the manifest has no file.
     #[error(
         "with the image on stdout, --manifest PATH is required: the manifest holds the hashes \
          and addresses"
     )]
     StdoutWithoutManifest,
-    /// stdout cannot be read again.
+    /// An image on stdout cannot be read again.
     #[error("--second-pass compares the image with memory, which needs a file instead of stdout")]
     SecondPassOfStdout,
-    /// An image does not change.
+    /// An image does not change while it is read.
     #[error("--order volatile-first applies to a running machine, not to an image")]
     OrderOfImage,
     /// stdout is a terminal.
     #[error("stdout is a terminal: send the image to a pipe or a file")]
     StdoutIsTerminal,
+    /// Progress for people in a stream for programs.
+    #[error("--json makes stderr JSON Lines: use --progress json or none with it, or neither")]
+    ProgressIsNotJson,
 }
 
 impl AcquireArgs {
-    /// What is meant. `command` is the command line, for the manifest.
+    /// The acquisition that these arguments ask for. `command` is the command line, for
+    /// the manifest.
     ///
     /// # Errors
     /// If the options contradict each other.
@@ -79,7 +83,7 @@ impl AcquireArgs {
 }
 
 impl ConvertArgs {
-    /// What is meant: the acquisition of everything that the image holds.
+    /// A conversion is the acquisition of everything that the image holds.
     ///
     /// # Errors
     /// If the options contradict each other.

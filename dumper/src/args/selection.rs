@@ -38,13 +38,14 @@ pub struct SelectionArgs {
     /// auto picks the best source that works, tested by reading pages with known
     /// content: the linpmem module (/dev/linpmem), otherwise System RAM from
     /// /proc/kcore, /dev/crash or /dev/mem, and reserved ranges from /dev/mem.
-    /// A path names the module's node elsewhere. file: reads an image, which converts it.
+    /// A path is the module's device node under another name. file: reads an image, which
+    /// converts it.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     pub source: SourceSpec,
 }
 
 impl SelectionArgs {
-    /// What is meant.
+    /// The addresses that these options select.
     #[must_use]
     pub fn selection(&self) -> Selection {
         Selection {

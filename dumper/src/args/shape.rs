@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Format and compression of an image, from the options and from OUTPUT's name.
 
-use super::compress::CompressSpec;
-use super::{Format, ImageArgs, Layout};
+use super::{CompressSpec, Format, ImageArgs, Layout};
 use linpmem_capture::{Compression, ImageFormat};
 use linpmem_formats::{Codec, CodecError, aff4, kdump, raw};
 use std::path::{Path, PathBuf};
@@ -11,16 +10,16 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
-    /// A layout for a format that has none.
+    /// --raw-layout for a format other than raw.
     #[error("--raw-layout applies to raw images: add --format raw, or name OUTPUT *.raw")]
     LayoutWithoutRaw,
-    /// Segments for a format that has none.
+    /// --merge-gaps for a format without segments.
     #[error("--merge-gaps applies to ELF cores: drop it, or add --format elf")]
     MergeWithoutElf,
-    /// An extension that promises another compression.
+    /// The extension stands for another compression than --compress.
     #[error("{0}: file extension and --compress disagree; drop one")]
     OtherExtension(PathBuf),
-    /// A compression that cannot be around an image.
+    /// No compression of whole files has this name.
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// A compression that AFF4 does not have.
@@ -29,10 +28,10 @@ pub enum ShapeError {
     /// A compression that kdump does not have.
     #[error(transparent)]
     Kdump(#[from] kdump::CompressionError),
-    /// A compression for AVML, which has one.
+    /// AVML has only one compression.
     #[error("AVML images are always compressed with snappy; drop --compress")]
     AvmlCompression,
-    /// A compressed file of an image that compresses internally.
+    /// The extension of a compressed file, for a format that compresses internally.
     #[error("{0}: this format compresses internally; drop the .zst/.lz4/.sz extension")]
     CompressedWithin(PathBuf),
     /// Case details for another format.
@@ -41,7 +40,7 @@ pub enum ShapeError {
          or name OUTPUT *.aff4"
     )]
     CaseWithoutAff4,
-    /// Artifacts must be in the image, and the format cannot hold them.
+    /// --bundle for a format that cannot hold artifacts.
     #[error(
         "--bundle: only ELF and AFF4 images can hold artifacts; drop --bundle to store them in a \
          file of their own"
@@ -49,7 +48,7 @@ pub enum ShapeError {
     NoRoomForArtifacts,
 }
 
-/// What `args` and the name of OUTPUT mean.
+/// The format and compression that `args` and the name of OUTPUT ask for.
 ///
 /// # Errors
 /// If they contradict each other.
@@ -80,18 +79,30 @@ pub fn shape(
         Some(layout) => layout == Layout::Padded,
         None => has_extension(&bare, &["padded"]),
     };
+    let within = |format| match promised {
+        Some(_) => Err(ShapeError::CompressedWithin(name.to_path_buf())),
+        None => Ok((format, Compression::Fixed(Codec::None))),
+    };
+    // For formats that compress internally, `auto` leaves the choice to the format.
+    let codec = match &args.compress {
+        Some(CompressSpec::Named(name)) => Some(name.as_str()),
+        Some(CompressSpec::Auto) | None => None,
+    };
     let format = match format {
         Format::Elf => ImageFormat::Elf,
         Format::Lime => ImageFormat::Lime,
         Format::Raw if is_padded => ImageFormat::Raw(raw::Layout::Padded),
         Format::Raw => ImageFormat::Raw(raw::Layout::Concatenated),
-        Format::Aff4 | Format::Kdump | Format::Avml => {
-            if promised.is_some() {
-                return Err(ShapeError::CompressedWithin(name.to_path_buf()));
-            }
-            let format = compressed_within(format, args.compress.as_ref())?;
-            return Ok((format, Compression::Fixed(Codec::None)));
+        Format::Aff4 => {
+            let codec = codec.map(str::parse).transpose()?;
+            return within(ImageFormat::Aff4(codec.unwrap_or_default()));
         }
+        Format::Kdump => {
+            let codec = codec.map(str::parse).transpose()?;
+            return within(ImageFormat::Kdump(codec.unwrap_or_default()));
+        }
+        Format::Avml if codec.is_some() => return Err(ShapeError::AvmlCompression),
+        Format::Avml => return within(ImageFormat::Avml),
     };
     let disagree = || ShapeError::OtherExtension(name.to_path_buf());
     let compression = match (&args.compress, promised) {
@@ -107,29 +118,6 @@ pub fn shape(
         }
     };
     Ok((format, compression))
-}
-
-/// A format that compresses internally; `auto` leaves the choice to the format.
-fn compressed_within(
-    format: Format,
-    asked: Option<&CompressSpec>,
-) -> Result<ImageFormat, ShapeError> {
-    let asked = match asked {
-        Some(CompressSpec::Named(name)) => Some(name.as_str()),
-        Some(CompressSpec::Auto) | None => None,
-    };
-    Ok(match format {
-        Format::Kdump => {
-            let asked = asked.map(str::parse).transpose()?;
-            ImageFormat::Kdump(asked.unwrap_or_default())
-        }
-        Format::Avml if asked.is_some() => return Err(ShapeError::AvmlCompression),
-        Format::Avml => ImageFormat::Avml,
-        _ => {
-            let asked = asked.map(str::parse).transpose()?;
-            ImageFormat::Aff4(asked.unwrap_or_default())
-        }
-    })
 }
 
 fn by_extension(name: &Path) -> Format {

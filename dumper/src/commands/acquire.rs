@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump` itself, and `linpmem-dump convert`: runs that write an image.
 
-use super::symbols::{SymbolFilePlan, WrittenSymbols};
-use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, UsageError};
+use super::symbols::SymbolFilePlan;
+use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError};
+use crate::exit_status::ExitStatus;
+use crate::text::Document;
 use crate::text::progress::Progress;
-use crate::text::summary::Summary;
-use crate::text::voice::{Voice, say};
+use crate::text::stderr::Stderr;
+use crate::text::summary::{Summary, SummaryDocument};
+use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::sink::PartialError;
-use linpmem_capture::{AcquireError, Events, Output, Plan, acquire};
+use linpmem_capture::{AcquireError, Acquired, Events, Output, Plan, acquire};
 use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -20,71 +23,69 @@ pub enum RunError {
     /// A command line that makes no sense.
     #[error(transparent)]
     Usage(#[from] UsageError),
-    /// The engine's reason.
+    /// The acquisition did not begin, or failed at its end.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The symbol file's name is taken.
+    /// The name of the symbol file is taken.
     #[error(transparent)]
     Symbols(#[from] PartialError),
 }
 
-/// Acquires as `args` say. The result is the exit code.
+/// Acquires as `args` say.
 ///
 /// # Errors
 /// If the run did not begin, or its files could not get their names.
-pub fn run(args: &AcquireArgs, voice: Voice) -> Result<u8, RunError> {
+pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = args.plan(command())?;
-    run_plan(&plan, args.symbols, args.run.progress, voice)
+    run_plan(&plan, args.symbols, &args.run, stderr)
 }
 
-/// Converts as `args` say. The result is the exit code.
+/// Converts as `args` say.
 ///
 /// # Errors
 /// As [`run`].
-pub fn convert(args: &ConvertArgs, voice: Voice) -> Result<u8, RunError> {
+pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = args.plan(command())?;
-    run_plan(&plan, false, args.run.progress, voice)
+    run_plan(&plan, false, &args.run, stderr)
 }
 
 fn run_plan(
     plan: &Plan,
     with_symbols: bool,
-    style: ProgressStyle,
-    voice: Voice,
-) -> Result<u8, RunError> {
+    run: &RunArgs,
+    stderr: Stderr,
+) -> Result<ExitStatus, RunError> {
+    let style = run.progress.with_json(run.json)?;
     if matches!(plan.output, Output::Stdout { .. }) && io::stdout().is_terminal() {
         return Err(UsageError::StdoutIsTerminal.into());
     }
+    stderr.begin(SummaryDocument::FORMAT);
     let symbols = with_symbols
         .then(|| SymbolFilePlan::new(plan))
         .transpose()?;
     let mut terminal = Terminal {
-        voice,
+        stderr,
         style,
         progress: None,
     };
     let acquired = acquire(plan, &mut terminal)?;
     let symbols = symbols
         .filter(|_| acquired.state.is_whole())
-        .and_then(|symbols| written(&symbols, &acquired, voice));
+        .and_then(|symbols| written(&symbols, &acquired, stderr));
     let summary = Summary { acquired, symbols };
-    if voice.is_json {
-        say(&summary.to_json());
-    } else {
-        say(&format!("linpmem-dump: {}", summary.to_string().trim_end()));
-    }
-    Ok(summary.exit_code())
+    stderr.summary(&summary.document());
+    Ok(summary.exit_status())
 }
 
-/// An image is whole without its symbol file: what stops that is a warning.
+/// An image is complete without its symbol file: what prevents that is a warning.
 fn written(
     symbols: &SymbolFilePlan,
-    acquired: &linpmem_capture::Acquired,
-    voice: Voice,
-) -> Option<WrittenSymbols> {
+    acquired: &Acquired,
+    stderr: Stderr,
+) -> Option<SymbolsDocument> {
     symbols
         .write(acquired)
-        .map_err(|error| voice.warn(&format!("the symbol file was not written: {error}")))
+        .map_err(|error| stderr.warn(&format!("the symbol file was not written: {error}")))
         .ok()
 }
 
@@ -96,14 +97,14 @@ fn command() -> Vec<String> {
 
 /// Shows the engine's events on stderr.
 struct Terminal {
-    voice: Voice,
+    stderr: Stderr,
     style: ProgressStyle,
     progress: Option<Progress>,
 }
 
 impl Events for Terminal {
     fn warning(&mut self, warning: &str) {
-        self.voice.warn(warning);
+        self.stderr.warn(warning);
     }
 
     fn started(&mut self, meter: &Arc<Meter>, total: PhysLen, is_compressed: bool) {
@@ -117,7 +118,7 @@ impl Events for Terminal {
     }
 
     fn finished(&mut self) {
-        // Takes the bar away, so that other words can follow.
+        // Removes the bar, so that other output can follow.
         self.progress = None;
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump compare`: where two images of a memory differ.
+//! `linpmem-dump compare`: where two images differ.
 
 use crate::args::CompareArgs;
-use crate::text::comparison::Report;
-use linpmem_capture::compare::{CompareError, Event, Finding, compare_pages};
+use crate::exit_status::ExitStatus;
+use crate::text::compare::Report;
+use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
 use linpmem_capture::source::{Source, SourceError, SourceSpec};
@@ -15,31 +16,31 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareCommandError {
-    /// One does not open.
+    /// One of them does not open.
     #[error(transparent)]
     Open(#[from] SourceError),
     /// The comparison broke off.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// stdout failed.
+    /// stdout cannot be written.
     #[error("writing to stdout: {0}")]
     Output(#[from] io::Error),
 }
 
 /// Compares the images of `args`, and writes to `out` which ranges, pages and bytes
-/// differ. The result is the exit code: 0 if nothing does.
+/// differ.
 ///
 /// # Errors
 /// If one of them does not open or fails as a whole.
-pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, CompareCommandError> {
+pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, CompareCommandError> {
     let [left, right] = [&args.left, &args.right].map(|path| open(path));
     let (left, right) = (left?, right?);
     let parts = parts(&left, &right, &args.ranges);
-    let mut report = Report::new(args, out);
-    report.begin()?;
+    let names = [&args.left, &args.right].map(|path| path.to_string_lossy().into_owned());
+    let mut report = Report::begin(names, args.json, args.all, out)?;
     for &(range, holder) in &parts {
         if let Some(finding) = holder.lacking() {
-            report.lacking(range, finding)?;
+            report.extent(range, finding, 0)?;
         }
     }
     let shared: Vec<PhysRange> = parts
@@ -49,17 +50,21 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, CompareCom
         .collect();
     let [left, right] = [Direct(&*left.reader), Direct(&*right.reader)];
     compare_pages([&left, &right], &shared, &mut |event| match event {
-        Event::Stretch(difference) => report.stretch(&difference),
+        Event::Stretch(Difference {
+            range,
+            finding,
+            bytes,
+        }) => report.extent(range, finding, bytes),
         Event::Range(range, tally) => report.range(range, tally),
     })?;
-    Ok(if report.end()? { 0 } else { 1 })
+    Ok(ExitStatus::of_comparison(report.end()?))
 }
 
 fn open(path: &Path) -> Result<Source, SourceError> {
     Source::open(&SourceSpec::Image(path.to_path_buf()))
 }
 
-/// Which image has a range.
+/// Which of the images has a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     Left,
@@ -77,7 +82,7 @@ impl Holder {
     }
 }
 
-/// What the two have, by address, within `windows` if there are any.
+/// What the two images have, by address, within `windows` if there are any.
 fn parts(left: &Source, right: &Source, windows: &[PhysRange]) -> Vec<(PhysRange, Holder)> {
     let [left, right] = [left, right].map(|source| {
         let ranges = source.map.regions().iter().map(|region| region.range);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump extract`: the bytes of some addresses, or a file that lies beside
-//! them.
+//! `linpmem-dump extract`: a range of addresses, or an artifact, out of an image.
 
 use crate::args::ExtractArgs;
+use crate::exit_status::ExitStatus;
+use crate::text::extract::{ExtractDocument, ExtractedRange};
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::source::{ImageSourceError, open_reader_at};
 use linpmem_formats::ImageReader;
-use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Read, Write};
@@ -16,13 +17,12 @@ use std::path::PathBuf;
 /// Bytes that could not be copied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its fields")]
 pub enum ExtractError {
     /// The image does not open.
     #[error("{path}: {source}")]
     Image {
-        /// The image.
         path: PathBuf,
-        /// Why.
         source: ImageSourceError,
     },
     /// The image fails as a whole.
@@ -31,21 +31,16 @@ pub enum ExtractError {
     /// The artifacts cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
-    /// Nothing was named.
+    /// Neither addresses nor an artifact were named.
     #[error("give the addresses (--range) or an artifact (--file) to copy")]
     Nothing,
-    /// There is none.
-    #[error("{0} has no artifacts, neither inside it nor in a file beside it")]
+    /// An artifact was named, and the image has none.
+    #[error("{0} has no artifacts, neither inside it nor in a file next to it")]
     NoArtifacts(PathBuf),
     /// The new file cannot be created or written.
     #[error("{path}: {source}")]
-    Output {
-        /// The new file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// stdout is where someone looks.
+    Output { path: PathBuf, source: io::Error },
+    /// The bytes would go to the terminal.
     #[error("stdout is a terminal: send the bytes to a pipe or a file")]
     Terminal,
 }
@@ -53,16 +48,14 @@ pub enum ExtractError {
 /// Bytes copied at a time.
 const STEP: PhysLen = PhysLen::new(1 << 20);
 
-/// Copies what `args` name; tells `warn` what the image does not have of it. The
-/// result is the exit code.
+/// Copies what `args` name.
 ///
 /// # Errors
 /// If the image does not open, or the new file exists or cannot be written.
 pub fn extract(
     args: &ExtractArgs,
     stdout: &mut dyn Write,
-    mut warn: impl FnMut(&str),
-) -> Result<u8, ExtractError> {
+) -> Result<ExtractDocument, ExtractError> {
     // First, so that no empty file is left where there is nothing to copy.
     let wanted = Wanted::open(args)?;
     let mut file;
@@ -80,13 +73,46 @@ pub fn extract(
             .map_err(|source| output(args, source))?;
         &mut file
     };
+    let mut document = ExtractDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        output: args.output.to_string_lossy().into_owned(),
+        size_bytes: 0,
+        range: None,
+        file: None,
+        unreadable: Vec::new(),
+    };
     match wanted {
-        Wanted::Range(image, range) => copy_range(args, &*image, range, out, &mut warn),
-        Wanted::File(artifacts, name) => copy_file(args, &artifacts, &name, out),
+        Wanted::Range(image, range) => {
+            let unreadable = copy_range(args, &*image, range, out)?;
+            let unreadable = unreadable.as_slice().iter();
+            document.unreadable = unreadable.map(|&item| item.into()).collect();
+            document.size_bytes = range.len().get();
+            document.range = Some(ExtractedRange {
+                start: range.start().into(),
+                last: range.last().into(),
+            });
+        }
+        Wanted::File(artifacts, name) => {
+            document.size_bytes = copy_file(args, &artifacts, &name, out)?;
+            document.file = Some(name);
+        }
+    }
+    Ok(document)
+}
+
+impl ExtractDocument {
+    /// What the exit code says of the copy.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        if self.unreadable.is_empty() {
+            ExitStatus::Complete
+        } else {
+            ExitStatus::Unreadable
+        }
     }
 }
 
-/// What is to be copied.
+/// What to copy.
 enum Wanted {
     Range(Box<dyn ImageReader>, PhysRange),
     File(Artifacts, String),
@@ -106,35 +132,36 @@ impl Wanted {
             path: args.image.clone(),
             source,
         })?;
-        // The parser asks for one of the two.
+        // The parser requires one of the two.
         let range = args.range.ok_or(ExtractError::Nothing)?;
         Ok(Self::Range(image, range))
     }
 }
 
-/// Copies a file of the artifacts.
+/// Copies an artifact; returns its size.
 fn copy_file(
     args: &ExtractArgs,
     artifacts: &Artifacts,
     name: &str,
     out: &mut dyn Write,
-) -> Result<u8, ExtractError> {
+) -> Result<u64, ExtractError> {
     let mut content = artifacts.open(name)?;
-    let mut step = vec![0; u64_as_usize(STEP.get())];
+    let mut bytes = Vec::new();
+    let mut size = 0;
     loop {
-        let size = content
-            .read(&mut step)
-            .map_err(|source| ArtifactsError::Read {
-                name: name.to_owned(),
-                source,
-            })?;
-        let bytes = step.get(..size).unwrap_or_default();
+        bytes.clear();
+        let step = content.by_ref().take(STEP.get()).read_to_end(&mut bytes);
+        step.map_err(|source| ArtifactsError::Read {
+            name: name.to_owned(),
+            source,
+        })?;
         if bytes.is_empty() {
             out.flush().map_err(|source| output(args, source))?;
-            return Ok(0);
+            return Ok(size);
         }
-        out.write_all(bytes)
+        out.write_all(&bytes)
             .map_err(|source| output(args, source))?;
+        size += len_bytes(&bytes);
     }
 }
 
@@ -145,14 +172,13 @@ fn output(args: &ExtractArgs, source: io::Error) -> ExtractError {
     }
 }
 
-/// Copies addresses.
+/// Copies addresses; returns those that the image does not have.
 fn copy_range(
     args: &ExtractArgs,
     image: &dyn ImageReader,
     range: PhysRange,
     out: &mut dyn Write,
-    warn: &mut dyn FnMut(&str),
-) -> Result<u8, ExtractError> {
+) -> Result<Unreadables, ExtractError> {
     let mut missing = Unreadables::new();
     let mut buf = vec![0; u64_as_usize(STEP.get())];
     for piece in range.pieces(STEP) {
@@ -164,9 +190,5 @@ fn copy_range(
             .map_err(|source| output(args, source))?;
     }
     out.flush().map_err(|source| output(args, source))?;
-    for item in missing.as_slice() {
-        let (range, errno) = (item.range, item.errno);
-        warn(&format!("{range} is not in the image ({errno}): zero"));
-    }
-    Ok(if missing.is_empty() { 0 } else { 3 })
+    Ok(missing)
 }

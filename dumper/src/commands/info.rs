@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump info`: what an image holds.
+//! `linpmem-dump info`: what an image holds, and what it tells about its machine.
 
 use crate::args::InfoArgs;
-use crate::text::table::{self, Align};
-use crate::text::{draw_memory_map, printable};
-use linpmem_capture::artifacts::{Artifacts, ArtifactsError, FIVE_LEVELS, VMCOREINFO};
-use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at, vmcoreinfo_record};
-use linpmem_formats::{ImageReader, MachineFacts, StoredRange};
+use crate::text::info::{
+    ArtifactsFacts, ContentName, ImageRange, InfoDocument, MachineFacts, ManifestFacts, Property,
+    ReadRange, SignedAddress, SourceFacts,
+};
+use linpmem_capture::artifacts::{Artifacts, FIVE_LEVELS, Machine, VMCOREINFO};
+use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at};
+use linpmem_formats::{ImageReader, StoredRange};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_of;
-use linpmem_manifest::{HashRecord, Manifest, ReadError};
-use linpmem_phys::{Content, PhysLen};
-use std::io::{self, Write};
+use linpmem_manifest::{Address, Manifest, ReadError};
+use linpmem_phys::Content;
+use linpmem_phys::num::len_bytes;
 use std::path::PathBuf;
 
 /// The kernel's own limit is a page.
@@ -19,28 +22,24 @@ const MAX_VMCOREINFO_BYTES: u64 = 64 << 10;
 /// The image cannot be shown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its fields")]
 pub enum InfoError {
-    /// It does not open.
+    /// The image does not open.
     #[error("{path}: {source}")]
     Image {
-        /// The image.
         path: PathBuf,
-        /// Why.
         source: ImageSourceError,
     },
-    /// The manifest that was named does not open.
+    /// The manifest does not open.
     #[error(transparent)]
     Manifest(#[from] ReadError),
-    /// stdout failed.
-    #[error("writing to stdout: {0}")]
-    Output(#[from] io::Error),
 }
 
 /// Shows what the image of `args` holds.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
+pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
     let manifest = match &args.manifest {
         Some(path) => Some(linpmem_manifest::read(path)?),
         None => Some(manifest_of(&args.image))
@@ -53,241 +52,166 @@ pub fn info(args: &InfoArgs, out: &mut dyn Write) -> Result<(), InfoError> {
             path: args.image.clone(),
             source,
         })?;
-    let artifacts = Artifacts::of_image(&args.image);
-    let machine = machine(&*image, artifacts.as_ref().ok().and_then(Option::as_ref));
-    write_image(&*image, &machine, out)?;
-    writeln!(out)?;
-    draw_memory_map(&*image, manifest.as_ref(), out)?;
-    writeln!(out)?;
-    write_artifacts(artifacts, out)?;
-    if let Ok(Some(image)) = open_aff4(&args.image, &[]) {
-        writeln!(out)?;
-        for (name, value) in image.properties() {
-            writeln!(out, "{name}: {value}")?;
-        }
+    let (artifacts, artifacts_error) = match Artifacts::of_image(&args.image) {
+        Ok(artifacts) => (artifacts, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let known = artifacts
+        .as_ref()
+        .and_then(|artifacts| artifacts.machine().ok());
+    let machine = machine_facts(&*image, artifacts.as_ref(), known.as_ref());
+    let mut notes = image.warnings().to_vec();
+    if machine.paging_levels == Some(5) {
+        notes.push(FIVE_LEVELS.to_owned());
     }
-    if let Some(manifest) = &manifest {
-        writeln!(out)?;
-        write_manifest(manifest, out)?;
-    }
-    Ok(())
+    let properties = match open_aff4(&args.image, &[]) {
+        Ok(Some(volume)) => volume.properties(),
+        // The image has opened, so what it says beyond that can be left out.
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    Ok(InfoDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        image_format: image.format().to_string(),
+        machine,
+        notes,
+        ranges: image.ranges().iter().map(image_range).collect(),
+        // The ranges of an image do not overlap.
+        total_bytes: image
+            .ranges()
+            .iter()
+            .map(|stored| stored.range.len().get())
+            .sum(),
+        artifacts: artifacts
+            .as_ref()
+            .map(|artifacts| artifacts_facts(artifacts, known)),
+        artifacts_error,
+        properties: properties
+            .into_iter()
+            .map(|(name, value)| Property { name, value })
+            .collect(),
+        manifest: manifest.map(manifest_facts),
+    })
 }
 
-/// What `image` tells of the machine, or if it tells nothing, its artifacts.
-fn machine(image: &dyn ImageReader, artifacts: Option<&Artifacts>) -> MachineFacts {
-    let told = image.machine().clone();
-    let known = artifacts.and_then(|artifacts| artifacts.machine().ok());
-    let memory = known.map(|machine| machine.memory).unwrap_or_default();
-    MachineFacts {
-        vmcoreinfo: told
-            .vmcoreinfo
-            .or_else(|| artifacts?.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok()),
-        direct_map_base: told
-            .direct_map_base
-            .or(memory.direct_map_base.map(|base| base.0)),
-        paging_levels: told.paging_levels.or(memory.paging_levels),
-    }
-}
-
-fn write_image(
+/// What `image` records about its machine; what it lacks comes from its artifacts and
+/// from `known`, the facts among them.
+fn machine_facts(
     image: &dyn ImageReader,
-    machine: &MachineFacts,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    writeln!(out, "format:           {}", image.format())?;
-    match &machine.vmcoreinfo {
-        Some(text) => {
-            let record = vmcoreinfo_record(text);
-            let release = record.release.as_deref().unwrap_or("unknown release");
-            writeln!(
-                out,
-                "kernel:           {release} (VMCOREINFO, {} bytes)",
-                text.len()
-            )?;
-        }
-        None => writeln!(out, "kernel:           unknown (no VMCOREINFO)")?,
+    artifacts: Option<&Artifacts>,
+    known: Option<&Machine>,
+) -> MachineFacts {
+    let in_image = image.machine();
+    let text = in_image
+        .vmcoreinfo
+        .clone()
+        .or_else(|| artifacts?.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok());
+    let note = text.as_deref().map(Vmcoreinfo::new);
+    let memory = known.map(|machine| &machine.memory);
+    let in_artifacts =
+        |field: fn(&Machine) -> &Option<String>| known.and_then(|m| field(m).clone());
+    MachineFacts {
+        kernel: note
+            .and_then(Vmcoreinfo::release)
+            .map(str::to_owned)
+            .or_else(|| known.map(|machine| machine.host.kernel_release.clone())),
+        phys_bits: memory.and_then(|memory| memory.phys_bits),
+        paging_levels: in_image
+            .paging_levels
+            .or_else(|| memory?.paging_levels)
+            .or_else(|| note?.paging_levels()),
+        direct_map_base: in_image
+            .direct_map_base
+            .map(Address)
+            .or_else(|| memory?.direct_map_base),
+        phys_base: note
+            .and_then(Vmcoreinfo::phys_base)
+            .or_else(|| known?.phys_base)
+            .map(SignedAddress),
+        kaslr_offset: note
+            .and_then(Vmcoreinfo::kaslr_offset)
+            .map(Address)
+            .or_else(|| memory?.kaslr_offset),
+        kernel_page_table: memory
+            .and_then(|memory| memory.kernel_page_table)
+            .or_else(|| Some(note?.kernel_page_table()?.into())),
+        vmcoreinfo_bytes: text.as_deref().map(len_bytes),
+        build_id: note
+            .and_then(Vmcoreinfo::build_id)
+            .map(str::to_owned)
+            .or_else(|| known?.build_id.clone()),
+        banner: in_artifacts(|machine| &machine.banner),
+        command_line: in_artifacts(|machine| &machine.command_line),
+        cpus_online: in_artifacts(|machine| &machine.cpus.online),
+        boot_id: in_artifacts(|machine| &machine.host.boot_id),
     }
-    if let Some(base) = machine.direct_map_base {
-        writeln!(out, "direct map base:  {base:#x}")?;
+}
+
+fn image_range(stored: &StoredRange) -> ImageRange {
+    let (content, reason) = match stored.content {
+        Content::Data => (ContentName::Data, None),
+        Content::Zero => (ContentName::Zero, None),
+        Content::Unreadable { errno } => (ContentName::Unreadable, Some(errno.to_string())),
+        Content::Skipped { reason } => (ContentName::Absent, Some(reason.to_string())),
+    };
+    ImageRange {
+        start: stored.range.start().into(),
+        last: stored.range.last().into(),
+        size_bytes: stored.range.len().get(),
+        file_offset: stored.offset,
+        kind: stored.kind.map(|kind| kind.name()),
+        content,
+        reason,
     }
-    if let Some(levels) = machine.paging_levels {
-        writeln!(out, "paging levels:    {levels}")?;
-        if levels == 5 {
-            writeln!(out, "note:             {FIVE_LEVELS}")?;
-        }
+}
+
+fn artifacts_facts(artifacts: &Artifacts, known: Option<Machine>) -> ArtifactsFacts {
+    let (missing, remarks) = known
+        .map(|machine| (machine.missing, machine.remarks))
+        .unwrap_or_default();
+    ArtifactsFacts {
+        files: artifacts.entries().len(),
+        damage: artifacts.damage().map(str::to_owned),
+        missing,
+        remarks,
     }
-    let told = |key| machine.vmcoreinfo_value(key);
-    if let Some(offset) = told("KERNELOFFSET") {
-        writeln!(out, "KASLR offset:     0x{offset}")?;
-    }
-    if let Some(base) = told("NUMBER(phys_base)").and_then(|base| base.parse::<i64>().ok()) {
-        writeln!(out, "phys_base:        {base:#x}")?;
-    }
-    if let Some(id) = told("BUILD-ID") {
-        writeln!(out, "build id:         {id}")?;
-    }
-    for oddity in image.warnings() {
-        writeln!(out, "note:             {oddity}")?;
-    }
-    writeln!(out)?;
-    let rows: Vec<_> = image.ranges().iter().map(row).collect();
-    let columns = [
-        ("START", Align::Right),
-        ("LAST", Align::Right),
-        ("SIZE", Align::Right),
-        ("OFFSET", Align::Right),
-        ("KIND", Align::Left),
-        ("CONTENT", Align::Left),
-    ];
-    table::write(out, columns, &rows)?;
-    let total = image.ranges().iter().fold(0, |sum: u64, stored| {
-        sum.saturating_add(stored.range.len().get())
+}
+
+fn manifest_facts(manifest: Manifest) -> ManifestFacts {
+    let Manifest {
+        header,
+        ranges,
+        footer,
+        ..
+    } = manifest;
+    let read = ranges.iter().map(|range| ReadRange {
+        index: range.record.index,
+        start: range.addresses.start().into(),
+        last: range.addresses.last().into(),
+        size_bytes: range.addresses.len().get(),
+        chunks: range.chunks,
+        unreadable_pages: range.end.unreadable_pages,
+        sha256_tree: range.end.sha256_tree,
     });
-    writeln!(
-        out,
-        "{} in {} ranges",
-        PhysLen::new(total),
-        image.ranges().len()
-    )
-}
-
-/// What lies beside the memory, and what else it tells.
-fn write_artifacts(
-    artifacts: Result<Option<Artifacts>, ArtifactsError>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let artifacts = match artifacts {
-        Ok(Some(artifacts)) => artifacts,
-        Ok(None) => return writeln!(out, "artifacts:        none"),
-        Err(error) => return writeln!(out, "artifacts:        {error}"),
-    };
-    let files = artifacts.entries().len();
-    writeln!(out, "artifacts:        {files} files (linpmem-dump ls)")?;
-    if let Some(damage) = artifacts.damage() {
-        writeln!(out, "                  damaged: {}", printable(damage))?;
-    }
-    let Ok(machine) = artifacts.machine() else {
-        return Ok(());
-    };
-    let facts = [
-        ("banner:", machine.banner),
-        ("command line:", machine.command_line),
-        (
-            "page table:",
-            machine
-                .memory
-                .kernel_page_table
-                .map(|at| format!("{:#x}", at.0)),
-        ),
-        ("processors:", machine.cpus.online),
-        ("boot id:", machine.host.boot_id),
-    ];
-    for (name, value) in facts {
-        if let Some(value) = value {
-            writeln!(out, "{name:<17} {}", printable(&value))?;
-        }
-    }
-    for gap in &machine.missing {
-        let (name, reason) = (printable(&gap.name), printable(&gap.reason));
-        writeln!(out, "missing:          {name}: {reason}")?;
-    }
-    for remark in &machine.remarks {
-        let (name, text) = (printable(&remark.name), printable(&remark.text));
-        writeln!(out, "note:             {name}: {text}")?;
-    }
-    Ok(())
-}
-
-fn row(stored: &StoredRange) -> [String; 6] {
-    [
-        stored.range.start().to_string(),
-        stored.range.last().to_string(),
-        stored.range.len().to_string(),
-        stored
-            .offset
-            .map_or_else(|| "-".to_owned(), |offset| format!("{offset:#x}")),
-        stored
-            .kind
-            .map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
-        match stored.content {
-            Content::Data => "data".to_owned(),
-            Content::Zero => "zero".to_owned(),
-            Content::Unreadable { errno } => format!("unreadable: {errno}"),
-            Content::Skipped { reason } => format!("absent: {reason}"),
+    let unreadable = ranges.iter().flat_map(|range| &range.unreadable);
+    ManifestFacts {
+        ranges: read.collect(),
+        unreadable: unreadable.map(|&item| item.into()).collect(),
+        tool: header.tool,
+        command: header.command,
+        host: header.host,
+        source: SourceFacts {
+            kind: header.source.kind,
+            path: header.source.path,
+            detail: header.source.detail,
+            sha256: footer.source_sha256,
         },
-    ]
-}
-
-fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
-    let Manifest { tool, host, .. } = manifest;
-    writeln!(out, "acquired by:      {} {}", tool.name, tool.version)?;
-    writeln!(out, "command:          {}", manifest.command.join(" "))?;
-    writeln!(
-        out,
-        "host:             {}, {} {}",
-        host.hostname, host.kernel_release, host.machine
-    )?;
-    let source = &manifest.source;
-    let detail = source.detail.as_deref().unwrap_or("-");
-    writeln!(
-        out,
-        "source:           {} {} ({detail})",
-        source.kind, source.path
-    )?;
-    if let Some(sum) = manifest.source_sha256 {
-        writeln!(out, "                  sha256 {sum}")?;
+        started: header.started.utc,
+        ended: footer.ended.utc,
+        state: footer.state,
+        error: footer.error,
+        unreadable_pages: footer.unreadable_pages,
+        warnings: footer.warnings,
+        sha256: footer.file.sha256,
+        hashes: footer.file.hashes,
     }
-    writeln!(
-        out,
-        "time:             {} to {}",
-        manifest.started.utc, manifest.ended.utc
-    )?;
-    writeln!(out, "state:            {}", manifest.state.name())?;
-    if let Some(error) = &manifest.error {
-        writeln!(out, "error:            {error}")?;
-    }
-    writeln!(out, "unreadable pages: {}", manifest.unreadable_pages)?;
-    for warning in &manifest.warnings {
-        writeln!(out, "warning:          {warning}")?;
-    }
-    match manifest.file.sha256 {
-        Some(sum) => writeln!(out, "sha256:           {sum}")?,
-        None => writeln!(out, "sha256:           unknown")?,
-    }
-    for HashRecord { algorithm, digest } in &manifest.file.hashes {
-        writeln!(out, "{:<17} {digest}", format!("{}:", algorithm.name()))?;
-    }
-    writeln!(out)?;
-    let rows: Vec<_> = manifest
-        .ranges
-        .iter()
-        .map(|range| {
-            [
-                range.index.to_string(),
-                format!("{:#x}", range.start.0),
-                range.chunks.len().to_string(),
-                range.unreadable_pages.to_string(),
-                range.sha256_tree.to_string(),
-            ]
-        })
-        .collect();
-    let columns = [
-        ("RANGE", Align::Right),
-        ("START", Align::Right),
-        ("CHUNKS", Align::Right),
-        ("UNREADABLE", Align::Right),
-        ("SHA-256 TREE", Align::Left),
-    ];
-    table::write(out, columns, &rows)?;
-    for range in manifest.ranges.iter() {
-        for part in &range.unreadable {
-            let name = part.name.as_deref().unwrap_or("errno");
-            writeln!(
-                out,
-                "unreadable: {:#x}-{:#x}, {} pages: {name} ({})",
-                part.start.0, part.last.0, part.pages, part.errno
-            )?;
-        }
-    }
-    Ok(())
 }

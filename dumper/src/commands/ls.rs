@@ -1,53 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ls`: the artifacts of an image, and those that are missing.
 
-use crate::text::printable;
+use crate::args::ListArgs;
+use crate::text::ls::{ListDocument, ListedFile};
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Artifacts that cannot be listed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// It cannot be read.
+    /// They cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
-    /// There is none.
-    #[error("{0} has no artifacts, neither inside it nor in a file beside it")]
+    /// The image has none.
+    #[error("{0} has no artifacts, neither inside it nor in a file next to it")]
     None(PathBuf),
-    /// stdout failed.
-    #[error("writing to stdout: {0}")]
-    Output(#[from] io::Error),
 }
 
-/// Prints length and name of every artifact of `image`, and remarks on them.
+/// Lists the artifacts of the image of `args`.
 ///
 /// # Errors
-/// If there is none, or it cannot be read.
-pub fn list(image: &Path, out: &mut dyn Write) -> Result<(), ListError> {
-    let artifacts =
-        Artifacts::of_image(image)?.ok_or_else(|| ListError::None(image.to_path_buf()))?;
-    for entry in artifacts.entries() {
-        let bytes = match entry.length {
-            Some(bytes) => bytes.to_string(),
-            None => "?".to_owned(),
-        };
-        writeln!(out, "{bytes:>12}  {}", printable(&entry.name))?;
-    }
-    // Volumes of others have no facts.
-    if let Ok(machine) = artifacts.machine() {
-        for gap in &machine.missing {
-            let (name, reason) = (printable(&gap.name), printable(&gap.reason));
-            writeln!(out, "{:>12}  {name}: {reason}", "missing")?;
-        }
-        for remark in &machine.remarks {
-            let (name, text) = (printable(&remark.name), printable(&remark.text));
-            writeln!(out, "{:>12}  {name}: {text}", "note")?;
-        }
-    }
-    if let Some(damage) = artifacts.damage() {
-        writeln!(out, "{:>12}  {}", "damaged", printable(damage))?;
-    }
-    Ok(())
+/// If it has none, or they cannot be read.
+pub fn list(args: &ListArgs) -> Result<ListDocument, ListError> {
+    let artifacts = Artifacts::of_image(&args.image)?;
+    let artifacts = artifacts.ok_or_else(|| ListError::None(args.image.clone()))?;
+    let files = artifacts.entries().iter().map(|entry| ListedFile {
+        name: entry.name.clone(),
+        size_bytes: entry.length,
+    });
+    // Volumes of other programs have no facts.
+    let machine = artifacts.machine().ok();
+    let (missing, remarks) = machine
+        .map(|machine| (machine.missing, machine.remarks))
+        .unwrap_or_default();
+    Ok(ListDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        files: files.collect(),
+        missing,
+        remarks,
+        damage: artifacts.damage().map(str::to_owned),
+    })
 }

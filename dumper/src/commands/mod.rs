@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the program does, one file a command.
+//! The commands, one file each: from arguments to a document.
 
 pub mod acquire;
 pub mod compare;
 pub mod extract;
 pub mod info;
 pub mod ls;
+pub mod manual;
 pub mod ranges;
 pub mod recover;
 pub mod symbols;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump recover`: a volume of what an unfinished acquisition left.
+//! `linpmem-dump recover`: a complete volume from what an interrupted acquisition left.
 
 use crate::args::RecoverArgs;
+use crate::text::recover::RecoverDocument;
 use linpmem_formats::{Chunk, FileSource, ImageOutput, OutputError, aff4};
-use linpmem_phys::PhysLen;
-use linpmem_phys::num::len_bytes;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,30 +13,24 @@ use std::path::{Path, PathBuf};
 /// A volume that was not recovered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its fields")]
 pub enum RecoverCommandError {
     /// A file cannot be opened, created or written.
     #[error("{path}: {source}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// There is nothing to recover, or it failed.
+    File { path: PathBuf, source: io::Error },
+    /// The volume holds nothing that can be recovered, or recovering it failed.
     #[error("{path}: {source}")]
     Recover {
-        /// The unfinished volume.
         path: PathBuf,
-        /// Why.
         source: aff4::RecoverError,
     },
 }
 
-/// Recovers the volume of `args` to a new file; the old one stays as it is.
+/// Recovers the volume of `args` to a new file; the old one is unchanged.
 ///
 /// # Errors
-/// If there is nothing to recover, or a file fails. The new file is then gone.
-pub fn recover(args: &RecoverArgs, out: &mut dyn Write) -> Result<(), RecoverCommandError> {
+/// If there is nothing to recover, or a file fails. The new file is then removed.
+pub fn recover(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> {
     let target = match &args.output {
         Some(path) => path.clone(),
         None => recovered_of(&args.image),
@@ -57,7 +51,7 @@ pub fn recover(args: &RecoverArgs, out: &mut dyn Write) -> Result<(), RecoverCom
         position: 0,
     };
     let recovery = aff4::recover(&source, &mut output).map_err(|source| {
-        // An empty or half file would only mislead.
+        // An empty or half-written file would only mislead.
         let _ = std::fs::remove_file(&target);
         RecoverCommandError::Recover {
             path: args.image.clone(),
@@ -70,20 +64,13 @@ pub fn recover(args: &RecoverArgs, out: &mut dyn Write) -> Result<(), RecoverCom
         .map_err(io::IntoInnerError::into_error);
     file.and_then(|file| file.sync_all())
         .map_err(failed(&target))?;
-    tell(&recovery, &target, out).map_err(failed(Path::new("stdout")))
-}
-
-fn tell(recovery: &aff4::Recovery, target: &Path, out: &mut dyn Write) -> io::Result<()> {
-    let lost = PhysLen::new(recovery.lost_bytes);
-    let members = recovery.members;
-    writeln!(out, "{}: {members} members, {lost} lost", target.display())?;
-    match recovery.mapped_bytes {
-        Some(bytes) => writeln!(out, "{} of addresses are mapped", PhysLen::new(bytes)),
-        None => writeln!(
-            out,
-            "the volume was not begun by linpmem, or lacks its beginning: only its directory is new"
-        ),
-    }
+    Ok(RecoverDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        output: target.to_string_lossy().into_owned(),
+        members: recovery.members,
+        lost_bytes: recovery.lost_bytes,
+        mapped_bytes: recovery.mapped_bytes,
+    })
 }
 
 /// `NAME.aff4.partial` becomes `NAME.recovered.aff4`.
@@ -110,19 +97,18 @@ impl ImageOutput for FileOutput {
         self.file
             .write_all(bytes)
             .map_err(|source| OutputError { position, source })?;
-        self.position = position.saturating_add(len_bytes(bytes));
+        self.position += len_bytes(bytes);
         Ok(())
     }
 
     fn zeros(&mut self, len: u64) -> Result<(), OutputError> {
         const ZEROS: [u8; 4096] = [0; 4096];
-        let mut left = usize::try_from(len).unwrap_or(usize::MAX);
-        while left > 0 {
-            let size = left.min(ZEROS.len());
-            self.bytes(ZEROS.get(..size).unwrap_or(&ZEROS))?;
-            left = left.saturating_sub(size);
+        let step = len_bytes(&ZEROS);
+        for _ in 0..len / step {
+            self.bytes(&ZEROS)?;
         }
-        Ok(())
+        let (rest, _) = ZEROS.split_at(u64_as_usize(len % step));
+        self.bytes(rest)
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {

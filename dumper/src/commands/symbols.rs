@@ -1,96 +1,75 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump symbols`, and `--symbols`: a file of symbols for Volatility 3, made
-//! of the artifacts.
+//! `linpmem-dump symbols`, and `--symbols`: a symbol file for Volatility 3, made from
+//! the artifacts.
 
 use crate::args::SymbolsArgs;
+use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::sidecar::check_free;
-use linpmem_capture::sink::{PartialError, PartialFile, folder_of};
+use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_capture::source::SourceSpec;
 use linpmem_capture::{Acquired, Output, Plan};
 use linpmem_manifest::paths::{partial_of, with_suffix};
-use linpmem_phys::PhysLen;
 use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Volatility looks for files of this ending.
+/// Volatility looks for files that end in this.
 const ENDING: &str = ".isf.json.xz";
 
 /// kallsyms or System.map; a large kernel has 20 MiB of it.
 const MAX_SYMBOLS_BYTES: u64 = 128 << 20;
 
-/// All modules' types together.
+/// The types of all modules together.
 const MAX_MODULES_BYTES: usize = 64 << 20;
 
 /// A symbol file that was not made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its fields")]
 pub enum SymbolsError {
-    /// The image tells nothing of its kernel.
+    /// The image tells nothing about its kernel.
     #[error(
-        "{0} has no artifacts in it or beside it: a symbol file needs the kernel's BTF, symbols and \
-         banner; take them on the machine itself with `linpmem-dump symbols --live`"
+        "{0} has no artifacts, neither inside it nor in a file next to it. A symbol file is made \
+         from the kernel's BTF, symbols and banner; if the machine still runs the same kernel, \
+         make it there with `linpmem-dump symbols --live`"
     )]
     NoArtifacts(PathBuf),
-    /// What it is made of is missing.
+    /// The artifacts it is made from are missing.
     #[error(
-        "{0}; a symbol file needs the kernel's BTF, symbols and banner: take them on the machine \
-         itself with `linpmem-dump symbols --live`"
+        "{0}. A symbol file is made from the kernel's BTF, symbols and banner; if the machine \
+         still runs the same kernel, make it there with `linpmem-dump symbols --live`"
     )]
     Artifacts(#[from] ArtifactsError),
-    /// The kernel's symbols are not where it was built to be.
+    /// The symbols are at the addresses of one boot, and it is unknown where they
+    /// were linked.
     #[error(
-        "how far KASLR has moved the kernel is not known: neither VMCOREINFO nor the symbol \
-         `_text` tells; name a System.map with --system-map"
+        "the KASLR offset is unknown: neither VMCOREINFO nor the symbol `_text` in kallsyms tells \
+         it; use the kernel's System.map (--system-map)"
     )]
     NoKaslrOffset,
-    /// The parts do not make a file.
+    /// The artifacts do not make a symbol file.
     #[error(transparent)]
     File(#[from] SymbolFileError),
-    /// The file cannot be created or named.
+    /// The file cannot be created, or cannot get its name.
     #[error(transparent)]
     Name(#[from] PartialError),
-    /// The list of symbols that was named.
+    /// The System.map cannot be read.
     #[error("{path}: {source}")]
-    SystemMap {
-        /// Which.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// stdout or the disk.
-    #[error("writing {path}: {source}")]
-    Write {
-        /// What.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    SystemMap { path: PathBuf, source: io::Error },
 }
 
-/// A symbol file that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrittenSymbols {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size.
-    pub size: PhysLen,
-    /// Types in it, and symbols.
-    pub counts: (usize, usize),
-}
-
-/// What the symbol file beside `image` is called.
+/// The name of the symbol file of `image`.
 #[must_use]
 pub fn symbols_of(image: &Path) -> PathBuf {
     with_suffix(image, ENDING)
 }
 
-/// Makes the file that `args` ask for and says how to use it.
+/// Makes the file that `args` ask for.
 ///
 /// # Errors
-/// If the artifacts does not suffice, or the file cannot be written.
-pub fn symbols(args: &SymbolsArgs, out: &mut dyn Write) -> Result<(), SymbolsError> {
+/// If the artifacts do not suffice, or the file cannot be written.
+pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
     let (artifacts, path) = match &args.image {
         Some(image) => (of_image(image)?, symbols_of(image)),
         None => {
@@ -107,26 +86,12 @@ pub fn symbols(args: &SymbolsArgs, out: &mut dyn Write) -> Result<(), SymbolsErr
     let levels = artifacts
         .machine()
         .ok()
-        .and_then(|m| m.memory.paging_levels);
-    let (types, symbols) = made.counts;
-    let told = writeln!(
-        out,
-        "{}: {types} types, {symbols} symbols, {}\n{}",
-        made.path.display(),
-        made.size,
-        usage(
-            &made.path,
-            args.image.as_deref().and_then(image_of).as_deref(),
-            levels
-        )
-    );
-    told.map_err(|source| SymbolsError::Write {
-        path: PathBuf::from("stdout"),
-        source,
-    })
+        .and_then(|machine| machine.memory.paging_levels);
+    let image = args.image.as_deref().and_then(image_of);
+    Ok(made.document(&path, image.as_deref(), levels))
 }
 
-/// The artifacts in `image` or beside it.
+/// The artifacts of `image`.
 fn of_image(image: &Path) -> Result<Artifacts, SymbolsError> {
     Artifacts::of_image(image)?.ok_or_else(|| SymbolsError::NoArtifacts(image.to_path_buf()))
 }
@@ -143,7 +108,7 @@ impl SymbolFilePlan {
     /// The symbol file of the run that `plan` describes.
     ///
     /// # Errors
-    /// If there is such a file already.
+    /// If such a file exists already.
     pub fn new(plan: &Plan) -> Result<Self, PartialError> {
         let image = match &plan.output {
             Output::File { image, .. } => Some(image),
@@ -169,20 +134,19 @@ impl SymbolFilePlan {
     ///
     /// # Errors
     /// If the artifacts do not suffice, or the file cannot be written.
-    pub fn write(&self, acquired: &Acquired) -> Result<WrittenSymbols, SymbolsError> {
-        let place = match acquired.image.as_os_str() == "-" {
-            true => &acquired.manifest,
-            false => &acquired.image,
-        };
+    pub fn write(&self, acquired: &Acquired) -> Result<SymbolsDocument, SymbolsError> {
+        let image = Some(acquired.image.as_path()).filter(|path| path.as_os_str() != "-");
+        let path = symbols_of(image.unwrap_or(&acquired.manifest));
         let artifacts = match &self.source {
             Some(image) => of_image(image)?,
             None => Artifacts::live(Some(&acquired.machine)),
         };
-        make(&artifacts, None, &symbols_of(place), self.force)
+        let made = make(&artifacts, None, &path, self.force)?;
+        Ok(made.document(&path, image, acquired.machine.paging_levels))
     }
 }
 
-/// The image that a file of artifacts lies beside; the image itself if it is one.
+/// The image that a file of artifacts belongs to; any other file is the image itself.
 fn image_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_string_lossy();
     match name.strip_suffix(".artifacts.tar.zst") {
@@ -191,32 +155,21 @@ fn image_of(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// How Volatility is told to use the file at `path`.
-#[must_use]
-pub fn usage(path: &Path, image: Option<&Path>, paging_levels: Option<u32>) -> String {
-    let folder = quoted(folder_of(path));
-    let image = image.map_or("IMAGE".to_owned(), quoted);
-    let mut text = format!("vol -s {folder} -f {image} linux.pslist");
-    if paging_levels == Some(5) {
-        text.push_str(
-            "\n  this kernel uses 5 levels of page tables: Volatility 3 up to 2.28 shows an \
-             empty list then",
-        );
-    }
-    text
+/// What was written.
+struct Made {
+    size_bytes: u64,
+    types: usize,
+    symbols: usize,
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%=".contains(letter);
-    match text.chars().all(is_plain) && !text.is_empty() {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+impl Made {
+    fn document(&self, path: &Path, image: Option<&Path>, levels: Option<u32>) -> SymbolsDocument {
+        let counts = [self.types, self.symbols];
+        SymbolsDocument::new(path, self.size_bytes, counts, image, levels)
     }
 }
 
-/// What a file is made of, beside the symbols.
+/// What a file is made from, apart from the symbols.
 struct Parts {
     banner: Vec<u8>,
     btf: Vec<u8>,
@@ -244,7 +197,7 @@ fn make(
     system_map: Option<&Path>,
     path: &Path,
     force: bool,
-) -> Result<WrittenSymbols, SymbolsError> {
+) -> Result<Made, SymbolsError> {
     let parts = Parts {
         banner: artifacts.banner()?,
         btf: artifacts.btf("vmlinux")?,
@@ -264,7 +217,7 @@ fn make(
         },
         Err(error) => error,
     };
-    // A kernel that hides its addresses, or lists functions alone, may have left its
+    // A kernel that hides its addresses, or lists nothing but functions, may have its
     // System.map in /boot.
     let mut entries = artifacts.entries().iter();
     if let Some(map) = entries.find(|entry| entry.name.contains("System.map")) {
@@ -277,14 +230,14 @@ fn make(
     Err(error)
 }
 
-/// kallsyms, and how far KASLR has moved what is in it.
+/// kallsyms, and how far KASLR moved the symbols in it.
 fn kernel_symbols(artifacts: &Artifacts) -> Result<(Vec<u8>, u64), SymbolsError> {
     let listed = artifacts.bytes("proc/kallsyms", MAX_SYMBOLS_BYTES)?;
     let offset = artifacts.machine()?.kaslr_offset();
     Ok((listed, offset.ok_or(SymbolsError::NoKaslrOffset)?))
 }
 
-/// The types of modules, as many as there is room for: a file is of use without.
+/// The types of modules, as many as fit: the file is useful without them.
 fn modules(artifacts: &Artifacts) -> Vec<(String, Vec<u8>)> {
     let mut modules = Vec::new();
     let mut room = MAX_MODULES_BYTES;
@@ -305,7 +258,7 @@ fn modules(artifacts: &Artifacts) -> Vec<(String, Vec<u8>)> {
     modules
 }
 
-fn write(file: &SymbolFile<'_>, path: &Path, force: bool) -> Result<WrittenSymbols, SymbolsError> {
+fn write(file: &SymbolFile<'_>, path: &Path, force: bool) -> Result<Made, SymbolsError> {
     let partial = PartialFile::create(path, partial_of(path), force)?;
     let is_plain = path.extension().is_some_and(|ending| ending == "json");
     let mut target = partial.file();
@@ -320,10 +273,10 @@ fn write(file: &SymbolFile<'_>, path: &Path, force: bool) -> Result<WrittenSymbo
     });
     let size = size?;
     partial.commit()?;
-    Ok(WrittenSymbols {
-        path: path.to_path_buf(),
-        size: PhysLen::new(size),
-        counts: (file.type_count(), file.symbol_count()),
+    Ok(Made {
+        size_bytes: size,
+        types: file.type_count(),
+        symbols: file.symbol_count(),
     })
 }
 
@@ -332,20 +285,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_can_be_pasted() {
-        let told = usage(
-            Path::new("a b/x.isf.json.xz"),
-            Some(Path::new("it's")),
-            None,
+    fn a_file_of_artifacts_names_its_image() {
+        let next_to_it = image_of(Path::new("a/x.raw.artifacts.tar.zst"));
+        assert_eq!(next_to_it, Some(PathBuf::from("a/x.raw")));
+        assert_eq!(
+            image_of(Path::new("a/x.core")),
+            Some(PathBuf::from("a/x.core"))
         );
-        assert_eq!(told, r"vol -s 'a b' -f 'it'\''s' linux.pslist");
-        let beside = image_of(Path::new("a/x.raw.artifacts.tar.zst"));
-        assert_eq!(beside, Some(PathBuf::from("a/x.raw")));
-        let told = usage(Path::new("x.isf.json.xz"), None, Some(5));
-        assert!(
-            told.starts_with("vol -s . -f IMAGE linux.pslist\n"),
-            "{told}"
-        );
-        assert!(told.contains("5 levels"));
     }
 }

@@ -1,117 +1,154 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
-use crate::args::VerifyArgs;
+use crate::args::{UsageError, VerifyArgs};
 use crate::text::progress::Progress;
-use crate::text::verification;
-use linpmem_capture::artifacts::{self, ArtifactsVerdict};
+use crate::text::verify::{
+    ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, VerifyDocument,
+};
+use linpmem_capture::artifacts::{self, ArtifactsVerdict, MANIFEST};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_workers;
-use linpmem_capture::verify::{Thoroughness, Verification, VerifyError};
+use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, VerifyError};
 use linpmem_formats::aff4;
-use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 /// A verification that could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyCommandError {
+    /// The options contradict each other.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// The image could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// stdout failed.
-    #[error("writing to stdout: {0}")]
-    Output(#[from] io::Error),
 }
 
-/// Compares an image with its manifest, and an AFF4 image with the hashes inside it,
-/// and prints what differs. The result is the exit code: 0 if nothing does, else 1.
+/// Compares an image with its manifest, and an AFF4 image with the hashes inside it.
 ///
 /// # Errors
 /// If the comparison could not be made.
-pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<u8, VerifyCommandError> {
+pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
+    let style = args.progress.with_json(args.json)?;
     let image = Verification::open(&args.image, args.manifest.as_deref(), &args.volume)?;
-    let mut is_good = true;
-    if let Some(image) = image.aff4() {
-        is_good &= own_hashes(image, out)?;
-    }
-    let Some(manifest) = image.manifest() else {
-        let path = image.manifest_path().display();
-        writeln!(out, "not compared with a manifest: {path} does not exist")?;
-        return Ok(u8::from(!is_good));
+    let manifest_path = image.manifest_path().to_string_lossy().into_owned();
+    let mut document = VerifyDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        good: true,
+        image_hashes: image.aff4().map(image_hashes),
+        manifest: None,
+        comparison: None,
+        not_compared: None,
+        artifacts: None,
     };
+    let Some(manifest) = image.manifest() else {
+        document.not_compared = Some(format!("{manifest_path} does not exist"));
+        document.good = document.image_hashes.iter().all(ImageHashes::is_good);
+        return Ok(document);
+    };
+    // The manifest inside an AFF4 image takes the place of one that is lost.
+    document.manifest = Some(match image.manifest_path().exists() {
+        true => manifest_path,
+        false => args.image.join(MANIFEST).to_string_lossy().into_owned(),
+    });
     let thoroughness = Thoroughness {
         full: args.full,
         workers: args.threads.unwrap_or_else(default_workers),
     };
     let meter = Arc::new(Meter::default());
-    let planned = manifest.image.planned_bytes;
-    let progress = Progress::show(args.progress, Arc::clone(&meter), planned, false);
+    let planned = manifest.header.image.planned_bytes;
+    let progress = Progress::show(style, Arc::clone(&meter), planned, false);
     let report = image.compare(thoroughness, &meter);
     progress.end();
-    if let Some(report) = report? {
-        verification::write(&report, &args.image, out)?;
-        is_good &= report.is_good();
+    match report {
+        Ok(report) => document.comparison = report.map(comparison),
+        // What the image's own hashes say must not be lost with it.
+        Err(error) if document.image_hashes.is_some() => {
+            document.not_compared = Some(error.to_string());
+            document.good = false;
+        }
+        Err(error) => return Err(error.into()),
     }
-    if let Some(record) = &manifest.artifacts {
-        is_good &= artifacts(&args.image, record, out)?;
+    if let Some(record) = &manifest.header.artifacts {
+        document.artifacts = artifacts_check(artifacts::check(&args.image, record));
     }
-    Ok(u8::from(!is_good))
+    document.good &= document.image_hashes.iter().all(ImageHashes::is_good)
+        && document.comparison.iter().all(|comparison| comparison.good)
+        && document.artifacts.iter().all(|artifacts| artifacts.good);
+    Ok(document)
 }
 
-/// Checks every hash inside `image`, prints what came out, and returns whether all
-/// match. Members of the archive are printed only if they are wrong.
-///
-/// # Errors
-/// If `out` failed.
-pub fn own_hashes(image: &aff4::Reader, out: &mut dyn Write) -> io::Result<bool> {
-    let (mut right, mut wrong, mut unknown) = (0_u64, 0_u64, 0_u64);
-    let mut printed = Ok(());
+/// Checks every hash inside `image`.
+#[must_use]
+pub fn image_hashes(image: &aff4::Reader) -> ImageHashes {
+    let mut hashes = ImageHashes::default();
     image.verify(|check| {
-        *match check.verdict {
-            aff4::Verdict::Match => &mut right,
-            aff4::Verdict::Mismatch(_) => &mut wrong,
-            _ => &mut unknown,
+        let (verdict, detail) = match &check.verdict {
+            aff4::Verdict::Match => (HashVerdict::Match, None),
+            aff4::Verdict::Mismatch(what) => (HashVerdict::Mismatch, Some(what.clone())),
+            aff4::Verdict::NotChecked(why) => (HashVerdict::NotChecked, Some(why.clone())),
+            other => (HashVerdict::NotChecked, Some(other.to_string())),
+        };
+        *match verdict {
+            HashVerdict::Match => &mut hashes.matching,
+            HashVerdict::Mismatch => &mut hashes.mismatching,
+            HashVerdict::NotChecked => &mut hashes.not_checked,
         } += 1;
-        if check.level == aff4::Level::Member && check.verdict == aff4::Verdict::Match {
-            return;
-        }
-        let algorithm = check
-            .algorithm
-            .map_or_else(|| "crc32".to_owned(), |algorithm| algorithm.to_string());
-        if printed.is_ok() {
-            printed = writeln!(
-                out,
-                "{:<12}  {algorithm:<7}  {}: {}",
-                check.level, check.object, check.verdict
-            );
-        }
+        hashes.checks.push(HashCheck {
+            level: check.level.to_string(),
+            object: check.object.clone(),
+            algorithm: check
+                .algorithm
+                .map_or_else(|| "crc32".to_owned(), |algorithm| algorithm.to_string()),
+            verdict,
+            detail,
+        });
     });
-    printed?;
-    writeln!(
-        out,
-        "{right} hashes and checksums match, {wrong} do not, {unknown} are of an unknown kind"
-    )?;
-    Ok(wrong == 0)
+    hashes
 }
 
-/// Compares the artifacts, and prints how they are.
-fn artifacts(
-    image: &Path,
-    record: &linpmem_manifest::ArtifactsRecord,
-    out: &mut dyn Write,
-) -> io::Result<bool> {
-    match artifacts::check(image, record) {
-        ArtifactsVerdict::InVolume => Ok(true),
-        ArtifactsVerdict::Good { path, bytes } => {
-            let path = path.display();
-            writeln!(out, "{path}: the artifacts are good ({bytes} bytes)")?;
-            Ok(true)
-        }
-        ArtifactsVerdict::Bad { path, reason } => {
-            writeln!(out, "{}: {reason}", path.display())?;
-            Ok(false)
-        }
+fn comparison(report: Report) -> Comparison {
+    let damages = report.damages.iter().map(|damage| DamageLine {
+        kind: kind(damage),
+        message: damage.to_string(),
+    });
+    Comparison {
+        good: report.is_good(),
+        damages: damages.collect(),
+        ranges: report.ranges,
+        chunks: report.chunks,
+        file_bytes: report.length,
+        every_byte: report.covered,
+        whole_file: report.whole,
+        elapsed: report.elapsed,
     }
+}
+
+const fn kind(damage: &Damage) -> &'static str {
+    match damage {
+        Damage::NotComplete { .. } => "not-complete",
+        Damage::Truncated { .. } => "truncated",
+        Damage::Appended { .. } => "appended",
+        Damage::Chunk { .. } => "chunk",
+        Damage::MoreChunks(_) => "more-chunks",
+        Damage::Range { .. } => "range",
+        Damage::Outside { .. } => "outside",
+        Damage::FurtherHash { .. } | Damage::File { .. } => "file",
+        _ => "other",
+    }
+}
+
+fn artifacts_check(verdict: ArtifactsVerdict) -> Option<ArtifactsCheck> {
+    let (path, size_bytes, reason) = match verdict {
+        ArtifactsVerdict::InVolume => return None,
+        ArtifactsVerdict::Good { path, bytes } => (path, Some(bytes), None),
+        ArtifactsVerdict::Bad { path, reason } => (path, None, Some(reason)),
+    };
+    Some(ArtifactsCheck {
+        path: path.to_string_lossy().into_owned(),
+        good: reason.is_none(),
+        size_bytes,
+        reason,
+    })
 }

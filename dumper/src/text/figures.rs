@@ -3,26 +3,29 @@
 
 use std::time::Duration;
 
-/// `part` of `total` in whole per cent, rounded down.
+/// `part` of `total` in whole per cent, rounded down; all of nothing is 100.
 #[must_use]
-pub fn percent(part: u64, total: u64) -> u64 {
+pub fn percent(part: u64, total: u64) -> u128 {
     tenths_of_percent(part, total).map_or(100, |tenths| tenths / 10)
 }
 
-/// `part` of `total` in per cent with one decimal, rounded down.
+/// `part` of `total` in per cent with one decimal, rounded down. Only nothing is 0,
+/// also of nothing.
 #[must_use]
 pub fn share(part: u64, total: u64) -> String {
     let tenths = tenths_of_percent(part, total).unwrap_or(0);
+    if tenths == 0 && part > 0 {
+        return "less than 0.1 %".to_owned();
+    }
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 /// `None` for a share of nothing.
-fn tenths_of_percent(part: u64, total: u64) -> Option<u64> {
-    let tenths = u128::from(part.min(total)) * 1000;
-    u64::try_from(tenths.checked_div(u128::from(total))?).ok()
+fn tenths_of_percent(part: u64, total: u64) -> Option<u128> {
+    (u128::from(part) * 1000).checked_div(u128::from(total))
 }
 
-/// Bytes a second, as people read them.
+/// Bytes per second.
 #[must_use]
 pub fn rate(bytes: u64, elapsed: Duration) -> String {
     let micros = elapsed.as_micros().max(1);
@@ -30,7 +33,7 @@ pub fn rate(bytes: u64, elapsed: Duration) -> String {
     format!("{}.{} MiB/s", mib_tenths / 10, mib_tenths % 10)
 }
 
-/// `1 page`, `2 pages`.
+/// A number and what it counts: `1 page`, `2 pages`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
     match number {
@@ -51,6 +54,7 @@ mod tests {
         assert_eq!(percent(0, 0), 100);
         assert_eq!(share(1, 3), "33.3 %");
         assert_eq!(share(0, 0), "0.0 %");
+        assert_eq!(share(1, 2048), "less than 0.1 %");
         assert_eq!(share(u64::MAX, u64::MAX), "100.0 %");
         assert_eq!(count(1, "page"), "1 page");
         assert_eq!(count(0, "page"), "0 pages");

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A map of physical memory, drawn for a terminal.
 
-use linpmem_formats::ImageReader;
-use linpmem_manifest::Manifest;
-use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use linpmem_phys::{PhysLen, RegionKind};
 use std::io::{self, Write};
 
 /// Cells in a row.
@@ -13,9 +12,9 @@ const ROWS: u64 = 16;
 /// The smallest cell.
 const MIN_CELL_BYTES: u64 = 64 << 10;
 
-/// What a cell shows, in the order of what wins where several share it.
+/// What a cell shows; where several things share it, the last of these wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Mark {
+pub(super) enum Mark {
     Nothing,
     Absent,
     Other,
@@ -26,7 +25,7 @@ enum Mark {
 
 impl Mark {
     const LEGEND: &str =
-        "# RAM, r reserved or firmware, o other, - named but absent, ! unreadable, . nothing";
+        "# RAM, r reserved or firmware, o other, - listed but absent, ! unreadable, . nothing";
 
     const fn letter(self) -> char {
         match self {
@@ -40,71 +39,49 @@ impl Mark {
     }
 }
 
-/// Draws what `image` holds, with the unreadable pages that `manifest` lists.
-///
-/// # Errors
-/// If `out` failed.
-pub fn draw(
-    image: &dyn ImageReader,
-    manifest: Option<&Manifest>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let mut parts: Vec<(PhysRange, Mark)> = image
-        .ranges()
-        .iter()
-        .map(|stored| (stored.range, mark(stored.content, stored.kind)))
-        .collect();
-    let records = manifest.iter().flat_map(|manifest| &manifest.ranges);
-    for record in records.flat_map(|range| &range.unreadable) {
-        let (first, last) = (PhysAddr::new(record.start.0), PhysAddr::new(record.last.0));
-        let range = PhysRange::from_inclusive(first, last);
-        parts.extend(range.ok().map(|range| (range, Mark::Unreadable)));
-    }
-    write_map(&parts, out)
-}
-
-const fn mark(content: Content, kind: Option<RegionKind>) -> Mark {
-    match (content, kind) {
-        (Content::Unreadable { .. }, _) => Mark::Unreadable,
-        (Content::Skipped { .. }, _) => Mark::Absent,
-        (_, None | Some(RegionKind::SystemRam)) => Mark::Ram,
-        (
-            _,
+impl Mark {
+    /// The mark for memory of this kind whose bytes are in the image; images that do
+    /// not tell the kind hold RAM.
+    pub const fn of_kind(kind: Option<RegionKind>) -> Self {
+        match kind {
+            None | Some(RegionKind::SystemRam) => Self::Ram,
             Some(
                 RegionKind::Reserved
                 | RegionKind::AcpiTables
                 | RegionKind::AcpiNonVolatile
                 | RegionKind::Rom
                 | RegionKind::SoftReserved,
-            ),
-        ) => Mark::Firmware,
-        _ => Mark::Other,
+            ) => Self::Firmware,
+            Some(_) => Self::Other,
+        }
     }
 }
 
-fn write_map(parts: &[(PhysRange, Mark)], out: &mut dyn Write) -> io::Result<()> {
-    let end = parts.iter().map(|(range, _)| range.last().get()).max();
-    let Some(end) = end else {
+/// The addresses from the first to the last, and what to draw for them.
+pub(super) type Part = (u64, u64, Mark);
+
+/// Draws `parts`.
+///
+/// # Errors
+/// If `out` failed.
+pub(super) fn draw(parts: &[Part], out: &mut dyn Write) -> io::Result<()> {
+    let Some(end) = parts.iter().map(|&(_, last, _)| last).max() else {
         return Ok(());
     };
-    let cell = (end / (COLUMNS * ROWS))
-        .saturating_add(1)
+    // Below 2^55, so that there is a next power of two.
+    let cell = (end / (COLUMNS * ROWS) + 1)
         .next_power_of_two()
         .max(MIN_CELL_BYTES);
-    let count = usize::try_from((end / cell).saturating_add(1)).unwrap_or(0);
-    let mut cells = vec![Mark::Nothing; count];
-    for (range, mark) in parts {
-        let first = usize::try_from(range.start().get() / cell).unwrap_or(usize::MAX);
-        let last = usize::try_from(range.last().get() / cell).unwrap_or(usize::MAX);
-        for shown in cells.get_mut(first..=last).unwrap_or_default() {
-            *shown = (*shown).max(*mark);
-        }
+    let mut cells = vec![Mark::Nothing; u64_as_usize(end / cell + 1)];
+    for &(first, last, mark) in parts {
+        let (first, last) = (u64_as_usize(first / cell), u64_as_usize(last / cell));
+        let shown = cells.iter_mut().take(last + 1).skip(first);
+        shown.for_each(|shown| *shown = (*shown).max(mark));
     }
-    let size = linpmem_phys::PhysLen::new(cell);
+    let size = PhysLen::new(cell);
     writeln!(out, "map, {size} a letter: {}", Mark::LEGEND)?;
-    let columns = usize::try_from(COLUMNS).unwrap_or(1);
     let mut is_gap = false;
-    for (index, row) in cells.chunks(columns).enumerate() {
+    for (index, row) in cells.chunks(u64_as_usize(COLUMNS)).enumerate() {
         if row.iter().all(|&mark| mark == Mark::Nothing) {
             if !is_gap {
                 writeln!(out, "{:>18}", "...")?;
@@ -113,8 +90,7 @@ fn write_map(parts: &[(PhysRange, Mark)], out: &mut dyn Write) -> io::Result<()>
             continue;
         }
         is_gap = false;
-        let start = u64::try_from(index).unwrap_or(0);
-        let start = start.saturating_mul(COLUMNS).saturating_mul(cell);
+        let start = usize_as_u64(index) * COLUMNS * cell;
         let letters: String = row.iter().map(|mark| mark.letter()).collect();
         writeln!(out, "{start:>#18x}  {letters}")?;
     }
@@ -126,15 +102,12 @@ mod tests {
     use super::*;
 
     fn drawn(parts: &[(u64, u64, Mark)]) -> Vec<String> {
-        let parts: Vec<_> = parts
+        let parts: Vec<Part> = parts
             .iter()
-            .map(|&(start, end, mark)| {
-                let range = PhysRange::new(PhysAddr::new(start), PhysAddr::new(end));
-                (range.unwrap(), mark)
-            })
+            .map(|&(start, end, mark)| (start, end - 1, mark))
             .collect();
         let mut out = Vec::new();
-        write_map(&parts, &mut out).unwrap();
+        draw(&parts, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().map(str::to_owned).collect()
     }

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the program prints, for people and for programs.
+//!
+//! A command makes a [`Document`]; text and JSON are two renderings of it. The files
+//! that bear the name of a command hold its document. docs/json.md describes the JSON.
 
-pub mod comparison;
+pub mod compare;
+mod document;
+pub mod extract;
 pub mod figures;
+pub mod info;
+pub mod ls;
 mod memory_map;
-mod printable;
 pub mod progress;
+pub mod ranges;
+pub mod recover;
+pub mod stderr;
 pub mod summary;
+pub mod symbols;
 pub mod table;
-pub mod verification;
-pub mod voice;
+pub mod verify;
 
-pub use memory_map::draw as draw_memory_map;
-pub use printable::printable;
+pub use document::{Document, StdoutError, Tag, VERSION};
+pub(crate) use document::{Event, seconds};

@@ -2,10 +2,11 @@
 //! How far a run is, for people and for programs.
 
 use super::figures::{percent, rate};
-use super::voice::say;
+use super::seconds;
+use super::stderr::{event, say};
 use crate::args::ProgressStyle;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
-use linpmem_capture::meter::{Meter, Reading};
+use linpmem_capture::meter::{Meter, MeterReading};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -14,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How much of the total the current pass has done.
-fn done(reading: Reading) -> u64 {
+fn done(reading: MeterReading) -> u64 {
     reading.compared_bytes.unwrap_or(reading.image_bytes)
 }
 
@@ -56,13 +57,13 @@ impl Progress {
                 }
                 display.end(meter.reading(), begun.elapsed());
             });
-        // A run without progress is better than none.
+        // A run without progress is better than no run.
         Self {
             end: thread.ok().map(|thread| (end, thread)),
         }
     }
 
-    /// Takes the display away, so that other words can follow.
+    /// Removes the display, so that other output can follow.
     pub fn end(mut self) {
         self.close();
     }
@@ -81,7 +82,7 @@ impl Drop for Progress {
     }
 }
 
-/// Which style is meant on this stderr: `auto` resolved.
+/// `style` with `auto` resolved for this stderr.
 #[must_use]
 pub fn resolve(style: ProgressStyle) -> ProgressStyle {
     match style {
@@ -98,12 +99,12 @@ enum Display {
 }
 
 #[derive(Serialize)]
-struct Line {
-    event: &'static str,
-    seconds: f64,
+struct Body {
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    elapsed: Duration,
     total_bytes: u64,
     #[serde(flatten)]
-    reading: Reading,
+    reading: MeterReading,
 }
 
 impl Display {
@@ -124,7 +125,7 @@ impl Display {
         }
     }
 
-    /// Counts anew from here.
+    /// Starts again from 0, for the second pass.
     fn restart(&mut self) {
         if let Self::Bar { bar, .. } = self {
             bar.set_position(0);
@@ -140,7 +141,7 @@ impl Display {
         }
     }
 
-    fn update(&mut self, reading: Reading, elapsed: Duration) {
+    fn update(&mut self, reading: MeterReading, elapsed: Duration) {
         match self {
             Self::Bar { bar, ratio } => {
                 bar.set_message(extras(reading, *ratio));
@@ -159,7 +160,7 @@ impl Display {
         }
     }
 
-    fn end(&mut self, reading: Reading, elapsed: Duration) {
+    fn end(&mut self, reading: MeterReading, elapsed: Duration) {
         match self {
             Self::Bar { bar, .. } => bar.finish_and_clear(),
             // The summary follows.
@@ -169,28 +170,26 @@ impl Display {
     }
 }
 
-fn json(event: &'static str, reading: Reading, total_bytes: u64, elapsed: Duration) {
-    let line = Line {
-        event,
-        seconds: elapsed.as_secs_f64(),
+fn json(name: &'static str, reading: MeterReading, total_bytes: u64, elapsed: Duration) {
+    let body = Body {
+        elapsed,
         total_bytes,
         reading,
     };
-    if let Ok(line) = serde_json::to_string(&line) {
-        say(&line);
-    }
+    event(name, &body);
 }
 
 fn remaining(part: u64, total: u64, elapsed: Duration) -> String {
     if part == 0 {
         return "unknown time".to_owned();
     }
+    // The total may come from a manifest that is wrong.
     let left = u128::from(total.saturating_sub(part));
     let seconds = elapsed.as_millis() * left / u128::from(part) / 1000;
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-fn extras(reading: Reading, ratio: bool) -> String {
+fn extras(reading: MeterReading, ratio: bool) -> String {
     let mut text = String::new();
     if reading.compared_bytes.is_some() {
         return "  second pass".to_owned();
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn figures_for_people() {
         assert_eq!(remaining(1, 4, Duration::from_secs(30)), "1:30");
-        let reading = Reading {
+        let reading = MeterReading {
             read_bytes: 0,
             image_bytes: 300,
             file_bytes: 200,

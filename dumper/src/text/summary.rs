@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The summary at the end of a run.
+//! The summary of a run that wrote an image.
 
 use super::figures::{count, rate, share};
-use crate::commands::symbols::{WrittenSymbols, usage};
+use super::symbols::SymbolsDocument;
+use super::{Document, seconds};
+use crate::exit_status::ExitStatus;
+use linpmem_capture::Acquired;
 use linpmem_capture::pipeline::End;
-use linpmem_capture::{Acquired, ImageFormat};
-use linpmem_formats::Codec;
 use linpmem_manifest::{
     ArtifactsPlace, ArtifactsRecord, HashRecord, SecondPassTotals, Sha256Sum, State,
     UnreadableRecord,
 };
-use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
+use linpmem_phys::{Errno, PhysLen};
 use serde::Serialize;
 use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
 
 /// How a run went.
 #[derive(Debug)]
@@ -21,215 +24,313 @@ pub struct Summary {
     /// What the engine did.
     pub acquired: Acquired,
     /// The symbol file that was written for the image.
-    pub symbols: Option<WrittenSymbols>,
+    pub symbols: Option<SymbolsDocument>,
 }
 
-/// A summary as one line of JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    event: &'static str,
-    state: State,
-    image: String,
-    manifest: String,
-    source: &'a str,
-    planned_bytes: u64,
-    image_bytes: u64,
-    file_bytes: u64,
-    sha256: Option<Sha256Sum>,
-    symbols: Option<String>,
-    unreadable_pages: u64,
-    first_unreadable: Vec<UnreadableRecord>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    second_pass: Option<&'a SecondPassTotals>,
-    seconds: f64,
-    error: Option<&'a str>,
+/// A run that wrote an image.
+#[derive(Debug, Serialize)]
+pub struct SummaryDocument {
+    /// How it ended.
+    pub state: State,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Why it ended early.
+    pub error: Option<String>,
+    /// The image; `-` for stdout.
+    pub image: String,
+    /// `elf`, `raw` and so on, as in the manifest.
+    pub image_format: &'static str,
+    /// The compression around the image.
+    pub compression: String,
+    /// The manifest.
+    pub manifest: String,
+    /// Where the memory came from, in words.
+    pub source: String,
+    /// Ranges to read.
+    pub ranges: usize,
+    /// Memory to read.
+    pub planned_bytes: u64,
+    /// Memory that was read and written.
+    pub read_bytes: u64,
+    /// Size of the image, before the compression around it.
+    pub image_bytes: u64,
+    /// Size of the file.
+    pub file_bytes: u64,
+    /// The time it took, without the second pass.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub elapsed: Duration,
+    /// The hash of the file.
+    pub sha256: Option<Sha256Sum>,
+    /// Further hashes of the file.
+    pub hashes: Vec<HashRecord>,
+    /// Pages that could not be read.
+    pub unreadable_pages: u64,
+    /// The first of them; the manifest has all.
+    pub first_unreadable: Vec<UnreadableRecord>,
+    /// What was collected with the memory.
+    pub artifacts: Option<CollectedArtifacts>,
+    /// The symbol file.
+    pub symbols: Option<SymbolsDocument>,
+    /// How much memory changed before the second pass.
+    pub second_pass: Option<SecondPass>,
+    /// The command that opens the image in crash, where its name alone does not.
+    pub crash_command: Option<String>,
+    /// The command that makes a complete volume of what an interrupted run left.
+    pub recover_command: Option<String>,
+}
+
+/// What was collected with the memory.
+#[derive(Debug, Serialize)]
+pub struct CollectedArtifacts {
+    /// How many files.
+    pub files: usize,
+    /// How many could not be collected.
+    pub missing: usize,
+    /// The file that holds them; none if the image does.
+    pub file: Option<String>,
+}
+
+/// How much memory changed before it was read again.
+#[derive(Debug, Serialize)]
+pub struct SecondPass {
+    /// Pages that were compared.
+    pub pages: u64,
+    /// Those that had changed.
+    pub changed_pages: u64,
+    /// Bytes that had changed.
+    pub changed_bytes: u64,
+    /// Pages that could not be read in one of the passes.
+    pub unreadable_pages: u64,
+    /// Why it ended early.
+    pub error: Option<String>,
 }
 
 impl Summary {
     /// The exit code that says the same.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit_status(&self) -> ExitStatus {
         match self.acquired.state {
-            State::Complete => 0,
-            State::CompleteWithUnreadable => 3,
-            State::Interrupted | State::Failed => 1,
+            State::Complete => ExitStatus::Complete,
+            State::CompleteWithUnreadable => ExitStatus::Unreadable,
+            State::Interrupted | State::Failed => ExitStatus::Failed,
         }
     }
 
-    /// The summary as one line of JSON.
+    /// The document that says the same.
     #[must_use]
-    pub fn to_json(&self) -> String {
-        let error = self.error();
-        let line = Line {
-            event: "summary",
-            state: self.acquired.state,
-            image: self.acquired.image.to_string_lossy().into_owned(),
-            manifest: self.acquired.manifest.to_string_lossy().into_owned(),
-            source: &self.acquired.source,
-            planned_bytes: self.acquired.planned.get(),
-            image_bytes: self.acquired.outcome.file.image_length,
-            file_bytes: self.acquired.outcome.file.file_length,
-            sha256: self.acquired.outcome.file.sha256,
-            symbols: self
-                .symbols
-                .as_ref()
-                .map(|made| made.path.to_string_lossy().into_owned()),
-            unreadable_pages: self.acquired.outcome.unreadable_pages,
-            first_unreadable: self
-                .acquired
-                .outcome
+    pub fn document(&self) -> SummaryDocument {
+        let Acquired {
+            state,
+            image,
+            manifest,
+            source,
+            machine: _,
+            outcome,
+            planned,
+            ranges,
+            shape,
+            crash,
+            second_pass,
+            elapsed,
+            artifacts,
+        } = &self.acquired;
+        let file = &outcome.file;
+        let image = image.to_string_lossy().into_owned();
+        let image_format = shape.format.name();
+        let is_broken_volume = image_format == "aff4" && !state.is_whole() && image != "-";
+        SummaryDocument {
+            state: *state,
+            exit_code: self.exit_status().code(),
+            error: match &outcome.end {
+                End::Failed(error) => Some(error.to_string()),
+                End::Interrupted(reason) => Some(reason.to_string()),
+                End::Whole => None,
+            },
+            image_format,
+            compression: shape.codec.to_string(),
+            manifest: manifest.to_string_lossy().into_owned(),
+            source: source.clone(),
+            ranges: *ranges,
+            planned_bytes: planned.get(),
+            read_bytes: outcome.read_bytes,
+            image_bytes: file.image_length,
+            file_bytes: file.file_length,
+            elapsed: *elapsed,
+            sha256: file.sha256,
+            hashes: file.hashes.clone(),
+            unreadable_pages: outcome.unreadable_pages,
+            first_unreadable: outcome
                 .first_unreadable
                 .iter()
                 .map(|&item| item.into())
                 .collect(),
-            second_pass: self.acquired.second_pass.as_ref(),
-            seconds: self.acquired.elapsed.as_secs_f64(),
-            error: error.as_deref(),
-        };
-        serde_json::to_string(&line).unwrap_or_default()
-    }
-
-    fn error(&self) -> Option<String> {
-        match &self.acquired.outcome.end {
-            End::Failed(error) => Some(error.to_string()),
-            End::Interrupted(reason) => Some(reason.to_string()),
-            End::Whole => None,
+            artifacts: artifacts.as_ref().map(CollectedArtifacts::of),
+            symbols: self.symbols.clone(),
+            second_pass: second_pass.as_ref().map(SecondPass::of),
+            crash_command: crash.clone(),
+            recover_command: is_broken_volume.then(|| format!("linpmem-dump recover {image}")),
+            image,
         }
-    }
-
-    const fn is_aff4(&self) -> bool {
-        matches!(self.acquired.shape.format, ImageFormat::Aff4(_))
-    }
-
-    fn is_stdout(&self) -> bool {
-        self.acquired.image.as_os_str() == "-"
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = &self.acquired.outcome.file;
-        let image = if self.is_stdout() {
-            "the image on stdout".to_owned()
+        let mut text = Vec::new();
+        self.document()
+            .write_text(&mut text)
+            .map_err(|_| fmt::Error)?;
+        f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+impl Document for SummaryDocument {
+    const FORMAT: &'static str = "linpmem-dump run";
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_result(out)?;
+        if self.compression == "none" {
+            writeln!(out, "  file:       {}", PhysLen::new(self.file_bytes))?;
         } else {
-            self.acquired.image.display().to_string()
-        };
-        match self.acquired.state {
-            State::Complete | State::CompleteWithUnreadable => writeln!(
-                f,
-                "{image} is complete: {} in {}, {:.1} s, {}",
-                self.acquired.planned,
-                count(usize_as_u64(self.acquired.ranges), "range"),
-                self.acquired.elapsed.as_secs_f64(),
-                rate(self.acquired.planned.get(), self.acquired.elapsed),
-            )?,
-            State::Interrupted => writeln!(
-                f,
-                "{} after {} of {}; {image} is incomplete",
-                self.error().unwrap_or_default(),
-                PhysLen::new(self.acquired.outcome.read_bytes),
-                self.acquired.planned,
-            )?,
-            State::Failed => {
-                let error = self.error().unwrap_or_default();
-                writeln!(f, "failed: {error}")?;
-                writeln!(f, "{image} is incomplete")?;
-            }
-        }
-        if self.acquired.shape.codec != Codec::None {
             writeln!(
-                f,
+                out,
                 "  file:       {} ({} before compression)",
-                PhysLen::new(file.file_length),
-                PhysLen::new(file.image_length)
-            )?;
-        } else {
-            writeln!(f, "  file:       {}", PhysLen::new(file.file_length))?;
-        }
-        writeln!(f, "  source:     {}", self.acquired.source)?;
-        writeln!(f, "  manifest:   {}", self.acquired.manifest.display())?;
-        if let Some(artifacts) = &self.acquired.artifacts {
-            writeln!(f, "  artifacts:  {}", described(artifacts))?;
-        }
-        if self.is_aff4() && !self.acquired.state.is_whole() && !self.is_stdout() {
-            writeln!(
-                f,
-                "  recover:    `linpmem-dump recover {image}` repairs the volume"
+                PhysLen::new(self.file_bytes),
+                PhysLen::new(self.image_bytes)
             )?;
         }
-        if let Some(sum) = file.sha256 {
-            writeln!(f, "  sha256:     {sum}")?;
+        writeln!(out, "  source:     {}", self.source)?;
+        writeln!(out, "  manifest:   {}", self.manifest)?;
+        if let Some(artifacts) = &self.artifacts {
+            writeln!(out, "  artifacts:  {artifacts}")?;
         }
-        for HashRecord { algorithm, digest } in &file.hashes {
-            writeln!(f, "  {:<11} {digest}", format!("{}:", algorithm.name()))?;
+        if let Some(command) = &self.recover_command {
+            writeln!(out, "  recover:    {command}")?;
         }
-        if let Some(command) = &self.acquired.crash {
-            writeln!(f, "  crash:      {command}")?;
+        if let Some(sum) = self.sha256 {
+            writeln!(out, "  sha256:     {sum}")?;
+        }
+        for HashRecord { algorithm, digest } in &self.hashes {
+            writeln!(out, "  {:<11} {digest}", format!("{}:", algorithm.name()))?;
+        }
+        if let Some(command) = &self.crash_command {
+            writeln!(out, "  crash:      {command}")?;
         }
         if let Some(made) = &self.symbols {
-            let image = Some(self.acquired.image.as_path()).filter(|_| !self.is_stdout());
-            writeln!(f, "  symbols:    {} ({})", made.path.display(), made.size)?;
-            let command = usage(&made.path, image, self.acquired.machine.paging_levels);
-            writeln!(f, "  Volatility: {command}")?;
+            let size = PhysLen::new(made.size_bytes);
+            writeln!(out, "  symbols:    {} ({size})", made.symbol_file)?;
+            writeln!(out, "  Volatility: {}", made.volatility_command)?;
         }
-        if let Some(totals) = &self.acquired.second_pass {
-            let SecondPassTotals {
-                pages,
-                changed_pages,
-                ..
-            } = totals;
-            let share = share(*changed_pages, *pages);
-            writeln!(
-                f,
-                "  smear:      {changed_pages} of {pages} pages ({share}) changed before the second \
-                 pass read them again",
-            )?;
-            if let Some(error) = &totals.error {
-                writeln!(f, "              the second pass ended early: {error}")?;
-            }
+        if let Some(second_pass) = &self.second_pass {
+            second_pass.write_text(out)?;
         }
-        if self.acquired.outcome.unreadable_pages == 0 {
+        self.write_unreadable(out)
+    }
+}
+
+impl SummaryDocument {
+    fn write_result(&self, out: &mut dyn Write) -> io::Result<()> {
+        let image = match self.image.as_str() {
+            "-" => "the image on stdout",
+            name => name,
+        };
+        let planned = PhysLen::new(self.planned_bytes);
+        let error = self.error.as_deref().unwrap_or("no reason is known");
+        match self.state {
+            State::Complete | State::CompleteWithUnreadable => writeln!(
+                out,
+                "{image} is complete: {planned} in {}, {:.1} s, {}",
+                count(usize_as_u64(self.ranges), "range"),
+                self.elapsed.as_secs_f64(),
+                rate(self.planned_bytes, self.elapsed),
+            ),
+            State::Interrupted => writeln!(
+                out,
+                "{error} after {} of {planned}; {image} is incomplete",
+                PhysLen::new(self.read_bytes),
+            ),
+            State::Failed => writeln!(out, "failed: {error}\n{image} is incomplete"),
+        }
+    }
+
+    fn write_unreadable(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.unreadable_pages == 0 {
             return Ok(());
         }
-        let pages = self.acquired.outcome.unreadable_pages;
-        let noun = if pages == 1 { "page" } else { "pages" };
         writeln!(
-            f,
-            "  unreadable: {pages} {noun}, {} in the image and listed in the manifest:",
-            match self.acquired.shape.format {
-                ImageFormat::Aff4(_) => "marked",
-                ImageFormat::Kdump(_) => "left out",
+            out,
+            "  unreadable: {}, {} in the image and listed in the manifest:",
+            count(self.unreadable_pages, "page"),
+            match self.image_format {
+                "aff4" => "marked",
+                "kdump" => "left out",
                 _ => "zero",
             }
         )?;
         let mut shown = 0;
-        for item in &self.acquired.outcome.first_unreadable {
-            shown += item.range.len().pages();
-            write!(f, "    {} {}", item.range, item.errno)?;
-            match item.errno.meaning() {
-                Some(meaning) => writeln!(f, " ({meaning})")?,
-                None => writeln!(f)?,
+        for part in &self.first_unreadable {
+            shown += part.pages;
+            let errno = Errno::new(part.errno);
+            write!(out, "    {:#x}-{:#x} {errno}", part.start.0, part.last.0)?;
+            match errno.meaning() {
+                Some(meaning) => writeln!(out, " ({meaning})")?,
+                None => writeln!(out)?,
             }
         }
-        if shown < pages {
-            writeln!(f, "    and {} more", pages - shown)?;
+        match self.unreadable_pages - shown {
+            0 => Ok(()),
+            more => writeln!(out, "    and {more} more"),
         }
-        Ok(())
     }
 }
 
-/// What was collected with the memory, and where it is.
-fn described(artifacts: &ArtifactsRecord) -> String {
-    let files = artifacts.files.len();
-    let noun = if files == 1 { "file" } else { "files" };
-    let place = match (artifacts.place, &artifacts.file) {
-        (ArtifactsPlace::File, Some(name)) => format!("in {name}"),
-        _ => "in the image".to_owned(),
-    };
-    match artifacts.missing.len() {
-        0 => format!("{files} {noun} {place}"),
-        missing => {
-            format!("{files} {noun} {place}; {missing} could not be collected (linpmem-dump ls)")
+impl CollectedArtifacts {
+    fn of(record: &ArtifactsRecord) -> Self {
+        Self {
+            files: record.files.len(),
+            missing: record.missing.len(),
+            file: match record.place {
+                ArtifactsPlace::File => record.file.clone(),
+                ArtifactsPlace::Note | ArtifactsPlace::Members => None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for CollectedArtifacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = count(usize_as_u64(self.files), "file");
+        let place = self.file.as_deref().unwrap_or("the image");
+        write!(f, "{files} in {place}")?;
+        match self.missing {
+            0 => Ok(()),
+            missing => write!(f, "; {missing} could not be collected (linpmem-dump ls)"),
+        }
+    }
+}
+
+impl SecondPass {
+    fn of(totals: &SecondPassTotals) -> Self {
+        Self {
+            pages: totals.pages,
+            changed_pages: totals.changed_pages,
+            changed_bytes: totals.changed_bytes,
+            unreadable_pages: totals.unreadable_pages,
+            error: totals.error.clone(),
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (changed, pages) = (self.changed_pages, self.pages);
+        writeln!(
+            out,
+            "  smear:      {changed} of {pages} pages ({}) changed before the second pass read \
+             them again",
+            share(changed, pages)
+        )?;
+        match &self.error {
+            Some(error) => writeln!(out, "              the second pass ended early: {error}"),
+            None => Ok(()),
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::fake::{Fake, manifest_of, page, range, verify};
 use assert_cmd::Command;
 use clap::Parser;
 use linpmem_dump::args::{Cli, Command as Chosen};
-use linpmem_dump::commands::verify::own_hashes;
+use linpmem_dump::commands::verify::image_hashes;
+use linpmem_dump::text::Document;
 use linpmem_formats::{FileSource, ImageReader, aff4, open_image};
 use linpmem_phys::{Errno, PhysAddr, PhysRange, ReadPhys, Unreadables};
 use predicates::str::contains;
@@ -88,7 +89,7 @@ fn every_compression_holds_the_memory_its_kinds_and_its_gaps() {
         let words = [&name, "--compress", compression, "--include-reserved"];
         let words = [&words[..], &LOW].concat();
         let summary = refusing().acquire(folder.path(), &words).unwrap();
-        assert_eq!(summary.exit_code(), 3);
+        assert_eq!(summary.exit_status().code(), 3);
         let said = summary.to_string();
         assert!(
             said.contains("unreadable: 6 pages, marked in the image"),
@@ -96,12 +97,12 @@ fn every_compression_holds_the_memory_its_kinds_and_its_gaps() {
         );
         assert!(!said.contains("before compression"), "{said}");
         let manifest = manifest_of(&summary);
-        assert_eq!(manifest.image.compression, compression);
+        assert_eq!(manifest.header.image.compression, compression);
         assert!(
             manifest
                 .ranges
                 .iter()
-                .all(|range| range.file_offset.is_none())
+                .all(|range| range.record.file_offset.is_none())
         );
 
         let path = folder.path().join(&name);
@@ -200,7 +201,7 @@ fn a_pipe_gets_the_same_kind_of_volume() {
 }
 
 #[test]
-fn files_lie_beside_the_memory_and_are_listed() {
+fn files_are_stored_with_the_memory_and_listed() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("etc")).unwrap();
     for (name, content) in [("one.conf", "1"), ("two.conf", "22"), ("three.txt", "333")] {
@@ -227,7 +228,7 @@ fn files_lie_beside_the_memory_and_are_listed() {
         .success()
         .stdout(contains("etc/one.conf"))
         .stdout(contains("etc/two.conf"))
-        .stdout(contains("manifest.json"));
+        .stdout(contains("manifest.jsonl"));
     let said = String::from_utf8(run.get_output().stdout.clone()).unwrap();
     assert_eq!(said.matches("one.conf").count(), 1, "{said}");
     assert!(!said.contains("three"), "{said}");
@@ -251,7 +252,7 @@ fn files_lie_beside_the_memory_and_are_listed() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_a_reason() {
+fn impossible_options_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     low("a.raw", folder.path());
     for (words, hint) in [
@@ -341,11 +342,12 @@ fn verify_says_which_level_failed() {
         let Some(Chosen::Verify(args)) = cli.command else {
             panic!("not a verification");
         };
-        let mut out = Vec::new();
-        match linpmem_dump::commands::verify::verify(&args, &mut out) {
-            Ok(code) => {
-                let said = String::from_utf8(out).unwrap();
-                assert_eq!(code, 1, "{ending}: {said}");
+        match linpmem_dump::commands::verify::verify(&args) {
+            Ok(document) => {
+                assert!(!document.good, "{ending}");
+                let mut said = Vec::new();
+                document.write_text(&mut said).unwrap();
+                let said = String::from_utf8(said).unwrap();
                 for level in levels {
                     let is_told = said
                         .lines()
@@ -366,8 +368,8 @@ fn verify_says_which_level_failed() {
     let words = ["b.aff4", "--range", "0-0x8fffff"];
     other.acquire(folder.path(), &words).unwrap();
     fs::copy(
-        folder.path().join("b.aff4.manifest.json"),
-        folder.path().join("a.aff4.manifest.json"),
+        folder.path().join("b.aff4.manifest.jsonl"),
+        folder.path().join("a.aff4.manifest.jsonl"),
     )
     .unwrap();
     let (code, said) = verify(&path);
@@ -451,7 +453,8 @@ fn an_interrupted_run_is_recovered() {
 }
 
 fn verify_alone(path: &Path) -> (bool, String) {
+    let hashes = image_hashes(&opened(path));
     let mut out = Vec::new();
-    let is_good = own_hashes(&opened(path), &mut out).unwrap();
-    (is_good, String::from_utf8(out).unwrap())
+    hashes.write_text(&mut out).unwrap();
+    (hashes.is_good(), String::from_utf8(out).unwrap())
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The artifacts beside the memory, in every place that it can have.
+//! Artifacts, in every place where they can be stored.
 
 use crate::fake::{Fake, manifest_of};
 use assert_cmd::Command;
@@ -59,7 +59,7 @@ fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn room_is_counted_for_it_and_goes_to_the_memory_first() {
+fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let folder = tempfile::tempdir().unwrap();
     let named = folder.path().join("named");
     // Nothing makes these bytes fewer.
@@ -100,32 +100,34 @@ fn room_is_counted_for_it_and_goes_to_the_memory_first() {
     let words = ["a.raw", "--max-size", &just, "--add", named];
     assert!(
         manifest_of(&run(false, &words).unwrap())
+            .header
             .artifacts
             .is_some()
     );
     let words = ["b.aff4", "--compress", "none", "--max-size", &just];
     let manifest = manifest_of(&run(true, &words).unwrap());
-    assert_eq!(manifest.state, State::Complete);
-    assert_eq!(manifest.artifacts, None);
+    assert_eq!(manifest.footer.state, State::Complete);
+    assert_eq!(manifest.header.artifacts, None);
     assert!(
         manifest
+            .footer
             .warnings
             .iter()
             .any(|warning| warning.contains("would not fit with them")),
         "{:?}",
-        manifest.warnings
+        manifest.footer.warnings
     );
 }
 
 #[test]
-fn it_lies_beside_images_without_room_and_is_checked() {
+fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.lime");
     let image = folder.path().join("a.lime");
-    let beside = folder.path().join("a.lime.artifacts.tar.zst");
-    let mode = fs::metadata(&beside).unwrap().permissions().mode();
+    let archive = folder.path().join("a.lime.artifacts.tar.zst");
+    let mode = fs::metadata(&archive).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let record = manifest.artifacts.unwrap();
+    let record = manifest.header.artifacts.unwrap();
     assert_eq!(record.place, ArtifactsPlace::File);
     assert_eq!(record.file.as_deref(), Some("a.lime.artifacts.tar.zst"));
     let files = files(&image);
@@ -136,9 +138,9 @@ fn it_lies_beside_images_without_room_and_is_checked() {
     let artifacts = Artifacts::of_image(&image).unwrap().unwrap();
     let machine = artifacts.machine().unwrap();
     assert_eq!(machine.missing, record.missing);
-    assert_eq!(machine.host, manifest.host);
+    assert_eq!(machine.host, manifest.header.host);
     // The file alone will do, too.
-    let alone = Artifacts::of_image(&beside).unwrap().unwrap();
+    let alone = Artifacts::of_image(&archive).unwrap().unwrap();
     assert_eq!(alone.entries(), artifacts.entries());
 
     dump(folder.path())
@@ -164,9 +166,10 @@ fn it_lies_beside_images_without_room_and_is_checked() {
         .args(["info", "a.lime"])
         .assert()
         .success()
-        .stdout(contains("banner:           Linux version"))
+        .stdout(contains("banner:            Linux version"))
         // From the artifacts: LiME has no VMCOREINFO.
-        .stdout(contains("kernel:           1.2.3 (VMCOREINFO"));
+        .stdout(contains("kernel:            1.2.3\n"))
+        .stdout(contains("VMCOREINFO:        16 bytes\n"));
 
     let verify = |code, said: &str| {
         dump(folder.path())
@@ -176,7 +179,7 @@ fn it_lies_beside_images_without_room_and_is_checked() {
             .stdout(contains(said));
     };
     verify(0, "the artifacts are good");
-    let file = fs::OpenOptions::new().read(true).write(true).open(&beside);
+    let file = fs::OpenOptions::new().read(true).write(true).open(&archive);
     let file = file.unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, 1000).unwrap();
@@ -184,15 +187,18 @@ fn it_lies_beside_images_without_room_and_is_checked() {
     verify(1, "the artifacts differ");
     file.set_len(2000).unwrap();
     verify(1, "the artifacts have 2000 bytes");
-    fs::remove_file(&beside).unwrap();
+    fs::remove_file(&archive).unwrap();
     verify(1, "the artifacts are missing");
 }
 
 #[test]
-fn it_lies_in_cores_and_volumes_and_is_carried_over() {
+fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.core");
-    assert_eq!(manifest.artifacts.unwrap().place, ArtifactsPlace::Note);
+    assert_eq!(
+        manifest.header.artifacts.unwrap().place,
+        ArtifactsPlace::Note
+    );
     assert!(!folder.path().join("a.core.artifacts.tar.zst").exists());
     let original = files(&folder.path().join("a.core"));
     assert!(original.iter().any(|(name, _)| name == MACHINE));
@@ -225,17 +231,20 @@ fn it_lies_in_cores_and_volumes_and_is_carried_over() {
 }
 
 #[test]
-fn a_volume_has_its_manifest() {
+fn a_volume_holds_its_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.aff4"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
     let whole = manifest_of(&summary);
     let artifacts = Artifacts::of_image(&folder.path().join("a.aff4")).unwrap();
-    let json = artifacts.unwrap().bytes(MANIFEST, 1 << 20).unwrap();
-    let inner: Manifest = serde_json::from_slice(&json).unwrap();
+    let lines = artifacts.unwrap().bytes(MANIFEST, 1 << 20).unwrap();
+    let inner = linpmem_manifest::parse(lines.as_slice(), "inner".as_ref()).unwrap();
     assert_eq!(inner.ranges, whole.ranges);
-    assert_eq!((inner.file.length, inner.state), (0, whole.state));
-    assert_eq!(inner.file.sha256_tree, whole.file.sha256_tree);
+    assert_eq!(
+        (inner.footer.file.length, inner.footer.state),
+        (0, whole.footer.state)
+    );
+    assert_eq!(inner.footer.file.sha256_tree, whole.footer.file.sha256_tree);
     fs::remove_file(&summary.acquired.manifest).unwrap();
     dump(folder.path())
         .args(["verify", "a.aff4"])
@@ -245,11 +254,11 @@ fn a_volume_has_its_manifest() {
 }
 
 #[test]
-fn what_is_asked_for_is_what_happens() {
+fn options_decide_whether_artifacts_are_collected_and_where() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.core"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
-    assert_eq!(manifest_of(&summary).artifacts, None);
+    assert_eq!(manifest_of(&summary).header.artifacts, None);
     assert!(
         Artifacts::of_image(&summary.acquired.image)
             .unwrap()
@@ -272,14 +281,14 @@ fn what_is_asked_for_is_what_happens() {
         .stderr(contains("only ELF and AFF4 images can hold artifacts"));
     // What one names is kept in any format, and never over another file.
     fs::write(folder.path().join("note"), "note").unwrap();
-    let beside = folder.path().join("b.lime.artifacts.tar.zst");
-    fs::write(&beside, "mine").unwrap();
+    let archive = folder.path().join("b.lime.artifacts.tar.zst");
+    fs::write(&archive, "mine").unwrap();
     convert()
         .args(["b.lime", "--add", "note"])
         .assert()
         .code(1)
         .stderr(contains("b.lime.artifacts.tar.zst exists already"));
-    assert_eq!(fs::read(&beside).unwrap(), b"mine");
+    assert_eq!(fs::read(&archive).unwrap(), b"mine");
     assert!(!folder.path().join("b.lime.partial").exists());
     convert()
         .args(["b.lime", "--add", "note", "--force"])

@@ -69,7 +69,7 @@ fn one_changed_byte_is_found_wherever_it_is() {
     }
     let (code, said) = compare(folder.path(), &["a.lime", "b.raw", "--json"]);
     assert_eq!(code, 1, "{said}");
-    let stretches: Vec<_> = events(&said, "stretch")
+    let extents: Vec<_> = events(&said, "extent")
         .iter()
         .map(|event| {
             assert_eq!(event["finding"], "different");
@@ -90,7 +90,7 @@ fn one_changed_byte_is_found_wherever_it_is() {
         .into_iter()
         .map(|(start, pages, bytes)| (format!("\"{start}\""), pages.into(), bytes.into()))
         .collect();
-    assert_eq!(stretches, expected);
+    assert_eq!(extents, expected);
     let summary = &events(&said, "summary")[0];
     assert_eq!(summary["different_pages"], 4);
     assert_eq!(summary["different_bytes"], 4);
@@ -105,7 +105,7 @@ fn one_changed_byte_is_found_wherever_it_is() {
 }
 
 #[test]
-fn what_only_one_has_and_what_one_could_not_read_are_told_apart() {
+fn memory_that_only_one_has_and_unreadable_memory_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let refusing = Fake {
         refused: vec![(range(0x3000, 0x4fff), Errno::EIO)],
@@ -117,7 +117,7 @@ fn what_only_one_has_and_what_one_could_not_read_are_told_apart() {
     Fake::default().acquire(folder.path(), &words).unwrap();
     let (code, said) = compare(folder.path(), &["a.core", "b.core", "--json"]);
     assert_eq!(code, 1);
-    let found: Vec<_> = events(&said, "stretch")
+    let found: Vec<_> = events(&said, "extent")
         .iter()
         .map(|event| format!("{} {}", event["start"].as_str().unwrap(), event["finding"]))
         .collect();
@@ -132,7 +132,7 @@ fn what_only_one_has_and_what_one_could_not_read_are_told_apart() {
     );
     assert_eq!(events(&said, "summary")[0]["unreadable_pages"], 2);
     let (_, said) = compare(folder.path(), &["b.core", "a.core", "--json"]);
-    let last = events(&said, "stretch").pop().unwrap();
+    let last = events(&said, "extent").pop().unwrap();
     assert_eq!(
         (&last["start"], &last["finding"]),
         (&"0x3000".into(), &"unreadable-right".into())
@@ -140,11 +140,11 @@ fn what_only_one_has_and_what_one_could_not_read_are_told_apart() {
 }
 
 #[test]
-fn what_is_no_image_is_an_error() {
+fn a_file_that_is_not_an_image_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
-    let (code, said) = compare(folder.path(), &["a.core", "a.core.manifest.json"]);
+    let (code, said) = compare(folder.path(), &["a.core", "a.core.manifest.jsonl"]);
     assert_eq!(code, 1);
-    assert!(said.contains("a.core.manifest.json"), "{said}");
+    assert!(said.contains("a.core.manifest.jsonl"), "{said}");
     assert!(said.lines().count() == 1, "{said}");
 }

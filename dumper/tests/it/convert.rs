@@ -36,12 +36,12 @@ fn told(manifest: &Manifest) -> Vec<String> {
             let bad: Vec<_> = range
                 .unreadable
                 .iter()
-                .map(|part| (part.start.0, part.last.0, part.errno))
+                .map(|part| (part.range, part.errno.get()))
                 .collect();
-            let (start, last) = (range.start.0, range.last.0);
+            let kind = range.kind();
             format!(
-                "{start:x}-{last:x} {} {} {bad:?}",
-                range.kind, range.sha256_tree
+                "{} {kind} {} {bad:?}",
+                range.addresses, range.end.sha256_tree
             )
         })
         .collect()
@@ -71,20 +71,21 @@ fn nothing_is_lost_on_the_way_through_all_formats() {
         let path = folder.path().join(name);
         let (code, words) = verify(&path);
         assert_eq!(code, 0, "{name}: {words}");
-        let manifest = linpmem_manifest::read(&folder.path().join(format!("{name}.manifest.json")));
+        let manifest =
+            linpmem_manifest::read(&folder.path().join(format!("{name}.manifest.jsonl")));
         let manifest = manifest.unwrap();
         assert_eq!(told(&manifest), told(&first), "{name}");
         let sum = fs::read_to_string(folder.path().join(format!("{last}.sha256"))).unwrap();
-        let source = manifest.source_sha256.unwrap().to_string();
+        let source = manifest.footer.source_sha256.unwrap().to_string();
         assert_eq!(sum.split(' ').next(), Some(source.as_str()), "{name}");
         if name.ends_with(".aff4") {
             // The copy in the volume has it as well.
             dump(folder.path())
-                .args(["extract", name, "inside.json", "--file", "manifest.json"])
+                .args(["extract", name, "inside.json", "--file", "manifest.jsonl"])
                 .assert()
                 .success();
             let inside = linpmem_manifest::read(&folder.path().join("inside.json")).unwrap();
-            assert_eq!(inside.source_sha256, manifest.source_sha256);
+            assert_eq!(inside.footer.source_sha256, manifest.footer.source_sha256);
         }
         last = name.to_owned();
     }

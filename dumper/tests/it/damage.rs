@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `verify` says of images that were tampered with.
 
-use crate::fake::{Fake, manifest_of, verify};
+use crate::fake::{Fake, chunks_of, manifest_of, verify, verify_as};
 use linpmem_dump::args::{ProgressStyle, VerifyArgs};
-use linpmem_manifest::Manifest;
-use predicates::prelude::PredicateBooleanExt as _;
+use linpmem_manifest::{ChunkContent, ListedChunk, Manifest};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -15,6 +14,7 @@ struct Sample {
     _folder: tempfile::TempDir,
     image: PathBuf,
     manifest: Manifest,
+    chunks: Vec<ListedChunk>,
 }
 
 fn sample(name: &str) -> Sample {
@@ -25,6 +25,7 @@ fn sample(name: &str) -> Sample {
     Sample {
         image,
         manifest: manifest_of(&summary),
+        chunks: chunks_of(&summary),
         _folder: folder,
     }
 }
@@ -48,29 +49,27 @@ fn verify_args(image: &Path) -> VerifyArgs {
         full: false,
         threads: None,
         progress: ProgressStyle::None,
+        json: false,
     }
 }
 
 /// Whether `verify` is not content; where the image no longer opens, by an error.
 fn is_found(image: &Path) -> bool {
     let args = verify_args(image);
-    !matches!(
-        linpmem_dump::commands::verify::verify(&args, &mut std::io::sink()),
-        Ok(0)
-    )
+    !matches!(linpmem_dump::commands::verify::verify(&args), Ok(document) if document.good)
 }
 
 #[test]
 fn a_flipped_byte_is_found_by_range_chunk_address_and_offset() {
     let sample = sample("a.core");
     let range = &sample.manifest.ranges[1];
-    let offset = range.file_offset.unwrap() + 0x21_2345;
+    let offset = range.record.file_offset.unwrap() + 0x21_2345;
     flip(&sample.image, offset);
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);
     let chunk = format!(
         "range 1 (System RAM 0x100000-0x7fffff), chunk 2 (0x300000-0x3fffff, file offset {:#x}) differs",
-        range.file_offset.unwrap() + 0x20_0000
+        range.record.file_offset.unwrap() + 0x20_0000
     );
     assert!(words.contains(&chunk), "{words}");
     assert!(words.contains("range 1 (System RAM 0x100000-0x7fffff) differs in 1 of 7 chunks"));
@@ -84,22 +83,19 @@ fn a_flipped_byte_is_found_by_range_chunk_address_and_offset() {
 #[test]
 fn a_byte_in_a_hole_counts_as_well() {
     let sample = sample("a.core");
-    let (range, chunk) = sample
-        .manifest
-        .ranges
-        .iter()
-        .find_map(|range| Some((range, range.chunks.iter().find(|chunk| chunk.zero)?)))
-        .unwrap();
+    let mut chunks = sample.chunks.iter();
+    let zero = chunks.find(|listed| listed.chunk.content == ChunkContent::Zero);
+    let listed = zero.unwrap();
+    let start = listed.chunk.addresses.start();
+    let range = &sample.manifest.ranges[usize::try_from(listed.range).unwrap()];
+    let within = start.checked_sub(range.addresses.start()).unwrap().get();
     flip(
         &sample.image,
-        range.file_offset.unwrap() + (chunk.start.0 - range.start.0) + 77,
+        range.record.file_offset.unwrap() + within + 77,
     );
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);
-    assert!(
-        words.contains(&format!("({:#x}-", chunk.start.0)),
-        "{words}"
-    );
+    assert!(words.contains(&format!("({start}-")), "{words}");
 }
 
 #[test]
@@ -107,7 +103,7 @@ fn a_zeroed_chunk_is_found_even_as_a_hole() {
     let sample = sample("a.core");
     let range = &sample.manifest.ranges[2];
     let bytes = fs::read(&sample.image).unwrap();
-    let offset = range.file_offset.unwrap() + 0x20_0000;
+    let offset = range.record.file_offset.unwrap() + 0x20_0000;
     let from = usize::try_from(offset).unwrap();
     let mut file = fs::File::create(&sample.image).unwrap();
     file.write_all(&bytes[..from]).unwrap();
@@ -188,7 +184,7 @@ fn further_hashes_are_those_of_the_programs_that_make_them() {
     ];
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
     let image = folder.path().join("a.lime");
-    let hashes = manifest_of(&summary).file.hashes;
+    let hashes = manifest_of(&summary).footer.file.hashes;
     assert_eq!(hashes.len(), 5);
     for (record, program) in hashes
         .iter()
@@ -201,9 +197,7 @@ fn further_hashes_are_those_of_the_programs_that_make_them() {
     let full = |image: &Path| {
         let mut args = verify_args(image);
         args.full = true;
-        let mut words = Vec::new();
-        let code = linpmem_dump::commands::verify::verify(&args, &mut words).unwrap();
-        (code, String::from_utf8(words).unwrap())
+        verify_as(&args)
     };
     assert_eq!(full(&image).0, 0);
     flip(&image, 0x30_0000);
@@ -223,7 +217,7 @@ fn without_the_file_s_own_sum_every_byte_is_compared_all_the_same() {
     let words = ["a.core", "--no-file-hash"];
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
     let image = folder.path().join("a.core");
-    assert_eq!(manifest_of(&summary).file.sha256, None);
+    assert_eq!(manifest_of(&summary).footer.file.sha256, None);
     assert!(!folder.path().join("a.core.sha256").exists());
     let (code, words) = verify(&image);
     assert_eq!(code, 0);
@@ -242,7 +236,7 @@ fn without_the_file_s_own_sum_every_byte_is_compared_all_the_same() {
 #[test]
 fn one_byte_less_and_one_byte_more() {
     let sample = sample("a.core");
-    let length = sample.manifest.file.length;
+    let length = sample.manifest.footer.file.length;
     let file = OpenOptions::new().append(true).open(&sample.image).unwrap();
     file.set_len(length - 1).unwrap();
     let (code, words) = verify(&sample.image);
@@ -272,8 +266,9 @@ fn one_byte_less_and_one_byte_more() {
 #[test]
 fn compressed_images_are_compared_by_what_they_hold() {
     let sample = sample("a.core.zst");
-    let chunk = &sample.manifest.ranges[1].chunks[3];
-    let frame = chunk.frame.unwrap();
+    let mut chunks = sample.chunks.iter();
+    let third = chunks.find(|listed| (listed.range, listed.number) == (1, 3));
+    let frame = third.unwrap().chunk.frame.unwrap();
     flip(&sample.image, frame.offset + frame.length / 2);
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);
@@ -283,10 +278,23 @@ fn compressed_images_are_compared_by_what_they_hold() {
 
     // The seek table is part of the file.
     flip(&sample.image, frame.offset + frame.length / 2);
-    flip(&sample.image, sample.manifest.file.length - 20);
+    flip(&sample.image, sample.manifest.footer.file.length - 20);
     let (code, words) = verify(&sample.image);
     assert_eq!(code, 1);
     assert!(words.contains("outside of all ranges"), "{words}");
+}
+
+/// What `linpmem-dump verify` says on stdout and stderr of an image that is not good.
+fn refusal(image: &Path) -> (String, String) {
+    let run = assert_cmd::Command::cargo_bin("linpmem-dump")
+        .unwrap()
+        .arg("verify")
+        .arg(image)
+        .assert()
+        .code(1);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let output = run.get_output();
+    (text(&output.stdout), text(&output.stderr))
 }
 
 #[test]
@@ -294,72 +302,159 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
     let sample = sample("a.core");
     let path = linpmem_manifest::paths::manifest_of(&sample.image);
     let text = fs::read_to_string(&path).unwrap();
-    for (from, to) in [
-        ("\"length\":1048576", "\"length\":4096"),
-        ("\"length\":1048576", "\"length\":18446744073709551615"),
+    let lines: Vec<&str> = text.lines().collect();
+    let of = |name: &str| {
+        let begin = format!("{{\"{name}\":");
+        let mut lines = lines.iter().enumerate();
+        let found = lines.find(|(_, line)| line.starts_with(&begin));
+        let (number, line) = found.unwrap_or_else(|| panic!("no {name}"));
+        (number + 1, *line)
+    };
+    let moved = |from: usize, to: usize| {
+        let mut moved = lines.clone();
+        let line = moved.remove(from - 1);
+        moved.insert(to - 1, line);
+        moved.join("\n") + "\n"
+    };
+    let replaced = |from: &str, to: &str| text.replacen(from, to, 1);
+    let (_, chunk) = of("chunk");
+    let (zeros_number, _) = of("zero_chunks");
+    let (end_number, _) = of("range_end");
+    let second_range = lines
+        .iter()
+        .position(|line| line.contains("{\"index\":1"))
+        .unwrap()
+        + 1;
+    for (damaged, line) in [
         (
-            "\"file_offset\":4096",
-            "\"file_offset\":18446744073709551615",
+            replaced("\"chunk_bytes\":1048576", "\"chunk_bytes\":4096"),
+            Some(end_number),
         ),
-        ("\"file_offset\":4096", "\"file_offset\":4097"),
         (
-            "\"index\":0,\"start\":\"0x1000\"",
-            "\"index\":0,\"start\":\"0x2000\"",
+            replaced("\"chunk_bytes\":1048576", "\"chunk_bytes\":0"),
+            Some(1),
         ),
-        ("\"manifest_version\": 1", "\"manifest_version\": 2"),
-        ("\"state\": \"complete\"", "\"state\": \"perfect\""),
-        ("\"index\":0", "\"index\":0,\"sha1\":1"),
-        ("\"written_bytes\":", "\"written_bytes\":1"),
-        ("\"planned_bytes\":", "\"planned_bytes\":1"),
+        (
+            replaced("\"chunk_bytes\":1048576", "\"chunk_bytes\":1048577"),
+            Some(1),
+        ),
+        (
+            replaced("\"chunk_bytes\":1048576", "\"chunk_bytes\":8388608"),
+            None,
+        ),
+        (
+            replaced(
+                "\"chunk_bytes\":1048576",
+                "\"chunk_bytes\":18446744073709547520",
+            ),
+            None,
+        ),
+        (
+            replaced(
+                "\"file_offset\":4096",
+                "\"file_offset\":18446744073709551615",
+            ),
+            // Behind the header and the range: its first chunk.
+            Some(3),
+        ),
+        (
+            replaced("\"file_offset\":4096", "\"file_offset\":4097"),
+            None,
+        ),
+        (
+            replaced(
+                "\"index\":0,\"start\":\"0x1000\"",
+                "\"index\":0,\"start\":\"0x2000\"",
+            ),
+            None,
+        ),
+        (replaced("\"index\":1,", "\"index\":2,"), Some(second_range)),
+        (
+            replaced(
+                "\"index\":1,\"start\":\"0x100000\"",
+                "\"index\":1,\"start\":\"0x1000\"",
+            ),
+            None,
+        ),
+        (
+            replaced("\"state\":\"complete\"", "\"state\":\"perfect\""),
+            Some(lines.len()),
+        ),
+        (replaced("\"index\":0", "\"index\":0,\"sha1\":1"), None),
+        (
+            replaced("\"written_bytes\":", "\"written_bytes\":1"),
+            Some(end_number),
+        ),
+        (replaced("\"planned_bytes\":", "\"planned_bytes\":1"), None),
+        (replaced("\"count\":", "\"count\":9"), None),
+        (
+            replaced("\"count\":", "\"count\":0,\"count\":"),
+            Some(zeros_number),
+        ),
+        (
+            replaced("\"unreadable_pages\":0", "\"unreadable_pages\":1"),
+            Some(end_number),
+        ),
+        // A chunk less, a chunk too many, and chunks in another order.
+        (replaced(&format!("{chunk}\n"), ""), None),
+        (replaced(chunk, &format!("{chunk}\n{chunk}")), None),
+        (moved(zeros_number, zeros_number - 1), None),
+        (moved(end_number, end_number + 1), None),
+        (moved(1, 2), Some(1)),
+        (moved(lines.len(), lines.len() - 1), None),
+        (format!("{text}{chunk}\n"), Some(lines.len() + 1)),
+        (format!("{text}\n"), Some(lines.len() + 1)),
+        (format!("{text}x"), Some(lines.len() + 1)),
     ] {
-        let damaged = text.replacen(from, to, 1);
-        assert_ne!(damaged, text, "{from}");
-        fs::write(&path, damaged).unwrap();
-        let run = assert_cmd::Command::cargo_bin("linpmem-dump")
-            .unwrap()
-            .arg("verify")
-            .arg(&sample.image)
-            .assert()
-            .code(1);
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
-        let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-        assert!(!stderr.contains("panicked"), "{to}: {stderr}");
+        assert_ne!(damaged, text);
+        fs::write(&path, &damaged).unwrap();
+        let (stdout, stderr) = refusal(&sample.image);
+        let all = format!("{stderr}{stdout}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
         assert!(
             stderr.contains("manifest") || stdout.contains("differs"),
-            "{to}: {stderr} {stdout}"
+            "{all}"
         );
+        if let Some(line) = line {
+            assert!(
+                stderr.contains(&format!(", line {line}: ")),
+                "{line}: {stderr}"
+            );
+        }
     }
-    // Of another version, whatever else is new in it, and of this one before it was released.
-    let other = "\"manifest_version\": 2,\"new\": {}";
-    let mut refused = vec![(
-        text.replacen("\"manifest_version\": 1", other, 1),
-        "has manifest version 2",
-    )];
-    let mut whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // Of another version, whatever else is new in it; and a line that lacks something.
+    let newer = "\"manifest_version\":3,\"new\":{}";
+    let older = "{\n\"manifest_version\": 1,\n\"tool\": {\"name\":\"linpmem-dump\"}";
+    let mut refused = vec![
+        (
+            replaced("\"manifest_version\":2", newer),
+            "unsupported manifest version 3 (this program reads 2)",
+        ),
+        (
+            older.to_owned(),
+            "unsupported manifest version 1 (this program reads 2)",
+        ),
+    ];
+    let (_, footer) = of("footer");
+    let mut whole: serde_json::Value = serde_json::from_str(footer).unwrap();
     for name in ["sha256", "hashes", "sha256_tree", "sha256_remainder"] {
-        let file = whole["file"].as_object_mut().unwrap();
+        let file = whole["footer"]["file"].as_object_mut().unwrap();
         let value = file.remove(name).unwrap();
-        refused.push((whole.to_string(), name));
-        whole["file"][name] = value;
+        refused.push((replaced(footer, &whole.to_string()), name));
+        whole["footer"]["file"][name] = value;
     }
     for (text, reason) in refused {
         fs::write(&path, text).unwrap();
-        assert_cmd::Command::cargo_bin("linpmem-dump")
-            .unwrap()
-            .arg("verify")
-            .arg(&sample.image)
-            .assert()
-            .code(1)
-            .stderr(predicates::str::contains(reason).and(predicates::str::contains("wrote it")));
+        let (_, stderr) = refusal(&sample.image);
+        assert!(stderr.contains(reason), "{reason}: {stderr}");
+        assert!(stderr.contains("wrote it"), "{stderr}");
     }
-    for end in [0, 1, text.len() / 2, text.len() - 3] {
+    let ends = [0, 1, text.len() / 2, text.len() - 3, text.len() - 1];
+    let border = text.len() - footer.len() - 1;
+    for end in ends.into_iter().chain([border]) {
         fs::write(&path, &text[..end]).unwrap();
-        assert_cmd::Command::cargo_bin("linpmem-dump")
-            .unwrap()
-            .arg("verify")
-            .arg(&sample.image)
-            .assert()
-            .code(1)
-            .stderr(predicates::str::contains("breaks off"));
+        let (_, stderr) = refusal(&sample.image);
+        assert!(stderr.contains("is truncated after line"), "{stderr}");
+        assert!(stderr.contains("did not finish"), "{stderr}");
     }
 }

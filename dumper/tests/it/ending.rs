@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs that end early, and names that are taken.
 
-use crate::fake::{Fake, manifest_of, range, verify};
+use crate::fake::{Fake, chunks_of, manifest_of, range, verify};
 use linpmem_capture::stop::Stop;
 use linpmem_manifest::State;
 use linpmem_phys::{Errno, PhysAddr};
@@ -25,7 +25,7 @@ fn a_complete_run_leaves_image_manifest_and_sum_and_nothing_else() {
     Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
     assert_eq!(
         names(folder.path()),
-        ["a.core", "a.core.manifest.json", "a.core.sha256"]
+        ["a.core", "a.core.manifest.jsonl", "a.core.sha256"]
     );
 }
 
@@ -51,25 +51,28 @@ fn an_interrupted_run_leaves_an_image_of_the_planned_form_and_its_description() 
         };
         let summary = fake.acquire(folder.path(), &[name]).unwrap();
         assert_eq!(summary.acquired.state, State::Interrupted);
-        assert_eq!(summary.exit_code(), 1);
+        assert_eq!(summary.exit_status().code(), 1);
         assert_eq!(
             names(folder.path()),
             [
                 format!("{name}.partial"),
-                format!("{name}.partial.manifest.json")
+                format!("{name}.partial.manifest.jsonl")
             ]
         );
         let said = summary.to_string();
         assert!(said.contains("stopped after "), "{said}");
         assert!(said.contains("ECANCELED (the run was stopped"), "{said}");
         let manifest = manifest_of(&summary);
-        assert_eq!(manifest.state, State::Interrupted);
-        assert_eq!(manifest.file.sha256, None);
+        assert_eq!(manifest.footer.state, State::Interrupted);
+        assert_eq!(manifest.footer.file.sha256, None);
         let told: Vec<_> = manifest
             .ranges
             .iter()
             .flat_map(|range| &range.unreadable)
-            .map(|part| (part.start.0, part.last.0, part.errno))
+            .map(|part| {
+                let range = part.range;
+                (range.start().get(), range.last().get(), part.errno.get())
+            })
             .collect();
         let canceled = Errno::ECANCELED.get();
         // Reading is a few chunks ahead of writing, never behind.
@@ -117,11 +120,11 @@ fn a_source_that_dies_leaves_what_it_gave() {
     };
     let summary = fake.acquire(folder.path(), &["a.core"]).unwrap();
     assert_eq!(
-        (summary.acquired.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_status().code()),
         (State::Failed, 1)
     );
     let manifest = manifest_of(&summary);
-    let error = manifest.error.unwrap();
+    let error = manifest.footer.error.unwrap();
     assert!(error.contains("the device is gone"), "{error}");
     assert!(summary.to_string().contains("the device is gone"));
     let (code, words) = verify(&folder.path().join("a.core.partial"));
@@ -135,8 +138,8 @@ fn names_that_are_taken_stay_as_they_are() {
         "a.core",
         "a.core.partial",
         "a.core.sha256",
-        "a.core.manifest.json",
-        "a.core.partial.manifest.json",
+        "a.core.manifest.jsonl",
+        "a.core.partial.manifest.jsonl",
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(taken);
@@ -157,7 +160,7 @@ fn names_that_are_taken_stay_as_they_are() {
 
 #[test]
 fn nothing_is_written_through_a_link() {
-    for name in ["a.core", "a.core.partial", "a.core.partial.manifest.json"] {
+    for name in ["a.core", "a.core.partial", "a.core.partial.manifest.jsonl"] {
         let folder = tempfile::tempdir().unwrap();
         let victim = folder.path().join("victim");
         fs::write(&victim, b"precious").unwrap();
@@ -177,11 +180,11 @@ fn on_error_fail_ends_the_run_at_the_first_page_that_cannot_be_read() {
     };
     let folder = tempfile::tempdir().unwrap();
     let listed = fake.clone().acquire(folder.path(), &["a.core"]).unwrap();
-    assert_eq!(listed.exit_code(), 3);
+    assert_eq!(listed.exit_status().code(), 3);
     let words = ["b.core", "--on-error", "fail"];
     let failed = fake.acquire(folder.path(), &words).unwrap();
     assert_eq!(
-        (failed.acquired.state, failed.exit_code()),
+        (failed.acquired.state, failed.exit_status().code()),
         (State::Failed, 1)
     );
     let words = failed.to_string();
@@ -204,14 +207,17 @@ fn a_run_that_takes_too_long_ends_as_after_a_signal() {
         .acquire_until(folder.path(), &["a.core"], &stop)
         .unwrap();
     assert_eq!(
-        (summary.acquired.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_status().code()),
         (State::Interrupted, 1)
     );
     let manifest = manifest_of(&summary);
-    assert_eq!(manifest.error.as_deref(), Some("stopped by --timeout 1"));
+    assert_eq!(
+        manifest.footer.error.as_deref(),
+        Some("stopped by --timeout 1")
+    );
     // At least one chunk, and not all of them.
     let read = summary.acquired.outcome.read_bytes;
-    assert!(read > 0 && read < manifest.image.planned_bytes);
+    assert!(read > 0 && read < manifest.header.image.planned_bytes);
 }
 
 #[test]
@@ -225,7 +231,7 @@ fn an_image_does_not_grow_beyond_its_limit() {
     // Compressed, it is not.
     let summary = run(&["a.core.zst", "--max-size", "1MiB"]).unwrap();
     assert_eq!(
-        (summary.acquired.state, summary.exit_code()),
+        (summary.acquired.state, summary.exit_status().code()),
         (State::Failed, 1)
     );
     let words = summary.to_string();
@@ -261,8 +267,12 @@ fn no_more_is_read_in_a_second_than_was_asked_for() {
         summary.acquired.elapsed >= Duration::from_millis(740),
         "{summary}"
     );
-    let chunks = &manifest_of(&summary).ranges[0].chunks;
-    let begins: Vec<u64> = chunks.iter().map(|chunk| chunk.read_us[0]).collect();
+    let chunks = chunks_of(&summary);
+    let begins: Vec<u64> = chunks
+        .iter()
+        .map(|listed| listed.chunk.read.begin_us)
+        .collect();
+    assert_eq!(begins.len(), 4);
     assert!(
         begins.windows(2).all(|pair| pair[1] - pair[0] >= 240_000),
         "{begins:?}"

@@ -5,11 +5,15 @@ use clap::Parser;
 use linpmem_capture::source::Source;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{Silent, acquire_from};
-use linpmem_dump::args::Cli;
+use linpmem_dump::args::{Cli, VerifyArgs};
 use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::exit_status::ExitStatus;
+use linpmem_dump::text::Document;
 use linpmem_dump::text::summary::Summary;
 use linpmem_formats::MachineFacts;
-use linpmem_manifest::{MachineRecord, Manifest, PartRecord, SourceRecord, UnusedRecord};
+use linpmem_manifest::{
+    Chunks, ListedChunk, MachineRecord, Manifest, PartRecord, Reader, SourceRecord, UnusedRecord,
+};
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, Region, RegionKind, SourceError,
     Unreadables,
@@ -185,23 +189,48 @@ impl Fake {
         words: &[&str],
         stop: &Stop,
     ) -> Result<Summary, RunError> {
-        let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
-        let output = cli.acquire.output.take().unwrap();
-        cli.acquire.output = Some(folder.join(output));
-        cli.acquire.image.artifacts.no_artifacts |= !self.with_artifacts;
-        let command = words.iter().map(|&word| word.to_owned()).collect();
-        let plan = cli.acquire.plan(command)?;
-        let acquired = acquire_from(&plan, &self.source(), stop, &mut Silent)?;
-        Ok(Summary {
-            acquired,
-            symbols: None,
-        })
+        let words = [
+            words,
+            &["--no-artifacts"][usize::from(self.with_artifacts)..],
+        ]
+        .concat();
+        acquire_source_until(folder, &words, self.source(), stop)
     }
+}
+
+/// Acquires from `source` into `folder`, without artifacts.
+pub fn acquire_source(folder: &Path, words: &[&str], source: Source) -> Result<Summary, RunError> {
+    let words = [words, &["--no-artifacts"]].concat();
+    acquire_source_until(folder, &words, source, &Stop::default())
+}
+
+fn acquire_source_until(
+    folder: &Path,
+    words: &[&str],
+    source: Source,
+    stop: &Stop,
+) -> Result<Summary, RunError> {
+    let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
+    let output = cli.acquire.output.take().unwrap();
+    cli.acquire.output = Some(folder.join(output));
+    let command = words.iter().map(|&word| word.to_owned()).collect();
+    let plan = cli.acquire.plan(command)?;
+    let acquired = acquire_from(&plan, &source, stop, &mut Silent)?;
+    Ok(Summary {
+        acquired,
+        symbols: None,
+    })
 }
 
 /// The manifest that a run left.
 pub fn manifest_of(summary: &Summary) -> Manifest {
     linpmem_manifest::read(&summary.acquired.manifest).unwrap()
+}
+
+/// The chunks in the manifest that a run left.
+pub fn chunks_of(summary: &Summary) -> Vec<ListedChunk> {
+    let reader = Reader::open(&summary.acquired.manifest).unwrap();
+    Chunks::new(reader).map(Result::unwrap).collect()
 }
 
 /// Exit code and words of `linpmem-dump verify`.
@@ -215,7 +244,14 @@ pub fn verify(image: &Path) -> (u8, String) {
     let Some(linpmem_dump::args::Command::Verify(args)) = cli.command else {
         panic!("not a verification");
     };
+    verify_as(&args)
+}
+
+/// The same for these arguments.
+pub fn verify_as(args: &VerifyArgs) -> (u8, String) {
+    let document = linpmem_dump::commands::verify::verify(args).unwrap();
     let mut out = Vec::new();
-    let code = linpmem_dump::commands::verify::verify(&args, &mut out).unwrap();
-    (code, String::from_utf8(out).unwrap())
+    document.write_text(&mut out).unwrap();
+    let status = ExitStatus::of_comparison(document.good);
+    (status.code(), String::from_utf8(out).unwrap())
 }

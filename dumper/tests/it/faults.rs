@@ -12,8 +12,8 @@ use linpmem_capture::stop::Stop;
 use linpmem_capture::{EmbeddedManifest, HashSpec, this_machine};
 use linpmem_formats::{Codec, ImagePlan, MachineFacts, PlannedRange, elf};
 use linpmem_manifest::{
-    FileRecord, Footer, Header, ImageRecord, MachineRecord, ManifestWriter, SourceRecord, State,
-    Tool,
+    FileRecord, Footer, Header, ImageRecord, MachineRecord, Manifest, ManifestWriter, SourceRecord,
+    State, Tool, Version,
 };
 use linpmem_phys::RegionKind;
 use std::io;
@@ -60,8 +60,8 @@ impl Sink for Failing {
     }
 }
 
-/// What comes of 8 MiB on a disk that fails there, and the manifest's text.
-fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
+/// What comes of 8 MiB on a disk that fails there, and the manifest.
+fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
     let plan = ImagePlan::new(
         vec![PlannedRange {
             range: range(0x10_0000, 0x8f_ffff),
@@ -78,8 +78,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
     };
     let header = header();
     let mut text = Vec::new();
-    let folder = std::env::temp_dir();
-    let mut manifest = ManifestWriter::new(&mut text, &header, folder).unwrap();
+    let mut manifest = ManifestWriter::new(&mut text, &header).unwrap();
     let acquisition = Acquisition {
         source: &Direct(&Fake::default()),
         plan: &plan,
@@ -103,11 +102,13 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, serde_json::Value) {
         &embedded,
     );
     manifest.finish(&footer()).unwrap();
-    (outcome, sink, serde_json::from_slice(&text).unwrap())
+    let manifest = linpmem_manifest::parse(text.as_slice(), "m".as_ref()).unwrap();
+    (outcome, sink, manifest)
 }
 
 fn header() -> Header {
     Header {
+        manifest_version: Version,
         tool: Tool {
             name: "test".to_owned(),
             version: String::new(),
@@ -165,12 +166,8 @@ fn a_write_that_fails_ends_the_run_and_keeps_what_came_before() {
         assert!(sink.is_abandoned, "{fails_at}");
         assert_eq!(outcome.read_bytes, kept_mib << 20, "{fails_at}");
         assert_eq!(outcome.file.sha256, None);
-        let written: u64 = manifest["ranges"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|range| range["written_bytes"].as_u64().unwrap())
-            .sum();
+        let ranges = manifest.ranges.iter();
+        let written: u64 = ranges.map(|range| range.end.written_bytes).sum();
         assert_eq!(written, kept_mib << 20, "{fails_at}");
     }
 }
@@ -182,9 +179,9 @@ fn a_disk_that_does_not_keep_what_it_took_makes_no_whole_image() {
         panic!("{:?}", outcome.end);
     };
     let said = error.to_string();
-    assert!(said.contains("to where it is kept"), "{said}");
+    assert!(said.contains("syncing the image to disk"), "{said}");
     assert!(said.contains("Input/output error"), "{said}");
     assert!(sink.is_abandoned);
     assert_eq!(outcome.file.sha256, None);
-    assert_eq!(manifest["ranges"][0]["written_bytes"], 8 << 20);
+    assert_eq!(manifest.ranges[0].end.written_bytes, 8 << 20);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The image holds the memory, whatever the threads and the form.
 
-use crate::fake::{Fake, manifest_of, page, verify};
+use crate::fake::{Fake, chunks_of, manifest_of, page, verify};
 use linpmem_formats::open_image;
+use linpmem_manifest::{ListedChunk, Manifest};
 use linpmem_phys::{PhysAddr, Unreadables};
 use std::fs;
 use std::path::Path;
@@ -37,13 +38,14 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
     ] {
         let words = [name, "--include-reserved", "--threads", threads];
         let summary = Fake::default().acquire(folder.path(), &words).unwrap();
-        assert_eq!(summary.exit_code(), 0);
+        assert_eq!(summary.exit_status().code(), 0);
         let image = folder.path().join(name);
         assert_eq!(verify(&image).0, 0, "{name}");
         assert_holds(&image, 0, 0x9_ffff);
         assert_holds(&image, 0x10_0000, 0x8f_ffff);
         assert_holds(&image, 0x1_0000_0000, 0x1_00ff_efff);
-        files.push((fs::read(&image).unwrap(), manifest_of(&summary)));
+        let manifest = (manifest_of(&summary), chunks_of(&summary));
+        files.push((fs::read(&image).unwrap(), manifest));
     }
     let (first, manifest) = &files[0];
     for (bytes, _) in &files[1..3] {
@@ -67,18 +69,14 @@ fn every_byte_arrives_from_one_thread_and_from_many_compressed_or_not() {
     let decompressed = zstd::decode_all(files[3].0.as_slice()).unwrap();
     assert!(&decompressed == first, "compression changed the image");
     for (_, other) in &files[1..] {
-        let sums = |m: &linpmem_manifest::Manifest| {
-            let ranges = m.ranges.iter();
-            ranges
-                .map(|range| {
-                    let chunks = range.chunks.iter().map(|chunk| chunk.sha256);
-                    (
-                        range.sha256_tree,
-                        range.file_offset,
-                        chunks.collect::<Vec<_>>(),
-                    )
-                })
-                .collect::<Vec<_>>()
+        let sums = |(manifest, chunks): &(Manifest, Vec<ListedChunk>)| {
+            let ranges = manifest.ranges.iter();
+            let ranges = ranges.map(|range| (range.end.sha256_tree, range.record.clone()));
+            let chunks = chunks.iter().map(|listed| {
+                let chunk = listed.chunk;
+                (listed.range, listed.number, chunk.addresses, chunk.content)
+            });
+            (ranges.collect::<Vec<_>>(), chunks.collect::<Vec<_>>())
         };
         assert_eq!(sums(manifest), sums(other));
     }

@@ -8,6 +8,8 @@ mod aff4;
 #[cfg(test)]
 mod artifacts;
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod compare;
@@ -23,6 +25,8 @@ mod fake;
 mod faults;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod json;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]

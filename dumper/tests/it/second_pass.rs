@@ -4,6 +4,7 @@
 use crate::fake::{Fake, manifest_of, range, verify};
 use linpmem_capture::stop::Stop;
 use linpmem_dump::args::UsageError;
+use linpmem_manifest::{Reader, Record};
 use linpmem_phys::{Errno, PhysAddr};
 
 fn restless() -> Fake {
@@ -40,24 +41,27 @@ fn pages_that_changed_are_listed_by_range_and_the_image_stays() {
         let mut words = vec![name, "--second-pass"];
         words.extend(more);
         let summary = restless().acquire(folder.path(), &words).unwrap();
-        assert_eq!(summary.exit_code(), 3);
+        assert_eq!(summary.exit_status().code(), 3);
         let pages: u64 = expected.iter().map(|(_, _, pages, _)| pages).sum();
         let said = summary.to_string();
         let words = format!("smear:      {pages} of ");
         assert!(said.contains(&words), "{said}");
         let manifest = manifest_of(&summary);
         let second = manifest.second_pass.unwrap();
-        let changed: Vec<_> = second
-            .ranges
-            .iter()
-            .flat_map(|range| &range.changed)
-            .map(|part| (part.start.0, part.last.0, part.pages, part.changed_bytes))
+        let lines = Reader::open(&summary.acquired.manifest).unwrap();
+        let changed: Vec<_> = lines
+            .filter_map(|record| match record.unwrap() {
+                Record::Changed(part) => {
+                    Some((part.start.0, part.last.0, part.pages, part.changed_bytes))
+                }
+                _ => None,
+            })
             .collect();
         assert_eq!(changed, expected, "{name}");
         let planned: u64 = manifest
             .ranges
             .iter()
-            .map(|range| range.length / 4096)
+            .map(|range| range.addresses.len().pages())
             .sum();
         let totals = &second.totals;
         assert_eq!(totals.pages, planned);
@@ -89,17 +93,17 @@ fn a_second_pass_that_is_stopped_leaves_a_whole_image() {
     };
     let words = ["a.core", "--second-pass"];
     let summary = fake.acquire(folder.path(), &words).unwrap();
-    assert_eq!(summary.exit_code(), 3, "{summary}");
+    assert_eq!(summary.exit_status().code(), 3, "{summary}");
     let manifest = manifest_of(&summary);
     let totals = manifest.second_pass.unwrap().totals;
     assert_eq!(totals.error.as_deref(), Some("stopped"));
     let planned: u64 = manifest
         .ranges
         .iter()
-        .map(|range| range.length / 4096)
+        .map(|range| range.addresses.len().pages())
         .sum();
     assert!(totals.pages < planned, "{} of {planned}", totals.pages);
-    let warning = manifest.warnings.join("\n");
+    let warning = manifest.footer.warnings.join("\n");
     assert!(warning.contains("the second pass ended early"), "{warning}");
     assert_eq!(verify(&folder.path().join("a.core")).0, 0);
 }

@@ -25,20 +25,24 @@ fn are_zero_in_the_image_and_listed_with_their_reason() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.core", "b.core.zst"] {
         let summary = refusing().acquire(folder.path(), &[name]).unwrap();
-        assert_eq!(summary.exit_code(), 3);
+        assert_eq!(summary.exit_status().code(), 3);
         assert_eq!(summary.acquired.outcome.unreadable_pages, 7);
         let words = summary.to_string();
         assert!(words.contains("unreadable: 7 pages"), "{words}");
         assert!(words.contains("0x2000-0x2fff EIO ("), "{words}");
 
         let manifest = manifest_of(&summary);
-        assert_eq!(manifest.state, State::CompleteWithUnreadable);
-        assert_eq!(manifest.unreadable_pages, 7);
+        assert_eq!(manifest.footer.state, State::CompleteWithUnreadable);
+        assert_eq!(manifest.footer.unreadable_pages, 7);
         let listed: Vec<_> = manifest
             .ranges
             .iter()
             .flat_map(|range| &range.unreadable)
-            .map(|part| (part.start.0, part.last.0, part.pages, part.errno))
+            .map(|part| {
+                let range = part.range;
+                let (start, last) = (range.start().get(), range.last().get());
+                (start, last, range.len().pages(), part.errno.get())
+            })
             .collect();
         assert_eq!(
             listed,
@@ -52,7 +56,7 @@ fn are_zero_in_the_image_and_listed_with_their_reason() {
         let pages: Vec<_> = manifest
             .ranges
             .iter()
-            .map(|range| range.unreadable_pages)
+            .map(|range| range.end.unreadable_pages)
             .collect();
         assert_eq!(pages, [1, 5, 1]);
 
@@ -92,6 +96,6 @@ fn very_many_stretches_are_listed_too() {
     let summary = fake.acquire(folder.path(), &["a.core"]).unwrap();
     let manifest = manifest_of(&summary);
     assert_eq!(manifest.ranges[1].unreadable.len(), 1790);
-    assert_eq!(manifest.unreadable_pages, 1790);
+    assert_eq!(manifest.footer.unreadable_pages, 1790);
     assert_eq!(verify(&folder.path().join("a.core")).0, 0);
 }

@@ -17,23 +17,4 @@ pub use reader::{Error, Reader};
 #[cfg(feature = "raw")]
 pub use writer::Writer;
 
-use std::fmt;
-
-/// How the ranges of a raw image follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Back to back. Small, but without the list of ranges the addresses are lost.
-    Concatenated,
-    /// Each range at the offset of its physical address, with zeros (holes where
-    /// possible) before and between them. The image begins at address 0.
-    Padded,
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Concatenated => "concatenated",
-            Self::Padded => "padded",
-        })
-    }
-}
+pub use crate::raw_layout::RawLayout as Layout;

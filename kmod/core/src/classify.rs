@@ -5,47 +5,7 @@ use super::access::{Access, Caching};
 use super::kernel::{Kernel, PAGE_SIZE};
 use super::Errno;
 
-/// What the kernel's page descriptor says about a page of System RAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageState {
-    /// In use or free, and readable.
-    Online,
-    /// Unplugged, or in a memory block that is offline.
-    NotOnline,
-    /// Marked offline within an online block: ballooned, or returned to the hypervisor.
-    Offline,
-    /// Not yet accepted from the hypervisor (TDX, SEV-SNP). The kernel marks only the
-    /// first page of a block of such memory.
-    Unaccepted,
-    /// Poisoned: the hardware reported an uncorrectable error.
-    Poisoned,
-}
-
-/// What the resource tree says about a page without System RAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Region {
-    /// Touches a range that the firmware reserves: Reserved, ACPI Tables, or ACPI
-    /// Non-volatile Storage.
-    Firmware,
-    /// Device memory, or a hole.
-    Other,
-}
-
-/// How a page is to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// Through the kernel's direct map.
-    DirectMap,
-    /// RAM that is not in the direct map, through a mapping of the page.
-    Alias,
-    /// Firmware memory, through a cached mapping of the page.
-    Firmware,
-    /// Device memory, by aligned loads through a mapping of the page.
-    Device {
-        /// Whether the mapping is cached.
-        cached: bool,
-    },
-}
+pub use super::page::{PageState, Region, Route};
 
 /// Decides how each page of a request is read. It remembers the last extent of System
 /// RAM, so that a long read searches the resource tree once per extent, not per page.

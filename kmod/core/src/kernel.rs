@@ -2,7 +2,7 @@
 //! What the core needs from a kernel.
 
 use super::access::Width;
-use super::classify::{PageState, Region, Route};
+use super::page::{PageState, Region, Route};
 use super::walk::Paging;
 use super::Errno;
 

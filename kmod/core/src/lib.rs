@@ -17,6 +17,7 @@ pub mod classify;
 pub mod errno;
 pub mod kernel;
 pub mod original;
+pub mod page;
 pub mod request;
 pub mod vmcoreinfo;
 pub mod walk;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How fast memory comes, beside a plain copy of the same size in the same boot.
+//! How fast memory can be read, compared with a plain copy of the same size.
 
 use crate::sys::{self, Memory};
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
-/// Bytes that each way reads.
+/// How many bytes each method reads.
 const TOTAL: usize = 128 << 20;
 /// Bytes of one bulk call.
 const CALL: usize = 1 << 20;
@@ -24,8 +24,8 @@ pub fn run() -> Result<String> {
     let mut source = Memory::anonymous(TOTAL, 4096, 0)?;
     source.bytes().fill(0x3c);
     let mut target = vec![0_u8; CALL + 64 * 4096];
-    // An offset keeps source and target from sharing the lines of caches and
-    // TLBs that are looked up by address alone.
+    // An offset keeps source and target from competing for the same lines of caches and
+    // TLBs.
     let target = target
         .get_mut(5 * 4096..5 * 4096 + CALL)
         .context("no room")?;
@@ -77,7 +77,7 @@ pub fn run() -> Result<String> {
     ))
 }
 
-/// MiB a second of the fastest round.
+/// The speed of the fastest round, in MiB/s.
 fn fastest(mut round: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {

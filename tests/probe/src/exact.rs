@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes that are known beforehand, read in every way.
+//! Known bytes, read by every method.
 //!
-//! The pattern: the eight bytes at a physical address that is a multiple of 8
-//! are that address times [`FACTOR`], little endian.
+//! The pattern: the eight bytes at a physical address that is a multiple of 8 are that
+//! address times [`FACTOR`], little endian.
 
-use crate::random::Random;
 use crate::sys;
 use anyhow::{Context, Result, ensure};
 use linpmem::{Access, Caching, Device, Width};
+use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The golden ratio's bits: no two addresses share a product.
+/// Bits of the golden ratio. It is odd, so no two addresses have the same product.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 
-/// What the pattern has at `addr`.
+/// The byte of the pattern at `addr`.
 fn byte(addr: u64) -> u8 {
     let word = (addr & !7).wrapping_mul(FACTOR).to_le_bytes();
     let index = usize::try_from(addr & 7).unwrap_or(0);
@@ -64,7 +64,7 @@ pub fn modes(start: u64, len: u64) -> Result<String> {
     let odd = device.load(PhysAddr::new(start + 1), Width::Word);
     ensure!(
         odd.is_err_and(|error| error.errno().get() == libc::EINVAL),
-        "a load that is not aligned must be refused"
+        "an unaligned load must be refused"
     );
     Ok(format!("exact: {checks} reads"))
 }
@@ -87,14 +87,14 @@ fn one_load(device: &Device, addr: u64, width: Width) -> Result<()> {
     Ok(())
 }
 
-/// The pattern in a device's window: refused unless asked for, exact then,
-/// cached and uncached.
+/// The pattern in a device's window: refused unless requested, then exact, both cached
+/// and uncached.
 pub fn device(start: u64, len: u64) -> Result<String> {
     let device = Device::open()?;
     let refused = device.load(PhysAddr::new(start), Width::Dword);
     ensure!(
         refused.is_err_and(|error| error.errno().get() == libc::EACCES),
-        "a device's window must be refused to those who did not ask"
+        "a device's window must be refused without a request for devices"
     );
     let mut random = Random::new(2);
     let mut checks = 0_u64;
@@ -106,7 +106,7 @@ pub fn device(start: u64, len: u64) -> Result<String> {
         })?;
         for _ in 0..200 {
             for width in WIDTHS {
-                // The window's pattern counts from its start.
+                // The window's pattern counts from the window's start.
                 let offset = random.below(len / width.bytes()) * width.bytes();
                 let value = device.load(PhysAddr::new(start + offset), width)?;
                 let wanted = expected(offset, usize::try_from(width.bytes())?);
@@ -145,8 +145,8 @@ pub fn load(addr: u64, width: u64) -> Result<String> {
     Ok(format!("{value:#x}"))
 }
 
-/// Eight readers over the pattern for `seconds`, moved from processor to
-/// processor all the time: never one wrong byte.
+/// Eight readers of the pattern for `seconds`, moved from processor to processor all the
+/// time: they never read a wrong byte.
 pub fn steady(start: u64, len: u64, seconds: u64) -> Result<String> {
     const READERS: usize = 8;
     let device = Device::open()?;

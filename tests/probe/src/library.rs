@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every call of the library, against known memory and in both dialects.
+//! Every call of the library, over known memory and in both dialects.
 
 use crate::sys::Memory;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,10 +9,10 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::thread;
 
-/// Where video memory begins, with RAM below it.
+/// The start of video memory, with RAM below it.
 const VIDEO: u64 = 0xa_0000;
 
-/// `len` bytes of the known pattern lie at `start`.
+/// The known pattern has `len` bytes from `start` on.
 pub fn run(start: u64, len: u64) -> Result<String> {
     let ours = Device::open()?;
     ensure!(ours.dialect() == Dialect::Linpmem);
@@ -90,7 +90,7 @@ fn stream(device: &Device, start: u64) -> Result<()> {
     reader.read_exact(&mut some)?;
     ensure!(some.as_slice() == pattern(start + (3 << 20) - 16, 16));
 
-    // Short before what cannot be read, then an error with address and number.
+    // A short read before unreadable memory, then an error with address and errno.
     reader.seek(SeekFrom::Start(VIDEO - 0x800))?;
     let mut buf = vec![0; 0x2000];
     ensure!(reader.read(&mut buf)? == 0x800);
@@ -102,7 +102,10 @@ fn stream(device: &Device, start: u64) -> Result<()> {
     ensure!(inner.addr() == Some(PhysAddr::new(VIDEO)));
     ensure!(inner.errno().get() == libc::EACCES);
     reader.seek(SeekFrom::End(0))?;
-    ensure!(reader.read(&mut buf)? == 0, "the end of all addresses");
+    ensure!(
+        reader.read(&mut buf)? == 0,
+        "a read at the last address must return 0"
+    );
     Ok(())
 }
 
@@ -136,7 +139,10 @@ fn translations(ours: &Device, original: &Device) -> Result<()> {
     }
     for device in [ours, original] {
         for nobody in [2, 999_999] {
-            let error = device.page_tables(nobody).err().context("found nobody")?;
+            let error = device
+                .page_tables(nobody)
+                .err()
+                .context("found a process")?;
             ensure!(error.errno().get() == libc::ESRCH, "{error}");
         }
         let error = device.translate(AddressSpace::Caller, 1 << 63);
@@ -161,7 +167,7 @@ fn access(ours: &Device, original: &Device, start: u64) -> Result<()> {
     ] {
         match error {
             Err(error) if error.errno().get() == errno => {}
-            other => bail!("{other:?} is not {errno}"),
+            other => bail!("{other:?} instead of {errno}"),
         }
     }
     let cached = Access {

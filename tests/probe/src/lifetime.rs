@@ -11,7 +11,7 @@ use std::path::Path;
 /// Unloads the module and loads it from the file `rest[0]` again, `rounds` times,
 /// with a read in between.
 pub fn reload(rest: &[String], rounds: u64) -> Result<String> {
-    let path = rest.first().context("which module?")?;
+    let path = rest.first().context("no module given")?;
     for round in 0..rounds {
         sys::unload("linpmem").with_context(|| format!("unloading in round {round}"))?;
         ensure!(
@@ -29,8 +29,7 @@ pub fn reload(rest: &[String], rounds: u64) -> Result<String> {
     Ok(format!("reload: {rounds} rounds"))
 }
 
-/// Unloads the module: must succeed if `wanted` is 0, and fail with this errno
-/// otherwise.
+/// Unloads the module. That must succeed if `wanted` is 0, else fail with this errno.
 pub fn unload(wanted: u64) -> Result<String> {
     let errno = match sys::unload("linpmem") {
         Ok(()) => 0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs in a test machine as root and asks the module what only a program
-//! there can ask. Every command ends with one line that says what was checked,
-//! or with an error and exit code 1.
+//! Runs as root inside a test machine and exercises the module as only a program there
+//! can. Every command ends with one line that says what was checked, or with an error
+//! and exit code 1.
 
 mod bench;
 mod exact;
@@ -9,7 +9,6 @@ mod library;
 mod lifetime;
 mod original;
 mod pages;
-mod random;
 mod storm;
 mod sys;
 mod translation;
@@ -20,8 +19,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match run(&args) {
-        Ok(said) => {
-            println!("{said}");
+        Ok(report) => {
+            println!("{report}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -36,12 +35,12 @@ fn run(args: &[String]) -> Result<String> {
     let number = |index: usize| -> Result<u64> {
         let text = rest
             .get(index)
-            .with_context(|| format!("{command} wants {} numbers", index + 1))?;
+            .with_context(|| format!("{command} takes {} numbers", index + 1))?;
         let parsed = match text.strip_prefix("0x") {
             Some(digits) => u64::from_str_radix(digits, 16),
             None => text.parse(),
         };
-        parsed.with_context(|| format!("{text} is no number"))
+        parsed.with_context(|| format!("{text} is not a number"))
     };
     match command.as_str() {
         "reload" => lifetime::reload(rest, number(1)?),

@@ -7,7 +7,7 @@ use linpmem_core::original::{IOCTL_QUERY_CR3, IOCTL_READ_PHYSADDR, IOCTL_VTOP};
 use std::fs::{File, OpenOptions};
 use std::io;
 
-/// One struct of the original's, as words of 8 bytes.
+/// One of the original's structs, as words of 8 bytes.
 struct Words(Vec<u8>);
 
 impl Words {
@@ -32,9 +32,9 @@ impl Words {
     }
 }
 
-/// Every documented answer. `pattern` is the address of the known pattern.
+/// Every documented result. `pattern` is the address of the known pattern.
 pub fn run(pattern: u64) -> Result<String> {
-    // pmem opens for reading, the original's demo for writing.
+    // pmem opens the device for reading, the original's demo for writing.
     let _demo = OpenOptions::new().write(true).open(linpmem::DEFAULT_PATH)?;
     let device = &File::open(linpmem::DEFAULT_PATH)?;
     reads(device, pattern)?;
@@ -85,7 +85,7 @@ fn buffers(device: &File, pattern: u64) -> Result<()> {
         fails(ask(pattern, buffer, size), libc::EINVAL, "a bad buffer")?;
     }
     fails(ask(pattern, 8, 16), libc::EFAULT, "a buffer at address 8")?;
-    // The original answered 0 with size 0: a silent empty read.
+    // The original returned success with size 0: a silent empty read.
     fails(ask(0xb_8000, at, 16), libc::EACCES, "video memory")?;
     fails(ask(1 << 60, at, 16), libc::ENXIO, "an address beyond all")?;
     let first = memory.bytes().first().copied();
@@ -110,11 +110,11 @@ fn cr3(device: &File) -> Result<u64> {
 fn translations(device: &File, memory: &Memory, cr3: u64) -> Result<()> {
     let virt = memory.address() + 17;
     let mut phys = Vec::new();
-    // The original took the flags in a CR3 for an address.
+    // The original mistook the flags in a CR3 for a part of the address.
     for root in [0, cr3, cr3 | 0x18] {
         let mut vtop = Words::new(&[virt, root, 0, 0]);
         ensure!(vtop.call(device, IOCTL_VTOP)? == 0);
-        ensure!(vtop.word(3) >> 63 == 1, "the entry is a kernel address");
+        ensure!(vtop.word(3) >> 63 == 1, "the entry is not a kernel address");
         phys.push(vtop.word(2));
     }
     let first = phys.first().copied().context("no answer")?;
@@ -126,7 +126,10 @@ fn translations(device: &File, memory: &Memory, cr3: u64) -> Result<()> {
     let absent = Memory::anonymous(4096, 4096, 0)?;
     let mut vtop = Words::new(&[absent.address(), 0, 7, 7]);
     fails(vtop.call(device, IOCTL_VTOP), libc::EIO, "an absent page")?;
-    ensure!(vtop.word(2) == 0 && vtop.word(3) == 0, "zeros beside EIO");
+    ensure!(
+        vtop.word(2) == 0 && vtop.word(3) == 0,
+        "EIO must come with zeros"
+    );
     let null = Words::new(&[0, 0, 0, 0]).call(device, IOCTL_VTOP);
     fails(null, libc::EINVAL, "address 0")
 }
@@ -134,6 +137,6 @@ fn translations(device: &File, memory: &Memory, cr3: u64) -> Result<()> {
 fn fails<T: std::fmt::Debug>(result: io::Result<T>, errno: i32, what: &str) -> Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
-        other => anyhow::bail!("{what} must be errno {errno}, and is {other:?}"),
+        other => anyhow::bail!("{what} must be errno {errno}, not {other:?}"),
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Pages that are not like others, made for real.
+//! Real pages of special kinds.
 
 use crate::sys::{self, Memory};
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Poisons a page of this process's and asks for it.
+/// Poisons a page of this process, then reads it.
 pub fn poison() -> Result<String> {
     let device = Device::open()?;
     let mut memory = Memory::anonymous(3 * 4096, 4096, 0)?;
@@ -27,7 +27,7 @@ pub fn poison() -> Result<String> {
     Ok(format!("poison: {phys} gives {errno}"))
 }
 
-/// Memory that is in no map of the kernel's: refused, unless it is asked for.
+/// Memory that the kernel itself does not map: refused, unless requested.
 pub fn secret() -> Result<String> {
     let device = Device::open()?;
     let file = sys::memfd_secret(4096)?;
@@ -41,14 +41,14 @@ pub fn secret() -> Result<String> {
     })?;
     ensure!(
         read(&device, phys)? == vec![0x99; 4096],
-        "the secret reads differently"
+        "the secret has other bytes"
     );
     Ok(format!(
         "secret: {phys} gives {errno}, and its content on request"
     ))
 }
 
-/// The errno of the page at `addr`, with the file's access bits `device`.
+/// The errno of the page at `addr`, with devices requested unless `device_too` is 0.
 pub fn errno(addr: u64, device_too: u64) -> Result<String> {
     let device = Device::open()?;
     if device_too != 0 {
@@ -61,14 +61,14 @@ pub fn errno(addr: u64, device_too: u64) -> Result<String> {
     Ok(format!("{errno}"))
 }
 
-/// Opens the device, says so, waits for the file /tmp/go and reads again.
+/// Opens the device, prints a line, waits for the file /tmp/go and then reads.
 pub fn held() -> Result<String> {
     let device = Device::open()?;
     let file = File::open(linpmem::DEFAULT_PATH)?;
     println!("open");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(600);
     while !Path::new("/tmp/go").exists() {
-        ensure!(Instant::now() < deadline, "nobody made /tmp/go");
+        ensure!(Instant::now() < deadline, "/tmp/go did not appear");
         thread::sleep(Duration::from_millis(50));
     }
     let phys = PhysAddr::new(0x10_0000);
@@ -80,17 +80,17 @@ pub fn held() -> Result<String> {
         plain
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied),
-        "a plain read says {plain:?}"
+        "a plain read returns {plain:?}"
     );
     match (bulk, single) {
         (Ok(()), Ok(_)) => Ok("held: still reads".to_owned()),
         (Err(bulk), Err(single)) => Ok(format!("held: {bulk}; {single}")),
-        (bulk, single) => bail!("READ says {bulk:?}, and LOAD {single:?}"),
+        (bulk, single) => bail!("READ returns {bulk:?}, but LOAD {single:?}"),
     }
 }
 
-/// A node for the original's device number, owned by this user. Anyone may open it
-/// as far as its mode goes: the rest is the module's word.
+/// Creates a node for the original's device number, owned by this user. Its mode lets
+/// everyone open it: whether they may is up to the module.
 pub fn node(owner: u64) -> Result<String> {
     sys::make_node(linpmem::DEFAULT_PATH, 42, u32::try_from(owner)?)?;
     Ok("node: made".to_owned())
@@ -98,13 +98,13 @@ pub fn node(owner: u64) -> Result<String> {
 
 /// Removes the file `rest[0]`.
 pub fn remove(rest: &[String]) -> Result<String> {
-    let path = rest.first().context("which file?")?;
+    let path = rest.first().context("no file given")?;
     std::fs::remove_file(path)?;
     Ok(format!("remove: {path}"))
 }
 
-/// Every page that /proc/kpageflags calls offline (bit 23,
-/// include/uapi/linux/kernel-page-flags.h) and that lies in System RAM.
+/// Every page that is offline according to /proc/kpageflags (bit 23,
+/// include/uapi/linux/kernel-page-flags.h).
 pub fn offline() -> Result<String> {
     const PAGES: usize = 4096;
     let device = Device::open()?;
@@ -151,18 +151,18 @@ fn read(device: &Device, phys: PhysAddr) -> Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The one errno with which all ways refuse the page.
+/// The errno with which both READ and LOAD refuse the page.
 fn refusal(device: &Device, phys: PhysAddr) -> Result<linpmem_phys::Errno> {
     let mut page = vec![0x11; 4096];
     let mut unreadable = Unreadables::new();
     device.read_phys(phys, &mut page, &mut unreadable)?;
     let listed = unreadable.as_slice().first().context("the page was read")?;
-    ensure!(page == vec![0; 4096], "bytes of a refused page");
+    ensure!(page == vec![0; 4096], "a refused page must read as zeros");
     let load = device.load(phys, Width::Byte);
-    let error = load.err().context("the load was made")?;
+    let error = load.err().context("LOAD read the page")?;
     ensure!(
         error.errno() == listed.errno,
-        "READ says {}, LOAD {}",
+        "READ fails with {}, LOAD with {}",
         listed.errno,
         error.errno()
     );

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Everything at once, with no sense in it: the machine must not mind.
+//! Random requests in parallel, which the machine must survive.
 
-use crate::random::Random;
 use crate::sys;
 use anyhow::{Context, Result, ensure};
 use linpmem::{Access, Caching, Device, Width};
 use linpmem_core::{abi, original};
+use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const THREADS: u64 = 4;
 
-/// `count` reads of all widths at random places of the whole physical space,
-/// aligned and not, by several threads. Only memory is read: a random load from
-/// a device may do anything, by the device's own design.
+/// `count` reads of all widths at random addresses of the whole physical space, aligned
+/// and unaligned, by several threads. Only memory is read: a random load from a device
+/// may do anything, by the device's own design.
 pub fn sweep(count: u64) -> Result<String> {
     let good = AtomicU64::new(0);
     let refused = AtomicU64::new(0);
@@ -32,7 +32,7 @@ pub fn sweep(count: u64) -> Result<String> {
                     unmapped: random.below(2) == 1,
                 })?;
             }
-            let addr = random.next() >> random.below(64).max(u64::from(64 - bits) / 2);
+            let addr = random.number() >> random.below(64).max(u64::from(64 - bits) / 2);
             let read = match random.below(5) {
                 0 => {
                     let len = usize::try_from(random.below(3 * 4096) + 1)?;
@@ -59,13 +59,13 @@ pub fn sweep(count: u64) -> Result<String> {
     let (good, refused) = (good.into_inner(), refused.into_inner());
     ensure!(
         good > 0 && refused > 0,
-        "{good} read and {refused} refused: that is no sweep"
+        "{good} read and {refused} refused: both must occur"
     );
     Ok(format!("sweep: {good} read, {refused} refused"))
 }
 
-/// `count` ioctls with random structs, of this ABI, of the original's and of
-/// none. Pointers in them point into a buffer of this program, or nowhere.
+/// `count` ioctls with random structs and numbers, of this ABI, of the original's and of
+/// neither. Pointers in them point into a buffer of this program, or nowhere.
 pub fn ioctls(count: u64) -> Result<String> {
     const NUMBERS: [u32; 9] = [
         abi::IOCTL_INFO,
@@ -89,17 +89,17 @@ pub fn ioctls(count: u64) -> Result<String> {
             for word in argument.chunks_exact_mut(8).take(20) {
                 let value = match random.below(6) {
                     0 => 0,
-                    1 => random.next(),
+                    1 => random.number(),
                     2 => random.below(4096),
                     3 => random.below(1 << 30),
-                    4 => random.next() >> 20,
+                    4 => random.number() >> 20,
                     _ => u64::MAX - random.below(4096),
                 };
                 word.copy_from_slice(&value.to_le_bytes());
             }
             let number = match usize::try_from(random.below(12))? {
                 index if index < NUMBERS.len() => NUMBERS.get(index).copied().unwrap_or(0),
-                9 => u32::try_from(random.next() >> 32)?,
+                9 => u32::try_from(random.number() >> 32)?,
                 10 => abi::IOCTL_INFO ^ (1 << random.below(32)),
                 _ => abi::IOCTL_LOAD ^ (1 << random.below(30)),
             };
@@ -112,8 +112,8 @@ pub fn ioctls(count: u64) -> Result<String> {
     };
     on_threads(worker)?;
     let answered = answered.into_inner();
-    ensure!(answered > count / 100, "only {answered} had an answer");
-    Ok(format!("ioctls: {answered} of {count} had an answer"))
+    ensure!(answered > count / 100, "only {answered} succeeded");
+    Ok(format!("ioctls: {answered} of {count} succeeded"))
 }
 
 /// Makes most structs plausible in size, and all pointers harmless.
@@ -123,8 +123,7 @@ fn shape(argument: &mut [u8], number: u32, random: &mut Random, target: u64) {
             place.copy_from_slice(bytes);
         }
     };
-    // Addresses below the first page are nobody's; others are the scratch
-    // buffer's, with the length that it has left.
+    // Either an address in the first page, which is never mapped, or the scratch buffer.
     let pointer = match random.below(8) {
         0 => random.below(4096),
         _ => target,

@@ -20,8 +20,8 @@ pub struct Memory {
 unsafe impl Send for Memory {}
 
 impl Memory {
-    /// `len` private bytes with `flags` beside those of an anonymous mapping,
-    /// at a multiple of `align`.
+    /// `len` private bytes, anonymous and with additional `flags`, at a multiple of
+    /// `align`.
     pub fn anonymous(len: usize, align: usize, flags: i32) -> Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
         Self::map(len, align, flags, -1)
@@ -62,7 +62,7 @@ impl Memory {
         };
         let start = start.cast::<u8>().wrapping_add(offset);
         Ok(Self {
-            start: NonNull::new(start).context("mmap gave null")?,
+            start: NonNull::new(start).context("mmap returned null")?,
             len,
         })
     }
@@ -82,8 +82,8 @@ impl Memory {
     /// madvise(2) over `len` bytes from `offset` on.
     pub fn advise(&self, offset: usize, len: usize, advice: i32) -> io::Result<()> {
         let start = self.start.as_ptr().wrapping_add(offset);
-        // SAFETY: Of the advice that is given here none takes away memory that a
-        // reference points to: the callers touch poisoned bytes no more.
+        // SAFETY: None of the advice given here removes memory that a reference points
+        // to: the callers do not touch poisoned bytes again.
         let status = unsafe { libc::madvise(start.cast(), len, advice) };
         done(status)
     }
@@ -103,12 +103,12 @@ impl Memory {
     }
 }
 
-/// A file whose pages are taken out of the kernel's map of all memory.
+/// A file whose pages are removed from the kernel's direct map.
 pub fn memfd_secret(len: u64) -> Result<OwnedFd> {
-    // SAFETY: Takes flags and gives a new descriptor.
+    // SAFETY: Takes flags and returns a new descriptor.
     let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, 0) };
     ensure!(fd >= 0, "memfd_secret: {}", io::Error::last_os_error());
-    // SAFETY: The descriptor is new and nobody else's.
+    // SAFETY: The descriptor is new and owned by no one else.
     let file = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) };
     std::fs::File::from(file.try_clone()?).set_len(len)?;
     Ok(file)
@@ -148,7 +148,7 @@ pub fn unload(name: &str) -> io::Result<()> {
     done(i32::try_from(status).unwrap_or(-1))
 }
 
-/// Makes a character device with this major number and the minor number 0.
+/// Creates a character device with this major number and the minor number 0.
 pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
     let name = CString::new(path)?;
     // SAFETY: The path is a string that ends in NUL and outlives both calls.
@@ -162,8 +162,8 @@ pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
 
 /// One ioctl with any number and any bytes as its argument.
 ///
-/// The bytes may hold addresses that the driver writes to: the caller sees to it
-/// that they point to `scratch` or nowhere.
+/// The bytes may contain addresses that the driver writes to: the caller ensures that
+/// they point to `scratch` or nowhere.
 pub fn ioctl(device: &impl AsRawFd, number: u32, argument: &mut [u8]) -> io::Result<i32> {
     assert!(
         argument.len() >= 4096,

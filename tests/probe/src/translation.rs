@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Translation compared with what the kernel says elsewhere.
+//! Translations compared with what the kernel reports elsewhere.
 
-use crate::random::Random;
 use crate::sys::Memory;
 use anyhow::{Context, Result, bail, ensure};
 use linpmem::{AddressSpace, Device, Outcome};
+use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 const MIB: usize = 1 << 20;
 
-/// What /proc/self/pagemap says of an address: bits 0-54 are the page frame,
-/// bit 63 says that there is one (Documentation/admin-guide/mm/pagemap.rst).
+/// The entry of /proc/self/pagemap for an address: bits 0-54 are the page frame, bit 63
+/// is set if the page is present (Documentation/admin-guide/mm/pagemap.rst).
 fn pagemap(map: &File, virt: u64) -> Result<Option<u64>> {
     let mut entry = [0; 8];
     map.read_exact_at(&mut entry, virt / 4096 * 8)?;
@@ -25,7 +25,7 @@ fn pagemap(map: &File, virt: u64) -> Result<Option<u64>> {
     Ok((entry >> 63 == 1).then_some(frame * 4096 + virt % 4096))
 }
 
-/// This process's own memory in pages of all sizes, and without access.
+/// This process's own memory, in pages of all sizes and in one without access.
 pub fn user_pages(with_gigantic: bool) -> Result<String> {
     let device = Device::open()?;
     let map = File::open("/proc/self/pagemap")?;
@@ -70,7 +70,7 @@ pub fn user_pages(with_gigantic: bool) -> Result<String> {
     Ok(format!("user pages: {}", said.join(", ")))
 }
 
-/// Thousands of addresses of `memory`, and that `page` is among the page sizes.
+/// Checks thousands of addresses of `memory`, and that one of the page sizes is `page`.
 fn compare(device: &Device, map: &File, memory: &Memory, len: usize, page: u64) -> Result<String> {
     const COUNT: u64 = 4000;
     let mut random = Random::new(page);
@@ -97,8 +97,8 @@ fn compare(device: &Device, map: &File, memory: &Memory, len: usize, page: u64) 
     Ok(format!("{COUNT} addresses in pages of {} KiB", page / 1024))
 }
 
-/// Kernel addresses, which the module linpmem_facts translates by the kernel's
-/// own functions: lines of `NAME VIRTUAL PHYSICAL`.
+/// Kernel addresses, which the module linpmem_facts translates by the kernel's own
+/// functions: lines `NAME VIRTUAL PHYSICAL`.
 pub fn kernel_pages() -> Result<String> {
     let device = Device::open()?;
     let info = device.info()?;
@@ -108,8 +108,10 @@ pub fn kernel_pages() -> Result<String> {
         let mut words = line.split(' ');
         let name = words.next().context("an empty line")?;
         let mut number = || {
-            let word = words.next().with_context(|| format!("{line} is short"))?;
-            u64::from_str_radix(word, 16).with_context(|| format!("{word} is no number"))
+            let word = words
+                .next()
+                .with_context(|| format!("too few words in {line}"))?;
+            u64::from_str_radix(word, 16).with_context(|| format!("{word} is not a number"))
         };
         let (virt, phys) = (number()?, number()?);
         let mut roots = vec![AddressSpace::Caller];
@@ -127,7 +129,7 @@ pub fn kernel_pages() -> Result<String> {
                 "{name} at {virt:#x} by {root:?} is at {}, and for the kernel at {phys:#x}",
                 mapped.phys
             );
-            ensure!(!mapped.user, "{name} is open to user space");
+            ensure!(!mapped.user, "{name} is accessible from user space");
             count += 1;
         }
     }
@@ -154,8 +156,8 @@ pub fn processes() -> Result<String> {
         "the page is not where the walk says"
     );
 
-    // With page-table isolation user mode has a table of its own, which has the
-    // same user pages.
+    // With page-table isolation, user mode has a table of its own with the same user
+    // pages.
     let by_user = device.translate(AddressSpace::PageTable(own.user.get()), memory.address())?;
     ensure!(
         by_user.mapped().map(|found| found.phys) == Some(mapped.phys),
@@ -164,7 +166,7 @@ pub fn processes() -> Result<String> {
     );
 
     let init = device.page_tables(1)?;
-    ensure!(init.kernel != own.kernel, "init shares our page table");
+    ensure!(init.kernel != own.kernel, "init has the same page table");
     for nobody in [2, 999_999, u32::MAX] {
         let refused = device.page_tables(nobody);
         ensure!(
@@ -176,7 +178,7 @@ pub fn processes() -> Result<String> {
     Ok(format!("processes: page-table isolation is {isolated}"))
 }
 
-/// Any CR3 and any address: an answer or an errno.
+/// Any CR3 and any address: a result or an errno.
 pub fn garbage() -> Result<String> {
     let device = Device::open()?;
     let info = device.info()?;
@@ -185,11 +187,11 @@ pub fn garbage() -> Result<String> {
     let (mut mapped, mut broken, mut absent, mut refused) = (0, 0, 0, 0);
     for _ in 0..200_000 {
         let root = match random.below(3) {
-            0 => random.next(),
+            0 => random.number(),
             1 => random.below(1 << 30),
             _ => random.below(1 << info.phys_bits),
         };
-        let virt = random.next() >> random.below(30);
+        let virt = random.number() >> random.below(30);
         match device.translate(AddressSpace::PageTable(root.max(1)), virt) {
             Ok(found) => match found.outcome {
                 Outcome::Mapped(_) => mapped += 1,

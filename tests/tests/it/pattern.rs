@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory with known content, which the kernel leaves alone.
+//! Memory with known content, which is reserved from the kernel.
 
+use anyhow::{Result, ensure};
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, ReadPhys, Unreadables};
+use linpmem_testkit::ground_truth::Manifest;
+use linpmem_testkit::vm::VmBuilder;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
+use tempfile::TempDir;
 
-use anyhow::Result;
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
-use xtask::vm::VmBuilder;
-
-/// Where it lies: 16 MiB at 128 MiB.
+/// Its physical address: 128 MiB.
 pub const START: u64 = 0x800_0000;
-/// Its length in bytes.
+/// Its length in bytes: 16 MiB.
 pub const LEN: u64 = 16 << 20;
 
 /// Its range.
@@ -21,27 +22,64 @@ pub fn range() -> Result<PhysRange> {
     )?)
 }
 
-/// Every 8 bytes differ from every others, so that nothing moved stays unseen.
+/// Every 8 bytes are unique, so that no displacement goes unnoticed.
 pub fn bytes() -> Vec<u8> {
-    (START..START + LEN)
-        .step_by(8)
-        .flat_map(|address| address.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
-        .collect()
-}
-
-/// A machine with the pattern in memory that is reserved from its kernel.
-pub fn planted(machine: VmBuilder, folder: &Path) -> Result<VmBuilder> {
-    let file = folder.join("pattern");
-    fs::write(&file, bytes())?;
-    Ok(machine
-        .append(&format!("memmap={LEN:#x}${START:#x}"))
-        .preload(&file, START))
+    multiples(START, START + LEN)
 }
 
 /// The same pattern counted from 0, for a device's window.
 pub fn counted(len: u64) -> Vec<u8> {
-    (0..len)
+    multiples(0, len)
+}
+
+fn multiples(start: u64, end: u64) -> Vec<u8> {
+    (start..end)
         .step_by(8)
-        .flat_map(|offset| offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
         .collect()
+}
+
+/// A file with the pattern, for QEMU to load.
+pub struct PatternFile {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl PatternFile {
+    /// Writes the file.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("pattern");
+        fs::write(&path, bytes())?;
+        Ok(Self {
+            path,
+            _folder: folder,
+        })
+    }
+
+    /// Reserves the range from the machine's kernel, and loads the pattern into it.
+    pub fn load(&self, machine: VmBuilder) -> VmBuilder {
+        machine
+            .append(&format!("memmap={LEN:#x}${START:#x}"))
+            .preload(&self.path, START)
+    }
+}
+
+/// Requires that `image` has the whole pattern, and that its manifest does not list any
+/// of it as unreadable.
+pub fn is_exact_in(image: &dyn ReadPhys, manifest: &Manifest) -> Result<()> {
+    let reserved = range()?;
+    let mut found = vec![0; usize::try_from(LEN)?];
+    let mut unreadable = Unreadables::new();
+    image.read_phys(reserved.start(), &mut found, &mut unreadable)?;
+    ensure!(unreadable.is_empty(), "missing: {unreadable:?}");
+    ensure!(found == bytes(), "the reserved memory is not exact");
+    let listed = manifest.unreadable()?;
+    ensure!(
+        listed
+            .iter()
+            .all(|range| range.intersect(reserved).is_none()),
+        "the manifest lists readable memory as unreadable: {listed:?}"
+    );
+    Ok(())
 }

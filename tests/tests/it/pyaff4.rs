@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An AFF4 image of a machine is right, and pyaff4 finds the same in it as we do.
+//! An AFF4 image of a machine is right, and pyaff4 finds the same content as we do.
 
+use crate::contains::contains;
+use crate::{host_dumper, machines};
+use anyhow::{Context, Result, ensure};
+use linpmem_formats::{FileSource, ImageReader, ReadAt, aff4};
+use linpmem_phys::{PhysRange, ReadPhys, Unreadables};
+use linpmem_testkit::consumers::pyaff4::{Findings, examine};
+use linpmem_testkit::target_machine::Acquired;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
-use linpmem_formats::{FileSource, ImageReader, ReadAt, aff4};
-use linpmem_phys::{PhysRange, ReadPhys, Unreadables};
-use xtask::acquisition::Acquired;
-use xtask::artifacts::Artifacts;
-use xtask::pyaff4::{Findings, examine};
-
 #[test]
 fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
-    let subject = crate::subject(|machine| machine.memory_mib(384))?;
-    println!("{}", subject.fill(60)?);
+    let target = machines::target(|machine| machine.memory_mib(384))?;
+    println!("{}", target.fill(60)?);
     let args = [
         "--bundle",
         "--case-name",
         "the test",
         "--examiner",
-        "nobody",
+        "the examiner",
         "--hash",
         "md5",
     ];
-    let acquired = subject.acquire(&args, "out.aff4")?.complete()?;
+    let acquired = target.acquire(&args, "out.aff4")?.complete()?;
 
-    // Our own reader, against QEMU's views.
+    // Our own reader, compared with QEMU's views.
     let image = open(&acquired.image)?;
     let found = acquired.compare(&image)?;
     println!("{found}");
@@ -35,18 +35,15 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
     ranges_are_the_ram(&image, &acquired)?;
     facts_are_there(&image)?;
     let said = dumper(&["verify"], &acquired.image)?;
-    ensure!(
-        said.contains("0 wrong") && said.contains("good: "),
-        "{said}"
-    );
+    contains(&said, &["0 do not", "good: "])?;
 
-    // Every byte once more by pyaff4, and the map as it understands it.
+    // Every byte as pyaff4 reads it, and the map as it understands it.
     let found = examine(&acquired.image, false)?;
     agrees(&found, &image)?;
     ensure!(found.stated.contains_key("MD5"), "{:?}", found.stated);
 
-    // Its judgement of every hash there is, for each compression. It counts chunks
-    // over all segments, so there is to be only one.
+    // Its validator over every hash, for each compression. It counts chunks over all
+    // segments, so these images have only one.
     for compression in ["snappy", "lz4", "zlib", "none"] {
         let part = acquired.image.with_file_name(format!("{compression}.aff4"));
         let source = format!("file:{}", acquired.image.display());
@@ -73,7 +70,7 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
             );
         }
     }
-    subject.end()
+    target.end()
 }
 
 fn open(path: &Path) -> Result<aff4::Reader> {
@@ -81,21 +78,12 @@ fn open(path: &Path) -> Result<aff4::Reader> {
     Ok(aff4::Reader::open(vec![file])?)
 }
 
-/// Runs the dumper that was built for the guest on the host.
+/// Runs the dumper on the host, which must succeed, and returns its output.
 fn dumper(args: &[&str], image: &Path) -> Result<String> {
-    let dumper = Artifacts::build(&crate::kernel()?)?.dumper;
-    let output = Command::new(dumper)
-        .args(args)
-        .arg(image)
-        .stdin(Stdio::null())
-        .output()?;
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    ensure!(output.status.success(), "{args:?}: {said}");
-    Ok(said)
+    let output = host_dumper::command()?.args(args).arg(image).output()?;
+    let printed = host_dumper::printed(&output);
+    ensure!(output.status.success(), "{args:?}: {printed}");
+    Ok(printed)
 }
 
 /// The image's own list of RAM is the machine's, in whole pages.
@@ -117,7 +105,7 @@ fn ranges_are_the_ram(image: &aff4::Reader, acquired: &Acquired) -> Result<()> {
     Ok(())
 }
 
-/// What an examiner needs beside the memory.
+/// The facts and files that an examiner needs besides the memory.
 fn facts_are_there(image: &aff4::Reader) -> Result<()> {
     ensure!(image.facts().page_table.is_some(), "no CR3");
     ensure!(image.facts().kaslr_offset.is_some(), "no KASLR offset");
@@ -128,7 +116,7 @@ fn facts_are_there(image: &aff4::Reader) -> Result<()> {
         "/proc/kallsyms",
         "/sys/kernel/btf/vmlinux",
         "machine.json",
-        "manifest.json",
+        "manifest.jsonl",
     ] {
         let file = files.iter().find(|file| file.path == path);
         let file = file.with_context(|| format!("{path} is not in the bundle"))?;
@@ -137,8 +125,8 @@ fn facts_are_there(image: &aff4::Reader) -> Result<()> {
     Ok(())
 }
 
-/// Whether pyaff4 found what our reader finds: the map has no gap, it reads the
-/// same bytes at every address, and these have the sum that the image states.
+/// Requires that pyaff4 and our reader agree: the map has no gap, pyaff4 reads the same
+/// bytes at every address, and these have the hash that the image states.
 fn agrees(found: &Findings, image: &aff4::Reader) -> Result<()> {
     let mut next = 0;
     for &(start, len) in &found.runs {
@@ -152,25 +140,25 @@ fn agrees(found: &Findings, image: &aff4::Reader) -> Result<()> {
     );
     ensure!(
         found.stated.get("SHA256") == Some(&found.sha256),
-        "pyaff4 reads {} and the image states {:?}",
+        "pyaff4 computes {}, but the image states {:?}",
         found.sha256,
         found.stated
     );
     ensure!(
         found.sha256 == sum_by_ranges(image)?,
-        "other bytes than ours"
+        "pyaff4 reads other bytes than our reader"
     );
     Ok(())
 }
 
-/// The SHA-256 of all addresses, made of the ranges as a user reads them, with
-/// zeros for holes.
+/// The SHA-256 of all addresses, computed from the ranges as our reader returns them,
+/// with zeros for holes.
 fn sum_by_ranges(image: &aff4::Reader) -> Result<String> {
     let mut sum = Command::new("sha256sum")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context("cannot run sha256sum")?;
+        .context("starting sha256sum")?;
     let mut input = sum.stdin.take().context("no pipe")?;
     let mut buf = vec![0; 1 << 20];
     let mut next = 0;

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! AFF4 images, written and read, compared with raw ones and with the codec alone: the
+//! AFF4 images written and read, compared with raw ones and with the codec alone: the
 //! benchmark of linpmem-formats, built as releases are.
 
-use std::env;
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-
 use super::{Report, Setting};
-use crate::checkout;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::checkout;
+use serde::Deserialize;
+use std::process::Stdio;
 
-/// A line of the benchmark's.
+/// A line of the benchmark's output.
 #[derive(Deserialize)]
 struct Line {
     name: String,
@@ -21,9 +18,7 @@ struct Line {
 
 /// By codec and by threads.
 pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let output = cargo
-        .current_dir(checkout::dir())
+    let output = checkout::cargo()
         .args([
             "bench",
             "--quiet",
@@ -37,7 +32,7 @@ pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
         .context("cannot start cargo bench")?;
     ensure!(
         output.status.success(),
-        "cargo bench ended with {}",
+        "cargo bench failed ({})",
         output.status
     );
     for line in String::from_utf8(output.stdout)?.lines() {

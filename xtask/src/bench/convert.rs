@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Work on images, on this machine: what is converted lies in the page cache.
+//! Work on images on this machine, with the source in the page cache.
 
+use super::memory::Memory;
+use super::{Report, Setting};
+use crate::dist;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::checkout;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,15 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-
-use super::memory::Memory;
-use super::{Report, Setting};
-use crate::artifacts::Artifacts;
-use crate::checkout;
-
-/// What belongs to the first address and to the image's bytes is the same in a
-/// padded raw image.
+/// In a padded raw image that begins at address 0, the memory is the whole file.
 const RAW: &str = "memory.padded";
 const LIME: &str = "memory.lime";
 
@@ -27,17 +24,18 @@ struct Bench {
     rounds: u32,
 }
 
-/// Conversions and comparisons beside the programs that people use for the parts
-/// of them.
+/// Conversions and verification, compared with the programs that people would use for
+/// each part of the work.
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let avml = setting.peers.avml()?;
     let target = checkout::target_dir();
     fs::create_dir_all(&target)?;
+    let [dumper, _] = dist::build_programs()?;
     let bench = Bench {
         folder: tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(target)?,
-        dumper: Artifacts::dumper()?,
+        dumper,
         rounds: setting.rounds,
     };
     bench.make(setting.mib)?;
@@ -49,14 +47,14 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         || bench.convert(RAW, "out.core", &[]),
         || bench.side_by_side(),
     )?;
-    let name = "convert/raw to ELF with hashes, beside sha256sum and cp";
+    let name = "convert/raw to ELF with hashes vs sha256sum and cp";
     report.add(name, speed(plain), "MiB/s", Some(speed(side)));
 
     let (verified, summed) = bench.best_pair(
         || bench.ours(&[OsStr::new("verify"), core.as_os_str()]),
         || run_timed(Command::new("sha256sum").arg(&core)),
     )?;
-    let name = "convert/verify, beside sha256sum";
+    let name = "convert/verify vs sha256sum";
     report.add(name, speed(verified), "MiB/s", Some(speed(summed)));
     fs::remove_file(&core)?;
 
@@ -69,11 +67,11 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let options = ["--compress", "zstd:1", "--threads", "2"];
     let (ours, theirs) =
         bench.best_pair(|| bench.acquire(RAW, "out.padded.zst", &options), zstd)?;
-    let name = "convert/--source to zstd:1 by 2 threads, beside zstd -1 -T2";
+    let name = "convert/--source to zstd:1 by 2 threads vs zstd -1 -T2";
     report.add(name, speed(ours), "MiB/s", Some(speed(theirs)));
     let (ours, theirs) =
         bench.best_pair(|| bench.convert(RAW, "out.padded.zst", &options), zstd)?;
-    let name = "convert/to zstd:1 by 2 threads, beside zstd -1 -T2";
+    let name = "convert/to zstd:1 by 2 threads vs zstd -1 -T2";
     report.add(name, speed(ours), "MiB/s", Some(speed(theirs)));
     let sizes = [bench.path("out.padded.zst"), packed].map(|path| size_mib(&path));
     let [own, other] = sizes;
@@ -95,7 +93,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
                 run_timed(command.arg(bench.path(LIME)).arg(&avml_image))
             },
         )?;
-        let name = format!("convert/LiME to {codec}, beside avml convert");
+        let name = format!("convert/LiME to {codec} vs avml convert");
         report.add(&name, speed(ours), "MiB/s", Some(speed(theirs)));
         let [own, other] = [bench.path(&output), avml_image.clone()].map(|path| size_mib(&path));
         report.add("convert/its size", own?, "MiB", Some(other?));
@@ -134,7 +132,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What both took at best, done by turns.
+    /// The best times of both, run in turns.
     fn best_pair(
         &self,
         ours: impl Fn() -> Result<Duration>,
@@ -151,14 +149,14 @@ impl Bench {
         run_timed(Command::new(&self.dumper).args(words))
     }
 
-    /// With the hash of what is converted.
+    /// `convert`, which also hashes its source.
     fn convert(&self, from: &str, to: &str, options: &[&str]) -> Result<Duration> {
         let from = self.path(from);
         self.read(&from)?;
         self.run(&[OsStr::new("convert"), from.as_os_str()], to, options)
     }
 
-    /// As from a machine, without that hash.
+    /// An acquisition from the same image, which does not hash it.
     fn acquire(&self, from: &str, to: &str, options: &[&str]) -> Result<Duration> {
         let from = self.path(from);
         self.read(&from)?;
@@ -176,13 +174,13 @@ impl Bench {
         self.ours(&words)
     }
 
-    /// Brings a file into the page cache.
+    /// Reads a file into the page cache.
     fn read(&self, path: &Path) -> Result<()> {
         io::copy(&mut File::open(path)?, &mut io::sink())?;
         Ok(())
     }
 
-    /// sha256sum and cp at the same time; the slower one counts.
+    /// sha256sum and cp in parallel; the slower one counts.
     fn side_by_side(&self) -> Result<Duration> {
         let (raw, copy) = (self.path(RAW), self.path("copy"));
         self.read(&raw)?;
@@ -191,7 +189,7 @@ impl Bench {
             let copied = run_timed(Command::new("cp").arg(&raw).arg(&copy));
             let sum = sum
                 .join()
-                .map_err(|_| anyhow::anyhow!("sha256sum's thread failed"))?;
+                .map_err(|_| anyhow::anyhow!("the thread of sha256sum panicked"))?;
             anyhow::Ok(copied?.max(sum?))
         })?;
         fs::remove_file(&copy)?;
@@ -209,7 +207,7 @@ fn run_timed(command: &mut Command) -> Result<Duration> {
     let taken = begun.elapsed();
     ensure!(
         output.status.success(),
-        "{command:?} ended with {}: {}",
+        "{command:?} failed ({}): {}",
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );

@@ -1,46 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Acquisitions in a virtual machine, beside AVML's in the same machine.
+//! Acquisitions in a virtual machine, compared with AVML's in the same machine.
 
+use super::{Report, Setting};
+use crate::prepare;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::target_machine::TargetMachine;
+use linpmem_testkit::vm::{Output, Vm};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-
-use super::{Report, Setting};
-use crate::acquisition::Subject;
-use crate::artifacts::Artifacts;
-use crate::cache::Cache;
-use crate::kernel::Kernel;
-use crate::suites;
-use crate::vm::{Output, Vm};
-
-/// Of the machine's memory, so much is filled by programs.
+/// How much of the machine's memory to fill.
 pub(super) const FILLED_PERCENT: u32 = 70;
-/// As long as an acquisition may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(600);
-/// Where the images go, a file system without anything else.
+/// How long an acquisition may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
+/// Where the images go: a file system with nothing else on it.
 pub(super) const FOLDER: &str = "/scratch";
 
-/// An acquisition, to a file of the name that is added to its words.
+/// An acquisition, to a file whose name is added to the command.
 struct Job {
     name: &'static str,
-    /// What it is compared with.
-    beside: &'static str,
-    words: &'static str,
+    /// The job that it is compared with.
+    baseline: &'static str,
+    command: &'static str,
 }
 
-const fn job(name: &'static str, beside: &'static str, words: &'static str) -> Job {
+const fn job(name: &'static str, baseline: &'static str, command: &'static str) -> Job {
     Job {
         name,
-        beside,
-        words,
+        baseline,
+        command,
     }
 }
 
 pub(super) const AVML: &str = "AVML";
 pub(super) const AVML_PACKED: &str = "AVML --compress";
 
-/// Ours are without a word on the terminal, as AVML is.
+/// Ours print no progress, as AVML does not either.
 const JOBS: &[Job] = &[
     job(AVML, AVML, "avml acquire --source /proc/kcore"),
     job("module", AVML, "linpmem-dump --progress none --format lime"),
@@ -91,7 +86,7 @@ const JOBS: &[Job] = &[
     ),
 ];
 
-/// What a job took, at best.
+/// The best result of a job.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     seconds: f64,
@@ -110,25 +105,22 @@ impl Taken {
     }
 }
 
-/// Ours and AVML's, round by round, so that both have the machine in the same
-/// moods.
+/// Ours and AVML's in turns, so that the machine's condition is the same for both.
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let avml = setting.peers.avml()?;
-    suites::machines()?;
-    let kernel = Kernel::default(&Cache::open()?)?;
-    let artifacts = Artifacts::build(&kernel)?;
-    let machine = Vm::builder(&kernel).memory_mib(1024).timeout(PATIENCE);
-    let subject = Subject::boot(machine, &artifacts)?;
-    subject.vm.push(&avml, "/bin/avml")?;
-    eprintln!("[bench] {}", subject.fill(FILLED_PERCENT)?);
+    let (kernel, artifacts) = prepare::machines()?;
+    let machine = Vm::builder(&kernel).memory_mib(1024).timeout(TIMEOUT);
+    let target = TargetMachine::boot(machine, &artifacts)?;
+    target.vm.push(&avml, "/bin/avml")?;
+    eprintln!("[bench] {}", target.fill(FILLED_PERCENT)?);
 
     let mut best: BTreeMap<&str, Taken> = BTreeMap::new();
     for _ in 0..setting.rounds {
         for job in JOBS {
-            let taken = job.run(&subject.vm)?;
+            let taken = job.run(&target.vm)?;
             eprintln!(
                 "[bench] {}: {:.2} s ({:.2} s in user space, {:.2} s in the kernel), \
-                 {:.1} MiB at most, image {:.1} MiB",
+                 {:.1} MiB peak RSS, image {:.1} MiB",
                 job.name,
                 taken.seconds,
                 taken.user_seconds,
@@ -141,13 +133,13 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         }
     }
     for job in JOBS {
-        let (Some(ours), Some(theirs)) = (best.get(job.name), best.get(job.beside)) else {
+        let (Some(ours), Some(theirs)) = (best.get(job.name), best.get(job.baseline)) else {
             continue;
         };
-        if job.name == job.beside {
+        if job.name == job.baseline {
             continue;
         }
-        let name = |what| format!("dump/{} to {}: {what}", job.name, job.beside);
+        let name = |what| format!("dump/{} to {}: {what}", job.name, job.baseline);
         report.add(&name("time"), ours.seconds, "s", Some(theirs.seconds));
         report.add(
             &name("image"),
@@ -164,13 +156,13 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     }
     let binary = artifacts.dumper.metadata()?.len();
     report.add("dump/static binary", mib(binary), "MiB", None);
-    subject.end()
+    target.end()
 }
 
-/// Runs an acquisition to its end, which must be a good one.
+/// Runs an acquisition, which must succeed.
 pub(super) fn acquire(vm: &Vm, words: &[&str]) -> Result<Output> {
-    let output = vm.command(words).timeout(PATIENCE).run()?;
-    // 3: some pages could not be read, which is told and no failure.
+    let output = vm.command(words).timeout(TIMEOUT).run()?;
+    // 3: some pages could not be read, which is no failure here.
     let is_done = output.success() || output.ended.code == Some(3);
     ensure!(is_done, "{output}\n{}", output.text());
     Ok(output)
@@ -181,14 +173,14 @@ impl Job {
     fn run(&self, vm: &Vm) -> Result<Taken> {
         let image = format!("{FOLDER}/image");
         vm.run(&["clear", FOLDER])?.ok()?;
-        let words: Vec<&str> = self.words.split(' ').chain([&*image]).collect();
+        let words: Vec<&str> = self.command.split(' ').chain([&*image]).collect();
         let output = acquire(vm, &words)?;
         let left = vm.run(&["clear", FOLDER])?.ok()?;
         let size = left
             .stdout_text()?
             .lines()
             .find_map(|line| line.strip_suffix(" image"))
-            .with_context(|| format!("{} left no image", self.words))?;
+            .with_context(|| format!("{} left no image", self.command))?;
         let ended = output.ended;
         Ok(Taken {
             seconds: seconds(ended.wall_ms),

@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading through the module, beside a plain copy of the same size in the same
-//! boot.
-
-use anyhow::{Context, Result};
+//! Reading through the module, compared with a plain copy of the same size in the same
+//! machine.
 
 use super::{Report, Setting};
-use crate::artifacts::Artifacts;
-use crate::cache::Cache;
-use crate::kernel::Kernel;
-use crate::suites;
-use crate::vm::{Vm, guest};
+use crate::prepare;
+use anyhow::{Context, Result};
+use linpmem_testkit::vm::{Vm, guest};
 
-/// Bulk reads beside a memcpy; the small ones beside the bulk read.
+/// Bulk reads compared with memcpy, small reads with bulk reads.
 pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
-    suites::machines()?;
-    let kernel = Kernel::default(&Cache::open()?)?;
+    let (kernel, artifacts) = prepare::machines()?;
     let vm = Vm::builder(&kernel).scratch_gib(None).boot()?;
-    vm.insmod(&Artifacts::build(&kernel)?.module, "")?;
+    vm.insmod(&artifacts.module, "")?;
     vm.push(&guest::build("linpmem-probe")?, "/bin/probe")?;
     let output = vm.run(&["probe", "bench"])?.ok()?;
-    let said = output.stdout_text()?;
+    let printed = output.stdout_text()?;
     let speed = |name: &str| -> Result<f64> {
-        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        let line = printed.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|rest| rest.strip_prefix(' '));
         Ok(number
-            .with_context(|| format!("no {name} in {said}"))?
+            .with_context(|| format!("no {name} in {printed}"))?
             .parse()?)
     };
     let memcpy = speed("memcpy")?;

@@ -1,101 +1,94 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Pages of a machine's memory that an acquisition changes, beside those that
-//! AVML's changes. Each of them may have been evidence.
+//! Pages of a machine's memory that an acquisition changes, compared with those that
+//! AVML changes. Each of them may have been evidence.
 //!
-//! QEMU saves the memory before and after. Free pages are marked first, so that
-//! whoever uses one leaves a trace. The programs and the module lie on the disk, and
-//! come into memory by being run. What the machine changes by itself, beside a
-//! program that only sleeps, is taken off.
+//! QEMU saves the memory before and after. Free pages are marked first, so that every
+//! use of one leaves a trace. The programs and the module are on the disk, and enter
+//! memory only when they run. The pages that change while a program just sleeps are
+//! subtracted.
 
+use super::dump::{AVML, AVML_PACKED, FILLED_PERCENT, FOLDER, TIMEOUT, acquire};
+use super::{Report, Setting};
+use crate::prepare;
+use anyhow::{Context, Result};
+use linpmem_testkit::ground_truth::changed_pages;
+use linpmem_testkit::target_machine::TargetMachine;
+use linpmem_testkit::vm::{Output, Vm};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-
-use super::dump::{AVML, AVML_PACKED, FILLED_PERCENT, FOLDER, PATIENCE, acquire};
-use super::{Report, Setting};
-use crate::acquisition::Subject;
-use crate::artifacts::Artifacts;
-use crate::cache::Cache;
-use crate::ground_truth::changed_pages;
-use crate::kernel::Kernel;
-use crate::suites;
-use crate::vm::{Output, Vm};
-
-/// An acquisition by a program in `/scratch/bin`, to a file that is added to its
-/// words.
+/// An acquisition by a program in `/scratch/bin`, to a file that is added to the
+/// command.
 struct Job {
     name: &'static str,
-    /// What it is compared with.
-    beside: &'static str,
-    words: &'static str,
+    /// The job that it is compared with.
+    baseline: &'static str,
+    command: &'static str,
 }
 
-/// Those through the module load and unload it as well.
+/// Those that use the module also load and unload it.
 const JOBS: &[Job] = &[
     Job {
         name: AVML,
-        beside: AVML,
-        words: "/scratch/bin/avml acquire --source /proc/kcore",
+        baseline: AVML,
+        command: "/scratch/bin/avml acquire --source /proc/kcore",
     },
     Job {
         name: "module",
-        beside: AVML,
-        words: "/scratch/bin/linpmem-dump --progress none --format lime \
+        baseline: AVML,
+        command: "/scratch/bin/linpmem-dump --progress none --format lime \
                 --driver /scratch/bin/linpmem.ko",
     },
     Job {
         name: "kcore",
-        beside: AVML,
-        words: "/scratch/bin/linpmem-dump --progress none --format lime --source kcore",
+        baseline: AVML,
+        command: "/scratch/bin/linpmem-dump --progress none --format lime --source kcore",
     },
     Job {
         name: AVML_PACKED,
-        beside: AVML_PACKED,
-        words: "/scratch/bin/avml acquire --compress --source /proc/kcore",
+        baseline: AVML_PACKED,
+        command: "/scratch/bin/avml acquire --compress --source /proc/kcore",
     },
     Job {
         name: "module, zstd:1",
-        beside: AVML_PACKED,
-        words: "/scratch/bin/linpmem-dump --progress none --format lime --compress zstd:1 \
+        baseline: AVML_PACKED,
+        command: "/scratch/bin/linpmem-dump --progress none --format lime --compress zstd:1 \
                 --driver /scratch/bin/linpmem.ko",
     },
 ];
 
-/// What the machine does by itself.
+/// The machine on its own.
 const IDLE: &str = "idle";
 
-/// Ours and AVML's, round by round, and as much rest as the shortest of them takes.
+/// Ours and AVML's in turns, and a pause as long as the shortest of them.
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let avml = setting.peers.avml()?;
-    suites::machines()?;
-    let kernel = Kernel::default(&Cache::open()?)?;
-    let artifacts = Artifacts::build(&kernel)?;
-    let machine = Vm::builder(&kernel).memory_mib(1024).timeout(PATIENCE);
-    let subject = Subject::without_module(machine.boot()?, &artifacts)?;
+    let (kernel, artifacts) = prepare::machines()?;
+    let machine = Vm::builder(&kernel).memory_mib(1024).timeout(TIMEOUT);
+    let target = TargetMachine::with_dumper(machine.boot()?, &artifacts.dumper)?;
     for (file, name) in [
         (&avml, "avml"),
         (&artifacts.dumper, "linpmem-dump"),
         (&artifacts.module, "linpmem.ko"),
     ] {
-        subject.vm.push(file, &format!("{FOLDER}/bin/{name}"))?;
+        target.vm.push(file, &format!("{FOLDER}/bin/{name}"))?;
     }
-    eprintln!("[bench] {}", subject.fill(FILLED_PERCENT)?);
+    eprintln!("[bench] {}", target.fill(FILLED_PERCENT)?);
 
     let image = format!("{FOLDER}/image");
     let mut least: BTreeMap<&str, u64> = BTreeMap::new();
     for _ in 0..setting.rounds {
         let mut shortest = u64::MAX;
         for job in JOBS {
-            let words: Vec<&str> = job.words.split_whitespace().chain([&*image]).collect();
-            let changed = Changed::by(&subject, || acquire(&subject.vm, &words))?;
-            changed.tell(job.name);
+            let words: Vec<&str> = job.command.split_whitespace().chain([&*image]).collect();
+            let changed = Changed::by(&target, || acquire(&target.vm, &words))?;
+            changed.print(job.name);
             keep_least(&mut least, job.name, changed.pages);
             shortest = shortest.min(changed.ms);
         }
         let ms = shortest.to_string();
-        let changed = Changed::by(&subject, || subject.vm.run(&["rest", &ms])?.ok())?;
-        changed.tell(IDLE);
+        let changed = Changed::by(&target, || target.vm.run(&["rest", &ms])?.ok())?;
+        changed.print(IDLE);
         keep_least(&mut least, IDLE, changed.pages);
     }
     let idle = least.get(IDLE).copied().unwrap_or_default();
@@ -104,34 +97,33 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         let pages = least.get(name).context("a job without a result")?;
         count(pages.saturating_sub(idle))
     };
-    for job in JOBS.iter().filter(|job| job.name != job.beside) {
+    for job in JOBS.iter().filter(|job| job.name != job.baseline) {
         report.add(
-            &format!("dump/{} to {}: pages changed", job.name, job.beside),
+            &format!("dump/{} to {}: pages changed", job.name, job.baseline),
             own(job.name)?,
             "pages",
-            Some(own(job.beside)?),
+            Some(own(job.baseline)?),
         );
     }
-    subject.end()
+    target.end()
 }
 
-/// What a program did.
+/// What a job changed.
 #[derive(Clone, Copy, Debug)]
 struct Changed {
-    /// Pages that are not what they were.
+    /// Pages whose content changed.
     pages: u64,
     ms: u64,
 }
 
 impl Changed {
-    /// Runs `job` in a machine that has nothing in its page cache and a mark in all
-    /// memory that is free.
-    fn by(subject: &Subject, job: impl FnOnce() -> Result<Output>) -> Result<Self> {
-        subject.vm.run(&["clear", FOLDER])?.ok()?;
-        subject.vm.run(&["mark"])?.ok()?;
-        let before = subject.snapshot("before")?;
+    /// Runs `job` in a machine with an empty page cache and a mark in all free memory.
+    fn by(target: &TargetMachine, job: impl FnOnce() -> Result<Output>) -> Result<Self> {
+        target.vm.run(&["clear", FOLDER])?.ok()?;
+        target.vm.run(&["mark"])?.ok()?;
+        let before = target.snapshot("before")?;
         let output = job()?;
-        let after = subject.snapshot("after")?;
+        let after = target.snapshot("after")?;
         let changed = changed_pages(before.map(), &before, &after)?;
         Ok(Self {
             pages: changed.iter().map(|range| range.len().pages()).sum(),
@@ -139,7 +131,7 @@ impl Changed {
         })
     }
 
-    fn tell(self, name: &str) {
+    fn print(self, name: &str) {
         let Self { pages, ms } = self;
         eprintln!(
             "[bench] {name}: {pages} pages changed in {:.1} s ({} MiB)",

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Programs of others that do the same work.
-
-use std::collections::BTreeMap;
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::str::FromStr;
+//! Other people's programs that do the same work.
 
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::cache::Cache;
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::checkout;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 const AVML: &str = "avml";
-/// Named in full, so that the flags below are not those of build scripts too.
+/// Named explicitly, so that the flags below do not apply to build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What was given by `--peer`.
+/// The value of `--peer`.
 #[derive(Clone, Debug)]
 pub struct Peer {
     name: String,
@@ -31,7 +28,7 @@ impl FromStr for Peer {
                 name: name.to_owned(),
                 path: PathBuf::from(path),
             }),
-            _ => bail!("say NAME=PATH, as in avml=/usr/local/bin/avml"),
+            _ => bail!("expected NAME=PATH, such as avml=/usr/local/bin/avml"),
         }
     }
 }
@@ -43,7 +40,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Those of the command line.
+    /// Those from the command line.
     pub fn new(given: &[Peer]) -> Self {
         let given = given.iter().cloned();
         Self {
@@ -51,20 +48,17 @@ impl Peers {
         }
     }
 
-    /// A static AVML: the one that was given, or the cache's, which is built when
-    /// it is not there.
+    /// A static AVML: the one that was given, or the cache's, which is built if missing.
     pub fn avml(&self) -> Result<PathBuf> {
         if let Some(path) = self.given.get(AVML) {
-            ensure!(path.is_file(), "there is no {}", path.display());
+            ensure!(path.is_file(), "{} does not exist", path.display());
             return Ok(path.clone());
         }
         let folder = Cache::open()?.tools().join(AVML);
         let built = folder.join("bin").join(AVML);
         if !built.is_file() {
-            install(&folder).context(
-                "there is no AVML to compare with, and it could not be built; a static one can \
-                 be given by --peer avml=PATH",
-            )?;
+            install(&folder)
+                .context("cannot build AVML; give the path of a static one by --peer avml=PATH")?;
         }
         Ok(built)
     }
@@ -72,8 +66,8 @@ impl Peers {
 
 /// Builds the newest AVML into `folder`.
 fn install(folder: &Path) -> Result<()> {
-    eprintln!("[bench] building AVML by cargo install; this takes several minutes");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    eprintln!("[bench] building AVML by cargo install (several minutes)");
+    let status = checkout::cargo()
         .args(["install", AVML, "--locked", "--quiet", "--target", TARGET])
         .arg("--root")
         .arg(folder)
@@ -82,7 +76,7 @@ fn install(folder: &Path) -> Result<()> {
         .current_dir("/")
         .status()
         .context("cannot start cargo")?;
-    ensure!(status.success(), "cargo install avml ended with {status}");
+    ensure!(status.success(), "cargo install avml failed ({status})");
     Ok(())
 }
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the demonstration leaves in writing.
+//! The written result of the demonstration.
 
+use anyhow::{Context, Result};
+use linpmem_testkit::consumers::drgn::Findings;
+use linpmem_testkit::ground_truth::Comparison;
+use serde_json::json;
 use std::fmt;
 use std::fs;
 use std::path::Path;
-
-use anyhow::{Context, Result};
-use serde_json::json;
-
-use crate::drgn::Findings;
-use crate::ground_truth::Comparison;
 
 /// All figures of one demonstration.
 #[derive(Clone, Debug)]
@@ -84,14 +82,14 @@ impl fmt::Display for Proof {
         let (seconds, mib) = self.speed;
         writeln!(
             f,
-            "The image is what the machine's memory was: {:.1} % of RAM could be compared, \
+            "The image matches the machine's memory: {:.1} % of RAM could be compared, \
              and no page is wrong.",
             self.comparison.share() * 100.0
         )?;
         write!(
             f,
             "Dump: {mib:.0} MiB in {seconds:.1} s, {:.0} MiB/s (emulated), peak memory {} KiB. \
-             linpmem-dump: {} KiB, static. linpmem.ko: {} KiB. All of it: {:.0} s.",
+             linpmem-dump: {} KiB, static. linpmem.ko: {} KiB. Total time: {:.0} s.",
             self.mib_per_second(),
             self.peak_rss_kib,
             self.dumper_kib,

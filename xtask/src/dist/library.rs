@@ -1,99 +1,66 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library for C as it is installed: headers, archives, pkg-config.
 
-use std::env;
+use super::{TARGET, copy};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::checkout;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
-
-use super::TARGET;
-use crate::checkout;
 
 /// The name that programs ask for at run time.
 const SONAME: &str = "liblinpmem.so.0";
 
-/// The library in `target/dist`.
-#[derive(Clone, Debug)]
-pub struct Library {
-    /// `linpmem.h`, and `linpmem/ioctl.h` for the module's own ABI.
-    pub include: PathBuf,
-    /// `liblinpmem.a`, `liblinpmem.so` and `pkgconfig/linpmem.pc`.
-    pub lib: PathBuf,
-}
-
-impl Library {
-    /// `liblinpmem.a`.
-    #[must_use]
-    pub fn archive(&self) -> PathBuf {
-        self.lib.join("liblinpmem.a")
-    }
-
-    /// `liblinpmem.so.0`.
-    #[must_use]
-    pub fn shared(&self) -> PathBuf {
-        self.lib.join(SONAME)
-    }
-}
-
-/// Compiles the library; the folder that cargo leaves it in.
+/// Compiles the library, and returns cargo's output folder.
 pub(super) fn compile() -> Result<PathBuf> {
-    // A folder of its own: the programs are built with other flags, and cargo
-    // would build everything anew at each change between them.
+    // A folder of its own: the programs are built with other flags, and cargo would
+    // rebuild everything at each change between the two.
     let target = checkout::target_dir().join("capi");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(checkout::dir())
+    let status = checkout::cargo()
         .args(["build", "--quiet", "--release", "--locked", "--lib"])
         .args(["--package", "linpmem-capi", "--target", TARGET])
         .arg("--target-dir")
-        .arg(&target);
-    let status = cargo.status().context("cannot start cargo")?;
+        .arg(&target)
+        .status()
+        .context("cannot start cargo")?;
     ensure!(
         status.success(),
-        "cargo, building the library for C, ended with {status}"
+        "cargo failed to build the library for C ({status})"
     );
     Ok(target.join(TARGET).join("release"))
 }
 
-/// Builds the library into `target/dist`.
-///
-/// # Errors
-/// When it cannot be built or written.
-pub fn build() -> Result<Library> {
+/// Builds the library into `target/dist`, and returns its main files.
+pub(super) fn build() -> Result<[PathBuf; 3]> {
     let built = compile()?;
     let dist = checkout::dist_dir();
-    let library = Library {
-        include: dist.join("include"),
-        lib: dist.join("lib"),
-    };
-    let config = library.lib.join("pkgconfig");
-    for folder in [&library.include.join("linpmem"), &config] {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (include, lib) = (dist.join("include"), dist.join("lib"));
+    let config = lib.join("pkgconfig");
+    for folder in [&include.join("linpmem"), &config] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let source = checkout::dir();
-    copy(
-        &source.join("driver/capi/include/linpmem.h"),
-        &library.include.join("linpmem.h"),
-    )?;
+    let header = include.join("linpmem.h");
+    copy(&source.join("driver/capi/include/linpmem.h"), &header)?;
     copy(
         &source.join("kmod/include/linpmem.h"),
-        &library.include.join("linpmem/ioctl.h"),
+        &include.join("linpmem/ioctl.h"),
     )?;
-    copy(&built.join("liblinpmem_capi.a"), &library.archive())?;
+    let archive = lib.join("liblinpmem.a");
+    copy(&built.join("liblinpmem_capi.a"), &archive)?;
     let version = env!("CARGO_PKG_VERSION");
     let full = format!("liblinpmem.so.{version}");
-    copy(&built.join("liblinpmem_capi.so"), &library.lib.join(&full))?;
-    link(&full, &library.shared())?;
-    link(SONAME, &library.lib.join("liblinpmem.so"))?;
+    let shared = lib.join(SONAME);
+    copy(&built.join("liblinpmem_capi.so"), &lib.join(&full))?;
+    link(&full, &shared)?;
+    link(SONAME, &lib.join("liblinpmem.so"))?;
     let file = config.join("linpmem.pc");
     fs::write(&file, pkg_config(version)).with_context(|| format!("writing {}", file.display()))?;
-    Ok(library)
+    Ok([header, archive, shared])
 }
 
-/// Relative to itself, so that the folder can be moved to where it is wanted.
+/// With paths relative to itself, so that the folder can be moved anywhere.
 fn pkg_config(version: &str) -> String {
     format!(
         "prefix=${{pcfiledir}}/../..\n\
@@ -108,16 +75,9 @@ fn pkg_config(version: &str) -> String {
     )
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let partial = to.with_extension("partial");
-    fs::copy(from, &partial)
-        .and_then(|_| fs::rename(&partial, to))
-        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
-}
-
 fn link(to: &str, at: &Path) -> Result<()> {
     if fs::symlink_metadata(at).is_ok() {
         fs::remove_file(at).with_context(|| format!("removing {}", at.display()))?;
     }
-    symlink(to, at).with_context(|| format!("linking {}", at.display()))
+    symlink(to, at).with_context(|| format!("creating the link {}", at.display()))
 }

@@ -1,83 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The compiler that built a kernel: Rust modules load only when built by the
-//! same one.
+//! The compiler that built a kernel: Rust modules only load if the same one built them.
 
-use std::fs;
-use std::path::Path;
-
+use super::tree::{self, Recipe};
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::debian_tree::DebianTree;
+use std::fs;
 
-use super::host;
-use super::mirror::Mirrors;
-use super::tree::{self, Tree};
-use crate::cache::Cache;
-use crate::root::Root;
-
-/// The tree in the cache whose compiler calls itself `rustc`, if there is one.
-///
-/// # Errors
-/// When there is no tree at all, or one does not run.
-pub fn find(cache: &Cache, rustc: &str) -> Result<Option<Root>> {
-    let mut roots = vec![Root::open(cache)?];
-    for dir in trees(&cache.compilers())? {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        if Tree::compilers(cache, &name).check().is_ok() {
-            roots.push(Root::at(&dir, cache));
+/// The tree in the cache whose `rustc --version` prints `rustc`, if there is one.
+pub fn find(cache: &Cache, rustc: &str) -> Result<Option<DebianTree>> {
+    let mut trees = vec![DebianTree::open(cache)?];
+    if let Ok(entries) = fs::read_dir(cache.compilers()) {
+        for entry in entries {
+            let entry = entry?;
+            let suite = entry.file_name().to_string_lossy().into_owned();
+            if Recipe::compilers(cache, &suite).check().is_ok() {
+                trees.push(DebianTree::at(&entry.path(), cache));
+            }
         }
     }
-    for root in roots {
-        if version(&root)? == rustc {
-            return Ok(Some(root));
+    for tree in trees {
+        let version = tree.command("rustc", &[]).arg("--version").output();
+        let version = version.context("cannot start rustc in a Debian tree")?;
+        if String::from_utf8_lossy(&version.stdout).trim() == rustc {
+            return Ok(Some(tree));
         }
     }
     Ok(None)
 }
 
-/// The tree whose compiler calls itself `rustc`: from the cache, else made from
-/// the suite that the kernel is from. To be called with the lock held.
-///
-/// # Errors
-/// When that suite has another compiler by now.
-pub fn of_suite(cache: &Cache, rustc: &str, suite: &str) -> Result<Root> {
-    if let Some(root) = find(cache, rustc)? {
-        return Ok(root);
+/// The tree whose `rustc --version` prints `rustc`: from the cache, else made from the
+/// suite that the kernel is from. The caller holds the lock.
+pub fn of_suite(cache: &Cache, rustc: &str, suite: &str) -> Result<DebianTree> {
+    if let Some(tree) = find(cache, rustc)? {
+        return Ok(tree);
     }
     let suite = suite.split('-').next().unwrap_or(suite);
     if suite != tree::SUITE {
-        let tree = Tree::compilers(cache, suite);
-        tree.make(cache, &Mirrors::of_this_machine()?, host::ready(cache)?)?;
-        if let Some(root) = find(cache, rustc)? {
-            return Ok(root);
+        Recipe::compilers(cache, suite).make(cache)?;
+        if let Some(tree) = find(cache, rustc)? {
+            return Ok(tree);
         }
     }
     bail!(
-        "the kernel was built by `{rustc}`, and neither the cache nor Debian's {suite} has this \
-         compiler. If one of the two is out of date, `cargo xtask setup --refresh` renews both"
+        "the kernel was built by `{rustc}`, which is neither in the cache nor in Debian's {suite}. \
+         If the kernel or the compiler is out of date, `cargo xtask setup --refresh` renews both"
     )
-}
-
-/// What the tree's `rustc` calls itself.
-///
-/// # Errors
-/// When it does not run.
-pub fn version(root: &Root) -> Result<String> {
-    let mut rustc = root.command("rustc", &[]);
-    let output = rustc
-        .arg("--version")
-        .output()
-        .context("cannot start rustc in the Debian tree")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// The folders in `dir`, sorted; none where it is missing.
-fn trees(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
-    if !dir.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut trees = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        trees.push(entry?.path());
-    }
-    trees.sort();
-    Ok(trees)
 }

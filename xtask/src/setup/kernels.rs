@@ -1,308 +1,198 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Stock kernels, found by package name and taken apart.
+//! Stock kernels, found by package name and unpacked.
 
+use super::archive::Suite;
+use super::task::{Log, task};
+use super::{fingerprint, folder};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::kernel::{Facts, Kernel, KernelPackage};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+const FINGERPRINT: &str = ".stamp.json";
+const DEBUG_FINGERPRINT: &str = ".vmlinux-stamp.json";
 
-use super::apt::{Package, Suite};
-use super::folder;
-use super::stamp::Stamp;
-use super::step::{Log, step};
-use crate::cache::Cache;
-use crate::kernel::Facts;
-use crate::root::Root;
+/// The files of a kernel, besides `modules/`.
+const FILES: &[&str] = &[
+    "vmlinuz",
+    "config",
+    "kernel.json",
+    "headers/.config",
+    "headers/Module.symvers",
+];
 
-/// A kernel to have in the cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// A package that depends on the newest image, or an image itself.
-    pub package: String,
-    /// The suite to take it from.
-    pub suite: String,
+fn recipe(package: &KernelPackage, version: &str) -> String {
+    format!("{} {version} from {}", package.name, package.suite)
 }
 
-impl Wanted {
-    /// The kernel that tests use: of the flavours with Rust, the one with the
-    /// smallest debug package.
-    #[must_use]
-    pub fn default_kernel() -> Self {
-        Self {
-            package: "linux-image-cloud-amd64".into(),
-            suite: "trixie-backports".into(),
+/// Checks that the kernel is complete. The error says what is wrong.
+pub fn check(kernel: &Kernel) -> Result<(), String> {
+    check_part(kernel, FINGERPRINT)
+}
+
+/// Checks that the kernel's debug symbols are there. The error says what is wrong.
+pub fn check_debug(kernel: &Kernel) -> Result<(), String> {
+    check_part(kernel, DEBUG_FINGERPRINT)
+}
+
+fn check_part(kernel: &Kernel, file: &str) -> Result<(), String> {
+    let facts = kernel.facts();
+    let recipe = recipe(&facts.package, &facts.version);
+    fingerprint::check(&kernel.dir().join(file), &recipe)
+}
+
+/// Downloads the newest kernel of `package`, unless the cache has this very version.
+pub fn download(cache: &Cache, package: &KernelPackage) -> Result<Kernel> {
+    let what = format!("the newest {} of {}", package.name, package.suite);
+    let name = format!("kernel-{}", package.suite);
+    task(cache, &name, &what, |log| {
+        let suite = Suite::open(cache, &package.suite)?;
+        suite.update(log)?;
+        let all = suite.with_dependencies(log, &package.name)?;
+        let release = all.iter().find_map(|name| release_of(name));
+        let release = release.with_context(|| format!("{} depends on no kernel", package.name))?;
+        let is_part = |name: &&String| name.starts_with("linux-") && name.contains(release);
+        let mut parts: Vec<&str> = all.iter().filter(is_part).map(String::as_str).collect();
+        let image = parts.iter().find(|name| release_of(name).is_some());
+        let version = suite.version(log, image.context("no image")?)?;
+        println!("[setup] {name}: it is {release} ({version})");
+        let dir = cache.kernels().join(release);
+        let recipe = recipe(package, &version);
+        if fingerprint::check(&dir.join(FINGERPRINT), &recipe).is_ok() {
+            return Kernel::find(cache, release);
         }
-    }
-}
-
-/// Parses `PACKAGE@SUITE`.
-impl std::str::FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('@') {
-            Some((package, suite)) if !package.is_empty() && !suite.is_empty() => Ok(Self {
-                package: package.to_owned(),
-                suite: suite.to_owned(),
-            }),
-            _ => Err("expected PACKAGE@SUITE, such as linux-image-amd64@sid".to_owned()),
+        let headers = format!("linux-headers-{release}");
+        parts.push(&headers);
+        let partial = folder::begin(&dir)?;
+        let tree = partial.join("tree");
+        let debs = debs(cache, release);
+        for deb in suite.download(log, &parts, &debs)? {
+            log.run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&tree))?;
         }
-    }
-}
-
-/// A kernel as its suite has it today.
-#[derive(Clone, Debug)]
-pub struct Found {
-    wanted: Wanted,
-    /// As `uname -r` will give it.
-    pub release: String,
-    version: String,
-    /// The image and what it is split into.
-    parts: Vec<Package>,
-    headers: Package,
-}
-
-const STAMP: &str = ".stamp.json";
-const DEBUG_STAMP: &str = ".vmlinux-stamp.json";
-
-/// Resolves `wanted` in the lists of `suite`.
-///
-/// # Errors
-/// When the suite has no such kernel.
-pub fn resolve(log: &mut Log, suite: &Suite, wanted: &Wanted) -> Result<Found> {
-    let asked = suite.package(log, &wanted.package)?;
-    let is_image = |name: &str| {
-        let rest = name.strip_prefix("linux-image-");
-        rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
-    };
-    let image = if is_image(&asked.name) {
-        asked
-    } else {
-        let image = asked.depends.iter().find(|name| is_image(name));
-        let image = image.with_context(|| format!("{} depends on no kernel", asked.name))?;
-        suite.package(log, image)?
-    };
-    let release = image.name.trim_start_matches("linux-image-").to_owned();
-    let release = release
-        .strip_suffix("-unsigned")
-        .unwrap_or(&release)
-        .to_owned();
-    let version = image.version.clone();
-    let headers = suite.package(log, &format!("linux-headers-{release}"))?;
-    let mut parts = vec![image];
-    let mut next = 0;
-    while let Some(part) = parts.get(next).cloned() {
-        for name in &part.depends {
-            let known = parts.iter().any(|part| &part.name == name);
-            if name.starts_with("linux-") && name.contains(&release) && !known {
-                parts.push(suite.package(log, name)?);
-            }
-        }
-        next += 1;
-    }
-    Ok(Found {
-        wanted: wanted.clone(),
-        release,
-        version,
-        parts,
-        headers,
+        arrange(&tree, &partial, release)?;
+        folder::remove(&tree)?;
+        write_facts(&partial, release, package, &version)?;
+        fingerprint::write(&partial.join(FINGERPRINT), &recipe, FILES)?;
+        folder::finish(&dir)?;
+        folder::remove(&debs)?;
+        Kernel::find(cache, release)
     })
 }
 
-impl Found {
-    fn recipe(&self) -> String {
-        recipe(&self.wanted, &self.version)
-    }
+/// The release of the kernel's own package `name`, if it is one: what `uname -r` prints.
+fn release_of(name: &str) -> Option<&str> {
+    let release = name.strip_prefix("linux-image-")?;
+    let release = release.strip_suffix("-unsigned").unwrap_or(release);
+    release
+        .starts_with(|first: char| first.is_ascii_digit())
+        .then_some(release)
+}
 
-    /// Whether the cache holds this very version, whole.
-    #[must_use]
-    pub fn is_in(&self, cache: &Cache) -> bool {
-        let dir = cache.kernels().join(&self.release);
-        let stamp = Stamp::read(&dir.join(STAMP));
-        stamp.is_some_and(|stamp| stamp.check(&dir, &self.recipe()).is_ok())
-    }
+/// Downloaded packages, until they are unpacked.
+pub fn debs(cache: &Cache, name: &str) -> PathBuf {
+    cache.dir().join("debs").join(name)
+}
 
-    /// Fetches the kernel and takes it apart.
-    ///
-    /// # Errors
-    /// When it cannot be fetched, or is not as expected.
-    pub fn fetch(&self, cache: &Cache, suite: &Suite) -> Result<()> {
-        let what = format!("Debian's {} ({})", self.release, self.version);
-        step(cache, "kernel", &what, |log| {
-            let dir = cache.kernels().join(&self.release);
-            let partial = folder::begin(&dir)?;
-            let mut packages: Vec<&Package> = self.parts.iter().collect();
-            packages.push(&self.headers);
-            let debs = debs(cache, &self.release);
-            let root = Root::open(cache)?;
-            let tree = partial.join("tree");
-            for deb in suite.download(log, &packages, &debs)? {
-                log.run(root.command("dpkg-deb", &[]).arg("-x").arg(&deb).arg(&tree))?;
-            }
-            self.arrange(log, &root, &tree, &partial)?;
-            folder::remove(&tree)?;
-            let files = [
-                "vmlinuz",
-                "config",
-                "kernel.json",
-                "headers/.config",
-                "headers/Module.symvers",
-            ];
-            Stamp::take(&partial, &self.recipe(), &files, &["modules"])?
-                .write(&partial.join(STAMP))?;
-            folder::finish(&dir)?;
-            for deb in packages {
-                remove_debs(&debs, &deb.name)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Moves what the packages put all over the tree to where we have it.
-    fn arrange(&self, log: &mut Log, root: &Root, tree: &Path, dir: &Path) -> Result<()> {
-        let release = &self.release;
-        let lib = if tree.join("usr/lib/modules").is_dir() {
-            "usr/lib"
+/// Moves the files of the unpacked packages in `tree` to their places in `dir`.
+fn arrange(tree: &Path, dir: &Path, release: &str) -> Result<()> {
+    let modules = [tree.join("usr/lib/modules"), tree.join("lib/modules")];
+    let modules = modules.iter().map(|folder| folder.join(release));
+    let modules = modules.into_iter().find(|folder| folder.is_dir());
+    let modules = modules.with_context(|| format!("the packages of {release} have no modules"))?;
+    for name in ["vmlinuz", "config"] {
+        let boot = tree.join("boot").join(format!("{name}-{release}"));
+        let place = if boot.is_file() {
+            boot
         } else {
-            "lib"
+            modules.join(name)
         };
-        let modules = tree.join(lib).join("modules").join(release);
-        if lib == "usr/lib" && !tree.join("lib").exists() {
-            // depmod looks here.
-            std::os::unix::fs::symlink("usr/lib", tree.join("lib"))
-                .context("cannot link lib to usr/lib")?;
-        }
-        for name in ["vmlinuz", "config"] {
-            let places = [
-                tree.join("boot").join(format!("{name}-{release}")),
-                modules.join(name),
-            ];
-            let place = places.iter().find(|place| place.is_file());
-            let place = place.with_context(|| {
-                format!("the packages of {release} hold no {name}: Debian has rearranged them")
-            })?;
-            move_to(place, &dir.join(name))?;
-        }
-        let headers = tree
-            .join("usr/src")
-            .join(format!("linux-headers-{release}"));
-        fs::create_dir(dir.join("headers")).context("cannot make the folder headers")?;
-        for name in [".config", "Module.symvers"] {
-            move_to(&headers.join(name), &dir.join("headers").join(name))?;
-        }
-        log.run(root.command("depmod", &[]).arg("-b").arg(tree).arg(release))?;
-        move_to(&modules, &dir.join("modules"))?;
-        let config = fs::read_to_string(dir.join("config")).context("cannot read the config")?;
-        let facts = Facts {
-            release: release.clone(),
-            package: self.wanted.package.clone(),
-            version: self.version.clone(),
-            suite: self.wanted.suite.clone(),
-            rustc: config_value(&config, "CONFIG_RUST")
-                .filter(|value| *value == "y")
-                .and_then(|_| config_value(&config, "CONFIG_RUSTC_VERSION_TEXT"))
-                .map(|text| text.trim_matches('"').to_owned()),
-        };
-        let json = serde_json::to_vec_pretty(&facts)?;
-        fs::write(dir.join("kernel.json"), json).context("cannot write kernel.json")
+        folder::rename(&place, &dir.join(name))?;
     }
+    let headers = tree.join(format!("usr/src/linux-headers-{release}"));
+    fs::create_dir(dir.join("headers")).context("cannot create the folder headers")?;
+    for name in [".config", "Module.symvers"] {
+        folder::rename(&headers.join(name), &dir.join("headers").join(name))?;
+    }
+    folder::rename(&modules, &dir.join("modules"))
 }
 
-/// Whether the kernel with these facts is whole.
-///
-/// # Errors
-/// What is the matter with it.
-pub fn check(cache: &Cache, facts: &Facts) -> Result<(), String> {
-    let dir = cache.kernels().join(&facts.release);
-    let stamp = Stamp::read(&dir.join(STAMP)).ok_or("unfinished")?;
-    stamp.check(&dir, &recipe(&facts.wanted(), &facts.version))
+fn write_facts(dir: &Path, release: &str, package: &KernelPackage, version: &str) -> Result<()> {
+    let config = fs::read_to_string(dir.join("config")).context("cannot read the config")?;
+    let facts = Facts {
+        release: release.to_owned(),
+        package: package.clone(),
+        version: version.to_owned(),
+        rustc: rustc(&config),
+    };
+    let json = serde_json::to_vec_pretty(&facts)?;
+    fs::write(dir.join("kernel.json"), json).context("cannot write kernel.json")
 }
 
-/// Whether the kernel's debug symbols are there.
-///
-/// # Errors
-/// What is the matter with them.
-pub fn check_debug(cache: &Cache, facts: &Facts) -> Result<(), String> {
-    let dir = cache.kernels().join(&facts.release);
-    let stamp = Stamp::read(&dir.join(DEBUG_STAMP)).ok_or("missing or unfinished")?;
-    stamp.check(&dir, &recipe(&facts.wanted(), &facts.version))
+/// The compiler that a kernel with this configuration was built with, if it has Rust:
+/// the output of `rustc --version`.
+pub fn rustc(config: &str) -> Option<String> {
+    let value = |name: &str| {
+        let mut lines = config.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+    };
+    value("CONFIG_RUST").filter(|value| *value == "y")?;
+    let text = value("CONFIG_RUSTC_VERSION_TEXT")?;
+    Some(text.trim_matches('"').to_owned())
 }
 
-/// Fetches the kernel's debug package and keeps `vmlinux` and `System.map`.
-///
-/// # Errors
-/// When it cannot be fetched, or lacks one of them.
-pub fn fetch_debug(cache: &Cache, suite: &Suite, facts: &Facts) -> Result<()> {
+/// Downloads the kernel's debug package and keeps `vmlinux` and `System.map`.
+pub fn download_debug(cache: &Cache, kernel: &Kernel) -> Result<()> {
+    let facts = kernel.facts();
     let release = &facts.release;
     let what = format!("debug symbols of {release} (several hundred MiB)");
-    step(cache, "debug", &what, |log| {
-        let package = suite.package(log, &format!("linux-image-{release}-dbg"))?;
-        ensure!(
-            package.version == facts.version,
-            "the suite {} has {} {} only, the kernel in the cache is {}: \
-             `cargo xtask setup --refresh` takes the newest of both",
-            suite.name(),
-            package.name,
-            package.version,
-            facts.version
-        );
-        let debs = debs(cache, release);
-        let dir = cache.kernels().join(release);
-        let root = Root::open(cache)?;
-        let fetched = suite.download(log, &[&package], &debs)?;
-        let deb = fetched.first().context("apt fetched no package")?;
+    task(cache, &format!("debug-{release}"), &what, |log| {
+        let package = format!("linux-image-{release}-dbg");
+        let debs = debs(cache, &package);
+        let deb = same_version(log, cache, facts, &package, &debs)?;
+        let dir = kernel.dir();
         let partial = folder::begin(&dir.join("debug"))?;
-        // One pass: unpacking a package of this size takes its time.
         let script = "set -o pipefail
             dpkg-deb --fsys-tarfile \"$1\" |
             tar -x -C \"$2\" --wildcards '*/vmlinux' '*/vmlinux-*' '*/System.map*' || [ $? = 2 ]";
-        let mut command = root.command("bash", &[]);
+        let mut command = Command::new("bash");
         log.run(command.args(["-c", script, "debug"]).arg(deb).arg(&partial))?;
         for name in ["vmlinux", "System.map"] {
-            let found = find_file(&partial, name)?
-                .with_context(|| format!("{} holds no {name}", package.name))?;
-            move_to(&found, &dir.join(name))?;
+            let found = find_file(&partial, name)?;
+            let found = found.with_context(|| format!("{package} has no {name}"))?;
+            folder::rename(&found, &dir.join(name))?;
         }
         folder::remove(&partial)?;
-        let recipe = recipe(&facts.wanted(), &facts.version);
-        let stamp = Stamp::take(&dir, &recipe, &["vmlinux", "System.map"], &[])?;
-        stamp.write(&dir.join(DEBUG_STAMP))?;
-        remove_debs(&debs, &package.name)
+        let recipe = recipe(&facts.package, &facts.version);
+        let files = ["vmlinux", "System.map"];
+        fingerprint::write(&dir.join(DEBUG_FINGERPRINT), &recipe, &files)?;
+        folder::remove(&debs)
     })
 }
 
-/// The value of `name` in a kernel configuration.
-#[must_use]
-pub fn config_value<'a>(config: &'a str, name: &str) -> Option<&'a str> {
-    config
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-}
-
-/// Where the packages of `release` are until they have been taken apart.
-#[must_use]
-pub fn debs(cache: &Cache, release: &str) -> PathBuf {
-    cache.dir().join("debs").join(release)
-}
-
-/// Removes the package `name` from `dir`, and `dir` with its last package.
-///
-/// # Errors
-/// When a file cannot be removed.
-pub fn remove_debs(dir: &Path, name: &str) -> Result<()> {
-    let prefix = format!("{name}_");
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry?.path();
-        if path
-            .file_name()
-            .is_some_and(|file| file.to_string_lossy().starts_with(&prefix))
-        {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-    }
-    // Fails while another package is in it, as it should.
-    let _ = fs::remove_dir(dir);
-    Ok(())
+/// Downloads `package`, which has to have the version of the kernel with these `facts`,
+/// into the folder `debs`.
+pub fn same_version(
+    log: &mut Log,
+    cache: &Cache,
+    facts: &Facts,
+    package: &str,
+    debs: &Path,
+) -> Result<PathBuf> {
+    let suite = Suite::open(cache, &facts.package.suite)?;
+    suite.update(log)?;
+    let version = suite.version(log, package)?;
+    ensure!(
+        version == facts.version,
+        "{} only has {package} {version}, and the kernel in the cache is {}: \
+         `cargo xtask setup --refresh` downloads the newest version of both",
+        facts.package.suite,
+        facts.version
+    );
+    let files = suite.download(log, &[package], debs)?;
+    files.into_iter().next().context("apt downloaded nothing")
 }
 
 /// The first regular file below `dir` called `name` or `name-…`.
@@ -325,17 +215,53 @@ fn find_file(dir: &Path, name: &str) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-fn recipe(wanted: &Wanted, version: &str) -> String {
-    format!("{} {version} from {}", wanted.package, wanted.suite)
+/// Makes `kernel` the default one.
+pub fn make_default(cache: &Cache, kernel: &Kernel) -> Result<()> {
+    let link = cache.kernels().join("default");
+    let new = cache.kernels().join("default.partial");
+    let _ = fs::remove_file(&new);
+    symlink(kernel.release(), &new)
+        .and_then(|()| fs::rename(&new, &link))
+        .with_context(|| format!("cannot create the link {}", link.display()))
 }
 
-fn move_to(from: &Path, to: &Path) -> Result<()> {
-    if !from.exists() {
-        bail!(
-            "{} is missing: Debian has rearranged its packages",
-            from.display()
-        );
+/// Removes older kernels of the same package.
+pub fn remove_superseded(cache: &Cache, kernel: &Kernel) -> Result<()> {
+    for old in Kernel::list(cache)? {
+        let release = old.release();
+        if old.facts().package == kernel.facts().package && release != kernel.release() {
+            println!(
+                "[setup] removing {release}, superseded by {}",
+                kernel.release()
+            );
+            for dir in [&cache.kdir(release), &cache.source(release), old.dir()] {
+                folder::remove(dir)?;
+            }
+        }
     }
-    fs::rename(from, to)
-        .with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_kernels_own_package_has_a_release() {
+        assert_eq!(release_of("linux-image-7.3.4-amd64"), Some("7.3.4-amd64"));
+        assert_eq!(
+            release_of("linux-image-7.3.4-amd64-unsigned"),
+            Some("7.3.4-amd64")
+        );
+        assert_eq!(release_of("linux-image-cloud-amd64"), None);
+        assert_eq!(release_of("linux-modules-7.3.4-amd64"), None);
+    }
+
+    #[test]
+    fn the_compiler_is_known_for_kernels_with_rust() {
+        let text = "CONFIG_RUSTC_VERSION_TEXT=\"rustc 1.85.1\"\n";
+        assert_eq!(rustc(text), None);
+        let with_rust = format!("{text}CONFIG_RUST=y\n");
+        assert_eq!(rustc(&with_rust).as_deref(), Some("rustc 1.85.1"));
+    }
 }

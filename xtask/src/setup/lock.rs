@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One set-up at a time.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-
 use anyhow::{Context, Result};
+use linpmem_testkit::cache::Cache;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
-
-use crate::cache::Cache;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -17,14 +15,11 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits for other set-ups to end.
+    /// Waits until no other set-up is running.
     ///
-    /// Programs that the set-up starts inherit the lock: when a set-up is
-    /// killed, the next one waits for what it left running, and does not make
-    /// a folder that something still writes to.
-    ///
-    /// # Errors
-    /// When the lock file cannot be made or locked.
+    /// The programs that the set-up starts inherit the lock. If it is killed, the next
+    /// one waits for those still running, and does not replace a folder that one of them
+    /// writes to.
     pub fn take(cache: &Cache) -> Result<Self> {
         let path = cache.dir().join("lock");
         let context = || format!("cannot lock {}", path.display());
@@ -38,7 +33,7 @@ impl Lock {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let holder = fs::read_to_string(&path).unwrap_or_default();
             println!(
-                "[setup] waiting for another set-up (process {}) or for programs that it left running",
+                "[setup] waiting for another set-up (process {}), or for programs it started",
                 holder.trim()
             );
             flock(&file, FlockOperation::LockExclusive).with_context(context)?;

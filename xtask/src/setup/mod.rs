@@ -1,70 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Everything the rest needs, fetched into the cache.
+//! Everything the rest needs, downloaded into the cache.
 //!
-//! Each part is made beside its place and moved there when it is whole, so a
-//! set-up that was killed takes up where it stopped. With all parts in the
-//! cache nothing reaches for the network, however old they are.
+//! Each part is made in a temporary place and moved when it is complete, so that a set-up
+//! that was killed can continue. With all parts in the cache, however old, the network is
+//! not used.
 
-pub mod apt;
-mod build_folder;
+mod archive;
+pub mod cargo_deny;
 pub mod compilers;
-mod consumers;
-pub mod folder;
+mod fingerprint;
+mod folder;
 mod host;
+pub mod kdir;
 pub mod kernels;
 mod lock;
-pub mod mirror;
 mod python;
-pub mod stamp;
-pub mod step;
-pub mod tools;
+mod task;
 mod tree;
 
-pub use build_folder::of_release as kdir_of_release;
-
+use anyhow::{Context, Result, anyhow};
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::kernel::{Kernel, KernelPackage};
+use lock::Lock;
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Instant;
-
-use anyhow::{Context, Result, anyhow};
-
-use crate::cache::Cache;
-use crate::kdir::Ingredients;
-use crate::kernel::{Facts, Kernel};
-use crate::matrix;
-use apt::Suite;
-use kernels::{Found, Wanted};
-use mirror::Mirrors;
-use step::step;
-use tree::Tree;
+use tree::Recipe;
 
 /// The command line of `cargo xtask setup`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Renew what is in the cache: the newest kernel, compilers and tools
+    /// Replace what is in the cache by the newest kernel, compilers and tools
     #[arg(long)]
     refresh: bool,
-    /// Another kernel to fetch beside the default one, such as
-    /// linux-image-amd64@sid
+    /// Another kernel to download, such as linux-image-amd64@sid
     #[arg(long, value_name = "PACKAGE@SUITE")]
-    kernel: Vec<Wanted>,
+    kernel: Vec<KernelPackage>,
 }
 
-/// A part of the cache that something needs.
+/// A part of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The Debian tree, in which programs run.
-    Root,
+    /// The main Debian tree.
+    Tree,
     /// The default kernel.
     Kernel,
-    /// Its debug symbols.
+    /// The default kernel's debug symbols.
     Debug,
-    /// Its build folder.
+    /// The default kernel's build folder.
     Kdir,
+    /// Debian's stable kernel, with debug symbols.
+    Stable,
     /// drgn.
-    Python,
+    Drgn,
     /// pyaff4.
     Pyaff4,
     /// Volatility 3 and LeechCore.
@@ -79,11 +67,12 @@ pub enum Part {
 
 /// All parts.
 pub const ALL: &[Part] = &[
-    Part::Root,
+    Part::Tree,
     Part::Kernel,
     Part::Debug,
     Part::Kdir,
-    Part::Python,
+    Part::Stable,
+    Part::Drgn,
     Part::Pyaff4,
     Part::Volatility,
     Part::Hatchling,
@@ -92,21 +81,18 @@ pub const ALL: &[Part] = &[
 ];
 
 /// Runs `cargo xtask setup`.
-///
-/// # Errors
-/// When a part cannot be made.
 pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let cache = Cache::open()?;
     if args.refresh {
-        let _lock = lock::Lock::take(&cache)?;
-        make(&cache, ALL.iter().copied().collect(), true)?;
+        let _lock = Lock::take(&cache)?;
+        make(&cache, &ALL.iter().copied().collect(), true)?;
     } else {
         ensure(&cache, ALL)?;
     }
-    matrix::of_consumers(&cache)?;
-    for wanted in &args.kernel {
-        self::kernel(&cache, wanted, args.refresh)?;
+    for package in &args.kernel {
+        let _lock = Lock::take(&cache)?;
+        other_kernel(&cache, package, args.refresh)?;
     }
     let kernel = Kernel::default(&cache)?;
     println!(
@@ -119,48 +105,56 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Makes those of `parts` that are missing or broken. With all of them whole
-/// this takes well under a second and no network.
-///
-/// # Errors
-/// When a part cannot be made.
+/// Makes those of `parts` that are missing or incomplete. If there are none, this takes
+/// well under a second and does not use the network.
 pub fn ensure(cache: &Cache, parts: &[Part]) -> Result<()> {
-    let parts: BTreeSet<Part> = parts.iter().copied().collect();
-    if lacking(cache, &parts).is_empty() {
+    if lacking(cache, parts).is_empty() {
         return Ok(());
     }
-    let _lock = lock::Lock::take(cache)?;
-    // Another set-up may have made them meanwhile. The second round is for
-    // parts that went with a broken one: debug symbols with their kernel.
+    let _lock = Lock::take(cache)?;
+    // Another set-up may have made them by now. The second round is for parts that are
+    // lost with another one: a new kernel has no debug symbols.
     for _ in 0..2 {
-        let lacking = lacking(cache, &parts);
-        if lacking.is_empty() {
-            break;
-        }
+        let lacking = lacking(cache, parts);
         for (part, reason) in &lacking {
             println!("[setup] {}: {reason}", part.name());
         }
-        let lacking = lacking.into_iter().map(|(part, _)| part).collect();
-        make(cache, lacking, false)?;
+        let lacking: BTreeSet<Part> = lacking.into_iter().map(|(part, _)| part).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        make(cache, &lacking, false)?;
     }
-    match lacking(cache, &parts).first() {
+    match lacking(cache, parts).first() {
         None => Ok(()),
         Some((part, reason)) => Err(anyhow!(
-            "{} was made, and yet: {reason}; something else changes {}",
+            "{} was just made, and still: {reason}. Does something else change {}?",
             part.name(),
             cache.dir().display()
         )),
     }
 }
 
+/// The kernel of `package`, downloaded if it is missing.
+pub fn ensure_kernel(cache: &Cache, package: &KernelPackage) -> Result<Kernel> {
+    match Kernel::of_package(cache, package) {
+        Ok(kernel) if kernels::check(&kernel).is_ok() => Ok(kernel),
+        _ => {
+            let _lock = Lock::take(cache)?;
+            other_kernel(cache, package, false)
+        }
+    }
+}
+
 impl Part {
     fn name(self) -> &'static str {
         match self {
-            Self::Root => "the Debian tree",
+            Self::Tree => "the Debian tree",
             Self::Kernel => "the kernel",
             Self::Debug => "the kernel's debug symbols",
             Self::Kdir => "the kernel's build folder",
-            Self::Python => "drgn",
+            Self::Stable => "the stable kernel with its debug symbols",
+            Self::Drgn => "drgn",
             Self::Pyaff4 => "pyaff4",
             Self::Volatility => "Volatility 3 and LeechCore",
             Self::Hatchling => "hatchling",
@@ -170,23 +164,25 @@ impl Part {
     }
 
     fn check(self, cache: &Cache) -> Result<(), String> {
-        let facts = || match Kernel::default(cache) {
-            Ok(kernel) => Ok(kernel),
-            Err(_) => Err("missing or unfinished".to_owned()),
-        };
+        let missing = |_| "missing".to_owned();
+        let default = || Kernel::default(cache).map_err(missing);
         match self {
-            Self::Root => Tree::workshop(cache).check(),
-            Self::Kernel => kernels::check(cache, facts()?.facts()),
-            Self::Debug => kernels::check_debug(cache, facts()?.facts()),
-            Self::Kdir => Ingredients::of(&facts()?)
-                .map_err(|error| error.to_string())?
-                .check(cache),
-            Self::Python => python::DRGN.check(cache),
+            Self::Tree => Recipe::main(cache).check(),
+            Self::Kernel => kernels::check(&default()?),
+            Self::Debug => kernels::check_debug(&default()?),
+            Self::Kdir => kdir::check(cache, &default()?),
+            Self::Stable => {
+                let stable = KernelPackage::stable();
+                let kernel = Kernel::of_package(cache, &stable).map_err(missing)?;
+                kernels::check(&kernel)?;
+                kernels::check_debug(&kernel)
+            }
+            Self::Drgn => python::DRGN.check(cache),
             Self::Pyaff4 => python::PYAFF4.check(cache),
             Self::Volatility => python::VOLATILITY.check(cache),
             Self::Hatchling => python::HATCHLING.check(cache),
-            Self::Consumers => consumers::check(cache),
-            Self::CargoDeny => match tools::cargo_deny(cache) {
+            Self::Consumers => Recipe::consumers(cache).check(),
+            Self::CargoDeny => match cargo_deny::find(cache) {
                 Some(_) => Ok(()),
                 None => Err("missing".to_owned()),
             },
@@ -194,202 +190,116 @@ impl Part {
     }
 }
 
-fn lacking(cache: &Cache, parts: &BTreeSet<Part>) -> Vec<(Part, String)> {
+fn lacking(cache: &Cache, parts: &[Part]) -> Vec<(Part, String)> {
     let check = |part: &Part| part.check(cache).err().map(|reason| (*part, reason));
     parts.iter().filter_map(check).collect()
 }
 
-/// Makes `parts`, in an order in which each finds what it needs; what waits
-/// for the network or for one processor runs beside the rest.
-fn make(cache: &Cache, parts: BTreeSet<Part>, refresh: bool) -> Result<()> {
+type Job<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
+/// Makes `parts`: the Debian tree first, as most others need it; else in parallel, as
+/// some wait for the network and some for one processor.
+fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     let has = |part| parts.contains(&part);
-    if !has(Part::CargoDeny) && tools::cargo_deny(cache).is_some() {
-        tools::tidy(cache)?;
+    let with_tree = || {
+        let tree = Recipe::main(cache);
+        if refresh || tree.check().is_err() {
+            tree.make(cache)?;
+        }
+        let mut jobs: Vec<Job<'_>> = Vec::new();
+        if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
+            jobs.push(Box::new(|| default_kernel(cache, parts, refresh)));
+        }
+        if has(Part::Stable) {
+            jobs.push(Box::new(|| {
+                let kernel = other_kernel(cache, &KernelPackage::stable(), refresh)?;
+                debug(cache, &kernel)
+            }));
+        }
+        for (part, packages) in [
+            (Part::Drgn, &python::DRGN),
+            (Part::Pyaff4, &python::PYAFF4),
+            (Part::Volatility, &python::VOLATILITY),
+            (Part::Hatchling, &python::HATCHLING),
+        ] {
+            if has(part) {
+                jobs.push(Box::new(|| packages.make(cache)));
+            }
+        }
+        if has(Part::Consumers) {
+            jobs.push(Box::new(|| Recipe::consumers(cache).make(cache)));
+        }
+        parallel(jobs)
+    };
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    if has(Part::CargoDeny) {
+        jobs.push(Box::new(|| cargo_deny::make(cache)));
     }
+    if parts.iter().any(|part| *part != Part::CargoDeny) {
+        jobs.push(Box::new(with_tree));
+    }
+    parallel(jobs)
+}
+
+/// Runs `jobs` in threads. The error has those of all that failed.
+fn parallel(jobs: Vec<Job<'_>>) -> Result<()> {
     thread::scope(|scope| {
-        let deny = has(Part::CargoDeny).then(|| scope.spawn(|| tools::make(cache)));
-        let rest = (|| {
-            let of_tree = [
-                Part::Root,
-                Part::Kernel,
-                Part::Debug,
-                Part::Kdir,
-                Part::Python,
-                Part::Pyaff4,
-                Part::Volatility,
-                Part::Hatchling,
-                Part::Consumers,
-            ];
-            if !of_tree.into_iter().any(has) {
-                return Ok(());
-            }
-            let mirrors = Mirrors::of_this_machine()?;
-            let tree = Tree::workshop(cache);
-            if refresh || tree.check().is_err() {
-                tree.make(cache, &mirrors, host::ready(cache)?)?;
-            }
-            let python = has(Part::Python).then(|| scope.spawn(|| python::DRGN.make(cache)));
-            let pyaff4 = has(Part::Pyaff4).then(|| scope.spawn(|| python::PYAFF4.make(cache)));
-            let volatility =
-                has(Part::Volatility).then(|| scope.spawn(|| python::VOLATILITY.make(cache)));
-            let hatchling =
-                has(Part::Hatchling).then(|| scope.spawn(|| python::HATCHLING.make(cache)));
-            let kernel = if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
-                default_kernel(cache, &mirrors, &parts, refresh)
-            } else {
-                Ok(())
-            };
-            let python = python.map_or(Ok(()), join);
-            let pyaff4 = pyaff4.map_or(Ok(()), join);
-            let volatility = volatility.map_or(Ok(()), join);
-            let hatchling = hatchling.map_or(Ok(()), join);
-            let consumers = match has(Part::Consumers) {
-                true => consumers::make(cache, &mirrors),
-                false => Ok(()),
-            };
-            let python = both(both(volatility, hatchling), both(python, pyaff4));
-            both(kernel, both(consumers, python))
-        })();
-        let deny = deny.map_or(Ok(()), join);
-        both(rest, deny)
+        let threads: Vec<_> = jobs.into_iter().map(|job| scope.spawn(job)).collect();
+        let outcomes = threads.into_iter().map(|thread| {
+            let panicked = |_| Err(anyhow!("a task of the set-up panicked"));
+            thread.join().unwrap_or_else(panicked)
+        });
+        let errors: Vec<String> = outcomes
+            .filter_map(Result::err)
+            .map(|error| format!("{error:#}"))
+            .collect();
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(anyhow!("{}", errors.join("\n"))),
+        }
     })
 }
 
-fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(anyhow!("a step of the set-up panicked")))
-}
-
-/// Two outcomes in one; of two errors none is lost.
-fn both(one: Result<()>, other: Result<()>) -> Result<()> {
-    match (one, other) {
-        (Err(one), Err(other)) => Err(anyhow!("{one:#}\n{other:#}")),
-        (one, other) => one.and(other),
+/// The default kernel, and those of its debug symbols and its build folder that `parts`
+/// has. A complete kernel is replaced by a newer one only to `refresh` it.
+fn default_kernel(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
+    let kernel = kernel(cache, &KernelPackage::newest(), refresh)?;
+    let release = kernel.release();
+    kernel
+        .facts()
+        .rustc
+        .as_ref()
+        .with_context(|| format!("the newest kernel ({release}) is built without Rust"))?;
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    if parts.contains(&Part::Debug) {
+        jobs.push(Box::new(|| debug(cache, &kernel)));
     }
-}
-
-/// The kernel that tests use, with what belongs to it.
-fn default_kernel(
-    cache: &Cache,
-    mirrors: &Mirrors,
-    parts: &BTreeSet<Part>,
-    refresh: bool,
-) -> Result<()> {
-    let wanted = Wanted::default_kernel();
-    let suite = Suite::open(cache, mirrors, &wanted.suite)?;
-    // What is in the cache already is not replaced by a newer one unasked.
-    let present = match Kernel::default(cache) {
-        Ok(kernel) if kernels::check(cache, kernel.facts()).is_ok() => Some(kernel),
-        _ => None,
-    };
-    let found = resolve(cache, &suite, &wanted)?;
-    let kernel = match present {
-        Some(kernel) if !refresh => kernel,
-        _ => {
-            if !found.is_in(cache) {
-                found.fetch(cache, &suite)?;
-            }
-            Kernel::find(cache, &found.release)?
-        }
-    };
-    let facts = kernel.facts();
-    facts.rustc.as_ref().with_context(|| {
-        format!(
-            "the newest {} ({}) is built without Rust",
-            wanted.package, facts.release
-        )
-    })?;
-    thread::scope(|scope| {
-        let debug = parts.contains(&Part::Debug) && kernels::check_debug(cache, facts).is_err();
-        let debug = debug.then(|| scope.spawn(|| kernels::fetch_debug(cache, &suite, facts)));
-        let kdir = if parts.contains(&Part::Kdir) {
-            build_folder::of_kernel(cache, &suite, &kernel)
-        } else {
-            Ok(())
-        };
-        both(kdir, debug.map_or(Ok(()), join))
-    })?;
-    point_default_at(cache, &facts.release)?;
-    remove_superseded(cache, facts)
-}
-
-fn resolve(cache: &Cache, suite: &Suite, wanted: &Wanted) -> Result<Found> {
-    let what = format!("the newest {} in {}", wanted.package, wanted.suite);
-    step(cache, "lists", &what, |log| {
-        suite.update(log)?;
-        let found = kernels::resolve(log, suite, wanted)?;
-        println!("[setup] lists: it is {}", found.release);
-        Ok(found)
-    })
-}
-
-/// A kernel beside the default one, fetched when it is missing.
-///
-/// # Errors
-/// When it cannot be fetched.
-pub fn kernel(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<Kernel> {
-    let have = Kernel::list(cache)?
-        .into_iter()
-        .find(|kernel| kernel.facts().wanted() == *wanted);
-    if let Some(kernel) = have {
-        if !refresh && kernels::check(cache, kernel.facts()).is_ok() {
-            return Ok(kernel);
-        }
+    if parts.contains(&Part::Kdir) {
+        jobs.push(Box::new(|| kdir::make(cache, &kernel)));
     }
-    let _lock = lock::Lock::take(cache)?;
-    let mirrors = Mirrors::of_this_machine()?;
-    let suite = Suite::open(cache, &mirrors, &wanted.suite)?;
-    let found = resolve(cache, &suite, wanted)?;
-    if !found.is_in(cache) {
-        found.fetch(cache, &suite)?;
-    }
-    let kernel = Kernel::find(cache, &found.release)?;
-    remove_superseded(cache, kernel.facts())?;
+    parallel(jobs)?;
+    kernels::make_default(cache, &kernel)?;
+    kernels::remove_superseded(cache, &kernel)
+}
+
+/// A kernel other than the default one, downloaded if it is missing or to `refresh` it.
+fn other_kernel(cache: &Cache, package: &KernelPackage, refresh: bool) -> Result<Kernel> {
+    let kernel = kernel(cache, package, refresh)?;
+    kernels::remove_superseded(cache, &kernel)?;
     Ok(kernel)
 }
 
-/// The same, with its debug symbols.
-///
-/// # Errors
-/// When they cannot be fetched.
-pub fn kernel_with_debug(cache: &Cache, wanted: &Wanted) -> Result<Kernel> {
-    let kernel = kernel(cache, wanted, false)?;
-    if kernels::check_debug(cache, kernel.facts()).is_err() {
-        let _lock = lock::Lock::take(cache)?;
-        let mirrors = Mirrors::of_this_machine()?;
-        let suite = Suite::open(cache, &mirrors, &wanted.suite)?;
-        kernels::fetch_debug(cache, &suite, kernel.facts())?;
+/// The kernel of `package`, downloaded if it is missing or to `refresh` it.
+fn kernel(cache: &Cache, package: &KernelPackage, refresh: bool) -> Result<Kernel> {
+    match Kernel::of_package(cache, package) {
+        Ok(kernel) if !refresh && kernels::check(&kernel).is_ok() => Ok(kernel),
+        _ => kernels::download(cache, package),
     }
-    Ok(kernel)
 }
 
-fn point_default_at(cache: &Cache, release: &str) -> Result<()> {
-    let link = cache.kernels().join("default");
-    if fs::read_link(&link).is_ok_and(|target| target.as_os_str() == release) {
-        return Ok(());
+fn debug(cache: &Cache, kernel: &Kernel) -> Result<()> {
+    match kernels::check_debug(kernel) {
+        Ok(()) => Ok(()),
+        Err(_) => kernels::download_debug(cache, kernel),
     }
-    let new = cache.kernels().join("default.partial");
-    let _ = fs::remove_file(&new);
-    symlink(release, &new)
-        .and_then(|()| fs::rename(&new, &link))
-        .with_context(|| format!("cannot make the link {}", link.display()))
-}
-
-/// Removes kernels that were asked for by the same name as `facts`.
-fn remove_superseded(cache: &Cache, facts: &Facts) -> Result<()> {
-    for kernel in Kernel::list(cache)? {
-        let old = kernel.facts();
-        if old.wanted() == facts.wanted() && old.release != facts.release {
-            println!(
-                "[setup] removing {}, superseded by {}",
-                old.release, facts.release
-            );
-            for dir in [cache.kdir(&old.release), cache.source(&old.release)] {
-                folder::remove(&dir)?;
-            }
-            folder::remove(kernel.dir())?;
-        }
-    }
-    Ok(())
 }

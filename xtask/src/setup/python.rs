@@ -1,54 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Python packages: the consumers of images (drgn, pyaff4, Volatility 3, LeechCore),
-//! and hatchling, which builds our own package.
+//! Python packages: drgn, pyaff4, Volatility 3 and LeechCore, which read images, and
+//! hatchling, which builds ours.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use super::task::task;
+use super::{fingerprint, folder};
 use anyhow::{Context, Result};
-
-use super::folder;
-use super::stamp::Stamp;
-use super::step::step;
-use crate::cache::Cache;
-use crate::root::Root;
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::debian_tree::DebianTree;
+use std::fs;
+use std::path::PathBuf;
 
 /// Packages that are installed together, in a folder of their own.
 #[derive(Debug)]
 pub struct Packages {
-    /// The step's name.
-    name: &'static str,
+    /// The task that installs them.
+    task: &'static str,
     folder: fn(&Cache) -> PathBuf,
-    /// What pip is asked for, with all that it needs.
-    whole: &'static [&'static str],
-    /// What pip is asked for without what it says that it needs.
-    alone: &'static [&'static str],
-    /// Modules that are named by others and not needed: empty files.
-    empty: &'static [&'static str],
-    /// What has to import.
+    /// Packages to install with their dependencies.
+    packages: &'static [&'static str],
+    /// Packages to install without their dependencies.
+    without_dependencies: &'static [&'static str],
+    /// Modules that others import and do not need: empty files.
+    empty_modules: &'static [&'static str],
+    /// A statement that must run.
     import: &'static str,
-    /// Folders that the stamp measures.
-    trees: &'static [&'static str],
 }
 
 /// drgn.
 pub const DRGN: Packages = Packages {
-    name: "python",
-    folder: Cache::python,
-    whole: &["drgn"],
-    alone: &[],
-    empty: &[],
+    task: "drgn",
+    folder: Cache::drgn,
+    packages: &["drgn"],
+    without_dependencies: &[],
+    empty_modules: &[],
     import: "import drgn",
-    trees: &["drgn"],
 };
 
-/// pyaff4. Its own list of needs pins versions that this python3 does not have,
-/// and fastchunking, which does not build and which only logical images use.
-/// CryptoPlus takes `pkg_resources` from setuptools, which dropped it in version 81.
+/// pyaff4. Its own dependencies pin versions that do not exist for this python3, and
+/// include fastchunking, which does not build and which only logical images need.
+/// CryptoPlus imports `pkg_resources` from setuptools, which removed it in version 81.
 pub const PYAFF4: Packages = Packages {
-    name: "pyaff4",
+    task: "pyaff4",
     folder: Cache::pyaff4,
-    whole: &[
+    packages: &[
         "cryptography",
         "expiringdict",
         "future",
@@ -66,100 +60,75 @@ pub const PYAFF4: Packages = Packages {
         "setuptools<81",
         "tzlocal",
     ],
-    alone: &["pyaff4==0.34", "pycryptoplus", "aes-keywrap"],
-    empty: &["fastchunking.py"],
+    without_dependencies: &["pyaff4==0.34", "pycryptoplus", "aes-keywrap"],
+    empty_modules: &["fastchunking.py"],
     import: "from pyaff4 import block_hasher, container, lexicon",
-    trees: &["pyaff4", "rdflib", "Crypto", "CryptoPlus", "lz4", "snappy"],
 };
 
-/// Volatility 3, and LeechCore. Without jsonschema, which it does not ask for:
-/// with it Volatility checks each file of symbols for minutes.
+/// Volatility 3, and LeechCore. Without jsonschema, an optional dependency with which
+/// Volatility validates each symbol file for minutes.
 pub const VOLATILITY: Packages = Packages {
-    name: "volatility",
+    task: "volatility",
     folder: Cache::volatility,
-    whole: &["volatility3", "leechcorepyc"],
-    alone: &[],
-    empty: &[],
+    packages: &["volatility3", "leechcorepyc"],
+    without_dependencies: &[],
+    empty_modules: &[],
     import: "import volatility3.cli, leechcorepyc",
-    trees: &["volatility3", "leechcorepyc"],
 };
 
-/// hatchling, the build backend of driver/python. With it in the cache, pip builds
-/// that package without a network.
+/// hatchling, the build backend of driver/python. With it in the cache, pip builds that
+/// package without a network.
 pub const HATCHLING: Packages = Packages {
-    name: "hatchling",
+    task: "hatchling",
     folder: Cache::hatchling,
-    whole: &["hatchling"],
-    alone: &[],
-    empty: &[],
+    packages: &["hatchling"],
+    without_dependencies: &[],
+    empty_modules: &[],
     import: "import hatchling.build",
-    trees: &[
-        "hatchling",
-        "packaging",
-        "pathspec",
-        "pluggy",
-        "trove_classifiers",
-    ],
 };
 
-const STAMP: &str = ".stamp.json";
+const FINGERPRINT: &str = ".stamp.json";
 
 impl Packages {
-    /// Whether the packages are there.
-    ///
-    /// # Errors
-    /// What is the matter with them.
+    fn recipe(&self) -> String {
+        [self.packages, self.without_dependencies, self.empty_modules]
+            .concat()
+            .join(" ")
+    }
+
+    /// Checks that the packages are there. The error says what is wrong.
     pub fn check(&self, cache: &Cache) -> Result<(), String> {
-        let dir = (self.folder)(cache);
-        let stamp = Stamp::read(&dir.join(STAMP)).ok_or("missing or unfinished")?;
-        stamp.check(&dir, &self.recipe())
+        fingerprint::check(&(self.folder)(cache).join(FINGERPRINT), &self.recipe())
     }
 
     /// Installs the packages for the tree's `python3`.
-    ///
-    /// # Errors
-    /// When pip cannot fetch them, or they do not work.
     pub fn make(&self, cache: &Cache) -> Result<()> {
-        let asked = self.alone.iter().chain(self.whole).next();
-        let what = format!("{} for the tree's python3", asked.unwrap_or(&self.name));
-        step(cache, self.name, &what, |log| {
+        let what = format!("pip install {}", self.recipe());
+        task(cache, self.task, &what, |log| {
             let dir = (self.folder)(cache);
             let partial = folder::begin(&dir)?;
-            let root = Root::open(cache)?;
-            log.run(pip(&root, &partial).args(self.whole))?;
-            if !self.alone.is_empty() {
-                log.run(pip(&root, &partial).arg("--no-deps").args(self.alone))?;
+            let tree = DebianTree::open(cache)?;
+            let pip = || {
+                let mut pip = tree.command("python3", &[]);
+                pip.args(["-m", "pip", "install", "--no-cache-dir"]);
+                pip.args(["--root-user-action=ignore", "--disable-pip-version-check"]);
+                pip.arg("--target").arg(&partial);
+                pip
+            };
+            log.run(pip().args(self.packages))?;
+            if !self.without_dependencies.is_empty() {
+                log.run(pip().arg("--no-deps").args(self.without_dependencies))?;
             }
-            for name in self.empty {
+            for name in self.empty_modules {
                 let path = partial.join(name);
                 fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
             }
-            let mut import = root.command("python3", &[]);
+            let mut import = tree.command("python3", &[]);
             import.args(["-c", self.import]).env("PYTHONPATH", &partial);
             log.run(import.env("PYTHONWARNINGS", "ignore"))?;
-            Stamp::take(&partial, &self.recipe(), self.empty, self.trees)?
-                .write(&partial.join(STAMP))?;
+            let fingerprint = partial.join(FINGERPRINT);
+            fingerprint::write(&fingerprint, &self.recipe(), self.empty_modules)?;
             folder::finish(&dir)
         })
     }
-
-    fn recipe(&self) -> String {
-        let parts = [self.whole, self.alone, self.empty];
-        parts.concat().join(" ")
-    }
-}
-
-fn pip(root: &Root, target: &Path) -> std::process::Command {
-    let mut pip = root.command("python3", &[]);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--no-cache-dir",
-        "--root-user-action=ignore",
-        "--disable-pip-version-check",
-        "--target",
-    ]);
-    pip.arg(target);
-    pip
 }

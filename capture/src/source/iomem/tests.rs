@@ -43,7 +43,7 @@ fn what_the_kernel_nests_in_ram_stays_ram() {
 }
 
 #[test]
-fn crash_kernel_reserved_and_ramoops_within_ram_are_ram_and_4_gib_is_no_border() {
+fn crash_kernel_reserved_and_ramoops_within_ram_are_ram_and_4_gib_is_not_a_border() {
     assert_eq!(
         flat(include_str!("../../../testdata/iomem/above-4g.txt")),
         [
@@ -113,7 +113,7 @@ fn ram_nested_under_other_resources_is_ram() {
 }
 
 #[test]
-fn the_fabric_below_1_tib_is_no_memory_unless_it_is_ram() {
+fn the_fabric_below_1_tib_is_a_device_unless_it_is_ram() {
     let ram = "00100000-1fffffff : System RAM\n";
     assert_eq!(
         flat(&format!("{ram}fc00000000-100ffffffff : Reserved\n"))[1..],
@@ -143,8 +143,8 @@ fn persistent_memory_without_a_driver_keeps_its_kind() {
 fn hidden_addresses_are_an_error_that_says_what_to_do() {
     let text = include_str!("../../../testdata/iomem/unprivileged.txt");
     let error = Iomem::parse(text.to_owned()).unwrap_err();
-    assert!(matches!(error, IomemError::Hidden));
-    assert!(error.to_string().contains("sudo"), "{error}");
+    assert!(matches!(error, IomemError::Text(IomemTextError::Hidden)));
+    assert!(error.to_string().contains("run as root"), "{error}");
 }
 
 #[test]
@@ -158,12 +158,12 @@ fn odd_texts_are_errors_or_cut_to_a_tree() {
     for text in ["nonsense", "1000 : System RAM", "zz-ff : System RAM"] {
         assert!(matches!(
             Iomem::parse(text.to_owned()),
-            Err(IomemError::Parse(_))
+            Err(IomemError::Text(IomemTextError::Line { .. }))
         ));
     }
     assert!(matches!(
         Iomem::parse("00002000-00000fff : System RAM\n".to_owned()),
-        Err(IomemError::Inverted { .. })
+        Err(IomemError::Text(IomemTextError::Inverted { .. }))
     ));
     // A child beyond its parent, a sibling that overlaps, a jump in depth, the
     // last address there is, and a resource of no bytes.

@@ -1,42 +1,45 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The head of /proc/kcore: program headers and notes.
+//! The headers and notes of /proc/kcore.
 
 use goblin::container::{Container, Ctx};
-use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE};
+use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_CORE};
 use goblin::elf::header::{Header, header64::SIZEOF_EHDR};
-use goblin::elf::note::NoteDataIterator;
 use goblin::elf::program_header::{PT_NOTE, ProgramHeader, program_header64::SIZEOF_PHDR};
 use goblin::error::Error as ElfError;
+use linpmem_kinfo::layout::Architecture;
+use linpmem_kinfo::notes::Notes;
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
+use linpmem_phys::num::u64_as_usize;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes of notes that are read: the kernel writes a few KiB.
+/// Larger notes are not read: the kernel writes a few KiB.
 const MAX_NOTES_BYTES: u64 = 1 << 20;
-/// The name of the kernel's note of itself, and its type.
-const VMCOREINFO: (&str, u32) = ("VMCOREINFO", 0);
 
-/// What the file says of itself.
+/// The headers, and what is used of the notes.
 #[derive(Debug)]
 pub(super) struct Headers {
+    /// The number of program headers.
+    pub(super) segments: u16,
     pub(super) program: Vec<ProgramHeader>,
     /// The text of its VMCOREINFO note, if it has one (since Linux 4.19).
     pub(super) vmcoreinfo: Option<Vec<u8>>,
 }
 
-/// The head is not that of a kernel's core.
+/// The file is not a kernel's core.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::source) enum HeadersError {
-    #[error("reading its headers: {0}")]
+    #[error("reading the ELF headers: {0}")]
     Read(#[from] io::Error),
-    #[error("its headers are damaged: {0}")]
+    #[error("the ELF headers are damaged: {0}")]
     Elf(#[from] ElfError),
-    #[error("it is no ELF core of an x86-64 kernel")]
+    #[error("not an ELF core of an x86-64 kernel")]
     NotACore,
 }
 
-/// The number of program headers. Where in the file memory lies depends on it, so
-/// that it tells whether memory was added or removed.
+/// The number of program headers. It changes when memory is added or removed, which
+/// moves the rest within the file.
 pub(super) fn segment_count(file: &File) -> Result<u16, HeadersError> {
     Ok(file_header(file)?.e_phnum)
 }
@@ -44,7 +47,8 @@ pub(super) fn segment_count(file: &File) -> Result<u16, HeadersError> {
 pub(super) fn read(file: &File) -> Result<Headers, HeadersError> {
     let header = file_header(file)?;
     let count = usize::from(header.e_phnum);
-    let mut table = vec![0; count.saturating_mul(SIZEOF_PHDR)];
+    // Both are 16-bit numbers.
+    let mut table = vec![0; count * SIZEOF_PHDR];
     file.read_exact_at(&mut table, header.e_phoff)?;
     let ctx = Ctx::new(Container::Big, goblin::container::Endian::Little);
     let program = ProgramHeader::parse(&table, 0, count, ctx)?;
@@ -52,11 +56,13 @@ pub(super) fn read(file: &File) -> Result<Headers, HeadersError> {
         .iter()
         .filter(|header| header.p_type == PT_NOTE && header.p_filesz <= MAX_NOTES_BYTES)
         .find_map(|header| {
-            let mut notes = vec![0; usize::try_from(header.p_filesz).ok()?];
+            let mut notes = vec![0; u64_as_usize(header.p_filesz)];
             file.read_exact_at(&mut notes, header.p_offset).ok()?;
-            vmcoreinfo(&notes, ctx)
+            let info = Vmcoreinfo::from_notes(Notes::new(&notes))?;
+            Some(info.as_bytes().to_vec())
         });
     Ok(Headers {
+        segments: header.e_phnum,
         program,
         vmcoreinfo,
     })
@@ -73,25 +79,11 @@ fn file_header(file: &File) -> Result<Header, HeadersError> {
     let is_core = ident(EI_CLASS) == Some(ELFCLASS64)
         && ident(EI_DATA) == Some(ELFDATA2LSB)
         && header.e_type == ET_CORE
-        && header.e_machine == EM_X86_64
+        && Architecture::from_elf_machine(header.e_machine) == Some(Architecture::X86_64)
         && usize::from(header.e_phentsize) == SIZEOF_PHDR;
     if is_core {
         Ok(header)
     } else {
         Err(HeadersError::NotACore)
     }
-}
-
-fn vmcoreinfo(notes: &[u8], ctx: Ctx) -> Option<Vec<u8>> {
-    let notes = NoteDataIterator {
-        data: notes,
-        size: notes.len(),
-        offset: 0,
-        ctx: (4, ctx),
-    };
-    let note = notes
-        .map_while(Result::ok)
-        .find(|note| (note.name, note.n_type) == VMCOREINFO)?;
-    let text = note.desc.split(|&byte| byte == 0).next()?;
-    (!text.is_empty()).then(|| text.to_vec())
 }

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! System RAM through /proc/kcore, the kernel's memory as an ELF core.
 //!
-//! The kernel copies by instructions whose faults it catches, and gives zeros for
-//! what it could not or would not read. So that zeros are not taken for memory,
-//! each page is looked up in /proc/kpageflags before it is read, and again if it
-//! turned out zero.
+//! The kernel catches faults while it copies, and returns zeros for what it could not or
+//! would not read. So that such zeros are not taken for memory, each page is looked up in
+//! /proc/kpageflags before it is read, and again if it reads as zeros.
 
+mod direct_map;
 mod headers;
-mod layout;
+#[cfg(test)]
+mod tests;
 
 use super::page_flags::PageFlags;
 use crate::read_target::{ReadTarget, fill_except};
-use headers::HeadersError;
-use layout::{Layout, NoDirectMap};
+use direct_map::{DirectMap, NoDirectMap};
+use headers::{Headers, HeadersError};
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadable,
     Unreadables, is_zero,
@@ -20,20 +22,19 @@ use linpmem_phys::{
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Where the kernel puts it.
+/// The file.
 pub(super) const PATH: &str = "/proc/kcore";
 
-/// What a page is listed with that no segment holds.
-const NOT_MAPPED: Errno = Errno::new(14); // EFAULT
+/// What pages are listed with that no segment contains.
+const NOT_MAPPED: Errno = Errno::EFAULT;
 
-/// What is listed whose place in the file did not hold still.
-const BUSY: Errno = Errno::new(16); // EBUSY
+/// What pages are listed with whose place in the file kept changing.
+const BUSY: Errno = Errno::EBUSY;
 
-/// Memory that is added or removed while it is being read moves the rest within
-/// the file. It is read again so often.
+/// How often a read is tried. Adding or removing memory moves the rest within the file,
+/// and what was read in the meantime is discarded.
 const MAX_TRIES: u32 = 4;
 
 /// /proc/kcore, open.
@@ -42,18 +43,19 @@ pub(super) struct Kcore {
     file: File,
     map: MemoryMap,
     flags: PageFlags,
-    current: RwLock<Current>,
+    current: RwLock<Arc<Snapshot>>,
     vmcoreinfo: Option<Vec<u8>>,
 }
 
-/// The layout at one moment, and the number of segments that it was made of.
-#[derive(Clone, Debug)]
-struct Current {
-    layout: Layout,
+/// Where memory was in the file at one moment.
+#[derive(Debug)]
+struct Snapshot {
+    direct_map: DirectMap,
+    /// The number of segments. It changes when memory is added or removed.
     segments: u16,
 }
 
-/// It cannot be used.
+/// The file is not usable.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KcoreError {
     #[error(transparent)]
@@ -63,47 +65,49 @@ pub(super) enum KcoreError {
 }
 
 impl Kcore {
-    /// Opens it, for the RAM in `map`.
-    ///
-    /// # Errors
-    /// The system's; [`Kcore::new`] says whether it can be used.
     pub(super) fn open() -> io::Result<File> {
-        File::open(Path::new(PATH))
+        File::open(PATH)
     }
 
+    /// The RAM in `map`, through `file`.
+    ///
+    /// # Errors
+    /// If `file` is not a kernel's core, or does not contain that RAM.
     pub(super) fn new(file: File, map: &MemoryMap) -> Result<Self, KcoreError> {
         Self::with(file, map, PageFlags::open())
     }
 
     fn with(file: File, map: &MemoryMap, flags: PageFlags) -> Result<Self, KcoreError> {
         let headers = headers::read(&file)?;
-        let layout = Layout::of(&headers.program, map)?;
-        let segments = u16::try_from(headers.program.len()).unwrap_or(u16::MAX);
+        let snapshot = Snapshot::of(&headers, map)?;
         Ok(Self {
             file,
             map: map.clone(),
             flags,
-            current: RwLock::new(Current { layout, segments }),
+            current: RwLock::new(Arc::new(snapshot)),
             vmcoreinfo: headers.vmcoreinfo,
         })
     }
 
-    /// The kernel's note of itself, if the file has it.
+    /// The text of VMCOREINFO, if the file has it.
     pub(super) fn vmcoreinfo(&self) -> Option<&[u8]> {
         self.vmcoreinfo.as_deref()
     }
 
     /// The virtual address of physical address 0.
     pub(super) fn direct_map_base(&self) -> u64 {
-        self.current().layout.direct_map_base()
+        self.current().direct_map.base()
     }
 
-    /// How the physical addresses are known.
+    /// Where the direct map is, and how that is known.
     pub(super) fn detail(&self) -> String {
         let current = self.current();
-        let base = current.layout.direct_map_base();
-        if current.layout.is_base_inferred() {
-            format!("direct map at {base:#x}, inferred from the segments: they tell no addresses")
+        let base = current.direct_map.base();
+        if current.direct_map.is_base_inferred() {
+            format!(
+                "direct map at {base:#x}, inferred from the segments, which have no physical \
+                 addresses"
+            )
         } else {
             format!("direct map at {base:#x}")
         }
@@ -111,33 +115,37 @@ impl Kcore {
 
     /// What the user should know.
     pub(super) fn warning(&self) -> Option<String> {
-        let trouble = self.flags.trouble()?;
+        let error = self.flags.open_error()?;
         Some(format!(
-            "{PATH} gives zeros for pages that are offline, ballooned or broken, and {} cannot \
-             tell them from others: {trouble}",
+            "pages that are offline, ballooned or poisoned will be zero in the image and not \
+             listed as unreadable: {PATH} returns zeros for them, and {} could not be opened: \
+             {error}",
             super::page_flags::PATH
         ))
     }
 
-    fn current(&self) -> Current {
+    fn current(&self) -> Arc<Snapshot> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.clone()
+        Arc::clone(&current)
     }
 
-    /// Looks at the headers again.
+    /// Reads the headers again.
     fn renew(&self) -> Result<(), KcoreError> {
-        let headers = headers::read(&self.file)?;
-        let layout = Layout::of(&headers.program, &self.map)?;
-        let segments = u16::try_from(headers.program.len()).unwrap_or(u16::MAX);
+        let snapshot = Snapshot::of(&headers::read(&self.file)?, &self.map)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Current { layout, segments };
+        *current = Arc::new(snapshot);
         Ok(())
     }
 
-    fn read_with(&self, layout: &Layout, target: ReadTarget<'_>, unreadable: &mut Unreadables) {
+    fn read_with(
+        &self,
+        direct_map: &DirectMap,
+        target: ReadTarget<'_>,
+        unreadable: &mut Unreadables,
+    ) {
         let mut rest = Some(target);
         while let Some(target) = rest.take() {
-            let Some((part, offset)) = layout.first_within(target.range()) else {
+            let Some((part, offset)) = direct_map.first_within(target.range()) else {
                 target.refuse(NOT_MAPPED, unreadable);
                 return;
             };
@@ -152,28 +160,29 @@ impl Kcore {
         }
     }
 
-    /// Reads what lies in one segment, `offset` bytes into the file.
+    /// Reads a part of one segment, `offset` bytes into the file.
     fn read_mapped(&self, mut target: ReadTarget<'_>, offset: u64, unreadable: &mut Unreadables) {
         let range = target.range();
         let mut found = Unreadables::new();
         let mut read = |at: PhysAddr, bytes: &mut [u8]| {
-            let skipped = at.checked_sub(range.start()).unwrap_or_default();
-            let position = offset.checked_add(skipped.get());
-            let position = position.ok_or(io::ErrorKind::InvalidInput)?;
+            let position = at
+                .checked_sub(range.start())
+                .and_then(|skipped| offset.checked_add(skipped.get()))
+                .ok_or(io::ErrorKind::InvalidInput)?;
             self.file.read_at(bytes, position)
         };
         if let Some(target) = ReadTarget::new(range.start(), target.bytes()) {
             let refused = self.flags.refused(target.range());
             fill_except(target, &refused, &mut read, &mut found);
         }
-        for item in self.only_seemingly_zero(range, target.bytes(), &found) {
+        for item in self.with_unread_zeros(range, target.bytes(), &found) {
             unreadable.push(item.range, item.errno);
         }
     }
 
-    /// `found`, and those pages of `range` that are zero because the kernel did
-    /// not read them, by address.
-    fn only_seemingly_zero(
+    /// `found`, and the pages of `range` that are zero because the kernel did not read
+    /// them, by address.
+    fn with_unread_zeros(
         &self,
         range: PhysRange,
         bytes: &[u8],
@@ -183,7 +192,7 @@ impl Kcore {
         let mut zero = Unreadables::new();
         let mut rest = bytes;
         for page in range.pieces(PAGE_SIZE) {
-            let len = usize::try_from(page.len().get()).unwrap_or(0);
+            let len = u64_as_usize(page.len().get());
             let Some((own, tail)) = rest.split_at_checked(len) else {
                 break;
             };
@@ -198,6 +207,15 @@ impl Kcore {
         }
         all.sort_unstable_by_key(|item| item.range);
         all
+    }
+}
+
+impl Snapshot {
+    fn of(headers: &Headers, map: &MemoryMap) -> Result<Self, NoDirectMap> {
+        Ok(Self {
+            direct_map: DirectMap::of(&headers.program, map)?,
+            segments: headers.segments,
+        })
     }
 }
 
@@ -217,7 +235,7 @@ impl ReadPhys for Kcore {
             };
             let current = self.current();
             let mut found = Unreadables::new();
-            self.read_with(&current.layout, target, &mut found);
+            self.read_with(&current.direct_map, target, &mut found);
             let segments = headers::segment_count(&self.file).map_err(|error| failed(&error))?;
             if segments == current.segments {
                 unreadable.append(&found);
@@ -225,13 +243,10 @@ impl ReadPhys for Kcore {
             }
             self.renew().map_err(|error| failed(&error))?;
         }
-        // Memory comes and goes faster than it can be read.
+        // Memory is being added and removed faster than it can be read.
         if let Some(target) = ReadTarget::new(start, buf) {
             target.refuse(BUSY, unreadable);
         }
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,51 +2,48 @@
 
 use super::*;
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, ProgramHeader};
-use head::put_headers;
+use linpmem_kinfo::notes;
+use linpmem_kinfo::vmcoreinfo::{NOTE_KIND, NOTE_NAME};
 use linpmem_phys::Region;
 use std::io::Write;
 
 const BASE: u64 = 0xffff_8880_0000_0000;
 
-mod head {
-    use super::*;
-
-    pub fn put_headers(file: &File, headers: &[ProgramHeader]) {
-        let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
-        bytes.resize(16, 0);
-        for (len, value) in [
-            (2, 4), // ET_CORE
-            (2, 62),
-            (4, 1),
-            (8, 0),
-            (8, 64),
-            (8, 0),
-            (4, 0),
-            (2, 64),
-            (2, 56),
-            (2, u64::try_from(headers.len()).unwrap()),
-            (2, 0),
-            (2, 0),
-            (2, 0),
-        ] {
-            bytes.extend_from_slice(&u64::to_le_bytes(value)[..len]);
-        }
-        for header in headers {
-            bytes.extend_from_slice(&header.p_type.to_le_bytes());
-            bytes.extend_from_slice(&header.p_flags.to_le_bytes());
-            for value in [
-                header.p_offset,
-                header.p_vaddr,
-                header.p_paddr,
-                header.p_filesz,
-                header.p_memsz,
-                header.p_align,
-            ] {
-                bytes.extend_from_slice(&value.to_le_bytes());
-            }
-        }
-        file.write_all_at(&bytes, 0).unwrap();
+fn put_headers(file: &File, headers: &[ProgramHeader]) {
+    let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+    bytes.resize(16, 0);
+    for (len, value) in [
+        (2, 4), // ET_CORE
+        (2, 62),
+        (4, 1),
+        (8, 0),
+        (8, 64),
+        (8, 0),
+        (4, 0),
+        (2, 64),
+        (2, 56),
+        (2, u64::try_from(headers.len()).unwrap()),
+        (2, 0),
+        (2, 0),
+        (2, 0),
+    ] {
+        bytes.extend_from_slice(&u64::to_le_bytes(value)[..len]);
     }
+    for header in headers {
+        bytes.extend_from_slice(&header.p_type.to_le_bytes());
+        bytes.extend_from_slice(&header.p_flags.to_le_bytes());
+        for value in [
+            header.p_offset,
+            header.p_vaddr,
+            header.p_paddr,
+            header.p_filesz,
+            header.p_memsz,
+            header.p_align,
+        ] {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+    file.write_all_at(&bytes, 0).unwrap();
 }
 
 fn ram(paddr: u64, len: u64, offset: u64) -> ProgramHeader {
@@ -93,20 +90,8 @@ fn core() -> File {
         ],
     );
     let mut notes = Vec::new();
-    for (name, text) in [
-        ("CORE", "registers"),
-        ("VMCOREINFO", "OSRELEASE=6.12\n\0\0"),
-    ] {
-        for field in [name.len() + 1, text.len(), 0] {
-            notes.extend_from_slice(&u32::try_from(field).unwrap().to_le_bytes());
-        }
-        for part in [name.as_bytes(), b"\0"].concat().chunks(4) {
-            notes.extend_from_slice(part);
-            notes.resize(notes.len().next_multiple_of(4), 0);
-        }
-        notes.extend_from_slice(text.as_bytes());
-        notes.resize(notes.len().next_multiple_of(4), 0);
-    }
+    notes::append(&mut notes, b"CORE", 1, b"registers").unwrap();
+    notes::append(&mut notes, NOTE_NAME, NOTE_KIND, b"OSRELEASE=6.12\n\0\0").unwrap();
     notes.resize(0x100, 0);
     file.write_all_at(&notes, 0x800).unwrap();
     file.write_all_at(&[1; 0x7000], 0x2000).unwrap();
@@ -139,7 +124,7 @@ fn read(kcore: &Kcore, start: u64, len: usize) -> (Vec<u8>, Vec<(PhysRange, Errn
 
 #[test]
 fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
-    let kcore = Kcore::with(core(), &map(), PageFlags::none()).unwrap();
+    let kcore = Kcore::with(core(), &map(), PageFlags::unavailable()).unwrap();
     assert_eq!(kcore.direct_map_base(), BASE);
     assert_eq!(kcore.vmcoreinfo(), Some(&b"OSRELEASE=6.12\n"[..]));
     assert!(kcore.warning().unwrap().contains("/proc/kpageflags"));
@@ -161,21 +146,21 @@ fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
 }
 
 #[test]
-fn zeros_that_the_kernel_made_up_are_listed() {
+fn zeros_that_are_not_the_content_of_memory_are_listed() {
     // The page of zeros is offline; the poisoned one is not even read.
     let kcore = Kcore::with(core(), &map(), flags(&[(3, 23), (0x11, 19)])).unwrap();
     let (pages, listed) = read(&kcore, 0x1000, 0x7000);
     assert_eq!(pages, [1, 1, 0, 1, 1, 1, 1]);
-    assert_eq!(listed, [(range(0x3000, 0x3fff), Errno::new(61))]);
+    assert_eq!(listed, [(range(0x3000, 0x3fff), Errno::ENODATA)]);
     let (pages, listed) = read(&kcore, 0x1_0000, 0x4000);
     assert_eq!(pages, [2, 0, 2, 2]);
-    assert_eq!(listed, [(range(0x1_1000, 0x1_1fff), Errno::new(133))]);
+    assert_eq!(listed, [(range(0x1_1000, 0x1_1fff), Errno::EHWPOISON)]);
 }
 
 #[test]
 fn memory_that_moves_within_the_file_is_found_again() {
     let file = core();
-    let kcore = Kcore::with(file.try_clone().unwrap(), &map(), PageFlags::none()).unwrap();
+    let kcore = Kcore::with(file.try_clone().unwrap(), &map(), PageFlags::unavailable()).unwrap();
     // As when memory is added: one header more, and all data elsewhere.
     put_headers(
         &file,
@@ -193,16 +178,16 @@ fn memory_that_moves_within_the_file_is_found_again() {
 }
 
 #[test]
-fn what_is_no_core_is_refused() {
+fn anything_but_a_core_is_refused() {
     let empty = tempfile::tempfile().unwrap();
-    assert!(Kcore::with(empty, &map(), PageFlags::none()).is_err());
+    assert!(Kcore::with(empty, &map(), PageFlags::unavailable()).is_err());
     let text = tempfile::tempfile().unwrap();
     text.write_all_at(&[b'x'; 0x1000], 0).unwrap();
-    let error = Kcore::with(text, &map(), PageFlags::none()).unwrap_err();
-    assert!(error.to_string().contains("no ELF core"), "{error}");
-    // A head that promises more than there is.
+    let error = Kcore::with(text, &map(), PageFlags::unavailable()).unwrap_err();
+    assert!(error.to_string().contains("not an ELF core"), "{error}");
+    // More headers than the file has room for.
     let cut = tempfile::tempfile().unwrap();
     put_headers(&cut, &vec![ram(0, 1, 0); 5]);
     cut.set_len(100).unwrap();
-    assert!(Kcore::with(cut, &map(), PageFlags::none()).is_err());
+    assert!(Kcore::with(cut, &map(), PageFlags::unavailable()).is_err());
 }

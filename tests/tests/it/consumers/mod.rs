@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Images of two machines, in every format that others open, taken while the machines
-//! ran: each of the others' programs finds its way in them. The outcome is
-//! `docs/consumers.md`.
+//! Images of two running machines, in every format that other people's programs open:
+//! each program can navigate them. The results are in `docs/consumers.md`.
 
-mod judges;
+mod readers;
 mod rows;
 mod symbols;
 mod table;
 
+use crate::machines;
+use anyhow::{Context, Result, anyhow, ensure};
+use linpmem_testkit::artifacts;
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::consumers::dump_tools::DumpTools;
+use linpmem_testkit::consumers::volatility::Volatility;
+use linpmem_testkit::kernel::{Kernel, KernelPackage};
+use linpmem_testkit::processes::{self, Process};
+use linpmem_testkit::target_machine::TargetMachine;
+use linpmem_testkit::vm::{Vm, VmBuilder};
+use rows::{ROWS, Row, TOOLS, Tool};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
@@ -16,48 +26,36 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use xtask::acquisition::Subject;
-use xtask::artifacts::Artifacts;
-use xtask::cache::Cache;
-use xtask::consumers::Consumers;
-use xtask::kernel::Kernel;
-use xtask::matrix;
-use xtask::processes::{self, Process};
-use xtask::vm::{Vm, VmBuilder};
-use xtask::volatility::Volatility;
-
-use rows::{ROWS, Row, TOOLS, Tool};
-
 const TOKEN: &str = "70c9ba51-planted-for-all-consumers";
 const NAME: &str = "suspicious";
 const SYMBOL_FILE: &str = "made.isf.json.xz";
 
-/// What a program found in the image of a row.
+/// The findings of each program in the image of each row.
 type Cells = BTreeMap<(&'static str, Tool), &'static str>;
 
-/// An image, and what is known of the machine that it is of.
+/// An image, and what is known about its machine.
 struct Case {
     kernel: Kernel,
     dumper: PathBuf,
-    consumers: Consumers,
+    dump_tools: DumpTools,
     volatility: Volatility,
-    /// Where all images lie; the ELF core is [`rows::ELF`].
+    /// The folder with all images; the ELF core is [`rows::ELF`].
     folder: PathBuf,
-    /// Where the symbol file lies, and nothing else.
+    /// The folder with the symbol file, and nothing else.
     symbols: PathBuf,
     planted: u64,
-    /// Where the token lies in the planted process.
+    /// The address of the token in the planted process.
     address: String,
     kaslr_offset: u64,
-    /// Processes that were there before and after, and all that were there once.
+    /// Processes that existed before and after the acquisition, and those that existed
+    /// before or after.
     steady: BTreeSet<Process>,
     seen: BTreeSet<Process>,
     modules: BTreeSet<String>,
 }
 
-/// Volatility 3 knows 4 levels of page tables only.
-fn shaped(machine: VmBuilder) -> VmBuilder {
+/// Volatility 3 only supports 4 levels of page tables.
+fn configured(machine: VmBuilder) -> VmBuilder {
     machine
         .memory_mib(256)
         .cpu("max,la57=off")
@@ -67,37 +65,37 @@ fn shaped(machine: VmBuilder) -> VmBuilder {
 
 #[test]
 fn stable_kernel_through_kcore() -> Result<()> {
-    let kernel = matrix::of_consumers(&Cache::open()?)?;
-    let vm = shaped(Vm::builder(&kernel)).boot()?;
-    let subject = Subject::with_dumper(vm, &Artifacts::dumper()?)?;
-    judged(subject, "kcore")
+    let kernel = Kernel::of_package(&Cache::open()?, &KernelPackage::stable())?;
+    let vm = configured(Vm::builder(&kernel)).boot()?;
+    let target = TargetMachine::with_dumper(vm, &artifacts::dumper()?)?;
+    examined(target, "kcore")
 }
 
 #[test]
 fn newest_kernel_through_the_module() -> Result<()> {
-    judged(crate::subject(shaped)?, "linpmem")
+    examined(machines::target(configured)?, "linpmem")
 }
 
-/// kdumpid takes the first such words that it finds in memory for the banner, and the
-/// dumper is in memory while it acquires.
+/// kdumpid takes the first such text in memory for the kernel's banner, and the dumper is
+/// in memory while it acquires.
 #[test]
-fn the_dumper_is_not_taken_for_a_kernel() -> Result<()> {
-    let program = fs::read(Artifacts::dumper()?)?;
-    let words = b"Linux version ";
+fn the_dumper_is_not_mistaken_for_a_kernel() -> Result<()> {
+    let program = fs::read(artifacts::dumper()?)?;
+    let banner = b"Linux version ";
     ensure!(
-        !program.windows(words.len()).any(|part| part == words),
-        "the program has a kernel's banner in it"
+        !program.windows(banner.len()).any(|part| part == banner),
+        "the program contains the start of a kernel's banner"
     );
     Ok(())
 }
 
-/// Acquires the machine as it runs, has all programs judge the images, and compares
-/// what they say with the documentation.
-fn judged(subject: Subject, source: &'static str) -> Result<()> {
+/// Acquires the running machine, has all programs examine the images, and compares their
+/// findings with the documentation.
+fn examined(target: TargetMachine, source: &'static str) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let subject = subject.images_in(folder.path());
-    let case = Case::acquire(&subject, source, folder.path())?;
-    subject.end()?;
+    let target = target.images_in(folder.path());
+    let case = Case::acquire(&target, source, folder.path())?;
+    target.end()?;
     case.make_symbols()?;
     symbols::compare(&case)?;
     for row in ROWS {
@@ -110,34 +108,34 @@ fn judged(subject: Subject, source: &'static str) -> Result<()> {
         let quick = case.cells(&quick);
         (slow.join(), quick)
     });
-    let mut cells = slow.map_err(|_| anyhow!("a judge panicked"))??;
+    let mut cells = slow.map_err(|_| anyhow!("a thread panicked"))??;
     cells.extend(quick?);
     table::compare(source, &cells)
 }
 
 impl Case {
-    fn acquire(subject: &Subject, source: &str, folder: &Path) -> Result<Self> {
-        let (process, said) = subject.plant(NAME, TOKEN)?;
+    fn acquire(target: &TargetMachine, source: &str, folder: &Path) -> Result<Self> {
+        let (process, said) = target.plant(NAME, TOKEN)?;
         let address = said.rsplit(' ').next().context("no address")?.to_owned();
-        let before = processes::processes(&subject.vm)?;
-        let ended = subject.dump(&["--source", source], rows::ELF)?;
+        let before = processes::processes(&target.vm)?;
+        let ended = target.dump(&["--source", source], rows::ELF)?;
         println!("{}", ended.text());
-        // 3: the direct map lacks pages that are RAM only in part.
+        // 3: the direct map has no partial pages.
         ensure!(matches!(ended.ended.code, Some(0 | 3)), "{ended}");
-        let after = processes::processes(&subject.vm)?;
-        let image = subject.pull(rows::ELF)?;
+        let after = processes::processes(&target.vm)?;
+        let image = target.pull(rows::ELF)?;
         let planted = before.iter().find(|(_, name)| name == NAME);
-        let planted = planted.context("ps does not know the planted process")?.0;
-        let modules = processes::modules(&subject.vm)?;
+        let planted = planted.context("ps does not list the planted process")?.0;
+        let modules = processes::modules(&target.vm)?;
         drop(process);
         let opened = linpmem_formats::open_image(&image)?;
         let offset = opened.machine().vmcoreinfo_value("KERNELOFFSET");
         let symbols = folder.join("symbols");
         fs::create_dir(&symbols)?;
         Ok(Self {
-            kernel: subject.vm.kernel().clone(),
-            dumper: Artifacts::dumper()?,
-            consumers: Consumers::open()?,
+            kernel: target.vm.kernel().clone(),
+            dumper: artifacts::dumper()?,
+            dump_tools: DumpTools::open()?,
             volatility: Volatility::open()?,
             kaslr_offset: u64::from_str_radix(offset.context("no KERNELOFFSET")?, 16)?,
             symbols,
@@ -150,7 +148,7 @@ impl Case {
         })
     }
 
-    /// Whether it is the one that our module was made for.
+    /// Whether it is the newest kernel, which our module is built for.
     fn is_newest(&self) -> bool {
         self.kernel.has_rust()
     }
@@ -159,7 +157,7 @@ impl Case {
         self.folder.join(row.file)
     }
 
-    /// Makes the symbol file of what the image itself tells, on this machine.
+    /// Makes the symbol file on the host, from what is in the image.
     fn make_symbols(&self) -> Result<()> {
         let file = self.symbols.join(SYMBOL_FILE);
         let said = self.run(&["symbols"], &[&self.folder.join(rows::ELF)], |command| {
@@ -169,14 +167,14 @@ impl Case {
         Ok(())
     }
 
-    /// Makes the image of `row` of the ELF core.
+    /// Makes the image of `row` from the ELF core.
     fn make(&self, row: &Row) -> Result<()> {
         let path = self.path(row);
         match row.file {
             rows::ELF => return Ok(()),
             rows::REARRANGED => {
                 let stream = self.folder.join(rows::ZLIB);
-                return self.consumers.rearrange(&stream, &path);
+                return self.dump_tools.rearrange(&stream, &path);
             }
             _ => {}
         }
@@ -209,13 +207,13 @@ impl Case {
         let output = more(&mut command).output()?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
-        // 3: the pages that could not be read are told of once more.
+        // 3: the source has pages that could not be read.
         let code = output.status.code();
         ensure!(matches!(code, Some(0 | 3)), "{words:?}: {said}");
         Ok(said)
     }
 
-    /// What these programs find in the images that they read, by row.
+    /// The findings of these programs in the images that they can open.
     fn cells(&self, tools: &[Tool]) -> Result<Cells> {
         let mut cells = Cells::new();
         for row in ROWS {
@@ -224,7 +222,7 @@ impl Case {
                 .filter(|tool| row.is_for(**tool, self.is_newest()))
             {
                 let started = Instant::now();
-                let found = judges::judge(self, tool, row);
+                let found = readers::examine(self, tool, row);
                 let found = found.with_context(|| format!("{tool} on {}", row.about))?;
                 let seconds = started.elapsed().as_secs_f64();
                 println!("{tool} on {}: {found} ({seconds:.1} s)", row.about);

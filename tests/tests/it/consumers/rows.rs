@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The images, and who reads them.
+//! The images, and the programs that open them.
 
 use std::fmt;
 
 /// The image that was acquired.
 pub const ELF: &str = "elf.core";
-/// With about as many artifacts as the note can hold.
+/// With nearly as many artifacts as fit into the note.
 pub const ARTIFACTS: &str = "artifacts.core";
 pub const ZLIB: &str = "zlib.kdump";
 pub const SNAPPY: &str = "snappy.kdump";
 pub const REARRANGED: &str = "rearranged";
 pub const PADDED: &str = "raw.padded";
-/// The command that opens the padded image in crash, as it was printed.
+/// The command that opens the padded image in crash, as the dumper printed it.
 pub const COMMAND: &str = "crash.command";
 
-/// A program, in the order of the table's columns.
+/// A program, in the order of the table's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tool {
     Crash,
@@ -50,7 +50,8 @@ impl fmt::Display for Tool {
     }
 }
 
-/// A row of the table: how the image is made of the ELF core, and who opens it.
+/// A row of the table: how the image is made from the ELF core, and which programs open
+/// it.
 pub struct Row {
     pub about: &'static str,
     pub file: &'static str,
@@ -59,8 +60,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether `tool` reads it. crash takes long, and on the newest kernel reads one
-    /// of the kdump images only.
+    /// Whether `tool` opens it. As crash is slow, on the newest kernel it opens only one
+    /// of the kdump images.
     pub fn is_for(&self, tool: Tool, is_newest: bool) -> bool {
         let is_left_out =
             is_newest && tool == Tool::Crash && [ARTIFACTS, ZLIB, SNAPPY].contains(&self.file);

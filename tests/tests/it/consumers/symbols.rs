@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Volatility 3 with nothing but our symbol file: what it finds is what the machine
-//! itself said.
-
-use std::collections::BTreeSet;
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
-use xtask::processes::is_fleeting;
-use xtask::symbol_file;
-use xtask::volatility::column;
+//! Volatility 3 with only our symbol file: it finds what the machine's own tools listed.
 
 use super::rows::{self, Row};
 use super::{Case, NAME, TOKEN};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::consumers::symbol_file;
+use linpmem_testkit::consumers::volatility::column;
+use linpmem_testkit::processes::is_fleeting;
+use std::collections::BTreeSet;
+use std::path::Path;
 
-pub fn judge(case: &Case, row: &Row) -> Result<&'static str> {
+pub fn examine(case: &Case, row: &Row) -> Result<&'static str> {
     same_processes(case, row)?;
     if row.file != rows::ELF {
         return Ok("the same processes as ps");
@@ -21,7 +18,7 @@ pub fn judge(case: &Case, row: &Row) -> Result<&'static str> {
     banner(case, row)?;
     arguments(case, row)?;
     memory(case, row)?;
-    // Volatility 3 does not know the modules of the newest kernels.
+    // Volatility 3 does not support the modules of the newest kernels.
     if case.is_newest() {
         return Ok("banner, the same processes as ps, the planted one's arguments and memory");
     }
@@ -31,13 +28,13 @@ pub fn judge(case: &Case, row: &Row) -> Result<&'static str> {
     )
 }
 
-/// The file itself, beside what the kernel's debug symbols say.
+/// Compares the symbol file itself with the kernel's debug symbols.
 pub fn compare(case: &Case) -> Result<()> {
     let file = case.symbols.join(super::SYMBOL_FILE);
-    let found = symbol_file::beside_dwarf(&file, &case.kernel)?;
+    let found = symbol_file::compare_with_dwarf(&file, &case.kernel)?;
     let (types, enums, symbols) = (found.types, found.enums, found.symbols);
     println!(
-        "as in DWARF: {} types, {} enumerations, {} types of symbols",
+        "equal to DWARF: {} types, {} enumerations, {} types of symbols",
         types.same, enums.same, symbols.same
     );
     ensure!(types.different.is_empty(), "{:?}", types.different);
@@ -48,13 +45,13 @@ pub fn compare(case: &Case) -> Result<()> {
         return Ok(());
     }
     let Some(folder) = std::env::var_os("LINPMEM_REFERENCE_DATA") else {
-        println!("SKIPPED the other symbol file: LINPMEM_REFERENCE_DATA is not set");
+        println!("SKIPPED the reference symbol file: LINPMEM_REFERENCE_DATA is not set");
         return Ok(());
     };
-    let other = Path::new(&folder).join("isf/debian-6.12.107-cloud-amd64.json.xz");
-    let found = symbol_file::beside_yardstick(&file, &other, &case.kernel)?;
+    let reference = Path::new(&folder).join("isf/debian-6.12.107-cloud-amd64.json.xz");
+    let found = symbol_file::compare_with_reference(&file, &reference, &case.kernel)?;
     println!("{found:?}");
-    // Some dozen structs changed between the two versions.
+    // Some dozen structs differ between the two versions.
     let (same, all) = (found.types.same, found.types.different.len());
     ensure!(same > 8000 && u64::try_from(all)? * 30 < same);
     ensure!(found.enums.same > 1200 && found.enums.different.len() < 30);
@@ -71,7 +68,7 @@ pub fn compare(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// What Volatility walks through, and no version of 6.12 changes.
+/// Types that Volatility depends on, and that are the same in all versions of 6.12.
 const MUST_AGREE: &[&str] = &[
     "cred",
     "dentry",
@@ -97,12 +94,12 @@ fn run(case: &Case, row: &Row, plugin: &[&str]) -> Result<Vec<serde_json::Value>
     let rows = case
         .volatility
         .rows(&case.symbols, &case.path(row), plugin)?;
-    ensure!(!rows.is_empty(), "{plugin:?} shows an empty list");
+    ensure!(!rows.is_empty(), "{plugin:?} printed an empty list");
     Ok(rows)
 }
 
-/// What was there before and after is there; whatever else is there, was there once,
-/// or comes and goes.
+/// Processes that existed before and after the acquisition are there. Any others existed
+/// before or after, or are fleeting.
 fn same_processes(case: &Case, row: &Row) -> Result<()> {
     let found: BTreeSet<_> = run(case, row, &["linux.pslist"])?
         .iter()
@@ -110,10 +107,10 @@ fn same_processes(case: &Case, row: &Row) -> Result<()> {
         .collect::<Result<_>>()?;
     ensure!(found.len() > 40, "{found:?}");
     let missing: Vec<_> = case.steady.difference(&found).collect();
-    ensure!(missing.is_empty(), "{missing:?} are not in {found:?}");
+    ensure!(missing.is_empty(), "{missing:?} not found in {found:?}");
     let more = found.difference(&case.seen);
-    let odd: Vec<_> = more.filter(|(_, name)| !is_fleeting(name)).collect();
-    ensure!(odd.is_empty(), "{odd:?} were never there");
+    let unknown: Vec<_> = more.filter(|(_, name)| !is_fleeting(name)).collect();
+    ensure!(unknown.is_empty(), "{unknown:?} never existed");
     Ok(())
 }
 
@@ -141,16 +138,19 @@ fn arguments(case: &Case, row: &Row) -> Result<()> {
     let shown = rows.iter().map(|row| column(row, "ARGS")).next();
     let wanted = format!("plant {NAME} {TOKEN} --and an argument");
     let shown = shown.context("no arguments")?;
-    ensure!(shown.trim_end() == wanted, "`{shown}` is not `{wanted}`");
+    ensure!(
+        shown.trim_end() == wanted,
+        "`{shown}` instead of `{wanted}`"
+    );
     Ok(())
 }
 
-/// Through the page tables of the planted process.
+/// Reads through the page tables of the planted process.
 fn memory(case: &Case, row: &Row) -> Result<()> {
     let pid = case.planted.to_string();
     let words = ["linux.vmaregexscan", "--pid", &pid, "--pattern", TOKEN];
     let rows = run(case, row, &words)?;
-    // As many lines as fit into a MiB, of which the last may be cut.
+    // The process has 1 MiB of lines with the token.
     ensure!(rows.len() > 20_000, "{} lines with the token", rows.len());
     Ok(())
 }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The tables in the documentation, one for each machine.
-
-use std::fs;
-use std::sync::{Mutex, PoisonError};
-
-use anyhow::{Context, Result, ensure};
-use xtask::checkout;
+//! The tables in the documentation, one per machine.
 
 use super::Cells;
 use super::rows::{ROWS, TOOLS};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::checkout;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
 
-/// Compares the table with the one in the documentation, or writes it there.
+/// Compares the table with the one in the documentation, or updates that one.
 pub fn compare(source: &str, cells: &Cells) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let path = checkout::dir().join("docs/consumers.md");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    // The mark in the page that a table follows.
+    // The table comes after this comment in the page.
     let mark = format!("<!-- table: {source} -->\n");
-    let (before, rest) = text.split_once(&mark).context("no place for the table")?;
+    let (before, rest) = text
+        .split_once(&mark)
+        .with_context(|| format!("no line {mark} in the page"))?;
     let table = table(cells);
     if std::env::var_os("LINPMEM_BLESS").is_some_and(|value| value == "1") {
         let end = match rest.starts_with('|') {
@@ -31,13 +31,13 @@ pub fn compare(source: &str, cells: &Cells) -> Result<()> {
     }
     ensure!(
         rest.starts_with(&table),
-        "{} has another table than\n{table}\nwith LINPMEM_BLESS=1 the test writes it",
+        "{} does not have this table; run the test with LINPMEM_BLESS=1 to update it:\n{table}",
         path.display()
     );
     Ok(())
 }
 
-/// A line a program and format, since that is what one looks for.
+/// A line per image and program.
 fn table(cells: &Cells) -> String {
     let mut table = "| image | program | what it found |\n|---|---|---|\n".to_owned();
     for row in ROWS {

@@ -1,38 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory of every kind with known content, in every mode.
-
-use std::fs;
-
-use anyhow::{Context, Result, ensure};
+//! Memory of every kind with known content, read in every mode.
 
 use super::{ask, machine, window};
-use crate::pattern;
+use crate::pattern::{self, PatternFile};
+use anyhow::{Context, Result, ensure};
+use std::fs;
 
 #[test]
 fn a_reserved_range_is_exact_in_every_mode_and_never_wrong() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut planted = None;
-    let vm = machine(
-        |machine| match pattern::planted(machine.clone(), folder.path()) {
-            Ok(with_pattern) => with_pattern,
-            Err(error) => {
-                planted = Some(error);
-                machine
-            }
-        },
-        "",
-    )?;
-    ensure!(planted.is_none(), "{planted:?}");
+    let pattern = PatternFile::new()?;
+    let vm = machine(|machine| pattern.load(machine), "")?;
     let (start, len) = (pattern::START, pattern::LEN);
     ask(&vm, &format!("exact {start:#x} {len:#x}"))?;
     ask(&vm, &format!("original {start:#x}"))?;
-    let seconds = super::storm::seconds();
+    let seconds = super::storm::seconds()?;
     ask(&vm, &format!("steady {start:#x} {len:#x} {seconds}"))?;
     vm.shutdown()
 }
 
 #[test]
-fn devices_answer_as_they_are_asked() -> Result<()> {
+fn device_registers_are_loaded_with_the_requested_width() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let shared = folder.path().join("shared");
     fs::write(&shared, pattern::counted(1 << 20))?;
@@ -56,7 +43,7 @@ fn devices_answer_as_they_are_asked() -> Result<()> {
     ensure!(len == 1 << 20, "the window has {len} bytes");
     ask(&vm, &format!("device {start:#x} {len:#x}"))?;
 
-    // QEMU's edu answers loads of four bytes only (docs/specs/edu.rst).
+    // QEMU's edu only supports loads of four bytes (docs/specs/edu.rst).
     let (registers, _) = window(&vm, "0x1234", "0x11e8", 0)?;
     ensure!(ask(&vm, &format!("load {registers:#x} 4"))? == "0x10000ed");
     for (width, format) in [(1, "xb"), (2, "xh"), (8, "xg")] {
@@ -64,26 +51,26 @@ fn devices_answer_as_they_are_asked() -> Result<()> {
         let seen = vm.monitor(&format!("xp /1{format} {registers:#x}"))?;
         if seen.contains("Cannot access memory") {
             // The device refuses that width. A module that loaded four bytes and
-            // cut them would show the register here.
+            // truncated them would return the register here.
             ensure!(
                 !said.ends_with("ed"),
-                "{width} bytes gave a part of the register: {said}"
+                "a load of {width} bytes returned a part of the register: {said}"
             );
             continue;
         }
         let value = seen.rsplit_once("0x").map_or("", |(_, digits)| digits);
-        let value =
-            u64::from_str_radix(value.trim(), 16).with_context(|| format!("QEMU says {seen:?}"))?;
+        let value = u64::from_str_radix(value.trim(), 16)
+            .with_context(|| format!("QEMU printed {seen:?}"))?;
         ensure!(
             said == format!("{value:#x}"),
-            "{width} bytes: {said}, and for QEMU {value:#x}"
+            "{width} bytes: {said}, but QEMU reads {value:#x}"
         );
     }
     vm.shutdown()
 }
 
 #[test]
-fn devices_stay_out_of_reach_unless_the_module_permits_them() -> Result<()> {
+fn devices_are_refused_unless_the_module_permits_them() -> Result<()> {
     let vm = machine(|machine| machine.device("edu"), "")?;
     let (registers, _) = window(&vm, "0x1234", "0x11e8", 0)?;
     ensure!(ask(&vm, &format!("errno {registers:#x} 0"))? == "EACCES");

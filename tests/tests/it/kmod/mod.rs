@@ -1,33 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The module from within: the program `probe` asks it, in a machine whose
-//! kernel panics at its first warning.
+//! The module as seen from inside the machine: the program `probe` exercises it, in a
+//! machine whose kernel panics at its first warning.
 
-mod manners;
+mod device_semantics;
 mod memory;
 mod pages;
 mod storm;
 mod translation;
 
+use crate::machines;
+use anyhow::{Context, Result};
+use linpmem_testkit::artifacts::Artifacts;
+use linpmem_testkit::vm::{GuestCommand, Vm, VmBuilder, guest};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use xtask::artifacts::Artifacts;
-use xtask::vm::{GuestCommand, Vm, VmBuilder, guest};
-
-/// A machine as `shape` wants it, with the probe in its `PATH` and the module
+/// A machine that `configure` has changed, with the probe in its `PATH` and the module
 /// loaded with `parameters`.
-fn machine(shape: impl FnOnce(VmBuilder) -> VmBuilder, parameters: &str) -> Result<Vm> {
-    let vm = without_module(shape)?;
+fn machine(configure: impl FnOnce(VmBuilder) -> VmBuilder, parameters: &str) -> Result<Vm> {
+    let vm = without_module(configure)?;
     let artifacts = Artifacts::build(vm.kernel())?;
     vm.insmod(&artifacts.module, parameters)?;
     Ok(vm)
 }
 
-/// A machine with the probe in its `PATH` and no module.
-fn without_module(shape: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
-    let kernel = crate::kernel()?;
-    let small = Vm::builder(&kernel).memory_mib(512).scratch_gib(None);
-    let vm = shape(small).boot()?;
+/// A machine that `configure` has changed, with the probe in its `PATH` and no module.
+fn without_module(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
+    let vm = machines::small(configure)?;
     vm.push(&guest::build("linpmem-probe")?, "/bin/probe")?;
     Ok(vm)
 }
@@ -38,34 +36,31 @@ fn probe<'vm>(vm: &'vm Vm, arguments: &str) -> GuestCommand<'vm> {
     vm.command(&argv).timeout(Duration::from_secs(300))
 }
 
-/// Runs the probe, shows what it says and returns it.
+/// Runs the probe, prints its output and returns it.
 fn ask(vm: &Vm, arguments: &str) -> Result<String> {
     let output = probe(vm, arguments).run()?.ok()?;
-    let said = output.stdout_text()?.trim_end().to_owned();
-    println!("{said}");
-    Ok(said)
+    let printed = output.stdout_text()?.trim_end().to_owned();
+    println!("{printed}");
+    Ok(printed)
 }
 
-/// A file of the kernel's, whose length is not what its size says.
-fn text(vm: &Vm, path: &str) -> Result<String> {
-    let output = vm.run(&["cat", path])?.ok()?;
-    Ok(output.stdout_text()?.to_owned())
-}
-
-/// The memory window `index` of the first PCI device of this vendor and kind.
+/// The memory window `index` of the first PCI device with these ids.
 fn window(vm: &Vm, vendor: &str, device: &str, index: usize) -> Result<(u64, u64)> {
     let list = vm.run(&["ls", "/sys/bus/pci/devices"])?.ok()?;
     for slot in list.stdout_text()?.lines() {
         let file = |name: &str| -> Result<String> {
-            text(vm, &format!("/sys/bus/pci/devices/{slot}/{name}"))
+            vm.kernel_file(&format!("/sys/bus/pci/devices/{slot}/{name}"))
         };
         if file("vendor")?.trim() != vendor || file("device")?.trim() != device {
             continue;
         }
-        // Windows answer once the device's command register says so.
+        // Windows respond once the device's command register enables them.
         vm.write(&format!("/sys/bus/pci/devices/{slot}/enable"), "1")?;
         let resources = file("resource")?;
-        let line = resources.lines().nth(index).context("no such window")?;
+        let line = resources
+            .lines()
+            .nth(index)
+            .context("the device has no such window")?;
         let mut ends = line.split(' ').map(|word| {
             let digits = word.strip_prefix("0x").unwrap_or(word);
             u64::from_str_radix(digits, 16)

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Requests without sense: the kernel's log stays clean.
-
-use anyhow::Result;
+//! Random requests: the kernel's log stays clean.
 
 use super::{ask, machine};
+use anyhow::{Context, Result};
 
-/// How long the readers of a steady pattern run: a minute, or what
-/// `LINPMEM_TEST_SECONDS` says.
-pub fn seconds() -> u64 {
-    let wanted = std::env::var("LINPMEM_TEST_SECONDS").ok();
-    wanted
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or(60)
+/// How long the readers of the pattern run: a minute, or `LINPMEM_TEST_SECONDS`.
+pub fn seconds() -> Result<u64> {
+    match std::env::var("LINPMEM_TEST_SECONDS") {
+        Ok(seconds) => seconds
+            .parse()
+            .context("LINPMEM_TEST_SECONDS must be a number"),
+        Err(_) => Ok(60),
+    }
 }
 
 #[test]
 fn a_million_reads_and_a_hundred_thousand_ioctls() -> Result<()> {
-    // Devices are permitted, so that a request that asks for one by accident
-    // would get one.
+    // With devices permitted, so that an accidental request for one would succeed.
     let vm = machine(|machine| machine, "allow_device=1")?;
     ask(&vm, "sweep 1000000")?;
     ask(&vm, "ioctls 100000")?;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Translation beside what the kernel says: pagemap, and its own functions.
-
-use anyhow::{Result, ensure};
-use xtask::cache::Cache;
-use xtask::kmod;
-use xtask::vm::{Vm, VmBuilder};
+//! Translations, compared with pagemap and with the kernel's own functions.
 
 use super::{ask, machine};
+use anyhow::{Result, ensure};
+use linpmem_testkit::artifacts;
+use linpmem_testkit::vm::{Vm, VmBuilder};
 
 /// Page tables of every depth, with and without page-table isolation.
 fn translates(cpu: &str, isolation: &str) -> Result<()> {
@@ -30,7 +28,7 @@ fn translates(cpu: &str, isolation: &str) -> Result<()> {
 }
 
 fn facts(vm: &Vm) -> Result<()> {
-    let module = kmod::build_facts(&Cache::open()?, vm.kernel().release())?;
+    let module = artifacts::facts_module(vm.kernel())?;
     vm.insmod(&module, "")?;
     ask(vm, "kernel-pages").map(drop)
 }

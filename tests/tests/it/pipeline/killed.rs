@@ -1,50 +1,54 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! kill -9 at any moment: what is left is whole, or says that it is not.
+//! kill -9 at any moment: what is left is complete, or says that it is not.
 
+use super::{at, json, memory};
+use crate::host_dumper;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::target_machine::companion;
 use std::path::Path;
 use std::time::Instant;
 use std::{fs, thread};
 
-use anyhow::{Context, Result, ensure};
-
-use super::{ask, at, beside, dumper, json, memory, words};
-
-/// Runs that are killed, of each format.
+/// How many runs are killed, for each format.
 const ROUNDS: u32 = 8;
 
 #[test]
-fn what_a_killed_run_leaves_is_whole_or_says_that_it_is_not() -> Result<()> {
+fn a_killed_run_leaves_an_image_that_is_complete_or_says_it_is_not() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let memory = memory(folder.path())?;
     for ending in ["core", "lime.zst", "aff4"] {
         let begun = Instant::now();
         let whole = folder.path().join(format!("whole.{ending}"));
         let output = run(&memory, &whole)?.wait_with_output()?;
-        ensure!(output.status.success(), "{}", words(&output));
+        ensure!(output.status.success(), "{}", host_dumper::printed(&output));
         let length = begun.elapsed();
         let mut cut = 0;
         for round in 0..ROUNDS {
             let image = folder.path().join(format!("{round}.{ending}"));
             let mut child = run(&memory, &image)?;
-            // Over the whole run, its beginning and its end included.
+            // Spread over the whole run, from before its start to after its end.
             thread::sleep(length * round / (ROUNDS - 2));
             child.kill()?;
             child.wait()?;
             if image.exists() {
-                let (code, said) = ask("verify", &image)?;
+                let (code, said) = host_dumper::run("verify", &image)?;
                 ensure!(code == Some(0), "{ending} {round}: {said}");
                 continue;
             }
-            let partial = beside(&image, ".partial");
+            let partial = companion(&image, "partial");
             if !partial.exists() {
                 continue;
             }
-            // Killed between the last byte and the name: all of it is there, and its
-            // manifest has its name already.
-            let manifest = beside(&image, ".manifest.json");
-            if manifest.exists() {
-                ensure!(at(&json(&manifest)?, "/state") == "complete");
-                let (code, said) = ask("verify", &partial)?;
+            // Killed between the end of the manifest and renaming the image: the image is
+            // complete, whichever name its manifest has by then.
+            let named = companion(&image, "manifest.jsonl");
+            let working = companion(&partial, "manifest.jsonl");
+            let is_complete = |manifest: &Path| {
+                json(manifest).is_ok_and(|manifest| at(&manifest, "/state") == "complete")
+            };
+            ensure!(!named.exists() || is_complete(&named), "{ending} {round}");
+            if named.exists() || is_complete(&working) {
+                let (code, said) = host_dumper::run("verify", &partial)?;
                 ensure!(code == Some(0), "{ending} {round}: {said}");
                 continue;
             }
@@ -60,7 +64,7 @@ fn what_a_killed_run_leaves_is_whole_or_says_that_it_is_not() -> Result<()> {
 }
 
 fn run(memory: &Path, image: &Path) -> Result<std::process::Child> {
-    Ok(dumper()?
+    Ok(host_dumper::command()?
         .args(["--source", &format!("file:{}", memory.display())])
         .arg(image)
         .stdout(std::process::Stdio::piped())
@@ -68,24 +72,25 @@ fn run(memory: &Path, image: &Path) -> Result<std::process::Child> {
         .spawn()?)
 }
 
-/// `verify` calls it what it is.
+/// `verify` says that it is not complete.
 fn is_described(partial: &Path) -> Result<()> {
-    let (code, said) = ask("verify", partial)?;
+    let (code, said) = host_dumper::run("verify", partial)?;
     ensure!(code == Some(1), "{said}");
     ensure!(!said.contains("good"), "{said}");
-    let words = ["manifest", "not completed", "never finished"];
-    ensure!(words.iter().any(|word| said.contains(word)), "{said}");
+    let reasons = ["manifest", "not completed", "did not finish"];
+    ensure!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
     Ok(())
 }
 
-/// What is recovered is what was read, or marked as unknown.
+/// Everything recovered is what was read, or marked as unknown. The new volume has no
+/// manifest next to it: the one of the killed run was never finished.
 fn is_recovered(partial: &Path, memory: &Path) -> Result<()> {
     let recovered = partial.with_extension("recovered.aff4");
-    let output = dumper()?
+    let output = host_dumper::command()?
         .arg("recover")
         .args([partial, &recovered])
         .output()?;
-    let said = words(&output);
+    let said = host_dumper::printed(&output);
     ensure!(!said.contains("panicked"), "{said}");
     if !output.status.success() {
         // Killed before anything was complete.
@@ -93,19 +98,21 @@ fn is_recovered(partial: &Path, memory: &Path) -> Result<()> {
         ensure!(length < 8 << 20, "{length} bytes are lost: {said}");
         return Ok(());
     }
-    let output = dumper()?
+    let output = host_dumper::command()?
         .arg("compare")
         .args([&recovered, memory])
         .arg("--json")
         .output()?;
-    let told = String::from_utf8(output.stdout)?;
-    ensure!(told.contains("\"event\":\"summary\""), "{told}");
-    let wrong = told
+    let compared = String::from_utf8(output.stdout)?;
+    ensure!(compared.contains("\"event\":\"summary\""), "{compared}");
+    let wrong = compared
         .lines()
         .filter(|line| line.contains("\"finding\":\"different\""))
         .count();
-    ensure!(wrong == 0, "{wrong} stretches are wrong: {told}");
-    let manifest = beside(&recovered, ".manifest.json");
-    ensure!(!manifest.exists() || json(&manifest).is_ok());
+    ensure!(wrong == 0, "{wrong} ranges differ: {compared}");
+    let manifest = companion(&recovered, "manifest.jsonl");
+    ensure!(!manifest.exists(), "{} exists", manifest.display());
+    let (code, printed) = host_dumper::run("verify", &recovered)?;
+    ensure!(code == Some(0), "{printed}");
     Ok(())
 }

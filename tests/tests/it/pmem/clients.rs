@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs in C and in Python, and the example in Rust.
 
+use super::planted;
+use crate::pattern::START;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::artifacts::Library;
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::checkout;
+use linpmem_testkit::debian_tree::DebianTree;
+use linpmem_testkit::vm::{Output, Vm, guest};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use xtask::cache::Cache;
-use xtask::checkout;
-use xtask::dist::{self, Library};
-use xtask::root::Root;
-use xtask::vm::{Output, Vm, guest};
-
-use super::planted;
-use crate::pattern::START;
-
-pub fn check(vm: &Vm, folder: &Path) -> Result<()> {
-    let library = dist::build_library()?;
-    in_c(vm, &library, folder)?;
+pub fn check(vm: &Vm) -> Result<()> {
+    let library = Library::build()?;
+    let folder = tempfile::tempdir()?;
+    in_c(vm, &library, folder.path())?;
     in_rust(vm)?;
-    in_python(vm, &library, folder)
+    in_python(vm, &library, folder.path())
 }
 
-/// The example as a user compiles it, against the folder that is installed.
+/// Compiles a program as a user would, against the installed library.
 fn compile(
     library: &Library,
     source: &Path,
@@ -59,7 +58,7 @@ fn in_c(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
     let address = format!("{START:#x}");
     shows_memory(&vm.run(&["memory-c", &address])?.ok()?)?;
 
-    // Every function, and every argument that cannot be.
+    // Every function, with valid and with invalid arguments.
     let calls = folder.join("calls");
     let source = checkout::dir().join("driver/capi/tests/calls.c");
     compile(library, &source, &calls, statically)?;
@@ -74,14 +73,14 @@ fn in_c(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
     under_valgrind(vm, library, &source, folder)
 }
 
-/// The same program with the shared library and this machine's C library, which
-/// the guest has in a folder of their own: whether memory is used as it must be.
+/// The same program under valgrind, which checks its use of memory: with the shared
+/// library and this machine's C library, which the guest gets in a folder of its own.
 fn under_valgrind(vm: &Vm, library: &Library, source: &Path, folder: &Path) -> Result<()> {
     let program = folder.join("calls-shared");
     let link = |cc: &mut Command| {
         cc.arg("-L").arg(&library.lib).arg("-llinpmem").args([
             "-Wl,--dynamic-linker=/host/ld-linux-x86-64.so.2",
-            // Also for what the library itself needs.
+            // For the library's own dependencies as well.
             "-Wl,--disable-new-dtags,-rpath,/host",
         ]);
     };
@@ -106,7 +105,7 @@ fn under_valgrind(vm: &Vm, library: &Library, source: &Path, folder: &Path) -> R
     let folder = Path::new("/usr/libexec/valgrind");
     let symbols = loader_symbols()?;
     let (true, Some(symbols)) = (folder.exists(), symbols) else {
-        println!("SKIPPED: valgrind, which needs the packages valgrind and libc6-dbg here");
+        println!("SKIPPED valgrind: it needs the packages valgrind and libc6-dbg");
         return Ok(());
     };
     vm.push(&symbols, &symbols.to_string_lossy())?;
@@ -139,13 +138,13 @@ fn under_valgrind(vm: &Vm, library: &Library, source: &Path, folder: &Path) -> R
     ] {
         ensure!(said.contains(words), "{words}: {said}");
     }
-    // It has seen the allocations.
+    // It has intercepted the allocations.
     ensure!(!said.contains("total heap usage: 0 allocs"), "{said}");
     Ok(())
 }
 
-/// The symbols of this machine's dynamic loader, without which valgrind does not
-/// run: by its build id, where debuggers look for them.
+/// The debug symbols of this machine's dynamic loader, without which valgrind does not
+/// run: by build id, where debuggers look for them.
 fn loader_symbols() -> Result<Option<PathBuf>> {
     let mut readelf = Command::new("readelf");
     let output = readelf
@@ -183,13 +182,12 @@ fn shows_memory(output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// The package as pip installs it from the tree, without a network, in the Debian
-/// tree's Python.
+/// The Python package as pip installs it from the checkout, in the Debian tree's Python.
 fn in_python(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
     let cache = Cache::open()?;
-    let root = Root::open(&cache)?;
+    let tree = DebianTree::open(&cache)?;
     let site = folder.join("site");
-    let mut pip = root.command("python3", &[folder]);
+    let mut pip = tree.command("python3", &[folder]);
     pip.args(["-m", "pip", "install", "--no-index", "--no-deps", "--quiet"])
         .args([
             "--no-build-isolation",
@@ -211,7 +209,7 @@ fn in_python(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
             vm.push(&path, &format!("/site/linpmem/{name}"))?;
         }
     }
-    interpreter(vm, &root, folder)?;
+    interpreter(vm, &tree, folder)?;
     let test = checkout::dir().join("driver/python/tests/in_guest.py");
     vm.push(&test, "/site/in_guest.py")?;
     let run = vm
@@ -233,9 +231,9 @@ fn in_python(vm: &Vm, library: &Library, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Python with what it needs, as much as fits a machine without a disk: the
-/// standard library goes into the archive that Python looks for beside it.
-fn interpreter(vm: &Vm, root: &Root, folder: &Path) -> Result<()> {
+/// Installs Python in a machine without a disk: the standard library goes into the
+/// archive in which Python looks for it by default.
+fn interpreter(vm: &Vm, tree: &DebianTree, folder: &Path) -> Result<()> {
     const COLLECT: &str = "\
 import os, sys, sysconfig, zipfile, _ctypes
 out = sys.argv[1]
@@ -254,7 +252,7 @@ print('%d%d' % sys.version_info[:2])
 print(_ctypes.__file__)
 ";
     let archive = folder.join("python.zip");
-    let mut collect = root.command("python3", &[folder]);
+    let mut collect = tree.command("python3", &[folder]);
     let output = collect.args(["-c", COLLECT]).arg(&archive).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "collecting Python: {said}");
@@ -263,14 +261,13 @@ print(_ctypes.__file__)
     let mut line = || lines.next().map(str::to_owned).context("too few lines");
     let (python, version, ctypes) = (line()?, line()?, line()?);
 
-    let tree = Cache::open()?.root();
-    let inside = |path: &str| tree.join(path.trim_start_matches('/'));
+    let inside = |path: &str| tree.outside(path);
     vm.push(&inside(&python), "/usr/bin/python3")?;
     vm.push(&archive, &format!("/usr/lib/python{version}.zip"))?;
     let name = ctypes.rsplit('/').next().context("no name")?;
     vm.push(&inside(&ctypes), &format!("/site/{name}"))?;
     for library in needed(
-        root,
+        tree,
         &[&python, &ctypes, "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"],
     )? {
         let from = fs::canonicalize(inside(&library)).unwrap_or_else(|_| inside(&library));
@@ -280,8 +277,8 @@ print(_ctypes.__file__)
 }
 
 /// The shared libraries that `files` of the tree need, and the loader.
-fn needed(root: &Root, files: &[&str]) -> Result<Vec<String>> {
-    let output = root.command("ldd", &[]).args(files).output()?;
+fn needed(tree: &DebianTree, files: &[&str]) -> Result<Vec<String>> {
+    let output = tree.command("ldd", &[]).args(files).output()?;
     let mut found: Vec<String> = String::from_utf8(output.stdout)?
         .split_whitespace()
         .filter(|word| word.starts_with('/') && !word.ends_with(':'))

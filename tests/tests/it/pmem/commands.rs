@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The commands beside the original's options.
+//! The commands that the original does not have.
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use xtask::vm::Vm;
-
-use super::{fails, file, planted, pmem, said, text};
+use super::{fails, planted, pmem, said, text};
 use crate::pattern::START;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::vm::Vm;
+use serde_json::Value;
 
 fn json(vm: &Vm, arguments: &str) -> Result<Value> {
     serde_json::from_str(&text(vm, arguments)?).with_context(|| format!("`pmem {arguments}`"))
@@ -33,7 +32,7 @@ fn info(vm: &Vm) -> Result<()> {
     ensure!(shown["kernel"] == vm.kernel().release());
     ensure!(shown["abi_version"] == 1);
     ensure!(shown["features"].as_array().context("features")?.len() == 4);
-    let note = file(vm, "/sys/kernel/vmcoreinfo")?;
+    let note = vm.kernel_file("/sys/kernel/vmcoreinfo")?;
     let start = note.split(' ').next().context("vmcoreinfo")?;
     ensure!(
         number(&shown["vmcoreinfo"]["start"])?
@@ -58,7 +57,7 @@ fn ranges(vm: &Vm) -> Result<()> {
 }
 
 fn reads(vm: &Vm) -> Result<()> {
-    // Into a pipe: raw, of any length, from anywhere.
+    // To a pipe: raw bytes, of any length, from any address.
     for (place, len) in [
         ("128MiB+3MiB", 3 << 20),
         ("0x8000000+4KiB", 4096),
@@ -138,7 +137,7 @@ fn unreadable(vm: &Vm) -> Result<()> {
 }
 
 fn walks(vm: &Vm) -> Result<()> {
-    let symbols = file(vm, "/proc/kallsyms")?;
+    let symbols = vm.kernel_file("/proc/kallsyms")?;
     let line = symbols
         .lines()
         .find(|line| line.ends_with(" linux_banner"))

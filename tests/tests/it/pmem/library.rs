@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One machine in which everything works.
+//! A machine in which everything works.
 
-use anyhow::{Result, ensure};
-use xtask::vm::guest;
-
-use super::{MODULE, clients, commands, file, machine, original, said, text};
+use super::{MODULE, clients, commands, machine, original, said, text};
 use crate::pattern;
+use anyhow::{Result, ensure};
+use linpmem_testkit::vm::guest;
 
 #[test]
-fn every_call_gives_what_is_there() -> Result<()> {
-    let (vm, folder) = machine(|machine| machine)?;
+fn every_call_returns_what_is_there() -> Result<()> {
+    let vm = machine()?;
     ensure!(said(&vm, &format!("insmod {MODULE}"))?.is_empty());
     original::check(&vm)?;
     commands::check(&vm)?;
@@ -19,16 +18,16 @@ fn every_call_gives_what_is_there() -> Result<()> {
     let probe = ["probe", "library", &start.to_string(), &len.to_string()];
     println!("{}", vm.run(&probe)?.ok()?.stdout_text()?.trim());
 
-    clients::check(&vm, folder.path())?;
+    clients::check(&vm)?;
 
-    // The original's loader: the node goes with the module, exit code 0.
+    // As the original's loader: the node is removed with the module.
     ensure!(said(&vm, "insmod -r")?.is_empty());
     ensure!(vm.read("/dev/linpmem").is_err());
     let loaded = text(&vm, &format!("insmod {MODULE} major=42 --json"))?;
     ensure!(loaded.contains("\"made_node\": true"), "{loaded}");
-    ensure!(file(&vm, "/proc/devices")?.contains("42 linpmem"));
+    ensure!(vm.kernel_file("/proc/devices")?.contains("42 linpmem"));
     original::check(&vm)?;
     ensure!(said(&vm, "rmmod")?.is_empty());
-    ensure!(!file(&vm, "/proc/devices")?.contains("linpmem"));
+    ensure!(!vm.kernel_file("/proc/devices")?.contains("linpmem"));
     vm.shutdown()
 }

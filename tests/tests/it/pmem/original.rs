@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The original's command line: each option, byte for byte.
 
-use anyhow::{Context, Result, ensure};
-use xtask::vm::Vm;
-
-use super::{fails, file, planted, pmem, said, text};
+use super::{fails, planted, pmem, said, text};
 use crate::pattern::START;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::vm::Vm;
 
 const TOKEN: &str = "a line to be found";
 
@@ -23,7 +22,7 @@ fn loads_and_buffers(vm: &Vm) -> Result<()> {
         let all = [
             format!("-a {at:#x} -m {mode}"),
             format!("--mode {mode} --address {at}"),
-            // The size of a load is not asked.
+            // The size of a load is ignored.
             format!("-a {at:#x} -m {mode} -s 77"),
         ];
         for arguments in all {
@@ -36,7 +35,7 @@ fn loads_and_buffers(vm: &Vm) -> Result<()> {
     for (start, size, len) in [
         (at, "16", 16),
         (START, "0x1000", 4096),
-        // A buffer ends with its page.
+        // A buffer ends at the end of its page.
         (START + 0xff0, "0x1000", 16),
         (START + 0x1fff, "2", 1),
     ] {
@@ -47,7 +46,7 @@ fn loads_and_buffers(vm: &Vm) -> Result<()> {
         let arguments = format!("-a {START:#x} -m buffer -s {size}");
         fails(vm, &arguments, 1, &["Error: EINVAL"])?;
     }
-    // The original wrote nothing and exited with 0.
+    // The original printed nothing and exited with 0.
     fails(
         vm,
         "-a 0xb8000 -m buffer -s 16",
@@ -56,7 +55,7 @@ fn loads_and_buffers(vm: &Vm) -> Result<()> {
     )
 }
 
-/// A process's memory, by its id: the address, and what is there.
+/// A process's memory, by process id: the physical address, and the bytes there.
 fn translations(vm: &Vm) -> Result<()> {
     let mut planted = vm.command(&["plant", "planted", TOKEN]).start()?;
     let line = planted.wait_for("planted process")?;
@@ -68,14 +67,14 @@ fn translations(vm: &Vm) -> Result<()> {
     let phys = text(vm, &format!("-v {virt} -p {pid}"))?;
     is_number(&phys)?;
     let phys = phys.trim();
-    // Allocations begin behind a header, so the page's end is some way off.
+    // Allocations start after a header, so the text does not cross a page.
     let bytes = said(vm, &format!("-a {phys} -m buffer -s {}", TOKEN.len()))?;
     ensure!(bytes == TOKEN.as_bytes(), "{phys} holds {bytes:?}");
     let decimal = u64::from_str_radix(virt.trim_start_matches("0x"), 16)?;
     let again = text(vm, &format!("--pid {pid} --virt-address {decimal}"))?;
     ensure!(again.trim() == phys);
 
-    // CR3 goes before a translation, and that before a read.
+    // CR3 has precedence over a translation, and that over a read.
     let all = format!("-a {START:#x} -m byte -v {virt} -p {pid}");
     ensure!(text(vm, &format!("{all} --cr3"))? == cr3);
     ensure!(text(vm, &all)?.trim() == phys);
@@ -90,9 +89,9 @@ fn translations(vm: &Vm) -> Result<()> {
     planted.wait().map(drop)
 }
 
-/// The example that the original documents: the kernel's banner.
+/// The original's documented example: the kernel's banner.
 fn banner(vm: &Vm) -> Result<()> {
-    let symbols = file(vm, "/proc/kallsyms")?;
+    let symbols = vm.kernel_file("/proc/kallsyms")?;
     let line = symbols
         .lines()
         .find(|line| line.ends_with(" linux_banner"))

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every error, by making it happen.
-
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
-use xtask::artifacts::Artifacts;
-use xtask::cache::Cache;
-use xtask::root::Root;
-use xtask::vm::{Vm, guest};
+//! Every error, provoked.
 
 use super::{MODULE, fails, machine, pmem, refused, said, text};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::artifacts::Artifacts;
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::debian_tree::DebianTree;
+use linpmem_testkit::vm::{Vm, guest};
+use std::fs;
 
 #[test]
 fn every_error_says_what_to_do() -> Result<()> {
-    let (vm, folder) = machine(|machine| machine)?;
+    let vm = machine()?;
     vm.push(&guest::build("linpmem-probe")?, "/bin/probe")?;
     without_module(&vm)?;
-    files(&vm, folder.path())?;
+    files(&vm)?;
     in_use(&vm)?;
     nodes(&vm)?;
-    // The last ones: there is no way back from these.
+    // These come last, as they cannot be undone.
     lockdown(&vm)?;
     signatures(&vm)?;
     vm.write("/proc/sys/kernel/modules_disabled", "1")?;
@@ -45,22 +42,22 @@ fn without_module(vm: &Vm) -> Result<()> {
     fails(vm, "insmod /init", 1, &["not a kernel module"])?;
     ensure!(
         text(vm, "ranges")?.contains("System RAM"),
-        "it needs no module"
+        "`ranges` needs no module"
     );
     let insmod = pmem(vm, &format!("insmod {MODULE}")).uid(1000);
     refused(&insmod.run()?.exited(1)?, &["only root may"])
 }
 
-/// Modules that are packed, for another kernel, or damaged.
-fn files(vm: &Vm, folder: &Path) -> Result<()> {
+/// Modules that are compressed, for another kernel, or damaged.
+fn files(vm: &Vm) -> Result<()> {
     let module = Artifacts::build(vm.kernel())?.module;
     let bytes = fs::read(&module)?;
-    let root = Root::open(&Cache::open()?)?;
+    let tree = DebianTree::open(&Cache::open()?)?;
     for (program, ending) in [("xz", "xz"), ("zstd", "zst"), ("gzip", "gz")] {
-        let mut pack = root.command(program, &[folder]);
+        let mut pack = tree.command(program, &[]);
         pack.arg("-c");
         if program == "xz" {
-            // As the kernel's own build does it.
+            // As the kernel's own build does.
             pack.args(["--check=crc32", "--lzma2=dict=1MiB"]);
         }
         let packed = pack.arg(&module).output()?;
@@ -119,12 +116,12 @@ fn in_use(vm: &Vm) -> Result<()> {
 fn nodes(vm: &Vm) -> Result<()> {
     vm.run(&["probe", "node", "0"])?.ok()?;
     fails(vm, "info", 1, &["left over"])?;
-    // What is in the way is taken if it is the right one.
+    // An existing node is used if it is the right one.
     ensure!(said(vm, &format!("insmod {MODULE} major=42"))?.is_empty());
     ensure!(text(vm, "info")?.contains("linpmem"));
     vm.run(&["probe", "remove", "/dev/linpmem"])?.ok()?;
     fails(vm, "info", 1, &["mknod /dev/linpmem c 42 0"])?;
-    // The original's rule: a node that is gone already makes it fail.
+    // As in the original, a node that is already gone is an error.
     fails(vm, "insmod -r", 1, &["gone already"])?;
     fails(vm, "rmmod", 1, &["no module called linpmem"])
 }

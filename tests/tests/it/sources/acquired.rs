@@ -1,38 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What /proc/kcore and /dev/mem give is what QEMU sees.
+//! The memory in /proc/kcore and /dev/mem is the memory that QEMU sees.
 
-use std::time::Duration;
-
+use super::{partial_pages, serving, target};
+use crate::pattern::{self, PatternFile};
+use crate::{machines, wait};
 use anyhow::{Context, Result, ensure};
 use linpmem_formats::open_image;
-use linpmem_phys::{ReadPhys, Unreadables};
+use linpmem_testkit::ground_truth::{Comparison, open_elf};
+use linpmem_testkit::target_machine::{Acquired, TargetMachine};
 use serde_json::{Value, json};
-use xtask::acquisition::{Acquired, Subject};
-use xtask::ground_truth::{Comparison, open_elf};
 
-use super::{partial_pages, serving, subject};
-use crate::pattern;
-
-/// Acquires System RAM by `--source auto` and compares it. Nothing but the pages
-/// that are RAM only in part, and `more` of them, may be missing.
+/// Acquires System RAM by `--source auto` and compares it. Only partial pages, and `more`
+/// pages besides, may be missing.
 ///
-/// Once in a while some dozen pages of a busy kernel change and change back between
-/// two views; then it is done once more, and has to be right.
-fn ram_is_acquired(subject: &Subject, name: &str, share: f64, more: u64) -> Result<Acquired> {
-    let (acquired, found) = ram_is_there(subject, name, more)?;
+/// Occasionally, some dozen pages of a busy kernel change and change back between two
+/// views. Then the acquisition is repeated once, and has to be right.
+fn ram_is_acquired(target: &TargetMachine, name: &str, share: f64, more: u64) -> Result<Acquired> {
+    let (acquired, found) = ram_is_there(target, name, more)?;
     if !found.is_restless() {
         found.require(share)?;
         return Ok(acquired);
     }
-    println!("more than usual changed for a moment: once more");
-    let (acquired, found) = ram_is_there(subject, &format!("again-{name}"), more)?;
+    println!("more pages than usual changed for a moment: trying again");
+    let (acquired, found) = ram_is_there(target, &format!("again-{name}"), more)?;
     found.require(share)?;
     Ok(acquired)
 }
 
-/// The same, with the comparison left to the caller.
-fn ram_is_there(subject: &Subject, name: &str, more: u64) -> Result<(Acquired, Comparison)> {
-    let acquired = subject.acquire(&["--format", "elf", "--no-artifacts"], name)?;
+/// The same, but the caller judges the comparison.
+fn ram_is_there(target: &TargetMachine, name: &str, more: u64) -> Result<(Acquired, Comparison)> {
+    let acquired = target.acquire(&["--format", "elf", "--no-artifacts"], name)?;
     println!("{}", acquired.output.text());
     let partial = partial_pages(&acquired)?;
     let listed = acquired.manifest.unreadable()?;
@@ -42,12 +39,12 @@ fn ram_is_there(subject: &Subject, name: &str, more: u64) -> Result<(Acquired, C
         partial
             .iter()
             .all(|page| listed.iter().any(|range| range.covers(*page))),
-        "{partial:?} cannot have been read, but {listed:?} is listed"
+        "{partial:?} cannot be readable, but {listed:?} is listed"
     );
-    // A balloon's own pages come and go by a few.
+    // The number of pages in a balloon varies slightly.
     ensure!(
         count.abs_diff(expected) <= more / 10,
-        "{count} pages are listed where {expected} were expected: {listed:?}"
+        "{count} pages are listed instead of {expected}: {listed:?}"
     );
     let code = if count == 0 { 0 } else { 3 };
     ensure!(
@@ -63,34 +60,29 @@ fn ram_is_there(subject: &Subject, name: &str, more: u64) -> Result<(Acquired, C
 
 fn machine(acquired: &Acquired, fact: &str) -> Result<Value> {
     let fact = acquired.manifest.json.pointer(&format!("/machine/{fact}"));
-    fact.cloned().with_context(|| format!("no fact {fact:?}"))
+    fact.cloned()
+        .context("the manifest lacks a fact about the machine")
 }
 
-/// 5 levels of page tables, KASLR, a reserved range with known content, and pages
-/// that the kernel gives as zeros although it did not read them.
+/// 5 levels of page tables, KASLR, a reserved range with known content, and pages that
+/// the kernel returns as zeros without having read them.
 #[test]
 fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut planted = Ok(());
-    let subject = subject(|machine| {
+    let pattern = PatternFile::new()?;
+    let target = target(|machine| {
         let machine = machine
             .memory_mib(384)
             .device("virtio-balloon-pci")
             .module("virtio_balloon");
-        pattern::planted(machine.clone(), folder.path()).unwrap_or_else(|error| {
-            planted = Err(error);
-            machine
-        })
+        pattern.load(machine)
     })?;
-    planted?;
-    println!("{}", subject.fill(60)?);
-    let first = ram_is_acquired(&subject, "first.core", 0.75, 0)?;
+    println!("{}", target.fill(60)?);
+    let first = ram_is_acquired(&target, "first.core", 0.75, 0)?;
     assert_eq!(machine(&first, "paging_levels")?, json!(5));
     ensure!(machine(&first, "kaslr_offset")?.is_string());
 
-    // The image tells what the kernel's note tells, and the addresses are right:
-    // the note itself lies where they say.
-    let release = subject.vm.kernel().release().to_owned();
+    // The image has the kernel's own note, and the addresses in it are right.
+    let release = target.vm.kernel().release().to_owned();
     assert_eq!(machine(&first, "vmcoreinfo/release")?, json!(release));
     let image = open_image(&first.image)?;
     let note = image
@@ -109,54 +101,27 @@ fn ram_comes_from_kcore_and_reserved_memory_from_dev_mem() -> Result<()> {
             == Some(direct_map.to_owned())
     );
 
-    reserved_memory_is_exact(&subject)?;
+    reserved_memory_is_exact(&target)?;
 
-    // 32 MiB go back to the host, and are zeros to /proc/kcore.
-    subject
-        .vm
-        .execute("balloon", json!({ "value": 352_u64 << 20 }))?;
-    let deflated = || -> Result<bool> {
-        let now = subject.vm.execute("query-balloon", json!({}))?;
-        Ok(now.get("actual").and_then(Value::as_u64) == Some(352 << 20))
-    };
-    for _ in 0..100 {
-        if deflated()? {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    ensure!(deflated()?, "the balloon does not grow");
-    ram_is_acquired(&subject, "ballooned.core", 0.65, (32 << 20) / 4096)?;
-    subject.end()
+    // 32 MiB go back to the host, and read as zeros in /proc/kcore.
+    machines::inflate_balloon(&target.vm, 352 << 20)?;
+    ram_is_acquired(&target, "ballooned.core", 0.65, (32 << 20) / 4096)?;
+    target.end()
 }
 
-fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
+fn reserved_memory_is_exact(target: &TargetMachine) -> Result<()> {
     let reserved = pattern::range()?;
     let mut args = vec!["--no-artifacts", "--include-reserved"];
     args.extend(["--range", "0-0x1fffff"]);
     args.extend(["--range", "0x8000000+16MiB"]);
-    let acquired = subject.acquire(&args, "reserved.core")?;
+    let acquired = target.acquire(&args, "reserved.core")?;
     println!("{}", acquired.output.text());
     assert_eq!(serving(&acquired, "System RAM")?, ["kcore"]);
     assert_eq!(serving(&acquired, "Reserved")?, ["devmem"]);
     let image = open_elf(&acquired.image)?;
-    let mut bytes = vec![0; usize::try_from(pattern::LEN)?];
-    let mut unreadable = Unreadables::new();
-    image.read_phys(reserved.start(), &mut bytes, &mut unreadable)?;
-    ensure!(unreadable.is_empty(), "missing: {unreadable:?}");
-    ensure!(
-        bytes == pattern::bytes(),
-        "the reserved memory is not exact"
-    );
-    let listed = acquired.manifest.unreadable()?;
-    ensure!(
-        listed
-            .iter()
-            .all(|range| range.intersect(reserved).is_none()),
-        "readable memory is listed: {listed:?}"
-    );
+    pattern::is_exact_in(&image, &acquired.manifest)?;
 
-    // Alone, /dev/mem gives the reserved memory and none of the RAM.
+    // /dev/mem alone serves the reserved memory and none of the RAM.
     let args = [
         "--no-artifacts",
         "--source",
@@ -165,7 +130,7 @@ fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
         "--range",
         "0x8000000+16MiB",
     ];
-    let alone = subject.acquire(&args, "devmem.core")?.complete()?;
+    let alone = target.acquire(&args, "devmem.core")?.complete()?;
     let pieces = open_elf(&alone.image)?;
     assert_eq!(
         pieces
@@ -178,11 +143,11 @@ fn reserved_memory_is_exact(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// 4 levels, no KASLR, memory above 4 GiB, and virtio-mem's, which /proc/iomem
-/// nests below its device.
+/// 4 levels of page tables, no KASLR, memory above 4 GiB, and memory of a virtio-mem
+/// device, which /proc/iomem nests below that device.
 #[test]
-fn memory_that_was_plugged_in_is_acquired_too() -> Result<()> {
-    let subject = subject(|machine| {
+fn plugged_in_memory_is_acquired_too() -> Result<()> {
+    let target = target(|machine| {
         machine
             .memory_mib(384)
             .machine("q35,max-ram-below-4g=256M")
@@ -195,26 +160,18 @@ fn memory_that_was_plugged_in_is_acquired_too() -> Result<()> {
             .qemu_arg("memory-backend-ram,id=vmem,size=256M")
             .device("virtio-mem-pci,memdev=vmem,requested-size=128M")
     })?;
-    let mut iomem = String::new();
-    for _ in 0..100 {
-        iomem = subject.vm.iomem()?;
-        if iomem.contains(": System RAM (virtio_mem)") {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    ensure!(
-        iomem.contains(": System RAM (virtio_mem)"),
-        "nothing is plugged in: {iomem}"
-    );
-    println!("{}", subject.fill(60)?);
-    let acquired = ram_is_acquired(&subject, "out.core", 0.70, 0)?;
+    wait::until("/proc/iomem lists the memory of virtio-mem", || {
+        let is_listed = target.vm.iomem()?.contains(": System RAM (virtio_mem)");
+        Ok(is_listed.then_some(()))
+    })?;
+    println!("{}", target.fill(60)?);
+    let acquired = ram_is_acquired(&target, "out.core", 0.70, 0)?;
     assert_eq!(machine(&acquired, "paging_levels")?, json!(4));
     assert_eq!(machine(&acquired, "kaslr_offset")?, json!("0x0"));
     ensure!(
         acquired.ram.total().get() >= 502 << 20,
-        "the memory that was plugged in is missing: {:?}",
+        "the plugged-in memory is missing: {:?}",
         acquired.ram
     );
-    subject.end()
+    target.end()
 }

@@ -1,39 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory by what the kernel itself offers, without our module.
+//! Acquisitions through the kernel's own interfaces, without our module.
 
 mod acquired;
-mod artifacts;
+mod kernel_artifacts;
 mod refused;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use linpmem_phys::PhysRange;
+use linpmem_testkit::artifacts;
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::kernel::{Kernel, KernelPackage};
+use linpmem_testkit::target_machine::{Acquired, TargetMachine};
+use linpmem_testkit::vm::{Vm, VmBuilder};
 use serde_json::Value;
-use xtask::acquisition::{Acquired, Subject};
-use xtask::artifacts::Artifacts;
-use xtask::cache::Cache;
-use xtask::matrix;
-use xtask::vm::{Output, Vm, VmBuilder};
 
-/// Boots a machine as `shape` wants it, on the kernel that was chosen or the one
-/// that this suite is for, with the dumper in its `PATH` and no module.
-fn subject(shape: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Subject> {
-    let kernel = matrix::of_sources(&Cache::open()?)?;
+/// Boots a machine that `configure` has changed, on the chosen or else the stable kernel,
+/// with the dumper in its `PATH` and no module.
+fn target(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<TargetMachine> {
+    let kernel = Kernel::chosen_or(&Cache::open()?, &KernelPackage::stable())?;
     println!("kernel {}", kernel.release());
-    let vm = shape(Vm::builder(&kernel)).boot()?;
-    Subject::with_dumper(vm, &Artifacts::dumper()?)
+    let vm = configure(Vm::builder(&kernel)).boot()?;
+    TargetMachine::with_dumper(vm, &artifacts::dumper()?)
 }
 
-fn says(output: &Output, words: &[&str]) -> Result<()> {
-    let text = output.text();
-    let missing: Vec<_> = words.iter().filter(|word| !text.contains(**word)).collect();
-    ensure!(missing.is_empty(), "{missing:?} is not in: {text}");
-    Ok(())
-}
-
-/// What the manifest says of the sources: their names, and what served System RAM.
+/// The sources that served the regions of this kind, from the manifest.
 fn serving(acquired: &Acquired, kind: &str) -> Result<Vec<String>> {
     let map = acquired.manifest.json.get("map").and_then(Value::as_array);
-    let regions = map.context("a manifest without a map")?.iter();
+    let regions = map.context("no map in the manifest")?.iter();
     let of_kind = regions.filter(|region| {
         region.get("kind").and_then(Value::as_str) == Some(kind)
             && region.get("requested").and_then(Value::as_bool) == Some(true)
@@ -51,8 +44,7 @@ fn serving(acquired: &Acquired, kind: &str) -> Result<Vec<String>> {
     Ok(sources)
 }
 
-/// The pages of RAM that the machine's map says are RAM only in part: the direct
-/// map has none of them.
+/// The partial pages of RAM in the machine's map, which the direct map does not include.
 fn partial_pages(acquired: &Acquired) -> Result<Vec<PhysRange>> {
     let mut partial = Vec::new();
     for region in acquired.ram.regions() {

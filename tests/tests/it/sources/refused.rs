@@ -1,33 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a machine does not allow: the message says what, why, and what helps.
+//! What a machine forbids: the message says what, why, and what to do.
 
+use super::target;
+use crate::contains::contains;
 use anyhow::{Result, ensure};
-use xtask::artifacts::DUMPER;
-
-use super::{says, subject};
+use linpmem_testkit::artifacts::DUMPER;
 
 /// Quick to read, and RAM on every machine.
 const LITTLE: [&str; 3] = ["--no-artifacts", "--range", "0x1000000+1MiB"];
 
 #[test]
 fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
-    let subject = subject(|machine| machine.memory_mib(256))?;
+    let target = target(|machine| machine.memory_mib(256))?;
     let dump = |words: &[&str], name: &str| {
         let mut args = LITTLE.to_vec();
         args.extend(words);
-        subject.dump(&args, name)
+        target.dump(&args, name)
     };
 
     let absent = dump(&["--source", "linpmem"], "a.core")?.exited(1)?;
-    says(&absent, &["/dev/linpmem does not exist", "insmod"])?;
+    contains(&absent.text(), &["/dev/linpmem does not exist", "insmod"])?;
     let crash = dump(&["--source", "crash"], "a.core")?.exited(1)?;
-    says(&crash, &["/dev/crash is not there", "Red Hat", "insmod"])?;
+    contains(
+        &crash.text(),
+        &["/dev/crash does not exist", "Red Hat", "insmod"],
+    )?;
     let strict = dump(&["--source", "devmem"], "a.core")?.exited(1)?;
-    says(&strict, &["no source has System RAM here", "from /dev/mem"])?;
+    contains(
+        &strict.text(),
+        &["no source can read System RAM", "from /dev/mem"],
+    )?;
     let whole = dump(&[], "whole.core")?.exited(0)?;
-    says(&whole, &["System RAM from /proc/kcore"])?;
+    contains(&whole.text(), &["System RAM from /proc/kcore"])?;
 
-    // The page at the end of low memory is RAM only in part.
+    // The last page of low memory is a partial page.
     let page = [
         "--on-error",
         "fail",
@@ -35,48 +41,48 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         "--range",
         "0x9f000+4KiB",
     ];
-    let failed = subject.dump(&page, "failed.core")?.exited(1)?;
-    says(
-        &failed,
+    let failed = target.dump(&page, "failed.core")?.exited(1)?;
+    contains(
+        &failed.text(),
         &["0x9f000-0x9ffff cannot be read (EFAULT)", "--on-error fail"],
     )?;
-    let listed = subject.dump(&page[2..], "listed.core")?.exited(3)?;
-    says(&listed, &["0x9f000-0x9ffff EFAULT"])?;
+    let listed = target.dump(&page[2..], "listed.core")?.exited(3)?;
+    contains(&listed.text(), &["0x9f000-0x9ffff EFAULT"])?;
 
     let argv = [DUMPER, "/tmp/user.core"];
-    let user = subject.vm.command(&argv).uid(1000).run()?.exited(1)?;
-    says(
-        &user,
-        &["/proc/kcore may be opened by root only", "/dev/mem", "sudo"],
+    let user = target.vm.command(&argv).uid(1000).run()?.exited(1)?;
+    contains(
+        &user.text(),
+        &["/proc/kcore can be opened by root only", "/dev/mem", "sudo"],
     )?;
 
-    subject
+    target
         .vm
         .write("/sys/kernel/security/lockdown", "integrity")?;
     let mem = dump(&["--source", "devmem"], "b.core")?.exited(1)?;
-    says(
-        &mem,
+    contains(
+        &mem.text(),
         &[
-            "/dev/mem is closed by kernel lockdown, which is at integrity",
-            "cannot be lowered",
+            "/dev/mem is blocked by kernel lockdown (integrity mode)",
+            "cannot be lifted",
         ],
     )?;
     let kcore = dump(&[], "integrity.core")?.exited(0)?;
-    says(&kcore, &["System RAM from /proc/kcore"])?;
+    contains(&kcore.text(), &["System RAM from /proc/kcore"])?;
 
-    subject
+    target
         .vm
         .write("/sys/kernel/security/lockdown", "confidentiality")?;
     let nothing = dump(&[], "c.core")?.exited(1)?;
     println!("{}", nothing.text());
-    says(
-        &nothing,
+    contains(
+        &nothing.text(),
         &[
             "no source of this machine's memory works",
             "linpmem  /dev/linpmem does not exist",
-            "/proc/kcore is closed by kernel lockdown, which is at confidentiality",
-            "/dev/crash is not there",
-            "/dev/mem is closed by kernel lockdown",
+            "/proc/kcore is blocked by kernel lockdown (confidentiality mode)",
+            "/dev/crash does not exist",
+            "/dev/mem is blocked by kernel lockdown",
             "virtual machine",
         ],
     )?;
@@ -86,7 +92,7 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         "/scratch/c.core",
         "/tmp/user.core",
     ] {
-        ensure!(subject.vm.read(name).is_err(), "{name} was left behind");
+        ensure!(target.vm.read(name).is_err(), "{name} was left behind");
     }
-    subject.end()
+    target.end()
 }

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The same memory gives the same content, however it is worked on.
+//! The same memory gives the same content, whatever the options.
 
+use crate::machines;
+use crate::pattern::{self, PatternFile};
 use anyhow::{Result, ensure};
 use linpmem_formats::{open_bytes, open_image};
 use linpmem_phys::Unreadables;
-use xtask::vm::Vm;
-
-use crate::pattern;
 
 #[test]
 fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let kernel = crate::kernel()?;
-    let machine = pattern::planted(Vm::builder(&kernel).memory_mib(256), folder.path())?;
-    let subject = crate::subject(|_| machine)?;
-    // Of the 190 MiB that are not reserved. From 67 % on there is too little left for
-    // the dumper, and the kernel kills somebody for want of memory.
-    println!("{}", subject.fill(40)?);
+    let pattern = PatternFile::new()?;
+    let target = machines::target(|machine| pattern.load(machine.memory_mib(256)))?;
+    // Of the 190 MiB that are not reserved. From 67 % on, too little is left for the
+    // dumper, and the kernel's OOM killer strikes.
+    println!("{}", target.fill(40)?);
     let truth = pattern::bytes();
     let reserved = pattern::range()?;
     let range = format!("{}+{:#x}", reserved.start(), pattern::LEN);
 
-    // Memory that nothing changes: all images hold the same bytes.
+    // Memory that nothing changes: all images have the same bytes.
     for (number, (threads, compression, format)) in [
         ("1", "none", "elf"),
         ("4", "none", "elf"),
@@ -43,10 +40,10 @@ fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
             threads,
         ];
         let more = ["--compress", compression, "--format", format];
-        subject
+        target
             .dump(&[args.as_slice(), &more].concat(), &name)?
             .ok()?;
-        let path = subject.pull(&name)?;
+        let path = target.pull(&name)?;
         let mut bytes = vec![0; truth.len()];
         if format == "elf" {
             let mut unreadable = Unreadables::new();
@@ -60,12 +57,12 @@ fn threads_compression_and_format_do_not_change_the_content() -> Result<()> {
         ensure!(bytes == truth, "{threads} threads, {compression}, {format}");
     }
 
-    // And all of a running machine, with many threads and compressed.
+    // All of a running machine, with several threads and compressed.
     let args = ["--no-artifacts", "--threads", "4", "--compress", "zstd:1"];
-    let acquired = subject.acquire(&args, "all.core.zst")?.complete()?;
+    let acquired = target.acquire(&args, "all.core.zst")?.complete()?;
     let image = open_image(&acquired.image)?;
     let found = acquired.compare(&*image)?;
     println!("{found}");
     found.require(0.7)?;
-    subject.end()
+    target.end()
 }

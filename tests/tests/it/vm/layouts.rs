@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Other sizes, a hole below 4 GiB, 4 and 5 levels of page tables.
+//! Other memory sizes, a hole below 4 GiB, 4 and 5 levels of page tables.
 
+use crate::machines;
 use anyhow::{Result, ensure};
+use linpmem_testkit::vm::VmBuilder;
 use serde_json::Value;
-use xtask::vm::VmBuilder;
 
 fn is_acquired(
     levels: u64,
     parts_above_1_mib: usize,
-    shape: impl FnOnce(VmBuilder) -> VmBuilder,
+    configure: impl FnOnce(VmBuilder) -> VmBuilder,
 ) -> Result<()> {
-    let subject = crate::subject(shape)?;
-    println!("{}", subject.fill(65)?);
-    let acquired = subject
+    let target = machines::target(configure)?;
+    println!("{}", target.fill(65)?);
+    let acquired = target
         .acquire(&["--no-artifacts"], "out.core")?
         .complete()?;
     let found = acquired.compare_elf()?;
@@ -24,10 +25,10 @@ fn is_acquired(
     let above = parts.filter(|region| region.range.start().get() >= 1 << 20);
     ensure!(
         above.count() == parts_above_1_mib,
-        "the machine is not laid out as meant: {:?}",
+        "the machine has another layout than intended: {:?}",
         acquired.ram
     );
-    subject.end()
+    target.end()
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Acquisitions through the module, compared with QEMU's view.
+//! Acquisitions through the module, compared with QEMU's view of the memory.
 
 mod acquisition;
 mod drgn;

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reserved memory: absent unless asked for, and then exact.
+//! Reserved memory: absent unless requested, and exact then.
 
+use crate::machines;
+use crate::pattern::{self, PatternFile};
 use anyhow::{Result, ensure};
-use linpmem_phys::{ReadPhys, Unreadables};
-use xtask::ground_truth::open_elf;
-
-use crate::pattern;
+use linpmem_testkit::ground_truth::open_elf;
 
 #[test]
-fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()> {
-    let folder = tempfile::tempdir()?;
+fn reserved_memory_is_absent_by_default_and_exact_on_request() -> Result<()> {
+    let pattern = PatternFile::new()?;
     let reserved = pattern::range()?;
-    let planted = |machine| pattern::planted(machine, folder.path());
-    let kernel = crate::kernel()?;
-    let machine = planted(xtask::vm::Vm::builder(&kernel).memory_mib(256))?;
-    let subject = crate::subject(|_| machine)?;
+    let target = machines::target(|machine| pattern.load(machine.memory_mib(256)))?;
 
-    println!("{}", subject.fill(30)?);
-    let without = subject
+    println!("{}", target.fill(30)?);
+    let without = target
         .acquire(&["--no-artifacts"], "without.core")?
         .complete()?;
     let segments = open_elf(&without.image)?;
@@ -26,15 +22,15 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
             .pieces()
             .iter()
             .all(|piece| piece.range.intersect(reserved).is_none()),
-        "reserved memory is in an image that was not to hold it"
+        "reserved memory is in an image without --include-reserved"
     );
     without.compare_elf()?.require(0.5)?;
 
-    // Below 4 GiB: a processor's reserved addresses at the very top have
-    // nothing behind them.
+    // Below 4 GiB, as there is nothing behind a processor's reserved addresses at the
+    // very top.
     let range = ["--range", "0-0xffffffff"];
     let args = [&["--no-artifacts", "--include-reserved"][..], &range].concat();
-    let with = subject.acquire(&args, "with.core")?;
+    let with = target.acquire(&args, "with.core")?;
     println!("{}", with.output.text());
     ensure!(
         matches!(with.output.ended.code, Some(0 | 3)),
@@ -43,21 +39,7 @@ fn reserved_memory_is_absent_by_default_and_exact_when_asked_for() -> Result<()>
         with.output.text()
     );
     let image = open_elf(&with.image)?;
-    let mut bytes = vec![0; usize::try_from(pattern::LEN)?];
-    let mut unreadable = Unreadables::new();
-    image.read_phys(reserved.start(), &mut bytes, &mut unreadable)?;
-    ensure!(unreadable.is_empty(), "missing: {unreadable:?}");
-    ensure!(
-        bytes == pattern::bytes(),
-        "the reserved memory is not exact"
-    );
-    let listed = with.manifest.unreadable()?;
-    ensure!(
-        listed
-            .iter()
-            .all(|range| range.intersect(reserved).is_none()),
-        "the manifest calls readable memory unreadable: {listed:?}"
-    );
+    pattern::is_exact_in(&image, &with.manifest)?;
     with.compare_elf()?.require(0.5)?;
-    subject.end()
+    target.end()
 }

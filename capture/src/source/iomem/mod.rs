@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! /proc/iomem as a memory map: the one place that knows how the kernel nests its
+//! resources.
+//!
+//! What an address is follows from all the entries that contain it, from the outermost
+//! to the innermost:
+//!
+//! 1. if one of them is System RAM, it is System RAM, whatever the kernel put inside
+//!    (its own code and data, a crash kernel, a `Reserved` entry), and whatever RAM was
+//!    put inside of (virtio-mem and kmem devices);
+//! 2. else, if one of them is a device, it is that device's: `Reserved` often contains
+//!    or is contained in PCI MMCONFIG, HPET and pnp ranges, and reading a device's
+//!    registers can hang a machine;
+//! 3. else it is what the innermost entry says;
+//! 4. but `Reserved` just below 1 TiB is a device: on AMD processors these 12 GiB of
+//!    addresses are messages to the processor's fabric (interrupts, configuration), not
+//!    memory.
+
+#[cfg(test)]
+mod tests;
+
+use linpmem_kinfo::iomem;
+use linpmem_phys::{MemoryMap, OverlapError, PhysAddr, PhysRange, Region, RegionKind};
+use std::io;
+
+pub use linpmem_kinfo::iomem::{IomemError as IomemTextError, PATH};
+
+/// The addresses of rule 4, the last one included: `HT_RANGE_START` and `HT_RANGE_END`
+/// in drivers/iommu/amd/amd_iommu_types.h.
+const AMD_FABRIC: (PhysAddr, PhysAddr) =
+    (PhysAddr::new(0xfd_0000_0000), PhysAddr::new(0xff_ffff_ffff));
+
+/// The map, and the text that it was made from.
+#[derive(Clone, Debug)]
+pub struct Iomem {
+    /// The text.
+    pub text: String,
+    /// The map.
+    pub map: MemoryMap,
+}
+
+/// /proc/iomem gives no memory map.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IomemError {
+    /// The file could not be read.
+    #[error("reading {PATH}: {0} (is /proc mounted?)")]
+    Read(#[from] io::Error),
+    /// The text is malformed, or the kernel hides the addresses.
+    #[error(transparent)]
+    Text(#[from] IomemTextError),
+    /// There is no memory to acquire.
+    #[error("{PATH} lists no System RAM")]
+    NoRam,
+    /// Two entries claim the same addresses.
+    #[error("{PATH} contradicts itself: {0}")]
+    Overlap(#[from] OverlapError),
+}
+
+impl Iomem {
+    /// The running kernel's map.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the kernel hides the addresses.
+    pub fn read() -> Result<Self, IomemError> {
+        Self::parse(std::fs::read_to_string(PATH)?)
+    }
+
+    /// The map that `text` describes.
+    ///
+    /// # Errors
+    /// If the text is malformed, its addresses are hidden, or it lists no RAM.
+    pub fn parse(text: String) -> Result<Self, IomemError> {
+        let mut flat = Flattening::default();
+        for entry in iomem::parse(text.as_bytes())? {
+            flat.enter(entry.depth, entry.range, entry.kind());
+        }
+        let map = MemoryMap::new(flat.finish().into_iter().flat_map(without_fabric))?;
+        if map.ram().next().is_none() {
+            return Err(IomemError::NoRam);
+        }
+        Ok(Self { text, map })
+    }
+}
+
+/// A walk through the entries in the order of the file, parents before children.
+#[derive(Default)]
+struct Flattening {
+    /// The entries that contain the current position, outermost first.
+    open: Vec<OpenEntry>,
+    /// Where the next piece outside of all entries may begin.
+    next: PhysAddr,
+    regions: Vec<Region>,
+}
+
+struct OpenEntry {
+    depth: usize,
+    end: PhysAddr,
+    /// Its addresses below this one are in `regions` already.
+    next: PhysAddr,
+    /// What an address in it, and in no deeper entry, is.
+    kind: RegionKind,
+}
+
+impl Flattening {
+    fn enter(&mut self, depth: usize, range: PhysRange, own: RegionKind) {
+        while self.open.last().is_some_and(|entry| entry.depth >= depth) {
+            self.leave();
+        }
+        // The kernel keeps entries within their parents and after their siblings. A
+        // text that does not is cut to that shape.
+        let (from, to, kind) = match self.open.last() {
+            Some(parent) => (parent.next, parent.end, kind_within(parent.kind, own)),
+            None => (self.next, PhysAddr::new(u64::MAX), own),
+        };
+        let start = range.start().max(from).min(to);
+        let end = range.end().min(to).max(start);
+        if let Some(parent) = self.open.last_mut() {
+            let (parent_next, parent_kind) = (parent.next, parent.kind);
+            parent.next = end;
+            self.emit(parent_next, start, parent_kind);
+        } else {
+            self.next = end;
+        }
+        self.open.push(OpenEntry {
+            depth,
+            end,
+            next: start,
+            kind,
+        });
+    }
+
+    fn leave(&mut self) {
+        if let Some(entry) = self.open.pop() {
+            self.emit(entry.next, entry.end, entry.kind);
+        }
+    }
+
+    fn emit(&mut self, start: PhysAddr, end: PhysAddr, kind: RegionKind) {
+        if let Ok(range) = PhysRange::new(start, end) {
+            self.regions.push(Region { range, kind });
+        }
+    }
+
+    fn finish(mut self) -> Vec<Region> {
+        while !self.open.is_empty() {
+            self.leave();
+        }
+        self.regions
+    }
+}
+
+/// Rules 1 to 3 for an entry of kind `own` within one that makes its addresses `outer`.
+fn kind_within(outer: RegionKind, own: RegionKind) -> RegionKind {
+    match (outer, own) {
+        (RegionKind::SystemRam, _) | (_, RegionKind::SystemRam) => RegionKind::SystemRam,
+        (RegionKind::Device, _) | (_, RegionKind::Device) => RegionKind::Device,
+        (_, own) => own,
+    }
+}
+
+/// Rule 4.
+fn without_fabric(region: Region) -> impl Iterator<Item = Region> {
+    let (first, last) = AMD_FABRIC;
+    let fabric = PhysRange::from_inclusive(first, last)
+        .ok()
+        .filter(|_| region.kind == RegionKind::Reserved)
+        .and_then(|fabric| region.range.intersect(fabric));
+    let parts = match fabric {
+        None => [Some(region), None, None],
+        Some(fabric) => {
+            let part = |range, kind| Region { range, kind };
+            let reserved = |range: Option<PhysRange>| range.map(|range| part(range, region.kind));
+            [
+                reserved(region.range.split_at(fabric.start()).0),
+                Some(part(fabric, RegionKind::Device)),
+                reserved(region.range.split_at(fabric.end()).1),
+            ]
+        }
+    };
+    parts.into_iter().flatten()
+}

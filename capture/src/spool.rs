@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bytes that are wanted later, kept in memory while they are few.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes kept in memory before a file is made for them.
+const IN_MEMORY: usize = 64 << 10;
+
+/// An append-only store in a file without a name.
+#[derive(Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    memory: Vec<u8>,
+    file: Option<File>,
+}
+
+impl Spool {
+    /// A store whose file, if it comes to that, lies in `folder`.
+    #[must_use]
+    pub const fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            memory: Vec::new(),
+            file: None,
+        }
+    }
+
+    /// Appends all of it to `out`, and is empty again.
+    ///
+    /// # Errors
+    /// The file's or those of `out`.
+    pub fn move_to(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(mut file) = self.file.take() {
+            file.rewind()?;
+            // Not io::copy's own buffer: that grows the stack of the caller.
+            let mut buffer = vec![0; IN_MEMORY];
+            loop {
+                let len = file.read(&mut buffer)?;
+                if len == 0 {
+                    break;
+                }
+                out.write_all(buffer.get(..len).unwrap_or_default())?;
+            }
+        }
+        out.write_all(&self.memory)?;
+        self.memory.clear();
+        Ok(())
+    }
+}
+
+/// A file in `folder` that has no name, and is gone when it is closed.
+///
+/// # Errors
+/// If it cannot be created.
+pub fn unnamed_file(folder: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::CLOEXEC;
+    let unnamed = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .open(folder);
+    unnamed.or_else(|_| {
+        // Some file systems have no O_TMPFILE: a name for a moment, then.
+        let name = format!(".linpmem-dump-{}.spool", std::process::id());
+        let path = folder.join(name);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    })
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.memory.len().saturating_add(bytes.len()) > IN_MEMORY {
+            let mut file = match self.file.take() {
+                Some(file) => file,
+                None => unnamed_file(&self.folder)?,
+            };
+            file.write_all(&self.memory)?;
+            self.memory.clear();
+            self.file = Some(file);
+        }
+        self.memory.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_back_what_it_got_in_order_and_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path().to_path_buf());
+        for round in [10_usize, 100_000, 0] {
+            let mut expected = Vec::new();
+            for number in 0..round {
+                let line = format!("{number}\n");
+                spool.write_all(line.as_bytes()).unwrap();
+                expected.extend_from_slice(line.as_bytes());
+            }
+            let mut got = Vec::new();
+            spool.move_to(&mut got).unwrap();
+            assert!(got == expected, "{round} lines");
+            spool.move_to(&mut got).unwrap();
+            assert!(got == expected, "{round} lines, and then again");
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
+}

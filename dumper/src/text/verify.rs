@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `linpmem-dump verify`: what a verification found.
+
+use super::figures::{count, rate};
+use super::table::printable;
+use super::{Document, seconds};
+use linpmem_phys::PhysLen;
+use linpmem_phys::num::usize_as_u64;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Whether an image is what its hashes say.
+#[derive(Debug, Serialize)]
+pub struct VerifyDocument {
+    /// The image.
+    pub image: String,
+    /// Whether everything that was compared matches.
+    pub good: bool,
+    /// The hashes inside an AFF4 image.
+    pub image_hashes: Option<ImageHashes>,
+    /// The manifest that the image was compared with.
+    pub manifest: Option<String>,
+    /// The comparison with it.
+    pub comparison: Option<Comparison>,
+    /// Why there is no comparison.
+    pub not_compared: Option<String>,
+    /// The artifacts, unless the image has none or `image_hashes` covers them.
+    pub artifacts: Option<ArtifactsCheck>,
+}
+
+/// The hashes inside an AFF4 image.
+#[derive(Debug, Default, Serialize)]
+pub struct ImageHashes {
+    /// Hashes and checksums that match.
+    pub matching: u64,
+    /// Those that do not.
+    pub mismatching: u64,
+    /// Those that could not be checked.
+    pub not_checked: u64,
+    /// Each of them.
+    pub checks: Vec<HashCheck>,
+}
+
+/// A hash inside an AFF4 image.
+#[derive(Debug, Serialize)]
+pub struct HashCheck {
+    /// What is hashed: `member`, `chunks`, `map` and so on.
+    pub level: String,
+    /// The object or archive member.
+    pub object: String,
+    /// The hash function.
+    pub algorithm: String,
+    /// What came out.
+    pub verdict: HashVerdict,
+    /// What differs, or why it could not be checked.
+    pub detail: Option<String>,
+}
+
+/// Whether a hash matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HashVerdict {
+    /// It does.
+    Match,
+    /// It does not.
+    Mismatch,
+    /// It could not be checked.
+    NotChecked,
+}
+
+/// A comparison of an image with its manifest.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    /// Whether nothing is damaged.
+    pub good: bool,
+    /// What is damaged.
+    pub damages: Vec<DamageLine>,
+    /// Ranges that were compared.
+    pub ranges: usize,
+    /// Chunks that were compared.
+    pub chunks: u64,
+    /// Size of the image's file.
+    pub file_bytes: u64,
+    /// Whether the hashes of the chunks, and of everything outside them, cover every
+    /// byte of the file.
+    pub every_byte: bool,
+    /// Whether the SHA-256 of the file as a whole was computed.
+    pub whole_file: bool,
+    /// The time it took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub elapsed: Duration,
+}
+
+/// One way in which an image differs from its manifest.
+#[derive(Debug, Serialize)]
+pub struct DamageLine {
+    /// Which way: `chunk`, `truncated` and so on.
+    pub kind: &'static str,
+    /// For people: what is damaged, and where.
+    pub message: String,
+}
+
+/// Artifacts, compared with the manifest.
+#[derive(Debug, Serialize)]
+pub struct ArtifactsCheck {
+    /// The file that holds them, or should.
+    pub path: String,
+    /// Whether they match.
+    pub good: bool,
+    /// Their size, if they do.
+    pub size_bytes: Option<u64>,
+    /// What is wrong, if they do not.
+    pub reason: Option<String>,
+}
+
+impl ImageHashes {
+    /// Whether none is wrong.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        self.mismatching == 0
+    }
+
+    /// Writes the hashes, except those of archive members that match.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for check in &self.checks {
+            if check.level == "member" && check.verdict == HashVerdict::Match {
+                continue;
+            }
+            let detail = check.detail.as_deref().unwrap_or_default();
+            let verdict = match check.verdict {
+                HashVerdict::Match => "ok".to_owned(),
+                HashVerdict::Mismatch => format!("MISMATCH: {detail}"),
+                HashVerdict::NotChecked => format!("not checked: {detail}"),
+            };
+            writeln!(
+                out,
+                "{:<12}  {:<7}  {}: {}",
+                check.level,
+                check.algorithm,
+                printable(&check.object),
+                printable(&verdict)
+            )?;
+        }
+        writeln!(
+            out,
+            "{} hashes and checksums match, {} do not, {} could not be checked",
+            self.matching, self.mismatching, self.not_checked
+        )
+    }
+}
+
+impl Document for VerifyDocument {
+    const FORMAT: &'static str = "linpmem-dump verify";
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(hashes) = &self.image_hashes {
+            hashes.write_text(out)?;
+        }
+        if let Some(reason) = &self.not_compared {
+            writeln!(out, "not compared with a manifest: {reason}")?;
+        }
+        if let Some(comparison) = &self.comparison {
+            comparison.write_text(&self.image, out)?;
+        }
+        let Some(artifacts) = &self.artifacts else {
+            return Ok(());
+        };
+        write!(out, "{}: ", artifacts.path)?;
+        match (&artifacts.reason, artifacts.size_bytes) {
+            (Some(reason), _) => writeln!(out, "{}", printable(reason)),
+            (None, Some(bytes)) => writeln!(out, "the artifacts are good ({bytes} bytes)"),
+            (None, None) => writeln!(out, "the artifacts are good"),
+        }
+    }
+}
+
+impl Comparison {
+    fn write_text(&self, image: &str, out: &mut dyn Write) -> io::Result<()> {
+        for damage in &self.damages {
+            writeln!(out, "{image}: {}", printable(&damage.message))?;
+        }
+        writeln!(
+            out,
+            "{image}: {}: compared {} in {} and {} with the manifest ({:.1} s, {})",
+            if self.good { "good" } else { "NOT GOOD" },
+            PhysLen::new(self.file_bytes),
+            count(usize_as_u64(self.ranges), "range"),
+            count(self.chunks, "chunk"),
+            self.elapsed.as_secs_f64(),
+            rate(self.file_bytes, self.elapsed)
+        )?;
+        if self.good && !self.whole_file {
+            writeln!(out, "{image}: {}", self.coverage())?;
+        }
+        Ok(())
+    }
+
+    /// What was compared, if the file's own hash was not.
+    const fn coverage(&self) -> &'static str {
+        if self.every_byte {
+            "every byte is covered by the hash of its chunk or of the bytes outside the chunks; \
+             the SHA-256 of the file as a whole was not computed (--full computes it)"
+        } else {
+            "only memory was compared: the manifest has no SHA-256 of the file, and headers and \
+             padding have no hash of their own"
+        }
+    }
+}

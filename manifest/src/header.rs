@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The first line: what is known before memory is read.
+
+use crate::{Address, ArtifactsRecord, ReadSpan, SourceRecord, Stamp, Version};
+use serde::{Deserialize, Serialize};
+
+/// What is known before the first byte of memory is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The version of the form. It comes first, so that a reader can refuse another
+    /// version by its number before it meets anything that is new in it.
+    pub manifest_version: Version,
+    /// The program that wrote the image.
+    pub tool: Tool,
+    /// Its command line, word by word.
+    pub command: Vec<String>,
+    /// The machine that the program ran on.
+    pub host: Host,
+    /// Where the memory came from.
+    pub source: SourceRecord,
+    /// When the run began.
+    pub started: Stamp,
+    /// The machine whose memory was acquired.
+    pub machine: MachineRecord,
+    /// /proc/iomem as it was read; null for a source that has a map of its own.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub iomem: Option<String>,
+    /// Control groups that were frozen while memory was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
+    /// What `--order volatile-first` read first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_first: Option<ReadFirst>,
+    /// The memory map, flattened, cut at the borders of what was asked for.
+    pub map: Vec<MapEntry>,
+    /// The form of the image.
+    pub image: ImageRecord,
+    /// The artifacts collected with the memory; null if there are none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub artifacts: Option<ArtifactsRecord>,
+}
+
+/// Who wrote a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// `linpmem-dump`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The machine that the tool ran on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// `uname -n`.
+    pub hostname: String,
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// `uname -v`.
+    pub kernel_version: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// /proc/sys/kernel/random/boot_id, which changes at every boot.
+    pub boot_id: Option<String>,
+}
+
+/// What is known about the machine whose memory was acquired.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineRecord {
+    /// Bits of a physical address.
+    pub phys_bits: Option<u32>,
+    /// 4 or 5.
+    pub paging_levels: Option<u32>,
+    /// Virtual address of physical address 0 (`page_offset_base`).
+    pub direct_map_base: Option<Address>,
+    /// The kernel's own top page table.
+    pub kernel_page_table: Option<Address>,
+    /// How far KASLR moved the kernel's text.
+    pub kaslr_offset: Option<Address>,
+    /// What the kernel says about itself.
+    pub vmcoreinfo: Option<VmcoreinfoRecord>,
+}
+
+/// The kernel's VMCOREINFO note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VmcoreinfoRecord {
+    /// Its OSRELEASE line.
+    pub release: Option<String>,
+    /// All of it.
+    pub text: String,
+}
+
+/// One region of the map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapEntry {
+    /// First address.
+    pub start: Address,
+    /// Last address, included.
+    pub last: Address,
+    /// What the kernel calls it.
+    pub kind: String,
+    /// Whether it was asked for.
+    pub requested: bool,
+    /// The source that it was to be read from, if it was asked for and one
+    /// serves it.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+/// Memory that `--order volatile-first` read first and held until it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadFirst {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// First and last address of each stretch.
+    pub ranges: Vec<[Address; 2]>,
+    /// When: for these addresses, instead of the times of their chunks.
+    pub read_us: ReadSpan,
+}
+
+/// The image's form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRecord {
+    /// Its file name, without the folder; `-` is stdout.
+    pub name: String,
+    /// `elf`, `raw`, `lime`, `kdump`, `avml` or `aff4`.
+    pub format: String,
+    /// `concatenated` or `padded`, for raw images.
+    pub raw_layout: Option<String>,
+    /// `none`, `zstd:LEVEL`, `lz4` or `snappy` around the image, or the compression
+    /// within an AFF4, kdump or AVML image.
+    pub compression: String,
+    /// Chunks end at multiples of this many bytes above address 0, and at the end of
+    /// their range.
+    pub chunk_bytes: u64,
+    /// Bytes of memory that were to be read.
+    pub planned_bytes: u64,
+}

@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is written is what is read; and what is not a manifest is an error.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails may say so by a panic"
+)]
+
+use linpmem_manifest::{
+    ChunkContent, Chunks, FileRecord, Footer, FrameRecord, FurtherHash, HashRecord, Header, Host,
+    ImageChunk, ImageRecord, LineProblem, ListedChunk, MachineRecord, Manifest, ManifestWriter,
+    RangeRecord, ReadError, ReadSpan, Reader, Record, Sha256Sum, SourceRecord, Stamp, State, Tally,
+    Tool, Version, ZeroChunks, parse,
+};
+use linpmem_phys::{Errno, PhysAddr, PhysLen, PhysRange, Unreadable, Unreadables};
+use proptest::prelude::*;
+use std::io;
+use std::path::Path;
+
+const CHUNK: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+const NAME: &str = "a.manifest.jsonl";
+
+/// A range and its chunks, of which the last ones may be missing.
+#[derive(Clone, Debug)]
+struct Planned {
+    addresses: PhysRange,
+    kind: String,
+    chunks: Vec<ImageChunk>,
+    /// By chunk.
+    unreadable: Vec<Unreadables>,
+}
+
+fn range(start: u64, end: u64) -> PhysRange {
+    PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap()
+}
+
+fn stamp(monotonic_ns: u64) -> Stamp {
+    Stamp {
+        utc: "2026-01-31T23:59:59.000001Z".to_owned(),
+        monotonic_ns,
+    }
+}
+
+fn header() -> Header {
+    Header {
+        manifest_version: Version,
+        tool: Tool {
+            name: "test".to_owned(),
+            version: "1".to_owned(),
+        },
+        command: vec!["a \"word\"\n".to_owned()],
+        host: Host {
+            hostname: "host".to_owned(),
+            kernel_release: "6.12".to_owned(),
+            kernel_version: "#1".to_owned(),
+            machine: "x86_64".to_owned(),
+            boot_id: None,
+        },
+        source: SourceRecord::single("fake", "nowhere".to_owned(), None),
+        started: stamp(1),
+        machine: MachineRecord::default(),
+        iomem: Some("00000000-00000fff : Reserved\n".to_owned()),
+        frozen: Vec::new(),
+        read_first: None,
+        map: Vec::new(),
+        image: ImageRecord {
+            name: "a".to_owned(),
+            format: "elf".to_owned(),
+            raw_layout: None,
+            compression: "none".to_owned(),
+            chunk_bytes: CHUNK,
+            planned_bytes: 0,
+        },
+        artifacts: None,
+    }
+}
+
+fn footer(unreadable_pages: u64) -> Footer {
+    Footer {
+        unreadable_pages,
+        source_sha256: None,
+        file: FileRecord {
+            length: 1,
+            image_length: 2,
+            sha256: None,
+            hashes: vec![HashRecord {
+                algorithm: FurtherHash::Md5,
+                digest: "00".to_owned(),
+            }],
+            sha256_tree: Sha256Sum::new([3; 32]),
+            sha256_remainder: None,
+        },
+        warnings: vec!["mind \u{1f4be}".to_owned()],
+        error: None,
+        ended: stamp(2),
+        state: State::Complete,
+    }
+}
+
+/// The manifest of `ranges`.
+fn written(ranges: &[Planned], has_second_pass: bool) -> Vec<u8> {
+    let mut writer = ManifestWriter::new(Vec::new(), &header()).unwrap();
+    let mut pages = 0;
+    for (index, planned) in (0..).zip(ranges) {
+        writer.begin_range(record(index, planned)).unwrap();
+        for (chunk, unreadable) in planned.chunks.iter().zip(&planned.unreadable) {
+            writer.chunk(*chunk, unreadable).unwrap();
+            pages += unreadable.total().pages();
+        }
+        writer.end_range(Sha256Sum::new([7; 32])).unwrap();
+    }
+    if has_second_pass {
+        let tally = Tally {
+            pages: 2,
+            different_pages: 1,
+            different_bytes: 3,
+            unreadable_pages: 0,
+        };
+        let mut second = writer.begin_second_pass(&stamp(3)).unwrap();
+        for planned in ranges {
+            second.changed(planned.addresses, 3).unwrap();
+            second.range(planned.addresses, tally).unwrap();
+        }
+        second.finish(tally, None, stamp(4)).unwrap();
+    }
+    writer.finish(&footer(pages)).unwrap()
+}
+
+fn record(index: u64, planned: &Planned) -> RangeRecord {
+    RangeRecord {
+        index,
+        start: planned.addresses.start().into(),
+        last: planned.addresses.last().into(),
+        kind: planned.kind.clone(),
+        file_offset: None,
+    }
+}
+
+fn read(text: &[u8]) -> Result<Manifest, ReadError> {
+    parse(text, Path::new(NAME))
+}
+
+fn chunks(text: &[u8]) -> Result<Vec<ListedChunk>, ReadError> {
+    Chunks::new(Reader::new(text, Path::new(NAME))).collect()
+}
+
+/// Ranges with gaps, aligned to pages but not to chunks.
+fn ranges(is_compressed: bool) -> impl Strategy<Value = Vec<Planned>> {
+    let chunk = (0..4_u8, 1..1000_u64, 1..1000_u64, 0..3_u64);
+    let shape = (
+        0..600_u64,
+        1..1500_u64,
+        prop::collection::vec(chunk, 0..8),
+        any::<bool>(),
+    );
+    prop::collection::vec(shape, 0..6).prop_map(move |shapes| {
+        let (mut next, mut offset, mut time) = (0, 100, 0);
+        shapes
+            .into_iter()
+            .map(|(gap, pages, contents, is_ram)| {
+                let start = next + gap * PAGE;
+                let addresses = range(start, start + pages * PAGE);
+                next = start + pages * PAGE;
+                let pieces = addresses.pieces(PhysLen::new(CHUNK));
+                let mut chunks = Vec::new();
+                let mut all_unreadable = Vec::new();
+                for (addresses, (content, wait, length, bad)) in pieces.zip(contents) {
+                    // Frames of zero chunks are alike.
+                    let length = if content < 2 { 50 } else { length };
+                    chunks.push(ImageChunk {
+                        addresses,
+                        content: match content {
+                            0 | 1 => ChunkContent::Zero,
+                            sum => ChunkContent::Sha256(Sha256Sum::new([sum; 32])),
+                        },
+                        read: ReadSpan::between(time, time + wait),
+                        frame: is_compressed.then_some(FrameRecord { offset, length }),
+                    });
+                    time += wait;
+                    offset += length;
+                    let mut unreadable = Unreadables::new();
+                    let page = range(addresses.start().get(), addresses.start().get() + PAGE);
+                    match bad {
+                        0 => {}
+                        1 => unreadable.push(page, Errno::EIO),
+                        _ => unreadable.push(addresses, Errno::ECANCELED),
+                    }
+                    all_unreadable.push(unreadable);
+                }
+                Planned {
+                    addresses,
+                    kind: if is_ram { "System RAM" } else { "Reserved" }.to_owned(),
+                    chunks,
+                    unreadable: all_unreadable,
+                }
+            })
+            .collect()
+    })
+}
+
+fn joined(planned: &Planned) -> Vec<Unreadable> {
+    let mut all = Unreadables::new();
+    planned.unreadable.iter().for_each(|part| all.append(part));
+    all.as_slice().to_vec()
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_what_is_read(
+        (ranges, has_second_pass) in (any::<bool>().prop_flat_map(ranges), any::<bool>()),
+    ) {
+        let text = written(&ranges, has_second_pass);
+        let manifest = read(&text).unwrap();
+        prop_assert_eq!(&manifest.header, &header());
+        let pages = ranges.iter().flat_map(|planned| &planned.unreadable);
+        let pages = pages.map(|part| part.total().pages()).sum::<u64>();
+        prop_assert_eq!(&manifest.footer, &footer(pages));
+        prop_assert_eq!(manifest.ranges.len(), ranges.len());
+        prop_assert_eq!(manifest.second_pass.is_some(), has_second_pass);
+        for (index, (found, planned)) in (0..).zip(manifest.ranges.iter().zip(&ranges)) {
+            prop_assert_eq!(&found.record, &record(index, planned));
+            prop_assert_eq!(found.addresses, planned.addresses);
+            prop_assert_eq!(&found.unreadable, &joined(planned));
+            prop_assert_eq!(found.chunks, u64::try_from(planned.chunks.len()).unwrap());
+            let bytes = planned.chunks.iter().map(|chunk| chunk.addresses.len().get()).sum::<u64>();
+            prop_assert_eq!(found.end.written_bytes, bytes);
+            let first = planned.chunks.first();
+            let read = first.zip(planned.chunks.last()).map(|(first, last)| first.read.until(last.read));
+            prop_assert_eq!(found.end.read_us, read);
+        }
+        let listed = chunks(&text).unwrap();
+        let expected = (0..).zip(&ranges).flat_map(|(range, planned)| {
+            (0..).zip(&planned.chunks).map(move |(number, chunk)| (range, number, *chunk))
+        });
+        let expected: Vec<_> = expected.collect();
+        prop_assert_eq!(listed.len(), expected.len());
+        for (found, (range, number, chunk)) in listed.iter().zip(expected) {
+            prop_assert_eq!((found.range, found.number), (range, number));
+            let read = found.chunk.read;
+            // Zero chunks on one line share their time, which holds that of each.
+            prop_assert!(read.begin_us <= chunk.read.begin_us && chunk.read.end_us() <= read.end_us());
+            if chunk.content != ChunkContent::Zero {
+                prop_assert_eq!(read, chunk.read);
+            }
+            prop_assert_eq!(found.chunk, ImageChunk { read, ..chunk });
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_an_error_or_another_manifest_but_no_panic(
+        ranges in ranges(true),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut text = written(&ranges, true);
+        let place = place.index(text.len());
+        text[place] = byte;
+        let (whole, listed) = (read(&text), chunks(&text));
+        // Both see every line.
+        prop_assert_eq!(whole.is_ok(), listed.is_ok());
+    }
+
+    #[test]
+    fn lines_in_any_order_are_read_only_in_the_right_one(
+        ranges in ranges(false),
+        from in any::<prop::sample::Index>(),
+        to in any::<prop::sample::Index>(),
+    ) {
+        let text = String::from_utf8(written(&ranges, false)).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        let line = lines.remove(from.index(lines.len()));
+        lines.insert(to.index(lines.len() + 1), line);
+        let moved = lines.join("\n") + "\n";
+        if let Ok(manifest) = read(moved.as_bytes()) {
+            // Chunks of the same range may change places: only its Merkle tree tells.
+            let same = read(text.as_bytes()).unwrap();
+            prop_assert_eq!(manifest.footer, same.footer);
+            prop_assert_eq!(manifest.ranges.len(), same.ranges.len());
+        }
+    }
+}
+
+fn sample() -> Vec<Planned> {
+    let chunk = |start: u64, end: u64, content| ImageChunk {
+        addresses: range(start, end),
+        content,
+        read: ReadSpan::between(start, end),
+        frame: None,
+    };
+    let sum = ChunkContent::Sha256(Sha256Sum::new([0xab; 32]));
+    let mut unreadable = Unreadables::new();
+    unreadable.push(range(0x2000, 0x3000), Errno::EIO);
+    vec![
+        Planned {
+            addresses: range(0x1000, 0x30_0000),
+            kind: "System RAM".to_owned(),
+            chunks: vec![
+                chunk(0x1000, 0x10_0000, sum),
+                chunk(0x10_0000, 0x20_0000, ChunkContent::Zero),
+                chunk(0x20_0000, 0x30_0000, ChunkContent::Zero),
+            ],
+            unreadable: vec![unreadable, Unreadables::new(), Unreadables::new()],
+        },
+        Planned {
+            addresses: range(0x100_0000, 0x100_1000),
+            kind: "Reserved".to_owned(),
+            chunks: vec![chunk(0x100_0000, 0x100_1000, sum)],
+            unreadable: vec![Unreadables::new()],
+        },
+    ]
+}
+
+#[test]
+fn cut_off_at_any_byte_it_is_truncated_and_keeps_what_came_before() {
+    let text = written(&sample(), true);
+    let lines = |text: &[u8]| u64::try_from(text.split(|&byte| byte == b'\n').count()).unwrap() - 1;
+    for end in 0..text.len() {
+        let cut = &text[..end];
+        match read(cut) {
+            Err(ReadError::Truncated { lines: told, .. }) => assert_eq!(told, lines(cut), "{end}"),
+            other => panic!("{end}: {other:?}"),
+        }
+        // All whole lines are records, and then the error ends them.
+        let records: Vec<_> = Reader::new(cut, Path::new(NAME)).collect();
+        let good = records.iter().filter(|record| record.is_ok()).count();
+        assert_eq!(u64::try_from(good).unwrap(), lines(cut), "{end}");
+        assert_eq!(records.len(), good + 1, "{end}");
+    }
+    let said = read(&text[..text.len() - 1]).unwrap_err().to_string();
+    assert!(said.contains(NAME) && said.contains("truncated"), "{said}");
+    assert!(said.contains("did not finish"), "{said}");
+}
+
+#[test]
+fn lines_are_what_the_guide_shows() {
+    let text = String::from_utf8(written(&sample(), true)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("{\"header\":{\"manifest_version\":2,\"tool\":"));
+    let sum = "ab".repeat(32);
+    assert_eq!(
+        lines[1..7],
+        [
+            "{\"range\":{\"index\":0,\"start\":\"0x1000\",\"last\":\"0x2fffff\",\
+             \"kind\":\"System RAM\",\"file_offset\":null}}"
+                .to_owned(),
+            format!("{{\"chunk\":[\"{sum}\",[4096,1044480]]}}"),
+            "{\"unreadable\":{\"start\":\"0x2000\",\"last\":\"0x2fff\",\"pages\":1,\"errno\":5,\
+             \"name\":\"EIO\"}}"
+                .to_owned(),
+            "{\"zero_chunks\":{\"count\":2,\"read_us\":[1048576,2097152]}}".to_owned(),
+            format!(
+                "{{\"range_end\":{{\"written_bytes\":3141632,\"unreadable_pages\":1,\
+                 \"sha256_tree\":\"{}\",\"read_us\":[4096,3141632]}}}}",
+                "07".repeat(32)
+            ),
+            "{\"range\":{\"index\":1,\"start\":\"0x1000000\",\"last\":\"0x1000fff\",\
+             \"kind\":\"Reserved\",\"file_offset\":null}}"
+                .to_owned(),
+        ]
+    );
+    assert!(lines.last().unwrap().starts_with("{\"footer\":{"));
+}
+
+/// Chunks that are not zero take a line of at most 100 bytes, up to a day's time and
+/// ranges of any size; zeros nearly nothing.
+#[test]
+fn a_tebibyte_costs_little() {
+    let day_us = 86_400_000_000;
+    let all = range(0, 1 << 40);
+    let length = |content: ChunkContent| {
+        let mut writer = ManifestWriter::new(io::sink(), &header()).unwrap();
+        let planned = Planned {
+            addresses: all,
+            kind: "System RAM".to_owned(),
+            chunks: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        writer.begin_range(record(0, &planned)).unwrap();
+        for addresses in all.pieces(PhysLen::new(CHUNK)) {
+            let chunk = ImageChunk {
+                addresses,
+                content,
+                read: ReadSpan::between(day_us, day_us + 999_999),
+                frame: None,
+            };
+            writer.chunk(chunk, &Unreadables::new()).unwrap();
+        }
+        writer.end_range(Sha256Sum::new([0; 32])).unwrap();
+        writer.checkpoint().unwrap()
+    };
+    let data = length(ChunkContent::Sha256(Sha256Sum::new([0xff; 32])));
+    let zeros = length(ChunkContent::Zero);
+    println!("1 TiB of data: {data} bytes; of zeros: {zeros} bytes");
+    // The rest is the header and the range.
+    assert!(data - (1 << 12) <= 100 << 20, "{data}");
+    assert!(zeros <= 100 << 10, "{zeros}");
+}
+
+#[test]
+fn another_version_is_refused_by_its_number() {
+    let text = String::from_utf8(written(&sample(), false)).unwrap();
+    let newer = text.replacen(
+        "\"manifest_version\":2",
+        "\"manifest_version\":3,\"new\":[]",
+        1,
+    );
+    let first_form = "{\n\"manifest_version\": 1,\n\"tool\": {\"name\":\"linpmem-dump\"}\n}\n";
+    for (text, version) in [
+        (newer.as_str(), 3),
+        (first_form, 1),
+        (&first_form.replace('\n', ""), 1),
+        ("{\"manifest_version\":77}", 77),
+    ] {
+        let said = read(text.as_bytes()).unwrap_err().to_string();
+        let expected =
+            format!("{NAME}: unsupported manifest version {version} (this program reads 2)");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
+
+#[test]
+fn hostile_lines_are_refused_with_file_and_line() {
+    let text = String::from_utf8(written(&sample(), true)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let deep = format!("{{\"chunk\":{}", "[".repeat(100_000));
+    let (range, chunk, zeros) = (lines[1], lines[2], lines[4]);
+    for (number, line, problem) in [
+        (1, "", "EOF"),
+        (1, "[]", "expected"),
+        (1, range, "the first line is the header"),
+        (
+            2,
+            lines[0],
+            "a range, a second pass or the footer comes next",
+        ),
+        (2, chunk, "a range, a second pass or the footer comes next"),
+        (
+            2,
+            &range.replace("0x1000\"", "0x400000\""),
+            "not a range above",
+        ),
+        (
+            2,
+            &range.replace("\"index\":0", "\"index\":1"),
+            "range 1 is here instead of range 0",
+        ),
+        (3, lines[3], "not in the chunks on the line before"),
+        (3, &chunk.replace("ab", "xy"), "64 hexadecimal digits"),
+        (3, &chunk.replace("]]", ",1]]"), "trailing characters"),
+        (3, &chunk.replace("[4096", "[-4096"), "invalid value"),
+        (3, "{\"page\":1}", "unknown variant `page`"),
+        (3, "{\"chunk\":[],\"chunk\":[]}", "invalid length 0"),
+        (3, &deep, "expected"),
+        (3, "\u{0}", "expected"),
+        (4, &lines[3].replace("0x2000", "0x0"), "not a range above"),
+        (
+            4,
+            &lines[3].replace("0x2fff", "0x100fff"),
+            "not in the chunks",
+        ),
+        (
+            4,
+            &lines[3].replace("\"pages\":1", "\"pages\":2"),
+            "pages is 2, but the lines",
+        ),
+        (
+            5,
+            &zeros.replace("\"count\":2", "\"count\":0"),
+            "no room for this many",
+        ),
+        (
+            5,
+            &zeros.replace("\"count\":2", "\"count\":3"),
+            "no room for this many",
+        ),
+        (
+            5,
+            &zeros.replace("\"count\":2", "\"count\":18446744073709551615"),
+            "no room for this many",
+        ),
+        (
+            5,
+            &zeros.replace("}}", ",\"frame\":[1,18446744073709551615]}}"),
+            "no room for this many",
+        ),
+        (6, zeros, "no room for this many"),
+        (6, range, "chunks come next, or the range's end"),
+        (
+            6,
+            lines.last().unwrap(),
+            "chunks come next, or the range's end",
+        ),
+        (
+            7,
+            &lines[6].replace("0x1000000", "0x2ff000"),
+            "not a range above",
+        ),
+        (11, lines[9], "second_pass is not expected here"),
+        (
+            lines.len(),
+            &lines.last().unwrap().replace("_pages\":1", "_pages\":0"),
+            "add up to 1",
+        ),
+        (lines.len() + 1, chunk, "the footer is the last line"),
+        (
+            lines.len() + 1,
+            lines.last().unwrap(),
+            "the footer is the last line",
+        ),
+    ] {
+        let mut hostile = lines.clone();
+        if number <= lines.len() {
+            hostile[number - 1] = line;
+        } else {
+            hostile.push(line);
+        }
+        let hostile = hostile.join("\n") + "\n";
+        let Err(error) = read(hostile.as_bytes()) else {
+            panic!("line {number} is good: {line}");
+        };
+        let said = error.to_string();
+        let begin = format!("{NAME}, line ");
+        assert!(said.starts_with(&begin), "{number} {line}: {said}");
+        assert!(said.contains(problem), "{number}: {said}");
+    }
+}
+
+#[test]
+fn a_line_has_a_longest_length_for_the_reader_and_the_writer() {
+    let endless = io::Read::take(io::repeat(b' '), u64::MAX);
+    let said = parse(endless, Path::new(NAME)).unwrap_err();
+    let ReadError::Line {
+        line: 1,
+        problem: LineProblem::TooLong,
+        ..
+    } = said
+    else {
+        panic!("{said}");
+    };
+    let mut long = header();
+    long.iomem = Some(" ".repeat(linpmem_manifest::MAX_LINE_BYTES));
+    let error = ManifestWriter::new(io::sink(), &long).unwrap_err();
+    assert!(error.to_string().contains("header"), "{error}");
+}
+
+#[test]
+fn the_writer_refuses_what_its_reader_would() {
+    let planned = &sample()[0];
+    let begun = || {
+        let mut writer = ManifestWriter::new(Vec::new(), &header()).unwrap();
+        writer.begin_range(record(0, planned)).unwrap();
+        writer
+    };
+    let none = Unreadables::new();
+    // Not the range's first chunk, and not all of it.
+    assert!(
+        begun()
+            .chunk(
+                ImageChunk {
+                    addresses: range(0x2000, 0x10_0000),
+                    ..planned.chunks[0]
+                },
+                &none
+            )
+            .is_err()
+    );
+    assert!(
+        begun()
+            .chunk(
+                ImageChunk {
+                    addresses: range(0x1000, 0x2000),
+                    ..planned.chunks[0]
+                },
+                &none
+            )
+            .is_err()
+    );
+    // A zero chunk that is not the next is found when its line is written.
+    let mut writer = begun();
+    writer.chunk(planned.chunks[1], &none).unwrap();
+    assert!(writer.end_range(Sha256Sum::new([0; 32])).is_err());
+    // Nothing follows what could not be written.
+    assert!(writer.finish(&footer(0)).is_err());
+    assert!(begun().finish(&footer(0)).is_err());
+    assert!(begun().begin_second_pass(&stamp(0)).is_err());
+    let mut bad = header();
+    bad.image.chunk_bytes = 0;
+    assert!(ManifestWriter::new(Vec::new(), &bad).is_err());
+}
+
+/// Fails once, in the middle of a line.
+struct Failing {
+    text: Vec<u8>,
+    left: usize,
+}
+
+impl io::Write for Failing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            self.left = usize::MAX;
+            return Err(io::Error::other("no space"));
+        }
+        let size = bytes.len().min(self.left);
+        self.left -= size;
+        self.text.extend_from_slice(&bytes[..size]);
+        Ok(size)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn after_a_line_that_could_not_be_written_the_manifest_stays_truncated() {
+    let planned = &sample()[0];
+    let whole = written(&sample(), false);
+    let first = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let mut text = Failing {
+        text: Vec::new(),
+        left: first + 10,
+    };
+    let mut writer = ManifestWriter::new(&mut text, &header()).unwrap();
+    assert!(writer.begin_range(record(0, planned)).is_err());
+    assert!(
+        writer
+            .chunk(planned.chunks[0], &Unreadables::new())
+            .is_err()
+    );
+    assert!(writer.finish(&footer(0)).is_err());
+    assert_eq!(text.text, whole[..first + 10]);
+    assert!(matches!(
+        read(&text.text),
+        Err(ReadError::Truncated { lines: 1, .. })
+    ));
+}
+
+#[test]
+fn zero_chunks_share_lines_only_as_far_as_they_can() {
+    let all = range(0, (3 * ZeroChunks::MAX_COUNT) << 20);
+    let zeros = |frame: &dyn Fn(u64) -> Option<FrameRecord>| {
+        let chunks: Vec<_> = (0..)
+            .zip(all.pieces(PhysLen::new(CHUNK)))
+            .map(|(number, addresses)| ImageChunk {
+                addresses,
+                content: ChunkContent::Zero,
+                read: ReadSpan::between(number, number + 1),
+                frame: frame(number),
+            })
+            .collect();
+        let planned = Planned {
+            addresses: all,
+            kind: "System RAM".to_owned(),
+            unreadable: vec![Unreadables::new(); chunks.len()],
+            chunks,
+        };
+        let text = written(std::slice::from_ref(&planned), false);
+        let found: Vec<_> = chunks_of(&text);
+        assert_eq!(found.len(), planned.chunks.len());
+        for (found, planned) in found.iter().zip(&planned.chunks) {
+            assert_eq!(
+                (found.addresses, found.frame),
+                (planned.addresses, planned.frame)
+            );
+        }
+        let lines = Reader::new(text.as_slice(), Path::new(NAME));
+        lines
+            .filter(|record| matches!(record, Ok(Record::ZeroChunks(_))))
+            .count()
+    };
+    let frame = |offset, length| Some(FrameRecord { offset, length });
+    assert_eq!(zeros(&|_| None), 3);
+    assert_eq!(zeros(&|number| frame(5 + number * 7, 7)), 3);
+    // A gap between two frames, and a frame of another length.
+    assert_eq!(
+        zeros(&|number| frame(number * 7 + u64::from(number > 9), 7)),
+        4
+    );
+    let odd = |number: u64| {
+        frame(
+            number * 7 + u64::from(number > 9),
+            7 + u64::from(number == 9),
+        )
+    };
+    assert_eq!(zeros(&odd), 5);
+}
+
+fn chunks_of(text: &[u8]) -> Vec<ImageChunk> {
+    let listed = chunks(text).unwrap().into_iter();
+    listed.map(|listed| listed.chunk).collect()
+}
+
+#[test]
+fn fuzzing_begins_with_manifests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/manifest");
+    for name in ["plain", "compressed"] {
+        linpmem_manifest::read(&folder.join(name)).unwrap();
+    }
+    let old = linpmem_manifest::read(&folder.join("version-1"));
+    assert!(matches!(old, Err(ReadError::Version { found: 1, .. })));
+}

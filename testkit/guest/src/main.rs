@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The init of the test machines and its small tools, in one static binary: the name
+//! it is called by, or its first argument, selects one.
+
+mod agent;
+mod children;
+mod files;
+mod fill;
+mod host;
+mod init;
+mod kernel_modules;
+mod kmsg;
+mod plant;
+mod ps;
+mod tick;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().collect();
+    let called = args.first().map(Path::new).and_then(Path::file_stem);
+    let mut tool = called.unwrap_or_default().to_string_lossy().into_owned();
+    if tool == "linpmem-guest" && args.len() > 1 {
+        args.remove(0);
+        tool = args.first().cloned().unwrap_or_default();
+    }
+    let rest = args.get(1..).unwrap_or_default();
+    let outcome = match tool.as_str() {
+        "init" => init::run(),
+        "fill" => fill::run(rest),
+        "mark" => fill::mark_free_pages(),
+        "plant" => plant::run(rest),
+        "tick" => tick::run(rest),
+        "rest" => tick::rest(rest),
+        "kmsg" => kmsg::run(),
+        "ps" => ps::run(),
+        "cat" => files::cat(rest),
+        "ls" => files::ls(rest),
+        "write" => files::write(rest),
+        "clear" => files::clear(rest),
+        _ => Err(anyhow::anyhow!(
+            "no such tool; the tools are init, fill, mark, plant, tick, rest, ps, kmsg, cat, ls, write \
+             and clear"
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{tool}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is under test: module, programs and libraries, built by `cargo xtask` as a
+//! user builds them, once for all tests of a process.
+
+use crate::checkout;
+use crate::kernel::Kernel;
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// The dumper's name, on the host and in the guest.
+pub const DUMPER: &str = "linpmem-dump";
+
+/// The files that go into a test machine.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// `linpmem.ko` for one kernel.
+    pub module: PathBuf,
+    /// The static `linpmem-dump`.
+    pub dumper: PathBuf,
+    /// The static `pmem`.
+    pub pmem: PathBuf,
+}
+
+impl Artifacts {
+    /// Builds what is not up to date.
+    ///
+    /// # Errors
+    /// When a build fails.
+    pub fn build(kernel: &Kernel) -> Result<Self> {
+        let release = kernel.release();
+        xtask(&["kmod", "--release", release])?;
+        Ok(Self {
+            module: checkout::kmod_dir(release).join("linpmem.ko"),
+            dumper: dumper()?,
+            pmem: program("pmem")?,
+        })
+    }
+}
+
+/// The static dumper alone.
+///
+/// # Errors
+/// When the build fails.
+pub fn dumper() -> Result<PathBuf> {
+    program(DUMPER)
+}
+
+fn program(name: &str) -> Result<PathBuf> {
+    xtask(&["dist", "programs"])?;
+    Ok(checkout::dist_dir().join(name))
+}
+
+/// The module of `tests/facts-module`, which reports kernel addresses to the tests.
+///
+/// # Errors
+/// When the build fails.
+pub fn facts_module(kernel: &Kernel) -> Result<PathBuf> {
+    let release = kernel.release();
+    xtask(&["kmod", "--facts", "--release", release])?;
+    Ok(checkout::kmod_dir(release).join("facts/linpmem_facts.ko"))
+}
+
+/// The library for C, as it is installed.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// `linpmem.h`, and `linpmem/ioctl.h` for the module's own ABI.
+    pub include: PathBuf,
+    /// `liblinpmem.a`, `liblinpmem.so` and `pkgconfig/linpmem.pc`.
+    pub lib: PathBuf,
+}
+
+impl Library {
+    /// Builds it, unless it is up to date.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn build() -> Result<Self> {
+        xtask(&["dist", "library"])?;
+        let dist = checkout::dist_dir();
+        Ok(Self {
+            include: dist.join("include"),
+            lib: dist.join("lib"),
+        })
+    }
+
+    /// `liblinpmem.a`.
+    #[must_use]
+    pub fn archive(&self) -> PathBuf {
+        self.lib.join("liblinpmem.a")
+    }
+
+    /// `liblinpmem.so.0`, the name that programs ask for at run time.
+    #[must_use]
+    pub fn shared(&self) -> PathBuf {
+        self.lib.join("liblinpmem.so.0")
+    }
+}
+
+/// Runs `cargo xtask` with these arguments, once.
+fn xtask(args: &[&str]) -> Result<()> {
+    static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let command = format!("cargo xtask {}", args.join(" "));
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if done.contains(&command) {
+        return Ok(());
+    }
+    let output = checkout::cargo()
+        .arg("xtask")
+        .args(args)
+        .output()
+        .with_context(|| format!("starting `{command}`"))?;
+    ensure!(
+        output.status.success(),
+        "`{command}` failed ({}):\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    done.push(command);
+    Ok(())
+}

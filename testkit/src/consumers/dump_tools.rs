@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! crash, gdb, libkdumpfile and makedumpfile, from a Debian tree of their own.
+
+use crate::cache::Cache;
+use crate::debian_tree::DebianTree;
+use crate::kernel::Kernel;
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The tree with these programs.
+#[derive(Clone, Debug)]
+pub struct DumpTools {
+    tree: DebianTree,
+}
+
+impl DumpTools {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When there is no cache.
+    pub fn open() -> Result<Self> {
+        let cache = Cache::open()?;
+        let tree = DebianTree::at(&cache.consumers(), &cache);
+        Ok(Self { tree })
+    }
+
+    /// What crash prints about the machine, its processes, and the stack of process
+    /// `pid`. `options` go before the image's name. Modules' symbols are left out:
+    /// crash finds them on the acquired machine only.
+    ///
+    /// # Errors
+    /// When crash cannot open the image.
+    pub fn crash(
+        &self,
+        options: &[&str],
+        kernel: &Kernel,
+        image: &str,
+        pid: u64,
+    ) -> Result<String> {
+        let mut command = self.tree.command("crash", &[folder(Path::new(image))?]);
+        command.args(["-s", "--no_modules"]).args(options);
+        command.arg(kernel.vmlinux()).arg(image);
+        let typed = format!("sys\nps\nbt {pid}\nquit\n");
+        run(command, Some(typed.as_bytes()))
+    }
+
+    /// What gdb finds in the kernel's variables: the name of the first task, and the
+    /// release.
+    ///
+    /// # Errors
+    /// When gdb cannot open the image.
+    pub fn gdb(&self, kernel: &Kernel, image: &Path, kaslr_offset: u64) -> Result<String> {
+        let mut command = self.tree.command("gdb", &[folder(image)?]);
+        command.args(["-batch", "-nx", "-ex", "set debuginfod enabled off"]);
+        for line in [
+            format!("core-file {}", image.display()),
+            format!(
+                "add-symbol-file {} -o {kaslr_offset:#x}",
+                kernel.vmlinux().display()
+            ),
+            "print init_task.comm".to_owned(),
+            "print (char*)init_uts_ns.name.release".to_owned(),
+        ] {
+            command.args(["-ex", &line]);
+        }
+        run(command, None)
+    }
+
+    /// What libkdumpfile's `kdumpid` prints about the image.
+    ///
+    /// # Errors
+    /// When it cannot open the image.
+    pub fn kdumpid(&self, image: &Path) -> Result<String> {
+        let mut command = self.tree.command("kdumpid", &[folder(image)?]);
+        command.arg("-v").arg(image);
+        run(command, None)
+    }
+
+    /// The kernel's log, as makedumpfile extracts it.
+    ///
+    /// # Errors
+    /// When makedumpfile cannot open the image.
+    pub fn dmesg(&self, image: &Path) -> Result<String> {
+        let log = image.with_extension("dmesg");
+        let mut command = self.tree.command("makedumpfile", &[folder(image)?]);
+        command.args(["--dump-dmesg", "-f"]).arg(image).arg(&log);
+        run(command, None)?;
+        let text = fs::read(&log).with_context(|| format!("reading {}", log.display()))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Lets makedumpfile turn the flattened stream in `stream` into the kdump `dump`.
+    ///
+    /// # Errors
+    /// When makedumpfile does not understand the stream.
+    pub fn rearrange(&self, stream: &Path, dump: &Path) -> Result<()> {
+        let mut command = self.tree.command("makedumpfile", &[folder(dump)?]);
+        command.args(["-R", "-f"]).arg(dump);
+        command.stdin(File::open(stream)?);
+        let output = command.output().context("starting makedumpfile")?;
+        ensure!(
+            output.status.success(),
+            "makedumpfile -R failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}
+
+fn folder(image: &Path) -> Result<&Path> {
+    image.parent().context("an image without a folder")
+}
+
+/// All that the program prints. It must succeed.
+fn run(mut command: Command, typed: Option<&[u8]>) -> Result<String> {
+    let mut child = command
+        .env("DEBUGINFOD_URLS", "")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {command:?}"))?;
+    let mut stdin = child.stdin.take().context("no stdin")?;
+    // A program that has ended does not read it; its output says why it ended.
+    let _ = stdin.write_all(typed.unwrap_or_default());
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    ensure!(output.status.success(), "{command:?} failed: {printed}");
+    Ok(printed)
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Virtual machines: a kernel of the cache in QEMU, with an init of our own that runs
+//! programs and transfers files. QEMU's monitor gives an independent view: it knows the
+//! machine's memory better than the machine itself.
+
+mod agent;
+mod builder;
+mod console;
+mod cpio;
+pub mod guest;
+mod initramfs;
+pub mod iomem;
+mod machine;
+mod process;
+mod qemu;
+mod qmp;
+mod snapshot;
+mod sparse;
+mod transfer;
+
+pub use builder::VmBuilder;
+pub use console::Console;
+pub use machine::Vm;
+pub use process::{GuestCommand, Output, Process};
+pub use qmp::Qmp;
+pub use snapshot::Snapshot;

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The code keeps to docs/ARCHITECTURE.md.
+
+use anyhow::Result;
+use linpmem_architecture::crates::Workspace;
+use linpmem_architecture::{circles, modules, table};
+use std::fs;
+use std::path::Path;
+
+/// Circles that still exist: a crate, and all modules of the circle. The list may only
+/// shrink.
+const KNOWN_CIRCLES: &[(&str, &[&str])] = &[];
+
+fn workspace() -> Result<Workspace> {
+    Workspace::read(Path::new(env!("CARGO_MANIFEST_DIR")))
+}
+
+#[test]
+fn crates_use_only_what_the_table_allows() -> Result<()> {
+    let workspace = workspace()?;
+    let page = fs::read_to_string(workspace.root.join("docs/ARCHITECTURE.md"))?;
+    let differences = table::differences(&table::parse(&page)?, &workspace.crates);
+    assert!(
+        differences.is_empty(),
+        "docs/ARCHITECTURE.md and the code disagree:\n{}",
+        differences.join("\n")
+    );
+    Ok(())
+}
+
+#[test]
+fn the_modules_of_a_crate_do_not_use_each_other_in_circles() -> Result<()> {
+    let workspace = workspace()?;
+    let mut known = KNOWN_CIRCLES.to_vec();
+    let mut new = Vec::new();
+    for (name, root) in workspace.crates.iter().flat_map(|one| &one.roots) {
+        let edges = modules::edges(root, &workspace.root)?;
+        for circle in circles::find(&edges) {
+            let before = known.len();
+            known.retain(|(known_in, modules)| {
+                known_in != name || *modules != circle.modules.as_slice()
+            });
+            if known.len() == before {
+                new.push(format!("{name}: {circle}"));
+            }
+        }
+    }
+    assert!(new.is_empty(), "new circles:\n{}", new.join("\n"));
+    assert!(known.is_empty(), "remove from KNOWN_CIRCLES: {known:?}");
+    Ok(())
+}

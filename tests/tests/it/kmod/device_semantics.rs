@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The module as a device: loading, unloading, lockdown, permissions.
+
+use super::{ask, machine, probe, without_module};
+use anyhow::{Result, ensure};
+use linpmem_testkit::artifacts::Artifacts;
+
+/// The error of delete_module(2) for a module that is in use.
+const EAGAIN: i32 = 11;
+
+#[test]
+fn it_loads_and_unloads_but_not_while_it_is_open() -> Result<()> {
+    let vm = machine(|machine| machine, "")?;
+    let mut holder = probe(&vm, "held").start()?;
+    holder.wait_for("open")?;
+    ask(&vm, &format!("unload {EAGAIN}"))?;
+    // A reader that is killed releases it.
+    holder.signal(9)?;
+    holder.wait()?;
+    ask(&vm, "reload /tmp/linpmem.ko 200")?;
+
+    // It logs one line when it is loaded and one when it is unloaded, and nothing else.
+    let log = vm.kernel_log()?;
+    let ours = log.lines().filter(|line| line.contains(";linpmem: "));
+    let others: Vec<&str> = ours
+        .filter(|line| {
+            ![
+                "linpmem: loaded",
+                "linpmem: unloaded",
+                "out-of-tree",
+                "verification",
+            ]
+            .iter()
+            .any(|known| line.contains(known))
+        })
+        .collect();
+    ensure!(others.is_empty(), "the module also logged {others:?}");
+    vm.shutdown()
+}
+
+#[test]
+fn lockdown_stops_open_files_immediately() -> Result<()> {
+    let vm = machine(|machine| machine, "")?;
+    let mut holder = probe(&vm, "held").start()?;
+    holder.wait_for("open")?;
+    vm.write("/sys/kernel/security/lockdown", "integrity")?;
+    vm.put("/tmp/go", 0o600, b"")?;
+    let said = holder.wait()?.ok()?.text();
+    ensure!(
+        said.contains("locked down") && said.contains("EPERM"),
+        "reading an open file must be refused: {said}"
+    );
+    let refused = probe(&vm, "errno 0x100000 0").run()?.exited(1)?;
+    let said = refused.text();
+    ensure!(
+        said.contains("lockdown is integrity"),
+        "the reason is missing: {said}"
+    );
+    vm.shutdown()
+}
+
+#[test]
+fn only_the_owner_may_open_it() -> Result<()> {
+    let vm = machine(|machine| machine, "owner_uid=1000 major=42")?;
+    ensure!(
+        vm.read("/dev/linpmem").is_err(),
+        "with a major number given, the module must not create a node"
+    );
+    let devices = vm.kernel_file("/proc/devices")?;
+    ensure!(devices.contains("42 linpmem"), "{devices}");
+    ask(&vm, "node 1000")?;
+    let owner = probe(&vm, "errno 0xb8000 0").uid(1000).run()?.ok()?;
+    ensure!(owner.stdout_text()?.trim() == "EACCES");
+    let other = probe(&vm, "errno 0xb8000 0").uid(1001).run()?.exited(1)?;
+    let said = other.text();
+    ensure!(
+        said.contains("refused to open") && said.contains("CAP_SYS_RAWIO"),
+        "{said}"
+    );
+    vm.shutdown()
+}
+
+#[test]
+fn by_default_it_serves_the_originals_device_number_too() -> Result<()> {
+    let vm = without_module(|machine| machine)?;
+    let artifacts = Artifacts::build(vm.kernel())?;
+    vm.insmod(&artifacts.module, "")?;
+    let devices = vm.kernel_file("/proc/devices")?;
+    ensure!(devices.contains("42 linpmem"), "{devices}");
+    ask(&vm, "errno 0xb8000 0")?;
+    vm.shutdown()
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The released files: static programs that run on any x86-64 Linux, the library for C,
+//! manual pages and completions.
+
+mod library;
+
+use anyhow::{Context, Result, ensure};
+use goblin::elf::{Elf, program_header::PT_INTERP};
+use linpmem_testkit::checkout;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The command line of `cargo xtask dist`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Build only this
+    part: Option<Part>,
+    /// Compile, but leave target/dist as it is
+    #[arg(long)]
+    build_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// linpmem-dump and pmem
+    Programs,
+    /// The library for C
+    Library,
+}
+
+/// Named explicitly, so that the flags below do not apply to build scripts.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Packages that have a binary of the same name.
+const PROGRAMS: [&str; 2] = ["linpmem-dump", "pmem"];
+
+/// Shells, and the names that they expect `pmem`'s completions to have.
+const COMPLETIONS: &[(&str, &str)] = &[
+    ("bash", "pmem.bash"),
+    ("zsh", "_pmem"),
+    ("fish", "pmem.fish"),
+];
+
+/// Runs `cargo xtask dist`.
+pub fn run(args: &Args) -> Result<()> {
+    let has = |part| args.part.is_none_or(|only| only == part);
+    if args.build_only {
+        if has(Part::Programs) {
+            compile()?;
+        }
+        if has(Part::Library) {
+            library::compile()?;
+        }
+        return Ok(());
+    }
+    let print = |path: &Path| -> Result<()> {
+        let len = path.metadata()?.len();
+        println!("{} ({} KiB)", path.display(), len.div_ceil(1024));
+        Ok(())
+    };
+    if has(Part::Programs) {
+        for path in build_programs()? {
+            print(&path)?;
+        }
+    }
+    if has(Part::Library) {
+        for path in library::build()? {
+            print(&path)?;
+        }
+    }
+    match args.part {
+        None => manual(),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Has `pmem` write its manual pages and completions.
+fn manual() -> Result<()> {
+    let share = checkout::dist_dir().join("share");
+    let pmem = checkout::dist_dir().join("pmem");
+    let pages = share.join("man/man1");
+    let status = Command::new(&pmem).arg("man").arg(&pages).status()?;
+    ensure!(status.success(), "`pmem man` failed ({status})");
+    let folder = share.join("completions");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (shell, file) in COMPLETIONS {
+        let output = Command::new(&pmem).args(["completions", shell]).output()?;
+        ensure!(
+            output.status.success(),
+            "`pmem completions {shell}` failed ({})",
+            output.status
+        );
+        fs::write(folder.join(file), output.stdout)?;
+    }
+    println!("{} and {}", pages.display(), folder.display());
+    Ok(())
+}
+
+fn compile() -> Result<()> {
+    let mut cargo = checkout::cargo();
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        TARGET,
+    ]);
+    for name in PROGRAMS {
+        cargo.args(["--package", name, "--bin", name]);
+    }
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    cargo.env(
+        "RUSTFLAGS",
+        format!("{flags} -C target-feature=+crt-static").trim(),
+    );
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let status = cargo.status().context("cannot start cargo")?;
+    ensure!(
+        status.success(),
+        "cargo failed to build the programs ({status})"
+    );
+    Ok(())
+}
+
+/// Builds the programs into `target/dist`, and returns their paths in the order of
+/// [`PROGRAMS`].
+pub fn build_programs() -> Result<[PathBuf; 2]> {
+    compile()?;
+    let built = checkout::target_dir().join(TARGET).join("release");
+    let dist = checkout::dist_dir();
+    fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
+    for name in PROGRAMS {
+        let built = built.join(name);
+        let bytes =
+            fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
+        check_static(&bytes).with_context(|| format!("{} is not static", built.display()))?;
+        copy(&built, &dist.join(name))?;
+    }
+    Ok(PROGRAMS.map(|name| dist.join(name)))
+}
+
+/// Copies a file, which appears complete or not at all.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let partial = to.with_extension("partial");
+    fs::copy(from, &partial)
+        .and_then(|_| fs::rename(&partial, to))
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn check_static(bytes: &[u8]) -> Result<()> {
+    let elf = Elf::parse(bytes)?;
+    let is_dynamic = elf
+        .program_headers
+        .iter()
+        .any(|header| header.p_type == PT_INTERP);
+    ensure!(
+        !is_dynamic,
+        "it needs the dynamic loader {}",
+        elf.interpreter.unwrap_or("?")
+    );
+    ensure!(
+        elf.libraries.is_empty(),
+        "it needs {}",
+        elf.libraries.join(", ")
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_is_detected() {
+        // Tests are linked dynamically, with the machine's C library.
+        let own = fs::read(env::current_exe().unwrap()).unwrap();
+        assert!(check_static(&own).is_err());
+    }
+}

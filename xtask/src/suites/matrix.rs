@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kernels that the tests in virtual machines can run on.
+
+use crate::setup::{self, Part, kdir};
+use anyhow::{Context, Result};
+use linpmem_testkit::cache::Cache;
+use linpmem_testkit::kernel::{Kernel, KernelPackage};
+use std::str::FromStr;
+
+/// Suites whose stock kernels are built with Rust: the stable release's backports,
+/// testing and unstable.
+const RUST: &[&str] = &["trixie-backports", "testing", "sid"];
+
+/// Suites whose stock kernels servers run, with and without Rust: the stable releases,
+/// and the newest.
+const SERVERS: &[&str] = &["trixie", "bookworm", "trixie-backports"];
+
+/// The kernels that a suite supports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matrix {
+    /// Those that the module can be built for.
+    Rust,
+    /// Those that servers run.
+    Servers,
+}
+
+/// Which kernels to test on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// All of the matrix.
+    All,
+    /// These, from the cache.
+    Releases(Vec<String>),
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let releases: Vec<String> = text.split(',').map(str::to_owned).collect();
+        if releases.iter().any(String::is_empty) {
+            return Err("expected `all`, or releases separated by commas".to_owned());
+        }
+        Ok(match text {
+            "all" => Self::All,
+            _ => Self::Releases(releases),
+        })
+    }
+}
+
+impl Choice {
+    /// The kernels, downloaded if they are missing. Those of [`Matrix::Rust`] come with
+    /// their build folders.
+    pub fn kernels(&self, cache: &Cache, matrix: Matrix) -> Result<Vec<Kernel>> {
+        setup::ensure(cache, &[Part::Tree])?;
+        let mut kernels: Vec<Kernel> = match self {
+            Self::All => matrix
+                .suites()
+                .iter()
+                .map(|suite| setup::ensure_kernel(cache, &KernelPackage::cloud(suite)))
+                .collect::<Result<_>>()?,
+            Self::Releases(releases) => releases
+                .iter()
+                .map(|release| Kernel::find(cache, release))
+                .collect::<Result<_>>()?,
+        };
+        // Two suites may have the same one.
+        kernels.dedup_by(|a, b| a.release() == b.release());
+        if matrix == Matrix::Rust {
+            for kernel in &kernels {
+                kdir::of_release(cache, kernel.release())
+                    .with_context(|| format!("no build folder for {}", kernel.release()))?;
+            }
+        }
+        Ok(kernels)
+    }
+}
+
+impl Matrix {
+    const fn suites(self) -> &'static [&'static str] {
+        match self {
+            Self::Rust => RUST,
+            Self::Servers => SERVERS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_chosen_by_name_or_all() {
+        assert_eq!("all".parse(), Ok(Choice::All));
+        let two = Choice::Releases(vec!["7.3.4-a".to_owned(), "7.2.13-b".to_owned()]);
+        assert_eq!("7.3.4-a,7.2.13-b".parse(), Ok(two));
+        assert!("7.3.4-a,".parse::<Choice>().is_err());
+        assert!("".parse::<Choice>().is_err());
+    }
+}
