@@ -2,7 +2,7 @@
 //! What every format's writer provides.
 
 use crate::{Chunk, ImageOutput, OutputError};
-use linpmem_phys::{PhysAddr, PhysLen, PhysRange};
+use linpmem_phys::{PhysAddr, PhysLen, PhysRange, SourceError};
 use std::sync::Arc;
 
 /// Writes one image, front to back.
@@ -63,6 +63,9 @@ pub enum WriteError {
     /// The output failed.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The source of the memory failed as a whole.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The chunk is not the one that the plan has next.
     #[error("chunk out of order: it begins at {found}, but the image continues at {expected}")]
     OutOfOrder {
