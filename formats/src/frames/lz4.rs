@@ -82,30 +82,29 @@ pub fn lz4_bound(len: usize) -> usize {
 
 /// Decompresses an entry into `content`, which is as long as the entry says.
 pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
-    let found = match form {
+    const DAMAGED: &str = "it does not decompress";
+    const LENGTH: &str = "its content is not as long as it says";
+    match form {
         Form::Stored if bytes.len() == content.len() => {
             content.copy_from_slice(bytes);
-            Ok(content.len())
+            Ok(())
         }
-        Form::Stored => Ok(0),
-        Form::Block => lz4_flex::block::decompress_into(bytes, content).map_err(drop),
+        Form::Stored => Err(LENGTH),
+        Form::Block => match lz4_flex::block::decompress_into(bytes, content) {
+            Ok(found) if found == content.len() => Ok(()),
+            Ok(_) => Err(LENGTH),
+            Err(_) => Err(DAMAGED),
+        },
         Form::Frame => {
             let mut decoder = FrameDecoder::new(bytes);
-            match decoder.read_exact(content) {
-                // The decoder checks the checksum at the end.
-                Ok(()) => match decoder.read(&mut [0]) {
-                    Ok(0) => Ok(content.len()),
-                    Ok(_) => Ok(usize::MAX),
-                    Err(_) => Err(()),
-                },
-                Err(_) => Err(()),
+            decoder.read_exact(content).map_err(|_| DAMAGED)?;
+            // The decoder checks the checksum at the end.
+            match decoder.read(&mut [0]) {
+                Ok(0) => Ok(()),
+                Ok(_) => Err(LENGTH),
+                Err(_) => Err(DAMAGED),
             }
         }
-    };
-    match found {
-        Ok(found) if found == content.len() => Ok(()),
-        Ok(_) => Err("its content is not as long as it says"),
-        Err(()) => Err("it does not decompress"),
     }
 }
 
