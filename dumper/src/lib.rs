@@ -8,5 +8,4 @@
 
 pub mod args;
 pub mod commands;
-pub mod exit_status;
 pub mod text;

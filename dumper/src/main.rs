@@ -3,65 +3,53 @@
 
 #![forbid(unsafe_code)]
 
-use clap::Parser;
-use linpmem_dump::args::{Cli, Command, UsageError};
+use clap::{CommandFactory, Parser};
+use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
+use linpmem_dump::args::{Cli, Command, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, extract, info, ls, manual, ranges, recover, symbols, verify,
+    acquire, compare, extract, info, ls, ranges, recover, symbols, verify,
 };
-use linpmem_dump::exit_status::ExitStatus;
-use linpmem_dump::text::stderr::Stderr;
-use linpmem_dump::text::{Document, StdoutError};
+use linpmem_dump::text::stderr;
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let status = match Cli::try_parse_from(&words) {
         Ok(cli) => run(&cli),
-        Err(error) => explain(&error, &words),
+        Err(error) => {
+            let is_json = Cli::asks_for_json(words.iter().map(OsString::as_os_str));
+            stderr(is_json).explain(&error)
+        }
     };
     status.into()
 }
 
-/// Prints what the parser has to say: what is wrong, or the help that was asked for.
-fn explain(error: &clap::Error, words: &[OsString]) -> ExitStatus {
-    if !error.use_stderr() {
-        // A closed stdout wants no help.
-        let _ = error.print();
-        return ExitStatus::Complete;
-    }
-    if Cli::asks_for_json(words.iter().map(OsString::as_os_str)) {
-        let message = error.render().to_string();
-        let message = message.trim_start_matches("error: ").trim_end();
-        Stderr { is_json: true }.fail(message, ExitStatus::Usage);
-    } else {
-        let _ = error.print();
-    }
-    ExitStatus::Usage
-}
-
 fn run(cli: &Cli) -> ExitStatus {
-    let stderr = Stderr {
-        is_json: cli.is_json(),
-    };
-    match carry_out(cli, stderr) {
+    match carry_out(cli) {
         Ok(status) => status,
-        Err(error) if is_closed_stdout(&error) => ExitStatus::Complete,
+        // An image on a closed stdout is different: its failure is part of the summary.
+        Err(error) if is_closed_stdout(error.chain()) => ExitStatus::Complete,
         Err(error) => {
             let status = status_of(&error);
             // The message contains those of its causes.
-            stderr.fail(&error.to_string(), status);
+            stderr(cli.is_json()).fail(&error.to_string(), status);
             status
         }
     }
 }
 
-fn carry_out(cli: &Cli, stderr: Stderr) -> anyhow::Result<ExitStatus> {
+fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
     let out = &mut io::stdout();
-    let json = stderr.is_json;
+    let json = cli.is_json();
+    let stderr = stderr(json);
+    let manual = || Manual {
+        program: Cli::command(),
+        sections: &SECTIONS,
+    };
     match &cli.command {
         None => return Ok(acquire::run(&cli.acquire, stderr)?),
         Some(Command::Convert(args)) => return Ok(acquire::convert(args, stderr)?),
@@ -74,7 +62,7 @@ fn carry_out(cli: &Cli, stderr: Stderr) -> anyhow::Result<ExitStatus> {
         Some(Command::Verify(args)) => {
             let document = verify::verify(args)?;
             document.print(json, out)?;
-            return Ok(ExitStatus::of_comparison(document.good));
+            return Ok(ExitStatus::of_answer(document.good));
         }
         Some(Command::Ls(args)) => ls::list(args)?.print(json, out)?,
         Some(Command::Recover(args)) => recover::recover(args)?.print(json, out)?,
@@ -82,9 +70,11 @@ fn carry_out(cli: &Cli, stderr: Stderr) -> anyhow::Result<ExitStatus> {
         Some(Command::Symbols(args)) => symbols::symbols(args)?.print(json, out)?,
         Some(Command::Ranges(args)) => ranges::ranges(args)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
-            manual::completions(*shell, out).map_err(StdoutError::from)?;
+            manual()
+                .completions(*shell, out)
+                .map_err(StdoutError::from)?;
         }
-        Some(Command::Man { folder }) => manual::pages(folder)?,
+        Some(Command::Man { folder }) => manual().pages(folder)?,
         Some(Command::ThawWatchdog) => linpmem_capture::freeze::watch(io::stdin(), out)?,
     }
     Ok(ExitStatus::Complete)
@@ -99,13 +89,4 @@ fn status_of(error: &anyhow::Error) -> ExitStatus {
     } else {
         ExitStatus::Failed
     }
-}
-
-/// Whether the reader of stdout has read enough: `linpmem-dump ranges | head`. An
-/// image on a closed stdout is different: its failure is part of the summary.
-fn is_closed_stdout(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
 }

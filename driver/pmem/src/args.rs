@@ -6,37 +6,84 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use linpmem::Width;
+use linpmem_cli::{ExitStatus, Section};
 use linpmem_phys::parse::number;
 use linpmem_phys::{EmptyRangeError, ParseError, PhysAddr, PhysLen, PhysRange};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-const EXAMPLES: &str = "\
-Examples:
-  pmem insmod linpmem.ko            load the module
-  pmem info                         describe the module and the machine
-  pmem read 0x100000+64             show a hexdump, or write raw bytes to a pipe
-  pmem read 0x100000-0x1fffff       a range; the last byte is included
-  pmem vtop 0xffffffff81000000      translate an address, level by level
-  pmem cr3 1 2345                   show the page tables of processes
-  pmem rmmod                        unload the module
+const EXAMPLES: [(&str, &str); 7] = [
+    ("pmem insmod linpmem.ko", "load the module"),
+    ("pmem info", "describe the module and the machine"),
+    (
+        "pmem read 0x100000+64",
+        "a hexdump, or raw bytes into a pipe",
+    ),
+    (
+        "pmem read 0x100000-0x1fffff",
+        "a range; the last byte is included",
+    ),
+    (
+        "pmem vtop 0xffffffff81000000",
+        "translate an address, level by level",
+    ),
+    ("pmem cr3 1 2345", "show the page tables of processes"),
+    ("pmem rmmod", "unload the module"),
+];
 
-The original pmem's options work unchanged:
-  pmem -v 0xffffffff9823bf20
-  pmem -a 0x70923bf20 -m buffer -s 0x1000 | xxd
+/// How the original's options look.
+const ORIGINAL: [(&str, &str); 2] = [
+    ("pmem -v 0xffffffff9823bf20", "translate an address"),
+    (
+        "pmem -a 0x70923bf20 -m buffer -s 0x1000 | xxd",
+        "read a buffer",
+    ),
+];
 
-Numbers are decimal. Hexadecimal ones need 0x, also when copied from
-/proc/iomem. K, M, G and T (or KiB, MiB, GiB, TiB) multiply by powers of 1024.
+const NOTATION: [(&str, &str); 3] = [
+    ("4096", "decimal, as an address and as a length"),
+    (
+        "0x1000",
+        "hexadecimal; add the 0x to what you copy from /proc/iomem",
+    ),
+    ("4K, 4KiB", "times a power of 1024; also M, G and T"),
+];
 
-Exit codes: 0 success; 1 failure; 2 wrong usage; 3 (read) some pages could not
-be read: they are zero in raw output, and listed on stderr.";
+/// What the manual page says beyond the options.
+pub const SECTIONS: [Section<'_>; 3] = [
+    Section {
+        title: "EXAMPLES",
+        terms: &EXAMPLES,
+    },
+    Section {
+        title: "THE ORIGINAL'S OPTIONS",
+        terms: &ORIGINAL,
+    },
+    Section {
+        title: "NUMBERS",
+        terms: &NOTATION,
+    },
+];
+
+/// What `--help` ends with.
+fn help_end() -> String {
+    let list = |title: &str, terms: &[(&str, &str)], width: usize| {
+        let line = |(term, meaning): &(&str, &str)| format!("\n  {term:width$}  {meaning}");
+        format!("{title}:{}\n\n", terms.iter().map(line).collect::<String>())
+    };
+    let original = "The original pmem's options work unchanged";
+    list("Examples", &EXAMPLES, 28)
+        + &list(original, &ORIGINAL, 45)
+        + &list("Numbers", &NOTATION, 8)
+        + &ExitStatus::help()
+}
 
 /// Reads physical memory through the linpmem module.
 #[derive(Debug, Parser)]
 #[command(
     name = "pmem",
     version,
-    after_long_help = EXAMPLES,
+    after_long_help = help_end(),
     after_help = "Use --help for details and examples.",
     args_conflicts_with_subcommands = true
 )]
@@ -45,6 +92,22 @@ pub struct Cli {
     pub command: Option<Command>,
     #[command(flatten)]
     pub original: OriginalArgs,
+}
+
+impl Cli {
+    /// Whether everything that the program prints is JSON.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        match &self.command {
+            Some(Command::Info(args)) => args.output.json,
+            Some(Command::Ranges(args) | Command::Rmmod(args)) => args.json,
+            Some(Command::Read(args)) => args.output.json,
+            Some(Command::Vtop(args)) => args.output.json,
+            Some(Command::Cr3(args)) => args.output.json,
+            Some(Command::Insmod(args)) => args.output.json,
+            None | Some(Command::Completions { .. } | Command::Man { .. }) => false,
+        }
+    }
 }
 
 /// The original's options.

@@ -2,63 +2,96 @@
 //! `pmem cr3`: the page tables of processes.
 
 use crate::args::Cr3Args;
-use crate::{Outcome, warn, write_json};
 use anyhow::{Context, Result};
 use linpmem::{Device, PageTables};
+use linpmem_cli::table::{self, Align};
+use linpmem_cli::{Document, ExitStatus, Stderr};
 use linpmem_phys::Errno;
-use serde_json::json;
+use serde::Serialize;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Shows them. The exit code is 1 if a requested process does not exist.
-pub fn run(args: &Cr3Args, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &Cr3Args, stderr: Stderr, out: &mut dyn Write) -> Result<ExitStatus> {
     let device = Device::open_path(&args.device.device)?;
     let pids = match (args.all, args.pids.is_empty()) {
         (true, _) => processes()?,
         (false, true) => vec![std::process::id()],
         (false, false) => args.pids.clone(),
     };
-    let mut found: Vec<(u32, PageTables)> = Vec::new();
-    let mut outcome = Outcome::Done;
+    let mut document = Cr3Document {
+        processes: Vec::new(),
+        missing: Vec::new(),
+    };
     for pid in pids {
         match device.page_tables(pid) {
-            Ok(tables) => found.push((pid, tables)),
+            Ok(tables) => document.processes.push(Process::new(pid, tables)),
             // A kernel thread, or a process that has ended since /proc was listed.
             Err(error) if error.errno() == Errno::ESRCH && args.all => {}
             Err(error) if error.errno() == Errno::ESRCH => {
-                warn(&error.to_string());
-                outcome = Outcome::Negative;
+                stderr.warn(&error.to_string());
+                document.missing.push(pid);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    if args.output.json {
-        let list: Vec<_> = found
-            .iter()
-            .map(|(pid, tables)| {
-                json!({
-                    "pid": pid,
-                    "name": name(*pid),
-                    "kernel": format!("{:#x}", tables.kernel.get()),
-                    "user": format!("{:#x}", tables.user.get()),
-                })
-            })
-            .collect();
-        write_json(out, &json!({ "processes": list }))?;
-        return Ok(outcome);
+    document.print(args.output.json, out)?;
+    Ok(ExitStatus::of_answer(document.missing.is_empty()))
+}
+
+/// The page tables of processes.
+#[derive(Debug, Serialize)]
+struct Cr3Document {
+    processes: Vec<Process>,
+    /// Those that were asked for and do not exist.
+    missing: Vec<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Process {
+    pid: u32,
+    name: String,
+    page_table: String,
+    user_page_table: String,
+}
+
+impl Process {
+    fn new(pid: u32, tables: PageTables) -> Self {
+        // A process that has ended has no name; its tables were read before.
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Self {
+            pid,
+            name: name.trim_end().to_owned(),
+            page_table: tables.kernel.to_string(),
+            user_page_table: tables.user.to_string(),
+        }
     }
-    if !found.is_empty() {
-        writeln!(out, "{:>7}  {:<18}  {:<18}  NAME", "PID", "CR3", "USER CR3")?;
+}
+
+impl Document for Cr3Document {
+    const FORMAT: &'static str = "pmem cr3";
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.processes.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            ("PID", Align::Right),
+            ("CR3", Align::Right),
+            ("USER CR3", Align::Right),
+            ("NAME", Align::Left),
+        ];
+        let row = |process: &Process| {
+            [
+                process.pid.to_string(),
+                process.page_table.clone(),
+                process.user_page_table.clone(),
+                process.name.clone(),
+            ]
+        };
+        let rows: Vec<_> = self.processes.iter().map(row).collect();
+        table::write(out, columns, &rows)
     }
-    for (pid, tables) in &found {
-        let (kernel, user) = (tables.kernel.get(), tables.user.get());
-        writeln!(
-            out,
-            "{pid:>7}  {kernel:#018x}  {user:#018x}  {}",
-            name(*pid)
-        )?;
-    }
-    Ok(outcome)
 }
 
 fn processes() -> Result<Vec<u32>> {
@@ -69,10 +102,4 @@ fn processes() -> Result<Vec<u32>> {
         .collect();
     pids.sort_unstable();
     Ok(pids)
-}
-
-/// The name is whatever the process chose: no control character may reach a terminal.
-fn name(pid: u32) -> String {
-    let text = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    text.trim_end().escape_default().to_string()
 }

@@ -7,7 +7,6 @@ mod args;
 mod cr3;
 mod hexdump;
 mod info;
-mod manual;
 mod module;
 mod original;
 mod ranges;
@@ -15,64 +14,71 @@ mod read;
 mod vtop;
 
 use anyhow::Result;
-use args::{Cli, Command};
-use clap::Parser;
-use std::io::{self, ErrorKind, Write};
+use args::{Cli, Command, SECTIONS};
+use clap::{CommandFactory, Parser};
+use linpmem_cli::{ExitStatus, Manual, Program, Stderr, is_closed_stdout};
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// The result of a command, for the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    /// The command worked, and the answer is no: an address is not mapped, or nothing
-    /// could be read.
-    Negative,
-    /// Some pages could not be read.
-    Partial,
-}
+/// Errors in words have the original's form.
+const PROGRAM: Program = Program {
+    name: "pmem",
+    error_format: "pmem error",
+    error_prefix: "Error: ",
+};
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Negative) => ExitCode::from(1),
-        Ok(Outcome::Partial) => ExitCode::from(3),
-        Err(error) if is_closed_stdout(&error) => ExitCode::SUCCESS,
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let stderr = |is_json| Stderr {
+        program: PROGRAM,
+        is_json,
+    };
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        // The answer to a mistake is JSON, too, if JSON was asked for.
         Err(error) => {
-            // In the original's form. If stderr is closed, the exit code still counts.
-            let _ = writeln!(io::stderr(), "Error: {}", sentence(&error));
-            ExitCode::from(1)
+            let is_json = words.iter().any(|word| word == "--json");
+            return stderr(is_json).explain(&error).into();
         }
-    }
+    };
+    let stderr = stderr(cli.is_json());
+    let status = run(&cli, stderr).unwrap_or_else(|error| {
+        if is_closed_stdout(error.chain()) {
+            return ExitStatus::Complete;
+        }
+        stderr.fail(&sentence(&error), ExitStatus::Failed);
+        ExitStatus::Failed
+    });
+    status.into()
 }
 
-fn run(cli: &Cli) -> Result<Outcome> {
+fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     let mut out = io::stdout().lock();
-    let outcome = match &cli.command {
-        None => original::run(&cli.original, &mut out),
+    let manual = || Manual {
+        program: Cli::command(),
+        sections: &SECTIONS,
+    };
+    let status = match &cli.command {
+        None => original::run(&cli.original, stderr, &mut out),
         Some(Command::Info(args)) => info::run(args, &mut out),
         Some(Command::Ranges(args)) => ranges::run(*args, &mut out),
-        Some(Command::Read(args)) => read::run(args, &mut out),
+        Some(Command::Read(args)) => read::run(args, stderr, &mut out),
         Some(Command::Vtop(args)) => vtop::run(args, &mut out),
-        Some(Command::Cr3(args)) => cr3::run(args, &mut out),
-        Some(Command::Insmod(args)) => module::insmod(args, &mut out),
+        Some(Command::Cr3(args)) => cr3::run(args, stderr, &mut out),
+        Some(Command::Insmod(args)) => module::insmod(args, stderr, &mut out),
         Some(Command::Rmmod(args)) => module::rmmod(*args, &mut out),
-        Some(Command::Completions { shell }) => manual::completions(*shell, &mut out),
-        Some(Command::Man { folder }) => manual::pages(folder),
+        Some(Command::Completions { shell }) => {
+            manual().completions(*shell, &mut out)?;
+            Ok(ExitStatus::Complete)
+        }
+        Some(Command::Man { folder }) => {
+            manual().pages(folder)?;
+            Ok(ExitStatus::Complete)
+        }
     }?;
     out.flush()?;
-    Ok(outcome)
-}
-
-/// Writes one JSON document.
-fn write_json(out: &mut dyn Write, document: &serde_json::Value) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
-}
-
-/// Writes a line to stderr. If that is closed, the exit code still counts.
-fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "pmem: {text}");
+    Ok(status)
 }
 
 /// The error and its causes, without those that its text includes already.
@@ -86,12 +92,4 @@ fn sentence(error: &anyhow::Error) -> String {
         }
     }
     text
-}
-
-/// Whether the reader of stdout has seen enough: `pmem read … | head`.
-fn is_closed_stdout(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
 }

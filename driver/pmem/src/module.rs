@@ -2,18 +2,33 @@
 //! `pmem insmod` and `pmem rmmod`.
 
 use crate::args::{InsmodArgs, OutputArgs};
-use crate::{Outcome, warn, write_json};
 use anyhow::{Context, Result, ensure};
 use linpmem::{Device, LoadOptions, load, unload};
-use serde_json::json;
+use linpmem_cli::{ExitStatus, Stderr, write_json};
+use serde::Serialize;
 use std::fs;
 use std::io::Write;
 
+/// `pmem insmod --json`.
+#[derive(Debug, Serialize)]
+struct Loaded {
+    device: String,
+    device_was_created: bool,
+    parameters: String,
+    module_version: Option<String>,
+}
+
+/// `pmem rmmod --json`.
+#[derive(Debug, Serialize)]
+struct Unloaded {
+    unloaded: bool,
+}
+
 /// Loads the module; with `-r` unloads it, like the original.
-pub fn insmod(args: &InsmodArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn insmod(args: &InsmodArgs, stderr: Stderr, out: &mut dyn Write) -> Result<ExitStatus> {
     let say = |text: String| {
         if args.verbose {
-            warn(&text);
+            stderr.note(&text);
         }
     };
     if args.rm {
@@ -26,7 +41,7 @@ pub fn insmod(args: &InsmodArgs, out: &mut dyn Write) -> Result<Outcome> {
             "ENOENT: the module is unloaded, but {} was gone already",
             linpmem::DEFAULT_PATH
         );
-        return Ok(Outcome::Done);
+        return Ok(ExitStatus::Complete);
     }
     let path = args.path.as_deref().context("no module file was given")?;
     let mut options = LoadOptions::default();
@@ -50,22 +65,22 @@ pub fn insmod(args: &InsmodArgs, out: &mut dyn Write) -> Result<Outcome> {
         let version = device
             .and_then(|device| device.info().ok())
             .map(|info| info.module_version.to_string());
-        let document = json!({
-            "node": loaded.node.display().to_string(),
-            "made_node": loaded.made_node,
-            "parameters": loaded.parameters,
-            "module_version": version,
-        });
-        write_json(out, &document)?;
+        let document = Loaded {
+            device: loaded.node.display().to_string(),
+            device_was_created: loaded.made_node,
+            parameters: loaded.parameters,
+            module_version: version,
+        };
+        write_json("pmem insmod", &document, out)?;
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Complete)
 }
 
 /// Unloads the module.
-pub fn rmmod(args: OutputArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn rmmod(args: OutputArgs, out: &mut dyn Write) -> Result<ExitStatus> {
     unload()?;
     if args.json {
-        write_json(out, &json!({ "unloaded": true }))?;
+        write_json("pmem rmmod", &Unloaded { unloaded: true }, out)?;
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Complete)
 }

@@ -2,9 +2,9 @@
 //! The original's command line: the same options, output and exit codes.
 
 use crate::args::OriginalArgs;
-use crate::{Outcome, warn};
 use anyhow::{Result, bail, ensure};
 use linpmem::{Access, AddressSpace, Device, Width};
+use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_phys::PhysAddr;
 use linpmem_phys::num::u64_as_usize;
 use std::io::Write;
@@ -14,10 +14,10 @@ const PAGE: u64 = 4096;
 
 /// Does what the options say. `--cr3` takes precedence over a translation, and that
 /// over a read.
-pub fn run(args: &OriginalArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &OriginalArgs, stderr: Stderr, out: &mut dyn Write) -> Result<ExitStatus> {
     let say = |text: String| {
         if args.verbose {
-            warn(&text);
+            stderr.note(&text);
         }
     };
     let asks = args.cr3 || args.virt_address.is_some() || args.address.is_some();
@@ -47,7 +47,7 @@ pub fn run(args: &OriginalArgs, out: &mut dyn Write) -> Result<Outcome> {
         say(format!("read {} bytes at {start}", bytes.len()));
         out.write_all(&bytes)?;
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Complete)
 }
 
 fn translate(device: &Device, virt: u64, pid: Option<u32>) -> Result<PhysAddr> {

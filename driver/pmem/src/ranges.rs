@@ -2,61 +2,81 @@
 //! `pmem ranges`: /proc/iomem, the kernel's map of physical memory.
 
 use crate::args::OutputArgs;
-use crate::{Outcome, write_json};
 use anyhow::{Context, Result};
+use linpmem_cli::table::{self, Align};
+use linpmem_cli::{Document, ExitStatus};
 use linpmem_kinfo::iomem::{self, Entry};
 use linpmem_phys::PhysLen;
-use serde_json::json;
+use serde::Serialize;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Shows the map. It needs no module.
-pub fn run(args: OutputArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: OutputArgs, out: &mut dyn Write) -> Result<ExitStatus> {
     let path = iomem::PATH;
     // Names in it need not be text.
     let text = fs::read(path).with_context(|| format!("reading {path}"))?;
     let entries = iomem::parse(&text)?;
     let ram = system_ram(&entries).with_context(|| format!("{path} contradicts itself"))?;
-    if args.json {
-        let list: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                json!({
-                    "start": format!("{:#x}", entry.range.start().get()),
-                    "last": format!("{:#x}", entry.range.last().get()),
-                    "length": entry.range.len().get(),
-                    "depth": entry.depth,
-                    "name": entry.name,
-                })
-            })
-            .collect();
-        write_json(
-            out,
-            &json!({ "ranges": list, "system_ram_bytes": ram.get() }),
-        )?;
-        return Ok(Outcome::Done);
-    }
-    writeln!(out, "{:>18} {:>18} {:>12}  NAME", "START", "LAST", "SIZE")?;
-    for entry in &entries {
-        let range = entry.range;
-        writeln!(
-            out,
-            "{:>18} {:>18} {:>12}  {:indent$}{}",
-            range.start().to_string(),
-            range.last().to_string(),
-            range.len().to_string(),
-            "",
-            printable(&entry.name),
-            indent = entry.depth * 2,
-        )?;
-    }
-    writeln!(out, "\n{ram} of System RAM")?;
-    Ok(Outcome::Done)
+    let document = RangesDocument {
+        ranges: entries.iter().map(MapRange::from).collect(),
+        system_ram_bytes: ram.get(),
+    };
+    document.print(args.json, out)?;
+    Ok(ExitStatus::Complete)
 }
 
-/// The name without control characters: a driver chose it, and it goes to a terminal.
-fn printable(name: &str) -> String {
-    name.replace(char::is_control, "\u{fffd}")
+/// /proc/iomem.
+#[derive(Debug, Serialize)]
+struct RangesDocument {
+    ranges: Vec<MapRange>,
+    system_ram_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct MapRange {
+    start: String,
+    last: String,
+    size_bytes: u64,
+    depth: usize,
+    name: String,
+}
+
+impl From<&Entry<'_>> for MapRange {
+    fn from(entry: &Entry<'_>) -> Self {
+        Self {
+            start: entry.range.start().to_string(),
+            last: entry.range.last().to_string(),
+            size_bytes: entry.range.len().get(),
+            depth: entry.depth,
+            name: entry.name.to_string(),
+        }
+    }
+}
+
+impl Document for RangesDocument {
+    const FORMAT: &'static str = "pmem ranges";
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let row = |range: &MapRange| {
+            [
+                range.start.clone(),
+                range.last.clone(),
+                PhysLen::new(range.size_bytes).to_string(),
+                format!("{:indent$}{}", "", range.name, indent = range.depth * 2),
+            ]
+        };
+        let rows: Vec<_> = self.ranges.iter().map(row).collect();
+        let columns = [
+            ("START", Align::Right),
+            ("LAST", Align::Right),
+            ("SIZE", Align::Right),
+            ("NAME", Align::Left),
+        ];
+        table::write(out, columns, &rows)?;
+        let ram = PhysLen::new(self.system_ram_bytes);
+        writeln!(out, "\n{ram} of System RAM")
+    }
 }
 
 /// The sum of all System RAM. The kernel never nests it in System RAM; a text that
@@ -86,14 +106,5 @@ mod tests {
         assert_eq!(sum.get(), 0x9f000 + 0x10_0000 + 0x1000);
         let all = "00000000-ffffffffffffffff : System RAM\n".repeat(2);
         assert_eq!(system_ram(&iomem::parse(all.as_bytes()).unwrap()), None);
-    }
-
-    #[test]
-    fn names_cannot_control_a_terminal() {
-        assert_eq!(
-            printable("dev\x1b[31mice\u{9b}"),
-            "dev\u{fffd}[31mice\u{fffd}"
-        );
-        assert_eq!(printable("PCI Bus 0000:00"), "PCI Bus 0000:00");
     }
 }

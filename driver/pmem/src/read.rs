@@ -2,12 +2,13 @@
 //! `pmem read`.
 
 use crate::args::{AddressOrRange, Format, ReadArgs};
-use crate::{Outcome, hexdump, warn, write_json};
+use crate::hexdump;
 use anyhow::{Context, Result, bail, ensure};
 use linpmem::{Access, Caching, Device, Width};
+use linpmem_cli::{ExitStatus, Stderr, write_json};
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange, Unreadable, Unreadables, hex};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
 /// How much memory is read before it is written out.
@@ -16,8 +17,43 @@ const STEP: PhysLen = PhysLen::new(1 << 20);
 /// The most memory in a JSON document.
 const JSON_MAX: PhysLen = PhysLen::new(16 << 20);
 
+/// `format` in JSON.
+const FORMAT: &str = "pmem read";
+
+/// Memory as JSON.
+#[derive(Debug, Serialize)]
+struct ReadDocument {
+    start: String,
+    size_bytes: u64,
+    /// What one load returned.
+    value: Option<String>,
+    unreadable: Vec<Gap>,
+    /// The bytes, in hexadecimal: zero where they are unreadable; none if all are.
+    data: Option<String>,
+}
+
+/// Addresses that could not be read.
+#[derive(Debug, Serialize)]
+struct Gap {
+    start: String,
+    last: String,
+    errno: i32,
+    name: Option<&'static str>,
+}
+
+impl From<&Unreadable> for Gap {
+    fn from(bad: &Unreadable) -> Self {
+        Self {
+            start: bad.range.start().to_string(),
+            last: bad.range.last().to_string(),
+            errno: bad.errno.get(),
+            name: bad.errno.name(),
+        }
+    }
+}
+
 /// Reads memory and writes it out.
-pub fn run(args: &ReadArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &ReadArgs, stderr: Stderr, out: &mut dyn Write) -> Result<ExitStatus> {
     if let Some(width) = args.mode.width() {
         return load(args, width, out);
     }
@@ -43,7 +79,7 @@ pub fn run(args: &ReadArgs, out: &mut dyn Write) -> Result<Outcome> {
         }
     }
     out.flush()?;
-    finish(range, &all)
+    finish(range, &all, stderr)
 }
 
 fn access(args: &ReadArgs) -> Access {
@@ -67,7 +103,7 @@ fn read(device: &Device, args: &ReadArgs, range: PhysRange) -> Result<(Vec<u8>, 
 }
 
 /// One exact load.
-fn load(args: &ReadArgs, width: Width, out: &mut dyn Write) -> Result<Outcome> {
+fn load(args: &ReadArgs, width: Width, out: &mut dyn Write) -> Result<ExitStatus> {
     let start = args.target.start();
     if let AddressOrRange::Range(range) = args.target {
         ensure!(
@@ -84,13 +120,15 @@ fn load(args: &ReadArgs, width: Width, out: &mut dyn Write) -> Result<Outcome> {
     bytes.truncate(len);
     let bytes = &*bytes;
     if args.output.json {
-        let document = json!({
-            "start": format!("{:#x}", start.get()),
-            "length": len,
-            "value": format!("{value:#x}"),
-        });
-        write_json(out, &document)?;
-        return Ok(Outcome::Done);
+        let document = ReadDocument {
+            start: start.to_string(),
+            size_bytes: width.bytes(),
+            value: Some(format!("{value:#x}")),
+            unreadable: Vec::new(),
+            data: Some(hex::encode(bytes)),
+        };
+        write_json(FORMAT, &document, out)?;
+        return Ok(ExitStatus::Complete);
     }
     match args.format {
         Some(Format::Hex) => hexdump::write(out, start.get(), bytes)?,
@@ -101,7 +139,7 @@ fn load(args: &ReadArgs, width: Width, out: &mut dyn Write) -> Result<Outcome> {
         }
         None => out.write_all(bytes)?,
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Complete)
 }
 
 /// Shows the `bytes` of `range`, with a line in place of each unreadable part.
@@ -140,22 +178,29 @@ fn part(range: PhysRange, bytes: &[u8], from: PhysAddr, to: PhysAddr) -> Option<
 }
 
 /// Lists on stderr what could not be read, and returns the outcome.
-fn finish(range: PhysRange, unreadable: &Unreadables) -> Result<Outcome> {
+fn finish(range: PhysRange, unreadable: &Unreadables, stderr: Stderr) -> Result<ExitStatus> {
     if unreadable.is_empty() {
-        return Ok(Outcome::Done);
+        return Ok(ExitStatus::Complete);
     }
     let nothing = unreadable.total() == range.len();
     if let ([only], true) = (unreadable.as_slice(), nothing) {
         bail!("{}", sentence(only));
     }
     for bad in unreadable.as_slice() {
-        warn(&sentence(bad));
+        stderr.note(&sentence(bad));
     }
-    Ok(if nothing {
-        Outcome::Negative
+    Ok(status(range, unreadable))
+}
+
+/// The exit code of reading `range` without `unreadable`.
+fn status(range: PhysRange, unreadable: &Unreadables) -> ExitStatus {
+    if unreadable.is_empty() {
+        ExitStatus::Complete
+    } else if unreadable.total() == range.len() {
+        ExitStatus::Failed
     } else {
-        Outcome::Partial
-    })
+        ExitStatus::Unreadable
+    }
 }
 
 fn sentence(bad: &Unreadable) -> String {
@@ -180,36 +225,20 @@ fn document(
     args: &ReadArgs,
     range: PhysRange,
     out: &mut dyn Write,
-) -> Result<Outcome> {
+) -> Result<ExitStatus> {
     ensure!(
         range.len() <= JSON_MAX,
         "--json is limited to {JSON_MAX}: use raw output for more"
     );
     let (bytes, unreadable) = read(device, args, range)?;
-    let list: Vec<Value> = unreadable
-        .as_slice()
-        .iter()
-        .map(|bad| {
-            json!({
-                "start": format!("{:#x}", bad.range.start().get()),
-                "last": format!("{:#x}", bad.range.last().get()),
-                "errno": bad.errno.get(),
-                "name": bad.errno.name(),
-            })
-        })
-        .collect();
-    let document = json!({
-        "start": format!("{:#x}", range.start().get()),
-        "length": range.len().get(),
-        "unreadable": list,
-        "data": hex::encode(&bytes),
-    });
-    write_json(out, &document)?;
-    if unreadable.is_empty() {
-        Ok(Outcome::Done)
-    } else if unreadable.total() == range.len() {
-        Ok(Outcome::Negative)
-    } else {
-        Ok(Outcome::Partial)
-    }
+    let status = status(range, &unreadable);
+    let document = ReadDocument {
+        start: range.start().to_string(),
+        size_bytes: range.len().get(),
+        value: None,
+        unreadable: unreadable.as_slice().iter().map(Gap::from).collect(),
+        data: (status != ExitStatus::Failed).then(|| hex::encode(&bytes)),
+    };
+    write_json(FORMAT, &document, out)?;
+    Ok(status)
 }

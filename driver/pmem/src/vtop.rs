@@ -2,12 +2,12 @@
 //! `pmem vtop`: a translation, level by level.
 
 use crate::args::VtopArgs;
-use crate::{Outcome, write_json};
 use anyhow::Result;
 use linpmem::{AddressSpace, Device, Mapped, Outcome as Walked, Translation};
+use linpmem_cli::{Document, ExitStatus};
 use linpmem_phys::num::u32_as_usize;
-use serde_json::json;
-use std::io::Write;
+use serde::{Serialize, Serializer};
+use std::io::{self, Write};
 
 /// Linux's names for the levels, from the bottom up.
 const LEVELS: [&str; 5] = ["PTE", "PMD", "PUD", "P4D", "PGD"];
@@ -25,7 +25,7 @@ const FLAGS: [(u64, &str); 8] = [
 ];
 
 /// Translates.
-pub fn run(args: &VtopArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &VtopArgs, out: &mut dyn Write) -> Result<ExitStatus> {
     let device = Device::open_path(&args.device.device)?;
     let space = match (args.cr3, args.pid) {
         (Some(cr3), _) => AddressSpace::PageTable(cr3),
@@ -33,15 +33,80 @@ pub fn run(args: &VtopArgs, out: &mut dyn Write) -> Result<Outcome> {
         (None, None) => AddressSpace::Caller,
     };
     let walk = device.translate(space, args.virt)?;
-    if args.output.json {
-        write_json(out, &document(args.virt, &walk))?;
-    } else {
-        table(args.virt, &walk, out)?;
+    VtopDocument::new(args.virt, &walk).print(args.output.json, out)?;
+    Ok(ExitStatus::of_answer(walk.mapped().is_some()))
+}
+
+/// A value in hexadecimal; a string in JSON.
+#[derive(Clone, Copy, Debug)]
+struct Hex(u64);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
     }
-    Ok(match walk.mapped() {
-        Some(_) => Outcome::Done,
-        None => Outcome::Negative,
-    })
+}
+
+/// A walk through the page tables.
+#[derive(Debug, Serialize)]
+struct VtopDocument {
+    #[serde(rename = "virtual")]
+    virt: Hex,
+    page_table: Hex,
+    levels: u32,
+    entries: Vec<Step>,
+    outcome: &'static str,
+    /// Why the next table cannot be read.
+    errno: Option<i32>,
+    physical: Option<Hex>,
+    page_bytes: Option<u64>,
+    write: Option<bool>,
+    user: Option<bool>,
+    execute: Option<bool>,
+    no_access: Option<bool>,
+    #[serde(skip)]
+    walked: Walked,
+}
+
+/// An entry on the way.
+#[derive(Debug, Serialize)]
+struct Step {
+    level: &'static str,
+    address: Hex,
+    value: Hex,
+    flags: Vec<&'static str>,
+}
+
+impl VtopDocument {
+    fn new(virt: u64, walk: &Translation) -> Self {
+        let step = |(level, addr, value)| Step {
+            level,
+            address: Hex(addr),
+            value: Hex(value),
+            flags: flags(level, value),
+        };
+        let mapped = walk.mapped();
+        let (outcome, errno) = match walk.outcome {
+            Walked::Mapped(_) => ("mapped", None),
+            Walked::NotPresent => ("not-present", None),
+            Walked::Broken(errno) => ("unreadable-table", Some(errno.get())),
+        };
+        Self {
+            virt: Hex(virt),
+            page_table: Hex(walk.page_table.get()),
+            levels: walk.levels,
+            entries: levels(walk).map(step).collect(),
+            outcome,
+            errno,
+            physical: mapped.map(|page| Hex(page.phys.get())),
+            page_bytes: mapped.map(|page| page.page.get()),
+            write: mapped.map(|page| page.write),
+            user: mapped.map(|page| page.user),
+            execute: mapped.map(|page| page.execute),
+            no_access: mapped.map(|page| page.no_access),
+            walked: walk.outcome,
+        }
+    }
 }
 
 /// The entries with the names of their levels.
@@ -87,79 +152,45 @@ fn rights(page: &Mapped) -> Vec<&'static str> {
     .collect()
 }
 
-fn table(virt: u64, walk: &Translation, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "virtual     {virt:#018x}")?;
-    writeln!(
-        out,
-        "page table  {:#018x}  {} levels",
-        walk.page_table.get(),
-        walk.levels
-    )?;
-    for (name, addr, value) in levels(walk) {
-        let flags = flags(name, value).join(" ");
-        let line = format!("{name} entry   {addr:#018x}  {value:#018x}  {flags}");
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    match walk.outcome {
-        Walked::Mapped(page) => writeln!(
+impl Document for VtopDocument {
+    const FORMAT: &'static str = "pmem vtop";
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let wide = |addr: Hex| format!("{:#018x}", addr.0);
+        writeln!(out, "virtual     {}", wide(self.virt))?;
+        writeln!(
             out,
-            "physical    {:#018x}  {} page: read {}",
-            page.phys.get(),
-            page.page,
-            rights(&page).join(" ")
-        )?,
-        Walked::NotPresent => {
-            writeln!(out, "physical    not mapped: the last entry is not present")?
+            "page table  {}  {} levels",
+            wide(self.page_table),
+            self.levels
+        )?;
+        for entry in &self.entries {
+            let line = format!(
+                "{} entry   {}  {}  {}",
+                entry.level,
+                wide(entry.address),
+                wide(entry.value),
+                entry.flags.join(" ")
+            );
+            writeln!(out, "{}", line.trim_end())?;
         }
-        Walked::Broken(errno) => {
-            writeln!(
+        match self.walked {
+            Walked::Mapped(page) => writeln!(
+                out,
+                "physical    {}  {} page: read {}",
+                wide(Hex(page.phys.get())),
+                page.page,
+                rights(&page).join(" ")
+            ),
+            Walked::NotPresent => {
+                writeln!(out, "physical    not mapped: the last entry is not present")
+            }
+            Walked::Broken(errno) => writeln!(
                 out,
                 "physical    unknown: the next table cannot be read: {errno}"
-            )?;
+            ),
         }
     }
-    Ok(())
-}
-
-fn document(virt: u64, walk: &Translation) -> serde_json::Value {
-    let hex = |value: u64| format!("{value:#x}");
-    let entries: Vec<_> = levels(walk)
-        .map(|(name, addr, value)| {
-            json!({
-                "level": name,
-                "address": hex(addr),
-                "value": hex(value),
-                "flags": flags(name, value),
-            })
-        })
-        .collect();
-    let mut document = json!({
-        "virtual": hex(virt),
-        "page_table": hex(walk.page_table.get()),
-        "levels": walk.levels,
-        "entries": entries,
-        "outcome": match walk.outcome {
-            Walked::Mapped(_) => "mapped",
-            Walked::NotPresent => "not-present",
-            Walked::Broken(_) => "broken",
-        },
-    });
-    let more = match walk.outcome {
-        Walked::Mapped(page) => json!({
-            "physical": hex(page.phys.get()),
-            "page_bytes": page.page.get(),
-            "write": page.write,
-            "user": page.user,
-            "execute": page.execute,
-            "no_access": page.no_access,
-        }),
-        Walked::Broken(errno) => json!({ "errno": errno.get() }),
-        Walked::NotPresent => json!({}),
-    };
-    if let (Some(all), serde_json::Value::Object(more)) = (document.as_object_mut(), more) {
-        all.extend(more);
-    }
-    document
 }
 
 #[cfg(test)]

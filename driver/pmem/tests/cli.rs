@@ -2,6 +2,7 @@
 //! The command line without a module; `cargo xtask test pmem` tests the rest.
 
 use assert_cmd::Command;
+use linpmem_cli::ExitStatus;
 use predicates::str::contains;
 
 fn pmem(words: &[&str]) -> assert_cmd::assert::Assert {
@@ -80,5 +81,41 @@ fn help_completions_and_manual_come_from_the_same_definitions() {
     for page in ["pmem.1", "pmem-read.1", "pmem-vtop.1"] {
         let text = std::fs::read_to_string(path.join(page)).unwrap();
         assert!(text.contains(".TH"), "{page}");
+    }
+}
+
+#[test]
+fn mistakes_and_failures_are_json_where_json_was_asked_for() {
+    for (words, code, hint) in [
+        (&["read", "00100000", "--json"][..], 2, "0x00100000"),
+        (&["info", "--device", "/dev/null", "--json"], 1, "/dev/null"),
+        (
+            &["insmod", "/nonexistent.ko", "--json"],
+            1,
+            "/nonexistent.ko",
+        ),
+    ] {
+        let run = pmem(words).code(code).stdout("");
+        let error: serde_json::Value = serde_json::from_slice(&run.get_output().stderr).unwrap();
+        assert_eq!(error["event"], "error");
+        assert_eq!(error["format"], "pmem error");
+        assert_eq!(error["exit_code"], code);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(hint), "{message}");
+    }
+}
+
+#[test]
+fn help_and_manual_have_the_table_of_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    pmem(&["man", folder.path().to_str().unwrap()]).success();
+    let page = std::fs::read_to_string(folder.path().join("pmem-vtop.1")).unwrap();
+    let help = pmem(&["--help"]).success();
+    let help = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
+    let help: Vec<&str> = help.split_whitespace().collect();
+    for status in ExitStatus::ALL {
+        let meaning = status.meaning();
+        assert!(page.contains(meaning), "{page}");
+        assert!(help.join(" ").contains(meaning), "{help:?}");
     }
 }

@@ -27,14 +27,14 @@ pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
 
-use crate::exit_status::ExitStatus;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use linpmem_cli::{ExitStatus, Section};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// What people do with the program, and how.
-pub const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 9] = [
     ("linpmem-dump", "HOSTNAME-TIME.core in the current folder"),
     (
         "linpmem-dump /mnt/usb/host.core",
@@ -71,7 +71,7 @@ pub const EXAMPLES: [(&str, &str); 9] = [
 ];
 
 /// The files that a run leaves.
-pub const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 5] = [
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -91,6 +91,18 @@ pub const FILES: [(&str, &str); 5] = [
     ),
 ];
 
+/// What the manual page says beyond the options.
+pub const SECTIONS: [Section<'_>; 2] = [
+    Section {
+        title: "EXAMPLES",
+        terms: &EXAMPLES,
+    },
+    Section {
+        title: "FILES",
+        terms: &FILES,
+    },
+];
+
 /// What `--help` ends with.
 fn help_end() -> String {
     let mut text = String::from("Examples:\n");
@@ -106,11 +118,7 @@ fn help_end() -> String {
     for (name, content) in FILES {
         text.push_str(&format!("  {name:<24}  {content}\n"));
     }
-    text.push_str("\nExit codes:\n");
-    for status in ExitStatus::ALL {
-        text.push_str(&format!("  {}  {}\n", status.code(), status.meaning()));
-    }
-    text.trim_end().to_owned()
+    text + "\n" + &ExitStatus::help()
 }
 
 /// Acquires the physical memory of a running Linux machine.

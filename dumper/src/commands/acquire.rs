@@ -3,15 +3,15 @@
 
 use super::symbols::SymbolFilePlan;
 use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError};
-use crate::exit_status::ExitStatus;
-use crate::text::Document;
 use crate::text::progress::Progress;
-use crate::text::stderr::Stderr;
 use crate::text::summary::{Summary, SummaryDocument};
 use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::sink::PartialError;
 use linpmem_capture::{AcquireError, Acquired, Events, Output, Plan, acquire};
+use linpmem_cli::Document;
+use linpmem_cli::ExitStatus;
+use linpmem_cli::Stderr;
 use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;

@@ -2,12 +2,12 @@
 //! `linpmem-dump compare`: where two images differ.
 
 use crate::args::CompareArgs;
-use crate::exit_status::ExitStatus;
 use crate::text::compare::Report;
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
 use linpmem_capture::source::{Source, SourceError, SourceSpec};
+use linpmem_cli::ExitStatus;
 use linpmem_phys::PhysRange;
 use std::io::{self, Write};
 use std::path::Path;
@@ -57,7 +57,7 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, Co
         }) => report.extent(range, finding, bytes),
         Event::Range(range, tally) => report.range(range, tally),
     })?;
-    Ok(ExitStatus::of_comparison(report.end()?))
+    Ok(ExitStatus::of_answer(report.end()?))
 }
 
 fn open(path: &Path) -> Result<Source, SourceError> {

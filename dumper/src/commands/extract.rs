@@ -2,10 +2,10 @@
 //! `linpmem-dump extract`: a range of addresses, or an artifact, out of an image.
 
 use crate::args::ExtractArgs;
-use crate::exit_status::ExitStatus;
 use crate::text::extract::{ExtractDocument, ExtractedRange};
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::source::{ImageSourceError, open_reader_at};
+use linpmem_cli::ExitStatus;
 use linpmem_formats::ImageReader;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};

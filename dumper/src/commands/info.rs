@@ -4,10 +4,11 @@
 use crate::args::InfoArgs;
 use crate::text::info::{
     ArtifactsFacts, ContentName, ImageRange, InfoDocument, MachineFacts, ManifestFacts, Property,
-    ReadRange, SignedAddress, SourceFacts,
+    ReadRange, SourceFacts,
 };
 use linpmem_capture::artifacts::{Artifacts, FIVE_LEVELS, Machine, VMCOREINFO};
 use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at};
+use linpmem_cli::SignedHex;
 use linpmem_formats::{ImageReader, StoredRange};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_of;
@@ -126,7 +127,7 @@ fn machine_facts(
         phys_base: note
             .and_then(Vmcoreinfo::phys_base)
             .or_else(|| known?.phys_base)
-            .map(SignedAddress),
+            .map(SignedHex),
         kaslr_offset: note
             .and_then(Vmcoreinfo::kaslr_offset)
             .map(Address)

@@ -6,7 +6,6 @@ pub mod compare;
 pub mod extract;
 pub mod info;
 pub mod ls;
-pub mod manual;
 pub mod ranges;
 pub mod recover;
 pub mod symbols;

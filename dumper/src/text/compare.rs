@@ -2,8 +2,8 @@
 //! `linpmem-dump compare`: what a comparison finds, line by line as it finds it.
 
 use super::figures::{count, share};
-use super::{Event, Tag};
 use linpmem_capture::compare::Finding;
+use linpmem_cli::{Event, Tag};
 use linpmem_manifest::{Address, Tally};
 use linpmem_phys::{PhysLen, PhysRange};
 use serde::Serialize;

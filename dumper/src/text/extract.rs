@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump extract`: what was copied.
 
-use super::Document;
+use linpmem_cli::Document;
 use linpmem_manifest::{Address, UnreadableRecord};
 use linpmem_phys::Errno;
 use serde::Serialize;

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump info`: what an image holds, and what it tells about its machine.
 
-use super::Document;
 use super::figures::count;
 use super::memory_map::{self, Mark, Part};
-use super::table::{self, Align, known_value, value};
+use linpmem_cli::table::{self, Align, known_value, value};
+use linpmem_cli::{Document, SignedHex};
 use linpmem_manifest::{
     Address, HashRecord, Host, Missing, Remark, Sha256Sum, State, Tool, UnreadableRecord,
 };
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PhysLen, RegionKind};
-use serde::{Serialize, Serializer};
-use std::fmt;
+use serde::Serialize;
 use std::io::{self, Write};
 
 /// An image and its machine.
@@ -53,7 +52,7 @@ pub struct MachineFacts {
     pub direct_map_base: Option<Address>,
     /// Where the kernel's image lies in physical memory, relative to the address that
     /// it was linked for.
-    pub phys_base: Option<SignedAddress>,
+    pub phys_base: Option<SignedHex>,
     /// How far KASLR moved the kernel.
     pub kaslr_offset: Option<Address>,
     /// The kernel's own top page table.
@@ -70,23 +69,6 @@ pub struct MachineFacts {
     pub cpus_online: Option<String>,
     /// The id of the boot.
     pub boot_id: Option<String>,
-}
-
-/// A signed difference of addresses, as `-0x1000`: what is an [`Address`] otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedAddress(pub i64);
-
-impl fmt::Display for SignedAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        write!(f, "{sign}{:#x}", self.0.unsigned_abs())
-    }
-}
-
-impl Serialize for SignedAddress {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// A range of an image.
@@ -427,16 +409,4 @@ fn read_row(range: &ReadRange) -> [String; 7] {
         range.unreadable_pages.to_string(),
         range.sha256_tree.to_string(),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_of_addresses_have_a_sign() {
-        assert_eq!(SignedAddress(-0x1c00_0000).to_string(), "-0x1c000000");
-        assert_eq!(SignedAddress(0x100).to_string(), "0x100");
-        assert_eq!(SignedAddress(i64::MIN).to_string(), "-0x8000000000000000");
-    }
 }

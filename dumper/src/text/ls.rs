@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ls`: the artifacts of an image.
 
-use super::Document;
-use super::table::printable;
+use linpmem_cli::Document;
+use linpmem_cli::table::printable;
 use linpmem_manifest::{Missing, Remark};
 use serde::Serialize;
 use std::io::{self, Write};

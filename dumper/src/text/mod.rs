@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the program prints, for people and for programs.
 //!
-//! A command makes a [`Document`]; text and JSON are two renderings of it. The files
+//! A command makes a [`Document`](linpmem_cli::Document); text and JSON are two renderings of it. The files
 //! that bear the name of a command hold its document. docs/json.md describes the JSON.
 
 pub mod compare;
-mod document;
 pub mod extract;
 pub mod figures;
 pub mod info;
@@ -14,11 +13,31 @@ mod memory_map;
 pub mod progress;
 pub mod ranges;
 pub mod recover;
-pub mod stderr;
 pub mod summary;
 pub mod symbols;
-pub mod table;
 pub mod verify;
 
-pub use document::{Document, StdoutError, Tag, VERSION};
-pub(crate) use document::{Event, seconds};
+use linpmem_cli::{Program, Stderr};
+use serde::Serializer;
+use std::time::Duration;
+
+/// How the program names itself.
+const PROGRAM: Program = Program {
+    name: "linpmem-dump",
+    error_format: "linpmem-dump error",
+    error_prefix: "linpmem-dump: ",
+};
+
+/// The program's stderr, in words or as JSON Lines.
+#[must_use]
+pub const fn stderr(is_json: bool) -> Stderr {
+    Stderr {
+        program: PROGRAM,
+        is_json,
+    }
+}
+
+/// A time in JSON: seconds.
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}

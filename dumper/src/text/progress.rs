@@ -2,8 +2,7 @@
 //! How far a run is, for people and for programs.
 
 use super::figures::{percent, rate};
-use super::seconds;
-use super::stderr::{event, say};
+use super::{seconds, stderr};
 use crate::args::ProgressStyle;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 use linpmem_capture::meter::{Meter, MeterReading};
@@ -147,7 +146,7 @@ impl Display {
                 bar.set_message(extras(reading, *ratio));
                 bar.set_position(done(reading));
             }
-            Self::Plain { total, ratio } => say(&format!(
+            Self::Plain { total, ratio } => stderr(false).line(&format!(
                 "{} of {} ({} %), {}, {} left{}",
                 PhysLen::new(done(reading)),
                 PhysLen::new(*total),
@@ -176,7 +175,7 @@ fn json(name: &'static str, reading: MeterReading, total_bytes: u64, elapsed: Du
         total_bytes,
         reading,
     };
-    event(name, &body);
+    stderr(true).event(name, &body);
 }
 
 fn remaining(part: u64, total: u64, elapsed: Duration) -> String {

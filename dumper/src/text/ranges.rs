@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ranges`: what an acquisition would read.
 
-use super::Document;
-use super::table::{self, Align};
+use linpmem_cli::Document;
+use linpmem_cli::table::{self, Align};
 use linpmem_manifest::Address;
 use linpmem_phys::PhysLen;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump recover`: what was saved of an interrupted volume.
 
-use super::Document;
 use super::figures::count;
+use linpmem_cli::Document;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;

@@ -2,11 +2,12 @@
 //! The summary of a run that wrote an image.
 
 use super::figures::{count, rate, share};
+use super::seconds;
 use super::symbols::SymbolsDocument;
-use super::{Document, seconds};
-use crate::exit_status::ExitStatus;
 use linpmem_capture::Acquired;
 use linpmem_capture::pipeline::End;
+use linpmem_cli::Document;
+use linpmem_cli::ExitStatus;
 use linpmem_manifest::{
     ArtifactsPlace, ArtifactsRecord, HashRecord, SecondPassTotals, Sha256Sum, State,
     UnreadableRecord,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump symbols`: a symbol file, and how to use it.
 
-use super::Document;
 use linpmem_capture::artifacts::FIVE_LEVELS;
 use linpmem_capture::sink::folder_of;
+use linpmem_cli::Document;
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::io::{self, Write};

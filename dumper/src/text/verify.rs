@@ -2,8 +2,9 @@
 //! `linpmem-dump verify`: what a verification found.
 
 use super::figures::{count, rate};
-use super::table::printable;
-use super::{Document, seconds};
+use super::seconds;
+use linpmem_cli::Document;
+use linpmem_cli::table::printable;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;

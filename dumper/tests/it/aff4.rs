@@ -4,9 +4,9 @@
 use crate::fake::{Fake, manifest_of, page, range, verify};
 use assert_cmd::Command;
 use clap::Parser;
+use linpmem_cli::Document;
 use linpmem_dump::args::{Cli, Command as Chosen};
 use linpmem_dump::commands::verify::image_hashes;
-use linpmem_dump::text::Document;
 use linpmem_formats::{FileSource, ImageReader, aff4, open_image};
 use linpmem_phys::{Errno, PhysAddr, PhysRange, ReadPhys, Unreadables};
 use predicates::str::contains;

@@ -5,10 +5,9 @@ use clap::Parser;
 use linpmem_capture::source::Source;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{Silent, acquire_from};
+use linpmem_cli::{Document, ExitStatus};
 use linpmem_dump::args::{Cli, VerifyArgs};
 use linpmem_dump::commands::acquire::RunError;
-use linpmem_dump::exit_status::ExitStatus;
-use linpmem_dump::text::Document;
 use linpmem_dump::text::summary::Summary;
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{
@@ -252,6 +251,6 @@ pub fn verify_as(args: &VerifyArgs) -> (u8, String) {
     let document = linpmem_dump::commands::verify::verify(args).unwrap();
     let mut out = Vec::new();
     document.write_text(&mut out).unwrap();
-    let status = ExitStatus::of_comparison(document.good);
+    let status = ExitStatus::of_answer(document.good);
     (status.code(), String::from_utf8(out).unwrap())
 }

@@ -36,13 +36,6 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Packages that have a binary of the same name.
 const PROGRAMS: [&str; 2] = ["linpmem-dump", "pmem"];
 
-/// Shells, and the names that they expect `pmem`'s completions to have.
-const COMPLETIONS: &[(&str, &str)] = &[
-    ("bash", "pmem.bash"),
-    ("zsh", "_pmem"),
-    ("fish", "pmem.fish"),
-];
-
 /// Runs `cargo xtask dist`.
 pub fn run(args: &Args) -> Result<()> {
     let has = |part| args.part.is_none_or(|only| only == part);
@@ -71,31 +64,43 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     match args.part {
-        None => manual(),
+        None => manuals(),
         Some(_) => Ok(()),
     }
 }
 
-/// Has `pmem` write its manual pages and completions.
-fn manual() -> Result<()> {
+/// Has the programs write their manual pages and completions.
+fn manuals() -> Result<()> {
     let share = checkout::dist_dir().join("share");
-    let pmem = checkout::dist_dir().join("pmem");
     let pages = share.join("man/man1");
-    let status = Command::new(&pmem).arg("man").arg(&pages).status()?;
-    ensure!(status.success(), "`pmem man` failed ({status})");
     let folder = share.join("completions");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for (shell, file) in COMPLETIONS {
-        let output = Command::new(&pmem).args(["completions", shell]).output()?;
-        ensure!(
-            output.status.success(),
-            "`pmem completions {shell}` failed ({})",
-            output.status
-        );
-        fs::write(folder.join(file), output.stdout)?;
+    for name in PROGRAMS {
+        let program = checkout::dist_dir().join(name);
+        let status = Command::new(&program).arg("man").arg(&pages).status()?;
+        ensure!(status.success(), "`{name} man` failed ({status})");
+        for shell in ["bash", "zsh", "fish"] {
+            let output = Command::new(&program)
+                .args(["completions", shell])
+                .output()?;
+            ensure!(
+                output.status.success(),
+                "`{name} completions {shell}` failed ({})",
+                output.status
+            );
+            fs::write(folder.join(completions_name(name, shell)), output.stdout)?;
+        }
     }
     println!("{} and {}", pages.display(), folder.display());
     Ok(())
+}
+
+/// The name that `shell` expects the completions for `program` to have.
+fn completions_name(program: &str, shell: &str) -> String {
+    match shell {
+        "zsh" => format!("_{program}"),
+        shell => format!("{program}.{shell}"),
+    }
 }
 
 fn compile() -> Result<()> {

@@ -3,12 +3,29 @@
 
 use super::{fails, planted, pmem, said, text};
 use crate::pattern::START;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use linpmem_testkit::vm::Vm;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-fn json(vm: &Vm, arguments: &str) -> Result<Value> {
-    serde_json::from_str(&text(vm, arguments)?).with_context(|| format!("`pmem {arguments}`"))
+const SCHEMA: &str = include_str!("../../../../docs/json.schema.json");
+
+/// The document that a command prints, which keeps to the schema.
+pub fn json(vm: &Vm, arguments: &str) -> Result<Value> {
+    document(&text(vm, arguments)?).with_context(|| format!("`pmem {arguments}`"))
+}
+
+fn document(text: &str) -> Result<Value> {
+    let document: Value = serde_json::from_str(text)?;
+    let schema: Value = serde_json::from_str(SCHEMA)?;
+    let format = document["format"].as_str().context("no format")?;
+    let wanted = json!({
+        "$ref": format!("#/$defs/{}", format.replace(' ', "_")),
+        "$defs": schema["$defs"],
+    });
+    if let Err(error) = jsonschema::validate(&wanted, &document) {
+        bail!("{error} at {}: {document:#}", error.instance_path());
+    }
+    Ok(document)
 }
 
 fn number(value: &Value) -> Result<u64> {
@@ -28,14 +45,15 @@ pub fn check(vm: &Vm) -> Result<()> {
 
 fn info(vm: &Vm) -> Result<()> {
     let shown = json(vm, "info --json")?;
-    ensure!(shown["dialect"] == "linpmem");
-    ensure!(shown["kernel"] == vm.kernel().release());
-    ensure!(shown["abi_version"] == 1);
-    ensure!(shown["features"].as_array().context("features")?.len() == 4);
+    let (module, machine) = (&shown["module"], &shown["machine"]);
+    ensure!(module["dialect"] == "linpmem");
+    ensure!(machine["kernel"] == vm.kernel().release());
+    ensure!(module["abi_version"] == 1);
+    ensure!(module["features"].as_array().context("features")?.len() == 4);
     let note = vm.kernel_file("/sys/kernel/vmcoreinfo")?;
     let start = note.split(' ').next().context("vmcoreinfo")?;
     ensure!(
-        number(&shown["vmcoreinfo"]["start"])?
+        number(&machine["vmcoreinfo"]["start"])?
             == u64::from_str_radix(start.trim_start_matches("0x"), 16)?
     );
     let table = text(vm, "info")?;
@@ -95,7 +113,7 @@ fn reads(vm: &Vm) -> Result<()> {
         .map(|b| format!("{b:02x}"))
         .collect();
     ensure!(
-        shown["data"] == hex.as_str() && shown["length"] == 16,
+        shown["data"] == hex.as_str() && shown["size_bytes"] == 16,
         "{shown}"
     );
     Ok(())
@@ -125,6 +143,23 @@ fn unreadable(vm: &Vm) -> Result<()> {
         said.contains("0xa0000-0xa1fff was not read: EACCES"),
         "{said}"
     );
+    let shown = document(
+        pmem(vm, "read 0x9e000+0x4000 --json")
+            .run()?
+            .exited(3)?
+            .stdout_text()?,
+    )?;
+    ensure!(
+        shown["unreadable"][0]["start"] == "0xa0000" && shown["unreadable"][0]["name"] == "EACCES",
+        "{shown}"
+    );
+    let nothing = document(
+        pmem(vm, "read 0xb8000+16 --json")
+            .run()?
+            .exited(1)?
+            .stdout_text()?,
+    )?;
+    ensure!(nothing["data"].is_null(), "zero is not unread: {nothing}");
     // In a hexdump there are no zeros in its place.
     let dump = pmem(vm, "read 0x9fff0+0x20 -f hex").run()?;
     let said = String::from_utf8_lossy(&dump.stdout).into_owned();
@@ -177,6 +212,12 @@ fn walks(vm: &Vm) -> Result<()> {
         "{}",
         absent.text()
     );
+    let absent = pmem(vm, "vtop 0x1000 --pid 1 --json").run()?.exited(1)?;
+    let absent = document(absent.stdout_text()?)?;
+    ensure!(
+        absent["outcome"] == "not-present" && absent["physical"].is_null(),
+        "{absent}"
+    );
     fails(vm, "vtop 0x8000000000000000", 1, &["0x8000000000000000"])?;
     fails(vm, "vtop 0x1000 --pid 2", 1, &["kernel thread"])
 }
@@ -185,7 +226,7 @@ fn processes(vm: &Vm) -> Result<()> {
     let cr3 = text(vm, "--cr3 -p 1")?;
     let shown = json(vm, "cr3 1 --json")?;
     let init = &shown["processes"][0];
-    ensure!(format!("{:#018x}\n", number(&init["kernel"])?) == cr3);
+    ensure!(format!("{:#018x}\n", number(&init["page_table"])?) == cr3);
     ensure!(init["pid"] == 1 && init["name"] == "init", "{shown}");
     let all = json(vm, "cr3 --all --json")?;
     let all = all["processes"].as_array().context("processes")?.len();
@@ -193,5 +234,18 @@ fn processes(vm: &Vm) -> Result<()> {
     let some = pmem(vm, "cr3 1 2").run()?.exited(1)?;
     ensure!(some.stdout_text()?.lines().count() == 2, "{}", some.text());
     ensure!(String::from_utf8_lossy(&some.stderr).contains("process 2"));
+    let some = pmem(vm, "cr3 1 2 --json").run()?.exited(1)?;
+    let shown = document(some.stdout_text()?)?;
+    ensure!(shown["missing"] == json!([2]), "{shown}");
+    let warning: Value = serde_json::from_slice(&some.stderr)?;
+    ensure!(warning["event"] == "warning", "{warning}");
+    let failed = pmem(vm, "info --device /dev/null --json")
+        .run()?
+        .exited(1)?;
+    let error: Value = serde_json::from_slice(&failed.stderr)?;
+    ensure!(
+        error["format"] == "pmem error" && error["exit_code"] == 1,
+        "{error}"
+    );
     Ok(())
 }

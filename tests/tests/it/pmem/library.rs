@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine in which everything works.
 
-use super::{MODULE, clients, commands, machine, original, said, text};
+use super::{MODULE, clients, commands, machine, original, said};
 use crate::pattern;
 use anyhow::{Result, ensure};
 use linpmem_testkit::vm::guest;
@@ -23,11 +23,11 @@ fn every_call_returns_what_is_there() -> Result<()> {
     // As the original's loader: the node is removed with the module.
     ensure!(said(&vm, "insmod -r")?.is_empty());
     ensure!(vm.read("/dev/linpmem").is_err());
-    let loaded = text(&vm, &format!("insmod {MODULE} major=42 --json"))?;
-    ensure!(loaded.contains("\"made_node\": true"), "{loaded}");
+    let loaded = commands::json(&vm, &format!("insmod {MODULE} major=42 --json"))?;
+    ensure!(loaded["device_was_created"] == true, "{loaded}");
     ensure!(vm.kernel_file("/proc/devices")?.contains("42 linpmem"));
     original::check(&vm)?;
-    ensure!(said(&vm, "rmmod")?.is_empty());
+    ensure!(commands::json(&vm, "rmmod --json")?["unloaded"] == true);
     ensure!(!vm.kernel_file("/proc/devices")?.contains("linpmem"));
     vm.shutdown()
 }

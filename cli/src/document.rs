@@ -2,8 +2,8 @@
 //! What every document has in common: its tag, and its two renderings.
 
 use serde::{Serialize, Serializer};
+use std::fmt;
 use std::io::{self, Write};
-use std::time::Duration;
 
 /// The version of every JSON document. It grows when a program that reads the old
 /// documents would misunderstand the new ones; a new field alone does not change it.
@@ -26,11 +26,11 @@ pub trait Document: Serialize + Sized {
     /// # Errors
     /// Those of `out`.
     fn print(&self, is_json: bool, out: &mut dyn Write) -> Result<(), StdoutError> {
-        if !is_json {
-            return Ok(self.write_text(out)?);
+        if is_json {
+            write_json(Self::FORMAT, self, out)
+        } else {
+            Ok(self.write_text(out)?)
         }
-        serde_json::to_writer_pretty(&mut *out, &self.tagged()).map_err(io::Error::from)?;
-        Ok(writeln!(out)?)
     }
 
     /// The document with its tag in front.
@@ -40,6 +40,20 @@ pub trait Document: Serialize + Sized {
             body: self,
         }
     }
+}
+
+/// Writes `body`, tagged with `format`, as a document of JSON.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_json<B: Serialize>(
+    format: &'static str,
+    body: &B,
+    out: &mut dyn Write,
+) -> Result<(), StdoutError> {
+    let tag = Tag::of(format);
+    serde_json::to_writer_pretty(&mut *out, &Tagged { tag, body }).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
 }
 
 /// stdout cannot be written.
@@ -74,15 +88,48 @@ pub struct Tagged<'a, D> {
     body: &'a D,
 }
 
-/// A line of JSON Lines.
-#[derive(Debug, Serialize)]
-pub(crate) struct Event<'a, B> {
-    pub event: &'static str,
-    #[serde(flatten)]
-    pub body: &'a B,
+/// A signed difference of addresses, as `-0x1000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedHex(pub i64);
+
+impl fmt::Display for SignedHex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{:#x}", self.0.unsigned_abs())
+    }
 }
 
-/// A time in JSON: seconds.
-pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
+impl Serialize for SignedHex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_has_its_sign_in_front() {
+        assert_eq!(SignedHex(-0x1000).to_string(), "-0x1000");
+        assert_eq!(SignedHex(0x20).to_string(), "0x20");
+        assert_eq!(SignedHex(i64::MIN).to_string(), "-0x8000000000000000");
+    }
+
+    #[test]
+    fn a_document_begins_with_its_tag() {
+        let mut out = Vec::new();
+        write_json(
+            "pmem vtop",
+            &[("a", 1)]
+                .into_iter()
+                .collect::<std::collections::BTreeMap<_, _>>(),
+            &mut out,
+        )
+        .unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\n  \"format\": \"pmem vtop\",\n  \"version\": 1,\n  \"a\": 1\n}\n"
+        );
+    }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Exit codes: one table, for every command.
+//! Exit codes: one table, for every program and command.
 
 use std::process::ExitCode;
 
-/// How the program ended. `--help`, the man pages and docs/json.md show this table.
+/// How a program ended. `--help`, the manual pages and docs/json.md show this table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// All that was asked for was done, and what was compared matches.
     Complete,
-    /// It was not done, or not to the end; or what was compared differs.
+    /// It was not done, or not to the end; or the answer is no.
     Failed,
     /// The command line makes no sense.
     Usage,
@@ -36,22 +36,28 @@ impl ExitStatus {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Complete => "complete; verify and compare: everything matches",
-            Self::Failed => "failed or interrupted; verify and compare: something differs",
+            Self::Failed => {
+                "failed or interrupted; verify and compare: something differs; vtop: not mapped; \
+                 cr3: no such process"
+            }
             Self::Usage => "wrong usage; nothing was done",
             Self::Unreadable => {
-                "complete, but some pages could not be read: the manifest lists them"
+                "complete, but some pages could not be read: the manifest or stderr lists them"
             }
         }
     }
 
-    /// The status of a comparison.
+    /// The status of a question whose answer is yes or no.
     #[must_use]
-    pub const fn of_comparison(matches: bool) -> Self {
-        if matches {
-            Self::Complete
-        } else {
-            Self::Failed
-        }
+    pub const fn of_answer(is_yes: bool) -> Self {
+        if is_yes { Self::Complete } else { Self::Failed }
+    }
+
+    /// What `--help` says of all of them.
+    #[must_use]
+    pub fn help() -> String {
+        let line = |status: Self| format!("\n  {}  {}", status.code(), status.meaning());
+        format!("Exit codes:{}", Self::ALL.map(line).concat())
     }
 }
 
