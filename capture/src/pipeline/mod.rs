@@ -7,9 +7,9 @@
 //!                                             range's sum         file's sum
 //! ```
 //!
-//! One thread reads; some work on chunks, each alone; the calling thread puts
-//! them back in order, writes them, and records them. Two more make the sums that
-//! need all bytes in order. All pass the same few buffers around.
+//! One thread reads. Workers hash and compress chunks, each independently. The calling
+//! thread puts the chunks back in order, writes them and records them. Further threads
+//! compute the hashes that need all bytes in order. All share the same few buffers.
 
 mod assemble;
 mod hash;
