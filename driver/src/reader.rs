@@ -6,7 +6,7 @@ use linpmem_phys::PhysAddr;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The most bytes of one read. Bytes behind an unreadable page are read in vain.
+/// The most bytes of one read. Bytes after an unreadable page are read for nothing.
 const STEP: usize = 1 << 20;
 
 /// Physical memory for [`Read`] and [`Seek`]. The position is an address, and the end

@@ -28,7 +28,7 @@ struct Failure<'a> {
 }
 
 impl Stderr {
-    /// Names the JSON that follows; words need no name.
+    /// Writes the tag of the JSON that follows. Plain text has no tag.
     pub fn begin(self, format: &'static str) {
         if self.is_json {
             event("begin", &Tag::of(format));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every line of a manifest keeps to docs/manifest.schema.json.
+//! Every line of a manifest matches docs/manifest.schema.json.
 //!
-//! The few keywords that the schema uses are checked here; one that is unknown
-//! here fails the test, so that none is passed over.
+//! The few keywords that the schema uses are checked here. An unknown keyword fails the
+//! test, so that none is skipped.
 
 use crate::fake::{Fake, range};
 use linpmem_capture::stop::Stop;
@@ -18,7 +18,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Checks `value`, which is called `at`.
+    /// Checks `value`, which is at the path `at`.
     pub fn check(&self, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
         let fields = schema.as_object().expect("a schema is an object");
         for (keyword, wanted) in fields {
@@ -129,7 +129,7 @@ fn length(value: &Value) -> Option<u64> {
     u64::try_from(value.as_array()?.len()).ok()
 }
 
-/// A keyword says nothing about values of other types than its own.
+/// A keyword does not apply to values of other types.
 fn applies(keyword: &str, value: &Value) -> bool {
     match keyword {
         "minimum" | "maximum" => value.is_number(),
@@ -169,8 +169,8 @@ fn schema() -> Schema {
 }
 
 impl Schema {
-    /// Checks a line by the definition of its own name, which says more of what is wrong
-    /// than that none of all definitions fits, and then by the whole.
+    /// Checks a line against the definition of its own name, which gives a better error, and
+    /// then against the whole schema.
     fn check_line(&self, line: &Value) -> Result<(), String> {
         let members = line.as_object().ok_or("not an object")?;
         for (name, member) in members {
@@ -180,7 +180,7 @@ impl Schema {
         self.check(&self.root, line, "$")
     }
 
-    /// What lines are called.
+    /// The names of lines.
     fn names(&self) -> BTreeSet<String> {
         let lines = self.root["oneOf"].as_array().unwrap().iter();
         let names = lines.flat_map(|line| line["properties"].as_object().unwrap().keys());
@@ -305,7 +305,7 @@ fn it_refuses_what_is_no_manifest() {
         damage(&mut bad[name]);
         assert!(schema.check(&schema.root, &bad, "$").is_err(), "{number}");
     }
-    // Two records on one line, none, and one that there is not.
+    // Two records on one line, none, and an unknown one.
     let both = serde_json::json!({
         "range": line("range")["range"], "range_end": line("range_end")["range_end"],
     });
