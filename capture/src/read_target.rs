@@ -125,7 +125,7 @@ pub(crate) fn fill_except(
     }
 }
 
-/// The page border nearest to the middle of `range`, if one lies within it.
+/// The page boundary nearest to the middle of `range`, if there is one within it.
 fn middle(range: PhysRange) -> Option<PhysAddr> {
     let half = PhysLen::new(range.len().get() / 2);
     let floor = range.start().checked_add(half)?.page_floor();
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(
             listed,
             [("0x2800-0x3fff".to_owned(), "ENXIO".to_owned())],
-            "what is behind the end"
+            "everything after the end"
         );
         assert!(bytes[..0x1800].iter().all(|&byte| byte == 0xaa));
         assert!(bytes[0x1800..].iter().all(|&byte| byte == 0));

@@ -13,7 +13,7 @@ const STEP: usize = 1 << 20;
 /// is where the processor's addresses end.
 ///
 /// A read stops short before a page that cannot be read. The next one fails with a
-/// [`RequestError`] inside that has the address and the reason. To continue behind
+/// [`RequestError`] inside that has the address and the reason. To continue after
 /// such a page, seek.
 #[derive(Clone, Debug)]
 pub struct Reader<'device> {

@@ -43,7 +43,7 @@ impl<'a> Vmcoreinfo<'a> {
         Self { text }
     }
 
-    /// The first VMCOREINFO note among `notes`. Damage behind it does not matter, and
+    /// The first VMCOREINFO note among `notes`. Damage after it does not matter, and
     /// a note without text counts as none.
     #[must_use]
     pub fn from_notes(notes: Notes<'a>) -> Option<Self> {
@@ -173,7 +173,7 @@ impl<'a> Vmcoreinfo<'a> {
         })
     }
 
-    /// What follows the `=` behind that which `strip_key` removes.
+    /// What follows the key that `strip_key` removes, and its `=`.
     fn find(self, strip_key: impl Fn(&'a [u8]) -> Option<&'a [u8]>) -> Option<&'a str> {
         let value = self
             .text

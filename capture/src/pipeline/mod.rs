@@ -4,7 +4,7 @@
 //! ```text
 //! source -> read ->[queue]-> work, work, ... -> assemble -> writer -> out -> sink
 //!                                                 |                   |
-//!                                             range's sum         file's sum
+//!                                             range's hash        file's hash
 //! ```
 //!
 //! One thread reads. Workers hash and compress chunks, each independently. The calling

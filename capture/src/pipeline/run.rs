@@ -73,11 +73,11 @@ pub enum End {
     Whole,
     /// It was asked to stop.
     Interrupted(StopReason),
-    /// It could not go on.
+    /// It failed.
     Failed(RunError),
 }
 
-/// Why an acquisition could not go on.
+/// Why an acquisition failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {

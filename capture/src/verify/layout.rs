@@ -67,7 +67,7 @@ pub enum LayoutError {
         bytes: u64,
     },
     /// A Merkle root that does not match its chunks.
-    #[error("the Merkle root of {0} does not match its chunk hashes")]
+    #[error("the Merkle root of {0} does not match its chunk hashes: the manifest was altered")]
     Tree(String),
     /// Places that overlap or are beyond the end.
     #[error("the chunk at {addresses} overlaps another one, or is beyond the end of the file")]

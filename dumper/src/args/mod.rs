@@ -95,7 +95,7 @@ pub const FILES: [(&str, &str); 5] = [
 fn help_end() -> String {
     let mut text = String::from("Examples:\n");
     for (command, purpose) in EXAMPLES {
-        // An explanation that does not fit behind its command goes below it.
+        // An explanation that does not fit next to its command goes below it.
         if command.len() <= 39 {
             text.push_str(&format!("  {command:<39}  {purpose}\n"));
         } else {

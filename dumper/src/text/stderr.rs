@@ -35,7 +35,7 @@ impl Stderr {
         }
     }
 
-    /// Something the user should know; the program goes on.
+    /// Something the user should know; the program continues.
     pub fn warn(self, message: &str) {
         if self.is_json {
             event("warning", &Warning { message });
@@ -87,7 +87,7 @@ pub(super) fn event<B: Serialize>(event: &'static str, body: &B) {
     }
 }
 
-/// A line on stderr. If stderr is closed, the run goes on all the same.
+/// A line on stderr. If stderr is closed, the run continues nevertheless.
 pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -28,7 +28,7 @@ pub struct Types<'a> {
     sets: Vec<Set<'a>>,
 }
 
-/// A type behind all its other names and qualifiers.
+/// A type without typedefs and qualifiers.
 #[derive(Clone, Copy, Debug)]
 pub struct Bare<'a> {
     /// The type.
@@ -122,7 +122,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The type behind typedefs and qualifiers.
+    /// The type without typedefs and qualifiers.
     ///
     /// # Errors
     /// If one of them does not exist, or they refer to each other in a circle.
