@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ReadError {
     /// The file cannot be read.
-    #[error("{path}: {source} (--manifest says where the manifest is)")]
+    #[error("{path}: {source} (if the manifest is elsewhere, name it with --manifest)")]
     Io {
         /// The manifest.
         path: PathBuf,
