@@ -148,7 +148,7 @@ pub enum Command {
     /// IMAGE is not modified. Memory that was complete when the acquisition was killed is
     /// kept; the rest is marked as unknown.
     Recover(RecoverArgs),
-    /// Show which of this machine's memory would be read
+    /// Show which memory of this machine would be read
     Ranges(RangesArgs),
     /// Convert an image to another format
     ///
