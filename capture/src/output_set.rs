@@ -30,14 +30,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The header, with /proc/iomem, VMCOREINFO and the like, some unreadable pages, and the
-/// footer.
+/// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
+/// pages, and for the footer.
 const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
-/// A chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a compressed
-/// one, more only where offsets or times have more digits than those of 10 TiB. Zero
-/// chunks take less.
+/// Room for a chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a
+/// compressed one, more only if offsets or times have more digits than those of 10 TiB.
+/// Zero chunks take less.
 const MANIFEST_CHUNK_BYTES: u64 = 128;
-/// A range's first and last line.
+/// Room for a range's first and last line.
 const MANIFEST_RANGE_BYTES: u64 = 320;
 
 /// The files that a run makes.
@@ -69,7 +69,7 @@ pub(crate) struct Written {
     pub(crate) outcome: Outcome,
     pub(crate) state: State,
     pub(crate) second_pass: Option<SecondPassTotals>,
-    /// Without the second pass.
+    /// The time it took, without the second pass.
     pub(crate) elapsed: Duration,
 }
 

@@ -17,7 +17,7 @@ const STEP: PhysLen = PhysLen::new(1 << 20);
 pub struct Prefetched<'a> {
     source: &'a dyn ReadPages,
     pages: Pages,
-    /// Those pages, in pieces, by address.
+    /// The prefetched pages, in pieces, by address.
     pieces: Vec<(PhysRange, PageBuffer)>,
     unreadable: Unreadables,
     /// When the first byte was read and the last, by CLOCK_MONOTONIC.

@@ -91,7 +91,7 @@ pub struct MachineRecord {
 pub struct VmcoreinfoRecord {
     /// Its OSRELEASE line.
     pub release: Option<String>,
-    /// All of it.
+    /// The whole text.
     pub text: String,
 }
 

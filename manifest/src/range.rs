@@ -108,9 +108,9 @@ impl ZeroChunks {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 2]", into = "[u64; 2]")]
 pub struct ReadSpan {
-    /// From the start of the run.
+    /// From the start of the run to before the first byte.
     pub begin_us: u64,
-    /// From the beginning.
+    /// From before the first byte to after the last.
     pub duration_us: u64,
 }
 

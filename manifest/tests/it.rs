@@ -28,7 +28,7 @@ struct Planned {
     addresses: PhysRange,
     kind: String,
     chunks: Vec<ImageChunk>,
-    /// By chunk.
+    /// The unreadable pages of each chunk.
     unreadable: Vec<Unreadables>,
 }
 

@@ -49,7 +49,7 @@ impl ZeroBlocks {
         Self { used }
     }
 
-    /// All of them.
+    /// All blocks are zero.
     #[must_use]
     pub const fn zero() -> Self {
         Self { used: 0 }

@@ -36,9 +36,9 @@ pub struct Assembly<'a, W> {
     range: Option<OpenRange>,
     /// Bytes of memory, over all ranges.
     written: u64,
-    /// Those of them that were read.
+    /// Bytes of memory that were read.
     read_bytes: u64,
-    /// Over the chunks of all ranges.
+    /// The Merkle tree over the chunks of all ranges.
     tree: MerkleTree,
     unreadable_pages: u64,
     first_unreadable: Vec<Unreadable>,
@@ -275,11 +275,11 @@ impl<'a, W: Write> Assembly<'a, W> {
 pub struct Finished {
     /// The output file.
     pub file: Streamed,
-    /// Over all chunks.
+    /// The Merkle tree over all chunks.
     pub tree: MerkleTree,
     /// Bytes of memory that were read and written.
     pub read_bytes: u64,
-    /// Over all ranges.
+    /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
     /// The first unreadable ranges.
     pub first_unreadable: Vec<Unreadable>,

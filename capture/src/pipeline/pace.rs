@@ -18,7 +18,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// At most `bytes_per_s`, from now on.
+    /// A limit of `bytes_per_s`, from now on.
     #[must_use]
     pub fn new(bytes_per_s: NonZeroU64) -> Self {
         Self {

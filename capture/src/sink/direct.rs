@@ -71,8 +71,8 @@ struct Writing {
 }
 
 impl DirectWriter {
-    /// Writes to `file`, which must be empty; `None` if its file system has no direct
-    /// writes.
+    /// Writes to `file`, which must be empty; `None` if its file system cannot reserve space
+    /// or has no direct writes.
     #[must_use]
     pub fn new(file: &File) -> Option<Self> {
         match fallocate(file, FallocateFlags::KEEP_SIZE, 0, BLOCK_BYTES) {

@@ -13,7 +13,7 @@ use linpmem_phys::{
 /// The memory of an image.
 pub(super) struct ImageWithManifest {
     image: Box<dyn ImageReader>,
-    /// By address.
+    /// The unreadable pages, by address.
     unreadable: Vec<Unreadable>,
 }
 

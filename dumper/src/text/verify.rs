@@ -34,7 +34,7 @@ pub struct VerifyDocument {
 pub struct ImageHashes {
     /// Hashes and checksums that match.
     pub matching: u64,
-    /// Those that do not.
+    /// Those that do not match.
     pub mismatching: u64,
     /// Those that could not be checked.
     pub not_checked: u64,
