@@ -90,7 +90,7 @@ pub enum Fault {
     Differs,
     /// The file ends before it does.
     Missing,
-    /// It does not decompress.
+    /// It cannot be decompressed.
     Damaged,
     /// Its bytes match, but different pages are marked as unreadable.
     Marks,

@@ -47,7 +47,7 @@ pub enum VerifyError {
     Aff4 {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: aff4::Error,
     },
     /// An image that does not open.
@@ -55,7 +55,7 @@ pub enum VerifyError {
     Open {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: ImageSourceError,
     },
     /// No image.

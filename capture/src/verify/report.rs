@@ -88,18 +88,18 @@ pub enum Damage {
     },
     /// Another hash of the file has changed.
     FurtherHash {
-        /// Which.
+        /// The hash function.
         algorithm: FurtherHash,
-        /// What it should be.
+        /// The hash that it should have.
         expected: String,
-        /// What it is.
+        /// The hash that it has.
         found: String,
     },
     /// The file as a whole has changed.
     File {
-        /// What it should be.
+        /// The hash that it should have.
         expected: Sha256Sum,
-        /// What it is, without appended bytes.
+        /// The hash that it has, without appended bytes.
         found: Sha256Sum,
         /// Whether every range is unchanged nevertheless.
         outside_ranges: bool,

@@ -47,7 +47,7 @@ pub trait Document: Serialize + Sized {
 #[error("writing to stdout: {0}")]
 pub struct StdoutError(#[from] io::Error);
 
-/// What JSON it is.
+/// The kind and version of the JSON.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Tag {
     format: &'static str,

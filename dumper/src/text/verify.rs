@@ -51,7 +51,7 @@ pub struct HashCheck {
     pub object: String,
     /// The hash function.
     pub algorithm: String,
-    /// What came out.
+    /// The result.
     pub verdict: HashVerdict,
     /// What differs, or why it could not be checked.
     pub detail: Option<String>,
@@ -61,9 +61,9 @@ pub struct HashCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HashVerdict {
-    /// It does.
+    /// It matches.
     Match,
-    /// It does not.
+    /// It does not match.
     Mismatch,
     /// It could not be checked.
     NotChecked,
