@@ -7,8 +7,8 @@ use std::ops::{Deref, DerefMut};
 /// Bytes of memory that are read, hashed, compressed and listed at a time.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
-/// A fixed number of buffers. Whoever wants one waits until another is given back, so
-/// a slow disk slows the reading and takes no more memory.
+/// A fixed number of buffers. A thread that wants one waits until one is returned, so
+/// that a slow disk slows reading down instead of using more memory.
 #[derive(Debug)]
 pub struct Pool<T> {
     free: Receiver<T>,
@@ -34,8 +34,8 @@ impl<T: Default> Pool<T> {
         Self { free, back }
     }
 
-    /// A buffer, with whatever it held before; waits for one. `None` cannot happen as
-    /// long as the pool itself is there.
+    /// Waits for a buffer, which still has its old content. `None` only if the pool is
+    /// gone.
     #[must_use]
     pub fn take(&self) -> Option<Pooled<T>> {
         Some(Pooled {
@@ -67,7 +67,7 @@ impl<T: Default + AsRef<[u8]>> AsRef<[u8]> for Pooled<T> {
 
 impl<T: Default> Drop for Pooled<T> {
     fn drop(&mut self) {
-        // Fails only if the pool is gone, and then nobody waits for it.
+        // Fails only if the pool is gone, and then no thread is waiting for a buffer.
         let _ = self.back.try_send(std::mem::take(&mut self.buffer));
     }
 }

@@ -40,7 +40,7 @@ impl Moment {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.monotonic_ns))
     }
 
-    /// For the manifest.
+    /// The moment as the manifest records it.
     #[must_use]
     pub fn stamp(self) -> Stamp {
         let (date, time) = civil(self.wall_ns / NS_PER_S);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Two memories, page by page.
+//! Comparing two sources of memory, page by page.
 
 use crate::buffer::{CHUNK_BYTES, Pool, Pooled};
 use crate::reader::ReadPages;
@@ -15,7 +15,7 @@ use std::thread::Builder;
 /// Buffers on each side: one is filled while one is compared.
 const BUFFERS: usize = 2;
 
-/// What is the matter with a stretch of pages.
+/// How an extent of pages differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Both were read, and they differ.
@@ -26,43 +26,43 @@ pub enum Finding {
     UnreadableRight,
     /// Neither could be read.
     UnreadableBoth,
-    /// The right one does not have it.
+    /// Only the left one has them.
     OnlyLeft,
-    /// The left one does not have it.
+    /// Only the right one has them.
     OnlyRight,
 }
 
-/// A stretch of pages with which something is the matter.
+/// Neighbouring pages that differ in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Whole pages.
     pub range: PhysRange,
-    /// What it is.
+    /// How they differ.
     pub finding: Finding,
     /// Bytes that differ.
     pub bytes: u64,
 }
 
-/// What a comparison tells while it goes on.
+/// What a comparison reports while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Something is the matter with these pages.
+    /// These pages differ.
     Stretch(Difference),
-    /// A range has been compared, or so much of it before the comparison broke off.
+    /// A range has been compared, or a part of it if the comparison ended early.
     Range(PhysRange, Tally),
 }
 
-/// A comparison that broke off.
+/// A comparison that ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
     /// One side failed as a whole.
     #[error(transparent)]
     Read(#[from] SourceError),
-    /// What was found could not be told.
-    #[error("reporting what differs: {0}")]
+    /// A difference could not be reported.
+    #[error("reporting the differences: {0}")]
     Report(#[from] io::Error),
-    /// There are no more threads to be had.
+    /// No thread could be started.
     #[error("starting a thread: {0}")]
     Thread(#[source] io::Error),
     /// A side ended without a reason. This is a bug.
@@ -82,8 +82,8 @@ fn count(tally: &mut Tally, difference: &Difference) {
 }
 
 /// Compares the whole pages of `ranges` in both of `sides`, which are read at the
-/// same time. `tell` hears of each stretch that is not equal, and of each range when
-/// it has been compared.
+/// same time. Calls `tell` with each extent that differs, and with each range once it
+/// has been compared.
 ///
 /// # Errors
 /// If a side fails as a whole, or `tell` does.
@@ -187,7 +187,7 @@ fn next(pieces: &Pieces) -> Result<Piece, CompareError> {
     Ok(pieces.recv().map_err(|_| CompareError::Panicked)??)
 }
 
-/// What is the matter with the pages of a piece, page by page.
+/// How the pages of a piece differ, page by page.
 fn differences<'a>(left: &'a Piece, right: &'a Piece) -> impl Iterator<Item = Difference> + 'a {
     let page = u64_as_usize(PAGE_SIZE.get());
     let [mut left_bad, mut right_bad] = [left, right].map(|piece| Marks::new(&piece.unreadable));
@@ -215,7 +215,7 @@ fn differences<'a>(left: &'a Piece, right: &'a Piece) -> impl Iterator<Item = Di
         })
 }
 
-/// A list of unreadable stretches, walked along with ascending pages.
+/// A list of unreadable ranges, walked in the order of the pages.
 struct Marks<'a>(&'a [Unreadable]);
 
 impl<'a> Marks<'a> {
@@ -235,7 +235,7 @@ impl<'a> Marks<'a> {
 }
 
 impl Difference {
-    /// Both as one, if `next` goes on where this one ends.
+    /// Both as one, if `next` begins where this one ends.
     fn join(&self, next: &Self) -> Option<Self> {
         if self.finding != next.finding || self.range.end() != next.range.start() {
             return None;

@@ -10,10 +10,10 @@ use std::str::FromStr;
 pub enum DriverSpec {
     /// From `linpmem.ko` in the program's folder, if it exists and can be loaded.
     Auto,
-    /// Not at all; a module that is already loaded is used.
+    /// Never; a module that is already loaded is used.
     #[default]
     Never,
-    /// From this file, or the run fails.
+    /// From this file; if that fails, so does the run.
     File(PathBuf),
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The manifest inside the AFF4 volume that it describes: all but the length and the
-//! hash of the file it lies in.
+//! The manifest inside the AFF4 volume that it describes: everything except the length
+//! and the hash of the volume's own file.
 
 use crate::clock::Moment;
 use crate::input_hash::InputHash;
@@ -20,9 +20,9 @@ pub struct EmbeddedManifest(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     begun: OnceLock<Begun>,
-    /// What the ranges added up to.
+    /// The totals over all ranges.
     checkpoint: OnceLock<Checkpoint>,
-    /// What follows the ranges, the same at each reading.
+    /// What follows the ranges; the same each time the manifest is read.
     footer: OnceLock<Vec<u8>>,
 }
 
@@ -47,8 +47,8 @@ pub struct Checkpoint {
 }
 
 impl EmbeddedManifest {
-    /// Says which file the manifest is written to, the warnings up to now, and where
-    /// the hash of a converted image will be.
+    /// Sets the file that the manifest is written to, the warnings so far, and where the
+    /// hash of a converted image will come from.
     pub fn begin(&self, file: File, warnings: Vec<String>, input_hash: Option<Arc<InputHash>>) {
         let _ = self.0.begun.set(Begun {
             file,
@@ -57,7 +57,7 @@ impl EmbeddedManifest {
         });
     }
 
-    /// Says what the ranges added up to. All of them must be in the file.
+    /// Sets the totals over all ranges, which must all be in the file by now.
     pub fn complete(&self, checkpoint: Checkpoint) {
         let _ = self.0.checkpoint.set(checkpoint);
     }
@@ -124,7 +124,7 @@ impl aff4::Content for EmbeddedManifest {
     }
 }
 
-/// A file from its beginning, whoever else writes to it.
+/// Reads a file from its beginning, while something else may write to it.
 struct At<'a> {
     file: &'a File,
     position: u64,

@@ -35,14 +35,14 @@ pub enum ImageFormat {
 pub enum Output {
     /// A file in the current folder, named after the host and the time.
     Named {
-        /// The manifest, if it does not go beside the image.
+        /// The manifest, if it does not go next to the image.
         manifest: Option<PathBuf>,
     },
-    /// This file; its manifest goes beside it unless it has a path of its own.
+    /// This file; its manifest goes next to it unless it has a path of its own.
     File {
         /// The image.
         image: PathBuf,
-        /// The manifest, if it does not go beside the image.
+        /// The manifest, if it does not go next to the image.
         manifest: Option<PathBuf>,
     },
     /// Standard output.

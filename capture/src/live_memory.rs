@@ -8,8 +8,8 @@ use crate::timeout::TimeoutReader;
 use linpmem_phys::{PageBuffer, PhysAddr, ReadPhys, SourceError, Unreadables};
 use std::sync::Arc;
 
-/// The memory of a source, read as a plan says: with a time limit, and as a failure
-/// of the whole run where a page cannot be read.
+/// The memory of a source, read as a plan says: with a time limit, and with a failed run
+/// if the plan does not allow unreadable pages.
 pub(crate) struct LiveMemory {
     way: Way,
     on_unreadable: OnUnreadable,

@@ -55,7 +55,7 @@ impl Meter {
         self.compared_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A number that changes with every progress.
+    /// A number that changes whenever there is progress.
     #[must_use]
     pub fn activity(&self) -> u64 {
         [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The files of one run: written under working names, named at the end. Dropped
-//! before that, they are removed.
+//! The files of one run. They have working names until the end, and are removed if they
+//! are dropped before it.
 
 use crate::artifacts::CollectedArtifacts;
 use crate::clock::Moment;
@@ -30,14 +30,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The header, with /proc/iomem, VMCOREINFO and the like, some unreadable pages, and the
-/// footer.
+/// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
+/// pages, and for the footer.
 const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
-/// A chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a compressed
-/// one, more only where offsets or times have more digits than those of 10 TiB. Zero
-/// chunks take less.
+/// Room for a chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a
+/// compressed one, more only if offsets or times have more digits than those of 10 TiB.
+/// Zero chunks take less.
 const MANIFEST_CHUNK_BYTES: u64 = 128;
-/// A range's first and last line.
+/// Room for a range's first and last line.
 const MANIFEST_RANGE_BYTES: u64 = 320;
 
 /// The files that a run makes.
@@ -46,17 +46,17 @@ pub(crate) struct OutputSet {
     image: Option<PartialFile>,
     image_path: PathBuf,
     manifest: PartialFile,
-    /// Artifacts that lie beside the image.
+    /// Artifacts in a file next to the image.
     artifacts: Option<PartialFile>,
     limits: Limits,
     force: bool,
 }
 
-/// What happens around the writing of the image.
+/// What a run does besides writing the image.
 pub(crate) struct Extras<'a> {
     /// The image's format, and the memory, if that is to be read again.
     pub(crate) second_pass: Option<(ImageFormat, &'a dyn ReadPages)>,
-    /// What stands still until the memory has been read.
+    /// What is suspended until memory has been read.
     pub(crate) frozen: Option<Frozen>,
     /// The hash of the image that is converted.
     pub(crate) input_hash: Option<Arc<InputHash>>,
@@ -69,7 +69,7 @@ pub(crate) struct Written {
     pub(crate) outcome: Outcome,
     pub(crate) state: State,
     pub(crate) second_pass: Option<SecondPassTotals>,
-    /// Without the second pass.
+    /// The time it took, without the second pass.
     pub(crate) elapsed: Duration,
 }
 
@@ -105,7 +105,7 @@ impl OutputSet {
         })
     }
 
-    /// Takes charge of the artifacts, and returns what the manifest says of them.
+    /// Takes over the artifacts, and returns what the manifest says about them.
     pub(crate) fn hold(&mut self, kept: CollectedArtifacts) -> ArtifactsRecord {
         self.artifacts = kept.file;
         kept.record
@@ -192,7 +192,7 @@ impl OutputSet {
                 let folder = folder_of(image.partial()).to_path_buf();
                 Box::new(LimitedSink::new(file, self.limits, folder))
             }
-            // Not std's own stdout, which looks for line ends in all that passes.
+            // Not std's stdout, which searches everything for line ends.
             None => {
                 let stdout = rustix::io::dup(rustix::stdio::stdout())?;
                 let limits = Limits {
@@ -205,9 +205,9 @@ impl OutputSet {
         })
     }
 
-    /// Gives everything its name: the image last, so that whatever bears its name
-    /// is whole and has its manifest. An image that is not whole keeps its working
-    /// name. Returns what image and manifest are called.
+    /// Gives the files their final names: the image last, so that a file with that name is
+    /// complete and has its manifest. An incomplete image keeps its working name. Returns
+    /// the names of image and manifest.
     pub(crate) fn commit(self, written: &Written) -> Result<(PathBuf, PathBuf), AcquireError> {
         let manifest = self.manifest.path().to_path_buf();
         match self.image {
@@ -230,14 +230,14 @@ impl OutputSet {
     }
 }
 
-/// Sets room aside for the manifest, so that it can still be ended when the
-/// image has filled the disk. Where that cannot be done, it is done without.
+/// Reserves disk space for the manifest, so that it can still be finished when the image
+/// has filled the disk. Goes on without if the file system cannot reserve space.
 fn reserve(manifest: &File, plan: &ImagePlan) {
     let bytes = manifest_bytes(plan);
     let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
 }
 
-/// About what the manifest of `plan` takes, unreadable pages aside.
+/// Roughly the size of the manifest of `plan`, without unreadable pages.
 pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
     let ranges = usize_as_u64(plan.ranges().len());
     let chunks = plan.total().get() / usize_as_u64(CHUNK_BYTES) + 2 * ranges;
@@ -272,7 +272,7 @@ fn end_manifest(
     };
     let mut out = manifest.finish(&footer)?;
     let manifest = out.get_mut();
-    // Gives back what was set aside and not used.
+    // Releases what was reserved and not used.
     let length = manifest.stream_position()?;
     manifest.set_len(length)?;
     manifest.sync_all()

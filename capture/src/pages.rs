@@ -77,7 +77,7 @@ impl Pages {
         parts
     }
 
-    /// The ranges from the first that ends above the start of `range`.
+    /// The ranges, starting with the first that ends above the start of `range`.
     fn from(&self, range: PhysRange) -> impl Iterator<Item = PhysRange> + '_ {
         let first = self.0.partition_point(|own| own.end() <= range.start());
         self.0.iter().skip(first).copied()

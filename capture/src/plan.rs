@@ -24,7 +24,7 @@ pub struct Plan {
     pub tool: linpmem_manifest::Tool,
     /// Where memory comes from.
     pub source: SourceSpec,
-    /// Which of it is read.
+    /// Which part of it is read.
     pub selection: Selection,
     /// How long one request may take before its pages count as unreadable; `None`
     /// waits forever.

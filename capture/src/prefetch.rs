@@ -17,7 +17,7 @@ const STEP: PhysLen = PhysLen::new(1 << 20);
 pub struct Prefetched<'a> {
     source: &'a dyn ReadPages,
     pages: Pages,
-    /// Those pages, in pieces, by address.
+    /// The prefetched pages, in pieces, by address.
     pieces: Vec<(PhysRange, PageBuffer)>,
     unreadable: Unreadables,
     /// When the first byte was read and the last, by CLOCK_MONOTONIC.
@@ -117,7 +117,7 @@ impl ReadPages for Prefetched<'_> {
         if held.is_empty() {
             return self.source.read_pages(start, buffer, unreadable);
         }
-        // Only here bytes are copied: those that were prefetched, and their neighbours.
+        // The only place that copies bytes: those that were prefetched, and their neighbours.
         let others = self.pages.outside(whole).into_iter();
         let mut parts: Vec<_> = others.map(|part| (part, false)).collect();
         parts.extend(held.into_iter().map(|part| (part, true)));

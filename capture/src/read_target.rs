@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A buffer and the addresses whose bytes it is to take, cut up together; and
-//! how one is filled from a file that may refuse some of its pages.
+//! A buffer together with the addresses that it is filled from, split as one; and filling
+//! it from a file in which some pages cannot be read.
 
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, Unreadables};
 use std::io::{self, ErrorKind};
 
-/// Where bytes come from, and where they go.
+/// Addresses to read, and the buffer for their bytes.
 ///
 /// # Invariants
 /// `bytes` is as long as `range`.
@@ -16,8 +16,8 @@ pub(crate) struct ReadTarget<'a> {
 }
 
 impl<'a> ReadTarget<'a> {
-    /// The bytes from `start` on, for `bytes`; none if there are none, or if
-    /// they would pass the end of all addresses.
+    /// The addresses from `start` on that fill `bytes`. `None` if `bytes` is empty, or if it
+    /// would extend beyond the last address.
     pub(crate) fn new(start: PhysAddr, bytes: &'a mut [u8]) -> Option<Self> {
         let len = PhysLen::new(u64::try_from(bytes.len()).ok()?);
         let range = PhysRange::from_len(start, len).ok()?;
@@ -32,7 +32,7 @@ impl<'a> ReadTarget<'a> {
         self.bytes
     }
 
-    /// What lies below `addr`, and what at or above it.
+    /// The parts below `addr`, and from `addr` on.
     pub(crate) fn split_at(self, addr: PhysAddr) -> (Option<Self>, Option<Self>) {
         let (below, above) = self.range.split_at(addr);
         let len = below.map_or(0, |range| usize::try_from(range.len().get()).unwrap_or(0));
@@ -53,15 +53,16 @@ impl<'a> ReadTarget<'a> {
         [before, within, after]
     }
 
-    /// Gives it up: zero, and listed.
+    /// Marks all of it as unreadable: zero in the buffer, and listed.
     pub(crate) fn refuse(self, errno: Errno, unreadable: &mut Unreadables) {
         self.bytes.fill(0);
         unreadable.push(self.range, errno);
     }
 }
 
-/// Fills `target` by `read`, which may stop short. What it refuses is halved down
-/// to the page, and the pages that it refuses alone are zero and listed.
+/// Fills `target` by `read`, which may read less than was asked for. A range that cannot
+/// be read is halved until single pages are left; those that cannot be read are zero and
+/// listed.
 pub(crate) fn fill(
     target: ReadTarget<'_>,
     read: &mut dyn FnMut(PhysAddr, &mut [u8]) -> io::Result<usize>,
@@ -100,7 +101,7 @@ pub(crate) fn fill(
     }
 }
 
-/// The same, except for the pages in `refused`, which are not read but listed at once.
+/// As [`fill`], except that the pages in `refused` are listed without being read.
 pub(crate) fn fill_except(
     target: ReadTarget<'_>,
     refused: &Unreadables,
@@ -124,7 +125,7 @@ pub(crate) fn fill_except(
     }
 }
 
-/// The page border nearest to the middle of `range`, if one lies within it.
+/// The page boundary nearest to the middle of `range`, if there is one within it.
 fn middle(range: PhysRange) -> Option<PhysAddr> {
     let half = PhysLen::new(range.len().get() / 2);
     let floor = range.start().checked_add(half)?.page_floor();
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(
             listed,
             [("0x2800-0x3fff".to_owned(), "ENXIO".to_owned())],
-            "what is behind the end"
+            "everything after the end"
         );
         assert!(bytes[..0x1800].iter().all(|&byte| byte == 0xaa));
         assert!(bytes[0x1800..].iter().all(|&byte| byte == 0));

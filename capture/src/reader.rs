@@ -6,8 +6,8 @@ use linpmem_phys::{PageBuffer, PhysAddr, ReadPhys, SourceError, Unreadables};
 /// Reads memory into page buffers, without copying it on the way.
 pub trait ReadPages: Send + Sync {
     /// Fills `buffer` with the bytes from `start` on, as
-    /// [`ReadPhys::read_phys`] does. It may be another buffer of the same length
-    /// afterwards: one that is lent to a thread which never comes back is replaced.
+    /// [`ReadPhys::read_phys`] does. Afterwards it may be another buffer of the same length:
+    /// one that was lent to a thread that never returns is replaced.
     ///
     /// # Errors
     /// If the source as a whole has failed.

@@ -31,10 +31,10 @@ pub enum SecondPassError {
     /// It cannot be opened at all.
     #[error("opening the image again: {0}")]
     Io(#[from] io::Error),
-    /// As a raw image.
+    /// It cannot be opened as a raw image.
     #[error("opening the image again: {0}")]
     Raw(#[from] raw::Error),
-    /// The comparison broke off.
+    /// The comparison ended early.
     #[error(transparent)]
     Compare(#[from] CompareError),
 }
@@ -84,7 +84,7 @@ pub fn second_pass<W: Write>(
     });
     let error = match compared {
         Ok(()) => None,
-        // The manifest is to be blamed, and cannot be written any more.
+        // The manifest failed, and cannot be written any more.
         Err(SecondPassError::Compare(CompareError::Report(error))) => return Err(error),
         Err(error) => Some(match acquisition.stop.reason() {
             Some(reason) => reason.to_string(),
@@ -108,8 +108,8 @@ fn reopened(
     })
 }
 
-/// An image as memory. What is read of the file leaves the page cache at once: it would
-/// take the place of memory that is to be compared.
+/// An image as memory. What is read from the file leaves the page cache at once: it would
+/// replace memory that is yet to be compared.
 struct Stored<'a> {
     image: &'a dyn ImageReader,
     file: File,
@@ -128,7 +128,7 @@ impl ReadPages for Stored<'_> {
     }
 }
 
-/// The memory, read once more under the conditions of the first time.
+/// The memory, read again under the same conditions.
 struct Again<'a> {
     source: &'a dyn ReadPages,
     stop: &'a Stop,

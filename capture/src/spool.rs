@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes that are wanted later, kept in memory while they are few.
+//! Bytes that are needed later, kept in memory while they are few.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes kept in memory before a file is made for them.
+/// Bytes that are kept in memory; for more, a file is created.
 const IN_MEMORY: usize = 64 << 10;
 
 /// An append-only store in a file without a name.
@@ -18,7 +18,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A store whose file, if it comes to that, lies in `folder`.
+    /// A store whose file, if one is needed, is in `folder`.
     #[must_use]
     pub const fn new(folder: PathBuf) -> Self {
         Self {
@@ -28,14 +28,14 @@ impl Spool {
         }
     }
 
-    /// Appends all of it to `out`, and is empty again.
+    /// Appends the content to `out` and empties the store.
     ///
     /// # Errors
     /// The file's or those of `out`.
     pub fn move_to(&mut self, out: &mut impl Write) -> io::Result<()> {
         if let Some(mut file) = self.file.take() {
             file.rewind()?;
-            // Not io::copy's own buffer: that grows the stack of the caller.
+            // Not io::copy's own buffer, which is on the stack of the caller.
             let mut buffer = vec![0; IN_MEMORY];
             loop {
                 let len = file.read(&mut buffer)?;
@@ -51,7 +51,7 @@ impl Spool {
     }
 }
 
-/// A file in `folder` that has no name, and is gone when it is closed.
+/// A file in `folder` that has no name, and disappears when it is closed.
 ///
 /// # Errors
 /// If it cannot be created.
@@ -64,7 +64,7 @@ pub fn unnamed_file(folder: &Path) -> io::Result<File> {
         .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
         .open(folder);
     unnamed.or_else(|_| {
-        // Some file systems have no O_TMPFILE: a name for a moment, then.
+        // Some file systems lack O_TMPFILE, so the file has a name for a moment.
         let name = format!(".linpmem-dump-{}.spool", std::process::id());
         let path = folder.join(name);
         let file = OpenOptions::new()

@@ -26,7 +26,7 @@ impl<'a> Warnings<'a> {
         warnings.into_iter().for_each(|warning| self.add(warning));
     }
 
-    /// All of them so far, in their order.
+    /// All warnings so far, in order.
     pub(crate) fn all(&self) -> &[String] {
         &self.all
     }

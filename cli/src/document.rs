@@ -61,7 +61,7 @@ pub fn write_json<B: Serialize>(
 #[error("writing to stdout: {0}")]
 pub struct StdoutError(#[from] io::Error);
 
-/// What JSON it is.
+/// The kind and version of the JSON.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Tag {
     format: &'static str,

@@ -6,14 +6,14 @@ use linpmem_phys::PhysAddr;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The most bytes of one read. Bytes behind an unreadable page are read in vain.
+/// The most bytes of one read. Bytes after an unreadable page are read for nothing.
 const STEP: usize = 1 << 20;
 
 /// Physical memory for [`Read`] and [`Seek`]. The position is an address, and the end
 /// is where the processor's addresses end.
 ///
 /// A read stops short before a page that cannot be read. The next one fails with a
-/// [`RequestError`] inside that has the address and the reason. To continue behind
+/// [`RequestError`] inside that has the address and the reason. To continue after
 /// such a page, seek.
 #[derive(Clone, Debug)]
 pub struct Reader<'device> {

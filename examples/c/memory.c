@@ -73,7 +73,7 @@ static int show_translation(const struct linpmem *device)
 	}
 	if (linpmem_load(device, 0, walk.phys, 8, &value))
 		return failed("load");
-	printf("a value of mine lies in a page of %" PRIu64 " bytes: %s\n",
+	printf("a value of this program, in a page of %" PRIu64 " bytes: %s\n",
 	       walk.page_bytes, value == known ? "found" : "NOT THERE");
 	return value == known ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -30,12 +30,12 @@ pub struct Entry<'a> {
     pub name: Cow<'a, str>,
 }
 
-/// A text that is not that of /proc/iomem, or shows nothing.
+/// Text that is malformed, or shows no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IomemError {
     /// A line that is not `FIRST-LAST : NAME`.
-    #[error("line {number} of {PATH} is not as the kernel writes it: `{text}`")]
+    #[error("line {number} of {PATH} is malformed: `{text}`")]
     Line {
         /// Counted from 1.
         number: usize,

@@ -10,8 +10,8 @@
 //! An address, the letter that nm prints, the name, and for symbols of modules a tab
 //! and the module in brackets. System.map has the kernel's own symbols only.
 //!
-//! Three ways lead to [`Symbol`]s: [`Symbol::parse`] for one line, [`Lines`] for text
-//! in memory, and [`Scanner`] for text that passes in pieces of any size.
+//! There are three ways to get [`Symbol`]s: [`Symbol::parse`] for one line, [`Lines`] for
+//! text in memory, and [`Scanner`] for text that arrives in pieces of any size.
 
 use linpmem_phys::hex;
 use std::io::{self, BufRead, Read as _};
@@ -134,13 +134,13 @@ impl SymbolKind {
 }
 
 impl Visibility {
-    /// Takes note of a symbol's address.
+    /// Adds a symbol's address.
     pub const fn see(&mut self, address: u64) {
         self.has_symbols = true;
         self.has_addresses |= address != 0;
     }
 
-    /// Whether all addresses are 0, and there is one.
+    /// Whether there are addresses, and all of them are 0.
     #[must_use]
     pub const fn are_hidden(self) -> bool {
         self.has_symbols && !self.has_addresses
@@ -193,13 +193,13 @@ impl LineError {
     }
 }
 
-/// The symbols in text that passes in pieces. Lines that are not symbols, and those
-/// longer than any of the kernel's, are passed over; no more than one line is kept.
+/// The symbols in text that arrives in pieces. Skips lines that are not symbols, and lines
+/// longer than any of the kernel's; keeps only one line in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
-    /// A line whose end has not come yet.
+    /// A line whose end has not arrived yet.
     line: Vec<u8>,
-    /// The line is too long, and its rest is passed over.
+    /// The line is too long, and the rest of it is skipped.
     is_too_long: bool,
 }
 
@@ -250,7 +250,7 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// The next symbol. Lines that are not symbols are passed over.
+    /// The next symbol. Lines that are not symbols are skipped.
     ///
     /// # Errors
     /// The reader's; `InvalidData` if a line is longer than any of the kernel's.

@@ -99,8 +99,8 @@ impl NoteHeader {
     /// Bytes of a header.
     pub const BYTES: usize = 12;
 
-    /// The header in `bytes`; `None` if they are zeros, which are padding behind the
-    /// last note.
+    /// The header in `bytes`; `None` if they are zeros, which are padding after the last
+    /// note.
     #[must_use]
     pub fn parse(bytes: [u8; Self::BYTES]) -> Option<Self> {
         let [n0, n1, n2, n3, c0, c1, c2, c3, k0, k1, k2, k3] = bytes;
@@ -147,8 +147,8 @@ impl NoteHeader {
         name_end.next_multiple_of(align.bytes())
     }
 
-    /// Bytes of the note without the padding behind its content, which the last note
-    /// of a segment may lack.
+    /// Bytes of the note without the padding after its content, which the last note of a
+    /// segment may lack.
     #[must_use]
     pub const fn unpadded_bytes(self, align: NoteAlign) -> u64 {
         self.content_offset(align) + u32_as_u64(self.content_bytes)

@@ -21,8 +21,8 @@ use linpmem_phys::{PhysAddr, PhysLen, PhysRange, hex};
 pub const NOTE_NAME: &[u8] = b"VMCOREINFO";
 /// The note's type.
 pub const NOTE_KIND: u32 = 0;
-/// What claims to be longer than this is not VMCOREINFO: the kernel limits the text
-/// to a page, which has 64 KiB at most.
+/// A longer text is not VMCOREINFO: the kernel limits it to a page, which has at most
+/// 64 KiB.
 pub const MAX_BYTES: u64 = 1 << 20;
 
 /// The text of a VMCOREINFO note. It may come from a damaged or forged image: every
@@ -43,7 +43,7 @@ impl<'a> Vmcoreinfo<'a> {
         Self { text }
     }
 
-    /// The first VMCOREINFO note among `notes`. Damage behind it does not matter, and
+    /// The first VMCOREINFO note among `notes`. Damage after it does not matter, and
     /// a note without text counts as none.
     #[must_use]
     pub fn from_notes(notes: Notes<'a>) -> Option<Self> {
@@ -59,8 +59,8 @@ impl<'a> Vmcoreinfo<'a> {
         self.text
     }
 
-    /// Keys and values, line by line. Lines without a `=`, and lines that are not
-    /// text, are passed over.
+    /// Keys and values, line by line. Lines without a `=`, and lines that are not text, are
+    /// skipped.
     pub fn lines(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.text
             .split(|&byte| byte == b'\n')
@@ -173,7 +173,7 @@ impl<'a> Vmcoreinfo<'a> {
         })
     }
 
-    /// What follows the `=` behind that which `strip_key` removes.
+    /// What follows the key that `strip_key` removes, and its `=`.
     fn find(self, strip_key: impl Fn(&'a [u8]) -> Option<&'a [u8]>) -> Option<&'a str> {
         let value = self
             .text

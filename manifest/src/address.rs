@@ -6,8 +6,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 
-/// An address, in JSON a string as `0x1f000`: JSON's own numbers are exact up to
-/// 2^53 only in many readers, and nobody reads addresses in decimal.
+/// An address. In JSON it is a string such as `0x1f000`: many readers keep JSON's numbers
+/// exact only up to 2^53, and decimal addresses are hard to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address(pub u64);
 

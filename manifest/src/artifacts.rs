@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What lies beside the memory.
+//! The artifacts that were collected with the memory.
 
 use crate::Sha256Sum;
 use serde::{Deserialize, Serialize};
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 pub struct ArtifactsRecord {
     /// Where it is.
     pub place: ArtifactsPlace,
-    /// The file beside the image, in its folder.
+    /// The file next to the image, in the same folder.
     pub file: Option<String>,
-    /// Bytes of the archive; none in an AFF4 image, which has none.
+    /// Bytes of the archive; none for an AFF4 image, which holds single files.
     pub length: Option<u64>,
-    /// Of the archive.
+    /// The SHA-256 of the archive.
     pub sha256: Option<Sha256Sum>,
-    /// What there is.
+    /// The artifacts.
     pub files: Vec<ArtifactRecord>,
-    /// What there is not.
+    /// What could not be collected.
     pub missing: Vec<Missing>,
-    /// What is to be known of what there is.
+    /// Notes on single artifacts.
     pub remarks: Vec<Remark>,
 }
 
@@ -32,7 +32,7 @@ pub enum ArtifactsPlace {
     Note,
     /// In an AFF4 volume, as files.
     Members,
-    /// In a file of its own beside the image.
+    /// In a file of its own next to the image.
     File,
 }
 
@@ -40,15 +40,15 @@ pub enum ArtifactsPlace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactRecord {
-    /// As in `proc/kallsyms`.
+    /// Such as `proc/kallsyms`.
     pub name: String,
     /// Bytes.
     pub length: u64,
-    /// Of its content.
+    /// The SHA-256 of its content.
     pub sha256: Sha256Sum,
 }
 
-/// Something that could not be had.
+/// Something that could not be collected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     /// The file's name, or what it would be.
@@ -57,11 +57,11 @@ pub struct Missing {
     pub reason: String,
 }
 
-/// Something to be known of a file.
+/// Something that a reader should know about a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
     /// The file's name.
     pub name: String,
-    /// What is to be known.
+    /// What to know.
     pub text: String,
 }

@@ -19,7 +19,7 @@ pub struct ImageChunk {
     pub frame: Option<FrameRecord>,
 }
 
-/// What is known of a chunk's bytes.
+/// What a manifest says about a chunk's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChunkContent {
     /// All of them are zero.
@@ -28,7 +28,7 @@ pub enum ChunkContent {
     Sha256(Sha256Sum),
 }
 
-/// A chunk of a manifest that is read.
+/// A chunk, as it is read from a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedChunk {
     /// The number of its line, from 1.
@@ -41,15 +41,15 @@ pub struct ListedChunk {
     pub chunk: ImageChunk,
 }
 
-/// The chunks of a manifest, one by one, also those that share a line. It holds no more
-/// than a line, however many there are.
+/// The chunks of a manifest one by one, including those that share a line. It keeps only
+/// one line in memory, however many chunks there are.
 #[derive(Debug)]
 pub struct Chunks<R> {
     reader: Reader<R>,
     zeros: Option<Zeros>,
 }
 
-/// What is left of a line of zero chunks.
+/// The rest of a line of zero chunks.
 #[derive(Clone, Copy, Debug)]
 struct Zeros {
     next: ListedChunk,
@@ -58,7 +58,7 @@ struct Zeros {
 }
 
 impl<R: BufRead> Chunks<R> {
-    /// The chunks that `reader` has before it.
+    /// The remaining chunks of `reader`.
     pub const fn new(reader: Reader<R>) -> Self {
         Self {
             reader,
@@ -66,8 +66,8 @@ impl<R: BufRead> Chunks<R> {
         }
     }
 
-    /// The chunk that `content`, `read` and `frame` of the latest line are of, but with
-    /// the addresses of all chunks on the line.
+    /// The chunk with `content`, `read` and `frame` of the latest line, but with the
+    /// addresses of all chunks on the line.
     fn listed(
         &self,
         content: ChunkContent,
@@ -89,7 +89,7 @@ impl<R: BufRead> Chunks<R> {
         })
     }
 
-    /// The first of `zeros`; the others stay for later.
+    /// The first chunk of `zeros`; keeps the others for later.
     fn split(&mut self, zeros: Zeros) -> Option<ListedChunk> {
         let mut first = zeros.next;
         let start = first.chunk.addresses.start();

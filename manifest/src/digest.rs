@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! SHA-256 sums.
+//! SHA-256 hashes.
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -7,23 +7,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// A SHA-256 sum. In text and JSON: 64 lower-case hexadecimal digits.
+/// A SHA-256 hash. In text and JSON: 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sha256Sum([u8; 32]);
 
-/// Text that is not a SHA-256 sum.
+/// Text that is not a SHA-256 hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a SHA-256 sum has 64 hexadecimal digits")]
+#[error("a SHA-256 hash has 64 hexadecimal digits")]
 pub struct NotASum;
 
 impl Sha256Sum {
-    /// The sum with these bytes.
+    /// The hash with these bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The sum itself.
+    /// The bytes of the hash.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -39,8 +39,8 @@ impl TryFrom<&[u8]> for Sha256Sum {
 }
 
 impl Sha256Sum {
-    /// Its digits. A manifest has one for each chunk, so that this does not go through
-    /// the formatting machinery byte by byte.
+    /// Its digits. A manifest has a hash for each chunk, so this avoids formatting each byte
+    /// by itself.
     fn digits(&self) -> [u8; 64] {
         let digit = |nibble: u8| match nibble {
             0..=9 => b'0' + nibble,

@@ -11,25 +11,25 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ReadError {
     /// The file cannot be read.
-    #[error("{path}: {source} (--manifest says where the manifest is)")]
+    #[error("{path}: {source} (if the manifest is elsewhere, name it with --manifest)")]
     Io {
         /// The manifest.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
     },
-    /// It ends before its footer, as after a crash. What it has up to there can still be
-    /// read with [`Reader`](crate::Reader).
+    /// It ends before its footer, as after a crash. [`Reader`](crate::Reader) still reads what
+    /// precedes that.
     #[error(
         "the manifest {path} is truncated after line {lines}: the run that wrote it did not finish"
     )]
     Truncated {
         /// The manifest.
         path: PathBuf,
-        /// Lines that are whole.
+        /// Complete lines.
         lines: u64,
     },
-    /// It is of another version.
+    /// It has another version.
     #[error(
         "{path}: unsupported manifest version {found} (this program reads {VERSION}); use the \
          linpmem-dump that wrote it"
@@ -40,7 +40,7 @@ pub enum ReadError {
         /// Its version.
         found: u64,
     },
-    /// A line is not what it should be.
+    /// A line is damaged.
     #[error(
         "{path}, line {line}: {problem}; the manifest is damaged, or another version of \
          linpmem-dump wrote it"
@@ -59,7 +59,7 @@ pub enum ReadError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineProblem {
-    /// It is not JSON, or not a record.
+    /// It is not JSON, or not a valid record.
     #[error("{message} (column {column})")]
     Json {
         /// Counts from 1.
@@ -78,7 +78,7 @@ pub enum LineProblem {
         /// Why it is wrong here.
         reason: &'static str,
     },
-    /// Chunks that do not consist of pages.
+    /// Chunks that are not whole pages.
     #[error("chunk_bytes is {0}, which is not a multiple of the page size")]
     ChunkBytes(u64),
     /// A range that is out of order.
@@ -89,21 +89,21 @@ pub enum LineProblem {
         /// The number that it should have.
         expected: u64,
     },
-    /// Addresses that are none, or not above those before them.
-    #[error("the addresses {start:#x} to {last:#x} are not a range above what comes before it")]
+    /// Addresses that are not a range, or not above those before them.
+    #[error("the addresses {start:#x} to {last:#x} are not a range above those before it")]
     Addresses {
         /// First address.
         start: u64,
         /// Last address.
         last: u64,
     },
-    /// More chunks than there is room for.
+    /// More chunks than the range can hold.
     #[error("range {range} has no room for this many chunks")]
     TooManyChunks {
         /// The range.
         range: u64,
     },
-    /// A chunk that is not where the chunks before it lead.
+    /// A chunk that does not follow the one before it.
     #[error("the chunk at {found} is not the next chunk of range {range}")]
     NotNext {
         /// The range.
@@ -117,7 +117,7 @@ pub enum LineProblem {
         /// Their addresses.
         found: PhysRange,
     },
-    /// A count that is not what the lines before add up to.
+    /// A count that differs from the sum over the lines before.
     #[error("{what} is {found}, but the lines before it add up to {expected}")]
     Count {
         /// The count's name.
@@ -130,9 +130,9 @@ pub enum LineProblem {
     /// More than fits in memory.
     #[error("it lists more than {limit} {what}")]
     TooMany {
-        /// What there is too much of.
+        /// What there are too many of.
         what: &'static str,
-        /// As many are read.
+        /// The most that are read.
         limit: usize,
     },
 }
@@ -140,7 +140,7 @@ pub enum LineProblem {
 impl From<serde_json::Error> for LineProblem {
     fn from(error: serde_json::Error) -> Self {
         let text = error.to_string();
-        // The line that serde_json means is always the first of the one it was given.
+        // serde_json gets a single line, so its line number is always 1.
         let message = match text.rsplit_once(" at line ") {
             Some((message, _)) => message.to_owned(),
             None => text,

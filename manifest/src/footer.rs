@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Footer {
     /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
-    /// Of the image that was converted, if all of it could be read.
+    /// The SHA-256 of the image that was converted, if all of it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_sha256: Option<Sha256Sum>,
     /// The output file as written. In a manifest inside that file, its lengths are 0.
@@ -34,14 +34,15 @@ pub struct FileRecord {
     pub length: u64,
     /// Bytes of the image before compression.
     pub image_length: u64,
-    /// Of the file as written; null if a write failed, or it was not wanted.
+    /// The SHA-256 of the file; null if a write failed, or if it was not asked for.
     #[serde(deserialize_with = "Option::deserialize")]
     pub sha256: Option<Sha256Sum>,
     /// Further hashes of the file.
     pub hashes: Vec<HashRecord>,
-    /// The Merkle tree's over the sums of all chunks.
+    /// The Merkle root over the hashes of all chunks.
     pub sha256_tree: Sha256Sum,
-    /// Over the bytes of the file that are in no chunk, as docs/manifest.md describes; null if chunks do not lie in the file as they were read.
+    /// The hash over the bytes of the file outside the chunks, as docs/manifest.md describes;
+    /// null if chunks are not in the file unchanged.
     #[serde(deserialize_with = "Option::deserialize")]
     pub sha256_remainder: Option<Sha256Sum>,
 }

@@ -11,9 +11,9 @@ pub enum FurtherHash {
     Md5,
     Sha1,
     Sha512,
-    /// With 512 bits.
+    /// BLAKE2b with 512 bits.
     Blake2b,
-    /// With 256 bits.
+    /// BLAKE3 with 256 bits.
     Blake3,
 }
 

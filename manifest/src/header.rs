@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The version of the form. It comes first, so that a reader can refuse another
-    /// version by its number before it meets anything that is new in it.
+    /// The version of the format. It comes first, so that a reader can refuse another version
+    /// before it reaches anything new in it.
     pub manifest_version: Version,
     /// The program that wrote the image.
     pub tool: Tool,
@@ -23,7 +23,7 @@ pub struct Header {
     pub started: Stamp,
     /// The machine whose memory was acquired.
     pub machine: MachineRecord,
-    /// /proc/iomem as it was read; null for a source that has a map of its own.
+    /// The text of /proc/iomem; null for a source that has a map of its own.
     #[serde(deserialize_with = "Option::deserialize")]
     pub iomem: Option<String>,
     /// Control groups that were frozen while memory was read.
@@ -32,9 +32,9 @@ pub struct Header {
     /// What `--order volatile-first` read first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_first: Option<ReadFirst>,
-    /// The memory map, flattened, cut at the borders of what was asked for.
+    /// The memory map, flattened, and split where the selection begins or ends.
     pub map: Vec<MapEntry>,
-    /// The form of the image.
+    /// The image.
     pub image: ImageRecord,
     /// The artifacts collected with the memory; null if there are none.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -91,7 +91,7 @@ pub struct MachineRecord {
 pub struct VmcoreinfoRecord {
     /// Its OSRELEASE line.
     pub release: Option<String>,
-    /// All of it.
+    /// The whole text.
     pub text: String,
 }
 
@@ -105,10 +105,9 @@ pub struct MapEntry {
     pub last: Address,
     /// What the kernel calls it.
     pub kind: String,
-    /// Whether it was asked for.
+    /// Whether it was selected.
     pub requested: bool,
-    /// The source that it was to be read from, if it was asked for and one
-    /// serves it.
+    /// The source to read it from, if it was selected and a source can read it.
     #[serde(default)]
     pub source: Option<String>,
 }
@@ -119,13 +118,13 @@ pub struct MapEntry {
 pub struct ReadFirst {
     /// Bytes in all.
     pub bytes: u64,
-    /// First and last address of each stretch.
+    /// First and last address of each range.
     pub ranges: Vec<[Address; 2]>,
-    /// When: for these addresses, instead of the times of their chunks.
+    /// When it was read; for these addresses, this replaces the times of their chunks.
     pub read_us: ReadSpan,
 }
 
-/// The image's form.
+/// Name, format and compression of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageRecord {
@@ -141,6 +140,6 @@ pub struct ImageRecord {
     /// Chunks end at multiples of this many bytes above address 0, and at the end of
     /// their range.
     pub chunk_bytes: u64,
-    /// Bytes of memory that were to be read.
+    /// Bytes of memory that were planned.
     pub planned_bytes: u64,
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Lines of bounded length.
+//! Lines of limited length.
 
 use std::io::{self, BufRead, Read};
 
@@ -7,18 +7,18 @@ use std::io::{self, BufRead, Read};
 /// artifacts, comes near it.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// How reading a line went.
+/// The result of reading a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// It is there, with its line feed.
+    /// A complete line, with its line feed.
     Whole,
-    /// The input ends before the line's line feed, or there is no further line.
+    /// The input ends before the line feed, or there is no further line.
     End,
     /// It is longer than [`MAX_LINE_BYTES`].
     TooLong,
 }
 
-/// Reads the next line of `input` into `line`, whose content goes.
+/// Reads the next line of `input` into `line`, replacing its content.
 pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     line.clear();
     let limit = linpmem_phys::num::usize_as_u64(MAX_LINE_BYTES);

@@ -9,14 +9,13 @@ use linpmem_phys::{PhysRange, RegionKind, Unreadable, Unreadables};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Ranges that are held; a machine has some dozens.
+/// The most ranges to keep in memory; a machine has a few dozen.
 const MAX_RANGES: usize = 1 << 20;
-/// Stretches of unreadable pages that are held, over all ranges: 96 MiB.
+/// The most ranges of unreadable pages to keep in memory: 96 MiB.
 const MAX_UNREADABLE: usize = 4 << 20;
 
-/// What a manifest says, apart from its chunks and the pages that changed: those are
-/// many, and whoever needs them reads them with [`Chunks`](crate::Chunks) or
-/// [`Reader`] as they come.
+/// What a manifest says, except for its chunks and the pages that changed. Those are many:
+/// read them one by one with [`Chunks`](crate::Chunks) or [`Reader`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// What was known before memory was read.
@@ -29,7 +28,7 @@ pub struct Manifest {
     pub footer: Footer,
 }
 
-/// A range and what was read of it.
+/// A range, and what was read of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// Its first line.
@@ -52,7 +51,7 @@ pub struct SecondPass {
     pub started: Stamp,
     /// What it found in each range, by address.
     pub ranges: Vec<SecondPassRange>,
-    /// Over all ranges.
+    /// The totals over all ranges.
     pub totals: SecondPassTotals,
 }
 
@@ -67,7 +66,7 @@ impl Range {
 /// Reads the manifest at `path`.
 ///
 /// # Errors
-/// If it is missing, truncated, damaged, or of another version.
+/// If it is missing, truncated or damaged, or has another version.
 pub fn read(path: &Path) -> Result<Manifest, ReadError> {
     Manifest::collect(Reader::open(path)?)
 }
@@ -75,7 +74,7 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
 /// Reads the manifest in `content`, which errors call `path`.
 ///
 /// # Errors
-/// If it is truncated, damaged, or of another version.
+/// If it is truncated or damaged, or has another version.
 pub fn parse(content: impl Read, path: &Path) -> Result<Manifest, ReadError> {
     Manifest::collect(Reader::new(BufReader::new(content), path))
 }
@@ -84,7 +83,7 @@ impl Manifest {
     /// What `reader` says, from the first line to the last.
     ///
     /// # Errors
-    /// If the manifest is truncated, damaged, or of another version.
+    /// If the manifest is truncated or damaged, or has another version.
     pub fn collect<R: BufRead>(mut reader: Reader<R>) -> Result<Self, ReadError> {
         let mut parts = Parts::default();
         while let Some(record) = reader.next() {
@@ -105,7 +104,7 @@ impl Manifest {
                 second_pass,
                 footer,
             }),
-            // The reader gives both, or an error.
+            // The reader returns both, or an error.
             _ => Err(reader.error(LineProblem::Unexpected {
                 found: "the end",
                 reason: "header and footer come before it",
@@ -120,7 +119,7 @@ struct Parts {
     header: Option<Header>,
     open: Option<OpenRange>,
     ranges: Vec<Range>,
-    /// Unreadable stretches of all ranges that have ended.
+    /// Unreadable ranges in all ranges that have ended.
     unreadable: usize,
     second_pass_started: Option<Stamp>,
     second_pass_ranges: Vec<SecondPassRange>,
@@ -155,7 +154,7 @@ impl Parts {
                 if let Some((range, addresses)) = pair {
                     range.unreadable.push(addresses, record.errno());
                     let held = self.unreadable + range.unreadable.as_slice().len();
-                    limit(held, MAX_UNREADABLE, "stretches of unreadable pages")?;
+                    limit(held, MAX_UNREADABLE, "ranges of unreadable pages")?;
                 }
             }
             Record::RangeEnd(end) => {
@@ -193,7 +192,7 @@ impl Parts {
 
     fn count(&mut self, chunks: u64) {
         if let Some(range) = &mut self.open {
-            // The reader has counted them already, and would not let too many pass.
+            // The reader has counted them already, and refuses too many.
             range.chunks = range.chunks.saturating_add(chunks);
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the files that belong to an image are called.
+//! The names of the files that belong to an image.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ pub fn manifest_of(path: &Path) -> PathBuf {
     with_suffix(path, ".manifest.jsonl")
 }
 
-/// The manifest found beside `image`. A run killed between naming the two leaves
-/// a manifest with its final name next to an image that is still `.partial`.
+/// The manifest next to `image`. A run that was killed between renaming the two leaves a
+/// manifest with its final name next to an image that is still `.partial`.
 #[must_use]
 pub fn manifest_beside(image: &Path) -> PathBuf {
     let own = manifest_of(image);
@@ -44,7 +44,7 @@ pub fn artifacts_of(path: &Path) -> PathBuf {
     with_suffix(path, ".artifacts.tar.zst")
 }
 
-/// The artifacts of an image on stdout: they go beside its manifest.
+/// The artifacts of an image on stdout: they go next to its manifest.
 #[must_use]
 pub fn artifacts_of_manifest(manifest: &Path) -> PathBuf {
     let name = manifest.file_name().unwrap_or_default().to_string_lossy();
@@ -55,7 +55,7 @@ pub fn artifacts_of_manifest(manifest: &Path) -> PathBuf {
     artifacts_of(&manifest.with_file_name(bare))
 }
 
-/// What the file at `path` is called until it is complete.
+/// The name of the file at `path` until it is complete.
 #[must_use]
 pub fn partial_of(path: &Path) -> PathBuf {
     with_suffix(path, ".partial")

@@ -17,8 +17,8 @@ pub struct RangeRecord {
     pub last: Address,
     /// What the kernel calls it.
     pub kind: String,
-    /// Where its data begins in the image, before compression; null if the data does
-    /// not lie there in one piece.
+    /// Where its data begins in the image, before compression; null if the data is not in
+    /// one piece there.
     #[serde(deserialize_with = "Option::deserialize")]
     pub file_offset: Option<u64>,
 }
@@ -43,7 +43,7 @@ impl RangeRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ChunkArray", into = "ChunkArray")]
 pub struct ChunkRecord {
-    /// Of its bytes, before compression.
+    /// The SHA-256 of its bytes, before compression.
     pub sha256: Sha256Sum,
     /// When it was read.
     pub read: ReadSpan,
@@ -74,8 +74,8 @@ impl From<ChunkRecord> for ChunkArray {
     }
 }
 
-/// The next chunks of a range, all of them zero throughout, so that their sums follow
-/// from their lengths.
+/// The next chunks of a range, all of them zero, so that their hashes follow from their
+/// lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZeroChunks {
@@ -90,9 +90,8 @@ pub struct ZeroChunks {
 }
 
 impl ZeroChunks {
-    /// Chunks on one line, at most: this many are not in the manifest of a run that is
-    /// killed, although they are in the image, and each line takes a reader a bounded
-    /// time.
+    /// The most chunks on one line. The manifest of a run that is killed can lack this many
+    /// although they are in the image, and reading a line takes a limited time.
     pub const MAX_COUNT: u64 = 1024;
 
     /// Whether the last frame ends at an offset that a file can have.
@@ -109,9 +108,9 @@ impl ZeroChunks {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 2]", into = "[u64; 2]")]
 pub struct ReadSpan {
-    /// From the start of the run.
+    /// From the start of the run to before the first byte.
     pub begin_us: u64,
-    /// From the beginning.
+    /// From before the first byte to after the last.
     pub duration_us: u64,
 }
 
@@ -121,19 +120,18 @@ impl ReadSpan {
     pub const fn between(begin_us: u64, end_us: u64) -> Self {
         Self {
             begin_us,
-            // Times of a clock that never goes back.
+            // The clock never goes backwards.
             duration_us: end_us.saturating_sub(begin_us),
         }
     }
 
-    /// After the last byte, in microseconds from the start of the run. A time beyond
-    /// 584,000 years is cut off.
+    /// After the last byte, in microseconds from the start of the run, up to 584,000 years.
     #[must_use]
     pub const fn end_us(self) -> u64 {
         self.begin_us.saturating_add(self.duration_us)
     }
 
-    /// From the beginning of this to the end of `later`.
+    /// The time from the beginning of this to the end of `later`.
     #[must_use]
     pub const fn until(self, later: Self) -> Self {
         Self::between(self.begin_us, later.end_us())
@@ -166,8 +164,8 @@ pub struct FrameRecord {
 }
 
 impl FrameRecord {
-    /// The frame of the same length right behind this one; `None` if no file has room
-    /// for it.
+    /// The frame of the same length directly after this one; `None` if no file has room for
+    /// it.
     #[must_use]
     pub fn next(self) -> Option<Self> {
         Some(Self {
@@ -233,7 +231,7 @@ impl UnreadableRecord {
     }
 }
 
-/// What is known of a range when its last chunk has been written.
+/// What is known about a range when its last chunk has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RangeEnd {
@@ -242,7 +240,7 @@ pub struct RangeEnd {
     pub written_bytes: u64,
     /// Pages that could not be read.
     pub unreadable_pages: u64,
-    /// The Merkle tree's over the sums of its chunks.
+    /// The Merkle root over the hashes of its chunks.
     pub sha256_tree: Sha256Sum,
     /// When it was read; null if no chunk was.
     #[serde(deserialize_with = "Option::deserialize")]

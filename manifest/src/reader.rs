@@ -9,11 +9,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// The records of a manifest, in order, each checked against those before it. It holds
-/// one line at a time, however long the manifest is.
+/// The records of a manifest in order, each checked against those before it. It keeps one
+/// line in memory at a time, however long the manifest is.
 ///
-/// The iterator ends after the footer. A manifest without one gives all records that it
-/// has, and then [`ReadError::Truncated`].
+/// The iterator ends after the footer. A manifest without a footer gives all its complete
+/// records, and then [`ReadError::Truncated`].
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
@@ -79,7 +79,7 @@ impl<R: BufRead> Reader<R> {
         match line {
             Line::End if self.line.is_empty() && self.sequence.is_over() => return Ok(None),
             Line::End if !self.sequence.is_over() => {
-                // Even the beginning of another version's manifest says which it is.
+                // Even the beginning of another version's manifest has the version.
                 self.check_version()?;
                 return Err(ReadError::Truncated {
                     path: self.path.clone(),
@@ -102,7 +102,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(record))
     }
 
-    /// Refuses another version by its number, before anything that is new in it.
+    /// Refuses another version by its number, before reaching anything new in it.
     fn check_version(&mut self) -> Result<(), ReadError> {
         if self.number > 0 {
             return Ok(());
@@ -110,7 +110,7 @@ impl<R: BufRead> Reader<R> {
         let input = &mut self.input;
         let next = || {
             let mut line = Vec::new();
-            // What cannot be read names no version.
+            // A line that cannot be read has no version.
             let _ = read_line(input, &mut line);
             line
         };

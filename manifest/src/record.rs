@@ -8,9 +8,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 
-/// One line of a manifest: an object with one member, whose name says what it is. The
-/// writer serialises these and the reader deserialises them; nothing else defines the
-/// form.
+/// One line of a manifest: an object with one member, whose name is the type of the
+/// record. The writer serialises these and the reader deserialises them; nothing else
+/// defines the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -21,7 +21,7 @@ pub enum Record {
     Range(RangeRecord),
     /// The next chunk of the range.
     Chunk(ChunkRecord),
-    /// The next chunks of the range, all of them zero throughout.
+    /// The next chunks of the range, all of them zero.
     ZeroChunks(ZeroChunks),
     /// Pages of the chunks on the line before that could not be read.
     Unreadable(UnreadableRecord),

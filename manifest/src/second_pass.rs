@@ -46,7 +46,7 @@ pub struct SecondPassRange {
     pub unreadable_pages: u64,
 }
 
-/// The sums over all ranges, and how the second pass ended.
+/// The totals over all ranges, and how the second pass ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecondPassTotals {

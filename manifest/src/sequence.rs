@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The order of records, and what follows from it: where chunks are, and what counts
-//! must be. The writer and the reader both pass every record through here.
+//! The order of records, and what follows from it: where chunks are, and what the counts
+//! must be. The writer and the reader both check every record here.
 
 use crate::{LineProblem, RangeRecord, ReadSpan, Record, UnreadableRecord, ZeroChunks};
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange};
 
-/// Which records have passed.
+/// Which records were checked so far.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     state: State,
@@ -27,9 +27,9 @@ enum State {
     Range(OpenRange),
     /// In the second pass.
     SecondPass {
-        /// Behind the last range of it.
+        /// The address after its last range.
         ranges_end: PhysAddr,
-        /// Behind the last pages that changed.
+        /// The address after the last pages that changed.
         changed_end: PhysAddr,
     },
     /// After the second pass.
@@ -38,7 +38,7 @@ enum State {
     End,
 }
 
-/// A range whose end has not passed.
+/// A range that has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenRange {
     /// Counts from 0.
@@ -47,11 +47,11 @@ pub(crate) struct OpenRange {
     addresses: PhysRange,
     /// Where its next chunk begins.
     next: PhysAddr,
-    /// Chunks that have passed.
+    /// Chunks so far.
     chunks: u64,
     /// The chunks on the latest line.
     pub(crate) latest: Option<Latest>,
-    /// Behind the last unreadable page.
+    /// The address after the last unreadable page.
     unreadable_end: PhysAddr,
     unreadable_pages: u64,
     read: Option<ReadSpan>,
@@ -92,12 +92,12 @@ impl Sequence {
         self.chunk_bytes
     }
 
-    /// Whether the footer has passed.
+    /// Whether the footer was reached.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.state, State::End)
     }
 
-    /// Lets `record` pass.
+    /// Checks the next record.
     ///
     /// # Errors
     /// If it cannot follow those before it.
@@ -271,7 +271,7 @@ pub(crate) fn border(start: PhysAddr, number: u64, step: u64) -> Option<PhysAddr
     Some(PhysAddr::new(end))
 }
 
-/// `addresses`, if they are there and not below `end`.
+/// `addresses`, if there are any and they are not below `end`.
 fn above(
     end: PhysAddr,
     addresses: Option<PhysRange>,

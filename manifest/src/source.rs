@@ -14,10 +14,10 @@ pub struct SourceRecord {
     pub path: String,
     /// The module's version, or the image's format.
     pub detail: Option<String>,
-    /// Which source served what, where the kernel's own were used.
+    /// Which source was read for what, if the kernel's own sources were used.
     #[serde(default)]
     pub parts: Vec<PartRecord>,
-    /// Which sources were tried and not used.
+    /// Sources that were tried and not used.
     #[serde(default)]
     pub unused: Vec<UnusedRecord>,
 }
@@ -30,9 +30,9 @@ pub struct PartRecord {
     pub kind: String,
     /// Its file.
     pub path: String,
-    /// What is to be known of it.
+    /// What to know about it.
     pub detail: Option<String>,
-    /// The kinds of memory that it served, as in the map.
+    /// The kinds of memory that were read from it, as in the map.
     pub serves: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ pub struct UnusedRecord {
 }
 
 impl SourceRecord {
-    /// A source that is one thing.
+    /// A single source.
     #[must_use]
     pub fn single(kind: &str, path: String, detail: Option<String>) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl SourceRecord {
         }
     }
 
-    /// A source that `parts` make up.
+    /// A source that consists of `parts`.
     #[must_use]
     pub fn of_parts(parts: Vec<PartRecord>, unused: Vec<UnusedRecord>) -> Self {
         let joined = |field: fn(&PartRecord) -> &str, by: &str| {
@@ -75,7 +75,7 @@ impl SourceRecord {
         }
     }
 
-    /// Where the kinds of memory that are `wanted` come from, for people.
+    /// Where the `wanted` kinds of memory come from, in words.
     #[must_use]
     pub fn describe(&self, wanted: impl Fn(&str) -> bool) -> String {
         if self.parts.is_empty() {
@@ -90,7 +90,7 @@ impl SourceRecord {
         parts.join("; ")
     }
 
-    /// Which source serves memory of this kind.
+    /// The source of memory of this kind.
     #[must_use]
     pub fn serving(&self, kind: &str) -> Option<&str> {
         if self.parts.is_empty() {
@@ -101,7 +101,7 @@ impl SourceRecord {
     }
 }
 
-/// What comes from where, for people.
+/// What comes from where, in words.
 impl fmt::Display for SourceRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.describe(|_| true))

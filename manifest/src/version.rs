@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The version of the form.
+//! The version of the format.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The number that stands in `manifest_version`. It grows when a reader of the old
-/// form would misunderstand the new one.
+/// The number in `manifest_version`. It grows when a reader of the old format would
+/// misunderstand the new one.
 pub const VERSION: u32 = 2;
 
-/// [`VERSION`], as a field: no other number can be read into it.
+/// [`VERSION`] as a field; reading any other number fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Version;
 
@@ -29,10 +29,10 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// The version that `line`, the first of a manifest, names; `next` reads the line after
-/// it, which is where version 1 has it. `None` if there is no version.
+/// The version in `line`, the first of a manifest. `next` reads the line after it, where
+/// version 1 has it. `None` if there is no version.
 pub(crate) fn probe(line: &[u8], next: impl FnOnce() -> Vec<u8>) -> Option<u64> {
-    /// As much of any version's beginning as is looked at.
+    /// The part that the beginning of every version has.
     #[derive(Deserialize)]
     struct Beginning {
         manifest_version: Option<u64>,

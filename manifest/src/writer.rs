@@ -12,7 +12,7 @@ use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PhysRange, Unreadables};
 use std::io::{self, Write};
 
-/// Stretches of unreadable pages that wait with a line of zero chunks, at most.
+/// The most ranges of unreadable pages that wait with a line of zero chunks.
 const MAX_ZERO_UNREADABLE: usize = 64;
 
 /// Writes a manifest. The calls come in this order: [`new`](Self::new), for each range
@@ -23,22 +23,22 @@ const MAX_ZERO_UNREADABLE: usize = 64;
 #[derive(Debug)]
 pub struct ManifestWriter<W> {
     out: W,
-    /// Bytes up to here.
+    /// Bytes written so far.
     length: u64,
     line: Vec<u8>,
     sequence: Sequence,
     zeros: Option<ZeroRun>,
-    /// Whether a line could not be written, so that none may follow it.
+    /// Whether a line could not be written: then none may follow.
     is_broken: bool,
 }
 
-/// Zero chunks that wait for more of them.
+/// Zero chunks that wait for more, to share a line.
 #[derive(Debug)]
 struct ZeroRun {
     record: ZeroChunks,
-    /// Of all of them.
+    /// The addresses of all of them.
     addresses: PhysRange,
-    /// Of the last one.
+    /// The last one.
     last: ImageChunk,
     unreadable: Unreadables,
 }
@@ -61,8 +61,7 @@ impl<W: Write> ManifestWriter<W> {
         Ok(writer)
     }
 
-    /// Makes everything up to here readable where it is written to, and says how many
-    /// bytes it is.
+    /// Flushes everything so far to the output, and returns how many bytes that is.
     ///
     /// # Errors
     /// Those of the output.
@@ -98,7 +97,7 @@ impl<W: Write> ManifestWriter<W> {
         self.put_chunks(&record, chunk.addresses, unreadable)
     }
 
-    /// Ends the range, over whose chunks the Merkle tree is `sha256_tree`.
+    /// Ends the range; `sha256_tree` is the Merkle root over its chunks.
     ///
     /// # Errors
     /// Those of the output.
@@ -115,7 +114,7 @@ impl<W: Write> ManifestWriter<W> {
         self.put(&Record::RangeEnd(end))
     }
 
-    /// After the last range: begins what a second pass found.
+    /// After the last range: begins the findings of a second pass.
     ///
     /// # Errors
     /// Those of the output.
@@ -126,7 +125,7 @@ impl<W: Write> ManifestWriter<W> {
         Ok(SecondPassWriter { manifest: self })
     }
 
-    /// Ends the manifest, and gives back what it was written to.
+    /// Ends the manifest, and returns the output.
     ///
     /// # Errors
     /// Those of the output.
@@ -189,17 +188,17 @@ impl<W: Write> ManifestWriter<W> {
     fn put(&mut self, record: &Record) -> io::Result<()> {
         if self.is_broken {
             return Err(io::Error::other(
-                "a line before could not be written, so that nothing can follow it",
+                "an earlier line could not be written, so that nothing can follow it",
             ));
         }
         self.sequence.pass(record).map_err(io::Error::other)?;
-        // Until it is whole.
+        // Until the line is complete.
         self.is_broken = true;
         self.line.clear();
         record.write_line(&mut self.line)?;
         if self.line.len() > MAX_LINE_BYTES {
             return Err(io::Error::other(format!(
-                "the line {} would have {} bytes, and nothing reads more than {MAX_LINE_BYTES}",
+                "the {} line would have {} bytes, more than the limit of {MAX_LINE_BYTES}",
                 record.name(),
                 self.line.len()
             )));
@@ -212,7 +211,7 @@ impl<W: Write> ManifestWriter<W> {
 }
 
 impl ZeroRun {
-    /// Takes `chunk` in, if it can share the line.
+    /// Adds `chunk`, if it can share the line.
     fn extend(&mut self, chunk: ImageChunk, unreadable: &Unreadables) -> bool {
         let frame = self.last.frame.map(crate::FrameRecord::next);
         let is_next = frame == chunk.frame.map(Some)
@@ -240,7 +239,7 @@ pub struct SecondPassWriter<'a, W> {
 }
 
 impl<W: Write> SecondPassWriter<'_, W> {
-    /// Each of these pages has changed, `bytes` bytes in all.
+    /// Records that each of these pages has changed, in `bytes` bytes together.
     ///
     /// # Errors
     /// Those of the output.
@@ -253,7 +252,7 @@ impl<W: Write> SecondPassWriter<'_, W> {
         }))
     }
 
-    /// All of `range` has been read again.
+    /// Records that all of `range` has been read again.
     ///
     /// # Errors
     /// Those of the output.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is written is what is read; and what is not a manifest is an error.
+//! What was written reads back the same, and anything else is an error.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ struct Planned {
     addresses: PhysRange,
     kind: String,
     chunks: Vec<ImageChunk>,
-    /// By chunk.
+    /// The unreadable pages of each chunk.
     unreadable: Vec<Unreadables>,
 }
 
@@ -239,7 +239,7 @@ proptest! {
         for (found, (range, number, chunk)) in listed.iter().zip(expected) {
             prop_assert_eq!((found.range, found.number), (range, number));
             let read = found.chunk.read;
-            // Zero chunks on one line share their time, which holds that of each.
+            // Zero chunks on one line share their time, which includes that of each.
             prop_assert!(read.begin_us <= chunk.read.begin_us && chunk.read.end_us() <= read.end_us());
             if chunk.content != ChunkContent::Zero {
                 prop_assert_eq!(read, chunk.read);
@@ -322,7 +322,7 @@ fn cut_off_at_any_byte_it_is_truncated_and_keeps_what_came_before() {
             Err(ReadError::Truncated { lines: told, .. }) => assert_eq!(told, lines(cut), "{end}"),
             other => panic!("{end}: {other:?}"),
         }
-        // All whole lines are records, and then the error ends them.
+        // All complete lines are records; the error comes last.
         let records: Vec<_> = Reader::new(cut, Path::new(NAME)).collect();
         let good = records.iter().filter(|record| record.is_ok()).count();
         assert_eq!(u64::try_from(good).unwrap(), lines(cut), "{end}");
@@ -363,8 +363,8 @@ fn lines_are_what_the_guide_shows() {
     assert!(lines.last().unwrap().starts_with("{\"footer\":{"));
 }
 
-/// Chunks that are not zero take a line of at most 100 bytes, up to a day's time and
-/// ranges of any size; zeros nearly nothing.
+/// A chunk that is not zero takes a line of at most 100 bytes, for runs of up to a day and
+/// ranges of any size. Zeros take almost nothing.
 #[test]
 fn a_tebibyte_costs_little() {
     let day_us = 86_400_000_000;

@@ -6,8 +6,8 @@ use crate::num::u64_as_usize;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Bytes whose first one lies at a page border of this process: what direct I/O
-/// wants, and what a kernel copies into fastest.
+/// Bytes that begin at a page boundary of this process: direct I/O requires that, and
+/// the kernel copies into such memory fastest.
 ///
 /// # Invariants
 /// `begin + len` is within `memory`, which is never reallocated: the bytes stay where

@@ -21,8 +21,8 @@ pub fn is_zero(bytes: &[u8]) -> bool {
 /// extents than they save.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// Which blocks of up to 4 MiB of memory are zero throughout: found once, used by all
-/// that make holes of them.
+/// Which blocks of up to 4 MiB of memory are zero: found once, and used wherever holes
+/// are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZeroBlocks {
     /// Bit n is set if block n has a byte other than 0.
@@ -33,8 +33,7 @@ impl ZeroBlocks {
     /// The most bytes that can be described.
     pub const MAX_BYTES: usize = 64 * BLOCK_BYTES;
 
-    /// Looks at every byte of `data`. What lies beyond [`Self::MAX_BYTES`] counts
-    /// as used.
+    /// Examines every byte of `data`. Everything beyond [`Self::MAX_BYTES`] counts as used.
     #[must_use]
     pub fn of(data: &[u8]) -> Self {
         let mut used = 0;
@@ -50,7 +49,7 @@ impl ZeroBlocks {
         Self { used }
     }
 
-    /// All of them.
+    /// All blocks are zero.
     #[must_use]
     pub const fn zero() -> Self {
         Self { used: 0 }
@@ -62,8 +61,8 @@ impl ZeroBlocks {
         self.used == 0
     }
 
-    /// The `len` bytes that were looked at, cut into the longest runs of used and of
-    /// zero blocks: whether a run is zero, and its place.
+    /// The `len` bytes that were examined, as the longest runs of used and of zero blocks:
+    /// whether a run is zero, and its place.
     pub fn runs(self, len: usize) -> impl Iterator<Item = (bool, Range<usize>)> {
         let mut begin = 0;
         let mut used = self.used;

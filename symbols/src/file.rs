@@ -168,7 +168,7 @@ fn is_banner(banner: &[u8]) -> bool {
     words.next() == Some(b"Linux") && words.next() == Some(b"version")
 }
 
-/// Without the line feed that the kernel puts behind it.
+/// The banner without the line feed at its end.
 fn trimmed(banner: &[u8]) -> &[u8] {
     let mut parts = banner.split(|byte| *byte == b'\n' || *byte == 0);
     parts.next().unwrap_or(banner)

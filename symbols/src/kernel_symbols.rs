@@ -145,7 +145,7 @@ impl<'a> KernelSymbols<'a> {
 }
 
 impl Symbol {
-    /// Of two symbols of one name, the lower rank counts.
+    /// If two symbols have the same name, the one with the lower rank counts.
     fn rank(self) -> u8 {
         match self.kind {
             kind if kind.is_global() => 0,

@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path) -> Result<File, AddedError> {
     file.map(File::from).map_err(|errno| failed(errno.into()))
 }
 
-/// How shells match.
+/// Matches as shells do.
 const LIKE_A_SHELL: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,

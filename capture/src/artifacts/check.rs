@@ -58,7 +58,7 @@ pub fn check(image: &Path, record: &ArtifactsRecord) -> ArtifactsVerdict {
             format!("the artifacts have {length} bytes, not {expected}")
         }
         (Ok((_, sum)), _, Some(expected)) if sum != expected => {
-            format!("the artifacts differ: SHA-256 {sum}, was {expected}")
+            format!("the artifacts differ: SHA-256 is {sum}, was {expected}")
         }
         (Ok((bytes, _)), ..) => return ArtifactsVerdict::Good { path, bytes },
     };

@@ -54,11 +54,11 @@ pub struct Machine {
 /// Processors, as in /sys/devices/system/cpu: lists such as `0-3,8`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cpus {
-    /// Those that are running.
+    /// Processors that are running.
     pub online: Option<String>,
-    /// Those that are installed.
+    /// Processors that are installed.
     pub present: Option<String>,
-    /// Those that could be added.
+    /// Processors that could be added.
     pub possible: Option<String>,
     /// `__per_cpu_offset` of each possible one, to be added to the address of a per-CPU
     /// symbol.

@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(modules[0].address, Some(Address(0xffff_ffff_c021_2000)));
         assert_eq!(modules[0].taints.as_deref(), Some("OE"));
         assert_eq!((modules[1].address, modules[1].size), (None, 4096));
-        // Its name and content have 4 and 3 bytes, padded, behind 12 bytes of header.
+        // Its name and content have 4 and 3 bytes, padded, after 12 bytes of header.
         for cut in 0..note.len() {
             let expected = (cut >= note.len() - 1).then(|| "01abcd".to_owned());
             assert_eq!(build_id(&note[..cut]), expected, "{cut}");

@@ -16,7 +16,7 @@ const NODE: u8 = 1;
 /// which have the same height.
 #[derive(Clone, Debug, Default)]
 pub struct MerkleTree {
-    /// From the highest to the lowest, each with its height.
+    /// The roots from the highest to the lowest, each with its height.
     roots: Vec<(u32, Sha256Sum)>,
 }
 

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hash over everything in an image that is not memory.
 //!
-//! Headers, notes, padding: the bytes of the file that are not in a chunk, stretch by
-//! stretch. For each stretch its bytes without the zeros at its end are hashed, and then
-//! its length as 8 bytes, little-endian. So a hole costs nothing however long it is, and
-//! together with the hashes of the chunks every byte of the file is covered.
+//! Headers, notes, padding: the bytes of the file that are not in a chunk, run by run. For
+//! each run, its bytes without the zeros at its end are hashed, and then its length as 8
+//! bytes, little-endian. So a hole costs nothing however long it is, and together with the
+//! hashes of the chunks every byte of the file is covered.
 
 use crate::hash::sha256_of;
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use sha2::{Digest, Sha256};
 
-/// Such a hash that is being computed. Lengths are those of stretches of one file, so
-/// that their sums fit.
+/// Such a hash that is being computed. Lengths are those of runs of one file, so that
+/// their sums fit.
 #[derive(Clone, Debug, Default)]
 pub struct RemainderDigest {
     hasher: Sha256,
-    /// Bytes of the stretch so far.
+    /// Bytes of the run so far.
     len: u64,
-    /// Zeros at the end of the stretch so far.
+    /// Zeros at the end of the run so far.
     zeros: u64,
 }
 
 impl RemainderDigest {
-    /// Adds bytes to the stretch.
+    /// Adds bytes to the run.
     pub fn bytes(&mut self, bytes: &[u8]) {
         let trailing = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
         let (used, trailing) = bytes.split_at(bytes.len() - trailing);
@@ -36,13 +36,13 @@ impl RemainderDigest {
         self.len += len_bytes(bytes);
     }
 
-    /// Adds zero bytes to the stretch.
+    /// Adds zero bytes to the run.
     pub fn zeros(&mut self, len: u64) {
         self.zeros += len;
         self.len += len;
     }
 
-    /// Ends the stretch, at a chunk or at the end of the file.
+    /// Ends the run, at a chunk or at the end of the file.
     pub fn end_stretch(&mut self) {
         if self.len > 0 {
             self.hasher.update(self.len.to_le_bytes());
@@ -50,7 +50,7 @@ impl RemainderDigest {
         (self.len, self.zeros) = (0, 0);
     }
 
-    /// The hash over all stretches.
+    /// The hash over all runs.
     #[must_use]
     pub fn finish(mut self) -> Sha256Sum {
         self.end_stretch();

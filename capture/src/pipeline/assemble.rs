@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The writing end: chunks in order, into the image and the manifest.
+//! The writing end: puts chunks in order, and into the image and the manifest.
 
 use super::out::{ImageStream, Streamed};
 use super::read::{ReadTime, places};
@@ -18,7 +18,7 @@ use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
 use std::collections::BTreeMap;
 use std::io::Write;
 
-/// Unreadable stretches that the summary shows.
+/// Unreadable ranges that the summary shows.
 const SHOWN: usize = 5;
 
 /// Puts chunks back in order and writes them.
@@ -29,16 +29,16 @@ pub struct Assembly<'a, W> {
     manifest: &'a mut ManifestWriter<W>,
     started: Moment,
     meter: &'a Meter,
-    /// Chunks that came before their turn: never more than there are buffers and
-    /// zero chunks in flight.
+    /// Chunks that arrived before their turn: never more than there are buffers and zero
+    /// chunks in flight.
     early: BTreeMap<u64, FinishedChunk>,
     next: u64,
     range: Option<OpenRange>,
     /// Bytes of memory, over all ranges.
     written: u64,
-    /// Those of them that were read.
+    /// Bytes of memory that were read.
     read_bytes: u64,
-    /// Over the chunks of all ranges.
+    /// The Merkle tree over the chunks of all ranges.
     tree: MerkleTree,
     unreadable_pages: u64,
     first_unreadable: Vec<Unreadable>,
@@ -54,7 +54,7 @@ struct OpenRange {
 }
 
 impl<'a, W: Write> Assembly<'a, W> {
-    /// What it takes to assemble the image of `acquisition`.
+    /// An assembler for the image of `acquisition`.
     pub fn new(
         acquisition: &Acquisition<'a>,
         writer: &'a mut dyn ImageWriter,
@@ -93,7 +93,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         Ok(self.writer.begin(&mut self.stream)?)
     }
 
-    /// Takes a chunk, and writes it and those that waited for it, if it is its turn.
+    /// Takes a chunk. If it is its turn, writes it and the chunks that waited for it.
     pub fn take(&mut self, chunk: FinishedChunk) -> Result<(), RunError> {
         self.early.insert(chunk.sequence, chunk);
         while let Some(chunk) = self.early.remove(&self.next) {
@@ -106,9 +106,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         Ok(())
     }
 
-    /// After an early end: makes an image of the planned form nevertheless, which
-    /// every tool opens. What was not read is zero in it and listed as unreadable. Where
-    /// that would take time or room the image ends here.
+    /// After an early end: gives the image its planned form nevertheless, so that every tool
+    /// opens it. What was not read is zero in it and listed as unreadable. If that would
+    /// take time or disk space, the image ends here.
     pub fn fill(&mut self, codec: Codec, reason: StopReason) -> Result<(), RunError> {
         if self.is_whole() || !self.stream.has_free_holes() {
             return Ok(());
@@ -148,8 +148,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.written == self.plan.total().get()
     }
 
-    /// Ends the image, be it whole or not. An error changes only what is known of
-    /// the file.
+    /// Ends the image, complete or not. After an error, less is known about the file.
     pub fn finish(mut self) -> (Finished, Result<(), RunError>) {
         let (file, ended) = match self.end() {
             Ok(()) => {
@@ -170,7 +169,7 @@ impl<'a, W: Write> Assembly<'a, W> {
 
     /// Closes what is open in the manifest after a failed write.
     pub fn abandon(mut self) -> Finished {
-        // If this fails too, the manifest breaks off, which its readers notice.
+        // If this fails too, the manifest is truncated, which its readers notice.
         let _ = self.end_range();
         Finished {
             file: self.stream.abandon(),
@@ -184,7 +183,7 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn end(&mut self) -> Result<(), RunError> {
         self.end_range()?;
         if self.is_whole() {
-            // Some images hold their manifest, as far as it goes.
+            // Some formats contain the manifest, as far as it is known here.
             let manifest_bytes = self.manifest.checkpoint().map_err(RunError::Manifest)?;
             self.embedded.complete(Checkpoint {
                 manifest_bytes,
@@ -276,12 +275,12 @@ impl<'a, W: Write> Assembly<'a, W> {
 pub struct Finished {
     /// The output file.
     pub file: Streamed,
-    /// Over all chunks.
+    /// The Merkle tree over all chunks.
     pub tree: MerkleTree,
     /// Bytes of memory that were read and written.
     pub read_bytes: u64,
-    /// Over all ranges.
+    /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
-    /// Where the first of them are.
+    /// The first unreadable ranges.
     pub first_unreadable: Vec<Unreadable>,
 }

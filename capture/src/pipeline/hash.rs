@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The hashes of the output file, computed while everything else happens to its bytes.
+//! The hashes of the output file, computed while it is written.
 
 use crate::hash::Hasher;
 use crate::plan::HashSpec;
@@ -11,8 +11,8 @@ use linpmem_phys::hex;
 use std::io;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// Sums over bytes that lie in shared buffers. Each has to be made in order, by one
-/// thread; these are the other ends of those threads.
+/// Hashes over bytes in shared buffers. Each hash has to be computed in order, by a
+/// thread of its own; this feeds those threads.
 #[derive(Debug, Default)]
 pub struct FileSums<'scope> {
     sha256: Option<HashThread<'scope>>,
@@ -24,7 +24,7 @@ pub struct FileSums<'scope> {
 pub enum Feed {
     /// Shared bytes.
     Bytes(Bytes),
-    /// So many zero bytes.
+    /// This many zero bytes.
     Zeros(u64),
 }
 
@@ -34,14 +34,14 @@ struct HashThread<'scope> {
     thread: ScopedJoinHandle<'scope, Vec<u8>>,
 }
 
-/// How many pieces may wait. The buffers among them are bounded by their pool.
+/// How many pieces may wait. Their pool limits the buffers among them.
 const QUEUE: usize = 16;
 
 impl<'scope> FileSums<'scope> {
     /// Starts a thread for each hash that is wanted.
     ///
     /// # Errors
-    /// If there are no more threads to be had.
+    /// If a thread cannot be started.
     pub fn spawn(scope: &'scope Scope<'scope, '_>, wanted: &HashSpec) -> io::Result<Self> {
         let spawn = |name: &str, hasher| HashThread::spawn(scope, format!("sum-{name}"), hasher);
         let sha256 = wanted.file_sha256.then(|| spawn("file", Hasher::sha256()));
@@ -53,12 +53,12 @@ impl<'scope> FileSums<'scope> {
         })
     }
 
-    /// From here on nothing is added, and there are no sums.
+    /// Gives up: nothing more is added, and there will be no hashes.
     pub fn forgo(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether there is a hash to be made at all.
+    /// Whether any hash is computed.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.sha256.is_some() || !self.further.is_empty()
@@ -68,12 +68,12 @@ impl<'scope> FileSums<'scope> {
     pub fn feed(&self, piece: Feed) {
         let further = self.further.iter().map(|(_, thread)| thread);
         for thread in further.chain(&self.sha256) {
-            // It ends only when nobody feeds it any more.
+            // The thread ends only when nothing can feed it any more.
             let _ = thread.feed.send(piece.clone());
         }
     }
 
-    /// The sums of all pieces; waits for them.
+    /// Waits for the hashes of all pieces.
     pub fn finish(&mut self) -> (Option<Sha256Sum>, Vec<HashRecord>) {
         let Self { sha256, further } = std::mem::take(self);
         let records = further.into_iter().filter_map(|(algorithm, thread)| {

@@ -4,12 +4,12 @@
 //! ```text
 //! source -> read ->[queue]-> work, work, ... -> assemble -> writer -> out -> sink
 //!                                                 |                   |
-//!                                             range's sum         file's sum
+//!                                             range's hash        file's hash
 //! ```
 //!
-//! One thread reads; some work on chunks, each alone; the calling thread puts
-//! them back in order, writes them, and records them. Two more make the sums that
-//! need all bytes in order. All pass the same few buffers around.
+//! One thread reads. Workers hash and compress chunks, each independently. The calling
+//! thread puts the chunks back in order, writes them and records them. Further threads
+//! compute the hashes that need all bytes in order. All share the same few buffers.
 
 mod assemble;
 mod hash;

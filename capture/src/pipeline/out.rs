@@ -16,13 +16,13 @@ use std::io;
 /// Zero bytes in one frame, where a format wants many.
 const ZERO_FRAME_BYTES: u64 = 1 << 20;
 
-/// An image on its way out.
+/// The bytes of an image on their way to the sink.
 pub struct ImageStream<'a> {
     sink: &'a mut dyn Sink,
     sums: FileSums<'a>,
     codec: Codec,
     frames: Option<Frames>,
-    /// Over the bytes outside the chunks, if these lie in the file as they are.
+    /// The hash over the bytes outside the chunks, if chunks are in the file unchanged.
     outside: Option<RemainderDigest>,
     position: u64,
     last_frame: Option<FrameRecord>,
@@ -32,7 +32,7 @@ pub struct ImageStream<'a> {
 struct Frames {
     encoder: FrameEncoder,
     table: Vec<frames::ZstdFrame>,
-    /// Bytes between chunks, headers and the like, that have no frame yet.
+    /// Bytes between chunks (headers and the like) that are not in a frame yet.
     pending: Vec<u8>,
     /// A frame of [`ZERO_FRAME_BYTES`] zero bytes.
     zeros: Option<Bytes>,
@@ -45,17 +45,17 @@ pub struct Streamed {
     pub file_length: u64,
     /// Bytes of the image before compression.
     pub image_length: u64,
-    /// Of the file.
+    /// The file's hash.
     pub sha256: Option<Sha256Sum>,
     /// Further hashes of it.
     pub hashes: Vec<HashRecord>,
-    /// Over what is in no chunk, if chunks lie in the file as they are.
+    /// The hash over the bytes outside the chunks, if chunks are in the file unchanged.
     pub sha256_remainder: Option<Sha256Sum>,
 }
 
 impl<'a> ImageStream<'a> {
-    /// A stream into `sink`, compressed by `codec`, whose sums `sums` makes.
-    /// `is_plain` says that chunks will lie in the file as they are.
+    /// A stream into `sink`, compressed by `codec` and hashed by `sums`. `is_plain` means
+    /// that chunks will be in the file unchanged.
     ///
     /// # Errors
     /// If there is no memory for the compression.
@@ -82,7 +82,7 @@ impl<'a> ImageStream<'a> {
         })
     }
 
-    /// Where the compressed form of the last chunk lies in the file, if it has one.
+    /// Where the compressed form of the last chunk is in the file, if it has one.
     pub fn take_frame(&mut self) -> Option<FrameRecord> {
         self.last_frame.take()
     }
@@ -93,7 +93,8 @@ impl<'a> ImageStream<'a> {
         self.sink.has_free_holes()
     }
 
-    /// The file will have no sum: nobody waits for one over what was not read.
+    /// The file gets no hash: after an interruption, hashing the memory that was not read
+    /// would only take time.
     pub fn forgo_sum(&mut self) {
         self.sums.forgo();
     }
@@ -104,8 +105,7 @@ impl<'a> ImageStream<'a> {
         self.sink.position()
     }
 
-    /// Ends the file and brings it to where it can be kept. An error of the sink
-    /// leaves it without a sum.
+    /// Ends the file and syncs it. After an error of the sink it has no hash.
     pub fn finish(mut self) -> (Streamed, io::Result<()>) {
         if let Err(error) = self.end() {
             return (self.abandon(), Err(error));
@@ -123,7 +123,7 @@ impl<'a> ImageStream<'a> {
 
     fn end(&mut self) -> io::Result<()> {
         self.flush_pending()?;
-        // The others have no such thing: their frames are found one by one.
+        // Only zstd has a seek table; the frames of the others are found one by one.
         let is_zstd = matches!(self.codec, Codec::Zstd { .. });
         if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
             let table = frames::seek_table(&frames.table);
@@ -133,7 +133,7 @@ impl<'a> ImageStream<'a> {
         self.sink.finish()
     }
 
-    /// Ends the file after an error; says what is in it, as far as is known.
+    /// Ends the file after an error, and returns what is known about it.
     pub fn abandon(&mut self) -> Streamed {
         self.sink.abandon();
         Streamed {
@@ -145,8 +145,8 @@ impl<'a> ImageStream<'a> {
         }
     }
 
-    /// Bytes that lie in the file as they are: the buffer that they were read into goes
-    /// to the disk and to the hashes.
+    /// Writes bytes unchanged: the buffer that they were read into goes to the disk and to
+    /// the hashes.
     fn plain_chunk(&mut self, chunk: &Chunk<'_>) -> io::Result<()> {
         if let Some(outside) = &mut self.outside {
             outside.end_stretch();
@@ -222,13 +222,13 @@ impl<'a> ImageStream<'a> {
             return Ok(());
         };
         let pending = std::mem::take(&mut frames.pending);
-        // Headers of very many ranges can be longer than readers like frames to be.
+        // The headers of very many ranges can be longer than a frame should be.
         pending
             .chunks(u64_as_usize(ZERO_FRAME_BYTES))
             .try_for_each(|piece| self.encode(piece))
     }
 
-    /// Writes a frame of `data`, made here and now.
+    /// Compresses `data` and writes the frame.
     fn encode(&mut self, data: &[u8]) -> io::Result<()> {
         let mut frame = Vec::new();
         if let Some(frames) = &mut self.frames {
@@ -242,7 +242,7 @@ impl<'a> ImageStream<'a> {
 
     /// Puts a frame that was just written into the seek table.
     fn list(&mut self, frame_len: usize, content_len: u64) -> io::Result<()> {
-        let too_long = |_| io::Error::other("a frame is longer than a seek table can tell");
+        let too_long = |_| io::Error::other("a frame is too long for the seek table");
         if let Some(frames) = &mut self.frames {
             frames.table.push(frames::ZstdFrame {
                 compressed_bytes: u32::try_from(frame_len).map_err(too_long)?,
@@ -300,7 +300,7 @@ impl ImageOutput for ImageStream<'_> {
 
     fn zeros(&mut self, len: u64) -> Result<(), OutputError> {
         let result = match &mut self.frames {
-            // Padding between headers: not worth a frame of its own.
+            // Padding between headers does not get a frame of its own.
             Some(frames) if len < 4096 => {
                 let padded = frames.pending.len().saturating_add(u64_as_usize(len));
                 frames.pending.resize(padded, 0);

@@ -6,10 +6,10 @@ use std::num::NonZeroU64;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a wish to stop may go unnoticed.
+/// How long a request to stop may go unnoticed.
 const NAP: Duration = Duration::from_millis(50);
 
-/// Holds a reader back to a rate.
+/// Limits a reader to a rate.
 #[derive(Debug)]
 pub struct Pace {
     bytes_per_s: NonZeroU64,
@@ -18,7 +18,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// At most `bytes_per_s`, from now on.
+    /// A limit of `bytes_per_s`, from now on.
     #[must_use]
     pub fn new(bytes_per_s: NonZeroU64) -> Self {
         Self {
@@ -27,8 +27,8 @@ impl Pace {
         }
     }
 
-    /// So many bytes were read: waits until more may be, or `stop` is raised. Time
-    /// that was lost elsewhere is not made up for.
+    /// Counts bytes that were read, and waits until more may be read or `stop` is raised.
+    /// Does not catch up on time that was lost elsewhere.
     pub fn wait(&mut self, bytes: u64, stop: &Stop) {
         let now = Instant::now();
         let ns =

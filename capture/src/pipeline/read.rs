@@ -16,7 +16,7 @@ use linpmem_phys::{PageBuffer, PhysLen, PhysRange, SourceError, Unreadables};
 pub struct RawChunk {
     /// Counts the chunks of the plan from 0, in order.
     pub sequence: u64,
-    /// Where it lies.
+    /// Where it is.
     pub place: Place,
     /// Its bytes.
     pub buffer: Pooled<PageBuffer>,
@@ -26,7 +26,7 @@ pub struct RawChunk {
     pub time: ReadTime,
 }
 
-/// Where a chunk lies.
+/// Where a chunk is.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The number of the planned range that it is part of.
@@ -54,7 +54,8 @@ pub fn places(plan: &ImagePlan) -> impl Iterator<Item = Place> + '_ {
     })
 }
 
-/// Reads all of the plan, chunk by chunk, until the wish to stop is raised or nobody takes them.
+/// Reads all of the plan, chunk by chunk, until `stop` is raised or no thread takes the
+/// chunks any more.
 ///
 /// # Errors
 /// If the source as a whole failed.
@@ -95,7 +96,7 @@ pub fn read_all(
             time,
         };
         if chunks.send(raw).is_err() {
-            // A later stage failed, and says why.
+            // A later stage failed, and reports why.
             return Ok(());
         }
         if let Some(pace) = &mut pace {

@@ -31,7 +31,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 pub struct Acquisition<'a> {
     /// Where the memory comes from.
     pub source: &'a dyn ReadPages,
-    /// What of it.
+    /// What is read of it.
     pub plan: &'a ImagePlan,
     /// Compression of the image.
     pub codec: Codec,
@@ -39,13 +39,13 @@ pub struct Acquisition<'a> {
     pub hashes: &'a HashSpec,
     /// Threads that hash and compress.
     pub workers: NonZeroUsize,
-    /// How much is read in a second, at most.
+    /// The most bytes read per second.
     pub bytes_per_s: Option<NonZeroU64>,
     /// When the run began.
     pub started: Moment,
     /// Raised to end the run early.
     pub stop: &'a Stop,
-    /// Told of the progress.
+    /// Counts the progress.
     pub meter: &'a Meter,
 }
 
@@ -54,15 +54,15 @@ pub struct Acquisition<'a> {
 pub struct Outcome {
     /// How it ended.
     pub end: End,
-    /// The output file, as far as it came.
+    /// The output file, complete or not.
     pub file: Streamed,
-    /// The Merkle tree's over the sums of all chunks.
+    /// The Merkle root over the hashes of all chunks.
     pub sha256_tree: Sha256Sum,
     /// Bytes of memory that were read and written before the end.
     pub read_bytes: u64,
     /// Pages that could not be read.
     pub unreadable_pages: u64,
-    /// Where the first of them are.
+    /// The first unreadable ranges.
     pub first_unreadable: Vec<Unreadable>,
 }
 
@@ -73,11 +73,11 @@ pub enum End {
     Whole,
     /// It was asked to stop.
     Interrupted(StopReason),
-    /// It could not go on.
+    /// It failed.
     Failed(RunError),
 }
 
-/// Why an acquisition could not go on.
+/// Why an acquisition failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -87,7 +87,7 @@ pub enum RunError {
     /// The image could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The image could not be brought to the disk.
+    /// The image could not be synced to disk.
     #[error("syncing the image to disk: {0}")]
     Sink(#[source] io::Error),
     /// The manifest could not be written.
@@ -96,7 +96,7 @@ pub enum RunError {
     /// A chunk could not be compressed.
     #[error("compressing the image: {0}")]
     Compress(#[source] io::Error),
-    /// There are no more threads to be had.
+    /// No thread could be started.
     #[error("starting a thread: {0}")]
     Thread(#[source] io::Error),
     /// A stage ended without a reason. This is a bug.
@@ -104,7 +104,7 @@ pub enum RunError {
     Panicked(&'static str),
 }
 
-/// More workers than this wait for the one reader.
+/// More workers than this would wait for the one reader.
 const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// How many threads hash and compress unless the plan says otherwise: one per CPU,
@@ -115,13 +115,13 @@ pub fn default_workers() -> NonZeroUsize {
         .map_or(NonZeroUsize::MIN, |cpus| cpus.min(MAX_DEFAULT_WORKERS))
 }
 
-/// Buffers beyond the one that each worker holds: one is read into, three wait for
-/// the disk or are written from, two wait for the file's hash.
+/// Buffers besides the one that each worker holds: one for the reader, three for the
+/// disk, two for the file's hash.
 const SPARE_BUFFERS: usize = 6;
 
-/// Runs one acquisition: `writer` makes the image of it in `sink`, and `manifest`
-/// gets every range and chunk. Whatever happens, `manifest` is left between two
-/// ranges unless writing it failed.
+/// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
+/// range and chunk. Whatever happens, `manifest` is left between two ranges unless
+/// writing it failed.
 pub fn run<W: Write>(
     acquisition: Acquisition<'_>,
     writer: &mut dyn ImageWriter,
@@ -132,7 +132,7 @@ pub fn run<W: Write>(
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
         let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
-        // Where memory lies in the file as it is, what is beside it has a sum.
+        // If memory is in the file unchanged, the rest of the file gets a hash.
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
                 .all(|index| writer.data_offset(index).is_some());
@@ -145,13 +145,13 @@ pub fn run<W: Write>(
                 .iter()
                 .try_for_each(|chunk| assembly.take(chunk))
         });
-        // Ends the workers, and through them the reader, if they have not ended.
+        // Ends the workers if they still run, and through them the reader.
         drop(threads.finished);
         let read = join(threads.reader, "reading").and_then(|read| Ok(read?));
         let worked = threads.workers.into_iter().try_for_each(|worker| {
             join(worker, "worker").and_then(|worked| worked.map_err(RunError::Compress))
         });
-        // The sink's word first: it is why the others stopped.
+        // The sink's error first: it is why the others stopped.
         Ok(match written.and(read).and(worked) {
             Ok(()) => {
                 let is_whole = assembly.is_whole();
@@ -177,7 +177,7 @@ pub fn run<W: Write>(
     }
 }
 
-/// The threads beside the calling one, and the channel that they end in.
+/// The threads besides the calling one, and the channel that their results come from.
 struct Threads<'scope> {
     reader: ScopedJoinHandle<'scope, Result<(), SourceError>>,
     workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
@@ -199,14 +199,13 @@ impl<'scope> Threads<'scope> {
         };
         let buffers = count + SPARE_BUFFERS;
         let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES));
-        // As many, so that whoever has a buffer never waits for a frame.
+        // As many as buffers, so that a thread with a buffer never waits for a frame.
         let frames = match frame_bytes {
             0 => 0,
             _ => buffers,
         };
         let frames = Arc::new(Pool::new(frames, || Vec::with_capacity(frame_bytes)));
-        // Both are bounded by the pool as well, except for zero chunks, which
-        // keep no buffer.
+        // The pool limits both as well, except for zero chunks, which keep no buffer.
         let (chunks, queue) = bounded(buffers);
         let (done, finished) = bounded(buffers);
 

@@ -18,7 +18,7 @@ use std::io;
 pub struct FinishedChunk {
     /// Counts the chunks of the plan from 0, in order.
     pub sequence: u64,
-    /// Where it lies.
+    /// Where it is.
     pub place: Place,
     /// Its bytes, in the buffer that they were read into.
     pub data: Bytes,
@@ -38,13 +38,13 @@ pub struct FinishedChunk {
 pub struct Work<'a> {
     /// The compression around the image.
     pub codec: Codec,
-    /// The format's own work, in place of a compression around the image.
+    /// The format's own encoding, instead of a compression around the image.
     pub own: Option<&'a dyn ChunkEncoder>,
-    /// Where encoded forms go.
+    /// Buffers for encoded chunks.
     pub frames: &'a Pool<Vec<u8>>,
 }
 
-/// Works on `chunks` until there are no more, or until nobody takes the results.
+/// Works on `chunks` until there are no more, or until no thread takes the results.
 ///
 /// # Errors
 /// If the compression failed.
@@ -104,8 +104,8 @@ pub fn work(
     Ok(())
 }
 
-/// What is always the same for zero chunks of one length. There are as many
-/// lengths as pages in a chunk.
+/// What all zero chunks of one length have in common. There are as many lengths as pages
+/// in a chunk.
 pub(super) struct ZeroChunks {
     zeros: Bytes,
     known: HashMap<usize, ZeroChunk>,

@@ -35,7 +35,7 @@ pub struct Selected {
 pub struct Part {
     /// Its addresses.
     pub range: PhysRange,
-    /// What is there.
+    /// The kind of memory.
     pub kind: RegionKind,
     /// Whether it is read.
     pub is_read: bool,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Write-behind: dirty pages of the image go to the disk soon, and out of memory.
+//! Write-behind: dirty pages of the image are written to disk early, and dropped from the
+//! page cache.
 //!
-//! Every page of page cache that the image takes is a page of evidence that the
-//! kernel reuses. So the file is written in windows: while one fills, the one
-//! before it is brought to the disk and its pages are dropped. No more than two
-//! windows are in memory at any time.
+//! For every page of page cache that the image takes, the kernel reuses a page that might
+//! be evidence. So the file is written in windows: while one fills, the one before it is
+//! synced to disk and its pages are dropped. No more than two windows are in memory at
+//! any time.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::{Advice, fadvise, fdatasync};
@@ -13,13 +14,13 @@ use std::io;
 use std::num::NonZeroU64;
 use std::thread::JoinHandle;
 
-/// Bytes that may be dirty before they are brought to the disk.
+/// Bytes that may be dirty before they are synced to disk.
 pub const WINDOW_BYTES: u64 = 8 << 20;
 
-/// A thread that brings windows of a file to the disk.
+/// A thread that syncs windows of a file to disk.
 #[derive(Debug)]
 pub struct WriteBehind {
-    /// The window that fills now begins here.
+    /// Where the current window begins.
     start: u64,
     thread: Option<(Sender<Window>, JoinHandle<io::Result<()>>)>,
 }
@@ -31,10 +32,10 @@ struct Window {
 }
 
 impl WriteBehind {
-    /// Watches over `file`, into which someone else writes.
+    /// Syncs `file`, to which the caller writes.
     ///
     /// # Errors
-    /// If the file descriptor or the thread cannot be had.
+    /// If the file descriptor cannot be duplicated, or the thread cannot be started.
     pub fn new(file: &File) -> io::Result<Self> {
         let file = file.try_clone()?;
         // No capacity: a window is handed over when the one before it is done.
@@ -48,10 +49,10 @@ impl WriteBehind {
         })
     }
 
-    /// The file is now written up to `end`.
+    /// The caller has written the file up to `end`.
     ///
     /// # Errors
-    /// What the disk said to an earlier window.
+    /// The disk's error for an earlier window.
     pub fn advance(&mut self, end: u64) -> io::Result<()> {
         if end.saturating_sub(self.start) < WINDOW_BYTES {
             return Ok(());
@@ -63,7 +64,7 @@ impl WriteBehind {
         self.start = end;
         match &self.thread {
             Some((windows, _)) if windows.send(window).is_ok() => Ok(()),
-            // The thread has ended early, so it has an error to tell.
+            // The thread has ended early, so it has an error.
             _ => self.finish(),
         }
     }
@@ -71,7 +72,7 @@ impl WriteBehind {
     /// Waits for the windows that were handed over.
     ///
     /// # Errors
-    /// What the disk said to one of them.
+    /// The disk's error for one of them.
     pub fn finish(&mut self) -> io::Result<()> {
         let Some((windows, thread)) = self.thread.take() else {
             return Ok(());
@@ -92,11 +93,11 @@ fn flush(file: &File, windows: &Receiver<Window>) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for the pages from `start` to `end` to leave the page cache. Whether the
-/// kernel heeds it changes nothing in the file.
+/// Asks the kernel to drop the pages from `start` to `end` from the page cache. If it
+/// does not, the file is still correct.
 pub fn drop_cache(file: &File, start: u64, end: u64) {
     const PAGE: u64 = 4096;
-    // A page that the last window shared with this one was dirty then.
+    // The page that this window shares with the last one was still dirty then.
     let start = start - start % PAGE;
     if let Some(len) = NonZeroU64::new(end.saturating_sub(start)) {
         let _ = fadvise(file, start, Some(len), Advice::DontNeed);

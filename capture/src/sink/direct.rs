@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing past the page cache.
 //!
-//! What goes through the page cache is copied by the kernel into free pages, and
-//! each of these is a page of the memory that is being acquired. Direct writes take
-//! none. They want memory, offsets and lengths that are multiples of a block. A chunk
-//! of memory that lies so in the file is written from the buffer that it was read
-//! into; everything else is gathered in a few aligned stages. A thread writes one
-//! piece while the next ones come.
+//! What is written through the page cache is copied into free pages, and each of these is
+//! a page of the memory that is being acquired. Direct writes use none. Their buffers,
+//! offsets and lengths have to be multiples of a block. A chunk that is aligned like this
+//! in the file is written from the buffer that it was read into; everything else is
+//! collected in a few aligned stages. A thread writes one piece while the next ones
+//! arrive.
 //!
-//! Room is set aside before bytes are taken, so that a full disk is an error of the
-//! call that brought the bytes and not of a later one.
+//! Disk space is reserved before bytes are accepted, so that a full disk is an error of
+//! the call with those bytes and not of a later one.
 
 use super::behind::drop_cache;
 use bytes::Bytes;
@@ -24,12 +24,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::thread::JoinHandle;
 
-/// What offsets, lengths and addresses are multiples of. No disk has larger blocks.
+/// Offsets, lengths and addresses are multiples of this. No disk has larger blocks.
 const BLOCK: usize = 4096;
 const BLOCK_BYTES: u64 = 4096;
-/// Bytes that are gathered and written at once.
+/// Bytes that are collected and written at once.
 const STAGE_BYTES: usize = 1 << 20;
-/// One fills, one is written, one is on its way between.
+/// One is being filled, one is being written, and one is in the queue.
 const STAGES: usize = 3;
 
 /// Writes to a file from front to back, in large aligned pieces.
@@ -37,14 +37,14 @@ const STAGES: usize = 3;
 pub struct DirectWriter {
     file: File,
     stage: Option<Stage>,
-    /// Stages that were made: an image that needs none has none.
+    /// Stages that exist; they are made when they are needed.
     stages: usize,
     thread: Option<Writing>,
-    /// Up to here the file system has set blocks aside.
+    /// Up to here the file system has reserved blocks.
     reserved: u64,
 }
 
-/// Bytes that are gathered.
+/// Bytes that are being collected.
 ///
 /// # Invariants
 /// `used` is at most [`STAGE_BYTES`], the length of `buffer`.
@@ -52,7 +52,7 @@ pub struct DirectWriter {
 struct Stage {
     buffer: PageBuffer,
     used: usize,
-    /// The place in the file of the first byte, a multiple of a block.
+    /// The file offset of the first byte, a multiple of a block.
     offset: u64,
 }
 
@@ -71,8 +71,8 @@ struct Writing {
 }
 
 impl DirectWriter {
-    /// Writes to `file`, which must be empty; `None` if it cannot be written to in
-    /// this way.
+    /// Writes to `file`, which must be empty; `None` if its file system cannot reserve space
+    /// or has no direct writes.
     #[must_use]
     pub fn new(file: &File) -> Option<Self> {
         match fallocate(file, FallocateFlags::KEEP_SIZE, 0, BLOCK_BYTES) {
@@ -80,7 +80,7 @@ impl DirectWriter {
             Ok(()) | Err(Errno::NOSPC) => {}
             Err(_) => return None,
         }
-        // A description of its own: the flag would hold for all who share one.
+        // A file description of its own: the flag applies to all descriptors that share one.
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
         let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
         let direct = File::from(rustix::fs::open(own, flags, Mode::empty()).ok()?);
@@ -94,7 +94,7 @@ impl DirectWriter {
                     match piece {
                         Piece::Stage(stage) => {
                             write(stage.bytes(), stage.offset, &direct, &plain)?;
-                            // Fails when nobody wants it any more.
+                            // Fails only if the writer was dropped.
                             let _ = done.send(stage);
                         }
                         Piece::Shared { bytes, offset } => {
@@ -121,7 +121,7 @@ impl DirectWriter {
     /// Takes `bytes`, which belong at `position`.
     ///
     /// # Errors
-    /// If there is no room for them; what the disk said to earlier ones.
+    /// If the disk is full, or writing earlier bytes failed.
     pub fn bytes(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.reserve(position, len_bytes(bytes))?;
         let (mut position, mut rest) = (position, bytes);
@@ -138,7 +138,7 @@ impl DirectWriter {
         Ok(())
     }
 
-    /// Takes `bytes`, which belong at `position`, from where they are if they lie on
+    /// Takes `bytes`, which belong at `position`, without copying them if they are aligned to
     /// blocks in memory and in the file.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl DirectWriter {
             return self.bytes(position, bytes);
         }
         self.reserve(position, len_bytes(bytes))?;
-        // What was gathered ends where these bytes begin.
+        // The collected bytes end where these begin.
         self.submit()?;
         self.send(Piece::Shared {
             bytes: bytes.clone(),
@@ -159,7 +159,7 @@ impl DirectWriter {
         })
     }
 
-    /// Leaves a hole of `len` bytes at `position`, but for the blocks at its ends.
+    /// Leaves a hole of `len` bytes at `position`, except for partial blocks at its ends.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -181,7 +181,7 @@ impl DirectWriter {
         self.bytes(tail, zeros)
     }
 
-    /// Writes what is left, which need not be whole blocks, and waits for the disk.
+    /// Writes the rest, which need not be whole blocks, and waits for the disk.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -193,7 +193,7 @@ impl DirectWriter {
         Ok(())
     }
 
-    /// Sees to it that the file system has room for `len` bytes at `position`.
+    /// Reserves disk space for `len` bytes at `position`.
     fn reserve(&mut self, position: u64, len: u64) -> io::Result<()> {
         let end = position
             .checked_add(len)
@@ -241,7 +241,7 @@ impl DirectWriter {
         empty.recv().ok()
     }
 
-    /// Hands the stage over.
+    /// Hands the stage over to the thread.
     fn submit(&mut self) -> io::Result<()> {
         match self.stage.take() {
             None => Ok(()),
@@ -256,7 +256,7 @@ impl DirectWriter {
         }
     }
 
-    /// Why the thread has ended before its time.
+    /// Why the thread has ended early.
     fn reason(&mut self) -> io::Error {
         let gone = || io::Error::other("the writing thread is gone; this is a bug");
         self.ended().err().unwrap_or_else(gone)
@@ -279,7 +279,7 @@ impl Stage {
         STAGE_BYTES - self.used
     }
 
-    /// Appends `bytes`, no more than there is room for.
+    /// Appends as many of `bytes` as there is room for.
     fn push(&mut self, bytes: &[u8]) {
         let (_, free) = self.buffer.split_at_mut(self.used);
         let (target, _) = free.split_at_mut(bytes.len());
@@ -295,7 +295,7 @@ impl Stage {
 
 fn write(bytes: &[u8], offset: u64, direct: &File, plain: &File) -> io::Result<()> {
     match direct.write_all_at(bytes, offset) {
-        // It takes the flag but not the writes: through the page cache, then.
+        // It accepts the flag but not the writes, so they go through the page cache.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             plain.write_all_at(bytes, offset)?;
             fdatasync(plain)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A file, sparse where the memory is zero.
+//! A file, with holes where memory is zero.
 
 use super::Sink;
 use super::behind::{WriteBehind, drop_cache};
@@ -22,9 +22,9 @@ pub struct FileSink {
 /// How bytes reach the disk.
 #[derive(Debug)]
 enum WritePath {
-    /// Past the page cache.
+    /// Directly, bypassing the page cache.
     Direct(Box<DirectWriter>),
-    /// Through it, where the file system has no other way.
+    /// Through the page cache, if the file system has no direct writes.
     Behind(WriteBehind),
 }
 
@@ -32,7 +32,8 @@ impl FileSink {
     /// Writes to `file`, which must be empty.
     ///
     /// # Errors
-    /// If the file descriptor or the write-behind thread cannot be had.
+    /// If the file descriptor cannot be duplicated, or the write-behind thread cannot be
+    /// started.
     pub fn new(file: File) -> io::Result<Self> {
         match DirectWriter::new(&file) {
             Some(direct) => Ok(Self {
@@ -98,15 +99,15 @@ impl Sink for FileSink {
     }
 
     fn has_free_holes(&self) -> bool {
-        // MSDOS_SUPER_MAGIC and EXFAT_SUPER_MAGIC of include/uapi/linux/magic.h: what
-        // sticks are formatted with, and every byte is written there.
+        // MSDOS_SUPER_MAGIC and EXFAT_SUPER_MAGIC of include/uapi/linux/magic.h: USB sticks
+        // often have these file systems, which have no holes.
         const WITHOUT: [i64; 2] = [0x4d44, 0x2011_bab0];
         fstatfs(&self.file).is_ok_and(|system| !WITHOUT.contains(&system.f_type))
     }
 
     fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
-        // A hole at the end is only there once the length says so.
+        // A hole at the end exists only once the file has its length.
         self.file.set_len(self.position)?;
         self.file.sync_all()?;
         drop_cache(&self.file, 0, self.position);
@@ -114,7 +115,7 @@ impl Sink for FileSink {
     }
 
     fn abandon(&mut self) {
-        // The error that brought this about is the one to tell.
+        // The error that led here is the one to report.
         let _ = self.flush();
         let _ = self.file.set_len(self.position);
         let _ = self.file.sync_all();

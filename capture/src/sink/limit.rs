@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Limits that hold while a file grows, not only before.
+//! Limits that are also checked while a file grows.
 
 use super::Sink;
 use super::space::{SpaceError, free_space};
@@ -12,21 +12,21 @@ use std::path::PathBuf;
 /// Bytes that may be written between two checks of the free space.
 const SPACE_CHECK_INTERVAL: u64 = 8 << 20;
 
-/// What a file may take.
+/// How large a file may become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The file's bytes at most.
+    /// The most bytes of the file.
     pub max_size: Option<PhysLen>,
-    /// What has to stay free on its disk.
+    /// Bytes that must stay free on its disk.
     pub min_free: PhysLen,
 }
 
-/// A sink that ends with an error where its limits are.
+/// A sink that returns an error at its limits.
 pub struct LimitedSink<S> {
     inner: S,
     limits: Limits,
     folder: PathBuf,
-    /// Bytes written, holes aside, since the disk was looked at.
+    /// Bytes written, without holes, since the free space was checked.
     since_last_check: u64,
 }
 
@@ -38,7 +38,7 @@ impl<S: Sink> LimitedSink<S> {
             inner,
             limits,
             folder,
-            // The first piece is looked at, too.
+            // The first piece is checked as well.
             since_last_check: SPACE_CHECK_INTERVAL,
         }
     }

@@ -20,7 +20,7 @@ use std::io;
 
 /// Takes the bytes of a file from front to back.
 ///
-/// After an error it is spent: how much of the failed call arrived is not known.
+/// It cannot be used after an error: how much of the failed call arrived is unknown.
 pub trait Sink: Send {
     /// Bytes that it took so far.
     fn position(&self) -> u64;
@@ -31,7 +31,7 @@ pub trait Sink: Send {
     /// The system's.
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Appends bytes that are shared, without copying them where that can be.
+    /// Appends shared bytes, without copying them if possible.
     ///
     /// # Errors
     /// The system's.
@@ -39,24 +39,24 @@ pub trait Sink: Send {
         self.bytes(bytes)
     }
 
-    /// Appends `len` zero bytes, as a hole if there can be one.
+    /// Appends `len` zero bytes, as a hole if possible.
     ///
     /// # Errors
     /// The system's.
     fn zeros(&mut self, len: u64) -> io::Result<()>;
 
-    /// Sees to it that all bytes are where they can be kept.
+    /// Syncs all bytes to where they are kept.
     ///
     /// # Errors
     /// The system's, and those of earlier writes that only show now.
     fn finish(&mut self) -> io::Result<()>;
 
-    /// Whether zero bytes take neither time nor room, however many they are.
+    /// Whether any number of zero bytes takes neither time nor space.
     fn has_free_holes(&self) -> bool {
         false
     }
 
-    /// After an error: takes away, if that can be, what arrived of the call that
-    /// failed, so that the file ends at [`Self::position`].
+    /// After an error: removes, if possible, what arrived of the call that failed, so that
+    /// the file ends at [`Self::position`].
     fn abandon(&mut self) {}
 }

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A file under its working name. Dropped, it is removed: a run that fails before it
-/// wrote anything of use leaves nothing behind. [`commit`](Self::commit) and
+/// A file under its working name. It is removed when dropped, so that a run that fails
+/// before it wrote anything useful leaves nothing behind. [`commit`](Self::commit) and
 /// [`leave`](Self::leave) keep it.
 #[derive(Debug)]
 pub struct PartialFile {
@@ -25,13 +25,13 @@ pub struct PartialFile {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartialError {
-    /// There is one already.
+    /// The file exists already.
     #[error("{path} exists already: choose another name, or replace it with --force")]
     Exists {
         /// The final name.
         path: PathBuf,
     },
-    /// One was left over, or is being written.
+    /// A file with the working name is left over, or is being written.
     #[error(
         "{path} exists already: another run is writing it or was interrupted; keep it under \
          another name, or replace it with --force"
@@ -40,8 +40,8 @@ pub enum PartialError {
         /// The working name.
         path: PathBuf,
     },
-    /// There is something else of that name.
-    #[error("{path} is a folder")]
+    /// The name is that of a folder.
+    #[error("{path} is a folder: add a file name")]
     Folder {
         /// The final name.
         path: PathBuf,
@@ -49,9 +49,9 @@ pub enum PartialError {
     /// The system's reason.
     #[error("{action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
@@ -87,7 +87,7 @@ impl PartialFile {
                 _ => {}
             }
         }
-        // O_EXCL follows no link either; O_NOFOLLOW says so where it is looked for.
+        // O_EXCL does not follow links either; O_NOFOLLOW makes that explicit.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         let file = OpenOptions::new()
             .read(true)
@@ -111,8 +111,7 @@ impl PartialFile {
         })
     }
 
-    /// Writes `bytes` to a new file at `path`, which has its name only when they are
-    /// on the disk.
+    /// Writes `bytes` to a new file at `path`, which gets that name when they are on disk.
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`commit`](Self::commit).
@@ -170,14 +169,14 @@ impl PartialFile {
         let folder = folder_of(&self.path);
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(|source| PartialError::io("bringing to the disk", folder, source))
+            .map_err(|source| PartialError::io("syncing to disk", folder, source))
     }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.is_kept {
-            // What cannot be removed will be found and named by the next run.
+            // If it cannot be removed, the next run reports it.
             let _ = fs::remove_file(&self.partial);
         }
     }
@@ -193,7 +192,7 @@ impl PartialError {
     }
 }
 
-/// The folder that `path` lies in.
+/// The folder that contains `path`.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -205,8 +204,8 @@ pub fn folder_of(path: &Path) -> &Path {
 /// Renames without replacing anything.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Some file systems (NFS, FUSE) lack the flag. The name was free when
-        // the run began; a link fails if it is taken now, but not all have links.
+        // Some file systems (NFS, FUSE) lack the flag, so the name is checked first. A hard
+        // link would do both in one step, but not all of these file systems have hard links.
         Err(Errno::INVAL | Errno::NOSYS) => match fs::symlink_metadata(to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
             Err(error) => Err(error),

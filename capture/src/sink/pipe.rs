@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Writes to a stream, zeros and all.
+/// Writes to a stream, zeros included.
 #[derive(Debug)]
 pub struct PipeSink<W> {
     stream: W,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Room on the disk, looked at before the first byte is read.
+//! Free space on the disk, checked before the first byte is read.
 
 use super::limit::Limits;
 use super::partial::folder_of;
@@ -12,22 +12,22 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpaceError {
-    /// Too little.
+    /// The disk has too little free space.
     #[error(
         "{folder} has {free} free, but the image can take {needed}{}: write to another disk or \
          to stdout, compress it (--compress zstd), or read less (--range)", kept(*.min_free)
     )]
     TooLittle {
-        /// Where the image was to go.
+        /// The folder for the image.
         folder: PathBuf,
-        /// What is free there.
+        /// Its free space.
         free: PhysLen,
         /// What the image needs if no page is zero.
         needed: PhysLen,
-        /// What has to stay free.
+        /// The space that must stay free.
         min_free: PhysLen,
     },
-    /// Larger than it may be.
+    /// The image can become larger than its limit.
     #[error(
         "the image can take {needed}, which is more than --max-size {limit}: compress it \
          (--compress zstd), or read less (--range)"
@@ -35,29 +35,29 @@ pub enum SpaceError {
     TooLarge {
         /// What the image needs if no page is zero.
         needed: PhysLen,
-        /// What it may take.
+        /// The limit.
         limit: PhysLen,
     },
     /// The file has grown to its limit.
     #[error("the image has reached --max-size {limit}")]
     PastMaxSize {
-        /// What it may take.
+        /// The limit.
         limit: PhysLen,
     },
     /// The disk has filled up to its limit.
     #[error("only {free} left on {folder}; --min-free requires {limit}")]
     PastMinFree {
-        /// Where the image goes.
+        /// The folder for the image.
         folder: PathBuf,
-        /// What is free there.
+        /// Its free space.
         free: PhysLen,
-        /// What has to stay free.
+        /// The space that must stay free.
         limit: PhysLen,
     },
-    /// The folder cannot be asked.
-    #[error("{folder}: {source}")]
+    /// The free space is unknown.
+    #[error("checking the free space of {folder}: {source}")]
     Unknown {
-        /// Where the image was to go.
+        /// The folder for the image.
         folder: PathBuf,
         /// The system's reason.
         source: io::Error,
@@ -71,11 +71,11 @@ fn kept(min_free: PhysLen) -> String {
     format!(", and {min_free} must stay free (--min-free)")
 }
 
-/// Whether `needed_bytes` are within `limits` and fit on the disk that `path` will
-/// lie on.
+/// Checks that `needed_bytes` are within `limits`, and that the disk that will hold
+/// `path` has room for them.
 ///
 /// # Errors
-/// If they are not or do not, or the folder is not there.
+/// If not, or if the folder does not exist.
 pub fn check(path: &Path, needed_bytes: u64, limits: Limits) -> Result<(), SpaceError> {
     let needed = PhysLen::new(needed_bytes);
     if let Some(limit) = limits.max_size.filter(|&limit| needed > limit) {
@@ -96,8 +96,8 @@ pub fn check(path: &Path, needed_bytes: u64, limits: Limits) -> Result<(), Space
     }
 }
 
-/// What is free in `folder`, if its file system tells: some network and user-space
-/// ones do not.
+/// The free space of `folder`, if its file system reports it: some network and
+/// user-space file systems do not.
 pub(super) fn free_space(folder: &Path) -> Result<Option<PhysLen>, SpaceError> {
     let disk = statvfs(folder).map_err(|errno| SpaceError::Unknown {
         folder: folder.to_path_buf(),

@@ -22,9 +22,9 @@ use std::os::unix::fs::FileExt;
 /// The device node.
 pub(super) const PATH: &str = "/dev/mem";
 
-/// What pages are listed with that this source never reads.
+/// The errno for pages that this source never reads.
 const NOT_HERE: Errno = Errno::EOPNOTSUPP;
-/// What RAM is listed with if the kernel refuses it.
+/// The errno for RAM that the kernel does not let this source read.
 const NOT_PERMITTED: Errno = Errno::EPERM;
 
 /// /dev/mem, open.

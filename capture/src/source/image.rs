@@ -17,25 +17,25 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageSourceError {
-    /// It is in no format that is read here.
+    /// Its format is not supported.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// It is raw, and its manifest does not fit it.
-    #[error("as a raw image with the ranges of its manifest: {0}")]
+    /// It is raw, and its manifest does not match it.
+    #[error("opening it as a raw image with the ranges of its manifest: {0}")]
     Raw(#[from] raw::Error),
     /// It is raw, and its manifest cannot be used.
-    #[error("a raw image tells no addresses, and its manifest cannot be used: {0}")]
+    #[error("a raw image has no addresses of its own, and its manifest cannot be used: {0}")]
     Manifest(#[from] linpmem_manifest::ReadError),
     /// Its ranges contradict each other.
     #[error(transparent)]
     Overlap(#[from] OverlapError),
 }
 
-/// Opens the image at `path`. If it is raw, `known` or the manifest beside it
-/// tells its addresses.
+/// Opens the image at `path`. If it is raw, its addresses come from `known` or from the
+/// manifest next to it.
 ///
 /// # Errors
-/// If it is in no format that is read here, or is damaged.
+/// If its format is not supported, or it is damaged.
 pub fn open_reader_at(
     path: &Path,
     known: Option<&Manifest>,
@@ -85,14 +85,14 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     })
 }
 
-/// Whether `manifest` can be that of the image at `path`.
+/// Whether `manifest` can belong to the image at `path`.
 fn is_of(manifest: &Manifest, path: &Path) -> bool {
     let length = std::fs::metadata(path).map(|metadata| metadata.len());
     length.is_ok_and(|length| length == manifest.footer.file.length)
 }
 
-/// What `told`, an image's own word of its machine, and the manifest beside it
-/// say. A raw image says nothing.
+/// The machine as the image itself (`told`) and the manifest next to it describe it. A
+/// raw image has no description.
 fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, MachineRecord) {
     let known = manifest
         .map(|manifest| manifest.header.machine.clone())
@@ -117,7 +117,7 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
     (machine, record)
 }
 
-/// The ranges of a raw image, as its manifest tells them.
+/// The ranges of a raw image, from its manifest.
 fn raw_ranges(manifest: &Manifest) -> (Vec<PlannedRange>, raw::Layout) {
     let layout = match manifest.header.image.raw_layout.as_deref() {
         Some("padded") => raw::Layout::Padded,

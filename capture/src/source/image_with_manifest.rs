@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory of an image, with what its manifest remembers of pages that could not be
-//! read: most formats hold zeros there and cannot say more.
+//! Memory of an image, with the unreadable pages that its manifest lists: most formats
+//! store zeros there and cannot tell them apart from memory.
 
 use linpmem_formats::ImageReader;
 use linpmem_manifest::Manifest;
@@ -10,10 +10,10 @@ use linpmem_phys::{
     is_zero,
 };
 
-/// An image, as nothing but memory.
+/// The memory of an image.
 pub(super) struct ImageWithManifest {
     image: Box<dyn ImageReader>,
-    /// By address.
+    /// The unreadable pages, by address.
     unreadable: Vec<Unreadable>,
 }
 
@@ -68,7 +68,7 @@ impl ReadPhys for ImageWithManifest {
             let Ok(range) = PhysRange::from_len(at, len) else {
                 break;
             };
-            // Bytes that are there were read, whatever a manifest says.
+            // Bytes that the image has were read, whatever a manifest says.
             match self.errno_at(range).filter(|_| is_zero(part)) {
                 Some(errno) => unreadable.push(range, errno),
                 None => copy(told.as_slice(), range, unreadable),
@@ -79,7 +79,7 @@ impl ReadPhys for ImageWithManifest {
     }
 }
 
-/// What `told` has of `range`.
+/// The part of `told` that is within `range`.
 fn copy(told: &[Unreadable], range: PhysRange, unreadable: &mut Unreadables) {
     let first = told.partition_point(|item| item.range.end() <= range.start());
     for item in told.iter().skip(first) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is known of a machine without asking the module: from VMCOREINFO
+//! What is known about a machine without the module: from VMCOREINFO
 //! (kernel/vmcore_info.c, arch/x86/kernel/vmcore_info_64.c) and /proc/cpuinfo.
 
 use super::vmcoreinfo;

@@ -38,7 +38,7 @@ use std::sync::Arc;
 pub struct Source {
     /// Reads the memory.
     pub reader: Arc<dyn ReadPhys>,
-    /// Which addresses are what.
+    /// The memory map.
     pub map: MemoryMap,
     /// The text that the map was made from, if it is the running kernel's.
     pub iomem: Option<String>,
@@ -64,7 +64,7 @@ pub enum SourceError {
     Info {
         /// The device node.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: linpmem::InfoError,
     },
     /// /proc/iomem gives no memory map.
@@ -75,7 +75,7 @@ pub enum SourceError {
     SelfTest {
         /// The device node.
         path: PathBuf,
-        /// What was found.
+        /// How it failed the test.
         reason: String,
     },
     /// The image cannot be opened.
@@ -83,7 +83,7 @@ pub enum SourceError {
     Image {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: ImageSourceError,
     },
     /// No source works.

@@ -84,8 +84,8 @@ impl Flags {
     /// Since Linux 4.18.
     const PGTABLE: u64 = 1 << 26;
 
-    /// What the page is listed with if it must not be read. An offline section of
-    /// memory has no page structures, hence `NOPAGE`.
+    /// The errno for the page if it must not be read. An offline section of memory has no
+    /// page structures, hence `NOPAGE`.
     const fn refusal(self) -> Option<Errno> {
         if self.0 & Self::HWPOISON != 0 {
             Some(Errno::EHWPOISON)

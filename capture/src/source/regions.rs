@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an image has of a machine's map, with what its manifest remembers: most
-//! formats hold no kinds, and some leave out pages that could not be read.
+//! The memory map of an image, completed from its manifest: most formats do not store the
+//! kind of memory, and some leave out pages that could not be read.
 
 use linpmem_formats::{ImageReader, StoredRange};
 use linpmem_manifest::{Manifest, Range};
 use linpmem_phys::{Content, PhysRange, Region, RegionKind};
 
-/// The regions that `image` has, by address. Pages that it has not, but that
-/// `manifest` lists as unreadable, are among them.
+/// The regions of `image`, by address, with the pages that it lacks and that `manifest`
+/// lists as unreadable.
 pub(super) fn regions(image: &dyn ImageReader, manifest: Option<&Manifest>) -> Vec<Region> {
-    // By address, which reading the manifest has made sure of.
+    // Sorted by address: the manifest's reader has checked that.
     let ranges = manifest.map_or(&[][..], |manifest| &manifest.ranges);
     let unreadable: Vec<PhysRange> = ranges
         .iter()
@@ -63,7 +63,7 @@ fn named(ranges: &[Range], part: PhysRange, stored: &StoredRange, regions: &mut 
     regions.extend(rest.map(unnamed));
 }
 
-/// Who dumps memory dumps System RAM, if nothing else is said.
+/// System RAM, unless anything else is known: that is what most images contain.
 const fn unnamed(range: PhysRange) -> Region {
     Region {
         range,

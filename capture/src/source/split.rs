@@ -5,7 +5,7 @@ use crate::pages::Pages;
 use crate::read_target::ReadTarget;
 use linpmem_phys::{Errno, MemoryMap, PhysAddr, ReadPhys, SourceError, Unreadables};
 
-/// What pages are listed with that no source can read.
+/// The errno for pages that no source can read.
 const NOT_HERE: Errno = Errno::EOPNOTSUPP;
 
 /// System RAM from one source, and the rest from another if there is one.

@@ -12,28 +12,28 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// Bytes that are read at a time. The kernel makes many files of /proc a page at
-/// a time whatever is asked for.
+/// Bytes that are read at a time. The kernel returns many files in /proc page by page,
+/// however much is asked for.
 const STEP_BYTES: usize = 64 << 10;
-/// Steps that may wait for being taken.
+/// Pieces that may wait until they are taken.
 const STEPS_AHEAD: usize = 2;
-/// The thread calls next to nothing.
+/// A small stack is enough: the thread calls next to nothing.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Answers that are waited for in vain before no more are asked for: each takes the
-/// whole time, and there are hundreds of files.
+/// After this many timeouts no more files are opened: each takes the whole time, and
+/// there are hundreds of files.
 const MAX_GIVEN_UP: u32 = 3;
 
-/// How long the system is waited for.
+/// How long to wait for the system.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
-    /// None waits for ever.
+    /// `None` waits forever.
     timeout: Option<Duration>,
     given_up: Arc<AtomicU32>,
 }
 
-/// A regular file, read by a thread of its own: where the kernel or a file system
-/// does not answer, the reader gives up, and the thread stays behind.
+/// A regular file, read by a thread of its own. If the kernel or a file system does not
+/// answer, the reader gives up, and the thread is abandoned.
 #[derive(Debug)]
 pub(crate) struct TimeoutFile {
     steps: Receiver<io::Result<Vec<u8>>>,
@@ -49,7 +49,7 @@ impl Patience {
         }
     }
 
-    /// What `question` gives, asked by a thread of its own.
+    /// The result of `question`, called in a thread of its own.
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -59,7 +59,9 @@ impl Patience {
         thread().spawn(move || sender.send(question()))?;
         match self.next(&answer) {
             Ok(answer) => answer,
-            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its thread ended")),
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other(
+                "its thread ended early; this is a bug in linpmem-dump",
+            )),
             Err(RecvTimeoutError::Timeout) => Err(no_answer()),
         }
     }
@@ -84,7 +86,7 @@ impl Patience {
 }
 
 fn no_answer() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the system does not answer")
+    io::Error::new(io::ErrorKind::TimedOut, "the system did not answer in time")
 }
 
 fn thread() -> Builder {
@@ -94,10 +96,10 @@ fn thread() -> Builder {
 }
 
 impl TimeoutFile {
-    /// The file at `path`. That it cannot be opened shows when it is read.
+    /// The file at `path`. An error of opening it appears at the first read.
     ///
     /// # Errors
-    /// If there is no thread to be had, or the system did not answer before.
+    /// If a thread cannot be started, or the system failed to answer too often before.
     pub(crate) fn open(path: &Path, patience: &Patience) -> io::Result<Self> {
         patience.check()?;
         let (sender, steps) = bounded(STEPS_AHEAD);
@@ -110,7 +112,7 @@ impl TimeoutFile {
         })
     }
 
-    /// All of it, if that is no more than `limit` bytes.
+    /// The whole content, if that is at most `limit` bytes.
     ///
     /// # Errors
     /// The system's; `FileTooLarge` if it has more.
@@ -171,14 +173,15 @@ fn send(path: &Path, steps: &Sender<io::Result<Vec<u8>>>) {
     }
 }
 
-/// Pipes and devices might never end, or do something when they are read.
+/// Opens a regular file only: pipes and devices might never end, or reading them might
+/// have effects.
 fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())
         .open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::other("this is not a regular file"));
     }
     Ok(file)
 }

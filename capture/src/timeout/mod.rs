@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reads that may never return, done by threads that can be left behind.
+//! Reads that may never return, in threads that can be abandoned.
 
 mod file;
 mod reader;

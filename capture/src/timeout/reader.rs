@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A source that may hang, read by a thread that can be left behind.
+//! A source that may hang, read by a thread that can be abandoned.
 //!
-//! A read that the kernel does not return from cannot be called back: no signal
-//! reaches it. So it is done by a thread of its own, into a buffer that is its own
-//! as long as it reads.
-//! When it takes too long, that thread is left where it is, with all it owns, and
-//! another one reads on. What hung is looked at page by page, to find the one
-//! that does not answer; a read that was only slow loses nothing by it.
+//! A read that the kernel does not return from cannot be cancelled: no signal reaches it.
+//! So a thread of its own does it, into a buffer that the thread owns while it reads.
+//! When the read takes too long, that thread is abandoned with everything it owns, and
+//! another one continues. The range that hung is then read page by page, to find the
+//! page that does not answer; if the read was only slow, nothing is lost.
 //!
-//! A thread that never comes back keeps the process from ending entirely, but
-//! the image and its manifest are finished by then.
+//! A thread that never returns keeps the process from ending completely, but the image
+//! and its manifest are finished by then.
 
 use crate::read_target::ReadTarget;
 use crate::reader::ReadPages;
@@ -21,12 +20,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// After so many pages of one request the rest of it is given up.
+/// After this many pages of one request, the rest of the request is given up.
 const MAX_PAGES: u32 = 3;
-/// After so many threads nothing more is read: the machine is in trouble.
+/// After this many abandoned threads nothing more is read: the machine is in trouble.
 const MAX_ABANDONED: u32 = 32;
 
-/// A source, and how long it may take for one request.
+/// A source with a time limit for each request.
 pub(crate) struct TimeoutReader {
     reader: Arc<dyn ReadPhys>,
     timeout: Duration,
@@ -65,8 +64,8 @@ impl TimeoutReader {
         }
     }
 
-    /// The bytes from `start` on, in `buffer`. None if there was no answer in time:
-    /// then nothing was read, and the buffer is gone.
+    /// The bytes from `start` on, in `buffer`. `None` if there was no answer in time: then
+    /// nothing was read, and the thread keeps the buffer.
     fn request(
         &self,
         state: &mut State,
@@ -99,7 +98,7 @@ impl TimeoutReader {
         }
     }
 
-    /// A thread that reads until nobody asks it any more.
+    /// A thread that reads until the requests end.
     fn spawn_worker(&self, at: PhysAddr) -> Result<Worker, SourceError> {
         let (requests, todo) = bounded::<Request>(1);
         let (done, answers) = bounded(1);
@@ -128,7 +127,7 @@ impl TimeoutReader {
         })
     }
 
-    /// Reads page by page what was not answered as a whole.
+    /// Reads a range page by page, after reading all of it at once timed out.
     fn search(
         &self,
         state: &mut State,
@@ -168,14 +167,14 @@ impl TimeoutReader {
     }
 }
 
-/// The idle thread is waited for: until it is gone it keeps the source open, and a
-/// module that is open cannot be unloaded. Nobody waits for one that was left behind.
+/// Waits for the idle thread: until it has ended it keeps the source open, and a module
+/// that is open cannot be unloaded. Does not wait for abandoned threads.
 impl Drop for TimeoutReader {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(worker) = state.worker.take() {
             drop((worker.requests, worker.answers));
-            // If it panicked, whoever asked it knows.
+            // If it panicked, the read that it was doing has reported that.
             let _ = worker.thread.join();
         }
     }

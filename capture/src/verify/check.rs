@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The comparison: threads that each take the next chunk of the manifest, and others for
-//! those sums that can only be made from front to back. None of them holds more than a
-//! few chunks, however long the manifest is.
+//! The comparison: worker threads that each take the next chunk of the manifest, and
+//! others for the hashes that can only be computed from front to back. None of them holds
+//! more than a few chunks, however long the manifest is.
 
 use super::VerifyError;
 use super::layout::{Chunk, Layout};
@@ -26,30 +26,30 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 pub struct Found<'a> {
     /// Bytes of the file.
     pub length: u64,
-    /// Of as many bytes of it as the manifest says that there are.
+    /// The hash of as many bytes as the file should have.
     pub file: Computed,
-    /// Further hashes of the same bytes, those that the manifest has; none if they
-    /// were not asked for, or the bytes are not all there.
+    /// Further hashes of the same bytes, as far as the manifest has them; none if they were
+    /// not asked for, or bytes are missing.
     pub further: Vec<HashRecord>,
-    /// Over what is in no chunk.
+    /// The hash over everything outside the chunks.
     pub outside: Computed,
-    /// Chunks that are not as they should be.
+    /// Chunks that do not match.
     pub faults: Faults<'a>,
 }
 
-/// Chunks that are not as they should be: the first ones, and how many there are.
+/// Chunks that do not match: the first ones, and how many there are.
 #[derive(Debug, Default)]
 pub struct Faults<'a> {
-    /// Those that come first in the manifest, by their index.
+    /// The first ones in the manifest, by their index.
     pub first: BTreeMap<u64, (Chunk<'a>, Fault)>,
-    /// All of them.
+    /// How many there are in all.
     pub count: u64,
-    /// By the index of their range.
+    /// How many there are in each range, by its index.
     pub by_range: BTreeMap<u64, u64>,
 }
 
 impl<'a> Faults<'a> {
-    /// Chunks that are kept.
+    /// The most chunks that are listed.
     pub const SHOWN: usize = 20;
 
     fn add(&mut self, chunk: Chunk<'a>, fault: Fault) {
@@ -62,19 +62,19 @@ impl<'a> Faults<'a> {
     }
 }
 
-/// A sum that may have been made.
+/// A hash that may have been computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Computed {
-    /// It was not asked for, or there is none to compare it with.
+    /// It was not asked for, or there is nothing to compare it with.
     Not,
-    /// The bytes are not all there, or cannot be read.
+    /// Bytes are missing, or cannot be read.
     Lacking,
-    /// This is it.
+    /// The hash.
     Sum(Sha256Sum),
 }
 
 impl Computed {
-    /// The sum, if it was made.
+    /// The hash, if it was computed.
     pub const fn sum(&self) -> Option<Sha256Sum> {
         match self {
             Self::Sum(sum) => Some(*sum),
@@ -86,24 +86,24 @@ impl Computed {
 /// What is wrong with a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Its sum is another.
+    /// Its hash differs.
     Differs,
     /// The file ends before it does.
     Missing,
-    /// It does not decompress.
+    /// It cannot be decompressed.
     Damaged,
-    /// Its bytes are right, but other pages are marked as unreadable.
+    /// Its bytes match, but different pages are marked as unreadable.
     Marks,
-    /// The disk does not give it.
+    /// It cannot be read from the disk.
     Unreadable(String),
 }
 
-/// A comparison that could not be made.
+/// A comparison that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
-    /// No threads or no memory.
-    #[error("starting to verify: {0}")]
+    /// A thread could not be started, or there was not enough memory.
+    #[error("starting the verification: {0}")]
     Start(#[source] io::Error),
     /// A thread ended without a reason.
     #[error("a thread panicked; this is a bug in linpmem-dump")]
@@ -116,22 +116,22 @@ pub struct Check<'a> {
     pub file: &'a File,
     /// Bytes of it.
     pub length: u64,
-    /// What it should hold, and where.
+    /// What it should contain, and where.
     pub layout: &'a Layout<'a>,
     /// How memory is found in it.
     pub memory: Memory<'a>,
-    /// Whether the file's own sum is made.
+    /// Whether the SHA-256 of the file is computed.
     pub whole: bool,
-    /// Whether its further hashes are made.
+    /// Whether the further hashes of the file are computed.
     pub further: bool,
     /// Threads that compare chunks.
     pub workers: NonZeroUsize,
-    /// Told of the progress.
+    /// Counts the progress.
     pub meter: &'a Meter,
 }
 
 impl<'a> Check<'a> {
-    /// Compares.
+    /// Runs the comparison.
     pub fn run(&self) -> Result<Found<'a>, VerifyError> {
         let faults = Mutex::default();
         let (file, further, outside) = std::thread::scope(|scope| {
@@ -189,7 +189,7 @@ impl<'a> Check<'a> {
     fn feed(&self, workers: Sender<Chunk<'a>>) -> Result<(), VerifyError> {
         for chunk in self.layout.chunks() {
             if workers.send(chunk?).is_err() {
-                // All of them have panicked, which joining them tells.
+                // All of them have panicked, which joining them reports.
                 break;
             }
         }
@@ -222,7 +222,7 @@ impl<'a> Check<'a> {
         Ok(threads)
     }
 
-    /// Of the file from front to back; none if it is not all there.
+    /// A hash of the file from front to back; none if bytes are missing.
     fn file_sum(&self, mut hasher: Hasher) -> Option<Vec<u8>> {
         let end = self.layout.manifest().footer.file.length;
         if self.length < end {

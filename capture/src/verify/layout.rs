@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where a manifest says that everything lies in the file.
+//! Where everything is in the file, according to its manifest.
 
 use super::VerifyError;
 use super::manifest_file::ManifestFile;
@@ -15,9 +15,9 @@ use std::io::BufReader;
 /// A manifest that was found to be consistent, and the places of its chunks.
 ///
 /// # Invariants
-/// Chunks with a place are in the order of the file and do not overlap. All are no longer
-/// than [`ZeroBlocks::MAX_BYTES`], and their sums make up those of the ranges. That they
-/// lie in their ranges one after the other, the manifest's reader has made sure of.
+/// Chunks with a place are in the order of the file and do not overlap. None is longer
+/// than [`ZeroBlocks::MAX_BYTES`], and their hashes make up those of the ranges. The
+/// manifest's reader has checked that the chunks of a range follow each other.
 pub struct Layout<'a> {
     file: &'a ManifestFile,
     /// How many chunks there are.
@@ -37,10 +37,10 @@ pub struct Chunk<'a> {
     pub number: u64,
     /// Its addresses.
     pub addresses: PhysRange,
-    /// What the manifest says of its bytes.
+    /// What the manifest says about its bytes.
     pub content: ChunkContent,
-    /// Its first byte in the file; none if it does not lie there in one piece, as
-    /// in an AFF4 image.
+    /// Its first byte in the file; none if it is not in one piece there, as in an AFF4
+    /// image.
     pub offset: Option<u64>,
     /// Its bytes in the file.
     pub length: u64,
@@ -52,8 +52,8 @@ pub struct Chunk<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// Chunks of a range that the manifest did not have a moment ago.
-    #[error("the manifest has changed while it was read")]
+    /// Chunks of a range that the manifest did not have before.
+    #[error("the manifest changed while it was read: verify again when it no longer changes")]
     Changed,
     /// A chunk that is too long.
     #[error(
@@ -66,25 +66,25 @@ pub enum LayoutError {
         /// The chunk's length.
         bytes: u64,
     },
-    /// A sum over sums that is another.
-    #[error("the Merkle root of {0} does not match its chunk hashes")]
+    /// A Merkle root that does not match its chunks.
+    #[error("the Merkle root of {0} does not match its chunk hashes: the manifest was altered")]
     Tree(String),
-    /// Places that overlap or lie behind the end.
-    #[error("the chunk at {addresses} overlaps another one, or lies behind the end of the file")]
+    /// Places that overlap or are beyond the end.
+    #[error("the chunk at {addresses} overlaps another one, or is beyond the end of the file")]
     Place {
         /// The chunk.
         addresses: PhysRange,
     },
     /// No places, in a format that has them.
     #[error(
-        "it does not say where in the file the chunk at {addresses} lies; is it the manifest of \
-         another image?"
+        "it does not say where in the file the chunk at {addresses} is: it may be the manifest of \
+        another image"
     )]
     NoPlace {
         /// The chunk.
         addresses: PhysRange,
     },
-    /// A whole image that is not.
+    /// An image that is said to be complete, and is not.
     #[error(
         "it says that the image is complete, but lists {written} bytes as written, of {planned} \
          planned"
@@ -92,7 +92,7 @@ pub enum LayoutError {
     NotWhole {
         /// Bytes of its ranges that were written.
         written: u64,
-        /// Bytes that were to be written.
+        /// Bytes that were planned.
         planned: u64,
     },
 }
@@ -105,8 +105,8 @@ impl Chunk<'_> {
 }
 
 impl<'a> Layout<'a> {
-    /// The places that `file` tells, after a look at all of them. Where every chunk
-    /// `needs_place`, one without is an error.
+    /// The places in `file`, after checking all of them. With `needs_place`, a chunk without
+    /// a place is an error.
     pub fn new(file: &'a ManifestFile, needs_place: bool) -> Result<Self, VerifyError> {
         let manifest = file.manifest();
         let mut trees = Trees::default();
@@ -155,10 +155,10 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The Merkle trees over the chunks that have passed.
+/// The Merkle trees over the chunks so far.
 #[derive(Default)]
 struct Trees {
-    /// The number of the range whose chunks pass.
+    /// The number of the current range.
     range: u64,
     of_range: MerkleTree,
     of_all: MerkleTree,
@@ -197,15 +197,15 @@ impl Trees {
     }
 }
 
-/// The sums of chunks that are zero throughout: few lengths, each hashed once.
+/// The hashes of zero chunks: few lengths, each hashed once.
 #[derive(Default)]
 pub struct ZeroSums(HashMap<u64, Sha256Sum>);
 
 impl ZeroSums {
-    /// Lengths that are remembered, at most. An image of real memory has a handful.
+    /// The most lengths that are remembered. An image of real memory has a handful.
     const MAX: usize = 1024;
 
-    /// The sum of `len` zero bytes.
+    /// The hash of `len` zero bytes.
     pub fn of(&mut self, len: u64) -> Sha256Sum {
         if self.0.len() >= Self::MAX {
             self.0.clear();
@@ -214,7 +214,7 @@ impl ZeroSums {
         *self.0.entry(len).or_insert_with(sum)
     }
 
-    /// The sum that the manifest has of `chunk`.
+    /// The hash of `chunk` in the manifest.
     pub fn of_chunk(&mut self, chunk: &Chunk<'_>) -> Sha256Sum {
         match chunk.content {
             ChunkContent::Sha256(sum) => sum,
@@ -231,7 +231,7 @@ pub struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    /// The places of `chunks`, which are those of `file`.
+    /// The places of `chunks`, the chunks of `file`.
     pub(super) const fn new(file: &'a ManifestFile, chunks: Chunks<BufReader<Section>>) -> Self {
         Self {
             file,

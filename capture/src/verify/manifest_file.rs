@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A manifest that is read several times: once as a whole, and then chunk by chunk, by
-//! several threads, none of which holds more than a line of it.
+//! A manifest that is read several times: once as a whole, and then chunk by chunk by
+//! several threads, none of which holds more than a line.
 
 use super::VerifyError;
 use super::layout::{LayoutError, Places};
@@ -11,7 +11,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes that are read of it at a time.
+/// Bytes that are read at a time.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// A manifest that stays open.
@@ -61,7 +61,7 @@ impl ManifestFile {
         &self.manifest
     }
 
-    /// One from inside an image does not know the image's length: it is `length`.
+    /// A manifest inside an image does not know the image's length, which is `length`.
     pub fn set_image_length(&mut self, length: u64) {
         self.manifest.footer.file.length = length;
     }
@@ -72,7 +72,7 @@ impl ManifestFile {
         Places::new(self, Chunks::new(reader))
     }
 
-    /// It contradicts itself, on this line if it is one.
+    /// The manifest and, if it is known, the line where it contradicts itself.
     pub fn contradiction(&self, line: Option<u64>, source: LayoutError) -> VerifyError {
         VerifyError::Layout {
             path: match line {

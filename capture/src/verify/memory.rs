@@ -21,13 +21,13 @@ const STEP_BYTES: usize = 256 << 10;
 /// How memory is found in an image.
 #[derive(Clone, Copy)]
 pub enum Memory<'a> {
-    /// Each chunk lies in the file in one piece.
+    /// Each chunk is in one piece in the file.
     InPlace,
-    /// Only the format's reader knows.
+    /// Only the format's reader can find it.
     Read(&'a dyn ImageReader),
 }
 
-/// What one thread needs to look at chunks.
+/// What one thread needs to check chunks.
 pub struct Looking<'a> {
     memory: Memory<'a>,
     file: &'a File,
@@ -39,7 +39,7 @@ pub struct Looking<'a> {
 }
 
 impl<'a> Memory<'a> {
-    /// Begins to look at chunks of `file`, which has `length` bytes.
+    /// Prepares to check chunks of `file`, which has `length` bytes.
     pub fn looking(self, file: &'a File, length: u64) -> Looking<'a> {
         Looking {
             memory: self,
@@ -123,7 +123,7 @@ impl Looking<'_> {
         if sha256(&self.buffer) != self.zeros.of_chunk(chunk) {
             return Err(Fault::Differs);
         }
-        // Zeros alone do not tell what was read from what was not.
+        // Zeros alone do not show whether memory was read.
         let listed = &chunk.range.unreadable;
         let start = chunk.addresses.start();
         let first = listed.partition_point(|item| item.range.end() <= start);
@@ -132,7 +132,7 @@ impl Looking<'_> {
             .skip(first)
             .map_while(|item| item.range.intersect(chunk.addresses));
         let found = unreadable.as_slice().iter().map(|item| item.range);
-        // AVML has zeros there, and nothing that could be marked.
+        // AVML stores zeros there, and cannot mark them.
         if image.format() != Format::Avml && merged(recorded) != merged(found) {
             return Err(Fault::Marks);
         }
@@ -140,7 +140,7 @@ impl Looking<'_> {
     }
 }
 
-/// Neighbours as one: who listed them may have cut them elsewhere.
+/// Merges neighbours, which the manifest may have split elsewhere.
 fn merged(ranges: impl Iterator<Item = PhysRange>) -> Vec<(u64, u64)> {
     let mut all: Vec<(u64, u64)> = Vec::new();
     for range in ranges {

@@ -34,10 +34,10 @@ pub enum VerifyError {
     /// No manifest.
     #[error(transparent)]
     Manifest(#[from] ReadError),
-    /// A manifest that cannot be true.
+    /// A manifest that contradicts itself.
     #[error("{path}: {source}")]
     Layout {
-        /// The manifest, and the number of the line if it is one.
+        /// The manifest, and the line if it is known.
         path: String,
         /// What is wrong with it.
         source: LayoutError,
@@ -47,7 +47,7 @@ pub enum VerifyError {
     Aff4 {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: aff4::Error,
     },
     /// An image that does not open.
@@ -55,7 +55,7 @@ pub enum VerifyError {
     Open {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: ImageSourceError,
     },
     /// No image.
@@ -92,8 +92,8 @@ pub struct Thoroughness {
 
 impl Verification {
     /// Opens the image at `image`, with further `volumes` if it is striped, and its
-    /// manifest: the one named, the one beside the image, or the one inside it. Only
-    /// an AFF4 image may have none.
+    /// manifest: the one named, the one next to the image, or the one inside it. Only an
+    /// AFF4 image may have none.
     ///
     /// # Errors
     /// If the image or the manifest cannot be read.
@@ -118,7 +118,7 @@ impl Verification {
         };
         let is_embedded = |file: &&mut ManifestFile| file.manifest().footer.file.length == 0;
         if let Some(manifest) = found.as_mut().filter(is_embedded) {
-            // One from inside an image: all but the file itself can be compared.
+            // A manifest inside an image: everything but the hash of the file can be compared.
             let metadata = std::fs::metadata(image);
             let metadata = metadata.map_err(|source| VerifyError::Image {
                 path: image.to_path_buf(),
@@ -156,7 +156,7 @@ impl Verification {
     /// the bytes of memory compared.
     ///
     /// # Errors
-    /// If the comparison could not be made.
+    /// If the comparison failed.
     pub fn compare(
         &self,
         thoroughness: Thoroughness,
@@ -198,7 +198,7 @@ impl Verification {
         Ok(Some(Report::new(&layout, found, begun.elapsed())))
     }
 
-    /// Reads the memory of images in which it does not lie in one piece.
+    /// Reads the memory of images in which chunks are not in one piece.
     fn reader_of(&self, manifest: &Manifest) -> Result<Option<Box<dyn ImageReader>>, VerifyError> {
         if !matches!(manifest.header.image.format.as_str(), "kdump" | "avml") {
             return Ok(None);

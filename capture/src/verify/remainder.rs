@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bytes of an image that are in no chunk.
+//! The bytes of an image that are outside its chunks.
 
 use super::VerifyError;
 use super::check::{Check, Computed};
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// The sum over what lies before, between and after the chunks.
+/// The hash over everything before, between and after the chunks.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -63,7 +63,7 @@ fn stretch(
     Ok(())
 }
 
-/// How many of the `len` bytes from `position` on lie in a hole of `file`, which has
+/// How many of the `len` bytes from `position` on are in a hole of `file`, which has
 /// `length` bytes.
 pub fn hole(file: &File, length: u64, position: u64, len: u64) -> u64 {
     let data = match seek(file, SeekFrom::Data(position)) {

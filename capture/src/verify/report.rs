@@ -28,34 +28,34 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// One way in which an image is not what its manifest says.
+/// One way in which an image differs from its manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// The run that made it did not end well.
+    /// The run that wrote it did not complete.
     NotComplete {
         /// How it ended.
         state: State,
         /// Bytes of memory that were written.
         written: u64,
-        /// Bytes of memory that were to be.
+        /// Bytes of memory that were planned.
         planned: u64,
     },
     /// The file is too short.
     Truncated {
         /// Bytes that are missing.
         missing: u64,
-        /// Bytes that there should be.
+        /// Bytes that the file should have.
         expected: u64,
     },
     /// The file is too long.
     Appended {
-        /// Bytes that are too many.
+        /// Extra bytes.
         extra: u64,
-        /// Bytes that there should be.
+        /// Bytes that the file should have.
         expected: u64,
     },
-    /// A chunk is not what it was.
+    /// A chunk has changed.
     Chunk {
         /// The range that it is part of, in words.
         range: String,
@@ -63,45 +63,45 @@ pub enum Damage {
         number: u64,
         /// Its addresses, in words.
         addresses: String,
-        /// Its first byte in the file, if it lies there in one piece.
+        /// Its first byte in the file, if it is in one piece there.
         offset: Option<u64>,
         /// What is wrong.
         fault: Fault,
     },
-    /// As many more chunks are not what they were.
+    /// This many more chunks have changed.
     MoreChunks(u64),
-    /// A range is not what it was.
+    /// A range has changed.
     Range {
         /// The range, in words.
         range: String,
-        /// Chunks that are not what they were.
+        /// Chunks that have changed.
         damaged: u64,
         /// Chunks of the range.
         chunks: u64,
     },
-    /// What is in no chunk is not what it was.
+    /// Bytes outside the chunks have changed.
     Outside {
-        /// What its sum should be.
+        /// The hash that they should have.
         expected: Sha256Sum,
-        /// What it is; none if the bytes are not all there.
+        /// Their hash; none if bytes are missing.
         found: Option<Sha256Sum>,
     },
-    /// Another hash of the file is not what it was.
+    /// Another hash of the file has changed.
     FurtherHash {
-        /// Which.
+        /// The hash function.
         algorithm: FurtherHash,
-        /// What it should be.
+        /// The hash that it should have.
         expected: String,
-        /// What it is.
+        /// The hash that it has.
         found: String,
     },
-    /// The file as a whole is not what it was.
+    /// The file as a whole has changed.
     File {
-        /// What it should be.
+        /// The hash that it should have.
         expected: Sha256Sum,
-        /// What it is, without what was appended.
+        /// The hash that it has, without appended bytes.
         found: Sha256Sum,
-        /// Whether it is so although every range is as it was.
+        /// Whether every range is unchanged nevertheless.
         outside_ranges: bool,
     },
 }
@@ -143,7 +143,7 @@ impl Report {
                 });
             }
         }
-        // Those that were made; where bytes are missing, that is told already.
+        // Only those that were computed; missing bytes are reported already.
         for found in &found.further {
             let is_same = |known: &&HashRecord| known.algorithm == found.algorithm;
             let known = file.hashes.iter().find(is_same);
@@ -173,7 +173,7 @@ impl Report {
     }
 }
 
-/// Ranges with chunks that are not as they were.
+/// Ranges with chunks that have changed.
 fn bad_ranges<'a>(
     manifest: &'a Manifest,
     faults: &'a Faults<'_>,
@@ -249,7 +249,7 @@ impl fmt::Display for Damage {
             ),
             Self::Appended { extra, expected } => write!(
                 f,
-                "{extra} bytes were appended behind the {expected} that belong to it"
+                "{extra} bytes were appended after the {expected} that belong to it"
             ),
             Self::Chunk {
                 range,
@@ -275,11 +275,11 @@ impl fmt::Display for Damage {
                 found: Some(found),
             } => write!(
                 f,
-                "headers, notes or padding, outside of all ranges, differ: SHA-256 {found}, was \
-                 {expected}"
+                "headers, notes or padding, outside of all ranges, differ: SHA-256 is {found}, was \
+                {expected}"
             ),
             Self::Outside { found: None, .. } => {
-                f.write_str("headers, notes or padding, outside of all ranges, are not all there")
+                f.write_str("headers, notes or padding, outside of all ranges, are incomplete")
             }
             Self::FurtherHash {
                 algorithm,
@@ -287,7 +287,7 @@ impl fmt::Display for Damage {
                 found,
             } => write!(
                 f,
-                "the file differs: {} {found}, was {expected}",
+                "the file differs: {} is {found}, was {expected}",
                 algorithm.name()
             ),
             Self::File {
@@ -295,7 +295,7 @@ impl fmt::Display for Damage {
                 found,
                 outside_ranges,
             } => {
-                write!(f, "the file differs: SHA-256 {found}, was {expected}")?;
+                write!(f, "the file differs: SHA-256 is {found}, was {expected}")?;
                 if *outside_ranges {
                     f.write_str(" (outside of all ranges: in headers or padding)")?;
                 }
@@ -309,9 +309,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Differs => f.write_str("differs"),
-            Self::Missing => f.write_str("is missing: the file ends before its end"),
+            Self::Missing => f.write_str("is missing: the file ends before it"),
             Self::Marks => f.write_str("differs in which pages are marked as unreadable"),
-            Self::Damaged => f.write_str("differs: it does not decompress"),
+            Self::Damaged => f.write_str("differs: it cannot be decompressed"),
             Self::Unreadable(reason) => write!(f, "cannot be read from the disk: {reason}"),
         }
     }

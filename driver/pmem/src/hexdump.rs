@@ -25,7 +25,7 @@ pub fn write(out: &mut dyn Write, address: u64, bytes: &[u8]) -> io::Result<()> 
             })
             .collect();
         writeln!(out, "{at:#018x} {digits:<49}  |{text}|")?;
-        // Addresses may wrap behind the last row.
+        // Addresses may wrap after the last row.
         at = at.wrapping_add(usize_as_u64(row.len()));
     }
     Ok(())

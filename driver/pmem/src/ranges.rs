@@ -79,8 +79,8 @@ impl Document for RangesDocument {
     }
 }
 
-/// The sum of all System RAM. The kernel never nests it in System RAM; a text that
-/// does so, and sums up to more than 64 bits hold, has no sum.
+/// The sum of all System RAM. The kernel never nests System RAM in System RAM; if a text
+/// does, and its sum exceeds 64 bits, there is no sum.
 fn system_ram(entries: &[Entry<'_>]) -> Option<PhysLen> {
     entries
         .iter()

@@ -151,7 +151,7 @@ pub enum UnloadError {
         why: String,
     },
     /// Anything else.
-    #[error("unloading linpmem failed: {0}")]
+    #[error("unloading linpmem failed: {0}; see `dmesg` for details")]
     Other(#[source] io::Error),
 }
 

@@ -12,7 +12,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// How a module file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// Not at all: an ELF file.
+    /// Not compressed: an ELF file.
     None,
     Xz,
     Zstd,

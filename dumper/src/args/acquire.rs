@@ -26,10 +26,10 @@ pub struct AcquireArgs {
     #[arg(long, value_enum, default_value = "list")]
     pub on_error: OnError,
 
-    /// Give up on a page that is not read within this time; 0 waits forever
+    /// Give up on a page that takes longer than this to read; 0 waits forever
     ///
-    /// The page is zero in the image and listed as ETIMEDOUT. The thread that reads it
-    /// is abandoned: a read that the kernel does not return from cannot be cancelled.
+    /// The page is zero in the image and listed as ETIMEDOUT. The thread that reads it is
+    /// abandoned: a read that hangs in the kernel cannot be cancelled.
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub page_timeout: u64,
 

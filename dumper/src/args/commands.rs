@@ -74,7 +74,7 @@ pub struct RecoverArgs {
 /// What to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// The image, or a file of artifacts
+    /// The image, or an OUTPUT.artifacts.tar.zst
     pub image: PathBuf,
 
     /// Print one JSON document; errors are JSON as well
@@ -147,7 +147,7 @@ pub struct RangesArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("kernel").required(true))]
 pub struct SymbolsArgs {
-    /// The image with its artifacts, or a file of artifacts
+    /// The image with its artifacts, or an OUTPUT.artifacts.tar.zst
     #[arg(group = "kernel")]
     pub image: Option<PathBuf>,
 
@@ -155,7 +155,7 @@ pub struct SymbolsArgs {
     #[arg(long, group = "kernel")]
     pub live: bool,
 
-    /// The file [default: IMAGE.isf.json.xz, or RELEASE.isf.json.xz in this folder]
+    /// Output file [default: IMAGE.isf.json.xz, or RELEASE.isf.json.xz in this folder]
     ///
     /// Volatility finds files that end in .json or .json.xz; .json is not compressed.
     #[arg(short, long, value_name = "PATH")]

@@ -36,7 +36,7 @@ pub struct ImageArgs {
     ///
     /// zstd writes independent frames with a seek table, readable by `zstd -d`; lz4 and
     /// snappy are faster and larger, readable by `lz4 -d` and `snzip -d`. linpmem-dump
-    /// opens all of them directly. auto measures processors and disk for a moment and
+    /// opens all of them directly. auto briefly measures the processors and the disk, and
     /// picks what will finish first. By default the file extension decides: .zst, .lz4 or
     /// .sz. Some formats compress internally instead: AFF4 with snappy (default), lz4,
     /// zlib or none; kdump with zlib (default), snappy, zstd or none; AVML with snappy.

@@ -107,7 +107,7 @@ pub const SECTIONS: [Section<'_>; 2] = [
 fn help_end() -> String {
     let mut text = String::from("Examples:\n");
     for (command, purpose) in EXAMPLES {
-        // An explanation that does not fit behind its command goes below it.
+        // An explanation that does not fit next to its command goes below it.
         if command.len() <= 39 {
             text.push_str(&format!("  {command:<39}  {purpose}\n"));
         } else {
@@ -156,7 +156,7 @@ pub enum Command {
     /// IMAGE is not modified. Memory that was complete when the acquisition was killed is
     /// kept; the rest is marked as unknown.
     Recover(RecoverArgs),
-    /// Show which of this machine's memory would be read
+    /// Show which memory of this machine would be read
     Ranges(RangesArgs),
     /// Convert an image to another format
     ///

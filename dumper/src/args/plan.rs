@@ -29,10 +29,10 @@ pub enum UsageError {
     )]
     StdoutWithoutManifest,
     /// An image on stdout cannot be read again.
-    #[error("--second-pass compares the image with memory, which needs a file instead of stdout")]
+    #[error("--second-pass reads the image again: write it to a file instead of stdout")]
     SecondPassOfStdout,
     /// An image does not change while it is read.
-    #[error("--order volatile-first applies to a running machine, not to an image")]
+    #[error("--order volatile-first applies to a running machine, not to an image: drop it")]
     OrderOfImage,
     /// stdout is a terminal.
     #[error("stdout is a terminal: send the image to a pipe or a file")]

@@ -19,7 +19,7 @@ pub enum CompareCommandError {
     /// One of them does not open.
     #[error(transparent)]
     Open(#[from] SourceError),
-    /// The comparison broke off.
+    /// The comparison ended early.
     #[error(transparent)]
     Compare(#[from] CompareError),
     /// stdout cannot be written.

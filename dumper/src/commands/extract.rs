@@ -35,7 +35,10 @@ pub enum ExtractError {
     #[error("give the addresses (--range) or an artifact (--file) to copy")]
     Nothing,
     /// An artifact was named, and the image has none.
-    #[error("{0} has no artifacts, neither inside it nor in a file next to it")]
+    #[error(
+        "{0} has no artifacts, neither inside it nor in a file next to it; if its \
+         .artifacts.tar.zst is elsewhere, name that file"
+    )]
     NoArtifacts(PathBuf),
     /// The new file cannot be created or written.
     #[error("{path}: {source}")]

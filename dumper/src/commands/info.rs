@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump info`: what an image holds, and what it tells about its machine.
+//! `linpmem-dump info`: what an image contains, and what it says about its machine.
 
 use crate::args::InfoArgs;
 use crate::text::info::{

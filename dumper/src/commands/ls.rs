@@ -14,7 +14,10 @@ pub enum ListError {
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
     /// The image has none.
-    #[error("{0} has no artifacts, neither inside it nor in a file next to it")]
+    #[error(
+        "{0} has no artifacts, neither inside it nor in a file next to it; if its \
+         .artifacts.tar.zst is elsewhere, name that file"
+    )]
     None(PathBuf),
 }
 

@@ -28,7 +28,7 @@ const MAX_MODULES_BYTES: usize = 64 << 20;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its fields")]
 pub enum SymbolsError {
-    /// The image tells nothing about its kernel.
+    /// The image has no artifacts.
     #[error(
         "{0} has no artifacts, neither inside it nor in a file next to it. A symbol file is made \
          from the kernel's BTF, symbols and banner; if the machine still runs the same kernel, \
@@ -44,8 +44,8 @@ pub enum SymbolsError {
     /// The symbols are at the addresses of one boot, and it is unknown where they
     /// were linked.
     #[error(
-        "the KASLR offset is unknown: neither VMCOREINFO nor the symbol `_text` in kallsyms tells \
-         it; use the kernel's System.map (--system-map)"
+        "the KASLR offset is unknown: neither VMCOREINFO nor the symbol `_text` in kallsyms gives \
+        it; use the kernel's System.map (--system-map)"
     )]
     NoKaslrOffset,
     /// The artifacts do not make a symbol file.

@@ -13,7 +13,7 @@ use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, Verify
 use linpmem_formats::aff4;
 use std::sync::Arc;
 
-/// A verification that could not be made.
+/// A verification that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyCommandError {
@@ -28,7 +28,7 @@ pub enum VerifyCommandError {
 /// Compares an image with its manifest, and an AFF4 image with the hashes inside it.
 ///
 /// # Errors
-/// If the comparison could not be made.
+/// If the comparison failed.
 pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
     let image = Verification::open(&args.image, args.manifest.as_deref(), &args.volume)?;

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-/// `part` of `total` in whole per cent, rounded down; all of nothing is 100.
+/// `part` of `total` in whole per cent, rounded down; 100 if `total` is 0.
 #[must_use]
 pub fn percent(part: u64, total: u64) -> u128 {
     tenths_of_percent(part, total).map_or(100, |tenths| tenths / 10)
 }
 
-/// `part` of `total` in per cent with one decimal, rounded down. Only nothing is 0,
-/// also of nothing.
+/// `part` of `total` in per cent with one decimal, rounded down; 0 only if `part` is 0.
 #[must_use]
 pub fn share(part: u64, total: u64) -> String {
     let tenths = tenths_of_percent(part, total).unwrap_or(0);
@@ -20,7 +19,7 @@ pub fn share(part: u64, total: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// `None` for a share of nothing.
+/// `None` if `total` is 0.
 fn tenths_of_percent(part: u64, total: u64) -> Option<u128> {
     (u128::from(part) * 1000).checked_div(u128::from(total))
 }

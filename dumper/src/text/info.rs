@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump info`: what an image holds, and what it tells about its machine.
+//! `linpmem-dump info`: what an image contains, and what it says about its machine.
 
 use super::figures::count;
 use super::memory_map::{self, Mark, Part};
@@ -24,7 +24,7 @@ pub struct InfoDocument {
     pub machine: MachineFacts,
     /// What is odd about the image, a sentence each.
     pub notes: Vec<String>,
-    /// What the image tells of addresses, in their order.
+    /// The ranges of the image, by address.
     pub ranges: Vec<ImageRange>,
     /// Size of these ranges.
     pub total_bytes: u64,
@@ -50,7 +50,7 @@ pub struct MachineFacts {
     pub paging_levels: Option<u32>,
     /// Virtual address of physical address 0 (`page_offset_base`).
     pub direct_map_base: Option<Address>,
-    /// Where the kernel's image lies in physical memory, relative to the address that
+    /// Where the kernel's image is in physical memory, relative to the address that
     /// it was linked for.
     pub phys_base: Option<SignedHex>,
     /// How far KASLR moved the kernel.
@@ -83,7 +83,7 @@ pub struct ImageRange {
     /// Where its bytes begin, before compression of the whole file; none if they are
     /// not in one piece.
     pub file_offset: Option<u64>,
-    /// What the kernel calls it, if the image tells.
+    /// What the kernel calls it, if the image says so.
     pub kind: Option<&'static str>,
     /// What the image holds of it.
     pub content: ContentName,
@@ -108,13 +108,13 @@ pub enum ContentName {
 /// The artifacts of an image, in a few figures.
 #[derive(Debug, Serialize)]
 pub struct ArtifactsFacts {
-    /// How many files there are.
+    /// The number of files.
     pub files: usize,
-    /// Why there are not more, if the archive is damaged.
+    /// Why files may be missing, if the archive is damaged.
     pub damage: Option<String>,
     /// What could not be collected.
     pub missing: Vec<Missing>,
-    /// What to know about single files.
+    /// Remarks about single files.
     pub remarks: Vec<Remark>,
 }
 
@@ -127,7 +127,7 @@ pub struct Property {
     pub value: String,
 }
 
-/// The essence of a manifest.
+/// A manifest in brief.
 #[derive(Debug, Serialize)]
 pub struct ManifestFacts {
     /// The program that wrote the image.

@@ -16,7 +16,7 @@ pub struct ListDocument {
     pub files: Vec<ListedFile>,
     /// What could not be collected.
     pub missing: Vec<Missing>,
-    /// What to know about single files.
+    /// Remarks about single files.
     pub remarks: Vec<Remark>,
     /// Why the list is not complete, if the archive is damaged.
     pub damage: Option<String>,
@@ -27,7 +27,7 @@ pub struct ListDocument {
 pub struct ListedFile {
     /// Its path on the machine, without the first slash.
     pub name: String,
-    /// Its size, if the image tells without being unpacked.
+    /// Its size, if that is known without unpacking it.
     pub size_bytes: Option<u64>,
 }
 

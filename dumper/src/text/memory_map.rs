@@ -40,8 +40,8 @@ impl Mark {
 }
 
 impl Mark {
-    /// The mark for memory of this kind whose bytes are in the image; images that do
-    /// not tell the kind hold RAM.
+    /// The mark for memory of this kind whose bytes are in the image. Memory of an unknown
+    /// kind is shown as RAM.
     pub const fn of_kind(kind: Option<RegionKind>) -> Self {
         match kind {
             None | Some(RegionKind::SystemRam) => Self::Ram,
@@ -79,7 +79,7 @@ pub(super) fn draw(parts: &[Part], out: &mut dyn Write) -> io::Result<()> {
         shown.for_each(|shown| *shown = (*shown).max(mark));
     }
     let size = PhysLen::new(cell);
-    writeln!(out, "map, {size} a letter: {}", Mark::LEGEND)?;
+    writeln!(out, "map, {size} per letter: {}", Mark::LEGEND)?;
     let mut is_gap = false;
     for (index, row) in cells.chunks(u64_as_usize(COLUMNS)).enumerate() {
         if row.iter().all(|&mark| mark == Mark::Nothing) {
@@ -122,7 +122,7 @@ mod tests {
             (GIB, GIB + 0x1000, Mark::Unreadable),
             (4 * GIB, 5 * GIB, Mark::Ram),
         ]);
-        assert!(lines[0].starts_with("map, 8 MiB a letter"), "{lines:?}");
+        assert!(lines[0].starts_with("map, 8 MiB per letter"), "{lines:?}");
         assert!(
             lines[3].starts_with("        0x40000000  !####"),
             "{lines:?}"

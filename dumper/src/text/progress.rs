@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How far a run is, for people and for programs.
+//! The progress of a run, for people and for programs.
 
 use super::figures::{percent, rate};
 use super::{seconds, stderr};

@@ -16,7 +16,7 @@ pub struct RangesDocument {
     pub read_bytes: u64,
     /// The map, by address.
     pub ranges: Vec<MapRange>,
-    /// Sums by kind of memory.
+    /// Totals by kind of memory.
     pub totals: BTreeMap<&'static str, Total>,
     /// Why there is no source to read from, if there is none.
     pub no_source: Option<String>,

@@ -236,7 +236,7 @@ impl SummaryDocument {
             name => name,
         };
         let planned = PhysLen::new(self.planned_bytes);
-        let error = self.error.as_deref().unwrap_or("no reason is known");
+        let error = self.error.as_deref().unwrap_or("unknown reason");
         match self.state {
             State::Complete | State::CompleteWithUnreadable => writeln!(
                 out,

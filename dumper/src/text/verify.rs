@@ -35,7 +35,7 @@ pub struct VerifyDocument {
 pub struct ImageHashes {
     /// Hashes and checksums that match.
     pub matching: u64,
-    /// Those that do not.
+    /// Those that do not match.
     pub mismatching: u64,
     /// Those that could not be checked.
     pub not_checked: u64,
@@ -52,7 +52,7 @@ pub struct HashCheck {
     pub object: String,
     /// The hash function.
     pub algorithm: String,
-    /// What came out.
+    /// The result.
     pub verdict: HashVerdict,
     /// What differs, or why it could not be checked.
     pub detail: Option<String>,
@@ -62,9 +62,9 @@ pub struct HashCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HashVerdict {
-    /// It does.
+    /// It matches.
     Match,
-    /// It does not.
+    /// It does not match.
     Mismatch,
     /// It could not be checked.
     NotChecked,

@@ -34,7 +34,7 @@ fn refusing() -> Fake {
     Fake {
         refused: vec![
             (range(0x2000, 0x2fff), Errno::EIO),
-            // Across the border of two chunks.
+            // Across the boundary of two chunks.
             (range(0x1f_e000, 0x20_1fff), Errno::new(133)),
             // The last page of a range.
             (range(0x7f_f000, 0x7f_ffff), Errno::EIO),
@@ -356,7 +356,7 @@ fn verify_says_which_level_failed() {
                 }
                 assert!(said.contains("the file differs: SHA-256"), "{said}");
             }
-            // A volume that does not say who it is.
+            // A volume without its own name.
             Err(error) => assert_eq!(ending, "container.description", "{error}"),
         }
         flip(&path, offset);
@@ -392,7 +392,7 @@ fn an_interrupted_run_is_recovered() {
     }
     fs::write(folder.path().join("a.padded"), &noise).unwrap();
     let mut recovered = 0;
-    // How long the file is when the process is killed, at the least.
+    // The least length of the file when the process is killed.
     for (number, target) in [4096, 30 << 20, 70 << 20, 129 << 20]
         .into_iter()
         .enumerate()
@@ -414,7 +414,7 @@ fn an_interrupted_run_is_recovered() {
         child.wait().unwrap();
         let partial = folder.path().join(format!("{name}.partial"));
         if !partial.exists() {
-            // It was faster.
+            // The run ended first.
             continue;
         }
         let run = dump(folder.path()).arg("recover").arg(&partial).assert();

@@ -62,7 +62,7 @@ fn files(image: &Path) -> Vec<(String, Vec<u8>)> {
 fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let folder = tempfile::tempdir().unwrap();
     let named = folder.path().join("named");
-    // Nothing makes these bytes fewer.
+    // These bytes do not compress.
     fs::write(&named, noise(1 << 20)).unwrap();
     let named = named.to_str().unwrap();
     let run = |with_artifacts, words: &[&str]| {
@@ -82,7 +82,7 @@ fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let just = format!("{alone:#x}");
     let left = || fs::read_dir(folder.path()).unwrap().count();
     for name in ["a.core", "a.aff4"] {
-        // Uncompressed, so that it is an error and no warning.
+        // Uncompressed, so that it is an error and not a warning.
         let words = [
             name,
             "--compress",
@@ -96,7 +96,7 @@ fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
         assert!(both >= alone + (1 << 20), "{both} {alone}");
         assert_eq!(left(), 1, "all that was begun is gone");
     }
-    // Beside the image it takes nothing of the image's limit.
+    // In a file of its own it does not count towards the image's limit.
     let words = ["a.raw", "--max-size", &just, "--add", named];
     assert!(
         manifest_of(&run(false, &words).unwrap())
@@ -139,7 +139,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let machine = artifacts.machine().unwrap();
     assert_eq!(machine.missing, record.missing);
     assert_eq!(machine.host, manifest.header.host);
-    // The file alone will do, too.
+    // The file alone is enough, too.
     let alone = Artifacts::of_image(&archive).unwrap().unwrap();
     assert_eq!(alone.entries(), artifacts.entries());
 
@@ -279,7 +279,7 @@ fn options_decide_whether_artifacts_are_collected_and_where() {
         .assert()
         .code(2)
         .stderr(contains("only ELF and AFF4 images can hold artifacts"));
-    // What one names is kept in any format, and never over another file.
+    // Files that the user names are kept with any format, and never replace another file.
     fs::write(folder.path().join("note"), "note").unwrap();
     let archive = folder.path().join("b.lime.artifacts.tar.zst");
     fs::write(&archive, "mine").unwrap();
@@ -297,7 +297,7 @@ fn options_decide_whether_artifacts_are_collected_and_where() {
     let listed = files(&folder.path().join("b.lime"));
     assert_eq!(listed.len(), 1);
     assert!(listed[0].0.ends_with("/note") && listed[0].1 == b"note");
-    // However it is spelled.
+    // Even if the path is spelled differently.
     fs::create_dir(folder.path().join("below")).unwrap();
     convert()
         .args(["c.aff4", "--add", "below/../note"])

@@ -17,12 +17,12 @@ use std::time::Instant;
 
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// More than this, a run's own data may not take. Of a manifest that is held in memory, the
-/// chunks of 256 GiB alone would be more.
+/// The most memory that a run's own data may take. If a manifest were held in memory, the
+/// chunks of 256 GiB alone would take more.
 const DATA_KIB: u64 = 24 << 10;
 
-/// A raw image of so many GiB without a byte on the disk, and its manifest, in which every
-/// chunk has a line of its own.
+/// A raw image of this many GiB that takes no space on the disk, and its manifest, in
+/// which every chunk has a line of its own.
 fn made_up(folder: &Path, gib: u64) -> PathBuf {
     let image = folder.join("a.raw");
     let bytes = gib << 30;

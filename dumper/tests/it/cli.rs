@@ -68,8 +68,8 @@ fn a_symbol_file_replaces_nothing_and_is_made_of_the_right_kernel() {
         .code(1)
         .stderr(contains("b.core.isf.json.xz exists already"));
     assert!(!folder.path().join("b.core.partial").exists());
-    // The image is of another machine and has no artifacts; those of this machine would
-    // be wrong.
+    // The image is that of another machine and has no artifacts; those of this machine
+    // would be wrong.
     dump(folder.path())
         .args(source)
         .arg("--force")
@@ -243,8 +243,8 @@ fn info_and_ranges_show_the_content_of_an_image() {
 #[test]
 fn a_signal_leaves_no_image_under_the_final_name() {
     let folder = tempfile::tempdir().unwrap();
-    // 8 GiB of almost nothing take long enough to be interrupted. A byte in each chunk
-    // gives each its own line.
+    // 8 GiB of almost nothing take long enough to be interrupted. With a byte in each
+    // chunk, each has its own line.
     let sparse = fs::File::create(folder.path().join("a.padded")).unwrap();
     sparse.set_len(8 << 30).unwrap();
     for mib in 0..8 << 10 {
@@ -258,7 +258,7 @@ fn a_signal_leaves_no_image_under_the_final_name() {
         .unwrap();
     let partial = folder.path().join("b.core.partial.manifest.jsonl");
     let begun = Instant::now();
-    // The first ranges and chunks are in the manifest: the run is on its way.
+    // The first ranges and chunks are in the manifest: the run has begun.
     while fs::metadata(&partial).map_or(0, |metadata| metadata.len()) < 4096 {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing is read");
         std::thread::sleep(Duration::from_millis(5));
@@ -274,7 +274,7 @@ fn a_signal_leaves_no_image_under_the_final_name() {
         .stdout(contains("not completed (interrupted)"));
 }
 
-/// Whatever it chooses, it says so, and the image opens.
+/// Whatever it chooses, it reports the choice, and the image opens.
 #[test]
 fn an_automatic_compression_is_reported_and_opens() {
     let folder = tempfile::tempdir().unwrap();

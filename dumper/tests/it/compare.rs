@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Exit code and words of `linpmem-dump compare`.
+/// Exit code and output of `linpmem-dump compare`.
 fn compare(folder: &Path, words: &[&str]) -> (i32, String) {
     let mut command = Command::cargo_bin("linpmem-dump").unwrap();
     let output = command

@@ -27,7 +27,7 @@ fn refusing() -> Fake {
     }
 }
 
-/// Addresses, kinds, sums and unreadable pages of all ranges.
+/// Addresses, kinds, hashes and unreadable pages of all ranges.
 fn told(manifest: &Manifest) -> Vec<String> {
     manifest
         .ranges

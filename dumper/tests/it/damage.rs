@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `verify` says of images that were tampered with.
+//! What `verify` says about images that were tampered with.
 
 use crate::fake::{Fake, chunks_of, manifest_of, verify, verify_as};
 use linpmem_dump::args::{ProgressStyle, VerifyArgs};
@@ -53,7 +53,7 @@ fn verify_args(image: &Path) -> VerifyArgs {
     }
 }
 
-/// Whether `verify` is not content; where the image no longer opens, by an error.
+/// Whether `verify` finds the damage, or fails because the image no longer opens.
 fn is_found(image: &Path) -> bool {
     let args = verify_args(image);
     !matches!(linpmem_dump::commands::verify::verify(&args), Ok(document) if document.good)
@@ -225,7 +225,7 @@ fn without_the_file_s_own_sum_every_byte_is_compared_all_the_same() {
     flip(&image, 50);
     assert_eq!(verify(&image).0, 1);
 
-    // A compressed one says what is not covered.
+    // For a compressed one it says what is not covered.
     let words = ["a.lime.lz4", "--no-file-hash"];
     Fake::default().acquire(folder.path(), &words).unwrap();
     let (code, words) = verify(&folder.path().join("a.lime.lz4"));
@@ -284,7 +284,7 @@ fn compressed_images_are_compared_by_what_they_hold() {
     assert!(words.contains("outside of all ranges"), "{words}");
 }
 
-/// What `linpmem-dump verify` says on stdout and stderr of an image that is not good.
+/// What `linpmem-dump verify` prints about an image that is not good.
 fn refusal(image: &Path) -> (String, String) {
     let run = assert_cmd::Command::cargo_bin("linpmem-dump")
         .unwrap()
@@ -354,7 +354,7 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
                 "\"file_offset\":4096",
                 "\"file_offset\":18446744073709551615",
             ),
-            // Behind the header and the range: its first chunk.
+            // After the header and the range: its first chunk.
             Some(3),
         ),
         (
@@ -395,7 +395,7 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
             replaced("\"unreadable_pages\":0", "\"unreadable_pages\":1"),
             Some(end_number),
         ),
-        // A chunk less, a chunk too many, and chunks in another order.
+        // A missing chunk, an extra chunk, and chunks in another order.
         (replaced(&format!("{chunk}\n"), ""), None),
         (replaced(chunk, &format!("{chunk}\n{chunk}")), None),
         (moved(zeros_number, zeros_number - 1), None),
@@ -422,7 +422,7 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
             );
         }
     }
-    // Of another version, whatever else is new in it; and a line that lacks something.
+    // Another version, whatever else is new in it; and a line that lacks something.
     let newer = "\"manifest_version\":3,\"new\":{}";
     let older = "{\n\"manifest_version\": 1,\n\"tool\": {\"name\":\"linpmem-dump\"}";
     let mut refused = vec![

@@ -44,7 +44,7 @@ fn an_interrupted_run_leaves_an_image_of_the_planned_form_and_its_description() 
         let folder = tempfile::tempdir().unwrap();
         let fake = Fake {
             stop_at: Some((PhysAddr::new(0x40_1000), Stop::default())),
-            // Refused pages belong to the description as well.
+            // Unreadable pages are part of the description as well.
             refused: vec![(range(0x20_0000, 0x20_0fff), Errno::EIO)],
             delay: Duration::from_millis(1),
             ..Fake::default()
@@ -224,11 +224,11 @@ fn a_run_that_takes_too_long_ends_as_after_a_signal() {
 fn an_image_does_not_grow_beyond_its_limit() {
     let folder = tempfile::tempdir().unwrap();
     let run = |words: &[&str]| Fake::default().acquire(folder.path(), words);
-    // Uncompressed, that is known before the first byte is read.
+    // Without compression, that is known before the first byte is read.
     let error = run(&["a.core", "--max-size", "1MiB"]).unwrap_err();
     assert!(error.to_string().contains("--max-size 1 MiB"), "{error}");
     assert!(names(folder.path()).is_empty());
-    // Compressed, it is not.
+    // With compression, it is not.
     let summary = run(&["a.core.zst", "--max-size", "1MiB"]).unwrap();
     assert_eq!(
         (summary.acquired.state, summary.exit_status().code()),
@@ -262,7 +262,7 @@ fn no_more_is_read_in_a_second_than_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let words = ["a.core", "--rate", "4", "--range", "0x100000-0x4fffff"];
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
-    // 4 MiB, of which the last one has not to be waited for.
+    // 4 MiB, without waiting after the last one.
     assert!(
         summary.acquired.elapsed >= Duration::from_millis(740),
         "{summary}"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory that does what a test wants.
+//! Memory that behaves as a test requires.
 
 use clap::Parser;
 use linpmem_capture::source::Source;
@@ -29,19 +29,19 @@ pub struct Fake {
     pub refused: Vec<(PhysRange, Errno)>,
     /// From here on the source has failed as a whole.
     pub dead_from: Option<PhysAddr>,
-    /// Raises the wish to stop when this is read.
+    /// Requests the end of the run when this is read.
     pub stop_at: Option<(PhysAddr, Stop)>,
-    /// Raises the wish to stop when this is read once more.
+    /// Requests the end of the run when this is read again.
     pub stop_again_at: Option<(PhysAddr, Stop)>,
     /// Time that each read takes.
     pub delay: Duration,
-    /// What is read once more has another first byte in these pages.
+    /// Pages whose first byte differs when they are read again.
     pub restless: Vec<PhysRange>,
-    /// Pages that were read, to know them when they are read once more.
+    /// Pages that were read, to recognise them when they are read again.
     pub seen: Arc<Mutex<HashSet<u64>>>,
-    /// Whether it is two sources, as without the module.
+    /// Whether it consists of two sources, as without the module.
     pub is_composed: bool,
-    /// Whether this machine's artifacts are gathered: it takes a second.
+    /// Whether this machine's artifacts are collected, which takes a second.
     pub with_artifacts: bool,
 }
 
@@ -50,8 +50,8 @@ pub fn range(first: u64, last: u64) -> PhysRange {
     PhysRange::from_inclusive(PhysAddr::new(first), PhysAddr::new(last)).unwrap()
 }
 
-/// What lies at the page that begins at `start`: a third of the pages is zero,
-/// some in long runs; the rest compresses well or not at all.
+/// The content of the page at `start`: a third of the pages is zero, some in long runs;
+/// the others compress well or not at all.
 pub fn page(start: u64) -> [u8; 4096] {
     let mut bytes = [0; 4096];
     let number = start / 4096;
@@ -172,7 +172,7 @@ impl Fake {
         }
     }
 
-    /// Acquires into `folder`; `words` are those after the program's name.
+    /// Acquires into `folder`; `words` are the command line after the program's name.
     pub fn acquire(self, folder: &Path, words: &[&str]) -> Result<Summary, RunError> {
         let stop = match self.stop_at.as_ref().or(self.stop_again_at.as_ref()) {
             Some((_, stop)) => stop.clone(),
@@ -232,7 +232,7 @@ pub fn chunks_of(summary: &Summary) -> Vec<ListedChunk> {
     Chunks::new(reader).map(Result::unwrap).collect()
 }
 
-/// Exit code and words of `linpmem-dump verify`.
+/// Exit code and output of `linpmem-dump verify`.
 pub fn verify(image: &Path) -> (u8, String) {
     let cli = Cli::parse_from([
         "linpmem-dump".as_ref(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A disk that fails: at any write, or only when it is asked to keep what it took.
+//! A disk that fails: at any write, or only when it is synced.
 
 use crate::fake::{Fake, range};
 use linpmem_capture::clock::Moment;
@@ -60,7 +60,7 @@ impl Sink for Failing {
     }
 }
 
-/// What comes of 8 MiB on a disk that fails there, and the manifest.
+/// The result of acquiring 8 MiB to a disk that fails there, and the manifest.
 fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
     let plan = ImagePlan::new(
         vec![PlannedRange {

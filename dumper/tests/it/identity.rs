@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The image holds the memory, whatever the threads and the form.
+//! The image holds the memory, whatever the number of threads and the format.
 
 use crate::fake::{Fake, chunks_of, manifest_of, page, verify};
 use linpmem_formats::open_image;

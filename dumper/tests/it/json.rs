@@ -29,7 +29,7 @@ fn schema() -> Schema {
     Schema::new(SCHEMA)
 }
 
-/// Panics unless `value` is what the schema calls `name`.
+/// Panics unless `value` matches the schema's `name`.
 fn keeps_to(name: &str, value: &Value) {
     if let Err(error) = schema().check(name, value) {
         panic!("{name}: {error}\n{value:#}");
@@ -39,7 +39,7 @@ fn keeps_to(name: &str, value: &Value) {
 struct Run {
     code: i32,
     stdout: Vec<u8>,
-    /// The lines on stderr, each of which keeps to the schema.
+    /// The lines on stderr, each of which matches the schema.
     events: Vec<Value>,
 }
 
@@ -64,7 +64,7 @@ impl Run {
     }
 }
 
-/// The document that a command prints, which keeps to the schema; the exit code is `code`.
+/// The document that a command prints, which matches the schema; the exit code is `code`.
 fn document(folder: &Path, words: &[&str], code: i32) -> Value {
     let run = Run::of(folder, words);
     assert_eq!(run.code, code, "{words:?}: {:?}", run.events);
@@ -240,7 +240,7 @@ fn documents_of_every_command_keep_to_the_schema() {
         assert_eq!(value["comparison"].is_null(), manifest.is_null());
         assert_eq!(value["not_compared"].is_null(), !manifest.is_null());
     }
-    // Whether a kernel's BTF is at hand depends on the machine that the tests run on.
+    // Whether there is BTF depends on the kernel that the tests run on.
     let made = SymbolsDocument::new(Path::new("a.json"), 1, [2, 3], None, Some(5));
     keeps_to("symbols", &serde_json::to_value(made.tagged()).unwrap());
 }
@@ -346,7 +346,7 @@ fn summaries_of_every_kind_of_run_keep_to_the_schema() {
         value["event"] = "summary".into();
         keeps_to("stderr", &value);
         assert_eq!(value["exit_code"], summary.exit_status().code());
-        // The same in words.
+        // The same as text.
         let text = summary.to_string();
         for field in ["image", "manifest", "error", "sha256", "recover_command"] {
             let Some(word) = value[field].as_str() else {

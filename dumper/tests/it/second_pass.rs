@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory that changes while it is read, and what is told of it.
+//! Memory that changes while it is read, and how that is recorded.
 
 use crate::fake::{Fake, manifest_of, range, verify};
 use linpmem_capture::stop::Stop;
@@ -11,7 +11,7 @@ fn restless() -> Fake {
     Fake {
         restless: vec![
             range(0x3000, 0x3fff),
-            // Over the border of a chunk.
+            // Across the boundary of a chunk.
             range(0x1f_f000, 0x20_1fff),
             range(0x1_00ff_e000, 0x1_00ff_efff),
         ],
@@ -27,7 +27,7 @@ fn pages_that_changed_are_listed_by_range_and_the_image_stays() {
         (0x1f_f000, 0x20_1fff, 3, 3),
         (0x1_00ff_e000, 0x1_00ff_efff, 1, 1),
     ];
-    // Hashing the 4 GiB between is no part of this.
+    // Hashing the 4 GiB between them is not part of this test.
     let (bare, low) = ("--no-file-hash", "--range=0-0x8fffff");
     for (name, more, expected) in [
         ("a.core", None, &all[..]),

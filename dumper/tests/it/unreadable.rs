@@ -10,10 +10,10 @@ fn refusing() -> Fake {
     Fake {
         refused: vec![
             (range(0x2000, 0x2fff), Errno::EIO),
-            // Across the border of two chunks.
+            // Across the boundary of two chunks.
             (range(0x1f_e000, 0x20_1fff), Errno::new(133)),
             (range(0x20_2000, 0x20_2fff), Errno::EIO),
-            // The last page of all.
+            // The very last page.
             (range(0x1_00ff_e000, 0x1_00ff_efff), Errno::new(4000)),
         ],
         ..Fake::default()

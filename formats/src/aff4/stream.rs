@@ -219,7 +219,7 @@ impl Stream {
         Ok(self
             .method
             .decompress(&compressed, target)
-            .ok_or("it does not decompress, or holds more than a chunk"))
+            .ok_or("it cannot be decompressed, or holds more than a chunk"))
     }
 
     /// The offset and length of a chunk in its segment, in bytes.

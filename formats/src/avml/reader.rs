@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
-    /// By address.
+    /// Sorted by address.
     blocks: Vec<Block>,
     ranges: Vec<StoredRange>,
     machine: MachineFacts,

@@ -10,8 +10,8 @@ use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::fmt;
 use std::sync::Arc;
 
-/// The note's type. crash looks at the type alone, whoever the owner is; to it, this
-/// type means nothing.
+/// The note's type. crash checks only the type, not the owner; this one means nothing to
+/// it.
 pub(super) const TYPE: u32 = 0x4c50_4d32;
 
 /// The most bytes of artifacts that a core holds. Readers keep all notes in memory.

@@ -33,8 +33,8 @@ use scroll::{LE, Pread};
 
 /// The note's owner.
 pub(super) const NAME: &[u8] = b"LINPMEM";
-/// The note's type. crash looks at the type alone, whoever the owner is; to it, this
-/// type means nothing.
+/// The note's type. crash checks only the type, not the owner; this one means nothing to
+/// it.
 pub(super) const TYPE: u32 = 0x4c50_4d31;
 
 const VERSION: u16 = 1;

@@ -97,8 +97,8 @@ impl Index {
     }
 }
 
-/// Bytes that a [`Cursor`] reads ahead. Few, since it skips most of what lies between
-/// two headers.
+/// Bytes that a [`Cursor`] reads ahead. Few, since it skips most of what is between two
+/// headers.
 const AHEAD_BYTES: usize = 4096;
 
 /// A position in the file that moves from header to header.

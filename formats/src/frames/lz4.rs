@@ -82,7 +82,7 @@ pub fn lz4_bound(len: usize) -> usize {
 
 /// Decompresses an entry into `content`, which is as long as the entry says.
 pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
-    const DAMAGED: &str = "it does not decompress";
+    const DAMAGED: &str = "it cannot be decompressed";
     const LENGTH: &str = "its content is not as long as it says";
     match form {
         Form::Stored if bytes.len() == content.len() => {
@@ -209,7 +209,7 @@ fn block_content<S: ReadAt>(
     let start = cursor.offset();
     let damaged = || Error::Damaged {
         offset: start,
-        what: "the LZ4 block does not decompress",
+        what: "the LZ4 block cannot be decompressed",
     };
     let end = start.checked_add(len).ok_or_else(damaged)?;
     let mut content: u64 = 0;

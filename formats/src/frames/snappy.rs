@@ -45,7 +45,7 @@ pub(super) fn decompress(bytes: &[u8], content: &mut [u8]) -> Result<(), &'stati
     let mut decoder = FrameDecoder::new(IDENTIFIER.chain(bytes));
     decoder
         .read_exact(content)
-        .map_err(|_| "it does not decompress")?;
+        .map_err(|_| "it cannot be decompressed")?;
     match decoder.read(&mut [0]) {
         Ok(0) => Ok(()),
         _ => Err("it holds more than it says"),

@@ -265,7 +265,7 @@ pub(super) fn decompress(compressed: &[u8], content: &mut [u8]) -> Result<(), &'
     match zstd::bulk::decompress_to_buffer(compressed, content) {
         Ok(found) if found == expected => Ok(()),
         Ok(_) => Err("it holds less than it says"),
-        Err(_) => Err("it does not decompress, or holds more than it says"),
+        Err(_) => Err("it cannot be decompressed, or holds more than it says"),
     }
 }
 

@@ -131,7 +131,7 @@ struct Fields<'a> {
     status: u32,
     block_bytes: u32,
     sub_header_blocks: u32,
-    /// Of both bitmaps together.
+    /// The size of both bitmaps together.
     bitmap_blocks: u32,
     max_pages: u32,
     /// Whether this is a part of a dump that was split into several files.

@@ -26,7 +26,7 @@ pub(super) struct Layout {
     /// The number of planned pages.
     pub(super) pages: u64,
     pub(super) sub_header_blocks: u32,
-    /// Of one bitmap.
+    /// The size of one bitmap.
     pub(super) bitmap_blocks: u32,
     pub(super) present: u64,
     pub(super) dumped: u64,

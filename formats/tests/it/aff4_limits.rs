@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// length: a sparse file with holes of another byte than 0.
 #[derive(Default)]
 struct Sparse {
-    /// By their offset.
+    /// The pieces that are kept, by offset.
     pieces: BTreeMap<u64, Vec<u8>>,
     position: u64,
 }

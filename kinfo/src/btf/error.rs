@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BtfError {
-    /// It does not begin as BTF does.
+    /// It does not begin with BTF's magic number and version.
     #[error("not BTF: it begins with {found:02x?}, not with 9f eb 01 (little endian, version 1)")]
     Magic {
         /// The first bytes.
@@ -23,8 +23,8 @@ pub enum BtfError {
         /// How many bytes there are.
         len: u64,
     },
-    /// More than any kernel has.
-    #[error("{len} bytes of BTF are more than any kernel has (limit {max})")]
+    /// It is larger than that of any kernel.
+    #[error("the BTF has {len} bytes, more than any kernel's (limit {max})")]
     TooLarge {
         /// How many bytes there are.
         len: u64,

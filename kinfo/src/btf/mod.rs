@@ -21,14 +21,14 @@ use set::Set;
 /// How many typedefs and qualifiers may lead to a type.
 const MAX_STEPS: u32 = 64;
 
-/// The types of a kernel, and of its modules where they are known.
+/// The types of a kernel, and of those of its modules that were added.
 #[derive(Debug)]
 pub struct Types<'a> {
     /// The kernel's is the first.
     sets: Vec<Set<'a>>,
 }
 
-/// A type behind all its other names and qualifiers.
+/// A type without typedefs and qualifiers.
 #[derive(Clone, Copy, Debug)]
 pub struct Bare<'a> {
     /// The type.
@@ -51,8 +51,7 @@ impl<'a> Types<'a> {
         Ok(Self { sets })
     }
 
-    /// Adds a module's types, as in /sys/kernel/btf/MODULE, which go on where the
-    /// kernel's end.
+    /// Adds a module's types, as in /sys/kernel/btf/MODULE. They continue the kernel's.
     ///
     /// # Errors
     /// When `bytes` are not BTF, or damaged; nothing is added then.
@@ -123,7 +122,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The type behind typedefs and qualifiers.
+    /// The type without typedefs and qualifiers.
     ///
     /// # Errors
     /// If one of them does not exist, or they refer to each other in a circle.

@@ -36,7 +36,7 @@ pub(super) struct Set<'a> {
 const _: () = assert!(2 * MAX_LEN + u32_as_u64(MAX_RECORD) < u32_as_u64(u32::MAX));
 
 impl<'a> Set<'a> {
-    /// The kernel's: `base` is `None`. A module's go on where the kernel's end.
+    /// The kernel's: `base` is `None`. A module's continue the kernel's.
     pub(super) fn parse(bytes: &'a [u8], base: Option<&Set<'_>>) -> Result<Self, BtfError> {
         let found = sections(bytes)?;
         let [types_len, base_strings] =

@@ -21,7 +21,7 @@ impl Assembler {
         }
     }
 
-    /// A module's BTF, which goes on where `base` ends.
+    /// A module's BTF, which continues `base`.
     pub fn on(base: &Self) -> Self {
         Self {
             types: Vec::new(),

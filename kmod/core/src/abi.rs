@@ -54,7 +54,7 @@ pub const ACCESS_CACHED: u32 = 1 << 1;
 pub const ACCESS_UNCACHED: u32 = 1 << 2;
 /// Read RAM that is not in the kernel's direct map (memfd_secret).
 pub const ACCESS_UNMAPPED: u32 = 1 << 3;
-/// All of them.
+/// All access bits.
 pub const ACCESS_ALL: u32 = ACCESS_DEVICE | ACCESS_CACHED | ACCESS_UNCACHED | ACCESS_UNMAPPED;
 
 /// The most bytes that one [`Read`] handles.

@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         panic!("the chunks of something that is not a manifest");
     };
     assert_eq!(whole.ranges.iter().map(|range| range.chunks).sum::<u64>(), count);
-    // What was read can be written, and is then read as the same.
+    // What was read can be written, and reads back the same.
     let mut again = Vec::new();
     for record in &records {
         record.write_line(&mut again).expect("a vector takes all");

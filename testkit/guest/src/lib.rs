@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The protocol between the host and the init of a test machine, and what both need
-//! besides: random numbers, and content for memory.
+//! The protocol between the host and the init of a test machine, and what else both need:
+//! random numbers, and content for memory.
 //!
 //! One virtio-serial port carries [`Frame`]s in both directions. The host opens a
 //! conversation with a [`Request`] under an id it chooses. Every frame that belongs to

@@ -18,7 +18,7 @@ const SCRIPT: Script = Script {
 pub struct Findings {
     /// Its ranges.
     pub ranges: Vec<Range>,
-    /// Those of the texts that occur somewhere in them.
+    /// The texts that occur somewhere in the ranges.
     pub found: Vec<String>,
 }
 

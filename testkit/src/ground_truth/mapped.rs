@@ -101,7 +101,7 @@ impl ReadPhys for MappedFile {
     }
 }
 
-/// From `base` up to `addr`.
+/// The number of bytes from `base` up to `addr`.
 fn distance(base: PhysAddr, addr: PhysAddr) -> Result<usize, SourceError> {
     let distance = addr.checked_sub(base).map(PhysLen::get);
     distance

@@ -129,7 +129,7 @@ impl Vm {
         Ok(vm)
     }
 
-    /// From starting QEMU to the init's greeting.
+    /// The time from starting QEMU to the init's greeting.
     #[must_use]
     pub fn boot_time(&self) -> Duration {
         self.boot_time

@@ -16,7 +16,7 @@ pub fn until<T>(event: &str, mut poll: impl FnMut() -> Result<Option<T>>) -> Res
             return Ok(value);
         }
         if begin.elapsed() > LIMIT {
-            bail!("waited {LIMIT:?} in vain until {event}");
+            bail!("gave up after waiting {LIMIT:?} until {event}");
         }
         thread::sleep(Duration::from_millis(200));
     }

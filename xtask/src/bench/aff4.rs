@@ -16,7 +16,7 @@ struct Line {
     baseline: Option<f64>,
 }
 
-/// By codec and by threads.
+/// Runs the benchmark, for each codec and number of threads.
 pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
     let output = checkout::cargo()
         .args([

@@ -40,7 +40,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Those from the command line.
+    /// The programs from the command line.
     pub fn new(given: &[Peer]) -> Self {
         let given = given.iter().cloned();
         Self {

@@ -18,16 +18,16 @@ const SERVERS: &[&str] = &["trixie", "bookworm", "trixie-backports"];
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
-    /// Those that the module can be built for.
+    /// Kernels that the module can be built for.
     Rust,
-    /// Those that servers run.
+    /// Kernels that servers run.
     Servers,
 }
 
 /// Which kernels to test on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// All of the matrix.
+    /// Every kernel of the matrix.
     All,
     /// These, from the cache.
     Releases(Vec<String>),

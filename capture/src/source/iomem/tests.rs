@@ -69,7 +69,7 @@ fn registers_within_or_around_reserved_stay_devices() {
             (0, 0xfff, Reserved),
             (0x1000, 0x9_e7ff, SystemRam),
             (0x9_e800, 0x9_ffff, Reserved),
-            // A ROM behind a bus window is read through that bus.
+            // A ROM within a bus window is read through that bus.
             (0xa_0000, 0xd_ffff, Device),
             (0xf_0000, 0xf_ffff, Rom),
             (0x10_0000, 0x69c6_cfff, SystemRam),

@@ -27,10 +27,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// The file.
 pub(super) const PATH: &str = "/proc/kcore";
 
-/// What pages are listed with that no segment contains.
+/// The errno for pages that no segment contains.
 const NOT_MAPPED: Errno = Errno::EFAULT;
 
-/// What pages are listed with whose place in the file kept changing.
+/// The errno for pages whose place in the file kept changing.
 const BUSY: Errno = Errno::EBUSY;
 
 /// How often a read is tried. Adding or removing memory moves the rest within the file,

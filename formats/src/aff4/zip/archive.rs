@@ -74,7 +74,7 @@ impl Archive {
                 let deflated = bytes(&self.source, offset, entry.stored_bytes)?;
                 inflated(&deflated, entry.content_bytes)
                     .map(|held| Member::Held(Arc::new(held)))
-                    .ok_or_else(|| damaged("does not inflate to its stated size"))
+                    .ok_or_else(|| damaged("cannot be inflated to its stated size"))
             }
         }
     }

@@ -34,7 +34,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// At the first chunk, in the middle, and at the last one.
+/// The disk fills up at the first chunk, in the middle, or at the last one.
 #[test]
 fn a_full_disk_leaves_a_partial_image_and_its_manifest() -> Result<()> {
     let folder = tempfile::tempdir()?;

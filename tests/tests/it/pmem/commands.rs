@@ -194,7 +194,7 @@ fn walks(vm: &Vm) -> Result<()> {
         let at = number(&entry["address"])?;
         let shown = json(vm, &format!("read {at:#x} -m qword --json"))?;
         let (there, told) = (number(&shown["value"])?, number(&entry["value"])?);
-        // The processor may have set "accessed" or "dirty" meanwhile.
+        // The processor may have set "accessed" or "dirty" since then.
         ensure!((there ^ told) & !0x60 == 0, "{entry}: {there:#x}");
     }
     let table = text(vm, &format!("vtop {virt} --pid 1"))?;

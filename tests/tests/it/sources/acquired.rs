@@ -10,8 +10,8 @@ use linpmem_testkit::ground_truth::{Comparison, open_elf};
 use linpmem_testkit::target_machine::{Acquired, TargetMachine};
 use serde_json::{Value, json};
 
-/// Acquires System RAM by `--source auto` and compares it. Only partial pages, and `more`
-/// pages besides, may be missing.
+/// Acquires System RAM by `--source auto` and compares it. Only partial pages and `more`
+/// other pages may be missing.
 ///
 /// Occasionally, some dozen pages of a busy kernel change and change back between two
 /// views. Then the acquisition is repeated once, and has to be right.

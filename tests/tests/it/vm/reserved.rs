@@ -26,8 +26,8 @@ fn reserved_memory_is_absent_by_default_and_exact_on_request() -> Result<()> {
     );
     without.compare_elf()?.require(0.5)?;
 
-    // Below 4 GiB, as there is nothing behind a processor's reserved addresses at the
-    // very top.
+    // Below 4 GiB, as a processor's reserved addresses at the very top are not backed by
+    // anything.
     let range = ["--range", "0-0xffffffff"];
     let args = [&["--no-artifacts", "--include-reserved"][..], &range].concat();
     let with = target.acquire(&args, "with.core")?;
