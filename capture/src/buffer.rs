@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The few buffers that all memory passes through.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of memory that are read, hashed, compressed and listed at a time.
@@ -13,6 +14,7 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 pub struct Pool<T> {
     free: Receiver<T>,
     back: Sender<T>,
+    ended: Receiver<Infallible>,
 }
 
 /// One of a pool's buffers; it goes back when dropped.
@@ -31,15 +33,32 @@ impl<T: Default> Pool<T> {
             // The channel holds `count`.
             let _ = back.try_send(make());
         }
-        Self { free, back }
+        Self {
+            free,
+            back,
+            ended: never(),
+        }
     }
 
-    /// Waits for a buffer, which still has its old content. `None` only if the pool is
-    /// gone.
+    /// Has threads wait for buffers only until the sender of `ended` is dropped.
+    ///
+    /// A channel keeps what was sent until both of its ends are gone. So if the threads
+    /// behind a channel end early, the buffers in it do not come back while the thread in
+    /// front of it waits for one.
+    #[must_use]
+    pub fn until(self, ended: Receiver<Infallible>) -> Self {
+        Self { ended, ..self }
+    }
+
+    /// Waits for a buffer, which still has its old content. `None` if the run has ended.
     #[must_use]
     pub fn take(&self) -> Option<Pooled<T>> {
+        let buffer = select! {
+            recv(self.free) -> buffer => buffer.ok()?,
+            recv(self.ended) -> _ => return None,
+        };
         Some(Pooled {
-            buffer: self.free.recv().ok()?,
+            buffer,
             back: self.back.clone(),
         })
     }
@@ -77,6 +96,22 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use linpmem_phys::PageBuffer;
+
+    #[test]
+    fn a_thread_does_not_wait_for_buffers_after_the_end() {
+        let (running, ended) = bounded(0);
+        let pool = Pool::new(1, || PageBuffer::new(8)).until(ended);
+        let (sender, receiver) = bounded(1);
+        sender.send(pool.take().unwrap()).unwrap();
+        // The buffer stays in the channel.
+        drop(receiver);
+        assert!(pool.free.is_empty());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| pool.take().is_none());
+            drop(running);
+            assert!(waiting.join().unwrap());
+        });
+    }
 
     #[test]
     fn buffers_come_back_when_their_last_holder_drops_them() {

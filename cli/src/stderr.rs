@@ -3,6 +3,7 @@
 
 use crate::document::{Document, Tag};
 use crate::exit_status::ExitStatus;
+use crate::table::printable;
 use serde::Serialize;
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
@@ -64,7 +65,7 @@ impl Stderr {
         if self.is_json {
             self.event("note", &Message { message });
         } else {
-            self.line(&format!("{}: {message}", self.program.name));
+            self.words(&format!("{}: ", self.program.name), message);
         }
     }
 
@@ -73,7 +74,7 @@ impl Stderr {
         if self.is_json {
             self.event("warning", &Message { message });
         } else {
-            self.line(&format!("{}: warning: {message}", self.program.name));
+            self.words(&format!("{}: warning: ", self.program.name), message);
         }
     }
 
@@ -87,7 +88,7 @@ impl Stderr {
             };
             self.event("error", &failure);
         } else {
-            self.line(&format!("{}{message}", self.program.error_prefix));
+            self.words(self.program.error_prefix, message);
         }
     }
 
@@ -101,14 +102,19 @@ impl Stderr {
         if let Err(error) = document.write_text(&mut text) {
             self.fail(&error.to_string(), ExitStatus::Failed);
         }
-        for line in String::from_utf8_lossy(&text).lines() {
+        for line in String::from_utf8_lossy(&text).lines().map(printable) {
             // Indented lines belong to the one above.
             if line.starts_with(' ') {
-                self.line(line);
+                self.line(&line);
             } else {
                 self.line(&format!("{}: {line}", self.program.name));
             }
         }
+    }
+
+    /// A message for people, which may have names from an image or a machine in it.
+    fn words(self, prefix: &str, message: &str) {
+        self.line(&format!("{prefix}{}", harmless(message)));
     }
 
     /// A line of JSON.
@@ -144,6 +150,13 @@ impl Stderr {
     }
 }
 
+/// `message` without what a terminal would obey. Its further lines are indented, so that
+/// none looks like one of the program's own.
+fn harmless(message: &str) -> String {
+    let lines: Vec<_> = message.lines().map(printable).collect();
+    lines.join("\n  ")
+}
+
 /// Whether one of `causes` is that the reader of stdout has seen enough, as in
 /// `linpmem-dump ranges | head`.
 pub fn is_closed_stdout<'a>(causes: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> bool {
@@ -151,4 +164,18 @@ pub fn is_closed_stdout<'a>(causes: impl IntoIterator<Item = &'a (dyn Error + 's
         .into_iter()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_messages_cannot_steer_the_terminal_or_forge_a_line() {
+        assert_eq!(
+            harmless("a\x1b[2J\u{9b}b\nlinpmem-dump: complete"),
+            "a\u{fffd}[2J\u{fffd}b\n  linpmem-dump: complete"
+        );
+        assert_eq!(harmless("plain"), "plain");
+    }
 }

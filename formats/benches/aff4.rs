@@ -151,7 +151,11 @@ fn main() {
                 let writer = aff4(bare(compression));
                 drop(write(&memory, writer, threads, false, false));
             });
-            tell(&format!("{name}, no sums, to codec"), unhashed, Some(codec));
+            tell(
+                &format!("{name}, no hashes, to codec"),
+                unhashed,
+                Some(codec),
+            );
         }
     }
     let image = write(&memory, raw(), cores, false, true);

@@ -99,8 +99,8 @@ impl<'a, W: Write> Assembly<'a, W> {
         while let Some(chunk) = self.early.remove(&self.next) {
             let len = chunk.place.range.len().get();
             self.write(chunk)?;
-            self.next = self.next.saturating_add(1);
-            self.read_bytes = self.read_bytes.saturating_add(len);
+            self.next += 1;
+            self.read_bytes += len;
             self.meter.add_written(len, self.stream.file_position());
         }
         Ok(())
@@ -114,7 +114,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             return Ok(());
         }
         self.stopped = Some(reason.to_string());
-        self.stream.forgo_sum();
+        self.stream.forgo_hashes();
         let mut encoder = FrameEncoder::new(codec).map_err(RunError::Compress)?;
         let mut zero_chunks = ZeroChunks::default();
         let now = monotonic_ns();
@@ -230,14 +230,12 @@ impl<'a, W: Write> Assembly<'a, W> {
             range.tree.push(chunk.sha256);
         }
         for item in chunk.unreadable.as_slice() {
-            self.unreadable_pages = self
-                .unreadable_pages
-                .saturating_add(item.range.len().pages());
+            self.unreadable_pages += item.range.len().pages();
             if self.first_unreadable.len() < SHOWN {
                 self.first_unreadable.push(*item);
             }
         }
-        self.written = self.written.saturating_add(len);
+        self.written += len;
         Ok(())
     }
 

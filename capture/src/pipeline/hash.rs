@@ -14,7 +14,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 /// Hashes over bytes in shared buffers. Each hash has to be computed in order, by a
 /// thread of its own; this feeds those threads.
 #[derive(Debug, Default)]
-pub struct FileSums<'scope> {
+pub struct FileHashes<'scope> {
     sha256: Option<HashThread<'scope>>,
     further: Vec<(FurtherHash, HashThread<'scope>)>,
 }
@@ -37,13 +37,13 @@ struct HashThread<'scope> {
 /// How many pieces may wait. Their pool limits the buffers among them.
 const QUEUE: usize = 16;
 
-impl<'scope> FileSums<'scope> {
+impl<'scope> FileHashes<'scope> {
     /// Starts a thread for each hash that is wanted.
     ///
     /// # Errors
     /// If a thread cannot be started.
     pub fn spawn(scope: &'scope Scope<'scope, '_>, wanted: &HashSpec) -> io::Result<Self> {
-        let spawn = |name: &str, hasher| HashThread::spawn(scope, format!("sum-{name}"), hasher);
+        let spawn = |name: &str, hasher| HashThread::spawn(scope, format!("hash-{name}"), hasher);
         let sha256 = wanted.file_sha256.then(|| spawn("file", Hasher::sha256()));
         let further = wanted.further.iter();
         let further = further.map(|&hash| Ok((hash, spawn(hash.name(), Hasher::new(hash))?)));
@@ -68,22 +68,27 @@ impl<'scope> FileSums<'scope> {
     pub fn feed(&self, piece: Feed) {
         let further = self.further.iter().map(|(_, thread)| thread);
         for thread in further.chain(&self.sha256) {
-            // The thread ends only when nothing can feed it any more.
+            // Only a thread that panicked takes no more pieces, and `finish` reports that.
             let _ = thread.feed.send(piece.clone());
         }
     }
 
     /// Waits for the hashes of all pieces.
-    pub fn finish(&mut self) -> (Option<Sha256Sum>, Vec<HashRecord>) {
+    ///
+    /// # Errors
+    /// If a thread panicked.
+    pub fn finish(&mut self) -> io::Result<(Option<Sha256Sum>, Vec<HashRecord>)> {
         let Self { sha256, further } = std::mem::take(self);
-        let records = further.into_iter().filter_map(|(algorithm, thread)| {
+        let records = further.into_iter().map(|(algorithm, thread)| {
             let digest = hex::encode(&thread.finish()?);
-            Some(HashRecord { algorithm, digest })
+            Ok(HashRecord { algorithm, digest })
         });
-        let records = records.collect();
-        let digest = sha256.and_then(HashThread::finish);
-        let sum = digest.and_then(|digest| Sha256Sum::try_from(digest.as_slice()).ok());
-        (sum, records)
+        let records = records.collect::<io::Result<_>>()?;
+        let sha256 = sha256.map(|thread| {
+            let digest = thread.finish()?;
+            Sha256Sum::try_from(digest.as_slice()).map_err(io::Error::other)
+        });
+        Ok((sha256.transpose()?, records))
     }
 }
 
@@ -100,9 +105,13 @@ impl<'scope> HashThread<'scope> {
         Ok(Self { feed, thread })
     }
 
-    fn finish(self) -> Option<Vec<u8>> {
+    fn finish(self) -> io::Result<Vec<u8>> {
         drop(self.feed);
-        self.thread.join().ok()
+        self.thread.join().map_err(|_| {
+            io::Error::other(
+                "a thread that hashes the image panicked; this is a bug in linpmem-dump",
+            )
+        })
     }
 }
 
@@ -128,14 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn each_sum_is_over_all_pieces() {
+    fn each_hash_is_over_all_pieces() {
         let (sha256, further) = std::thread::scope(|scope| {
-            let mut sums = FileSums::spawn(scope, &wanted(true, &[FurtherHash::Blake3])).unwrap();
-            assert!(sums.is_wanted());
-            sums.feed(Feed::Bytes(Bytes::from_static(b"abc")));
-            sums.feed(Feed::Zeros((16 << 10) + 1));
-            sums.feed(Feed::Bytes(Bytes::from_static(b"x")));
-            sums.finish()
+            let mut file_hashes =
+                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Blake3])).unwrap();
+            assert!(file_hashes.is_wanted());
+            file_hashes.feed(Feed::Bytes(Bytes::from_static(b"abc")));
+            file_hashes.feed(Feed::Zeros((16 << 10) + 1));
+            file_hashes.feed(Feed::Bytes(Bytes::from_static(b"x")));
+            file_hashes.finish().unwrap()
         });
         let mut bytes = b"abc".to_vec();
         bytes.resize(3 + (16 << 10) + 1, 0);
@@ -147,15 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_panicked_is_an_error_not_an_absent_hash() {
+        std::thread::scope(|scope| {
+            let (feed, _) = bounded(1);
+            let thread = scope.spawn(|| panic!("on purpose"));
+            let mut file_hashes = FileHashes {
+                sha256: Some(HashThread { feed, thread }),
+                further: Vec::new(),
+            };
+            file_hashes.feed(Feed::Zeros(1));
+            assert!(file_hashes.finish().is_err());
+        });
+    }
+
+    #[test]
     fn what_is_not_wanted_is_not_made() {
         std::thread::scope(|scope| {
-            let mut sums = FileSums::spawn(scope, &wanted(false, &[])).unwrap();
-            assert!(!sums.is_wanted());
-            sums.feed(Feed::Zeros(1));
-            assert_eq!(sums.finish(), (None, Vec::new()));
-            let mut sums = FileSums::spawn(scope, &wanted(true, &[FurtherHash::Md5])).unwrap();
-            sums.forgo();
-            assert_eq!(sums.finish(), (None, Vec::new()));
+            let mut file_hashes = FileHashes::spawn(scope, &wanted(false, &[])).unwrap();
+            assert!(!file_hashes.is_wanted());
+            file_hashes.feed(Feed::Zeros(1));
+            assert_eq!(file_hashes.finish().unwrap(), (None, Vec::new()));
+            let mut file_hashes =
+                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Md5])).unwrap();
+            file_hashes.forgo();
+            assert_eq!(file_hashes.finish().unwrap(), (None, Vec::new()));
         });
     }
 }

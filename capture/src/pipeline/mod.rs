@@ -20,7 +20,7 @@ mod run;
 mod work;
 
 pub use crate::buffer::CHUNK_BYTES;
-pub use hash::{Feed, FileSums};
+pub use hash::{Feed, FileHashes};
 pub use out::{ImageStream, Streamed};
 pub use pace::Pace;
 pub use run::{Acquisition, End, Outcome, RunError, default_workers, run};

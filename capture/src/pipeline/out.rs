@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Between a format's writer and the sink: compression and the file's hash.
 
-use super::hash::{Feed, FileSums};
+use super::hash::{Feed, FileHashes};
 use crate::frame::FrameEncoder;
 use crate::hash::RemainderDigest;
 use crate::sink::Sink;
@@ -19,7 +19,7 @@ const ZERO_FRAME_BYTES: u64 = 1 << 20;
 /// The bytes of an image on their way to the sink.
 pub struct ImageStream<'a> {
     sink: &'a mut dyn Sink,
-    sums: FileSums<'a>,
+    file_hashes: FileHashes<'a>,
     codec: Codec,
     frames: Option<Frames>,
     /// The hash over the bytes outside the chunks, if chunks are in the file unchanged.
@@ -54,7 +54,7 @@ pub struct Streamed {
 }
 
 impl<'a> ImageStream<'a> {
-    /// A stream into `sink`, compressed by `codec` and hashed by `sums`. `is_plain` means
+    /// A stream into `sink`, compressed by `codec` and hashed by `file_hashes`. `is_plain` means
     /// that chunks will be in the file unchanged.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl<'a> ImageStream<'a> {
     pub fn new(
         sink: &'a mut dyn Sink,
         codec: Codec,
-        sums: FileSums<'a>,
+        file_hashes: FileHashes<'a>,
         is_plain: bool,
     ) -> io::Result<Self> {
         let frames = FrameEncoder::new(codec)?.map(|encoder| Frames {
@@ -73,7 +73,7 @@ impl<'a> ImageStream<'a> {
         });
         Ok(Self {
             sink,
-            sums,
+            file_hashes,
             codec,
             frames,
             outside: is_plain.then(RemainderDigest::default),
@@ -93,10 +93,10 @@ impl<'a> ImageStream<'a> {
         self.sink.has_free_holes()
     }
 
-    /// The file gets no hash: after an interruption, hashing the memory that was not read
+    /// The file gets no hashes: after an interruption, hashing the memory that was not read
     /// would only take time.
-    pub fn forgo_sum(&mut self) {
-        self.sums.forgo();
+    pub fn forgo_hashes(&mut self) {
+        self.file_hashes.forgo();
     }
 
     /// Bytes of the file so far.
@@ -110,7 +110,10 @@ impl<'a> ImageStream<'a> {
         if let Err(error) = self.end() {
             return (self.abandon(), Err(error));
         }
-        let (sha256, hashes) = self.sums.finish();
+        let (sha256, hashes) = match self.file_hashes.finish() {
+            Ok(hashes) => hashes,
+            Err(error) => return (self.abandon(), Err(error)),
+        };
         let streamed = Streamed {
             file_length: self.sink.position(),
             image_length: self.position,
@@ -128,7 +131,7 @@ impl<'a> ImageStream<'a> {
         if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
             let table = frames::seek_table(&frames.table);
             self.sink.bytes(&table)?;
-            self.sums.feed(Feed::Bytes(table.into()));
+            self.file_hashes.feed(Feed::Bytes(table.into()));
         }
         self.sink.finish()
     }
@@ -158,7 +161,7 @@ impl<'a> ImageStream<'a> {
                 self.sink.shared(&chunk.data.slice(run))?;
             }
         }
-        self.sums.feed(match chunk.is_zero() {
+        self.file_hashes.feed(match chunk.is_zero() {
             true => Feed::Zeros(len_bytes(&chunk.data)),
             false => Feed::Bytes(chunk.data.clone()),
         });
@@ -172,7 +175,7 @@ impl<'a> ImageStream<'a> {
         };
         let offset = self.sink.position();
         self.sink.shared(frame)?;
-        self.sums.feed(Feed::Bytes(frame.clone()));
+        self.file_hashes.feed(Feed::Bytes(frame.clone()));
         self.list(frame.len(), len_bytes(&chunk.data))?;
         self.last_frame = Some(FrameRecord {
             offset,
@@ -190,7 +193,7 @@ impl<'a> ImageStream<'a> {
                 let frame = self.zero_frame()?;
                 self.sink.shared(&frame)?;
                 self.list(frame.len(), step)?;
-                self.sums.feed(Feed::Bytes(frame));
+                self.file_hashes.feed(Feed::Bytes(frame));
             } else {
                 self.encode(&vec![0; u64_as_usize(step)])?;
             }
@@ -236,7 +239,7 @@ impl<'a> ImageStream<'a> {
         }
         self.sink.bytes(&frame)?;
         self.list(frame.len(), len_bytes(data))?;
-        self.sums.feed(Feed::Bytes(frame.into()));
+        self.file_hashes.feed(Feed::Bytes(frame.into()));
         Ok(())
     }
 
@@ -274,8 +277,9 @@ impl ImageOutput for ImageStream<'_> {
                 Ok(())
             }
             None => self.sink.bytes(bytes).map(|()| {
-                if self.sums.is_wanted() {
-                    self.sums.feed(Feed::Bytes(Bytes::copy_from_slice(bytes)));
+                if self.file_hashes.is_wanted() {
+                    self.file_hashes
+                        .feed(Feed::Bytes(Bytes::copy_from_slice(bytes)));
                 }
                 if let Some(outside) = &mut self.outside {
                     outside.bytes(bytes);
@@ -290,7 +294,7 @@ impl ImageOutput for ImageStream<'_> {
             return self.bytes(bytes);
         }
         let result = self.sink.shared(bytes).map(|()| {
-            self.sums.feed(Feed::Bytes(bytes.clone()));
+            self.file_hashes.feed(Feed::Bytes(bytes.clone()));
             if let Some(outside) = &mut self.outside {
                 outside.bytes(bytes);
             }
@@ -302,13 +306,13 @@ impl ImageOutput for ImageStream<'_> {
         let result = match &mut self.frames {
             // Padding between headers does not get a frame of its own.
             Some(frames) if len < 4096 => {
-                let padded = frames.pending.len().saturating_add(u64_as_usize(len));
+                let padded = frames.pending.len() + u64_as_usize(len);
                 frames.pending.resize(padded, 0);
                 Ok(())
             }
             Some(_) => self.framed_zeros(len),
             None => self.sink.zeros(len).map(|()| {
-                self.sums.feed(Feed::Zeros(len));
+                self.file_hashes.feed(Feed::Zeros(len));
                 if let Some(outside) = &mut self.outside {
                     outside.zeros(len);
                 }

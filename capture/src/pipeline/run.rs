@@ -3,7 +3,7 @@
 
 use super::CHUNK_BYTES;
 use super::assemble::{Assembly, Finished};
-use super::hash::FileSums;
+use super::hash::FileHashes;
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
 use super::work::{FinishedChunk, Work, work};
@@ -16,11 +16,12 @@ use crate::plan::HashSpec;
 use crate::reader::ReadPages;
 use crate::sink::Sink;
 use crate::stop::{Stop, StopReason};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
 use linpmem_manifest::ManifestWriter;
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::{PageBuffer, SourceError, Unreadable};
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -136,7 +137,7 @@ pub fn run<W: Write>(
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
                 .all(|index| writer.data_offset(index).is_some());
-        let stream = ImageStream::new(sink, acquisition.codec, threads.sums, is_plain)
+        let stream = ImageStream::new(sink, acquisition.codec, threads.file_hashes, is_plain)
             .map_err(RunError::Compress)?;
         let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded);
         let written = assembly.begin().and_then(|()| {
@@ -145,8 +146,8 @@ pub fn run<W: Write>(
                 .iter()
                 .try_for_each(|chunk| assembly.take(chunk))
         });
-        // Ends the workers if they still run, and through them the reader.
-        drop(threads.finished);
+        // Ends the workers and the reader if they still run.
+        drop((threads.running, threads.finished));
         let read = join(threads.reader, "reading").and_then(|read| Ok(read?));
         let worked = threads.workers.into_iter().try_for_each(|worker| {
             join(worker, "worker").and_then(|worked| worked.map_err(RunError::Compress))
@@ -182,7 +183,9 @@ struct Threads<'scope> {
     reader: ScopedJoinHandle<'scope, Result<(), SourceError>>,
     workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
     finished: Receiver<FinishedChunk>,
-    sums: FileSums<'scope>,
+    /// Dropped when no more chunks are wanted.
+    running: Sender<Infallible>,
+    file_hashes: FileHashes<'scope>,
 }
 
 impl<'scope> Threads<'scope> {
@@ -198,13 +201,15 @@ impl<'scope> Threads<'scope> {
             (None, _) => FrameEncoder::bound(CHUNK_BYTES),
         };
         let buffers = count + SPARE_BUFFERS;
-        let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES));
+        let (running, ended) = bounded(0);
+        let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES)).until(ended.clone());
         // As many as buffers, so that a thread with a buffer never waits for a frame.
         let frames = match frame_bytes {
             0 => 0,
             _ => buffers,
         };
-        let frames = Arc::new(Pool::new(frames, || Vec::with_capacity(frame_bytes)));
+        let frames = Pool::new(frames, || Vec::with_capacity(frame_bytes)).until(ended);
+        let frames = Arc::new(frames);
         // The pool limits both as well, except for zero chunks, which keep no buffer.
         let (chunks, queue) = bounded(buffers);
         let (done, finished) = bounded(buffers);
@@ -234,7 +239,8 @@ impl<'scope> Threads<'scope> {
             reader,
             workers,
             finished,
-            sums: FileSums::spawn(scope, acquisition.hashes).map_err(RunError::Thread)?,
+            running,
+            file_hashes: FileHashes::spawn(scope, acquisition.hashes).map_err(RunError::Thread)?,
         })
     }
 }

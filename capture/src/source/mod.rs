@@ -97,7 +97,7 @@ pub enum SourceError {
 }
 
 fn listed(tried: &[UnusedRecord]) -> String {
-    let line = |tried: &UnusedRecord| format!("\n  {:8} {}", tried.kind, tried.reason);
+    let line = |tried: &UnusedRecord| format!("\n{:8} {}", tried.kind, tried.reason);
     tried.iter().map(line).collect()
 }
 

@@ -136,7 +136,7 @@ impl<'a> Check<'a> {
         let faults = Mutex::default();
         let (file, further, outside) = std::thread::scope(|scope| {
             let sha256 = || self.file_sum(Hasher::sha256());
-            let file = start(scope, self.whole, "sum-file", sha256)?;
+            let file = start(scope, self.whole, "hash-file", sha256)?;
             let further = self.further_sums(scope)?;
             let has_outside = self
                 .layout
@@ -145,7 +145,9 @@ impl<'a> Check<'a> {
                 .file
                 .sha256_remainder
                 .is_some();
-            let outside = start(scope, has_outside, "sum-outside", || remainder_digest(self))?;
+            let outside = start(scope, has_outside, "hash-remainder", || {
+                remainder_digest(self)
+            })?;
             let (sender, chunks) = bounded(self.workers.get());
             let workers = (0..self.workers.get())
                 .map(|number| {

@@ -80,7 +80,7 @@ pub enum Damage {
         chunks: u64,
     },
     /// Bytes outside the chunks have changed.
-    Outside {
+    Remainder {
         /// The hash that they should have.
         expected: Sha256Sum,
         /// Their hash; none if bytes are missing.
@@ -128,7 +128,7 @@ impl Report {
         damages.extend(bad_ranges(manifest, &found.faults));
         if let (Some(expected), outside) = (file.sha256_remainder, &found.outside) {
             if *outside != Computed::Sum(expected) {
-                damages.push(Damage::Outside {
+                damages.push(Damage::Remainder {
                     expected,
                     found: outside.sum(),
                 });
@@ -270,7 +270,7 @@ impl fmt::Display for Damage {
                 damaged,
                 chunks,
             } => write!(f, "{range} differs in {damaged} of {chunks} chunks"),
-            Self::Outside {
+            Self::Remainder {
                 expected,
                 found: Some(found),
             } => write!(
@@ -278,7 +278,7 @@ impl fmt::Display for Damage {
                 "headers, notes or padding, outside of all ranges, differ: SHA-256 is {found}, was \
                 {expected}"
             ),
-            Self::Outside { found: None, .. } => {
+            Self::Remainder { found: None, .. } => {
                 f.write_str("headers, notes or padding, outside of all ranges, are incomplete")
             }
             Self::FurtherHash {

@@ -133,7 +133,7 @@ const fn kind(damage: &Damage) -> &'static str {
         Damage::Chunk { .. } => "chunk",
         Damage::MoreChunks(_) => "more-chunks",
         Damage::Range { .. } => "range",
-        Damage::Outside { .. } => "outside",
+        Damage::Remainder { .. } => "remainder",
         Damage::FurtherHash { .. } | Damage::File { .. } => "file",
         _ => "other",
     }
