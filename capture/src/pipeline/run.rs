@@ -116,9 +116,9 @@ pub fn default_workers() -> NonZeroUsize {
         .map_or(NonZeroUsize::MIN, |cpus| cpus.min(MAX_DEFAULT_WORKERS))
 }
 
-/// Buffers besides the one that each worker holds: one for the reader, three for the
-/// disk, two for the file's hash.
-const SPARE_BUFFERS: usize = 6;
+/// Buffers besides the one that each worker holds: one for the reader, and three between
+/// the workers and the disk. Each is a megabyte of the memory that is being acquired.
+const SPARE_BUFFERS: usize = 4;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
 /// range and chunk. Whatever happens, `manifest` is left between two ranges unless
