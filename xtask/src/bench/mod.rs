@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Benchmarks by name, as a table or as JSON lines.
 
-mod aff4;
+mod cargo_bench;
 mod convert;
 mod dump;
 mod kmod;
@@ -54,7 +54,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "aff4",
         about: "AFF4 images written and read, compared with raw ones and the codec alone",
-        run: aff4::run,
+        run: cargo_bench::aff4,
     },
     Bench {
         name: "convert",
@@ -75,6 +75,11 @@ const BENCHES: &[Bench] = &[
         name: "kmod",
         about: "reading through the module, compared with a plain copy",
         run: kmod::run,
+    },
+    Bench {
+        name: "symbols",
+        about: "symbol files for Volatility 3, compared with xz alone",
+        run: cargo_bench::symbols,
     },
 ];
 
