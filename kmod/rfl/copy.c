@@ -15,6 +15,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <asm/asm.h>
+#include <asm/cpufeature.h>
 
 #include "shim.h"
 
@@ -25,6 +26,13 @@
 #define ROUNDS 5
 
 static bool prefer_loop __ro_after_init;
+
+/* Which copy to use: linpmem.ko's parameter `copy`. */
+enum choice {
+	CHOOSE_FASTEST = 0,
+	CHOOSE_STRING = 1,
+	CHOOSE_LOOP = 2,
+};
 
 #define LOAD(offset, reg)                                     \
 	"1:	movq " #offset "(%[from]), %%" #reg "\n"      \
@@ -39,17 +47,11 @@ static bool prefer_loop __ro_after_init;
 	"1:	movb %%r8b, (%[to])\n"                        \
 	_ASM_EXTABLE_UA(1b, 9f)
 
-/*
- * Copies @len bytes; either side may fault. Returns how many bytes were not copied:
- * the whole block or byte that faulted, and everything after it.
- */
-static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
+/* Copies @blocks blocks; either side may fault. Returns how many were not copied. */
+static __always_inline size_t copy_blocks(void **to, const void **from, size_t blocks)
 {
-	size_t blocks = len / BLOCK;
-	size_t bytes = len % BLOCK;
-
 	asm volatile("	testq %[blocks], %[blocks]\n"
-		     "	jz 4f\n"
+		     "	jz 9f\n"
 		     "3:\n"
 		     LOAD(0, r8) LOAD(8, r9) LOAD(16, r10) LOAD(24, r11)
 		     STORE(r8, 0) STORE(r9, 8) STORE(r10, 16) STORE(r11, 24)
@@ -59,8 +61,17 @@ static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
 		     "	addq $64, %[to]\n"
 		     "	decq %[blocks]\n"
 		     "	jnz 3b\n"
-		     "4:\n"
-		     "	testq %[bytes], %[bytes]\n"
+		     "9:\n"
+		     : [to] "+r"(*to), [from] "+r"(*from), [blocks] "+r"(blocks)
+		     :
+		     : "rax", "r8", "r9", "r10", "r11", "memory", "cc");
+	return blocks;
+}
+
+/* Copies @bytes bytes; either side may fault. Returns how many were not copied. */
+static __always_inline size_t copy_bytes(void *to, const void *from, size_t bytes)
+{
+	asm volatile("	testq %[bytes], %[bytes]\n"
 		     "	jz 9f\n"
 		     "5:\n"
 		     LOAD_BYTE STORE_BYTE
@@ -69,11 +80,25 @@ static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
 		     "	decq %[bytes]\n"
 		     "	jnz 5b\n"
 		     "9:\n"
-		     : [to] "+r"(to), [from] "+r"(from),
-		       [blocks] "+r"(blocks), [bytes] "+r"(bytes)
+		     : [to] "+r"(to), [from] "+r"(from), [bytes] "+r"(bytes)
 		     :
-		     : "rax", "r8", "r9", "r10", "r11", "memory", "cc");
-	return blocks * BLOCK + bytes;
+		     : "rax", "r8", "memory", "cc");
+	return bytes;
+}
+
+/*
+ * Copies @len bytes; either side may fault. Returns how many bytes were not copied: the
+ * one that faulted, and everything after it. A block that faulted is begun again, byte by
+ * byte, as the part before a page border can be copied.
+ */
+static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
+{
+	size_t left = copy_blocks(&to, &from, len / BLOCK);
+
+	if (!left)
+		return copy_bytes(to, from, len % BLOCK);
+	left = left * BLOCK + len % BLOCK;
+	return left - BLOCK + copy_bytes(to, from, BLOCK);
 }
 
 static __always_inline size_t to_user(void __user *to, size_t progress, size_t len,
@@ -122,22 +147,29 @@ static u64 time_loop(void *to, const void *from)
 
 /*
  * Choose the loop only if it is clearly faster: on real processors the string
- * instruction pulls less data into the caches.
+ * instruction pulls less data into the caches. Without ERMS, though, the kernel's copy
+ * does not survive machine checks, except on some processors that it knows.
  */
-int __init linpmem_choose_copy(void)
+int __init linpmem_choose_copy(u32 choice)
 {
 	u64 string = U64_MAX, loop = U64_MAX;
 	void *from = kvzalloc(SAMPLE, GFP_KERNEL);
 	void *to = kvzalloc(SAMPLE, GFP_KERNEL);
 	int round;
 
+	if (choice != CHOOSE_FASTEST) {
+		prefer_loop = choice == CHOOSE_LOOP;
+		goto out;
+	}
 	if (from && to) {
 		for (round = 0; round < ROUNDS; round++) {
 			string = min(string, time_string(to, from));
 			loop = min(loop, time_loop(to, from));
 		}
-		prefer_loop = loop * 3 / 2 < string;
+		prefer_loop = loop * 3 / 2 < string ||
+			      !boot_cpu_has(X86_FEATURE_ERMS);
 	}
+out:
 	kvfree(from);
 	kvfree(to);
 	return from && to ? 0 : -ENOMEM;

@@ -39,6 +39,10 @@ module! {
             default: 0,
             description: "1: allow requests to read device memory and holes (default: 0)",
         },
+        copy: u32 {
+            default: 0,
+            description: "how memory is copied: 1: the kernel's copy, 2: the module's loop (default: 0, whichever is faster and safe)",
+        },
     },
 }
 
@@ -53,7 +57,7 @@ impl kernel::InPlaceModule for Linpmem {
         try_pin_init!(Self {
             _: {
                 // SAFETY: Called once, when the module loads, before the device exists.
-                to_result(unsafe { shim::linpmem_choose_copy() })?;
+                to_result(unsafe { shim::linpmem_choose_copy(parameters::copy()) })?;
             },
             device <- device::Device::register(module, parameters::major()),
             _: {

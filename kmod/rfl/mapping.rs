@@ -35,7 +35,8 @@ impl Mapping {
     /// that the processor does not have) cannot trigger.
     ///
     /// # Errors
-    /// `EIO` if a page of RAM cannot be mapped, `EACCES` if another page cannot.
+    /// `EIO` if a page of RAM cannot be mapped, `EACCES` if another page cannot, or
+    /// firmware memory is not cached.
     pub(crate) fn new(route: Route, phys: u64) -> Result<Self, Errno> {
         let page = phys & !(PAGE_SIZE - 1);
         let size = PAGE_SIZE as usize;
@@ -51,7 +52,7 @@ impl Mapping {
                     shim::linpmem_map_ram_page(page / PAGE_SIZE),
                     Unmap::UnmapRamPage,
                 ),
-                Route::Firmware => (
+                Route::Firmware | Route::Rom => (
                     bindings::memremap(page, size, bindings::MEMREMAP_WB as c_ulong),
                     Unmap::Memunmap,
                 ),
@@ -67,13 +68,21 @@ impl Mapping {
         if base.is_null() {
             return Err(match route {
                 Route::DirectMap | Route::Alias => Errno::EIO,
-                Route::Firmware | Route::Device { .. } => Errno::EACCES,
+                Route::Firmware | Route::Rom | Route::Device { .. } => Errno::EACCES,
             });
         }
         // INVARIANT: `base` is not null, so it maps the page, and the offset lies
         // within that page.
         let addr = base.wrapping_byte_add((phys - page) as usize);
-        Ok(Self { base, addr, unmap })
+        let mapping = Self { base, addr, unmap };
+        // The kernel does not refuse to map registers as memory: it silently gives them
+        // the memory type that the processor or their driver has for them.
+        // SAFETY: Looks up the page's entry in the kernel's page table, and reads nothing
+        // behind it.
+        if route == Route::Firmware && !unsafe { shim::linpmem_is_cached(base) } {
+            return Err(Errno::EACCES);
+        }
+        Ok(mapping)
     }
 
     /// The kernel address of the byte at the physical address that was mapped.

@@ -22,6 +22,11 @@ pub(crate) fn device_allowed() -> bool {
     number(module_parameters::allow_device.value()) != 0
 }
 
+/// Which copy to use: 0 lets the module choose.
+pub(crate) fn copy() -> u32 {
+    number(module_parameters::copy.value())
+}
+
 /// A parameter's value. Some kernels return it by value, others by reference.
 fn number(value: impl Borrow<u32>) -> u32 {
     *value.borrow()

@@ -5,8 +5,9 @@ use crate::linpmem_core::abi::{self, Info};
 use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::{PageState, Region, Route};
 use crate::linpmem_core::kernel::PAGE_SIZE;
+use crate::linpmem_core::unaccepted::Units;
 use crate::linpmem_core::walk::Paging;
-use crate::linpmem_core::{vmcoreinfo, Errno, Kernel};
+use crate::linpmem_core::{resource, vmcoreinfo, Errno, Kernel};
 use crate::{shim, transfer};
 use core::ffi::{c_int, c_void};
 use kernel::{bindings, ffi::c_ulong, prelude::*};
@@ -43,6 +44,7 @@ impl Kernel for RunningKernel {
     fn ram_page(&self, page: u64) -> PageState {
         // SAFETY: Takes any page frame number, and reads only the page's descriptor.
         match unsafe { shim::linpmem_ram_page(page / PAGE_SIZE) } {
+            0 if is_unaccepted(page) => PageState::Unaccepted,
             0 => PageState::Online,
             2 => PageState::Offline,
             3 => PageState::Unaccepted,
@@ -52,27 +54,18 @@ impl Kernel for RunningKernel {
     }
 
     fn region(&self, page: u64) -> Region {
-        const FIRMWARE: [u32; 3] = [
-            bindings::IORES_DESC_RESERVED,
-            bindings::IORES_DESC_ACPI_TABLES,
-            bindings::IORES_DESC_ACPI_NV_STORAGE,
-        ];
-        let is = |desc: u32| {
-            // SAFETY: Walks the resource tree under its lock, for any range.
-            let answer = unsafe {
-                bindings::region_intersects(
-                    page,
-                    PAGE_SIZE as usize,
-                    bindings::IORESOURCE_MEM as c_ulong,
-                    desc as c_ulong,
-                )
-            };
-            answer as i64 != bindings::REGION_DISJOINT as i64
-        };
-        if FIRMWARE.into_iter().any(is) {
-            Region::Firmware
-        } else {
-            Region::Other
+        let is_firmware = FIRMWARE
+            .into_iter()
+            .filter(|desc| *desc != bindings::IORES_DESC_RESERVED || !is_confidential())
+            .any(|desc| has_firmware(page, desc));
+        if resource::is_fabric(page) {
+            return Region::Other;
+        }
+        match inhabitants(page) {
+            Inhabitants { device: true, .. } => Region::Other,
+            Inhabitants { rom: true, .. } => Region::Rom,
+            Inhabitants { .. } if is_firmware => Region::Firmware,
+            Inhabitants { .. } => Region::Other,
         }
     }
 
@@ -113,6 +106,100 @@ impl Kernel for RunningKernel {
         // may sleep here.
         unsafe { shim::linpmem_yield() }
     }
+}
+
+/// How the kernel describes what the firmware reserves.
+const FIRMWARE: [u32; 3] = [
+    bindings::IORES_DESC_RESERVED,
+    bindings::IORES_DESC_ACPI_TABLES,
+    bindings::IORES_DESC_ACPI_NV_STORAGE,
+];
+
+/// Whether this is a confidential virtual machine. What its firmware reserves can be
+/// devices that the hypervisor emulates, and touching those as memory ends the machine.
+fn is_confidential() -> bool {
+    // SAFETY: Reads a value that is fixed at boot.
+    unsafe { shim::linpmem_is_confidential() }
+}
+
+/// Whether the page has a resource with this description.
+fn has_firmware(page: u64, desc: u32) -> bool {
+    // SAFETY: Walks the resource tree under its lock, for any range.
+    let answer = unsafe {
+        bindings::region_intersects(
+            page,
+            PAGE_SIZE as usize,
+            bindings::IORESOURCE_MEM as c_ulong,
+            desc as c_ulong,
+        )
+    };
+    answer as i64 != bindings::REGION_DISJOINT as i64
+}
+
+/// What there is in or around a page besides memory that the firmware reserves.
+#[derive(Clone, Copy, Default)]
+struct Inhabitants {
+    device: bool,
+    rom: bool,
+}
+
+/// Looks at the page's entries in the resource tree.
+///
+/// A walk finds the outermost entry of a kind and then goes on behind it, so that what
+/// lies within stays unseen. So there is one walk over all entries, and one over those
+/// that a driver has claimed, which `Reserved` has not. A device that neither finds is
+/// recognised by its memory type: see [`mapping`](crate::mapping).
+fn inhabitants(page: u64) -> Inhabitants {
+    let mut found = Inhabitants::default();
+    let claimed = bindings::IORESOURCE_MEM | bindings::IORESOURCE_BUSY;
+    for flags in [bindings::IORESOURCE_MEM, claimed] {
+        // SAFETY:
+        // - `inhabitant` has the signature that the walk expects and writes only
+        //   through `arg`, which points to `found` for the duration of this call;
+        // - the walk takes the resource lock itself.
+        unsafe {
+            bindings::walk_iomem_res_desc(
+                bindings::IORES_DESC_NONE as c_ulong,
+                flags as c_ulong,
+                page,
+                page.saturating_add(PAGE_SIZE - 1),
+                (&raw mut found).cast::<c_void>(),
+                Some(inhabitant),
+            )
+        };
+    }
+    found
+}
+
+/// Records what an entry is.
+///
+/// # Safety
+/// `arg` must point to an [`Inhabitants`], and `res` to a resource.
+unsafe extern "C" fn inhabitant(res: *mut bindings::resource, arg: *mut c_void) -> c_int {
+    // SAFETY: As the caller promises.
+    let (res, found) = unsafe { (&*res, &mut *arg.cast::<Inhabitants>()) };
+    let is_firmware = FIRMWARE.contains(&(res.desc as u32));
+    if res.flags & bindings::IORESOURCE_READONLY as c_ulong != 0 {
+        found.rom = true;
+    } else if !is_firmware {
+        found.device = true;
+    }
+    0
+}
+
+/// Whether the page belongs to memory that the hypervisor has not handed over.
+fn is_unaccepted(page: u64) -> bool {
+    let mut units = Units {
+        base: 0,
+        unit_bytes: 0,
+        bits: 0,
+    };
+    // SAFETY: The shim writes to the three fields if it returns true.
+    let exists = unsafe {
+        shim::linpmem_unaccepted_units(&mut units.base, &mut units.unit_bytes, &mut units.bits)
+    };
+    // SAFETY: `refuse` asks for bits of the bitmap only.
+    exists && units.refuse(page, |unit| unsafe { shim::linpmem_is_unaccepted(unit) })
 }
 
 /// Records the first extent of a walk, and stops the walk.

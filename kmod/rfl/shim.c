@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/build_bug.h>
+#include <linux/cc_platform.h>
 #include <linux/cred.h>
+#include <linux/efi.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
@@ -47,6 +50,11 @@ bool linpmem_is_isolated(void)
 	return cpu_feature_enabled(X86_FEATURE_PTI);
 }
 
+bool linpmem_is_confidential(void)
+{
+	return cc_platform_has(CC_ATTR_GUEST_MEM_ENCRYPT);
+}
+
 u64 linpmem_vmcoreinfo_addr(void)
 {
 #ifdef CONFIG_VMCORE_INFO
@@ -74,6 +82,9 @@ u32 linpmem_ram_page(u64 pfn)
 {
 	struct page *page = pfn_to_online_page(pfn);
 
+	/* The core counts in pages of this size. */
+	BUILD_BUG_ON(PAGE_SIZE != 4096);
+
 	if (!page)
 		return LINPMEM_PAGE_NOT_ONLINE;
 	if (is_page_hwpoison(page))
@@ -96,6 +107,55 @@ void linpmem_unmap_ram_page(void *mapping)
 {
 	vunmap(mapping);
 }
+
+/*
+ * The kernel's mappings of one page are small pages. Write-back is the type without any
+ * of these bits.
+ */
+bool linpmem_is_cached(const void *mapping)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)mapping, &level);
+
+	return pte && level == PG_LEVEL_4K && pte_present(*pte) &&
+	       !(pte_flags(*pte) & _PAGE_CACHE_MASK);
+}
+
+#ifdef CONFIG_UNACCEPTED_MEMORY
+static const struct efi_unaccepted_memory *unaccepted_table(void)
+{
+	if (efi.unaccepted == EFI_INVALID_TABLE_ADDR)
+		return NULL;
+	return __va(efi.unaccepted);
+}
+
+bool linpmem_unaccepted_units(u64 *base, u64 *unit_bytes, u64 *bits)
+{
+	const struct efi_unaccepted_memory *table = unaccepted_table();
+
+	if (!table)
+		return false;
+	*base = table->phys_base;
+	*unit_bytes = table->unit_size;
+	*bits = table->size * BITS_PER_BYTE;
+	return true;
+}
+
+bool linpmem_is_unaccepted(u64 unit)
+{
+	return test_bit(unit, unaccepted_table()->bitmap);
+}
+#else
+bool linpmem_unaccepted_units(u64 *base, u64 *unit_bytes, u64 *bits)
+{
+	return false;
+}
+
+bool linpmem_is_unaccepted(u64 unit)
+{
+	return true;
+}
+#endif
 
 /*
  * On a page fault, a general protection fault or a machine check, the fixup puts the

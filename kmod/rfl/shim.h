@@ -26,6 +26,7 @@ u32 linpmem_paging_levels(void);
 u64 linpmem_encryption_mask(void);
 bool linpmem_is_xen_pv(void);
 bool linpmem_is_isolated(void);
+bool linpmem_is_confidential(void);
 u64 linpmem_vmcoreinfo_addr(void);
 u64 linpmem_vmcoreinfo_len(void);
 
@@ -34,6 +35,14 @@ const void *linpmem_direct_map(u64 phys);
 u32 linpmem_ram_page(u64 pfn);
 void *linpmem_map_ram_page(u64 pfn);
 void linpmem_unmap_ram_page(void *mapping);
+bool linpmem_is_cached(const void *mapping);
+
+/*
+ * The bitmap of memory that the hypervisor has not handed over. False if there is none.
+ * linpmem_is_unaccepted() takes the number of a bit that the bitmap has.
+ */
+bool linpmem_unaccepted_units(u64 *base, u64 *unit_bytes, u64 *bits);
+bool linpmem_is_unaccepted(u64 unit);
 
 /* Makes exactly one load of @width bytes from @addr, which may fault: 0 or -EIO. */
 int linpmem_load(const void *addr, u32 width, u64 *value);
@@ -49,7 +58,7 @@ bool linpmem_is_user_backed(const struct iov_iter *iter);
 int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len);
 
 /* copy.c: copies that survive faults on either side. */
-int linpmem_choose_copy(void);
+int linpmem_choose_copy(u32 choice);
 size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter);
 
 #endif

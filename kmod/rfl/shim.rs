@@ -10,6 +10,7 @@ extern "C" {
     pub(crate) fn linpmem_encryption_mask() -> u64;
     pub(crate) fn linpmem_is_xen_pv() -> bool;
     pub(crate) fn linpmem_is_isolated() -> bool;
+    pub(crate) fn linpmem_is_confidential() -> bool;
     pub(crate) fn linpmem_vmcoreinfo_addr() -> u64;
     pub(crate) fn linpmem_vmcoreinfo_len() -> u64;
 
@@ -17,6 +18,13 @@ extern "C" {
     pub(crate) fn linpmem_ram_page(pfn: u64) -> u32;
     pub(crate) fn linpmem_map_ram_page(pfn: u64) -> *mut c_void;
     pub(crate) fn linpmem_unmap_ram_page(mapping: *mut c_void);
+    pub(crate) fn linpmem_is_cached(mapping: *const c_void) -> bool;
+    pub(crate) fn linpmem_unaccepted_units(
+        base: *mut u64,
+        unit_bytes: *mut u64,
+        bits: *mut u64,
+    ) -> bool;
+    pub(crate) fn linpmem_is_unaccepted(unit: u64) -> bool;
     pub(crate) fn linpmem_load(addr: *const c_void, width: u32, value: *mut u64) -> c_int;
 
     pub(crate) fn linpmem_yield() -> bool;
@@ -27,7 +35,7 @@ extern "C" {
     pub(crate) fn linpmem_is_user_backed(iter: *const iov_iter) -> bool;
     pub(crate) fn linpmem_user_buffer(iter: *mut iov_iter, addr: u64, len: u64) -> c_int;
 
-    pub(crate) fn linpmem_choose_copy() -> c_int;
+    pub(crate) fn linpmem_choose_copy(choice: u32) -> c_int;
     pub(crate) fn linpmem_copy_to_user(
         from: *const c_void,
         len: usize,

@@ -119,7 +119,9 @@ impl Transfer for UserBuffer<'_, '_> {
     fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
         let mapping = Mapping::new(route, start)?;
         Ok(match route {
-            Route::DirectMap | Route::Alias | Route::Firmware => self.copy_memory(&mapping, len),
+            Route::DirectMap | Route::Alias | Route::Firmware | Route::Rom => {
+                self.copy_memory(&mapping, len)
+            }
             Route::Device { .. } => self.copy_device(&mapping, start, len),
         })
     }

@@ -31,7 +31,10 @@ fn main() {
         kaslr_offset: 0,
     };
     let mut json = Vec::new();
-    SymbolFile::of(facts).unwrap().write_json(&mut json).unwrap();
+    SymbolFile::of(facts)
+        .unwrap()
+        .write_json(&mut json)
+        .unwrap();
     let rate = |seconds: f64| f64::from(u32::try_from(json.len()).unwrap()) / seconds / 1048576.0;
 
     let types = best(|| drop(Types::parse(&btf).unwrap()));

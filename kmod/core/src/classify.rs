@@ -53,8 +53,9 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         } = self.access;
         match (self.kernel.region(page), caching) {
             (Region::Firmware, Caching::Natural | Caching::Cached) => Ok(Route::Firmware),
+            (Region::Rom, Caching::Natural | Caching::Cached) => Ok(Route::Rom),
             // An uncached mapping is a device mapping, and needs the same access.
-            (Region::Firmware, Caching::Uncached) | (Region::Other, _) if device => {
+            (Region::Firmware | Region::Rom, Caching::Uncached) | (Region::Other, _) if device => {
                 Ok(Route::Device {
                     cached: caching == Caching::Cached,
                 })
@@ -80,8 +81,8 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         match route {
             // The page is missing from the direct map.
             Route::DirectMap if errno == Errno::EIO && self.access.unmapped => Some(Route::Alias),
-            // The kernel refuses to map it as memory, whatever the firmware calls it.
-            Route::Firmware if errno == Errno::EACCES && self.access.device => {
+            // The kernel does not map it as memory, whatever the firmware calls it.
+            Route::Firmware | Route::Rom if errno == Errno::EACCES && self.access.device => {
                 Some(Route::Device { cached: false })
             }
             _ => None,
@@ -127,7 +128,8 @@ mod tests {
         assert_eq!(route(0x1000), Ok(Route::DirectMap));
         assert_eq!(route(0x9f000), Ok(Route::DirectMap), "part RAM");
         assert_eq!(route(0xa0000), Err(Errno::EACCES), "video memory");
-        assert_eq!(route(0xf0000), Ok(Route::Firmware), "ROM");
+        assert_eq!(route(0xc0000), Ok(Route::Rom), "ROM");
+        assert_eq!(route(0xf0000), Ok(Route::Firmware), "reserved");
         assert_eq!(route(0x20_0000), Ok(Route::DirectMap));
         assert_eq!(route(0x20_1000), Err(Errno::EHWPOISON));
         assert_eq!(route(0x20_2000), Err(Errno::ENODATA));
@@ -155,6 +157,8 @@ mod tests {
         assert_eq!(route(0xa0000, false, Caching::Cached), Err(Errno::EACCES));
         assert_eq!(route(0xf0000, true, Caching::Natural), Ok(Route::Firmware));
         assert_eq!(route(0xf0000, true, Caching::Uncached), device(false));
+        assert_eq!(route(0xc0000, true, Caching::Natural), Ok(Route::Rom));
+        assert_eq!(route(0xc0000, false, Caching::Uncached), Err(Errno::EACCES));
         assert_eq!(route(0xf0000, false, Caching::Uncached), Err(Errno::EACCES));
         assert_eq!(
             route(0x20_0000, true, Caching::Uncached),

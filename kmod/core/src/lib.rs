@@ -19,6 +19,8 @@ pub mod kernel;
 pub mod original;
 pub mod page;
 pub mod request;
+pub mod resource;
+pub mod unaccepted;
 pub mod vmcoreinfo;
 pub mod walk;
 

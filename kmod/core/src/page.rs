@@ -10,8 +10,7 @@ pub enum PageState {
     NotOnline,
     /// Marked offline within an online block: ballooned, or returned to the hypervisor.
     Offline,
-    /// Not yet accepted from the hypervisor (TDX, SEV-SNP). The kernel marks only the
-    /// first page of a block of such memory.
+    /// Not yet accepted from the hypervisor (TDX, SEV-SNP).
     Unaccepted,
     /// Poisoned: the hardware reported an uncorrectable error.
     Poisoned,
@@ -20,9 +19,11 @@ pub enum PageState {
 /// What the resource tree says about a page without System RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
-    /// Touches a range that the firmware reserves: Reserved, ACPI Tables, or ACPI
-    /// Non-volatile Storage.
+    /// Touches a range that the firmware reserves (Reserved, ACPI Tables, or ACPI
+    /// Non-volatile Storage), and no device.
     Firmware,
+    /// Touches a ROM, which need not be cached, and no device.
+    Rom,
     /// Device memory, or a hole.
     Other,
 }
@@ -34,8 +35,12 @@ pub enum Route {
     DirectMap,
     /// RAM that is not in the direct map, through a mapping of the page.
     Alias,
-    /// Firmware memory, through a cached mapping of the page.
+    /// Firmware memory, through a mapping of the page that the processor caches. Where
+    /// the kernel gives another one, these are registers, whatever the firmware calls
+    /// them.
     Firmware,
+    /// A ROM, through a mapping of the page.
+    Rom,
     /// Device memory, by aligned loads through a mapping of the page.
     Device {
         /// Whether the mapping is cached.

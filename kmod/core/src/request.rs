@@ -3,7 +3,7 @@
 
 use super::abi;
 use super::access::{Access, Width};
-use super::classify::Classifier;
+use super::classify::{Classifier, Route};
 use super::kernel::{Kernel, PAGE_SIZE};
 use super::walk::{Outcome, Walk};
 use super::Errno;
@@ -40,7 +40,7 @@ pub fn load<K: Kernel>(kernel: &K, access: Access, addr: u64, width: u8) -> Resu
 }
 
 /// Walks the page tables at `page_table`, or the caller's own if it is 0. The entries
-/// are read with the default access: RAM and firmware memory.
+/// are read from System RAM alone: a wrong or hostile table can point anywhere.
 ///
 /// # Errors
 /// `EINVAL` if `virt` is not canonical, `EOPNOTSUPP` on Xen PV, `ESRCH` if the
@@ -51,9 +51,17 @@ pub fn translate<K: Kernel>(kernel: &K, page_table: u64, virt: u64) -> Result<(u
         0 => kernel.page_table(0)?,
         given => paging.root(given),
     };
-    let access = Access::default();
-    let walk = paging.walk(root, virt, |addr| load(kernel, access, addr, 8))?;
+    let walk = paging.walk(root, virt, |addr| load_entry(kernel, addr))?;
     Ok((root, walk))
+}
+
+/// Loads a page-table entry. Page tables are in the direct map.
+fn load_entry<K: Kernel>(kernel: &K, addr: u64) -> Result<u64, Errno> {
+    let mut classifier = Classifier::new(kernel, Access::default());
+    match classifier.route(addr & !(PAGE_SIZE - 1))? {
+        Route::DirectMap => kernel.load(Route::DirectMap, addr, Width::Qword),
+        _ => Err(Errno::EACCES),
+    }
 }
 
 /// The answer to a TRANSLATE request.
@@ -153,6 +161,17 @@ mod tests {
         assert!(kernel.loads().is_empty());
         let answer = translate_reply(0x1000, root, 4, &walk);
         assert_eq!((answer.outcome, answer.error), (abi::OUTCOME_BROKEN, 13));
+    }
+
+    #[test]
+    fn a_walk_does_not_read_firmware_memory() {
+        let kernel = FakeKernel::pc();
+        // The system ROM, and the reserved first page (0 means the caller's own table).
+        for root in [0xf_0000, 0xfff] {
+            let (_, walk) = translate(&kernel, root, 0x1000).expect("canonical");
+            assert_eq!(walk.outcome, Outcome::Broken(Errno::EACCES), "{root:#x}");
+        }
+        assert!(kernel.loads().is_empty());
     }
 
     #[test]

@@ -94,7 +94,9 @@ impl Kernel for FakeKernel {
             .firmware
             .iter()
             .any(|&(start, stop)| start < page + 4096 && page < stop);
-        if firmware {
+        if (0xc_0000..0xc_1000).contains(&page) {
+            Region::Rom
+        } else if firmware {
             Region::Firmware
         } else {
             Region::Other

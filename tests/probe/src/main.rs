@@ -58,6 +58,8 @@ fn run(args: &[String]) -> Result<String> {
         "ioctls" => storm::ioctls(number(0)?),
         "poison" => pages::poison(),
         "secret" => pages::secret(),
+        "straddle" => pages::straddle(),
+        "registers" => pages::registers(number(0)?),
         "errno" => pages::errno(number(0)?, number(1)?),
         "offline" => pages::offline(),
         "remove" => pages::remove(rest),

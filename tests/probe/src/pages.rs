@@ -3,8 +3,9 @@
 
 use crate::sys::{self, Memory};
 use anyhow::{Context, Result, bail, ensure};
-use linpmem::{Access, AddressSpace, Device, Width};
+use linpmem::{Access, AddressSpace, Device, Outcome, Width};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
@@ -59,6 +60,88 @@ pub fn errno(addr: u64, device_too: u64) -> Result<String> {
     }
     let errno = refusal(&device, PhysAddr::new(addr))?;
     Ok(format!("{errno}"))
+}
+
+/// Registers that the firmware calls reserved: no request without `ACCESS_DEVICE` reads
+/// them, nor does a walk through page tables that leads there.
+pub fn registers(addr: u64) -> Result<String> {
+    let device = Device::open()?;
+    let phys = PhysAddr::new(addr);
+    let errno = refusal(&device, phys)?;
+    let plain = File::open(linpmem::DEFAULT_PATH)?.read_at(&mut [0; 16], addr);
+    let plain = plain.err().context("pread read the registers")?;
+    ensure!(
+        plain.raw_os_error() == Some(errno.get()),
+        "READ fails with {errno}, pread with {plain}"
+    );
+    let walk = device.translate(AddressSpace::PageTable(addr), 0x1000)?;
+    ensure!(
+        walk.outcome == Outcome::Broken(errno) && walk.entries.is_empty(),
+        "a walk from there: {walk:?}"
+    );
+    Ok(format!("{errno}"))
+}
+
+/// Reads across the border between a good page and one that faults, from every offset
+/// within a block of the module's copy loop. The good page is whatever page lies before a
+/// secret one: it is in use by the kernel, so what counts is one that does not change.
+pub fn straddle() -> Result<String> {
+    const PAGES: usize = 256;
+    let device = Device::open()?;
+    let file = sys::memfd_secret(u64::try_from(PAGES * 4096)?)?;
+    let mut secret = Memory::shared(&file, PAGES * 4096)?;
+    secret.bytes().fill(0x77);
+    let secrets = (0..PAGES * 4096)
+        .step_by(4096)
+        .map(|offset| place(&device, secret.address() + u64::try_from(offset)?))
+        .collect::<Result<BTreeSet<_>>>()?;
+    let before = |border: &PhysAddr| PhysAddr::new(border.get() - 4096);
+    let mut tried = 0;
+    for border in secrets
+        .iter()
+        .filter(|border| !secrets.contains(&before(border)))
+    {
+        let Ok(good) = read(&device, before(border)) else {
+            continue;
+        };
+        tried += 1;
+        let outcome = across(&device, border.get(), &good);
+        if read(&device, before(border)).is_ok_and(|now| now == good) {
+            outcome?;
+            return Ok(format!("straddle: {border}"));
+        }
+    }
+    bail!("none of {tried} pages before a secret one stayed as it was")
+}
+
+/// Reads from 1 to 128 bytes before `border`, where a page with the bytes `good` ends,
+/// to 32 bytes behind it.
+fn across(device: &Device, border: u64, good: &[u8]) -> Result<()> {
+    let plain = File::open(linpmem::DEFAULT_PATH)?;
+    for len in 1..=128 {
+        let start = border - u64::try_from(len)?;
+        let (_, wanted) = good.split_at(good.len() - len);
+        let mut buffer = vec![0x11; len + 32];
+        let got = plain.read_at(&mut buffer, start)?;
+        ensure!(
+            got == len && buffer.get(..len) == Some(wanted),
+            "pread returns {got} of {len} bytes before the border"
+        );
+        let mut buffer = vec![0x11; len + 32];
+        let mut unreadable = Unreadables::new();
+        device.read_phys(PhysAddr::new(start), &mut buffer, &mut unreadable)?;
+        let listed: Vec<_> = unreadable.as_slice().iter().map(|bad| bad.range).collect();
+        ensure!(
+            listed.iter().map(|range| range.start().get()).eq([border]),
+            "{len} bytes before {border:#x}: {listed:?}"
+        );
+        let (read, behind) = buffer.split_at(len);
+        ensure!(
+            read == wanted && behind.iter().all(|byte| *byte == 0),
+            "{len} bytes before {border:#x}: {buffer:?}"
+        );
+    }
+    Ok(())
 }
 
 /// Opens the device, prints a line, waits for the file /tmp/go and then reads.

@@ -15,20 +15,18 @@
 //! 4. but `Reserved` just below 1 TiB is a device: on AMD processors these 12 GiB of
 //!    addresses are messages to the processor's fabric (interrupts, configuration), not
 //!    memory.
+//!
+//! The module goes by the same rules ([`linpmem_core::resource`]).
 
 #[cfg(test)]
 mod tests;
 
+use linpmem_core::resource::{self, Entry, FABRIC_FIRST, FABRIC_LAST};
 use linpmem_kinfo::iomem;
 use linpmem_phys::{MemoryMap, OverlapError, PhysAddr, PhysRange, Region, RegionKind};
 use std::io;
 
 pub use linpmem_kinfo::iomem::{IomemError as IomemTextError, PATH};
-
-/// The addresses of rule 4, the last one included: `HT_RANGE_START` and `HT_RANGE_END`
-/// in drivers/iommu/amd/amd_iommu_types.h.
-const AMD_FABRIC: (PhysAddr, PhysAddr) =
-    (PhysAddr::new(0xfd_0000_0000), PhysAddr::new(0xff_ffff_ffff));
 
 /// The map, and the text that it was made from.
 #[derive(Clone, Debug)]
@@ -152,16 +150,24 @@ impl Flattening {
 
 /// Rules 1 to 3 for an entry of kind `own` within one that makes its addresses `outer`.
 fn kind_within(outer: RegionKind, own: RegionKind) -> RegionKind {
-    match (outer, own) {
-        (RegionKind::SystemRam, _) | (_, RegionKind::SystemRam) => RegionKind::SystemRam,
-        (RegionKind::Device, _) | (_, RegionKind::Device) => RegionKind::Device,
-        (_, own) => own,
+    match resource::both(entry(outer), entry(own)) {
+        Entry::Ram => RegionKind::SystemRam,
+        Entry::Device => RegionKind::Device,
+        Entry::Firmware => own,
+    }
+}
+
+const fn entry(kind: RegionKind) -> Entry {
+    match kind {
+        RegionKind::SystemRam => Entry::Ram,
+        RegionKind::Device => Entry::Device,
+        _ => Entry::Firmware,
     }
 }
 
 /// Rule 4.
 fn without_fabric(region: Region) -> impl Iterator<Item = Region> {
-    let (first, last) = AMD_FABRIC;
+    let [first, last] = [FABRIC_FIRST, FABRIC_LAST].map(PhysAddr::new);
     let fabric = PhysRange::from_inclusive(first, last)
         .ok()
         .filter(|_| region.kind == RegionKind::Reserved)

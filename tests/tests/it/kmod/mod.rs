@@ -5,6 +5,7 @@
 mod device_semantics;
 mod memory;
 mod pages;
+mod reserved;
 mod storm;
 mod translation;
 

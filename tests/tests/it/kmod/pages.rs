@@ -17,6 +17,17 @@ fn poisoned_and_secret_pages_have_their_errors() -> Result<()> {
     vm.shutdown()
 }
 
+/// With both of the module's ways to copy, whichever it would choose here.
+#[test]
+fn a_fault_costs_no_byte_before_it() -> Result<()> {
+    for copy in ["copy=1", "copy=2"] {
+        let vm = machine(|machine| machine.append("secretmem.enable=1"), copy)?;
+        ask(&vm, "straddle")?;
+        vm.shutdown()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn ballooned_pages_have_their_error() -> Result<()> {
     let vm = machine(
