@@ -11,6 +11,9 @@ use std::fmt;
 pub enum RegionKind {
     /// Ordinary memory that the kernel manages.
     SystemRam,
+    /// RAM that shares its page with something else, where the kernel does not use such
+    /// pages and the source does not have them.
+    PartialPage,
     /// Reserved by the firmware, or by `memmap=` on the kernel command line.
     Reserved,
     /// ACPI tables.
@@ -162,6 +165,29 @@ impl MemoryMap {
         Self { regions }
     }
 
+    /// The map with System RAM in whole pages. What is left at its ends becomes a
+    /// [`RegionKind::PartialPage`].
+    #[must_use]
+    pub fn with_partial_pages_apart(&self) -> Self {
+        let regions = self.regions.iter().flat_map(|region| {
+            if !region.kind.is_ram() {
+                return [Some(*region), None, None];
+            }
+            let part = |range: Option<PhysRange>, kind| range.map(|range| Region { range, kind });
+            let Some(whole) = region.range.whole_pages() else {
+                return [part(Some(region.range), RegionKind::PartialPage), None, None];
+            };
+            [
+                part(region.range.split_at(whole.start()).0, RegionKind::PartialPage),
+                part(Some(whole), region.kind),
+                part(region.range.split_at(whole.end()).1, RegionKind::PartialPage),
+            ]
+        });
+        Self {
+            regions: regions.flatten().collect(),
+        }
+    }
+
     /// The sum of the regions' lengths.
     #[must_use]
     pub fn total(&self) -> PhysLen {
@@ -181,8 +207,9 @@ fn hole(start: PhysAddr, end: PhysAddr) -> Option<Region> {
 
 impl RegionKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SystemRam,
+        Self::PartialPage,
         Self::Reserved,
         Self::AcpiTables,
         Self::AcpiNonVolatile,
@@ -246,6 +273,7 @@ impl RegionKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SystemRam => "System RAM",
+            Self::PartialPage => "Partial page",
             Self::Reserved => "Reserved",
             Self::AcpiTables => "ACPI Tables",
             Self::AcpiNonVolatile => "ACPI Non-volatile Storage",
@@ -311,6 +339,27 @@ mod tests {
     fn ram_is_given_by_address() {
         let starts: Vec<u64> = pc().ram().map(|range| range.start().get()).collect();
         assert_eq!(starts, [0x1000, 0x10_0000]);
+    }
+
+    #[test]
+    fn partial_pages_are_what_is_left_of_ram_in_whole_pages() {
+        let map = MemoryMap::new([
+            region(0x1000, 0x9_fc00, RegionKind::SystemRam),
+            region(0x9_fc00, 0xa_0000, RegionKind::Reserved),
+            region(0x10_0800, 0x11_0000, RegionKind::SystemRam),
+            region(0x20_0100, 0x20_0200, RegionKind::SystemRam),
+        ]);
+        assert_eq!(
+            map.unwrap().with_partial_pages_apart().regions(),
+            [
+                region(0x1000, 0x9_f000, RegionKind::SystemRam),
+                region(0x9_f000, 0x9_fc00, RegionKind::PartialPage),
+                region(0x9_fc00, 0xa_0000, RegionKind::Reserved),
+                region(0x10_0800, 0x10_1000, RegionKind::PartialPage),
+                region(0x10_1000, 0x11_0000, RegionKind::SystemRam),
+                region(0x20_0100, 0x20_0200, RegionKind::PartialPage),
+            ]
+        );
     }
 
     #[test]

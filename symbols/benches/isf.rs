@@ -5,7 +5,11 @@
 //!
 //! `LINPMEM_BENCH_BTF` is the kernel's BTF, `LINPMEM_BENCH_SYMBOLS` its System.map.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark that fails may panic"
+)]
 
 use linpmem_kinfo::btf::Types;
 use linpmem_symbols::{KernelFacts, SymbolFile};

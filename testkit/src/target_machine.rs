@@ -225,7 +225,8 @@ impl Acquired {
             .iter()
             .map(|view| -> &dyn ReadPhys { view })
             .collect();
-        let excused = self.manifest.unreadable()?;
+        let mut excused = self.manifest.unreadable()?;
+        excused.extend(self.manifest.partial_pages()?);
         compare(&self.ram, &views, image, &excused, &self.still)
     }
 

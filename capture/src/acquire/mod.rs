@@ -32,7 +32,7 @@ use linpmem_formats::{ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State, Version,
 };
-use linpmem_phys::PhysLen;
+use linpmem_phys::{PhysLen, PhysRange};
 use records::{image_record, map_entries, prefetched_record};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +55,9 @@ pub struct Acquired {
     pub outcome: Outcome,
     /// Bytes that the plan reads.
     pub planned: PhysLen,
+    /// RAM that shares its page with something else, which the kernel does not use and
+    /// the source does not have.
+    pub partial_pages: Vec<PhysRange>,
     /// Ranges that the plan reads.
     pub ranges: usize,
     /// The image's format and compression.
@@ -238,6 +241,7 @@ impl<'a> Run<'a> {
                 .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
             machine: source.machine_record.clone(),
             planned: plan.total(),
+            partial_pages: self.plan.selection.partial_pages(&selected),
             ranges: plan.ranges().len(),
             shape: self.shape,
             crash,

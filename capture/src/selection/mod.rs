@@ -43,10 +43,18 @@ pub struct Part {
 
 /// The selection is empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nothing to read: there is no {kinds} in {place}; `linpmem-dump ranges` shows the map")]
+#[error(
+    "nothing to read: there is no {kinds} in {place}{}; `linpmem-dump ranges` shows the map",
+    if *.has_partial_page {
+        " (a page there is only partly RAM, and the source does not have such pages)"
+    } else {
+        ""
+    }
+)]
 pub struct NothingSelected {
     kinds: &'static str,
     place: String,
+    has_partial_page: bool,
 }
 
 impl Selection {
@@ -142,7 +150,7 @@ impl Selection {
                 .collect()
         };
         if read.is_empty() {
-            return Err(self.nothing());
+            return Err(self.nothing(&map));
         }
         let covered = Pages::touched_by(read.iter().map(|planned| planned.range));
         let left_out = map
@@ -158,7 +166,22 @@ impl Selection {
         Ok(Selected { read, left_out })
     }
 
-    fn nothing(&self) -> NothingSelected {
+    /// The parts of pages that would have been read, but are only partly RAM, and that
+    /// the source does not have.
+    #[must_use]
+    pub fn partial_pages(&self, selected: &Selected) -> Vec<PhysRange> {
+        let regions = selected.left_out.iter();
+        regions
+            .filter(|region| region.kind == RegionKind::PartialPage)
+            .map(|region| region.range)
+            .filter(|range| {
+                let mut windows = self.windows.iter();
+                self.windows.is_empty() || windows.any(|window| window.intersect(*range).is_some())
+            })
+            .collect()
+    }
+
+    fn nothing(&self, map: &MemoryMap) -> NothingSelected {
         let place = if self.windows.is_empty() {
             "the memory map".to_owned()
         } else {
@@ -174,6 +197,11 @@ impl Selection {
                 (true, true) => "System RAM, reserved memory or hole",
             },
             place,
+            has_partial_page: map.regions().iter().any(|region| {
+                let mut windows = self.windows.iter();
+                region.kind == RegionKind::PartialPage
+                    && windows.any(|window| window.intersect(region.range).is_some())
+            }),
         }
     }
 }

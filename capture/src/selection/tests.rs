@@ -169,3 +169,33 @@ fn parts_are_the_whole_map_by_address() {
     assert!(of(0x9_fc00).is_read);
     assert!(!of(0xa_0000).is_read);
 }
+
+#[test]
+fn partial_pages_are_left_out_and_told() {
+    let map = pc().with_partial_pages_apart();
+    for include_reserved in [false, true] {
+        let selection = Selection {
+            include_reserved,
+            ..Selection::default()
+        };
+        let selected = selection.apply(&map).unwrap();
+        let last = PhysAddr::new(0x9_f000);
+        assert!(selected.read.iter().all(|read| !read.range.contains(last)));
+        assert_eq!(
+            selection.partial_pages(&selected),
+            [range(0x9_f000, 0x9_fbff)]
+        );
+    }
+    let elsewhere = Selection {
+        windows: vec![range(0x10_0000, 0x10_ffff)],
+        ..Selection::default()
+    };
+    let selected = elsewhere.apply(&map).unwrap();
+    assert_eq!(elsewhere.partial_pages(&selected), []);
+    let nothing_else = Selection {
+        windows: vec![range(0x9_f000, 0x9_ffff)],
+        ..Selection::default()
+    };
+    let error = nothing_else.apply(&map).unwrap_err().to_string();
+    assert!(error.contains("only partly RAM"), "{error}");
+}

@@ -217,13 +217,20 @@ impl Search {
             };
         };
         let is_ram_only = ram.part.serves.len() == 1;
+        // /proc/kcore and /dev/crash have what the kernel uses as RAM: whole pages. /dev/mem
+        // would show the others as zeros.
+        let map = if is_ram_only {
+            iomem.map.with_partial_pages_apart()
+        } else {
+            iomem.map
+        };
         let mut parts = vec![ram.part];
         let rest = rest.map(|(reader, part)| {
             parts.push(part);
             reader
         });
         let reader: Box<dyn ReadPhys> = if is_ram_only {
-            Box::new(SplitSource::new(ram.reader, rest, &iomem.map))
+            Box::new(SplitSource::new(ram.reader, rest, &map))
         } else {
             ram.reader
         };
@@ -236,7 +243,7 @@ impl Search {
         let (machine, machine_record) = machine::facts(note, ram.direct_map_base);
         Ok(Source {
             reader: reader.into(),
-            map: iomem.map,
+            map,
             iomem: Some(iomem.text),
             machine,
             machine_record,

@@ -9,11 +9,11 @@ use linpmem_capture::pipeline::End;
 use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_manifest::{
-    ArtifactsPlace, ArtifactsRecord, HashRecord, SecondPassTotals, Sha256Sum, State,
+    Address, ArtifactsPlace, ArtifactsRecord, HashRecord, SecondPassTotals, Sha256Sum, State,
     UnreadableRecord,
 };
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{Errno, PhysLen};
+use linpmem_phys::{Errno, PhysLen, PhysRange};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -51,6 +51,8 @@ pub struct SummaryDocument {
     pub ranges: usize,
     /// Memory to read.
     pub planned_bytes: u64,
+    /// RAM that shares its page with something else, and that the source does not have.
+    pub partial_pages: Vec<PartialPage>,
     /// Memory that was read and written.
     pub read_bytes: u64,
     /// Size of the image, before the compression around it.
@@ -78,6 +80,15 @@ pub struct SummaryDocument {
     pub crash_command: Option<String>,
     /// The command that makes a complete volume of what an interrupted run left.
     pub recover_command: Option<String>,
+}
+
+/// The part of a page that is RAM, and was left out.
+#[derive(Debug, Serialize)]
+pub struct PartialPage {
+    /// First address.
+    pub start: Address,
+    /// Last address, included.
+    pub last: Address,
 }
 
 /// What was collected with the memory.
@@ -128,6 +139,7 @@ impl Summary {
             machine: _,
             outcome,
             planned,
+            partial_pages,
             ranges,
             shape,
             crash,
@@ -153,6 +165,7 @@ impl Summary {
             source: source.clone(),
             ranges: *ranges,
             planned_bytes: planned.get(),
+            partial_pages: partial_pages.iter().map(PartialPage::of).collect(),
             read_bytes: outcome.read_bytes,
             image_bytes: file.image_length,
             file_bytes: file.file_length,
@@ -201,6 +214,13 @@ impl Document for SummaryDocument {
             )?;
         }
         writeln!(out, "  source:     {}", self.source)?;
+        for part in &self.partial_pages {
+            writeln!(
+                out,
+                "  left out:   {:#x}-{:#x}, a page that is only partly RAM: the kernel does not use it",
+                part.start.0, part.last.0
+            )?;
+        }
         writeln!(out, "  manifest:   {}", self.manifest)?;
         if let Some(artifacts) = &self.artifacts {
             writeln!(out, "  artifacts:  {artifacts}")?;
@@ -281,6 +301,15 @@ impl SummaryDocument {
         match self.unreadable_pages - shown {
             0 => Ok(()),
             more => writeln!(out, "    and {more} more"),
+        }
+    }
+}
+
+impl PartialPage {
+    fn of(range: &PhysRange) -> Self {
+        Self {
+            start: range.start().into(),
+            last: range.last().into(),
         }
     }
 }

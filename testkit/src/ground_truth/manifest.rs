@@ -113,6 +113,19 @@ impl Manifest {
         Ok(all)
     }
 
+    /// The parts of pages that the map calls partial and the image leaves out.
+    ///
+    /// # Errors
+    /// If there is no map.
+    pub fn partial_pages(&self) -> Result<Vec<PhysRange>> {
+        let map = self.json.get("map").and_then(Value::as_array);
+        let regions = map.context("no map in the manifest")?.iter();
+        regions
+            .filter(|region| region.get("kind").and_then(Value::as_str) == Some("Partial page"))
+            .map(range)
+            .collect()
+    }
+
     /// The memory in the raw image at `path`, whose addresses are in the manifest only.
     ///
     /// # Errors
