@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loading the module for one run.
 
+use crate::sink::{exposed_folder, folder_of};
 use linpmem::{LoadError, LoadOptions, UnloadError};
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Whether the module is loaded for this run, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DriverSpec {
-    /// From `linpmem.ko` in the program's folder, if it exists and can be loaded.
+    /// From `linpmem.ko` in the program's folder, if it exists, nobody but root (or the
+    /// user who runs the program) can write to it, and it can be loaded.
     Auto,
     /// Never; a module that is already loaded is used.
     #[default]
@@ -52,8 +56,14 @@ impl LoadedDriver {
             }
             DriverSpec::File(path) => path.clone(),
             DriverSpec::Auto => match in_program_folder() {
-                Some(path) => path,
-                None => {
+                Ok(Some(path)) => path,
+                Ok(None) => {
+                    return Ok(Self {
+                        was_loaded_here: false,
+                    });
+                }
+                Err(exposed) => {
+                    warn(&format!("continuing without the module: {exposed}"));
                     return Ok(Self {
                         was_loaded_here: false,
                     });
@@ -110,14 +120,43 @@ impl Drop for LoadedDriver {
     }
 }
 
-fn in_program_folder() -> Option<PathBuf> {
-    let path = std::env::current_exe().ok()?.with_file_name("linpmem.ko");
-    path.is_file().then_some(path)
+/// The module next to the program, or why it is not to be trusted.
+fn in_program_folder() -> Result<Option<PathBuf>, String> {
+    match std::env::current_exe() {
+        Ok(program) => trusted(&program.with_file_name("linpmem.ko")),
+        Err(_) => Ok(None),
+    }
+}
+
+/// A module runs with all rights of the kernel, so nobody else may choose what it does.
+fn trusted(path: &Path) -> Result<Option<PathBuf>, String> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(None);
+    };
+    let owner = metadata.uid();
+    let is_ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    let reason = if !metadata.is_file() {
+        Some("is not a regular file".to_owned())
+    } else if !is_ours {
+        Some(format!("belongs to the user {owner}"))
+    } else if metadata.mode() & 0o022 != 0 {
+        Some("can be written to by others".to_owned())
+    } else {
+        None
+    };
+    let reason = reason.map(|reason| format!("{} {reason}", path.display()));
+    match reason.or_else(|| exposed_folder(folder_of(path))) {
+        Some(reason) => Err(format!(
+            "{reason}; name the file with --driver if you trust it"
+        )),
+        None => Ok(Some(path.to_path_buf())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn drivers_as_they_are_typed() {
@@ -134,5 +173,27 @@ mod tests {
         assert!(error.to_string().contains("/nonexistent"), "{error}");
         let none = LoadedDriver::load(&DriverSpec::Auto, |_| {}).unwrap();
         assert!(!none.was_loaded_here);
+    }
+
+    #[test]
+    fn a_module_that_others_can_change_is_not_loaded_by_itself() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("linpmem.ko");
+        assert_eq!(trusted(&path), Ok(None));
+        fs::write(&path, b"").unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(&path, 0o644);
+        assert_eq!(trusted(&path), Ok(Some(path.clone())));
+        mode(&path, 0o664);
+        assert!(trusted(&path).unwrap_err().contains("written to by others"));
+        mode(&path, 0o644);
+        mode(top.path(), 0o777);
+        assert!(trusted(&path).unwrap_err().contains("written to by others"));
+        mode(top.path(), 0o700);
+        let link = top.path().join("link.ko");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(trusted(&link).unwrap_err().contains("not a regular file"));
     }
 }

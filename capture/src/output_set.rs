@@ -14,7 +14,9 @@ use crate::plan::Plan;
 use crate::reader::ReadPages;
 use crate::second_pass::second_pass;
 use crate::sidecar;
-use crate::sink::{FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, folder_of};
+use crate::sink::{
+    FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, exposure, folder_of,
+};
 use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, ImageWriter};
 use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
@@ -103,6 +105,13 @@ impl OutputSet {
             limits: plan.impact.limits,
             force,
         })
+    }
+
+    /// Why others can replace the files, if they can.
+    pub(crate) fn exposure(&self) -> Option<String> {
+        let image = self.image.as_ref().map(PartialFile::path);
+        let mut files = image.into_iter().chain([self.manifest.path()]);
+        files.find_map(|path| exposure(folder_of(path)))
     }
 
     /// Takes over the artifacts, and returns what the manifest says about them.

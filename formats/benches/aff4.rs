@@ -263,10 +263,23 @@ fn encode(memory: &Memory, writer: &aff4::Writer, threads: usize) {
     });
 }
 
-/// A worker: gives chunks, and takes the buffers of their frames back.
-struct Lane {
-    ready: Receiver<Chunk<'static>>,
+/// A frame whose buffer goes back to its worker, as linpmem-dump's do.
+struct Recycled {
+    frame: Vec<u8>,
     back: Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Recycled {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Recycled {
+    fn drop(&mut self) {
+        // The worker may have ended.
+        let _ = self.back.send(std::mem::take(&mut self.frame));
+    }
 }
 
 /// Writes an image with several workers. With `hashes`, as linpmem-dump acquires: chunks
@@ -287,7 +300,7 @@ fn write(
         };
         writer.begin(&mut out).unwrap();
         // One lane per worker: taking from each in turn keeps the order.
-        let lanes: Vec<Lane> = (0..threads)
+        let lanes: Vec<Receiver<Chunk<'static>>> = (0..threads)
             .map(|number| {
                 let (done, ready) = sync_channel(2);
                 let (back, spare) = channel::<Vec<u8>>();
@@ -314,22 +327,18 @@ fn write(
                         if let Some(encoder) = encoder.as_ref().filter(|_| !chunk.is_zero()) {
                             let mut frame = spare.try_recv().unwrap_or_default();
                             encoder.encode(start, &chunk.data, &mut frame);
-                            chunk.frame = Some(frame.into());
+                            let back = back.clone();
+                            chunk.frame = Some(Bytes::from_owner(Recycled { frame, back }));
                         }
                         done.send(chunk).unwrap();
                     }
                 });
-                Lane { ready, back }
+                ready
             })
             .collect();
         for number in 0..BYTES / PIECE {
             let lane = &lanes[number % threads];
-            let chunk = lane.ready.recv().unwrap();
-            writer.chunk(&chunk, &mut out).unwrap();
-            if let Some(frame) = chunk.frame {
-                // The worker may have ended.
-                let _ = lane.back.send(frame.into());
-            }
+            writer.chunk(&lane.recv().unwrap(), &mut out).unwrap();
         }
         writer.finish(&mut out).unwrap();
         out.kept.unwrap_or_default()

@@ -175,12 +175,22 @@ impl MemoryMap {
             }
             let part = |range: Option<PhysRange>, kind| range.map(|range| Region { range, kind });
             let Some(whole) = region.range.whole_pages() else {
-                return [part(Some(region.range), RegionKind::PartialPage), None, None];
+                return [
+                    part(Some(region.range), RegionKind::PartialPage),
+                    None,
+                    None,
+                ];
             };
             [
-                part(region.range.split_at(whole.start()).0, RegionKind::PartialPage),
+                part(
+                    region.range.split_at(whole.start()).0,
+                    RegionKind::PartialPage,
+                ),
                 part(Some(whole), region.kind),
-                part(region.range.split_at(whole.end()).1, RegionKind::PartialPage),
+                part(
+                    region.range.split_at(whole.end()).1,
+                    RegionKind::PartialPage,
+                ),
             ]
         });
         Self {

@@ -171,6 +171,7 @@ impl<'a> Run<'a> {
         let is_tight = self.check_space(&plan, &mut warnings)?;
 
         let mut outputs = OutputSet::create(&self.target, self.plan)?;
+        warnings.extend(outputs.exposure());
         let embedded = EmbeddedManifest::default();
         let artifacts = self.collect_artifacts(source, &plan, is_tight, stop, &mut warnings)?;
         let mut writer = open_writer(

@@ -11,7 +11,7 @@ mod space;
 
 pub use file::FileSink;
 pub use limit::{LimitedSink, Limits};
-pub use partial::{PartialError, PartialFile, folder_of};
+pub use partial::{PartialError, PartialFile, exposed_folder, exposure, folder_of};
 pub use pipe::PipeSink;
 pub use space::{SpaceError, check as check_space};
 

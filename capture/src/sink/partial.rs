@@ -2,19 +2,29 @@
 //! Files that get their name when they are complete.
 
 use linpmem_manifest::paths::partial_of;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, linkat, openat, renameat,
+    renameat_with, statat, unlinkat,
+};
 use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file under its working name. It is removed when dropped, so that a run that fails
 /// before it wrote anything useful leaves nothing behind. [`commit`](Self::commit) and
 /// [`leave`](Self::leave) keep it.
+///
+/// Its folder is opened once, and all names are looked up in it: whoever may rename
+/// folders on the way to it cannot lead the file elsewhere. Only the file that was written
+/// gets the final name, not one that was put in its place.
 #[derive(Debug)]
 pub struct PartialFile {
     file: File,
+    folder: File,
     partial: PathBuf,
     path: PathBuf,
     force: bool,
@@ -46,6 +56,27 @@ pub enum PartialError {
         /// The final name.
         path: PathBuf,
     },
+    /// Another file has the name.
+    #[error(
+        "{path} is not the file that this run wrote: somebody else can write to its folder and \
+         has replaced it; do not trust any file there, and acquire again to a folder that only \
+         root can write to"
+    )]
+    Replaced {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The folder has another name now, or another folder has its name.
+    #[error(
+        "{path} is complete, but the folder was moved during the run: the file is in {now} now; \
+         somebody else can rename the folder"
+    )]
+    Moved {
+        /// The final name.
+        path: PathBuf,
+        /// Where the folder is.
+        now: PathBuf,
+    },
     /// The system's reason.
     #[error("{action} {path}: {source}")]
     Io {
@@ -66,11 +97,20 @@ impl PartialFile {
     /// # Errors
     /// If one exists, or the file cannot be created.
     pub fn create(path: &Path, partial: PathBuf, force: bool) -> Result<Self, PartialError> {
-        match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {
-                return Err(PartialError::Folder {
-                    path: path.to_path_buf(),
-                });
+        let is_folder = || PartialError::Folder {
+            path: path.to_path_buf(),
+        };
+        let name = path.file_name().ok_or_else(is_folder)?;
+        let partial_name = partial.file_name().ok_or_else(is_folder)?;
+        let in_folder = folder_of(path);
+        let folder = OpenOptions::new()
+            .read(true)
+            .custom_flags(bits(OFlags::DIRECTORY | OFlags::CLOEXEC))
+            .open(in_folder)
+            .map_err(|source| PartialError::io("opening the folder", in_folder, source))?;
+        match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
+                return Err(is_folder());
             }
             Ok(_) if !force => {
                 return Err(PartialError::Exists {
@@ -80,30 +120,26 @@ impl PartialFile {
             _ => {}
         }
         if force {
-            match fs::remove_file(&partial) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(PartialError::io("removing", &partial, source));
-                }
-                _ => {}
+            match unlinkat(&folder, partial_name, AtFlags::empty()) {
+                Err(Errno::NOENT) | Ok(()) => {}
+                Err(errno) => return Err(PartialError::io("removing", &partial, errno.into())),
             }
         }
         // O_EXCL does not follow links either; O_NOFOLLOW makes that explicit.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
-            .open(&partial)
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => PartialError::Leftover {
-                    path: partial.clone(),
-                },
-                _ => PartialError::io("creating", &partial, source),
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file =
+            openat(&folder, partial_name, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| {
+                match errno {
+                    Errno::EXIST => PartialError::Leftover {
+                        path: partial.clone(),
+                    },
+                    _ => PartialError::io("creating", &partial, errno.into()),
+                }
             })?;
         Ok(Self {
-            file,
+            file: file.into(),
+            folder,
             partial,
             path: path.to_path_buf(),
             force,
@@ -151,33 +187,72 @@ impl PartialFile {
     /// Gives the file its final name. The bytes must be on the disk already.
     ///
     /// # Errors
-    /// If something of that name has appeared since, or the disk failed. The file then
-    /// keeps its working name: its bytes are good.
+    /// If something of that name has appeared since, another file has the working name,
+    /// or the disk failed. The file then keeps its working name: its bytes are good.
     pub fn commit(mut self) -> Result<(), PartialError> {
         self.is_kept = true;
+        let (from, to) = (name_of(&self.partial), name_of(&self.path));
+        self.require(&from, &self.partial)?;
         let renamed = if self.force {
-            fs::rename(&self.partial, &self.path)
+            renameat(&self.folder, &from, &self.folder, &to)
         } else {
-            rename_new(&self.partial, &self.path)
+            rename_new(&self.folder, &from, &to)
         };
-        renamed.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => PartialError::Exists {
+        renamed.map_err(|errno| match errno {
+            Errno::EXIST => PartialError::Exists {
                 path: self.path.clone(),
             },
-            _ => PartialError::io("renaming to", &self.path, source),
+            _ => PartialError::io("renaming to", &self.path, errno.into()),
         })?;
-        let folder = folder_of(&self.path);
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|source| PartialError::io("syncing to disk", folder, source))
+        // Between the look and the renaming, too.
+        self.require(&to, &self.path)?;
+        let in_folder = folder_of(&self.path);
+        self.folder
+            .sync_all()
+            .map_err(|source| PartialError::io("syncing to disk", in_folder, source))?;
+        self.require_place(in_folder)
+    }
+
+    /// That `name` in the folder is the file that was written.
+    fn require(&self, name: &OsStr, path: &Path) -> Result<(), PartialError> {
+        if self.has(name) {
+            return Ok(());
+        }
+        Err(PartialError::Replaced {
+            path: path.to_path_buf(),
+        })
+    }
+
+    fn has(&self, name: &OsStr) -> bool {
+        let own = fstat(&self.file);
+        let found = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW);
+        own.is_ok_and(|own| found.is_ok_and(|found| identity(&own) == identity(&found)))
+    }
+
+    /// That the folder is still where the user named it.
+    fn require_place(&self, in_folder: &Path) -> Result<(), PartialError> {
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let is_there = match (self.folder.metadata(), fs::metadata(in_folder)) {
+            (Ok(own), Ok(found)) => place(own) == place(found),
+            _ => false,
+        };
+        if is_there {
+            return Ok(());
+        }
+        let link = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
+        Err(PartialError::Moved {
+            path: self.path.clone(),
+            now: fs::read_link(link).unwrap_or_else(|_| PathBuf::from("an unknown folder")),
+        })
     }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        if !self.is_kept {
+        let name = name_of(&self.partial);
+        if !self.is_kept && self.has(&name) {
             // If it cannot be removed, the next run reports it.
-            let _ = fs::remove_file(&self.partial);
+            let _ = unlinkat(&self.folder, &name, AtFlags::empty());
         }
     }
 }
@@ -201,18 +276,67 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Why `folder` does not protect a file in it, if it does not: others may rename what is
+/// in it.
+#[must_use]
+pub fn exposure(folder: &Path) -> Option<String> {
+    let exposed = exposed_folder(folder)?;
+    Some(format!(
+        "{exposed}: somebody else can replace the files of this run; write to a folder that only \
+         root can write to, or compare the hash that is shown at the end"
+    ))
+}
+
+/// The first of `folder` and the folders above it that others may write to, and why.
+#[must_use]
+pub fn exposed_folder(folder: &Path) -> Option<String> {
+    let absolute = fs::canonicalize(folder).ok()?;
+    absolute.ancestors().find_map(|ancestor| {
+        let metadata = fs::metadata(ancestor).ok()?;
+        let owner = metadata.uid();
+        let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+        let (others, sticky) = (metadata.mode() & 0o022 != 0, metadata.mode() & 0o1000 != 0);
+        let reason = match (is_trusted, others && !sticky) {
+            (false, _) => format!("belongs to the user {owner}"),
+            (true, true) => "can be written to by others".to_owned(),
+            (true, false) => return None,
+        };
+        Some(format!("{} {reason}", ancestor.display()))
+    })
+}
+
+/// The last part of a path that [`PartialFile::create`] has accepted.
+fn name_of(path: &Path) -> OsString {
+    path.file_name().unwrap_or_default().to_owned()
+}
+
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+fn bits(flags: OFlags) -> i32 {
+    // Every flag of open(2) is below 2^31.
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
 /// Renames without replacing anything.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Some file systems (NFS, FUSE) lack the flag, so the name is checked first. A hard
-        // link would do both in one step, but not all of these file systems have hard links.
-        Err(Errno::INVAL | Errno::NOSYS) => match fs::symlink_metadata(to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        },
-        Err(errno) => Err(errno.into()),
-        Ok(()) => Ok(()),
+fn rename_new(folder: &File, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+    match renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+        // Some file systems (NFS, FUSE) lack the flag. A hard link does not replace
+        // anything either.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            match linkat(folder, from, folder, to, AtFlags::empty()) {
+                Ok(()) => unlinkat(folder, from, AtFlags::empty()),
+                Err(Errno::EXIST) => Err(Errno::EXIST),
+                // And some lack those, so the name is looked at first.
+                Err(_) => match statat(folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+                    Err(Errno::NOENT) => renameat(folder, from, folder, to),
+                    Err(errno) => Err(errno),
+                    Ok(_) => Err(Errno::EXIST),
+                },
+            }
+        }
+        renamed => renamed,
     }
 }
 
@@ -285,6 +409,60 @@ mod tests {
         assert!(!victim.exists());
         let metadata = fs::symlink_metadata(folder.path().join("a")).unwrap();
         assert!(metadata.is_file());
+    }
+
+    #[test]
+    fn a_file_in_its_place_does_not_get_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for force in [false, true] {
+            let partial = create(folder.path(), force).unwrap();
+            let own = folder.path().join("stolen");
+            fs::rename(partial.partial(), &own).unwrap();
+            fs::write(partial.partial(), b"forged").unwrap();
+            let error = partial.commit().unwrap_err();
+            assert!(matches!(error, PartialError::Replaced { .. }), "{error}");
+            assert!(!folder.path().join("a").exists());
+            let forged = fs::read(folder.path().join("a.partial")).unwrap();
+            assert_eq!(forged, b"forged");
+            fs::remove_file(folder.path().join("a.partial")).unwrap();
+        }
+        // Nor is it removed with a run that failed: it is not ours.
+        let partial = create(folder.path(), false).unwrap();
+        fs::remove_file(partial.partial()).unwrap();
+        fs::write(partial.partial(), b"forged").unwrap();
+        drop(partial);
+        assert!(folder.path().join("a.partial").exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_exchanged_does_not_get_the_file() {
+        let top = tempfile::tempdir().unwrap();
+        let (folder, other) = (top.path().join("out"), top.path().join("other"));
+        fs::create_dir(&folder).unwrap();
+        fs::create_dir(&other).unwrap();
+        let partial = create(&folder, false).unwrap();
+        fs::rename(&folder, top.path().join("old")).unwrap();
+        symlink(&other, &folder).unwrap();
+        let error = partial.commit().unwrap_err().to_string();
+        assert!(error.contains("/old now"), "{error}");
+        assert_eq!(other.read_dir().unwrap().count(), 0);
+        assert!(top.path().join("old/a").exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_exposed() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("out");
+        fs::create_dir(&folder).unwrap();
+        let mode = |mode| fs::set_permissions(top.path(), fs::Permissions::from_mode(mode));
+        mode(0o700).unwrap();
+        assert_eq!(exposure(&folder), None);
+        mode(0o777).unwrap();
+        let reason = exposure(&folder).unwrap();
+        assert!(reason.contains("can be written to by others"), "{reason}");
+        // As in /tmp: nobody can rename what is not theirs.
+        mode(0o1777).unwrap();
+        assert_eq!(exposure(&folder), None);
     }
 
     #[test]
