@@ -113,8 +113,9 @@ pub struct Impact {
     pub nice: Option<i32>,
     /// The most bytes read per second.
     pub bytes_per_s: Option<NonZeroU64>,
-    /// Whether all other programs are stopped while memory is read.
-    pub freeze: bool,
+    /// For how long all other programs are suspended, while memory is read, at most; none
+    /// if they are not.
+    pub freeze: Option<Duration>,
     /// After this time the run ends as if interrupted.
     pub timeout: Option<Duration>,
     /// How much of the disk the image may take.

@@ -34,6 +34,7 @@ use linpmem_manifest::{
 };
 use linpmem_phys::{PhysLen, PhysRange};
 use records::{image_record, map_entries, prefetched_record};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,9 @@ struct Run<'a> {
     target: Target,
 }
 
+/// Bytes per second that most machines read and write at least.
+const PROBABLE_RATE: u64 = 500 << 20;
+
 impl<'a> Run<'a> {
     /// Decides what `plan` leaves open. This is the start time of the run.
     fn prepare(plan: &'a Plan) -> Result<Self, AcquireError> {
@@ -189,7 +193,7 @@ impl<'a> Run<'a> {
         let artifacts = artifacts.map(|kept| outputs.hold(kept));
 
         let meter = Arc::new(Meter::default());
-        let frozen = self.freeze(&meter, &mut warnings)?;
+        let frozen = self.freeze(&plan, &meter, &mut warnings)?;
         let live = LiveMemory::new(source, self.plan);
         let prefetched = self.prefetch(&live, source, &plan, stop, &mut warnings)?;
         let header = Header {
@@ -283,16 +287,32 @@ impl<'a> Run<'a> {
     /// Suspends other programs, if the plan says so.
     fn freeze(
         &self,
+        plan: &ImagePlan,
         meter: &Arc<Meter>,
         warnings: &mut Warnings<'_>,
     ) -> Result<Option<Frozen>, AcquireError> {
-        if !self.plan.impact.freeze {
+        let Some(limit) = self.plan.impact.freeze else {
             return Ok(None);
-        }
+        };
         if let Target::File { image, .. } = &self.target {
             freeze::check_output(folder_of(image))?;
         }
-        let frozen = Frozen::begin(Arc::clone(meter), &mut |warning| warnings.add(warning))?;
+        let rate = self
+            .plan
+            .impact
+            .bytes_per_s
+            .map_or(PROBABLE_RATE, NonZeroU64::get);
+        if plan.total().get() / rate > limit.as_secs() {
+            warnings.add(format!(
+                "--freeze: reading {} will probably take longer than {} s; the other programs \
+                 are resumed then (--freeze-limit)",
+                plan.total(),
+                limit.as_secs()
+            ));
+        }
+        let frozen = Frozen::begin(Arc::clone(meter), limit, &mut |warning| {
+            warnings.add(warning)
+        })?;
         Ok(Some(frozen))
     }
 

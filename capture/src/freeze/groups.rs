@@ -19,12 +19,7 @@ impl Groups {
     pub(super) fn of_others() -> Result<Self, FreezeError> {
         let failed = |what| move |source| FreezeError::Proc { what, source };
         let me = Process::myself().map_err(failed("/proc/self"))?;
-        let mounts = me.mountinfo().map_err(failed("/proc/self/mountinfo"))?;
-        let root = mounts
-            .into_iter()
-            .find(|mount| mount.fs_type == "cgroup2")
-            .map(|mount| mount.mount_point)
-            .ok_or(FreezeError::NoHierarchy)?;
+        let root = hierarchy(&me)?;
         let own = me.cgroups().map_err(failed("/proc/self/cgroup"))?;
         let own = own
             .into_iter()
@@ -38,6 +33,19 @@ impl Groups {
         })?;
         Ok(Self { paths })
     }
+}
+
+/// The folder of the topmost group.
+pub(super) fn hierarchy(me: &Process) -> Result<PathBuf, FreezeError> {
+    let mounts = me.mountinfo().map_err(|source| FreezeError::Proc {
+        what: "/proc/self/mountinfo",
+        source,
+    })?;
+    mounts
+        .into_iter()
+        .find(|mount| mount.fs_type == "cgroup2")
+        .map(|mount| mount.mount_point)
+        .ok_or(FreezeError::NoHierarchy)
 }
 
 /// Adds the topmost groups below `folder` that may be suspended.

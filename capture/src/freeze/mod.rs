@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use watchdog::Watchdog;
+use watchdog::{Early, Watchdog};
 
 /// How long the kernel has to suspend all processes of the groups.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -65,6 +65,7 @@ pub enum FreezeError {
 pub struct Frozen {
     groups: Vec<PathBuf>,
     watchdog: Option<Watchdog>,
+    limit: Duration,
 }
 
 /// Checks that an image in `folder` can be written while other programs are suspended.
@@ -82,13 +83,17 @@ pub fn check_output(folder: &Path) -> Result<(), FreezeError> {
 }
 
 impl Frozen {
-    /// Suspends every group that may be suspended. A watchdog process resumes them when
-    /// this process dies, or when `meter` shows no progress for half a minute. `warn` gets
-    /// the groups that could not be suspended as a whole.
+    /// Suspends every group that may be suspended, for `limit` at most. A watchdog process
+    /// resumes them when this process dies, or when `meter` shows no progress for half a
+    /// minute. `warn` gets the groups that could not be suspended as a whole.
     ///
     /// # Errors
     /// If no program was suspended.
-    pub fn begin(meter: Arc<Meter>, warn: &mut dyn FnMut(String)) -> Result<Self, FreezeError> {
+    pub fn begin(
+        meter: Arc<Meter>,
+        limit: Duration,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Self, FreezeError> {
         let groups = Groups::of_others()?;
         if groups.paths.is_empty() {
             warn(
@@ -96,10 +101,19 @@ impl Frozen {
                     .to_owned(),
             );
         }
-        let watchdog = Watchdog::start(&groups.paths, meter)?;
+        let watchdog = Watchdog::start(&groups.paths, meter, limit)?;
+        if watchdog.is_exposed {
+            warn(
+                "--freeze: the process that resumes the programs in an emergency could not leave \
+                 this program's control group: if all of that is killed, resume them with \
+                 `echo 0 > /sys/fs/cgroup/GROUP/cgroup.freeze`"
+                    .to_owned(),
+            );
+        }
         let frozen = Self {
             groups: groups.paths,
             watchdog: Some(watchdog),
+            limit,
         };
         // From here on, dropping resumes them.
         for group in &frozen.groups {
@@ -145,12 +159,17 @@ impl Frozen {
                 problems.push(error.to_string());
             }
         }
-        if watchdog.end() {
-            problems.push(
+        match watchdog.end() {
+            Early::Not => {}
+            Early::NoProgress => problems.push(
                 "--freeze: nothing was read or written for half a minute, so the programs were \
                  resumed before the end"
                     .to_owned(),
-            );
+            ),
+            Early::Limit => problems.push(format!(
+                "--freeze: after {} s, the programs were resumed before the end (--freeze-limit)",
+                self.limit.as_secs()
+            )),
         }
         (!problems.is_empty()).then(|| problems.join("; "))
     }

@@ -4,19 +4,24 @@
 //! It is this program with a hidden subcommand. Its input is the groups, a line each, and
 //! an empty line. It answers that it is ready, and then expects a byte for each progress.
 //! If its input ends without a farewell, or nothing comes for [`PATIENCE`], it resumes all
-//! groups.
+//! groups. So that it is there when it is needed, it ignores the signals that end the other
+//! process, and leaves its session and its control group: whatever ends those
+//! (`systemctl stop`, a logout, a container's end) must not end both.
 
 use super::{FreezeError, groups};
 use crate::meter::Meter;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use procfs::process::Process;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long programs stay suspended without progress.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BEAT: Duration = Duration::from_millis(500);
 
 const READY: &[u8] = b"ready\n";
+/// Ready, but in the other process's control group.
+const EXPOSED: &[u8] = b"group\n";
 const PROGRESS: u8 = b'.';
 const FAREWELL: u8 = b'!';
 
@@ -52,19 +59,35 @@ pub enum WatchdogError {
 #[derive(Debug)]
 pub(super) struct Watchdog {
     child: Child,
-    heart: Option<(Sender<()>, JoinHandle<bool>)>,
+    heart: Option<(Sender<()>, JoinHandle<Early>)>,
+    /// Whether what ends this process's control group ends it too.
+    pub(super) is_exposed: bool,
+}
+
+/// Why programs were resumed before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    /// They were not.
+    Not,
+    /// The watchdog resumed them: there was no progress.
+    NoProgress,
+    /// They had been suspended for as long as they may.
+    Limit,
 }
 
 impl Watchdog {
-    /// Starts it for `groups`, and reports every change of `meter` to it.
-    pub(super) fn start(groups: &[PathBuf], meter: Arc<Meter>) -> Result<Self, WatchdogError> {
+    /// Starts it for `groups`, and reports every change of `meter` to it. After `limit`,
+    /// the groups are resumed.
+    pub(super) fn start(
+        groups: &[PathBuf],
+        meter: Arc<Meter>,
+        limit: Duration,
+    ) -> Result<Self, WatchdogError> {
         let mut child = Command::new("/proc/self/exe")
             .arg("thaw-watchdog")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // So that Ctrl-C in the terminal does not end it.
-            .process_group(0)
             .spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let Some((mut input, mut output)) = pipes else {
@@ -83,35 +106,50 @@ impl Watchdog {
         input.write_all(&list)?;
         let mut answer = [0; READY.len()];
         output.read_exact(&mut answer)?;
-        if answer != *READY {
+        let is_exposed = answer == *EXPOSED;
+        if answer != *READY && !is_exposed {
             return Err(WatchdogError::NotReady);
         }
+        let frozen = groups.to_vec();
+        let begun = Instant::now();
         let (end, ended) = bounded(0);
         let heart = std::thread::Builder::new()
             .name("heartbeat".to_owned())
             .spawn(move || {
                 let mut seen = None;
                 while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                    if begun.elapsed() >= limit {
+                        // If one cannot be resumed, the end of the run tries again.
+                        let all_run = frozen.iter().all(|group| groups::set(group, false).is_ok());
+                        if all_run {
+                            farewell(input);
+                        }
+                        return Early::Limit;
+                    }
                     let now = meter.activity();
                     if seen.replace(now) != Some(now) && input.write_all(&[PROGRESS]).is_err() {
-                        return true;
+                        return Early::NoProgress;
                     }
                 }
-                farewell(input)
+                match farewell(input) {
+                    true => Early::NoProgress,
+                    false => Early::Not,
+                }
             })?;
         Ok(Self {
             child,
             heart: Some((end, heart)),
+            is_exposed,
         })
     }
 
-    /// Ends it. Returns whether it had resumed the groups before.
-    pub(super) fn end(mut self) -> bool {
+    /// Ends it. Returns why the groups had been resumed before, if they had.
+    pub(super) fn end(mut self) -> Early {
         let heart = self.heart.take();
-        let was_early = heart.is_some_and(|(end, heart)| {
+        let was_early = heart.map_or(Early::Not, |(end, heart)| {
             drop(end);
             // If the thread panicked, the process lost its input and resumed the groups.
-            heart.join().unwrap_or(true)
+            heart.join().unwrap_or(Early::NoProgress)
         });
         // This only removes the zombie; how the process ended does not matter any more.
         let _ = self.child.wait();
@@ -132,12 +170,36 @@ pub fn watch(
     input: impl Read + Send + 'static,
     output: &mut dyn Write,
 ) -> Result<(), WatchdogError> {
-    watch_for(input, output, PATIENCE)
+    let answer = match outlive()? {
+        true => READY,
+        false => EXPOSED,
+    };
+    watch_for(input, output, answer, PATIENCE)
+}
+
+/// Takes this process out of reach of what ends the other one. Returns whether it could
+/// leave the control group; all else works without any rights.
+fn outlive() -> io::Result<bool> {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        // A handler that does nothing of consequence.
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    // Fails only if it leads a group of processes already, out of reach of the terminal.
+    let _ = rustix::process::setsid();
+    // Not even the lack of memory shall end it; without the right, it is as likely to be
+    // chosen as any other process.
+    let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+    let group = Process::myself()
+        .ok()
+        .and_then(|me| groups::hierarchy(&me).ok());
+    let procs = group.map(|group| group.join("cgroup.procs"));
+    Ok(procs.is_some_and(|procs| fs::write(procs, std::process::id().to_string()).is_ok()))
 }
 
 fn watch_for(
     input: impl Read + Send + 'static,
     output: &mut dyn Write,
+    answer: &[u8],
     patience: Duration,
 ) -> Result<(), WatchdogError> {
     let mut input = BufReader::new(input);
@@ -153,7 +215,7 @@ fn watch_for(
         }
         groups.push(PathBuf::from(std::ffi::OsStr::from_bytes(&line)));
     }
-    output.write_all(READY)?;
+    output.write_all(answer)?;
     output.flush()?;
     let (beats, heard) = bounded(1);
     // The thread ends with its input, or with the process.
@@ -184,7 +246,6 @@ fn thaw(group: &Path) -> Result<(), WatchdogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::io::Cursor;
     use std::os::unix::net::UnixStream;
 
@@ -197,7 +258,13 @@ mod tests {
         input.extend_from_slice(b"\n\n");
         input.extend_from_slice(words);
         let mut said = Vec::new();
-        watch_for(Cursor::new(input), &mut said, Duration::from_secs(30)).unwrap();
+        watch_for(
+            Cursor::new(input),
+            &mut said,
+            READY,
+            Duration::from_secs(30),
+        )
+        .unwrap();
         assert_eq!(said, READY);
         fs::read(&control).unwrap()
     }
@@ -220,7 +287,7 @@ mod tests {
         name.extend_from_slice(b"\n\n.");
         writer.write_all(&name).unwrap();
         // The writer stays open and writes nothing more.
-        watch_for(input, &mut io::sink(), Duration::from_millis(50)).unwrap();
+        watch_for(input, &mut io::sink(), READY, Duration::from_millis(50)).unwrap();
         assert_eq!(fs::read(&control).unwrap(), b"0");
         drop(writer);
     }
@@ -228,6 +295,6 @@ mod tests {
     #[test]
     fn a_truncated_list_is_refused() {
         let input = Cursor::new(b"/sys/fs/cgroup/a".to_vec());
-        assert!(watch(input, &mut io::sink()).is_err());
+        assert!(watch_for(input, &mut io::sink(), READY, PATIENCE).is_err());
     }
 }

@@ -98,11 +98,25 @@ pub struct ImpactArgs {
     /// Freeze all other programs while memory is read
     ///
     /// Uses cgroup v2 and freezes every control group except this program's own, its
-    /// parents, and PID 1's. They are thawed when the run ends; a second process thaws them if
-    /// this one dies, or makes no progress for 30 seconds. Network clients will stall, and
-    /// a cluster manager may consider the node dead.
+    /// parents, and PID 1's. They are thawed when the run ends, or after --freeze-limit; a
+    /// second process thaws them if this one dies, or makes no progress for 30 seconds. If
+    /// both are killed, thaw each group with `echo 0 > /sys/fs/cgroup/GROUP/cgroup.freeze`.
+    /// Network clients will stall, and a cluster manager may consider the node dead.
     #[arg(long, help_heading = "Impact on the machine")]
     pub freeze: bool,
+
+    /// Thaw them after this many seconds at the latest
+    ///
+    /// systemd kills services with a watchdog that is not fed, some of its own after three
+    /// minutes. The acquisition goes on, with a warning.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "120",
+        requires = "freeze",
+        help_heading = "Impact on the machine"
+    )]
+    pub freeze_limit: NonZeroU32,
 
     /// Stop after this many seconds
     ///
@@ -139,7 +153,9 @@ impl ImpactArgs {
             bytes_per_s: self
                 .rate
                 .and_then(|mib| NonZeroU64::new(u64::from(mib.get()) << 20)),
-            freeze: self.freeze,
+            freeze: self
+                .freeze
+                .then(|| Duration::from_secs(self.freeze_limit.get().into())),
             timeout: self
                 .timeout
                 .map(|seconds| Duration::from_secs(seconds.get().into())),

@@ -47,6 +47,36 @@ fn programs_are_frozen_while_memory_is_read_and_thawed_however_it_ends() -> Resu
         moves(vm, &format!("after {name}"))?;
     }
 
+    // What ends a service or a session ends both processes, if they let it: SIGTERM to both,
+    // then SIGKILL to the one that does not end.
+    let run = target.start(&slow, "stopped.core")?;
+    stands_still(vm)?;
+    let watchdog = watchdog_of(vm, run.pid())?;
+    for pid in [watchdog, run.pid()] {
+        vm.signal(pid, 1)?;
+        vm.signal(pid, 15)?;
+    }
+    run.signal(9)?;
+    run.wait()?;
+    moves(vm, "after SIGTERM to both")?;
+
+    // Not longer than the limit allows, though the acquisition goes on.
+    let limited = [&["--freeze-limit", "2"][..], &slow].concat();
+    let mut run = target.start(&limited, "limited.core")?;
+    stands_still(vm)?;
+    wait::until("the limit resumes the programs", || {
+        Ok(moves(vm, "at the limit").ok())
+    })?;
+    ensure!(!run.ends_within(Duration::ZERO)?, "it ended too early");
+    let ended = run.wait()?.exited(0)?;
+    contains(
+        &ended.text(),
+        &[
+            "probably take longer than 2 s",
+            "after 2 s, the programs were resumed",
+        ],
+    )?;
+
     // A run that is refused freezes nothing.
     let argv = [DUMPER, "--freeze", "/scratch/whole.core"];
     vm.run(&argv)?.exited(1)?;
@@ -55,6 +85,20 @@ fn programs_are_frozen_while_memory_is_read_and_thawed_however_it_ends() -> Resu
     ticking.wait()?;
     volatile_pages_come_first(&target)?;
     target.end()
+}
+
+/// The process that watches over the one with this id: its only child, which has left its
+/// session and its control group.
+fn watchdog_of(vm: &Vm, pid: i32) -> Result<i32> {
+    let children = vm.kernel_file(&format!("/proc/{pid}/task/{pid}/children"))?;
+    let child = children.trim().parse().context("not one child")?;
+    let stat = vm.kernel_file(&format!("/proc/{child}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no fields")?;
+    let session = fields.split(' ').nth(3).context("no session")?;
+    ensure!(session == format!("{child}"), "its session is {session}");
+    let group = vm.kernel_file(&format!("/proc/{child}/cgroup"))?;
+    ensure!(group.trim() == "0::/", "its control group is {group}");
+    Ok(child)
 }
 
 /// `--order volatile-first` and `--second-pass`, in the same machine.
