@@ -85,7 +85,14 @@ fn the_artifacts_are_what_the_machine_says() -> Result<()> {
     }
 
     let shown = target.vm.run(&["linpmem-dump", "ranges"])?;
-    contains(&shown.text(), &["SOURCE", "System RAM  yes   kcore"])?;
+    contains(
+        &shown.text(),
+        &[
+            "SOURCE",
+            "System RAM    yes   kcore",
+            "Partial page  -     -",
+        ],
+    )?;
 
     target.vm.write("/proc/sys/kernel/kptr_restrict", "2")?;
     let output = target.dump(&LITTLE, "hidden.core")?;
