@@ -2,14 +2,20 @@
 """The device and the functions of the package."""
 
 import ctypes
+import errno
+import operator
 import os
+import threading
 from collections import namedtuple
+from contextlib import contextmanager
 from ctypes import byref, c_uint64, c_void_p
 
 from . import _library
 from ._library import LIBRARY
 
 _PAGE = 4096
+# How much is read before Python looks for Ctrl-C.
+_STEP = 16 << 20
 _UNKNOWN = 2**64 - 1
 _MODES = {"device": 1, "cached": 2, "uncached": 4, "unmapped": 8}
 _OUTCOMES = {1: "mapped", 2: "not present", 3: "broken"}
@@ -47,23 +53,50 @@ def _bits(modes):
     return bits
 
 
-def _address(value, name):
-    if not 0 <= value < 2**64:
-        raise ValueError(f"{name} does not fit into 64 bits")
+def _number(value, bits, name):
+    """`value`, which ctypes would otherwise cut to `bits` bits without an error."""
+    value = operator.index(value)
+    if not 0 <= value < 2**bits:
+        raise ValueError(f"{name} is {value}, which does not fit into {bits} bits")
     return value
 
 
 class Device:
-    """The open device. A context manager; also closed when it is garbage collected."""
+    """The open device. A context manager; also closed when it is garbage collected.
+    Threads may share it."""
 
     def __init__(self, path="/dev/linpmem"):
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._is_closed = False
         self._handle = c_void_p()
         _check(LIBRARY.linpmem_open_path(os.fsencode(path), byref(self._handle)))
 
     def close(self):
-        """Closes the device. No thread may use it any more."""
-        handle, self._handle = self._handle, c_void_p()
-        LIBRARY.linpmem_close(handle)
+        """Closes the device. Calls that other threads have begun still end as usual; later
+        ones fail with EBADF."""
+        with self._lock:
+            self._is_closed = True
+            self._close_if_unused()
+
+    def _close_if_unused(self):
+        if self._is_closed and not self._calls:
+            handle, self._handle = self._handle, c_void_p()
+            LIBRARY.linpmem_close(handle)
+
+    @contextmanager
+    def _call(self):
+        """The handle, which stays open until the end."""
+        with self._lock:
+            if self._is_closed:
+                raise Error(errno.EBADF, "the device is closed")
+            self._calls += 1
+        try:
+            yield self._handle
+        finally:
+            with self._lock:
+                self._calls -= 1
+                self._close_if_unused()
 
     def __enter__(self):
         return self
@@ -78,7 +111,8 @@ class Device:
     def info(self):
         """Facts about the module and the machine: a Machine."""
         machine = _library.Machine()
-        _check(LIBRARY.linpmem_info(self._handle, byref(machine)))
+        with self._call() as handle:
+            _check(LIBRARY.linpmem_info(handle, byref(machine)))
         values = {name: getattr(machine, name) for name, _ in machine._fields_}
         for name in ("kaslr_offset", "kernel_page_table"):
             if values[name] == _UNKNOWN:
@@ -98,40 +132,49 @@ class Device:
     def read_partial(self, addr, size, *modes):
         """Like `read`, but returns zeros for pages that cannot be read. Returns the
         bytes and a list of Unreadable."""
-        _address(addr, "addr")
+        addr = _number(addr, 64, "addr")
+        size = operator.index(size)
         if size < 0:
             raise ValueError("size is negative")
+        if addr + size > 2**64:
+            raise Error(errno.EINVAL, f"{size} bytes from {addr:#x} on pass the last address")
+        bits = _bits(modes)
         buffer = bytearray(size)
-        statuses = bytearray(LIBRARY.linpmem_page_count(addr, size))
-        # ctypes cannot take the address of an empty buffer.
-        room = (ctypes.c_char * max(size, 1)).from_buffer(buffer) if size else ctypes.c_char()
-        pages = (ctypes.c_char * len(statuses)).from_buffer(statuses) if statuses else None
-        _check(
-            LIBRARY.linpmem_read(
-                self._handle, _bits(modes), addr, ctypes.addressof(room), size,
-                ctypes.addressof(pages) if pages is not None else None,
-            )
-        )
-        del room, pages
-        return bytes(buffer), list(_unreadable(addr, size, statuses))
+        unreadable = []
+        done = 0
+        with self._call() as handle:
+            # Pieces end where pages do, so that no page is read twice.
+            while True:
+                start = addr + done
+                length = min(size - done, _STEP - start % _PAGE)
+                unreadable += _read(handle, bits, start, length, buffer, done)
+                done += length
+                if done == size:
+                    return bytes(buffer), unreadable
 
     def load(self, addr, width, *modes):
         """The value that exactly one load of `width` (1, 2, 4 or 8) bytes returns."""
         value = c_uint64()
-        _address(addr, "addr")
-        _check(LIBRARY.linpmem_load(self._handle, _bits(modes), addr, width, byref(value)))
+        addr = _number(addr, 64, "addr")
+        width = _number(width, 8, "width")
+        with self._call() as handle:
+            _check(LIBRARY.linpmem_load(handle, _bits(modes), addr, width, byref(value)))
         return value.value
 
     def translate(self, virt, pid=0, cr3=None):
         """Translates a virtual address of this process, of process `pid`, or of the
         page table at `cr3`. Returns a Walk."""
         walk = _library.Walk()
-        _address(virt, "virt")
-        if cr3 is None:
-            code = LIBRARY.linpmem_translate(self._handle, pid, virt, byref(walk))
-        else:
-            code = LIBRARY.linpmem_translate_by(self._handle, cr3, virt, byref(walk))
-        _check(code)
+        virt = _number(virt, 64, "virt")
+        pid = _number(pid, 31, "pid")
+        if cr3 is not None and _number(cr3, 64, "cr3") == 0:
+            raise ValueError("cr3 is 0, which is no page table; None means this process's own")
+        with self._call() as handle:
+            if cr3 is None:
+                code = LIBRARY.linpmem_translate(handle, pid, virt, byref(walk))
+            else:
+                code = LIBRARY.linpmem_translate_by(handle, cr3, virt, byref(walk))
+            _check(code)
         is_mapped = walk.outcome == 1
         return Walk(
             outcome=_OUTCOMES.get(walk.outcome, "unknown"),
@@ -147,8 +190,26 @@ class Device:
     def cr3(self, pid=0):
         """The physical address of a process's top page table; `pid` 0 is this process."""
         kernel = c_uint64()
-        _check(LIBRARY.linpmem_cr3(self._handle, pid, byref(kernel), None))
+        pid = _number(pid, 31, "pid")
+        with self._call() as handle:
+            _check(LIBRARY.linpmem_cr3(handle, pid, byref(kernel), None))
         return kernel.value
+
+
+def _read(handle, bits, addr, size, buffer, offset):
+    """Reads into `buffer` from `offset` on, and returns what could not be read."""
+    statuses = bytearray(LIBRARY.linpmem_page_count(addr, size))
+    # ctypes cannot take the address of an empty buffer.
+    room = (ctypes.c_char * size).from_buffer(buffer, offset) if size else ctypes.c_char()
+    pages = (ctypes.c_char * len(statuses)).from_buffer(statuses) if statuses else None
+    _check(
+        LIBRARY.linpmem_read(
+            handle, bits, addr, ctypes.addressof(room), size,
+            ctypes.addressof(pages) if pages is not None else None,
+        )
+    )
+    del room, pages
+    return _unreadable(addr, size, statuses)
 
 
 def _unreadable(addr, size, statuses):

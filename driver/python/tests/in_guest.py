@@ -4,8 +4,11 @@ from ADDRESS on holds its own address times a constant."""
 
 import ctypes
 import errno
+import signal
 import struct
 import sys
+import threading
+import time
 
 import linpmem
 
@@ -56,10 +59,72 @@ with linpmem.open() as device:
         except ValueError:
             continue
         raise AssertionError(f"read accepted {wrong}")
+    # What does not fit its C type is an error, not another number.
+    for call, arguments, named in (
+        (device.translate, (0x1000,), {"pid": 2**32 + 1}),
+        (device.translate, (0x1000,), {"pid": -1}),
+        (device.translate, (0x1000,), {"cr3": 2**64 + 4096}),
+        (device.translate, (0x1000,), {"cr3": 0}),
+        (device.cr3, (2**32,), {}),
+        (device.load, (AT, 2**32 + 4), {}),
+        (device.load, (AT, 260), {}),
+    ):
+        try:
+            call(*arguments, **named)
+        except ValueError:
+            continue
+        raise AssertionError(f"{call} accepted {arguments} {named}")
+    # Longer than one piece, and across pieces.
+    long = (16 << 20) + 12345
+    data, unreadable = device.read_partial(0x1000001, long)
+    assert len(data) == long and not unreadable, unreadable
     assert linpmem.is_loaded()
     fails(errno.EBUSY, linpmem.unload_module)
     fails(errno.EEXIST, linpmem.load_module, "/tmp/linpmem.ko", owner_uid=5)
 
-fails(errno.EINVAL, device.read, AT, 8)
+fails(errno.EBADF, device.read, AT, 8)
+
+# Closed while other threads read from it: every call ends as usual or is refused.
+ends = []
+
+
+def reads_until_closed(shared):
+    try:
+        while True:
+            assert shared.read(AT, 16384) == pattern(AT, 16384)
+    except linpmem.Error as error:
+        ends.append(error.errno)
+
+
+for _ in range(50):
+    shared = linpmem.open()
+    threads = [threading.Thread(target=reads_until_closed, args=(shared,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.01)
+    shared.close()
+    for thread in threads:
+        thread.join()
+assert ends == [errno.EBADF] * 200, ends
+
+
+# Ctrl-C during a long read, which would otherwise go on for minutes.
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(*_):
+    raise Interrupted
+
+
+signal.signal(signal.SIGALRM, interrupt)
+with linpmem.open() as device:
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    begun = time.monotonic()
+    try:
+        while True:
+            device.read_partial(0x1000000, 48 << 20)
+    except Interrupted:
+        assert time.monotonic() - begun < 10
 fails(errno.ENOENT, linpmem.open, "/nowhere")
 print("every call works")
