@@ -95,6 +95,8 @@ pub struct ArtifactsSpec {
     pub inside_image: bool,
     /// Further files, or patterns of files.
     pub add: Vec<PathBuf>,
+    /// The most bytes of each file that a pattern in `add` matches.
+    pub add_limit: PhysLen,
 }
 
 /// The hashes of the output file.

@@ -2,9 +2,8 @@
 //! Files that the user adds to the artifacts: `--add`.
 
 use crate::sink::folder_of;
+use crate::timeout::Patience;
 use glob::MatchOptions;
-use rustix::fs::{Mode, OFlags};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,43 +27,61 @@ pub enum AddedError {
     },
 }
 
-/// The files that all `--add` options name.
-pub(super) fn files(added: &[PathBuf]) -> Result<Vec<PathBuf>, AddedError> {
-    let mut files = Vec::new();
+/// A file to add.
+#[derive(Debug)]
+pub(super) struct AddedFile {
+    pub(super) path: PathBuf,
+    /// Its name among the artifacts: its folder's real path, and its own name even if it
+    /// is a link.
+    pub(super) name: String,
+    /// What it is a symbolic link to: whoever owns the link chose what is read.
+    pub(super) link: Option<PathBuf>,
+    /// Whether the user named it; otherwise a pattern matched it.
+    pub(super) is_named: bool,
+}
+
+/// What the `--add` options name.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    pub(super) files: Vec<AddedFile>,
+    /// Patterns and folders that could not be searched, and why.
+    pub(super) missing: Vec<(String, String)>,
+}
+
+/// The files that all `--add` options name. A file system that does not answer takes no
+/// longer than `patience` has.
+///
+/// # Errors
+/// If a file that the user named does not exist, or a pattern matches nothing.
+pub(super) fn files(added: &[PathBuf], patience: &Patience) -> Result<Added, AddedError> {
+    let mut all = Added::default();
     for path in added {
-        files.extend(matching(path)?);
+        let owned = path.clone();
+        match patience.ask(move || Ok(search(&owned))) {
+            Ok(found) => {
+                let found = found?;
+                all.files.extend(found.files);
+                all.missing.extend(found.missing);
+            }
+            Err(source) if is_pattern(path) => {
+                let name = path.to_string_lossy().into_owned();
+                all.missing.push((name, source.to_string()));
+            }
+            Err(source) => return Err(failed(path, source)),
+        }
     }
-    Ok(files)
+    Ok(all)
 }
 
-/// The name of a file among the artifacts: its folder's real path, and its own name even
-/// if it is a link.
-pub(super) fn name(path: &Path) -> Result<String, AddedError> {
-    let failed = |source| AddedError::Read {
+fn failed(path: &Path, source: io::Error) -> AddedError {
+    AddedError::Read {
         path: path.to_path_buf(),
         source,
-    };
-    let own = path
-        .file_name()
-        .ok_or_else(|| failed(io::Error::other("this does not name a file")))?;
-    let whole = folder_of(path).canonicalize().map_err(failed)?.join(own);
-    let name = whole.to_string_lossy();
-    Ok(name.trim_start_matches('/').to_owned())
+    }
 }
 
-/// Opens a file. Pipes and devices, which might never end, are refused.
-pub(super) fn open(path: &Path) -> Result<File, AddedError> {
-    let failed = |source| AddedError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    if !path.metadata().map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("this is not a regular file")));
-    }
-    // It may have become a pipe just now, which must not block.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty());
-    file.map(File::from).map_err(|errno| failed(errno.into()))
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
 }
 
 /// Matches as shells do.
@@ -75,28 +92,56 @@ const LIKE_A_SHELL: MatchOptions = MatchOptions {
 };
 
 /// The files that one `--add` names, by name. A path that exists is not taken for a
-/// pattern; a pattern matches regular files only.
-fn matching(path: &Path) -> Result<Vec<PathBuf>, AddedError> {
-    let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
-    if path.exists() || !is_pattern {
-        return Ok(vec![path.to_path_buf()]);
+/// pattern; a pattern matches regular files and links only.
+fn search(path: &Path) -> Result<Added, AddedError> {
+    let mut found = Added::default();
+    if path.exists() || !is_pattern(path) {
+        let file = describe(path, true).map_err(|source| failed(path, source))?;
+        found.files.push(file);
+        return Ok(found);
     }
-    let failed = |source: io::Error| AddedError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
     let pattern = path
         .to_str()
-        .ok_or_else(|| failed(io::Error::other("a pattern has to be UTF-8")))?;
-    let found = glob::glob_with(pattern, LIKE_A_SHELL)
-        .map_err(|error| failed(io::Error::other(error)))?
-        .collect::<Result<Vec<PathBuf>, _>>()
-        .map_err(|error| failed(error.into()))?;
-    let files: Vec<PathBuf> = found.into_iter().filter(|path| path.is_file()).collect();
-    if files.is_empty() {
+        .ok_or_else(|| failed(path, io::Error::other("a pattern has to be UTF-8")))?;
+    let matches = glob::glob_with(pattern, LIKE_A_SHELL)
+        .map_err(|error| failed(path, io::Error::other(error)))?;
+    for matched in matches {
+        let lack = |path: &Path, reason: &dyn ToString| {
+            (path.to_string_lossy().into_owned(), reason.to_string())
+        };
+        match matched {
+            Err(error) => found.missing.push(lack(error.path(), error.error())),
+            // Folders, pipes and devices are not what a pattern means.
+            Ok(path) if !is_file_or_link(&path) => {}
+            Ok(path) => match describe(&path, false) {
+                Ok(file) => found.files.push(file),
+                Err(error) => found.missing.push(lack(&path, &error)),
+            },
+        }
+    }
+    if found.files.is_empty() && found.missing.is_empty() {
         return Err(AddedError::NoMatch {
             path: path.to_path_buf(),
         });
     }
-    Ok(files)
+    Ok(found)
+}
+
+fn is_file_or_link(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_file() || metadata.is_symlink())
+}
+
+fn describe(path: &Path, is_named: bool) -> io::Result<AddedFile> {
+    let own = path
+        .file_name()
+        .ok_or_else(|| io::Error::other("this does not name a file"))?;
+    let name = folder_of(path).canonicalize()?.join(own);
+    let name = name.to_string_lossy();
+    Ok(AddedFile {
+        path: path.to_path_buf(),
+        name: name.trim_start_matches('/').to_owned(),
+        link: path.read_link().ok(),
+        is_named,
+    })
 }

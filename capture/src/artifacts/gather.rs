@@ -11,6 +11,8 @@ use super::machine_files::{Item, Items, KALLSYMS, MachineFiles};
 use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
 use crate::source::Source;
 use crate::stop::Stop;
+use crate::timeout::{Patience, TimeoutFile};
+use linpmem_phys::PhysLen;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -22,6 +24,8 @@ pub(super) struct Gathering<'a> {
     pub(super) origin: Origin<'a>,
     /// Files that the user adds.
     pub(super) added: &'a [PathBuf],
+    /// The most bytes of each file that a pattern matches.
+    pub(super) added_limit: PhysLen,
     /// Files that do not answer within this time are abandoned; `None` waits forever.
     pub(super) timeout: Option<Duration>,
     /// Raised to end early.
@@ -92,9 +96,9 @@ pub(super) fn gather(
         Origin::Live(source) => collector.collect_live(source)?,
         Origin::Image(path) => {
             collector.carry_over(path)?;
-            collector.collect_added()?;
+            collector.collect_only_added()?;
         }
-        Origin::Nothing => collector.collect_added()?,
+        Origin::Nothing => collector.collect_only_added()?,
     }
     if collector.writer.is_empty() {
         return Ok(None);
@@ -218,21 +222,56 @@ impl Collector<'_> {
         ));
     }
 
-    /// Collects the files that the user added.
+    /// The same, where nothing else records what is to be known about them.
+    fn collect_only_added(&mut self) -> Result<(), GatherError> {
+        let known = self.remarks.len();
+        self.collect_added()?;
+        let remarks = self.remarks.iter().skip(known);
+        let warnings = remarks.map(|remark| format!("{}: {}", remark.name, remark.text));
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Collects the files that the user added. One that a pattern matched may belong to
+    /// anybody: it can be huge, or its file system may not answer. That is listed, and does
+    /// not end the run.
     fn collect_added(&mut self) -> Result<(), GatherError> {
-        for path in added::files(self.gathering.added)? {
-            let name = added::name(&path)?;
-            if self.writer.has(&name) {
+        let patience = Patience::new(self.gathering.timeout);
+        let added = added::files(self.gathering.added, &patience)?;
+        for (name, reason) in added.missing {
+            self.lack(&name, reason);
+        }
+        for added in added.files {
+            if self.writer.has(&added.name) {
                 continue;
             }
-            let mut file = added::open(&path)?;
-            let result = self.writer.add(&name, &mut file, None, self.gathering.stop);
+            let limit = (!added.is_named).then_some(self.gathering.added_limit.get());
+            let result = TimeoutFile::open(&added.path, &patience)
+                .map_err(AddError::Content)
+                .and_then(|mut file| {
+                    let stop = self.gathering.stop;
+                    self.writer.add(&added.name, &mut file, limit, stop)
+                });
             match result {
                 Ok(()) => {}
+                Err(AddError::Content(error)) if !added.is_named => {
+                    self.lack(&added.name, error.to_string());
+                    continue;
+                }
                 Err(AddError::Content(source)) => {
+                    let path = added.path;
                     return Err(AddedError::Read { path, source }.into());
                 }
                 Err(AddError::Archive(error)) => return Err(archive_error(error)),
+            }
+            if let Some(target) = added.link {
+                self.remarks.push(Remark {
+                    name: added.name,
+                    text: format!(
+                        "it is a symbolic link to {}, which was read",
+                        target.display()
+                    ),
+                });
             }
         }
         Ok(())

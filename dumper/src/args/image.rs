@@ -121,9 +121,21 @@ pub struct ArtifactsArgs {
 
     /// Collect FILE as well. Repeatable; accepts a quoted glob
     ///
-    /// As in --add '/etc/*.conf': *, ? and [a-z] match within one path component.
+    /// As in --add '/etc/*.conf': *, ? and [a-z] match within one path component. A FILE that
+    /// cannot be read ends the run before it begins; what a GLOB matched is listed as
+    /// missing.
     #[arg(long, value_name = "FILE|GLOB", help_heading = "Artifacts")]
     pub add: Vec<PathBuf>,
+
+    /// Collect no file that a glob matches and that is larger than SIZE
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "256MiB",
+        requires = "add",
+        help_heading = "Artifacts"
+    )]
+    pub add_limit: PhysLen,
 }
 
 /// What an AFF4 image says about the case.
@@ -150,6 +162,7 @@ impl ArtifactsArgs {
             kernel: !self.no_artifacts,
             inside_image: self.bundle,
             add: self.add.clone(),
+            add_limit: self.add_limit,
         }
     }
 }

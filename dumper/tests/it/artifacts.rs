@@ -14,6 +14,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// All below 9 MiB.
 const LOW: [&str; 2] = ["--range", "0-0x8fffff"];
@@ -305,4 +306,53 @@ fn options_decide_whether_artifacts_are_collected_and_where() {
         .success();
     let added = files(&folder.path().join("c.aff4"));
     assert!(added.contains(&listed[0]), "{added:?}");
+}
+
+#[test]
+fn what_a_pattern_matches_never_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("good.conf"), b"good").unwrap();
+    // As an unprivileged user would do it to stop an acquisition.
+    let giant = fs::File::create(home.join("giant.conf")).unwrap();
+    giant.set_len(20 << 30).unwrap();
+    for (name, target) in [
+        ("endless.conf", "/dev/zero"),
+        ("dangling.conf", "nowhere"),
+        ("link.conf", "good.conf"),
+    ] {
+        std::os::unix::fs::symlink(target, home.join(name)).unwrap();
+    }
+    fs::create_dir(home.join("folder.conf")).unwrap();
+    dump(folder.path())
+        .args(["convert", "a.core", "b.lime", "--add", "home/*.conf"])
+        .args(["--add-limit", "1MiB"])
+        .timeout(Duration::from_secs(60))
+        .assert()
+        .success()
+        .stderr(contains("link.conf: it is a symbolic link to good.conf"))
+        .stderr(contains(
+            "2 files in b.lime.artifacts.tar.zst; 3 could not be collected",
+        ));
+    let manifest = linpmem_manifest::read(&folder.path().join("b.lime.manifest.jsonl")).unwrap();
+    let artifacts = manifest.header.artifacts.unwrap();
+    let mut missing: Vec<(&str, &str)> = artifacts
+        .missing
+        .iter()
+        .map(|missing| {
+            (
+                missing.name.rsplit('/').next().unwrap(),
+                missing.reason.as_str(),
+            )
+        })
+        .collect();
+    missing.sort_unstable();
+    let [dangling, endless, giant] = missing.as_slice() else {
+        panic!("{missing:?}");
+    };
+    assert!(dangling.0 == "dangling.conf" && dangling.1.contains("No such file"));
+    assert!(endless.0 == "endless.conf" && endless.1.contains("not a regular file"));
+    assert!(giant.0 == "giant.conf" && giant.1.contains("larger than the limit of 1 MiB"));
 }
