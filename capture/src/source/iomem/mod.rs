@@ -61,7 +61,9 @@ impl Iomem {
     /// # Errors
     /// If it cannot be read, or the kernel hides the addresses.
     pub fn read() -> Result<Self, IomemError> {
-        Self::parse(std::fs::read_to_string(PATH)?)
+        // A driver may give an entry a name that is not UTF-8.
+        let text = std::fs::read(PATH)?;
+        Self::parse(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// The map that `text` describes.
