@@ -11,6 +11,7 @@ mod iomem;
 mod kcore;
 mod kernel;
 mod machine;
+mod memory_blocks;
 mod module;
 mod page_flags;
 mod regions;

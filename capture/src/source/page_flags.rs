@@ -5,8 +5,10 @@
 //! an error. Older kernels and other files do read them, and a poisoned page can answer
 //! with a machine check. This file has what the kernel knows of each page, as 64 bits a
 //! page in the order of the pages (Documentation/admin-guide/mm/pagemap.rst,
-//! include/uapi/linux/kernel-page-flags.h).
+//! include/uapi/linux/kernel-page-flags.h). What is offline as a whole block, the state of
+//! the block tells ([`MemoryBlocks`]).
 
+use super::memory_blocks::MemoryBlocks;
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{Errno, PAGE_SIZE, PhysRange, Unreadables};
 use std::fs::File;
@@ -18,9 +20,13 @@ pub(super) const PATH: &str = "/proc/kpageflags";
 
 const BYTES_PER_PAGE: u64 = 8;
 
-/// The file, open; or the reason why it is not.
+/// What the kernel knows of pages.
 #[derive(Debug)]
-pub(super) struct PageFlags(io::Result<File>);
+pub(super) struct PageFlags {
+    /// The file, open; or the reason why it is not of use.
+    file: io::Result<File>,
+    blocks: MemoryBlocks,
+}
 
 /// The flags of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,29 +34,43 @@ pub(super) struct Flags(u64);
 
 impl PageFlags {
     pub(super) fn open() -> Self {
-        Self(File::open(PATH))
+        Self {
+            file: File::open(PATH).and_then(usable),
+            blocks: MemoryBlocks::open(),
+        }
     }
 
     #[cfg(test)]
     pub(super) fn from_file(file: File) -> Self {
-        Self(Ok(file))
+        Self {
+            file: Ok(file),
+            blocks: MemoryBlocks::none(),
+        }
     }
 
     /// As if the file could not be opened.
     #[cfg(test)]
     pub(super) fn unavailable() -> Self {
-        Self(Err(io::ErrorKind::NotFound.into()))
+        Self {
+            file: Err(io::ErrorKind::NotFound.into()),
+            blocks: MemoryBlocks::none(),
+        }
     }
 
-    /// Why the file could not be opened, if it could not.
-    pub(super) fn open_error(&self) -> Option<&io::Error> {
-        self.0.as_ref().err()
+    #[cfg(test)]
+    pub(super) fn with_blocks(self, blocks: MemoryBlocks) -> Self {
+        Self { blocks, ..self }
+    }
+
+    /// Why the file is of no use, if it is not.
+    pub(super) fn trouble(&self) -> Option<&io::Error> {
+        self.file.as_ref().err()
     }
 
     /// The pages of `range`, by address, with their flags. It ends at the first page
     /// that the file does not have or whose flags cannot be read.
     pub(super) fn pages(&self, range: PhysRange) -> Vec<(PhysRange, Flags)> {
-        let Ok(file) = &self.0 else {
+        let Ok(file) = &self.file else {
             return Vec::new();
         };
         let pages: Vec<PhysRange> = range.pieces(PAGE_SIZE).collect();
@@ -64,16 +84,41 @@ impl PageFlags {
         pages.into_iter().zip(flags).take(known).collect()
     }
 
-    /// The pages of `range` that must not be read, by address. `range` is System RAM.
-    /// Pages without known flags count as good.
+    /// The pages of `range` that must not be read, or were not, by address. `range` is
+    /// System RAM. Pages without known flags count as good, unless their block is offline.
     pub(super) fn refused(&self, range: PhysRange) -> Unreadables {
+        let offline = self.blocks.offline(range);
+        let known = self.pages(range);
+        let mut flags = known.iter().map(|(_, flags)| *flags);
         let mut refused = Unreadables::new();
-        for (page, flags) in self.pages(range) {
-            if let Some(errno) = flags.refusal() {
+        if known.is_empty() && offline.is_empty() {
+            return refused;
+        }
+        for page in range.pieces(PAGE_SIZE) {
+            let errno = flags.next().and_then(Flags::refusal).or_else(|| {
+                let mut blocks = offline.iter();
+                blocks
+                    .any(|block| block.intersect(page).is_some())
+                    .then_some(Errno::ENODATA)
+            });
+            if let Some(errno) = errno {
                 refused.push(page, errno);
             }
         }
         refused
+    }
+}
+
+/// The file, if it has flags. One that is masked, as containers do it, opens all the same
+/// and is empty, or has nothing but zeros.
+fn usable(file: File) -> io::Result<File> {
+    let mut flags = [0; 1 << 16];
+    match read_up_to(&file, &mut flags, 0) {
+        0 => Err(io::Error::other("it is empty, as if it were masked")),
+        read if flags.iter().take(read).all(|byte| *byte == 0) => {
+            Err(io::Error::other("it has no flags, as if it were masked"))
+        }
+        _ => Ok(file),
     }
 }
 
@@ -84,8 +129,8 @@ impl Flags {
     /// Since Linux 4.18.
     const PGTABLE: u64 = 1 << 26;
 
-    /// The errno for the page if it must not be read. An offline section of memory has no
-    /// page structures, hence `NOPAGE`.
+    /// The errno for the page if it must not be read. On older kernels, an offline section
+    /// of memory has no page structures, hence `NOPAGE`.
     const fn refusal(self) -> Option<Errno> {
         if self.0 & Self::HWPOISON != 0 {
             Some(Errno::EHWPOISON)
@@ -147,7 +192,7 @@ mod tests {
         );
         let unknown = PageFlags::unavailable();
         assert!(unknown.refused(range).is_empty());
-        assert!(unknown.open_error().is_some());
+        assert!(unknown.trouble().is_some());
     }
 
     #[test]
@@ -156,5 +201,40 @@ mod tests {
         assert_eq!(Flags(1 << 19 | 1 << 23).refusal(), Some(Errno::EHWPOISON));
         assert_eq!(Flags(!(1 << 19 | 1 << 20 | 1 << 23)).refusal(), None);
         assert!(Flags(1 << 26).is_page_table() && !Flags(!(1 << 26)).is_page_table());
+    }
+
+    #[test]
+    fn an_offline_block_is_listed_though_its_flags_are_those_of_ordinary_pages() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put("block_size_bytes", "2000\n");
+        put("memory1/state", "offline\n");
+        let blocks = || MemoryBlocks::at(folder.path());
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[0; 8 * 8]).unwrap();
+        let range = PhysRange::new(PhysAddr::new(0), PhysAddr::new(0x8000)).unwrap();
+        // Whether or not the file of flags can be used.
+        for flags in [PageFlags::from_file(file), PageFlags::unavailable()] {
+            let refused = flags.with_blocks(blocks()).refused(range);
+            let [only] = refused.as_slice() else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(only.range.to_string(), "0x2000-0x3fff");
+            assert_eq!(only.errno, Errno::ENODATA);
+        }
+    }
+
+    #[test]
+    fn a_masked_file_is_trouble() {
+        let error = |path: &str| usable(File::open(path).unwrap()).unwrap_err().to_string();
+        assert!(error("/dev/null").contains("empty"));
+        assert!(error("/dev/zero").contains("no flags"));
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[0, 0, 0, 0, 0, 0, 0, 1]).unwrap();
+        assert!(usable(file).is_ok());
     }
 }

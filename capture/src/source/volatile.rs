@@ -50,7 +50,7 @@ impl Volatile {
                 .for_each(|part| budget.take(part)),
             Err(reason) => omitted.push(format!("the kernel's data: {reason}")),
         }
-        if let Some(error) = flags.open_error() {
+        if let Some(error) = flags.trouble() {
             omitted.push(format!("the page tables: {}: {error}", page_flags::PATH));
         }
         for &range in planned.ranges() {

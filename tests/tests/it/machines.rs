@@ -39,3 +39,51 @@ pub fn inflate_balloon(vm: &Vm, bytes: u64) -> Result<()> {
         Ok((left.context("no size of the balloon")? <= bytes).then_some(()))
     })
 }
+
+/// A block of memory that was plugged into a machine and is online.
+pub struct Block {
+    /// Its first address.
+    pub start: u64,
+    state: String,
+}
+
+/// Plugs 256 MiB into a machine that has `slots=1` and `memhp_default_state`, and waits
+/// until the first block of them is online.
+pub fn plug_block(vm: &Vm) -> Result<Block> {
+    let before = blocks(vm)?;
+    let backend = json!({ "qom-type": "memory-backend-ram", "id": "bank", "size": 256_u64 << 20 });
+    vm.execute("object-add", backend)?;
+    let dimm = json!({ "driver": "pc-dimm", "id": "dimm", "memdev": "bank" });
+    vm.execute("device_add", dimm)?;
+    let plugged = wait::until("the plugged memory appears", || {
+        let mut now = blocks(vm)?;
+        now.retain(|block| !before.contains(block));
+        Ok(now.first().copied())
+    })?;
+    let state = format!("/sys/devices/system/memory/memory{plugged}/state");
+    wait::until("the plugged memory comes online", || {
+        Ok((vm.kernel_file(&state)?.trim() == "online").then_some(()))
+    })?;
+    let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
+    let start = plugged * u64::from_str_radix(size.trim(), 16)?;
+    Ok(Block { start, state })
+}
+
+impl Block {
+    /// Takes it offline. As only movable pages may use it, that works whatever else the
+    /// machine does.
+    pub fn take_offline(&self, vm: &Vm) -> Result<()> {
+        wait::until("the plugged memory goes offline", || {
+            Ok(vm.write(&self.state, "offline").ok())
+        })
+    }
+}
+
+/// The numbers of the kernel's memory blocks.
+fn blocks(vm: &Vm) -> Result<Vec<u64>> {
+    let list = vm.run(&["ls", "/sys/devices/system/memory"])?.ok()?;
+    let names = list.stdout_text()?.lines();
+    Ok(names
+        .filter_map(|name| name.strip_prefix("memory")?.parse().ok())
+        .collect())
+}

@@ -115,11 +115,10 @@ impl Kcore {
 
     /// What the user should know.
     pub(super) fn warning(&self) -> Option<String> {
-        let error = self.flags.open_error()?;
+        let error = self.flags.trouble()?;
         Some(format!(
-            "pages that are offline, ballooned or poisoned will be zero in the image and not \
-             listed as unreadable: {PATH} returns zeros for them, and {} could not be opened: \
-             {error}",
+            "pages that are ballooned or poisoned will be zero in the image and not listed as \
+             unreadable: {PATH} returns zeros for them, and {} cannot be used: {error}",
             super::page_flags::PATH
         ))
     }

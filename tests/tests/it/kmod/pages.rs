@@ -2,10 +2,8 @@
 //! Real pages that must not be touched.
 
 use super::{ask, machine, probe};
-use crate::{machines, wait};
+use crate::machines;
 use anyhow::{Result, ensure};
-use linpmem_testkit::vm::Vm;
-use serde_json::json;
 
 #[test]
 fn poisoned_and_secret_pages_have_their_errors() -> Result<()> {
@@ -56,40 +54,14 @@ fn offline_memory_has_its_error() -> Result<()> {
         },
         "",
     )?;
-    let before = blocks(&vm)?;
-    let backend = json!({ "qom-type": "memory-backend-ram", "id": "bank", "size": 256_u64 << 20 });
-    vm.execute("object-add", backend)?;
-    let dimm = json!({ "driver": "pc-dimm", "id": "dimm", "memdev": "bank" });
-    vm.execute("device_add", dimm)?;
-    let plugged = wait::until("the plugged memory appears", || {
-        let mut now = blocks(&vm)?;
-        now.retain(|block| !before.contains(block));
-        Ok(now.first().copied())
-    })?;
-    let folder = format!("/sys/devices/system/memory/memory{plugged}");
-    let state = format!("{folder}/state");
-    wait::until("the plugged memory comes online", || {
-        Ok((vm.kernel_file(&state)?.trim() == "online").then_some(()))
-    })?;
-    let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
-    let addr = plugged * u64::from_str_radix(size.trim(), 16)?;
+    let block = machines::plug_block(&vm)?;
+    let addr = block.start;
     let read = probe(&vm, &format!("errno {addr:#x} 0")).run()?;
     ensure!(
         String::from_utf8_lossy(&read.stderr).contains("the page was read"),
         "{read:?}"
     );
-    wait::until("the plugged memory goes offline", || {
-        Ok(vm.write(&state, "offline").ok())
-    })?;
+    block.take_offline(&vm)?;
     ensure!(ask(&vm, &format!("errno {addr:#x} 0"))? == "ENODATA");
     vm.shutdown()
-}
-
-/// The numbers of the kernel's memory blocks.
-fn blocks(vm: &Vm) -> Result<Vec<u64>> {
-    let list = vm.run(&["ls", "/sys/devices/system/memory"])?.ok()?;
-    let names = list.stdout_text()?.lines();
-    Ok(names
-        .filter_map(|name| name.strip_prefix("memory")?.parse().ok())
-        .collect())
 }

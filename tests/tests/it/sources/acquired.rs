@@ -2,6 +2,7 @@
 //! The memory in /proc/kcore and /dev/mem is the memory that QEMU sees.
 
 use super::{partial_pages, serving, target};
+use crate::contains::contains;
 use crate::pattern::{self, PatternFile};
 use crate::{machines, wait};
 use anyhow::{Context, Result, ensure};
@@ -179,5 +180,34 @@ fn plugged_in_memory_is_acquired_too() -> Result<()> {
         "the plugged-in memory is missing: {:?}",
         acquired.ram
     );
+    target.end()
+}
+
+/// The kernel returns zeros for a block that is offline, and newer ones say nothing of it
+/// in /proc/kpageflags.
+#[test]
+fn memory_that_was_taken_offline_is_listed() -> Result<()> {
+    let target = target(|machine| {
+        machine
+            .memory_mib(384)
+            .append("memhp_default_state=online_movable")
+            .qemu_arg("-m")
+            .qemu_arg("slots=1,maxmem=2G")
+    })?;
+    let block = machines::plug_block(&target.vm)?;
+    let range = format!("{:#x}+16MiB", block.start);
+    let words = ["--no-artifacts", "--range", &range];
+    target.dump(&words, "online.core")?.exited(0)?;
+    block.take_offline(&target.vm)?;
+    let offline = target.acquire(&words, "offline.core")?;
+    println!("{}", offline.output.text());
+    ensure!(offline.output.ended.code == Some(3), "{}", offline.output);
+    let listed = offline.manifest.unreadable()?;
+    let whole = format!("{:#x}-{:#x}", block.start, block.start + (16 << 20) - 1);
+    ensure!(
+        listed.iter().map(ToString::to_string).eq([whole]),
+        "{listed:?}"
+    );
+    contains(&offline.output.text(), &["ENODATA"])?;
     target.end()
 }
