@@ -5,8 +5,8 @@ use crate::lines::{Line, read_line};
 use crate::sequence::Sequence;
 use crate::version::probe;
 use crate::{LineProblem, ReadError, Record, VERSION};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// The records of a manifest in order, each checked against those before it. It keeps one
@@ -30,12 +30,21 @@ impl Reader<BufReader<File>> {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let file = File::open(path).map_err(|source| ReadError::Io {
+        let file = open_file(path).map_err(|source| ReadError::Io {
             path: path.to_path_buf(),
             source,
         })?;
         Ok(Self::new(BufReader::with_capacity(1 << 16, file), path))
     }
+}
+
+/// Opens a regular file. Whoever gave the image to us also gave the manifest: opening a
+/// pipe of that name would wait for its other end.
+fn open_file(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("this is not a regular file"));
+    }
+    File::open(path)
 }
 
 impl<R: BufRead> Reader<R> {

@@ -16,7 +16,7 @@ use crate::meter::Meter;
 use crate::source::{ImageSourceError, open_aff4, open_reader_at};
 use check::Check;
 use layout::Layout;
-use linpmem_formats::{ImageReader, aff4};
+use linpmem_formats::{FileSource, ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Manifest, ReadError};
 use manifest_file::ManifestFile;
@@ -180,6 +180,8 @@ impl Verification {
             path: self.image.clone(),
             source,
         };
+        // Refuses what is not a file, such as a pipe, which would have to be waited for.
+        FileSource::open(&self.image).map_err(failed)?;
         let file = File::open(&self.image).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let found = Check {

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 struct Sample {
     _folder: tempfile::TempDir,
@@ -456,5 +457,35 @@ fn a_manifest_that_was_tampered_with_is_an_error_and_no_crash() {
         let (_, stderr) = refusal(&sample.image);
         assert!(stderr.contains("is truncated after line"), "{stderr}");
         assert!(stderr.contains("did not finish"), "{stderr}");
+    }
+}
+
+/// Whoever gave us the image chose what lies beside it, and a pipe may never answer.
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
+    for name in ["a.core.manifest.jsonl", "a.core"] {
+        let folder = tempfile::tempdir().unwrap();
+        Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+        let path = folder.path().join(name);
+        fs::remove_file(&path).unwrap();
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        for command in ["verify", "info"] {
+            let run = assert_cmd::Command::cargo_bin("linpmem-dump")
+                .unwrap()
+                .args([command, "a.core"])
+                .current_dir(folder.path())
+                .timeout(Duration::from_secs(30))
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            assert!(
+                run.status.code().is_some(),
+                "{command} with a pipe as {name} hangs"
+            );
+            if command == "verify" || name == "a.core" {
+                assert!(said.contains("not a regular file"), "{name}: {said}");
+            }
+        }
     }
 }
