@@ -107,6 +107,11 @@ impl OutputSet {
         })
     }
 
+    /// The image's file, unless it goes to stdout.
+    pub(crate) fn image(&self) -> Option<&PartialFile> {
+        self.image.as_ref()
+    }
+
     /// Why others can replace the files, if they can.
     pub(crate) fn exposure(&self) -> Option<String> {
         let image = self.image.as_ref().map(PartialFile::path);

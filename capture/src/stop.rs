@@ -2,7 +2,8 @@
 //! Ending a run early.
 
 use linpmem_phys::num::u32_as_usize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use procfs::process::Process;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -40,13 +41,21 @@ pub enum StopReason {
 
 impl Stop {
     /// Raised by the first SIGINT, SIGTERM or SIGHUP. The second one ends the
-    /// process at once, with exit code 1.
+    /// process at once, with exit code 1. Those that were ignored when the program began
+    /// stay so: that is how nohup protects a run from the end of its terminal.
+    ///
+    /// A file that becomes too large is an error of the write, and no signal.
     ///
     /// # Errors
     /// If the signal handlers cannot be installed.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::default();
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        let ignored = ignored_signals();
         for (signal, _) in SIGNALS {
+            if signal != SIGTERM && ignored & (1 << (index(signal) - 1)) != 0 {
+                continue;
+            }
             // In this order, so that the first signal does not end the process.
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop.raised))?;
             signal_hook::flag::register_usize(signal, Arc::clone(&stop.signal), index(signal))?;
@@ -95,6 +104,12 @@ impl Stop {
         let deadline = self.deadline?;
         (Instant::now() >= deadline.at).then_some(deadline.after)
     }
+}
+
+/// The signals that this process ignores, a bit each; none if that is unknown.
+fn ignored_signals() -> u64 {
+    let status = Process::myself().and_then(|me| me.status());
+    status.map_or(0, |status| status.sigign)
 }
 
 /// Signals have positive numbers.

@@ -3,11 +3,12 @@
 
 use super::Run;
 use crate::artifacts::CollectedArtifacts;
-use crate::image_format::Target;
+use crate::image_format::{ImageFormat, Target};
 use crate::output_set::manifest_bytes;
-use crate::sink::{SpaceError, check_space};
+use crate::sink::{PartialFile, SpaceError, check_length, check_space};
 use crate::warnings::Warnings;
-use linpmem_formats::ImagePlan;
+use linpmem_formats::{ImagePlan, raw};
+use linpmem_phys::PhysLen;
 
 /// Headers take less than this, with any number of ranges.
 const HEADERS_BYTES: u64 = 1 << 20;
@@ -24,6 +25,36 @@ impl Run<'_> {
         let is_tight = warning.is_some();
         warnings.extend(warning);
         Ok(is_tight)
+    }
+
+    /// Checks that the image's file can become as long as the image can. That it cannot
+    /// is a warning if the image is compressed.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn check_length(
+        &self,
+        image: Option<&PartialFile>,
+        plan: &ImagePlan,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<(), SpaceError> {
+        let Some(image) = image else {
+            return Ok(());
+        };
+        let needed = match self.shape.format {
+            // Its offsets are addresses.
+            ImageFormat::Raw(raw::Layout::Padded) => plan.end().get(),
+            _ => plan.total().get().saturating_add(HEADERS_BYTES),
+        };
+        match check_length(image.file(), image.path(), PhysLen::new(needed)) {
+            Err(error) if self.shape.is_compressed() => {
+                warnings.add(format!(
+                    "the run fails in the end if the memory does not compress well: {error}"
+                ));
+                Ok(())
+            }
+            checked => checked,
+        }
     }
 
     /// The artifacts, if the image still fits with them, as it did without them. Otherwise

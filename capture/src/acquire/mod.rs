@@ -176,6 +176,7 @@ impl<'a> Run<'a> {
 
         let mut outputs = OutputSet::create(&self.target, self.plan)?;
         warnings.extend(outputs.exposure());
+        self.check_length(outputs.image(), &plan, &mut warnings)?;
         let embedded = EmbeddedManifest::default();
         let artifacts = self.collect_artifacts(source, &plan, is_tight, stop, &mut warnings)?;
         let mut writer = open_writer(

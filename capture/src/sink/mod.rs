@@ -13,7 +13,7 @@ pub use file::FileSink;
 pub use limit::{LimitedSink, Limits};
 pub use partial::{PartialError, PartialFile, exposed_folder, exposure, folder_of};
 pub use pipe::PipeSink;
-pub use space::{SpaceError, check as check_space};
+pub use space::{SpaceError, check as check_space, check_length};
 
 use bytes::Bytes;
 use std::io;

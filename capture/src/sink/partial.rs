@@ -50,6 +50,20 @@ pub enum PartialError {
         /// The working name.
         path: PathBuf,
     },
+    /// The name is that of a pipe, or of what leads to one.
+    #[error(
+        "{path} is not a file but a pipe or a terminal: write to stdout instead, as in `- > {path}`"
+    )]
+    Pipe {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The name is that of a device, or of what leads to one.
+    #[error("{path} is a device, which is never replaced: name a file on it")]
+    Device {
+        /// The name.
+        path: PathBuf,
+    },
     /// The name is that of a folder.
     #[error("{path} is a folder: add a file name")]
     Folder {
@@ -108,6 +122,20 @@ impl PartialFile {
             .custom_flags(bits(OFlags::DIRECTORY | OFlags::CLOEXEC))
             .open(in_folder)
             .map_err(|source| PartialError::io("opening the folder", in_folder, source))?;
+        // What a link leads to: /dev/stdout and the names of process substitution are links.
+        if let Ok(found) = statat(&folder, name, AtFlags::empty()) {
+            let path = path.to_path_buf();
+            match FileType::from_raw_mode(found.st_mode) {
+                FileType::Fifo | FileType::Socket => return Err(PartialError::Pipe { path }),
+                FileType::CharacterDevice if is_terminal(found.st_rdev) => {
+                    return Err(PartialError::Pipe { path });
+                }
+                FileType::CharacterDevice | FileType::BlockDevice => {
+                    return Err(PartialError::Device { path });
+                }
+                _ => {}
+            }
+        }
         match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
                 return Err(is_folder());
@@ -305,6 +333,12 @@ pub fn exposed_folder(folder: &Path) -> Option<String> {
     })
 }
 
+/// Whether the character device is a terminal: /dev/stdout may lead to one
+/// (Documentation/admin-guide/devices.txt: 4 and 5 are consoles, 136 to 143 are ptys).
+fn is_terminal(device: u64) -> bool {
+    matches!(rustix::fs::major(device), 4 | 5 | 136..=143)
+}
+
 /// The last part of a path that [`PartialFile::create`] has accepted.
 fn name_of(path: &Path) -> OsString {
     path.file_name().unwrap_or_default().to_owned()
@@ -463,6 +497,27 @@ mod tests {
         // As in /tmp: nobody can rename what is not theirs.
         mode(0o1777).unwrap();
         assert_eq!(exposure(&folder), None);
+    }
+
+    #[test]
+    fn pipes_and_devices_are_not_replaced_whatever_force_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("a");
+        let is_left = |what: &str| {
+            for force in [false, true] {
+                let error = create(folder.path(), force).unwrap_err().to_string();
+                assert!(error.contains(what), "{error}");
+                assert!(!error.contains("--force"), "{error}");
+            }
+            assert!(!fs::metadata(&name).unwrap().is_file());
+            fs::remove_file(&name).unwrap();
+        };
+        rustix::fs::mknodat(rustix::fs::CWD, &name, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        is_left("`- > ");
+        symlink("/dev/null", &name).unwrap();
+        is_left("a device");
+        symlink("/dev/ptmx", &name).unwrap();
+        is_left("`- > ");
     }
 
     #[test]

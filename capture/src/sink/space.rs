@@ -5,7 +5,9 @@ use super::limit::Limits;
 use super::partial::folder_of;
 use linpmem_phys::PhysLen;
 use rustix::fs::statvfs;
-use std::io;
+use rustix::process::{Resource, getrlimit};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The image may not fit.
@@ -26,6 +28,20 @@ pub enum SpaceError {
         needed: PhysLen,
         /// The space that must stay free.
         min_free: PhysLen,
+    },
+    /// No file there can be as long as the image can become.
+    #[error(
+        "a file in {folder} cannot become as long as the image can, {needed}, because of {limit}: \
+         write to another file system such as exFAT, ext4 or XFS, compress the image (--compress \
+         zstd), or write to stdout"
+    )]
+    TooLong {
+        /// The folder for the image.
+        folder: PathBuf,
+        /// What the image needs if no page is zero.
+        needed: PhysLen,
+        /// What limits it.
+        limit: &'static str,
     },
     /// The image can become larger than its limit.
     #[error(
@@ -96,6 +112,32 @@ pub fn check(path: &Path, needed_bytes: u64, limits: Limits) -> Result<(), Space
     }
 }
 
+/// Checks that `file`, which is `path` and empty, can become `needed` long: FAT ends at
+/// 4 GiB, and a file system may allow less than it has room for.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_length(file: &File, path: &Path, needed: PhysLen) -> Result<(), SpaceError> {
+    let failed = |limit| {
+        Err(SpaceError::TooLong {
+            folder: folder_of(path).to_path_buf(),
+            needed,
+            limit,
+        })
+    };
+    // Only asks: the kernel knows the largest offset of each file system.
+    let mut file = file;
+    let asked = file.seek(SeekFrom::Start(needed.get()));
+    let back = file.rewind();
+    if asked.is_err() && back.is_ok() {
+        return failed("the largest file of its file system");
+    }
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < needed.get() => failed("this shell's `ulimit -f`"),
+        _ => Ok(()),
+    }
+}
+
 /// The free space of `folder`, if its file system reports it: some network and
 /// user-space file systems do not.
 pub(super) fn free_space(folder: &Path) -> Result<Option<PhysLen>, SpaceError> {
@@ -110,6 +152,19 @@ pub(super) fn free_space(folder: &Path) -> Result<Option<PhysLen>, SpaceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn longer_than_any_file_is_too_long() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let check = |len| check_length(file.as_file(), file.path(), PhysLen::new(len));
+        check(1 << 30).unwrap();
+        let error = check(1 << 63).unwrap_err().to_string();
+        assert!(
+            error.contains("the largest file of its file system"),
+            "{error}"
+        );
+        assert_eq!(file.as_file().stream_position().unwrap(), 0);
+    }
 
     #[test]
     fn more_than_any_disk_has_is_too_much() {

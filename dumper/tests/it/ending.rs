@@ -5,9 +5,11 @@ use crate::fake::{Fake, chunks_of, manifest_of, range, verify};
 use linpmem_capture::stop::Stop;
 use linpmem_manifest::State;
 use linpmem_phys::{Errno, PhysAddr};
+use rustix::process::{Pid, Signal};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 fn names(folder: &Path) -> Vec<String> {
@@ -277,4 +279,62 @@ fn no_more_is_read_in_a_second_than_was_asked_for() {
         begins.windows(2).all(|pair| pair[1] - pair[0] >= 240_000),
         "{begins:?}"
     );
+}
+
+/// The program under a shell that has prepared something for it.
+fn under(shell: &str, folder: &Path, words: &[&str]) -> std::process::Child {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &format!("{shell}; exec \"$@\"")]);
+    command
+        .arg("sh")
+        .arg(assert_cmd::cargo::cargo_bin("linpmem-dump"));
+    command.args(words).current_dir(folder);
+    command.stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn nohup_protects_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    let words = ["convert", "a.core", "b.core", "--rate", "8"];
+    for (shell, code) in [("trap '' HUP", 0), ("true", 1)] {
+        let run = under(shell, folder.path(), &words);
+        std::thread::sleep(Duration::from_millis(500));
+        let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, Signal::HUP).unwrap();
+        let ended = run.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{shell}: {said}");
+        let _ = fs::remove_file(folder.path().join("b.core"));
+        let _ = fs::remove_file(folder.path().join("b.core.manifest.jsonl"));
+        let _ = fs::remove_file(folder.path().join("b.core.sha256"));
+    }
+}
+
+#[test]
+fn a_limit_for_files_is_seen_before_the_run_or_ends_it_like_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
+    // In blocks of 512 bytes.
+    let shell = "ulimit -f 500";
+    let words = ["convert", "a.core", "b.core"];
+    let ended = under(shell, folder.path(), &words)
+        .wait_with_output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("ulimit -f"), "{said}");
+    assert!(!folder.path().join("b.core.partial").exists());
+
+    let words = ["convert", "a.core", "b.core.zst", "--compress", "zstd:1"];
+    let ended = under(shell, folder.path(), &words)
+        .wait_with_output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{:?}: {said}", ended.status);
+    assert!(said.contains("does not compress well"), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    let manifest = folder.path().join("b.core.zst.partial.manifest.jsonl");
+    let text = fs::read_to_string(manifest).unwrap();
+    assert!(text.contains("\"failed\""), "{text}");
 }
