@@ -39,12 +39,15 @@ pub struct Vm {
     _folder: TempDir,
 }
 
-/// How often to boot a kernel that crashes before its init runs.
+/// How often to boot a kernel that does not reach its init.
 const BOOTS: u32 = 3;
 
-/// The kernel crashed before its init ran, and so before any code of ours was in it.
-/// Under QEMU's emulation that happens once in a few hundred boots on a busy machine: a
-/// processor executes code that another one is patching.
+/// What the kernel says when it starts its init (init/main.c).
+const INIT_RUNS: &str = "Run /init as init process";
+
+/// The kernel crashed or stopped before its init ran, and so before any code of ours was
+/// in it. Under QEMU's emulation that happens once in a few hundred boots on a busy
+/// machine: a processor executes code that another one is patching.
 #[derive(Debug)]
 struct EarlyExit {
     complaint: String,
@@ -52,11 +55,7 @@ struct EarlyExit {
 
 impl fmt::Display for EarlyExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the kernel crashed before its init ran: {}",
-            self.complaint
-        )
+        write!(f, "the kernel did not reach its init: {}", self.complaint)
     }
 }
 
@@ -108,7 +107,12 @@ impl Vm {
         let frame = match greeted {
             Ok(frame) => frame,
             Err(silence) => {
-                let complaint = vm.console.complaint();
+                let complaint = match vm.console.complaint() {
+                    None if !vm.console.text().contains(INIT_RUNS) => {
+                        Some("it stopped without a word".to_owned())
+                    }
+                    complaint => complaint,
+                };
                 let error = vm.trouble(silence, "the boot");
                 return Err(match complaint {
                     Some(complaint) if !complaint.contains("linpmem-guest") => {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory in /proc/kcore and /dev/mem is the memory that QEMU sees.
 
-use super::{partial_pages, serving, target};
+use super::{partial_pages, serving, target, target_on};
 use crate::contains::contains;
 use crate::pattern::{self, PatternFile};
 use crate::{machines, wait};
 use anyhow::{Context, Result, ensure};
 use linpmem_formats::open_image;
 use linpmem_testkit::ground_truth::{Comparison, open_elf};
+use linpmem_testkit::kernel::KernelPackage;
 use linpmem_testkit::target_machine::{Acquired, TargetMachine};
 use serde_json::{Value, json};
 
@@ -187,7 +188,14 @@ fn plugged_in_memory_is_acquired_too() -> Result<()> {
 /// in /proc/kpageflags.
 #[test]
 fn memory_that_was_taken_offline_is_listed() -> Result<()> {
-    let target = target(|machine| {
+    for package in [KernelPackage::stable(), KernelPackage::newest()] {
+        an_offline_block_is_listed(&package)?;
+    }
+    Ok(())
+}
+
+fn an_offline_block_is_listed(package: &KernelPackage) -> Result<()> {
+    let target = target_on(package, |machine| {
         machine
             .memory_mib(384)
             .append("memhp_default_state=online_movable")

@@ -17,7 +17,15 @@ use serde_json::Value;
 /// Boots a machine that `configure` has changed, on the chosen or else the stable kernel,
 /// with the dumper in its `PATH` and no module.
 fn target(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<TargetMachine> {
-    let kernel = Kernel::chosen_or(&Cache::open()?, &KernelPackage::stable())?;
+    target_on(&KernelPackage::stable(), configure)
+}
+
+/// The same on the chosen or else the newest kernel of `package`.
+fn target_on(
+    package: &KernelPackage,
+    configure: impl FnOnce(VmBuilder) -> VmBuilder,
+) -> Result<TargetMachine> {
+    let kernel = Kernel::chosen_or(&Cache::open()?, package)?;
     println!("kernel {}", kernel.release());
     let vm = configure(Vm::builder(&kernel)).boot()?;
     TargetMachine::with_dumper(vm, &artifacts::dumper()?)
