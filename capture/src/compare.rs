@@ -5,7 +5,7 @@ use crate::buffer::{CHUNK_BYTES, Pool, Pooled};
 use crate::reader::ReadPages;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_manifest::Tally;
-use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{
     PAGE_SIZE, PageBuffer, PhysLen, PhysRange, SourceError, Unreadable, Unreadables,
 };
@@ -155,7 +155,7 @@ struct Piece {
 type Pieces = Receiver<Result<Piece, SourceError>>;
 
 fn step() -> PhysLen {
-    PhysLen::new(u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX))
+    PhysLen::new(usize_as_u64(CHUNK_BYTES))
 }
 
 fn read_side(
@@ -210,7 +210,7 @@ fn differences<'a>(left: &'a Piece, right: &'a Piece) -> impl Iterator<Item = Di
             Some(Difference {
                 range,
                 finding,
-                bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+                bytes: usize_as_u64(bytes),
             })
         })
 }
@@ -243,7 +243,7 @@ impl Difference {
         Some(Self {
             range: PhysRange::new(self.range.start(), next.range.end()).ok()?,
             finding: self.finding,
-            bytes: self.bytes.saturating_add(next.bytes),
+            bytes: self.bytes + next.bytes,
         })
     }
 }

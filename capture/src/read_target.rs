@@ -2,6 +2,7 @@
 //! A buffer together with the addresses that it is filled from, split as one; and filling
 //! it from a file in which some pages cannot be read.
 
+use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, Unreadables};
 use std::io::{self, ErrorKind};
 
@@ -75,7 +76,7 @@ pub(crate) fn fill(
             // The end of the file: no such address.
             Ok(0) => Errno::ENXIO,
             Ok(count) => {
-                let count = PhysLen::new(u64::try_from(count).unwrap_or(u64::MAX));
+                let count = PhysLen::new(usize_as_u64(count));
                 rest = range
                     .start()
                     .checked_add(count)

@@ -32,7 +32,7 @@ impl<W: Write + Send> Sink for PipeSink<W> {
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)?;
-        self.position = self.position.saturating_add(len_bytes(bytes));
+        self.position += len_bytes(bytes);
         Ok(())
     }
 

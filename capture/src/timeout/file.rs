@@ -2,6 +2,7 @@
 //! Files that may hang, and questions about them.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use linpmem_phys::num::len_bytes;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -121,7 +122,7 @@ impl TimeoutFile {
         Self::open(path, patience)?
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)?;
-        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        if len_bytes(&bytes) > limit {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 format!("it has more than {limit} bytes"),
