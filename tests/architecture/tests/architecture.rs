@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use linpmem_architecture::crates::Workspace;
-use linpmem_architecture::{circles, modules, table};
+use linpmem_architecture::{circles, modules, orphans, table};
 use std::fs;
 use std::path::Path;
 
@@ -47,5 +47,15 @@ fn the_modules_of_a_crate_do_not_use_each_other_in_circles() -> Result<()> {
     }
     assert!(new.is_empty(), "new circles:\n{}", new.join("\n"));
     assert!(known.is_empty(), "remove from KNOWN_CIRCLES: {known:?}");
+    Ok(())
+}
+
+#[test]
+fn every_source_file_belongs_to_a_module() -> Result<()> {
+    let mut found = Vec::new();
+    for (_, root) in workspace()?.crates.iter().flat_map(|one| &one.roots) {
+        found.extend(orphans::find(root)?);
+    }
+    assert!(found.is_empty(), "no module declares {found:?}");
     Ok(())
 }
