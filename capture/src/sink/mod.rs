@@ -3,15 +3,17 @@
 
 mod behind;
 mod direct;
+mod exposure;
 mod file;
 mod limit;
 mod partial;
 mod pipe;
 mod space;
 
+pub use exposure::{exposed_folder, exposure};
 pub use file::FileSink;
 pub use limit::{LimitedSink, Limits};
-pub use partial::{PartialError, PartialFile, exposed_folder, exposure, folder_of};
+pub use partial::{PartialError, PartialFile, folder_of};
 pub use pipe::PipeSink;
 pub use space::{SpaceError, check as check_space, check_length};
 
