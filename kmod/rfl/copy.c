@@ -42,7 +42,7 @@ enum choice {
 	_ASM_EXTABLE_UA(1b, 9f)
 #define LOAD_BYTE                                             \
 	"1:	movb (%[from]), %%r8b\n"                      \
-	_ASM_EXTABLE_TYPE(1b, 9f, EX_TYPE_FAULT_MCE_SAFE)
+	_ASM_EXTABLE_TYPE(1b, 8f, EX_TYPE_FAULT_MCE_SAFE)
 #define STORE_BYTE                                            \
 	"1:	movb %%r8b, (%[to])\n"                        \
 	_ASM_EXTABLE_UA(1b, 9f)
@@ -68,9 +68,15 @@ static __always_inline size_t copy_blocks(void **to, const void **from, size_t b
 	return blocks;
 }
 
-/* Copies @bytes bytes; either side may fault. Returns how many were not copied. */
-static __always_inline size_t copy_bytes(void *to, const void *from, size_t bytes)
+/*
+ * Copies @bytes bytes; either side may fault. Returns how many were not copied, and sets
+ * @source_faulted if the source was why.
+ */
+static __always_inline size_t copy_bytes(void *to, const void *from, size_t bytes,
+					 bool *source_faulted)
 {
+	u32 source = 0;
+
 	asm volatile("	testq %[bytes], %[bytes]\n"
 		     "	jz 9f\n"
 		     "5:\n"
@@ -79,37 +85,44 @@ static __always_inline size_t copy_bytes(void *to, const void *from, size_t byte
 		     "	incq %[to]\n"
 		     "	decq %[bytes]\n"
 		     "	jnz 5b\n"
+		     "	jmp 9f\n"
+		     "8:	movl $1, %[source]\n"
 		     "9:\n"
-		     : [to] "+r"(to), [from] "+r"(from), [bytes] "+r"(bytes)
+		     : [to] "+r"(to), [from] "+r"(from), [bytes] "+r"(bytes),
+		       [source] "+r"(source)
 		     :
 		     : "rax", "r8", "memory", "cc");
+	*source_faulted = source;
 	return bytes;
 }
 
 /*
  * Copies @len bytes; either side may fault. Returns how many bytes were not copied: the
  * one that faulted, and everything after it. A block that faulted is begun again, byte by
- * byte, as the part before a page border can be copied.
+ * byte, as the part before a page border can be copied, and to see which side it was.
  */
-static __always_inline size_t copy_loop(void *to, const void *from, size_t len)
+static __always_inline size_t copy_loop(void *to, const void *from, size_t len,
+					bool *source_faulted)
 {
 	size_t left = copy_blocks(&to, &from, len / BLOCK);
 
 	if (!left)
-		return copy_bytes(to, from, len % BLOCK);
+		return copy_bytes(to, from, len % BLOCK, source_faulted);
 	left = left * BLOCK + len % BLOCK;
-	return left - BLOCK + copy_bytes(to, from, BLOCK);
+	return left - BLOCK + copy_bytes(to, from, BLOCK, source_faulted);
 }
 
 static __always_inline size_t to_user(void __user *to, size_t progress, size_t len,
-				      void *from, void *unused)
+				      void *from, void *source_faulted)
 {
+	bool source = false;
 	size_t left;
 
 	if (!user_access_begin(to, len))
 		return len;
-	left = copy_loop((__force void *)to, from + progress, len);
+	left = copy_loop((__force void *)to, from + progress, len, &source);
 	user_access_end();
+	*(bool *)source_faulted = source;
 	return left;
 }
 
@@ -119,13 +132,36 @@ static __always_inline size_t to_kernel(void *to, size_t progress, size_t len,
 	return len;
 }
 
-/* @iter is user-backed. Returns how many bytes were copied. */
-size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter)
+static size_t copy_by_loop(const void *from, size_t len, struct iov_iter *iter,
+			   bool *source_faulted)
 {
-	if (!prefer_loop)
-		return _copy_mc_to_iter(from, len, iter);
-	might_fault();
-	return iterate_and_advance(iter, len, (void *)from, to_user, to_kernel);
+	return iterate_and_advance2(iter, len, (void *)from, source_faulted, to_user,
+				    to_kernel);
+}
+
+/*
+ * @iter is user-backed. Returns how many bytes were copied.
+ *
+ * The kernel's copy does not tell which side stopped it. So the byte where it stopped is
+ * tried once more. If that works, it was the caller's memory, which another thread or the
+ * kernel has made present by now.
+ */
+size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter,
+			    bool *source_faulted)
+{
+	size_t done;
+
+	*source_faulted = false;
+	pagefault_disable();
+	if (prefer_loop) {
+		done = copy_by_loop(from, len, iter, source_faulted);
+	} else {
+		done = _copy_mc_to_iter(from, len, iter);
+		if (done < len)
+			done += copy_by_loop(from + done, 1, iter, source_faulted);
+	}
+	pagefault_enable();
+	return done;
 }
 
 static u64 time_string(void *to, const void *from)
@@ -140,8 +176,9 @@ static u64 time_string(void *to, const void *from)
 static u64 time_loop(void *to, const void *from)
 {
 	u64 start = ktime_get_ns();
+	bool source_faulted;
 
-	copy_loop(to, from, SAMPLE);
+	copy_loop(to, from, SAMPLE, &source_faulted);
 	return ktime_get_ns() - start;
 }
 

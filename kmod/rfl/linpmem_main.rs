@@ -3,9 +3,11 @@
 //!
 //! This is a thin shell: `linpmem_core` decides what may be read, and how. [`device`]
 //! implements the file and [`ioctl`] its requests; [`running`] gives the core access
-//! to the kernel; [`mapping`] maps pages and [`transfer`] copies them to the caller.
+//! to the kernel; [`mapping`] maps pages and [`transfer`] copies them to the caller;
+//! [`hotplug`] keeps the pages there until they are copied.
 
 mod device;
+mod hotplug;
 mod ioctl;
 // User space uses the core as an ordinary crate. That is what its `pub` items are
 // for, and why some of them are not used here.
@@ -50,6 +52,8 @@ module! {
 struct Linpmem {
     #[pin]
     device: device::Device,
+    /// Dropped after the device: its readers rely on it.
+    watch: hotplug::Watch,
 }
 
 impl kernel::InPlaceModule for Linpmem {
@@ -59,6 +63,7 @@ impl kernel::InPlaceModule for Linpmem {
                 // SAFETY: Called once, when the module loads, before the device exists.
                 to_result(unsafe { shim::linpmem_choose_copy(parameters::copy()) })?;
             },
+            watch: hotplug::Watch::start()?,
             device <- device::Device::register(module, parameters::major()),
             _: {
                 pr_info!("loaded\n");

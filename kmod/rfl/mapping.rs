@@ -9,12 +9,12 @@ use core::ffi::c_void;
 use kernel::bindings;
 use kernel::ffi::c_ulong;
 
-/// A mapping of the page that holds one physical address. In the direct map it
+/// A mapping of the pages that hold a range of physical addresses. In the direct map it
 /// reaches all of RAM.
 ///
 /// # Invariants
 /// `base` was returned by the kernel function that `unmap` undoes, and `addr`
-/// lies within that mapping. Any access to the memory behind it may fault.
+/// lies within the first page of that mapping. Any access to the memory behind it may fault.
 pub(crate) struct Mapping {
     base: *mut c_void,
     addr: *const c_void,
@@ -30,20 +30,21 @@ enum Unmap {
 }
 
 impl Mapping {
-    /// Maps the page of `phys` by `route`. The core chose the route, so the page
-    /// is one for which the kernel's warnings (about RAM, and about addresses
+    /// Maps the pages of the `len` bytes at `phys` by `route`. The core chose the route, so
+    /// these are pages for which the kernel's warnings (about RAM, and about addresses
     /// that the processor does not have) cannot trigger.
     ///
     /// # Errors
     /// `EIO` if a page of RAM cannot be mapped, `EACCES` if another page cannot, or
     /// firmware memory is not cached.
-    pub(crate) fn new(route: Route, phys: u64) -> Result<Self, Errno> {
+    pub(crate) fn new(route: Route, phys: u64, len: usize) -> Result<Self, Errno> {
         let page = phys & !(PAGE_SIZE - 1);
-        let size = PAGE_SIZE as usize;
+        let pages = ((phys - page) as usize + len).div_ceil(PAGE_SIZE as usize);
+        let size = pages * PAGE_SIZE as usize;
         // SAFETY:
         // - `linpmem_direct_map` computes an address and reads nothing;
-        // - `memremap` and `ioremap*` are given one whole page that holds no System
-        //   RAM and lies below the processor's last physical address;
+        // - `memremap` and `ioremap*` are given whole pages that hold no System RAM and
+        //   lie below the processor's last physical address;
         // - `linpmem_map_ram_page` takes any page frame number.
         let (base, unmap) = unsafe {
             match route {
@@ -71,15 +72,15 @@ impl Mapping {
                 Route::Firmware | Route::Rom | Route::Device { .. } => Errno::EACCES,
             });
         }
-        // INVARIANT: `base` is not null, so it maps the page, and the offset lies
-        // within that page.
+        // INVARIANT: `base` is not null, so it maps the pages, and the offset lies
+        // within the first.
         let addr = base.wrapping_byte_add((phys - page) as usize);
         let mapping = Self { base, addr, unmap };
         // The kernel does not refuse to map registers as memory: it silently gives them
         // the memory type that the processor or their driver has for them.
-        // SAFETY: Looks up the page's entry in the kernel's page table, and reads nothing
-        // behind it.
-        if route == Route::Firmware && !unsafe { shim::linpmem_is_cached(base) } {
+        // SAFETY: Looks up the pages' entries in the kernel's page table, and reads nothing
+        // behind them.
+        if route == Route::Firmware && !unsafe { shim::linpmem_is_cached(base, pages) } {
             return Err(Errno::EACCES);
         }
         Ok(mapping)

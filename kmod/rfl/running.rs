@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The running kernel as the core sees it.
 
+use crate::hotplug::Held;
 use crate::linpmem_core::abi::{self, Info};
 use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::{PageState, Region, Route};
@@ -16,6 +17,12 @@ use kernel::{bindings, ffi::c_ulong, prelude::*};
 pub(crate) struct RunningKernel;
 
 impl Kernel for RunningKernel {
+    type Held = Held;
+
+    fn hold_memory(&self) -> Held {
+        Held::new()
+    }
+
     fn phys_bits(&self) -> u32 {
         // SAFETY: Reads a value that is fixed at boot.
         unsafe { shim::linpmem_phys_bits() }
@@ -41,7 +48,7 @@ impl Kernel for RunningKernel {
         found
     }
 
-    fn ram_page(&self, page: u64) -> PageState {
+    fn ram_page(&self, _held: &Held, page: u64) -> PageState {
         // SAFETY: Takes any page frame number, and reads only the page's descriptor.
         match unsafe { shim::linpmem_ram_page(page / PAGE_SIZE) } {
             0 if is_unaccepted(page) => PageState::Unaccepted,

@@ -109,16 +109,28 @@ void linpmem_unmap_ram_page(void *mapping)
 }
 
 /*
- * The kernel's mappings of one page are small pages. Write-back is the type without any
- * of these bits.
+ * Write-back is the type without any of these bits. The bits of a large page, by which the
+ * kernel can map a run of pages, are others.
  */
-bool linpmem_is_cached(const void *mapping)
+static bool is_cached_page(unsigned long mapping)
 {
 	unsigned int level;
-	pte_t *pte = lookup_address((unsigned long)mapping, &level);
+	pte_t *pte = lookup_address(mapping, &level);
 
-	return pte && level == PG_LEVEL_4K && pte_present(*pte) &&
-	       !(pte_flags(*pte) & _PAGE_CACHE_MASK);
+	if (!pte || !pte_present(*pte))
+		return false;
+	return !(pte_val(*pte) & (level == PG_LEVEL_4K ? _PAGE_CACHE_MASK :
+							 _PAGE_LARGE_CACHE_MASK));
+}
+
+bool linpmem_is_cached(const void *mapping, size_t pages)
+{
+	size_t page;
+
+	for (page = 0; page < pages; page++)
+		if (!is_cached_page((unsigned long)mapping + page * PAGE_SIZE))
+			return false;
+	return true;
 }
 
 #ifdef CONFIG_UNACCEPTED_MEMORY

@@ -35,7 +35,8 @@ const void *linpmem_direct_map(u64 phys);
 u32 linpmem_ram_page(u64 pfn);
 void *linpmem_map_ram_page(u64 pfn);
 void linpmem_unmap_ram_page(void *mapping);
-bool linpmem_is_cached(const void *mapping);
+/* Whether all @pages pages are mapped write-back. */
+bool linpmem_is_cached(const void *mapping, size_t pages);
 
 /*
  * The bitmap of memory that the hypervisor has not handed over. False if there is none.
@@ -57,8 +58,22 @@ int linpmem_page_table(s32 pid, u64 *root);
 bool linpmem_is_user_backed(const struct iov_iter *iter);
 int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len);
 
-/* copy.c: copies that survive faults on either side. */
+/*
+ * copy.c: copies that survive faults on either side. linpmem_copy_to_user() does not wait
+ * for the caller's memory: where it stops early, @source_faulted says whether that was at
+ * a fault of the source, or because the caller's memory is not present.
+ */
 int linpmem_choose_copy(u32 choice);
-size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter);
+size_t linpmem_copy_to_user(const void *from, size_t len, struct iov_iter *iter,
+			    bool *source_faulted);
+
+/*
+ * hotplug.c: memory that is online when linpmem_hold_memory() was called is not removed
+ * before the release, with the number that it returned.
+ */
+int linpmem_watch_memory(void);
+void linpmem_unwatch_memory(void);
+int linpmem_hold_memory(void);
+void linpmem_release_memory(int held);
 
 #endif

@@ -18,7 +18,7 @@ extern "C" {
     pub(crate) fn linpmem_ram_page(pfn: u64) -> u32;
     pub(crate) fn linpmem_map_ram_page(pfn: u64) -> *mut c_void;
     pub(crate) fn linpmem_unmap_ram_page(mapping: *mut c_void);
-    pub(crate) fn linpmem_is_cached(mapping: *const c_void) -> bool;
+    pub(crate) fn linpmem_is_cached(mapping: *const c_void, pages: usize) -> bool;
     pub(crate) fn linpmem_unaccepted_units(
         base: *mut u64,
         unit_bytes: *mut u64,
@@ -40,5 +40,11 @@ extern "C" {
         from: *const c_void,
         len: usize,
         iter: *mut iov_iter,
+        source_faulted: *mut bool,
     ) -> usize;
+
+    pub(crate) fn linpmem_watch_memory() -> c_int;
+    pub(crate) fn linpmem_unwatch_memory();
+    pub(crate) fn linpmem_hold_memory() -> c_int;
+    pub(crate) fn linpmem_release_memory(held: c_int);
 }

@@ -31,27 +31,29 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
         user.then_some(Self { iov })
     }
 
-    /// Copies from a mapping that may fault at any byte.
+    /// Copies from a mapping that may fault at any byte, as far as the buffer is present.
     fn copy_memory(&mut self, mapping: &Mapping, len: usize) -> Copied {
+        let mut source_faulted = false;
         // SAFETY:
         // - the iterator is valid, and user-backed by construction, so the copy
         //   is protected against faults and machine checks on either side;
-        // - `mapping` lives across the call.
-        let bytes = unsafe { shim::linpmem_copy_to_user(mapping.addr(), len, self.iov.as_raw()) };
-        let stopped = (bytes < len).then(|| self.stop_reason());
-        Copied { bytes, stopped }
-    }
-
-    /// Which side stopped the copy: `EFAULT` for the caller's buffer, `EIO` for the
-    /// source. The source is not read again, as a second access to a poisoned page may
-    /// be fatal.
-    fn stop_reason(&mut self) -> Errno {
-        // SAFETY: The iterator is valid.
-        let missing = unsafe { bindings::fault_in_iov_iter_writeable(self.iov.as_raw(), 1) };
-        if missing == 0 {
+        // - `mapping` and `source_faulted` live across the call.
+        let bytes = unsafe {
+            shim::linpmem_copy_to_user(
+                mapping.addr(),
+                len,
+                self.iov.as_raw(),
+                &mut source_faulted,
+            )
+        };
+        let errno = if source_faulted {
             Errno::EIO
         } else {
             Errno::EFAULT
+        };
+        Copied {
+            bytes,
+            stopped: (bytes < len).then_some(errno),
         }
     }
 
@@ -117,13 +119,28 @@ pub(crate) fn load(at: *const c_void, width: Width) -> Result<u64, Errno> {
 
 impl Transfer for UserBuffer<'_, '_> {
     fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
-        let mapping = Mapping::new(route, start)?;
+        let mapping = Mapping::new(route, start, len)?;
         Ok(match route {
             Route::DirectMap | Route::Alias | Route::Firmware | Route::Rom => {
                 self.copy_memory(&mapping, len)
             }
             Route::Device { .. } => self.copy_device(&mapping, start, len),
         })
+    }
+
+    fn make_present(&mut self, len: usize) -> Result<(), Errno> {
+        // SAFETY: The iterator is valid.
+        let missing = unsafe { bindings::fault_in_iov_iter_writeable(self.iov.as_raw(), len) };
+        if missing < len {
+            Ok(())
+        } else {
+            Err(Errno::EFAULT)
+        }
+    }
+
+    fn take_back(&mut self, len: usize) {
+        // SAFETY: The iterator is valid, and the core takes back what it has filled.
+        unsafe { bindings::iov_iter_revert(self.iov.as_raw(), len) };
     }
 
     fn zero(&mut self, len: usize) -> Copied {
@@ -155,6 +172,6 @@ impl Statuses for UserStatuses {
 
 /// Maps a page, makes exactly one load, and unmaps it.
 pub(crate) fn load_by(route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
-    let mapping = Mapping::new(route, addr)?;
+    let mapping = Mapping::new(route, addr, width.bytes() as usize)?;
     load(mapping.addr(), width)
 }

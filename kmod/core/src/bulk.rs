@@ -2,13 +2,12 @@
 //! Reads of any length.
 
 use super::access::Access;
-use super::classify::{Classifier, Route};
-use super::kernel::{Copied, Kernel, Statuses, Transfer, PAGE_SIZE};
+use super::kernel::{Kernel, Statuses, Transfer, PAGE_SIZE};
+use super::run::{advance, distance, Runs};
 use super::Errno;
 
-/// How many bytes are read before the task may be rescheduled and signals are checked.
-/// Also the longest single copy from the direct map.
-const BATCH_BYTES: u64 = 2 << 20;
+/// How often the caller's buffer may vanish in a row before the read gives up.
+const PATIENCE: u32 = 1000;
 
 /// Reads up to `len` bytes at physical address `start`: read(2) and pread(2).
 ///
@@ -25,20 +24,23 @@ pub fn read<K: Kernel, T: Transfer>(
     start: u64,
     len: usize,
 ) -> Result<usize, Errno> {
-    let mut classifier = Classifier::new(kernel, access);
-    let end = end_of(start, len).min(classifier.limit());
+    let mut runs = Runs::new(kernel, transfer, access);
+    let end = advance(start, len).min(runs.limit());
     let mut next = start;
+    let mut stuck = 0;
     while next < end {
-        let (route, stop) = run(&mut classifier, next, end.min(batch_end(next)));
-        let copied = route.and_then(|route| copy(&classifier, transfer, route, next, stop));
-        match copied {
-            Ok(Copied { bytes, stopped }) => {
-                next = advance(next, bytes);
-                if let Some(errno) = stopped {
-                    return short(start, next, errno);
-                }
+        let run = runs.next(next, end);
+        next = advance(next, run.copied.bytes);
+        if run.lacks_buffer() {
+            let present = runs.make_buffer_present(next, end);
+            let has_moved = run.copied.bytes > 0;
+            if let Err(errno) = present.and_then(|()| again(kernel, has_moved, &mut stuck)) {
+                return short(start, next, errno);
             }
-            Err(errno) => return short(start, next, errno),
+            continue;
+        }
+        if let Some(errno) = run.copied.stopped {
+            return short(start, next, errno);
         }
         // A read returns at least one batch even if signals keep arriving, so that a
         // process with a fast timer still makes progress.
@@ -54,7 +56,8 @@ pub fn read<K: Kernel, T: Transfer>(
 /// status says why. Stops early only at a signal and where the caller's memory ends.
 ///
 /// # Errors
-/// `EFAULT` if the first byte cannot be written to the caller's memory.
+/// `EFAULT` if the first byte cannot be written to the caller's memory; `EINTR` at a
+/// signal, if the caller's memory keeps vanishing.
 pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
     kernel: &K,
     transfer: &mut T,
@@ -63,17 +66,14 @@ pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
     start: u64,
     len: usize,
 ) -> Result<usize, Errno> {
-    let mut classifier = Classifier::new(kernel, access);
-    let end = end_of(start, len);
+    let mut runs = Runs::new(kernel, transfer, access);
+    let end = advance(start, len);
     let mut next = start;
+    let mut stuck = 0;
     while next < end {
-        let (route, stop) = run(&mut classifier, next, end.min(batch_end(next)));
-        let copied = match route {
-            Ok(route) => copy(&classifier, transfer, route, next, stop).unwrap_or_else(failed),
-            Err(errno) => failed(errno),
-        };
-        let good = advance(next, copied.bytes);
-        let Some(errno) = copied.stopped else {
+        let run = runs.next(next, end);
+        let good = advance(next, run.copied.bytes);
+        let Some(errno) = run.copied.stopped else {
             statuses.append(pages(next, good), 0)?;
             next = good;
             if kernel.yield_now() {
@@ -83,17 +83,27 @@ pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
         };
         if errno == Errno::EFAULT {
             // Count whole pages only: no status would be true of one copied in part.
-            let whole = good & !(PAGE_SIZE - 1);
-            statuses.append(pages(next, whole.max(next)), 0)?;
-            return short(start, whole.max(next), errno);
+            let whole = (good & !(PAGE_SIZE - 1)).max(next);
+            statuses.append(pages(next, whole), 0)?;
+            let has_moved = whole > next;
+            next = whole;
+            if !run.lacks_buffer() {
+                return short(start, next, errno);
+            }
+            let present = runs.make_buffer_present(good, end);
+            runs.transfer().take_back(distance(next, good));
+            if let Err(errno) = present.and_then(|()| again(kernel, has_moved, &mut stuck)) {
+                return short(start, next, errno);
+            }
+            continue;
         }
         // Either one page faulted, or no page of the run may be read.
         let bad_page = good & !(PAGE_SIZE - 1);
-        let bad_end = match route {
-            Ok(_) => bad_page.saturating_add(PAGE_SIZE).min(stop),
-            Err(_) => stop,
+        let bad_end = match run.route {
+            Ok(_) => bad_page.saturating_add(PAGE_SIZE).min(run.stop),
+            Err(_) => run.stop,
         };
-        let zeroed = transfer.zero(distance(good, bad_end));
+        let zeroed = runs.transfer().zero(distance(good, bad_end));
         if zeroed.stopped.is_some() {
             return short(start, next, Errno::EFAULT);
         }
@@ -108,77 +118,16 @@ pub fn read_pages<K: Kernel, T: Transfer, S: Statuses>(
     Ok(distance(start, next))
 }
 
-/// The next run of pages from `start` that can be handled together, up to `end`:
-/// consecutive pages of the direct map, consecutive pages with the same error, or else
-/// a single page. Returns their route and the end of the run.
-fn run<K: Kernel>(
-    classifier: &mut Classifier<'_, K>,
-    start: u64,
-    end: u64,
-) -> (Result<Route, Errno>, u64) {
-    let first = start & !(PAGE_SIZE - 1);
-    let route = classifier.route(first);
-    let extends = matches!(route, Ok(Route::DirectMap) | Err(_));
-    let mut stop = first.saturating_add(PAGE_SIZE);
-    while extends && stop < end && classifier.route(stop) == route {
-        stop = stop.saturating_add(PAGE_SIZE);
+/// Whether to try again after the caller's buffer was made present. It can vanish again
+/// before the next copy. If it always does, that ends with a signal or some time later.
+fn again<K: Kernel>(kernel: &K, has_moved: bool, stuck: &mut u32) -> Result<(), Errno> {
+    *stuck = if has_moved { 0 } else { *stuck + 1 };
+    match *stuck {
+        0 | 1 => Ok(()),
+        PATIENCE.. => Err(Errno::EFAULT),
+        _ if kernel.yield_now() => Err(Errno::EINTR),
+        _ => Ok(()),
     }
-    (route, stop.min(end))
-}
-
-/// Copies a run; where its route fails, tries the fallback, if there is one.
-fn copy<K: Kernel, T: Transfer>(
-    classifier: &Classifier<'_, K>,
-    transfer: &mut T,
-    route: Route,
-    start: u64,
-    stop: u64,
-) -> Result<Copied, Errno> {
-    let first = transfer.copy(route, start, distance(start, stop));
-    let (bytes, errno) = match first {
-        Ok(Copied {
-            bytes,
-            stopped: Some(errno),
-        }) => (bytes, errno),
-        Err(errno) => (0, errno),
-        Ok(whole) => return Ok(whole),
-    };
-    let Some(fallback) = classifier.fallback(route, errno) else {
-        return first;
-    };
-    let failed = advance(start, bytes);
-    let page_end = (failed & !(PAGE_SIZE - 1)).saturating_add(PAGE_SIZE);
-    let second = transfer
-        .copy(fallback, failed, distance(failed, page_end.min(stop)))
-        .unwrap_or_else(self::failed);
-    Ok(Copied {
-        bytes: bytes.saturating_add(second.bytes),
-        stopped: second.stopped,
-    })
-}
-
-const fn failed(errno: Errno) -> Copied {
-    Copied {
-        bytes: 0,
-        stopped: Some(errno),
-    }
-}
-
-fn end_of(start: u64, len: usize) -> u64 {
-    start.saturating_add(u64::try_from(len).unwrap_or(u64::MAX))
-}
-
-fn batch_end(start: u64) -> u64 {
-    (start & !(BATCH_BYTES - 1)).saturating_add(BATCH_BYTES)
-}
-
-fn advance(start: u64, bytes: usize) -> u64 {
-    end_of(start, bytes)
-}
-
-/// Bytes from `start` to `end`. Never more than the caller's `len`, so it fits.
-fn distance(start: u64, end: u64) -> usize {
-    usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX)
 }
 
 /// How many pages `start..end` touches.
@@ -199,8 +148,12 @@ fn short(start: u64, next: u64, errno: Errno) -> Result<usize, Errno> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use super::super::classify::Route;
     use super::super::testing::{FakeBuffer, FakeKernel, FakeStatuses};
     use super::*;
+    use std::vec;
 
     fn read_with(
         kernel: &FakeKernel,
@@ -258,14 +211,142 @@ mod tests {
     }
 
     #[test]
-    fn reserved_pages_are_copied_one_at_a_time() {
+    fn a_run_of_reserved_pages_is_mapped_at_once() {
         let kernel = FakeKernel::pc();
         let (result, buffer) = read_fake(&kernel, 0xf_0ffe, 0x1004);
         assert_eq!(result, Ok(0x1004));
+        assert_eq!(buffer.copies(), [(0xf_0ffe, 0x1004)]);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_mapped_costs_its_neighbours_nothing() {
+        let mut kernel = FakeKernel::pc();
+        kernel.refuse_mapping(0xf_2000);
+        let mut buffer = FakeBuffer::new(&kernel);
+        let mut statuses = FakeStatuses::default();
+        let access = Access::default();
+        let result = read_pages(
+            &kernel,
+            &mut buffer,
+            &mut statuses,
+            access,
+            0xf_0800,
+            0x4000,
+        );
+        assert_eq!(result, Ok(0x4000));
+        assert_eq!(statuses.list(), [0, 0, 13, 0, 0]);
         assert_eq!(
             buffer.copies(),
-            [(0xf_0ffe, 2), (0xf_1000, 0x1000), (0xf_2000, 2)]
+            [
+                (0xf_0800, 0x800),
+                (0xf_1000, 0x1000),
+                (0xf_3000, 0x1000),
+                (0xf_4000, 0x800)
+            ]
         );
+        assert_eq!(buffer.attempts(), 6, "the run, then each page");
+    }
+
+    /// The kernel logs each mapping of a device that it refuses.
+    #[test]
+    fn refused_devices_are_tried_once_in_a_batch() {
+        let mut kernel = FakeKernel::pc();
+        kernel.refuse_devices();
+        let mut buffer = FakeBuffer::new(&kernel);
+        let mut statuses = FakeStatuses::default();
+        let access = Access {
+            device: true,
+            ..Access::default()
+        };
+        let (start, len) = (0x8000_0000, 6 << 20);
+        let result = read_pages(&kernel, &mut buffer, &mut statuses, access, start, len);
+        assert_eq!(result, Ok(len));
+        assert!(statuses.list().iter().all(|status| *status == 13));
+        assert_eq!(buffer.attempts(), 3);
+    }
+
+    /// Memory that goes offline, or is taken back by the hypervisor, between the decision
+    /// to read it and the end of the copy.
+    #[test]
+    fn memory_that_vanishes_during_the_copy_was_not_read() {
+        let mut kernel = FakeKernel::pc();
+        kernel.lose_after_first_look(0x12_3000);
+        let mut buffer = FakeBuffer::new(&kernel);
+        let mut statuses = FakeStatuses::default();
+        let access = Access::default();
+        let result = read_pages(
+            &kernel,
+            &mut buffer,
+            &mut statuses,
+            access,
+            0x12_1800,
+            0x3000,
+        );
+        assert_eq!(result, Ok(0x3000));
+        assert_eq!(statuses.list(), [0, 0, 61, 0]);
+        assert_eq!(buffer.copies(), [(0x12_1800, 0x1800), (0x12_4000, 0x800)]);
+        assert_eq!(buffer.zeroed(), 0x1000);
+
+        let mut kernel = FakeKernel::pc();
+        kernel.lose_after_first_look(0x12_3000);
+        let (result, buffer) = read_fake(&kernel, 0x12_1800, 0x3000);
+        assert_eq!(result, Ok(0x1800));
+        assert_eq!(buffer.copies(), [(0x12_1800, 0x1800)]);
+    }
+
+    /// The fakes check in each call whether it may be made while memory is held.
+    #[test]
+    fn an_absent_buffer_is_waited_for_without_holding_memory() {
+        let kernel = FakeKernel::pc();
+        for start in [0x10_0000, 0x10_0800] {
+            let mut buffer = FakeBuffer::new(&kernel);
+            buffer.make_absent();
+            let mut statuses = FakeStatuses::default();
+            let access = Access::default();
+            let result = read_pages(&kernel, &mut buffer, &mut statuses, access, start, 0x8000);
+            assert_eq!(result, Ok(0x8000), "{start:#x}");
+            let pages = if start == 0x10_0000 { 8 } else { 9 };
+            assert_eq!(statuses.list(), vec![0; pages]);
+            let copied: usize = buffer.copies().iter().map(|copy| copy.1).sum();
+            assert_eq!(copied, 0x8000);
+            assert!(buffer.waits() > 0);
+
+            let mut buffer = FakeBuffer::new(&kernel);
+            buffer.make_absent();
+            assert_eq!(
+                read(&kernel, &mut buffer, access, start, 0x8000),
+                Ok(0x8000)
+            );
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_keeps_vanishing_ends_the_read() {
+        let mut kernel = FakeKernel::pc();
+        let access = Access::default();
+        let mut buffer = FakeBuffer::new(&kernel);
+        buffer.keep_absent();
+        let result = read(&kernel, &mut buffer, access, 0x10_0000, 0x8000);
+        assert_eq!(result, Err(Errno::EFAULT));
+        assert_eq!(buffer.waits(), 1000);
+        kernel.signal();
+        let mut buffer = FakeBuffer::new(&kernel);
+        buffer.keep_absent();
+        let mut statuses = FakeStatuses::default();
+        let result = read_pages(
+            &kernel,
+            &mut buffer,
+            &mut statuses,
+            access,
+            0x10_0000,
+            0x8000,
+        );
+        assert_eq!(result, Err(Errno::EINTR));
+        assert_eq!(buffer.waits(), 2);
+        let mut buffer = FakeBuffer::new(&kernel);
+        buffer.keep_absent();
+        let result = read(&kernel, &mut buffer, access, 0x10_0000, 0x8000);
+        assert_eq!(result, Err(Errno::EINTR));
     }
 
     #[test]

@@ -37,16 +37,16 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         self.limit
     }
 
-    /// How the page at `page` (page-aligned) is read.
+    /// How the page at `page` (page-aligned) is read. The answer holds as long as `held`.
     ///
     /// # Errors
     /// The reason why the page must not be read; see [`Errno`].
-    pub fn route(&mut self, page: u64) -> Result<Route, Errno> {
+    pub fn route(&mut self, held: &K::Held, page: u64) -> Result<Route, Errno> {
         if page >= self.limit {
             return Err(Errno::ENXIO);
         }
         if self.holds_ram(page) {
-            return self.ram_route(page);
+            return self.ram_route(held, page);
         }
         let Access {
             device, caching, ..
@@ -64,8 +64,8 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         }
     }
 
-    fn ram_route(&self, page: u64) -> Result<Route, Errno> {
-        match self.kernel.ram_page(page) {
+    fn ram_route(&self, held: &K::Held, page: u64) -> Result<Route, Errno> {
+        match self.kernel.ram_page(held, page) {
             // Mapping RAM a second time with another memory type can corrupt it.
             PageState::Online if self.access.caching == Caching::Uncached => Err(Errno::EOPNOTSUPP),
             PageState::Online => Ok(Route::DirectMap),
@@ -74,6 +74,14 @@ impl<'k, K: Kernel> Classifier<'k, K> {
                 Err(Errno::ENODATA)
             }
         }
+    }
+
+    /// Asks again about a page of System RAM.
+    ///
+    /// # Errors
+    /// The reason why it must not be read any more.
+    pub fn still_ram(&self, held: &K::Held, page: u64) -> Result<(), Errno> {
+        self.ram_route(held, page).map(|_| ())
     }
 
     /// Another route to a page for which `route` failed with `errno`.
@@ -123,7 +131,7 @@ mod tests {
     fn every_kind_of_page_is_classified() {
         let kernel = FakeKernel::pc();
         let mut classifier = Classifier::new(&kernel, Access::default());
-        let mut route = |page| classifier.route(page);
+        let mut route = |page| classifier.route(&kernel.hold_memory(), page);
         assert_eq!(route(0x0000), Ok(Route::Firmware), "reserved first page");
         assert_eq!(route(0x1000), Ok(Route::DirectMap));
         assert_eq!(route(0x9f000), Ok(Route::DirectMap), "part RAM");
@@ -149,7 +157,7 @@ mod tests {
                 caching,
                 unmapped: false,
             };
-            Classifier::new(&kernel, access).route(page)
+            Classifier::new(&kernel, access).route(&kernel.hold_memory(), page)
         };
         let device = |cached| Ok(Route::Device { cached });
         assert_eq!(route(0xa0000, true, Caching::Natural), device(false));
@@ -175,12 +183,24 @@ mod tests {
         let kernel = FakeKernel::pc();
         let mut classifier = Classifier::new(&kernel, Access::default());
         for page in (0x10_0000..0x20_0000).step_by(4096) {
-            assert_eq!(classifier.route(page), Ok(Route::DirectMap));
+            assert_eq!(
+                classifier.route(&kernel.hold_memory(), page),
+                Ok(Route::DirectMap)
+            );
         }
         assert_eq!(kernel.searches(), 1);
-        assert_eq!(classifier.route(0x1000), Ok(Route::DirectMap));
-        assert_eq!(classifier.route(0xa0000), Err(Errno::EACCES));
-        assert_eq!(classifier.route(0xb0000), Err(Errno::EACCES));
+        assert_eq!(
+            classifier.route(&kernel.hold_memory(), 0x1000),
+            Ok(Route::DirectMap)
+        );
+        assert_eq!(
+            classifier.route(&kernel.hold_memory(), 0xa0000),
+            Err(Errno::EACCES)
+        );
+        assert_eq!(
+            classifier.route(&kernel.hold_memory(), 0xb0000),
+            Err(Errno::EACCES)
+        );
         assert_eq!(kernel.searches(), 3);
     }
 }

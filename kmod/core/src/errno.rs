@@ -8,6 +8,8 @@ pub struct Errno(i32);
 impl Errno {
     /// Lockdown, or a missing capability.
     pub const EPERM: Self = Self(1);
+    /// A signal arrived before anything was read.
+    pub const EINTR: Self = Self(4);
     /// The page could not be read: a machine check, or nothing mapped there.
     pub const EIO: Self = Self(5);
     /// An address beyond the processor's last physical address.

@@ -12,6 +12,14 @@ pub const PAGE_SIZE: u64 = 4096;
 /// The services of the running kernel. Only [`load`](Self::load) reads the memory in
 /// question; the other methods read what the kernel records about it.
 pub trait Kernel {
+    /// Keeps memory from being removed while it lives.
+    type Held;
+
+    /// Until the result is dropped, the kernel does not remove memory that
+    /// [`ram_page`](Self::ram_page) finds online: neither the page nor what the kernel
+    /// records about it. The caller must not wait for user space in between.
+    fn hold_memory(&self) -> Self::Held;
+
     /// Bits of a physical address, at most 52.
     fn phys_bits(&self) -> u32;
 
@@ -20,7 +28,7 @@ pub trait Kernel {
     fn next_ram(&self, from: u64, end: u64) -> Option<(u64, u64)>;
 
     /// The state of the page of System RAM at `page` (page-aligned).
-    fn ram_page(&self, page: u64) -> PageState;
+    fn ram_page(&self, held: &Self::Held, page: u64) -> PageState;
 
     /// What the resource tree says about the page at `page` (page-aligned), none of
     /// which is System RAM.
@@ -58,11 +66,24 @@ pub trait Kernel {
 /// Where the bytes of a read go: the caller's buffer, filled front to back.
 pub trait Transfer {
     /// Appends the `len` bytes at physical address `start`, all of which are read by
-    /// `route`. Unless that is [`Route::DirectMap`], they lie within one page.
+    /// `route`. If that is [`Route::Alias`] or [`Route::Device`], they lie within one page.
+    ///
+    /// Unless they come from a device, this does not wait for the caller's buffer: where
+    /// that is not present, the copy stops with `EFAULT`.
     ///
     /// # Errors
-    /// `EACCES` if the page cannot be mapped for `route`.
+    /// `EACCES` if a page cannot be mapped for `route`.
     fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno>;
+
+    /// Makes the next `len` bytes of the buffer present, or as many as possible. This can
+    /// take any time: user space may be the one that provides them.
+    ///
+    /// # Errors
+    /// `EFAULT` if not even the next byte can be written.
+    fn make_present(&mut self, len: usize) -> Result<(), Errno>;
+
+    /// Takes back the last `len` bytes: the next ones replace them.
+    fn take_back(&mut self, len: usize);
 
     /// Appends `len` zero bytes.
     fn zero(&mut self, len: usize) -> Copied;
@@ -83,6 +104,6 @@ pub struct Copied {
     /// Bytes that arrived.
     pub bytes: usize,
     /// Why the copy stopped early: `EIO` if the source faulted, `EFAULT` if the
-    /// caller's buffer did.
+    /// caller's buffer did or is not present.
     pub stopped: Option<Errno>,
 }

@@ -20,6 +20,7 @@ pub mod original;
 pub mod page;
 pub mod request;
 pub mod resource;
+pub mod run;
 pub mod unaccepted;
 pub mod vmcoreinfo;
 pub mod walk;

@@ -31,8 +31,9 @@ pub fn load<K: Kernel>(kernel: &K, access: Access, addr: u64, width: u8) -> Resu
     if !width.fits(addr) {
         return Err(Errno::EINVAL);
     }
+    let held = kernel.hold_memory();
     let mut classifier = Classifier::new(kernel, access);
-    let route = classifier.route(addr & !(PAGE_SIZE - 1))?;
+    let route = classifier.route(&held, addr & !(PAGE_SIZE - 1))?;
     kernel.load(route, addr, width).or_else(|errno| {
         let fallback = classifier.fallback(route, errno).ok_or(errno)?;
         kernel.load(fallback, addr, width)
@@ -57,8 +58,9 @@ pub fn translate<K: Kernel>(kernel: &K, page_table: u64, virt: u64) -> Result<(u
 
 /// Loads a page-table entry. Page tables are in the direct map.
 fn load_entry<K: Kernel>(kernel: &K, addr: u64) -> Result<u64, Errno> {
+    let held = kernel.hold_memory();
     let mut classifier = Classifier::new(kernel, Access::default());
-    match classifier.route(addr & !(PAGE_SIZE - 1))? {
+    match classifier.route(&held, addr & !(PAGE_SIZE - 1))? {
         Route::DirectMap => kernel.load(Route::DirectMap, addr, Width::Qword),
         _ => Err(Errno::EACCES),
     }

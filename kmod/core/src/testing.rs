@@ -11,6 +11,7 @@ use super::kernel::{Copied, Kernel, Statuses, Transfer};
 use super::walk::Paging;
 use super::Errno;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::vec::Vec;
 
 /// A PC with 1 GiB of RAM, some of it unreadable, and 40 address bits.
@@ -18,9 +19,14 @@ pub struct FakeKernel {
     ram: Vec<(u64, u64)>,
     firmware: Vec<(u64, u64)>,
     unmappable: Option<u64>,
+    refuses_devices: bool,
     fault: Option<u64>,
     signal: bool,
     isolated: bool,
+    /// Goes offline as soon as it was found online.
+    vanishing: Option<u64>,
+    looks: Cell<usize>,
+    held: Rc<Cell<usize>>,
     searches: Cell<usize>,
     loads: RefCell<Vec<(u64, u64)>>,
 }
@@ -31,9 +37,13 @@ impl FakeKernel {
             ram: [(0x1000, 0x9_fc00), (0x10_0000, 0x4000_0000)].into(),
             firmware: [(0, 0x1000), (0x9_fc00, 0xa_0000), (0xf_0000, 0x10_0000)].into(),
             unmappable: None,
+            refuses_devices: false,
             fault: None,
             signal: false,
             isolated: false,
+            vanishing: None,
+            looks: Cell::new(0),
+            held: Rc::default(),
             searches: Cell::new(0),
             loads: RefCell::default(),
         }
@@ -41,6 +51,16 @@ impl FakeKernel {
 
     pub fn refuse_mapping(&mut self, page: u64) {
         self.unmappable = Some(page);
+    }
+
+    /// Lets the kernel refuse to map any device.
+    pub fn refuse_devices(&mut self) {
+        self.refuses_devices = true;
+    }
+
+    /// Takes the page offline after it was found online.
+    pub fn lose_after_first_look(&mut self, page: u64) {
+        self.vanishing = Some(page);
     }
 
     pub fn fault_at(&mut self, addr: u64) {
@@ -65,7 +85,23 @@ impl FakeKernel {
     }
 }
 
+/// Counts itself while it lives.
+pub struct Held(Rc<Cell<usize>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 impl Kernel for FakeKernel {
+    type Held = Held;
+
+    fn hold_memory(&self) -> Held {
+        self.held.set(self.held.get() + 1);
+        Held(Rc::clone(&self.held))
+    }
+
     fn phys_bits(&self) -> u32 {
         40
     }
@@ -79,7 +115,13 @@ impl Kernel for FakeKernel {
         Some((start.max(from), stop.min(end)))
     }
 
-    fn ram_page(&self, page: u64) -> PageState {
+    fn ram_page(&self, _held: &Held, page: u64) -> PageState {
+        if self.vanishing == Some(page) {
+            self.looks.set(self.looks.get() + 1);
+            if self.looks.get() > 1 {
+                return PageState::NotOnline;
+            }
+        }
         match page {
             0x20_1000 => PageState::Poisoned,
             0x20_2000 => PageState::Offline,
@@ -105,6 +147,7 @@ impl Kernel for FakeKernel {
 
     /// Every address holds its own value.
     fn load(&self, _route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
+        assert!(self.held.get() > 0, "the page could be removed meanwhile");
         self.loads.borrow_mut().push((addr, width.bytes()));
         Ok(addr)
     }
@@ -130,6 +173,7 @@ impl Kernel for FakeKernel {
     }
 
     fn yield_now(&self) -> bool {
+        assert_eq!(self.held.get(), 0, "the task may sleep");
         self.signal
     }
 }
@@ -138,10 +182,17 @@ impl Kernel for FakeKernel {
 pub struct FakeBuffer {
     copies: Vec<(u64, usize)>,
     routes: Vec<Route>,
+    attempts: usize,
     zeroed: usize,
     room: usize,
+    /// How many of the next bytes are present.
+    present: usize,
+    stays_absent: bool,
+    waits: usize,
     unmappable: Option<u64>,
+    refuses_devices: bool,
     fault: Option<u64>,
+    held: Rc<Cell<usize>>,
 }
 
 impl FakeBuffer {
@@ -149,16 +200,33 @@ impl FakeBuffer {
         Self {
             copies: Vec::new(),
             routes: Vec::new(),
+            attempts: 0,
             zeroed: 0,
             room: usize::MAX,
+            present: usize::MAX,
+            stays_absent: false,
+            waits: 0,
             unmappable: kernel.unmappable,
+            refuses_devices: kernel.refuses_devices,
             fault: kernel.fault,
+            held: Rc::clone(&kernel.held),
         }
     }
 
     /// Leaves room for `bytes` more.
     pub fn end_after(&mut self, bytes: usize) {
         self.room = bytes;
+    }
+
+    /// Only makes a page and a half present at a time.
+    pub fn make_absent(&mut self) {
+        self.present = 0;
+    }
+
+    /// Loses again what was made present.
+    pub fn keep_absent(&mut self) {
+        self.present = 0;
+        self.stays_absent = true;
     }
 
     /// Address and length of each copy that copied anything.
@@ -171,14 +239,25 @@ impl FakeBuffer {
         &self.routes
     }
 
+    /// How many copies were asked for.
+    pub fn attempts(&self) -> usize {
+        self.attempts
+    }
+
     /// How many zero bytes were appended.
     pub fn zeroed(&self) -> usize {
         self.zeroed
     }
 
+    /// How often the buffer was waited for.
+    pub fn waits(&self) -> usize {
+        self.waits
+    }
+
     fn take(&mut self, wanted: usize) -> Copied {
-        let bytes = wanted.min(self.room);
+        let bytes = wanted.min(self.room).min(self.present);
         self.room -= bytes;
+        self.present -= bytes;
         Copied {
             bytes,
             stopped: (bytes < wanted).then_some(Errno::EFAULT),
@@ -188,10 +267,18 @@ impl FakeBuffer {
 
 impl Transfer for FakeBuffer {
     fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
-        if route == Route::Firmware && self.unmappable == Some(start & !4095) {
+        let is_ram = matches!(route, Route::DirectMap | Route::Alias);
+        assert_eq!(is_ram, self.held.get() > 0, "{route:?}");
+        self.attempts += 1;
+        let end = start + len as u64;
+        let is_mapped = matches!(route, Route::Firmware | Route::Rom);
+        let unmappable = self.unmappable.filter(|_| is_mapped);
+        if unmappable.is_some_and(|page| start < page + 4096 && page < end) {
             return Err(Errno::EACCES);
         }
-        let end = start + len as u64;
+        if self.refuses_devices && matches!(route, Route::Device { .. }) {
+            return Err(Errno::EACCES);
+        }
         let fault = self
             .fault
             .filter(|&at| route == Route::DirectMap && start <= at && at < end);
@@ -205,7 +292,35 @@ impl Transfer for FakeBuffer {
         Ok(copied)
     }
 
+    fn make_present(&mut self, len: usize) -> Result<(), Errno> {
+        assert_eq!(self.held.get(), 0, "user space decides how long this takes");
+        self.waits += 1;
+        if self.room == 0 {
+            return Err(Errno::EFAULT);
+        }
+        if !self.stays_absent {
+            self.present = len.min(self.present.saturating_add(0x1800));
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, mut len: usize) {
+        self.room = self.room.saturating_add(len);
+        self.present = self.present.saturating_add(len);
+        while len > 0 {
+            let last = self.copies.last_mut().expect("nothing to take back");
+            let part = len.min(last.1);
+            last.1 -= part;
+            len -= part;
+            if last.1 == 0 {
+                self.copies.pop();
+                self.routes.pop();
+            }
+        }
+    }
+
     fn zero(&mut self, len: usize) -> Copied {
+        assert_eq!(self.held.get(), 0, "user space decides how long this takes");
         let copied = self.take(len);
         self.zeroed += copied.bytes;
         copied

@@ -5,6 +5,7 @@
 
 mod bench;
 mod exact;
+mod hotplug;
 mod library;
 mod lifetime;
 mod original;
@@ -54,7 +55,11 @@ fn run(args: &[String]) -> Result<String> {
         "kernel-pages" => translation::kernel_pages(),
         "processes" => translation::processes(),
         "garbage" => translation::garbage(),
-        "sweep" => storm::sweep(number(0)?),
+        "sweep" => {
+            let ranges = (1..rest.len()).step_by(2);
+            let ranges = ranges.map(|index| Ok((number(index)?, number(index + 1)?)));
+            storm::sweep(number(0)?, &ranges.collect::<Result<Vec<_>>>()?)
+        }
         "ioctls" => storm::ioctls(number(0)?),
         "poison" => pages::poison(),
         "secret" => pages::secret(),
@@ -65,6 +70,8 @@ fn run(args: &[String]) -> Result<String> {
         "remove" => pages::remove(rest),
         "library" => library::run(number(0)?, number(1)?),
         "node" => pages::node(number(0)?),
+        "absent" => hotplug::absent(number(0)?, rest),
+        "readers" => hotplug::readers(number(0)?, number(1)?, number(2)?, rest),
         "held" => pages::held(),
         "bench" => bench::run(),
         _ => bail!("no such command: {command}"),

@@ -3,23 +3,26 @@
 
 use crate::sys;
 use anyhow::{Context, Result, ensure};
-use linpmem::{Access, Caching, Device, Width};
+use linpmem::{Access, AddressSpace, Caching, Device, Width};
 use linpmem_core::{abi, original};
 use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const THREADS: u64 = 4;
 
-/// `count` reads of all widths at random addresses of the whole physical space, aligned
-/// and unaligned, by several threads. Only memory is read: a random load from a device
-/// may do anything, by the device's own design.
-pub fn sweep(count: u64) -> Result<String> {
+/// `count` reads of all kinds and widths at random addresses, aligned and unaligned, by
+/// several threads: half of them anywhere in the physical space, and half in the
+/// `ranges`. No request asks for devices: a random load from a device may do anything, by
+/// the device's own design.
+pub fn sweep(count: u64, ranges: &[(u64, u64)]) -> Result<String> {
     let good = AtomicU64::new(0);
     let refused = AtomicU64::new(0);
     let worker = |seed: u64| -> Result<()> {
         let device = Device::open()?;
+        let plain = File::open(linpmem::DEFAULT_PATH)?;
         let bits = device.info()?.phys_bits;
         let mut random = Random::new(seed);
         let mut buffer = vec![0; 3 * 4096];
@@ -32,8 +35,12 @@ pub fn sweep(count: u64) -> Result<String> {
                     unmapped: random.below(2) == 1,
                 })?;
             }
-            let addr = random.number() >> random.below(64).max(u64::from(64 - bits) / 2);
-            let read = match random.below(5) {
+            let choice = usize::try_from(random.below(2 * u64::try_from(ranges.len())?.max(1)))?;
+            let addr = match ranges.get(choice) {
+                Some((start, len)) => start + random.below(*len),
+                None => random.number() >> random.below(64).max(u64::from(64 - bits) / 2),
+            };
+            let read = match random.below(7) {
                 0 => {
                     let len = usize::try_from(random.below(3 * 4096) + 1)?;
                     let part = buffer.get_mut(..len).context("no buffer")?;
@@ -44,8 +51,16 @@ pub fn sweep(count: u64) -> Result<String> {
                         Err(_) => false,
                     }
                 }
+                1 => plain
+                    .read_at(&mut buffer, addr)
+                    .is_ok_and(|bytes| bytes > 0),
+                2 => {
+                    let virt = random.number() >> 17;
+                    let found = device.translate(AddressSpace::PageTable(addr), virt)?;
+                    !found.entries.is_empty()
+                }
                 width => {
-                    let bytes = 1_u8 << (width - 1);
+                    let bytes = 1_u8 << (width - 3);
                     let width = Width::from_bytes(bytes).context("no width")?;
                     device.load(PhysAddr::new(addr), width).is_ok()
                 }

@@ -114,6 +114,60 @@ pub fn memfd_secret(len: u64) -> Result<OwnedFd> {
     Ok(file)
 }
 
+/// Memory whose pages only exist once this process provides them.
+#[derive(Debug)]
+pub struct Userfault {
+    fd: OwnedFd,
+    start: u64,
+    len: u64,
+}
+
+impl Userfault {
+    /// Watches `memory`, which nobody may have touched.
+    pub fn watch(memory: &Memory) -> Result<Self> {
+        /// include/uapi/linux/userfaultfd.h: `UFFD_API`, and `_IOWR` of its structs.
+        const VERSION: u64 = 0xaa;
+        const API: u32 = 0xc018_aa3f;
+        const REGISTER: u32 = 0xc020_aa00;
+        const MISSING: u64 = 1;
+        // SAFETY: Takes flags and returns a new descriptor.
+        let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
+        ensure!(fd >= 0, "userfaultfd: {}", io::Error::last_os_error());
+        // SAFETY: The descriptor is new and owned by no one else.
+        let fd = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) };
+        let (start, len) = (memory.address(), u64::try_from(memory.len)?);
+        let fault = Self { fd, start, len };
+        fault.ask(API, &[VERSION, 0, 0]).context("UFFDIO_API")?;
+        fault
+            .ask(REGISTER, &[start, len, MISSING, 0])
+            .context("UFFDIO_REGISTER")?;
+        Ok(fault)
+    }
+
+    /// Waits until somebody waits for a page.
+    pub fn wait(&self) -> Result<()> {
+        let mut message = [0_u8; 32];
+        let mut file = std::fs::File::from(self.fd.try_clone()?);
+        io::Read::read_exact(&mut file, &mut message).context("waiting for a page fault")
+    }
+
+    /// Provides all pages, as zeros.
+    pub fn provide(&self) -> Result<()> {
+        const ZEROPAGE: u32 = 0xc020_aa04;
+        self.ask(ZEROPAGE, &[self.start, self.len, 0, 0])
+            .context("UFFDIO_ZEROPAGE")
+    }
+
+    fn ask(&self, number: u32, words: &[u64]) -> Result<()> {
+        let mut argument = vec![0; 4096];
+        for (place, word) in argument.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        ioctl(&self.fd, number, &mut argument)?;
+        Ok(())
+    }
+}
+
 /// Binds the calling thread to one processor.
 pub fn run_on(processor: usize) -> Result<()> {
     // SAFETY: An empty set is all zeros; the set outlives the call.

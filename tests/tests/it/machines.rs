@@ -70,6 +70,20 @@ pub fn plug_block(vm: &Vm) -> Result<Block> {
 }
 
 impl Block {
+    /// The file by which it goes offline and online.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// Unplugs all that [`plug_block`] has plugged.
+    pub fn unplug(self, vm: &Vm) -> Result<()> {
+        vm.execute("device_del", json!({ "id": "dimm" }))?;
+        wait::until("the memory is unplugged", || {
+            Ok(vm.execute("object-del", json!({ "id": "bank" })).ok())
+        })?;
+        Ok(())
+    }
+
     /// Takes it offline. As only movable pages may use it, that works whatever else the
     /// machine does.
     pub fn take_offline(&self, vm: &Vm) -> Result<()> {

@@ -3,6 +3,7 @@
 //! machine whose kernel panics at its first warning.
 
 mod device_semantics;
+mod hotplug;
 mod memory;
 mod pages;
 mod reserved;

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that goes offline, or is unplugged, while it is read.
+
+use super::{ask, machine, probe};
+use crate::{machines, wait};
+use anyhow::{Result, ensure};
+use linpmem_testkit::vm::{Vm, VmBuilder};
+use serde_json::json;
+use std::thread;
+use std::time::Duration;
+
+/// What [`machines::plug_block`] plugs.
+const PLUGGED: u64 = 256 << 20;
+
+fn with_slot(machine: VmBuilder) -> VmBuilder {
+    machine
+        .append("memhp_default_state=online_movable")
+        .qemu_arg("-m")
+        .qemu_arg("slots=1,maxmem=2G")
+}
+
+/// The caller's buffer can take any time to appear. What the module decided about a page
+/// before is no longer true then.
+#[test]
+fn memory_that_goes_offline_while_the_buffer_is_absent_is_not_read() -> Result<()> {
+    for copy in ["copy=1", "copy=2"] {
+        let vm = machine(with_slot, copy)?;
+        let block = machines::plug_block(&vm)?;
+        let arguments = format!("absent {:#x} {}", block.start, block.state());
+        ensure!(ask(&vm, &arguments)? == "absent: ENODATA");
+        vm.shutdown()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn readers_survive_memory_that_comes_and_goes() -> Result<()> {
+    let vm = machine(with_slot, "")?;
+    let mut block = machines::plug_block(&vm)?;
+    let (start, state) = (block.start, block.state().to_owned());
+    let arguments = format!("readers {start:#x} {PLUGGED} 20 {state}");
+    let readers = probe(&vm, &arguments).start()?;
+    for _ in 0..3 {
+        thread::sleep(Duration::from_secs(3));
+        block.unplug(&vm)?;
+        block = machines::plug_block(&vm)?;
+        ensure!(block.start == start, "plugged elsewhere");
+    }
+    println!("{}", readers.wait()?.ok()?.stdout_text()?);
+    vm.shutdown()
+}
+
+/// The hypervisor takes single pages back, without a block going offline.
+#[test]
+fn readers_survive_a_hypervisor_that_takes_memory_back() -> Result<()> {
+    let vm = machine(
+        |machine| {
+            with_slot(machine)
+                .module("virtio_mem")
+                .qemu_arg("-object")
+                .qemu_arg("memory-backend-ram,id=vmem,size=256M")
+                .device("virtio-mem-pci,id=vm0,memdev=vmem,requested-size=256M")
+        },
+        "",
+    )?;
+    let start = wait_for(&vm, PLUGGED)?;
+    let readers = probe(&vm, &format!("readers {start:#x} {PLUGGED} 15")).start()?;
+    for _ in 0..2 {
+        for size in [32 << 20, PLUGGED] {
+            thread::sleep(Duration::from_secs(1));
+            resize(&vm, size)?;
+            wait_for(&vm, size)?;
+        }
+    }
+    println!("{}", readers.wait()?.ok()?.stdout_text()?);
+    resize(&vm, 0)?;
+    wait_for(&vm, 0)?;
+    let errno = ask(&vm, &format!("errno {start:#x} 0"))?;
+    ensure!(errno == "ENODATA" || errno == "EACCES", "{errno}");
+    vm.shutdown()
+}
+
+/// Asks the machine to have `bytes` of the device's memory.
+fn resize(vm: &Vm, bytes: u64) -> Result<()> {
+    let wanted = json!({
+        "path": "/machine/peripheral/vm0",
+        "property": "requested-size",
+        "value": bytes,
+    });
+    vm.execute("qom-set", wanted)?;
+    Ok(())
+}
+
+/// Waits until the machine has `bytes` of it, and returns where they begin.
+fn wait_for(vm: &Vm, bytes: u64) -> Result<u64> {
+    wait::until("the machine has the memory of virtio-mem", || {
+        let devices = vm.execute("query-memory-devices", json!({}))?;
+        let number = |name: &str| devices.pointer(&format!("/0/data/{name}"))?.as_u64();
+        let (size, start) = (number("size"), number("memaddr"));
+        Ok((size == Some(bytes)).then_some(start).flatten())
+    })
+}
