@@ -65,6 +65,7 @@ fn run(args: &[String]) -> Result<String> {
         "secret" => pages::secret(),
         "straddle" => pages::straddle(),
         "registers" => pages::registers(number(0)?),
+        "uncached" => pages::uncached(number(0)?, number(1)?),
         "errno" => pages::errno(number(0)?, number(1)?),
         "offline" => pages::offline(),
         "remove" => pages::remove(rest),

@@ -3,7 +3,7 @@
 
 use crate::sys::{self, Memory};
 use anyhow::{Context, Result, bail, ensure};
-use linpmem::{Access, AddressSpace, Device, Outcome, Width};
+use linpmem::{Access, AddressSpace, Caching, Device, Outcome, Width};
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -60,6 +60,25 @@ pub fn errno(addr: u64, device_too: u64) -> Result<String> {
     }
     let errno = refusal(&device, PhysAddr::new(addr))?;
     Ok(format!("{errno}"))
+}
+
+/// Asks for `len` bytes at `addr` uncached, and counts the pages that are refused.
+pub fn uncached(addr: u64, len: u64) -> Result<String> {
+    let device = Device::open()?;
+    device.set_access(Access {
+        device: true,
+        caching: Caching::Uncached,
+        ..Access::default()
+    })?;
+    let mut buffer = vec![0; usize::try_from(len)?];
+    let mut unreadable = Unreadables::new();
+    device.read_phys(PhysAddr::new(addr), &mut buffer, &mut unreadable)?;
+    let refused: u64 = unreadable
+        .as_slice()
+        .iter()
+        .map(|bad| bad.range.len().get() / 4096)
+        .sum();
+    Ok(format!("{refused}"))
 }
 
 /// Registers that the firmware calls reserved: no request without `ACCESS_DEVICE` reads

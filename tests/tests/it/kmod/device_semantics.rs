@@ -2,7 +2,7 @@
 //! The module as a device: loading, unloading, lockdown, permissions.
 
 use super::{ask, machine, probe, without_module};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use linpmem_testkit::artifacts::Artifacts;
 
 /// The error of delete_module(2) for a module that is in use.
@@ -35,6 +35,34 @@ fn it_loads_and_unloads_but_not_while_it_is_open() -> Result<()> {
         })
         .collect();
     ensure!(others.is_empty(), "the module also logged {others:?}");
+    vm.shutdown()
+}
+
+/// The kernel logs each mapping that it refuses: here, uncached ones of pages with ACPI
+/// tables, which it has mapped cached itself.
+#[test]
+fn refused_mappings_do_not_flood_the_kernels_log() -> Result<()> {
+    let vm = machine(|machine| machine, "allow_device=1")?;
+    let iomem = vm.iomem()?;
+    let tables = iomem
+        .lines()
+        .find_map(|line| line.strip_suffix("-1fffffff : Reserved"))
+        .context("no reserved memory at the end of RAM")?;
+    let start = u64::from_str_radix(tables, 16)?;
+    let before = vm.kernel_log()?;
+    let refused = ask(
+        &vm,
+        &format!("uncached {start:#x} {:#x}", 0x2000_0000 - start),
+    )?;
+    ensure!(refused.parse::<u64>()? > 4, "{refused} pages were refused");
+    let after = vm.kernel_log()?;
+    let new: Vec<&str> = after
+        .strip_prefix(before.as_str())
+        .context("the log was cut")?
+        .lines()
+        .collect();
+    println!("{new:?}");
+    ensure!((1..=2).contains(&new.len()), "the kernel logged {new:?}");
     vm.shutdown()
 }
 
