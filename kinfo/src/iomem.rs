@@ -30,28 +30,44 @@ pub struct Entry<'a> {
     pub name: Cow<'a, str>,
 }
 
-/// Text that is malformed, or shows no addresses.
+/// What the text says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<'a> {
+    /// The entries, in the order of the text.
+    pub entries: Vec<Entry<'a>>,
+    /// The lines that are none.
+    pub odd: Vec<OddLine>,
+}
+
+/// A line that is skipped. Drivers choose the names, and some of them choose one with a
+/// line break, or leave the memory that it is in: that must not hide the rest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {number} of {PATH} was skipped, because {why}: `{text}`")]
+pub struct OddLine {
+    /// Counted from 1.
+    pub number: usize,
+    /// The line; characters that are not UTF-8 are replaced.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: Oddity,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Oddity {
+    /// It is not `FIRST-LAST : NAME`.
+    #[error("it is not an entry")]
+    NotAnEntry,
+    /// The last address is below the first.
+    #[error("it ends before it begins")]
+    Inverted,
+}
+
+/// Text without addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IomemError {
-    /// A line that is not `FIRST-LAST : NAME`.
-    #[error("line {number} of {PATH} is malformed: `{text}`")]
-    Line {
-        /// Counted from 1.
-        number: usize,
-        /// The line.
-        text: String,
-    },
-    /// An entry that ends before it begins.
-    #[error("{PATH} has an entry that ends before it begins: {first:#x}-{last:#x} : {name}")]
-    Inverted {
-        /// The first address.
-        first: u64,
-        /// The last address.
-        last: u64,
-        /// The name.
-        name: String,
-    },
     /// The kernel hides the addresses.
     #[error(
         "{PATH} shows every address as 0, as it does to readers without CAP_SYS_ADMIN: run as \
@@ -72,25 +88,33 @@ impl Entry<'_> {
 /// with their end below their start, are left out.
 ///
 /// # Errors
-/// If a line is not an entry, or if every address is 0 because the kernel hides them
-/// from the reader.
-pub fn parse(text: &[u8]) -> Result<Vec<Entry<'_>>, IomemError> {
-    let mut entries = Vec::new();
+/// If every address is 0 because the kernel hides them from the reader.
+pub fn parse(text: &[u8]) -> Result<Listing<'_>, IomemError> {
+    let mut listing = Listing {
+        entries: Vec::new(),
+        odd: Vec::new(),
+    };
     let (mut has_lines, mut has_addresses) = (false, false);
     let lines = text.split(|&byte| byte == b'\n').enumerate();
     for (index, line) in lines.filter(|(_, line)| !line.is_empty()) {
-        let entry = RawEntry::parse(line).ok_or_else(|| IomemError::Line {
-            number: index + 1,
-            text: String::from_utf8_lossy(line).into_owned(),
-        })?;
-        has_lines = true;
-        has_addresses |= (entry.first, entry.last) != (0, 0);
-        entries.extend(entry.entry()?);
+        let parsed = RawEntry::parse(line).ok_or(Oddity::NotAnEntry);
+        if let Ok(entry) = &parsed {
+            has_lines = true;
+            has_addresses |= (entry.first, entry.last) != (0, 0);
+        }
+        match parsed.and_then(RawEntry::entry) {
+            Ok(entry) => listing.entries.extend(entry),
+            Err(why) => listing.odd.push(OddLine {
+                number: index + 1,
+                text: String::from_utf8_lossy(line).into_owned(),
+                why,
+            }),
+        }
     }
     if has_lines && !has_addresses {
         return Err(IomemError::Hidden);
     }
-    Ok(entries)
+    Ok(listing)
 }
 
 /// A line.
@@ -120,7 +144,7 @@ impl<'a> RawEntry<'a> {
     }
 
     /// The entry, unless it has no bytes.
-    fn entry(self) -> Result<Option<Entry<'a>>, IomemError> {
+    fn entry(self) -> Result<Option<Entry<'a>>, Oddity> {
         let Self {
             depth,
             first,
@@ -134,11 +158,7 @@ impl<'a> RawEntry<'a> {
         let end = PhysAddr::new(last.min(u64::MAX - 1));
         match PhysRange::from_inclusive(PhysAddr::new(first), end) {
             Ok(range) => Ok(Some(Entry { depth, range, name })),
-            Err(_) => Err(IomemError::Inverted {
-                first,
-                last,
-                name: name.into_owned(),
-            }),
+            Err(_) => Err(Oddity::Inverted),
         }
     }
 }
@@ -150,6 +170,7 @@ mod tests {
     fn parsed(text: &str) -> Vec<(usize, String, String)> {
         parse(text.as_bytes())
             .unwrap()
+            .entries
             .iter()
             .map(|entry| (entry.depth, entry.range.to_string(), entry.name.to_string()))
             .collect()
@@ -170,7 +191,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            parse(text.as_bytes()).unwrap()[0].kind(),
+            parse(text.as_bytes()).unwrap().entries[0].kind(),
             RegionKind::SystemRam
         );
         assert_eq!(parsed(""), []);
@@ -179,7 +200,7 @@ mod tests {
     #[test]
     fn names_need_not_be_text_and_kinds_follow_from_them() {
         let text = b"00001000-00001fff : dev\xff\xfeice\n00002000-00002fff : System RAM (kmem)\n";
-        let entries = parse(text).unwrap();
+        let entries = parse(text).unwrap().entries;
         assert_eq!(entries[0].name, "dev\u{fffd}\u{fffd}ice");
         assert_eq!(entries[0].kind(), RegionKind::Device);
         assert_eq!(entries[1].kind(), RegionKind::SystemRam);
@@ -204,26 +225,45 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_does_not_write_is_refused_by_line() {
-        for text in [
-            "nonsense",
-            "1000 : System RAM",
-            "zz-ff : System RAM",
-            "+1-ff : System RAM",
-            "0x1000-0x1fff : System RAM",
-            "1000-1fff: System RAM",
-            "10000000000000000-1ffffffffffffffff : System RAM",
+    fn an_odd_line_is_skipped_and_hides_no_other() {
+        for (text, why) in [
+            ("nonsense", Oddity::NotAnEntry),
+            ("1000 : System RAM", Oddity::NotAnEntry),
+            ("zz-ff : System RAM", Oddity::NotAnEntry),
+            ("+1-ff : System RAM", Oddity::NotAnEntry),
+            ("0x1000-0x1fff : System RAM", Oddity::NotAnEntry),
+            ("1000-1fff: System RAM", Oddity::NotAnEntry),
+            (
+                "10000000000000000-1ffffffffffffffff : System RAM",
+                Oddity::NotAnEntry,
+            ),
+            ("00002000-00000fff : System RAM", Oddity::Inverted),
+            ("   ", Oddity::NotAnEntry),
         ] {
-            let all = format!("00000000-00000fff : Reserved\n{text}\n");
-            let (number, text) = (2, text.to_owned());
+            let all = format!("00000000-00000fff : Reserved\n{text}\n00001000-1fff : System RAM\n");
+            let listing = parse(all.as_bytes()).unwrap();
+            assert_eq!(listing.entries.len(), 2, "{text}");
             assert_eq!(
-                parse(all.as_bytes()),
-                Err(IomemError::Line { number, text })
+                listing.odd,
+                [OddLine {
+                    number: 2,
+                    text: text.to_owned(),
+                    why
+                }]
             );
         }
-        assert!(matches!(
-            parse(b"00002000-00000fff : System RAM\n"),
-            Err(IomemError::Inverted { .. })
-        ));
+    }
+
+    #[test]
+    fn names_can_be_empty_or_contain_a_line_break() {
+        let text = b"00001000-00001fff : \n\n00002000-00002fff : dev\nice\n00003000-00003fff : c\n";
+        let listing = parse(text).unwrap();
+        let names: Vec<_> = listing.entries.iter().map(|entry| &*entry.name).collect();
+        assert_eq!(names, ["", "dev", "c"]);
+        assert_eq!(listing.odd.len(), 1);
+        assert_eq!(
+            listing.odd[0].to_string(),
+            "line 4 of /proc/iomem was skipped, because it is not an entry: `ice`"
+        );
     }
 }

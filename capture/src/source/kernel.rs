@@ -234,7 +234,8 @@ impl Search {
         } else {
             ram.reader
         };
-        let mut warnings: Vec<String> = ram.warning.into_iter().collect();
+        let mut warnings = iomem.warnings;
+        warnings.extend(ram.warning);
         let note = ram.vmcoreinfo.or_else(|| {
             vmcoreinfo::read(&*reader, None)
                 .map_err(|error| warnings.push(error.to_string()))
@@ -291,17 +292,19 @@ fn ram_part(source: KernelSource, path: &str, detail: Option<String>) -> PartRec
 /// /dev/mem alone, of a kernel with `CONFIG_STRICT_DEVMEM`.
 fn without_ram(reader: Box<dyn ReadPhys>, part: PartRecord, iomem: Iomem) -> Source {
     let (machine, machine_record) = machine::facts(None, None);
+    let mut warnings = iomem.warnings;
+    warnings.push(format!(
+        "the image will lack System RAM: {} does not allow reading it (the kernel was built \
+         with CONFIG_STRICT_DEVMEM)",
+        part.path
+    ));
     Source {
         reader: reader.into(),
         map: iomem.map,
         iomem: Some(iomem.text),
         machine,
         machine_record,
-        warnings: vec![format!(
-            "the image will lack System RAM: {} does not allow reading it (the kernel was built \
-             with CONFIG_STRICT_DEVMEM)",
-            part.path
-        )],
+        warnings,
         record: SourceRecord::of_parts(vec![part], Vec::new()),
     }
 }

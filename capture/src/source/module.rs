@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         reason: error.to_string(),
     })?;
 
-    let mut warnings = Vec::new();
+    let mut warnings = iomem.warnings;
     let note = vmcoreinfo::read(&device, info.as_ref().and_then(|info| info.vmcoreinfo))
         .map_err(|error| warnings.push(error.to_string()))
         .ok();

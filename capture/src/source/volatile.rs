@@ -94,8 +94,9 @@ impl Budget {
 /// The kernel's data, in whole pages; or why it is unknown.
 fn kernel_data(text: Option<&str>) -> Result<Vec<PhysRange>, String> {
     let text = text.ok_or("the source has no /proc/iomem")?;
-    let entries = iomem::parse(text.as_bytes()).map_err(|error| error.to_string())?;
-    let data: Vec<PhysRange> = entries
+    let listing = iomem::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let data: Vec<PhysRange> = listing
+        .entries
         .iter()
         .filter(|entry| KERNEL_DATA.contains(&&*entry.name))
         .filter_map(|entry| entry.range.page_hull())

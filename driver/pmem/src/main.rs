@@ -62,7 +62,7 @@ fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     let status = match &cli.command {
         None => original::run(&cli.original, stderr, &mut out),
         Some(Command::Info(args)) => info::run(args, &mut out),
-        Some(Command::Ranges(args)) => ranges::run(*args, &mut out),
+        Some(Command::Ranges(args)) => ranges::run(*args, stderr, &mut out),
         Some(Command::Read(args)) => read::run(args, stderr, &mut out),
         Some(Command::Vtop(args)) => vtop::run(args, &mut out),
         Some(Command::Cr3(args)) => cr3::run(args, stderr, &mut out),

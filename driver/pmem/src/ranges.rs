@@ -4,19 +4,22 @@
 use crate::args::OutputArgs;
 use anyhow::{Context, Result};
 use linpmem_cli::table::{self, Align};
-use linpmem_cli::{Document, ExitStatus};
-use linpmem_kinfo::iomem::{self, Entry};
+use linpmem_cli::{Document, ExitStatus, Stderr};
+use linpmem_kinfo::iomem::{self, Entry, Listing};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::fs;
 use std::io::{self, Write};
 
 /// Shows the map. It needs no module.
-pub fn run(args: OutputArgs, out: &mut dyn Write) -> Result<ExitStatus> {
+pub fn run(args: OutputArgs, stderr: Stderr, out: &mut dyn Write) -> Result<ExitStatus> {
     let path = iomem::PATH;
     // Names in it need not be text.
     let text = fs::read(path).with_context(|| format!("reading {path}"))?;
-    let entries = iomem::parse(&text)?;
+    let Listing { entries, odd } = iomem::parse(&text)?;
+    for line in odd {
+        stderr.warn(&line.to_string());
+    }
     let ram = system_ram(&entries).with_context(|| format!("{path} contradicts itself"))?;
     let document = RangesDocument {
         ranges: entries.iter().map(MapRange::from).collect(),
@@ -100,11 +103,14 @@ mod tests {
                     000a0000-000bffff : PCI Bus 0000:00\n00100000-001fffff : System RAM\n\
                     00200000-002fffff : dax0.0\n  00200000-00200fff : System RAM (kmem)\n\
                     00300000-00300fff : System RAMdisk\n";
-        let entries = iomem::parse(text.as_bytes()).unwrap();
+        let entries = iomem::parse(text.as_bytes()).unwrap().entries;
         assert_eq!(entries.len(), 7);
         let sum = system_ram(&entries).unwrap();
         assert_eq!(sum.get(), 0x9f000 + 0x10_0000 + 0x1000);
         let all = "00000000-ffffffffffffffff : System RAM\n".repeat(2);
-        assert_eq!(system_ram(&iomem::parse(all.as_bytes()).unwrap()), None);
+        assert_eq!(
+            system_ram(&iomem::parse(all.as_bytes()).unwrap().entries),
+            None
+        );
     }
 }

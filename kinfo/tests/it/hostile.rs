@@ -72,8 +72,10 @@ proptest! {
             .collect();
         let hidden = ranges.iter().all(|(first, len, _)| (*first, *len) == (0, 0));
         match iomem::parse(text.as_bytes()) {
-            Ok(entries) => {
-                let found: Vec<_> = entries
+            Ok(listing) => {
+                prop_assert_eq!(&listing.odd, &[]);
+                let found: Vec<_> = listing
+                    .entries
                     .iter()
                     .map(|entry| {
                         let range = entry.range;

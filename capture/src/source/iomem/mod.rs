@@ -35,6 +35,8 @@ pub struct Iomem {
     pub text: String,
     /// The map.
     pub map: MemoryMap,
+    /// Lines that were skipped.
+    pub warnings: Vec<String>,
 }
 
 /// /proc/iomem gives no memory map.
@@ -44,7 +46,7 @@ pub enum IomemError {
     /// The file could not be read.
     #[error("reading {PATH}: {0} (is /proc mounted?)")]
     Read(#[from] io::Error),
-    /// The text is malformed, or the kernel hides the addresses.
+    /// The kernel hides the addresses.
     #[error(transparent)]
     Text(#[from] IomemTextError),
     /// There is no memory to acquire.
@@ -69,17 +71,22 @@ impl Iomem {
     /// The map that `text` describes.
     ///
     /// # Errors
-    /// If the text is malformed, its addresses are hidden, or it lists no RAM.
+    /// If its addresses are hidden, or it lists no RAM.
     pub fn parse(text: String) -> Result<Self, IomemError> {
         let mut flat = Flattening::default();
-        for entry in iomem::parse(text.as_bytes())? {
+        let listing = iomem::parse(text.as_bytes())?;
+        for entry in listing.entries {
             flat.enter(entry.depth, entry.range, entry.kind());
         }
         let map = MemoryMap::new(flat.finish().into_iter().flat_map(without_fabric))?;
         if map.ram().next().is_none() {
             return Err(IomemError::NoRam);
         }
-        Ok(Self { text, map })
+        Ok(Self {
+            warnings: listing.odd.iter().map(ToString::to_string).collect(),
+            text,
+            map,
+        })
     }
 }
 
