@@ -93,7 +93,7 @@ fn encoding(encoder: &mut FrameEncoder, sample: &[u8]) -> io::Result<(f64, f64)>
 fn disk(folder: &Path, sample: &[u8]) -> io::Result<f64> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?);
-    let mut sink = FileSink::new(file)?;
+    let mut sink = FileSink::new(file, folder)?;
     let begun = Instant::now();
     for _ in 0..WRITTEN_SAMPLES {
         sink.bytes(sample)?;

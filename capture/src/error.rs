@@ -4,7 +4,7 @@
 use crate::artifacts::PlacementError;
 use crate::freeze::FreezeError;
 use crate::selection::NothingSelected;
-use crate::sink::{PartialError, SpaceError};
+use crate::sink::{PartialError, PipeError, SpaceError};
 use crate::source::SourceError;
 use linpmem::LoadError;
 use linpmem_formats::{PlanError, WriteError};
@@ -52,6 +52,9 @@ pub enum AcquireError {
     /// The artifacts could not be collected.
     #[error(transparent)]
     Artifacts(#[from] PlacementError),
+    /// The pipe for the image cannot be written to.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
     /// A file cannot be created or renamed.
     #[error(transparent)]
     File(#[from] PartialError),

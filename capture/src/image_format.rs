@@ -2,7 +2,8 @@
 //! What an image looks like from the outside: its format, compression and name.
 
 use linpmem_formats::{Codec, aff4, kdump, raw};
-use std::path::PathBuf;
+use rustix::fs::FileType;
+use std::path::{Path, PathBuf};
 
 /// Format and compression of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +46,57 @@ pub enum Output {
         /// The manifest, if it does not go next to the image.
         manifest: Option<PathBuf>,
     },
-    /// Standard output.
-    Stdout {
+    /// What has no name to give and cannot be read again.
+    Stream {
+        /// Where it goes.
+        stream: Stream,
         /// The manifest, which needs a file.
         manifest: PathBuf,
     },
 }
 
+/// Where an image goes that is no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// This named pipe, or one that the name leads to.
+    Pipe(PathBuf),
+}
+
+impl Stream {
+    /// The stream that `path` names: a pipe, as bash's `>(…)` is, or this program's stdout.
+    /// `None` for a file, or for the name of one.
+    #[must_use]
+    pub fn at(path: &Path) -> Option<Self> {
+        let found = rustix::fs::stat(path).ok()?;
+        let is_link = path.symlink_metadata().ok()?.is_symlink();
+        let stdout = rustix::fs::fstat(rustix::stdio::stdout()).ok();
+        // A file that stdout was redirected to has a name of its own.
+        if is_link
+            && stdout.is_some_and(|out| (out.st_dev, out.st_ino) == (found.st_dev, found.st_ino))
+        {
+            return Some(Self::Stdout);
+        }
+        let is_pipe = FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
+        is_pipe.then(|| Self::Pipe(path.to_path_buf()))
+    }
+
+    /// What messages and the manifest call it.
+    #[must_use]
+    pub fn name(&self) -> PathBuf {
+        match self {
+            Self::Stdout => PathBuf::from("-"),
+            Self::Pipe(path) => path.clone(),
+        }
+    }
+}
+
 /// An [`Output`] whose names are settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// See [`Output::Stdout`].
-    Stdout { manifest: PathBuf },
+    /// See [`Output::Stream`].
+    Stream { stream: Stream, manifest: PathBuf },
     /// See [`Output::File`].
     File {
         image: PathBuf,
@@ -111,7 +151,8 @@ impl Target {
     /// Settles the names of `output`; `host` and `utc` name an image that nobody named.
     pub(crate) fn of(output: &Output, shape: Shape, host: &str, utc: &str) -> Self {
         match output {
-            Output::Stdout { manifest } => Self::Stdout {
+            Output::Stream { stream, manifest } => Self::Stream {
+                stream: stream.clone(),
                 manifest: manifest.clone(),
             },
             Output::File { image, manifest } => Self::File {
@@ -137,10 +178,10 @@ impl Target {
         }
     }
 
-    /// The image's name without its folder; `None` for stdout.
+    /// The image's name without its folder; `None` for a stream.
     pub(crate) fn file_name(&self) -> Option<String> {
         match self {
-            Self::Stdout { .. } => None,
+            Self::Stream { .. } => None,
             Self::File { image, .. } => Some(image.file_name()?.to_string_lossy().into_owned()),
         }
     }

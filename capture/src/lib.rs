@@ -47,7 +47,7 @@ pub use embedded_manifest::EmbeddedManifest;
 pub use error::AcquireError;
 pub use events::{Events, Silent};
 pub use host::this_machine;
-pub use image_format::{ImageFormat, Output, Shape};
+pub use image_format::{ImageFormat, Output, Shape, Stream};
 pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,

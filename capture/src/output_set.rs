@@ -7,7 +7,7 @@ use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::freeze::Frozen;
-use crate::image_format::{ImageFormat, Target};
+use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
 use crate::plan::Plan;
@@ -15,8 +15,9 @@ use crate::reader::ReadPages;
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, exposure, folder_of,
+    FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, exposure, folder_of, open_pipe,
 };
+use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, ImageWriter};
 use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
@@ -44,8 +45,10 @@ const MANIFEST_RANGE_BYTES: u64 = 320;
 
 /// The files that a run makes.
 pub(crate) struct OutputSet {
-    /// `None` for stdout.
+    /// `None` for a stream.
     image: Option<PartialFile>,
+    /// The pipe that the image goes to, if it goes to one.
+    pipe: Option<File>,
     image_path: PathBuf,
     manifest: PartialFile,
     /// Artifacts in a file next to the image.
@@ -77,13 +80,17 @@ pub(crate) struct Written {
 
 impl OutputSet {
     /// Creates what is written during the run, under working names.
-    pub(crate) fn create(target: &Target, plan: &Plan) -> Result<Self, AcquireError> {
+    pub(crate) fn create(target: &Target, plan: &Plan, stop: &Stop) -> Result<Self, AcquireError> {
         let force = plan.force;
+        let mut pipe = None;
         let (image, image_path, manifest) = match target {
-            Target::Stdout { manifest } => {
+            Target::Stream { stream, manifest } => {
                 let partial = partial_of(manifest);
                 let manifest = PartialFile::create(manifest, partial, force)?;
-                (None, PathBuf::from("-"), manifest)
+                if let Stream::Pipe(path) = stream {
+                    pipe = Some(open_pipe(path, stop)?);
+                }
+                (None, stream.name(), manifest)
             }
             Target::File { image, manifest } => {
                 let partial = partial_of(image);
@@ -99,6 +106,7 @@ impl OutputSet {
         };
         Ok(Self {
             image,
+            pipe,
             image_path,
             manifest,
             artifacts: None,
@@ -107,7 +115,7 @@ impl OutputSet {
         })
     }
 
-    /// The image's file, unless it goes to stdout.
+    /// The image's file, unless it goes to a stream.
     pub(crate) fn image(&self) -> Option<&PartialFile> {
         self.image.as_ref()
     }
@@ -202,18 +210,21 @@ impl OutputSet {
     fn sink(&self) -> io::Result<Box<dyn Sink>> {
         Ok(match &self.image {
             Some(image) => {
-                let file = FileSink::new(image.file().try_clone()?)?;
                 let folder = folder_of(image.partial()).to_path_buf();
+                let file = FileSink::new(image.file().try_clone()?, &folder)?;
                 Box::new(LimitedSink::new(file, self.limits, folder))
             }
             // Not std's stdout, which searches everything for line ends.
             None => {
-                let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+                let stream = match &self.pipe {
+                    Some(pipe) => pipe.try_clone()?,
+                    None => File::from(rustix::io::dup(rustix::stdio::stdout())?),
+                };
                 let limits = Limits {
                     min_free: PhysLen::ZERO,
                     ..self.limits
                 };
-                let pipe = PipeSink::new(File::from(stdout));
+                let pipe = PipeSink::new(stream);
                 Box::new(LimitedSink::new(pipe, limits, PathBuf::new()))
             }
         })

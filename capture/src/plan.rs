@@ -99,8 +99,8 @@ pub struct ArtifactsSpec {
     pub add_limit: PhysLen,
 }
 
-/// The hashes of the output file.
-#[derive(Clone, Debug, Default)]
+/// The hashes of the output file; by default none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HashSpec {
     /// Whether the file as a whole gets a SHA-256.
     pub file_sha256: bool,

@@ -19,7 +19,7 @@ use crate::live_memory::LiveMemory;
 use crate::meter::Meter;
 use crate::output_set::{Extras, OutputSet};
 use crate::pipeline::{Acquisition, Outcome, default_workers};
-use crate::plan::{Compression, Plan, ReadOrder};
+use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
 use crate::reader::ReadPages;
 use crate::selection::Selected;
@@ -28,7 +28,7 @@ use crate::sink::folder_of;
 use crate::source::{Source, Volatile};
 use crate::stop::Stop;
 use crate::warnings::Warnings;
-use linpmem_formats::{ImagePlan, PlannedRange, raw};
+use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State, Version,
 };
@@ -124,6 +124,9 @@ struct Run<'a> {
     target: Target,
 }
 
+/// The most bytes of holes that are hashed: some ten seconds on most machines.
+const MAX_HASHED_HOLES_BYTES: u64 = 16 << 30;
+
 /// Bytes per second that most machines read and write at least.
 const PROBABLE_RATE: u64 = 500 << 20;
 
@@ -138,7 +141,7 @@ impl<'a> Run<'a> {
                 let folder = match &plan.output {
                     Output::Named { .. } => Some(Path::new(".")),
                     Output::File { image, .. } => Some(folder_of(image)),
-                    Output::Stdout { .. } => None,
+                    Output::Stream { .. } => None,
                 };
                 let workers = plan.threads.unwrap_or_else(default_workers);
                 let (codec, why) = compression_choice::choose(folder, workers)
@@ -174,7 +177,7 @@ impl<'a> Run<'a> {
         warnings.extend(source.warnings.iter().chain(&self.choice).cloned());
         let is_tight = self.check_space(&plan, &mut warnings)?;
 
-        let mut outputs = OutputSet::create(&self.target, self.plan)?;
+        let mut outputs = OutputSet::create(&self.target, self.plan, stop)?;
         warnings.extend(outputs.exposure());
         self.check_length(outputs.image(), &plan, &mut warnings)?;
         let embedded = EmbeddedManifest::default();
@@ -195,6 +198,7 @@ impl<'a> Run<'a> {
 
         let meter = Arc::new(Meter::default());
         let frozen = self.freeze(&plan, &meter, &mut warnings)?;
+        let hashes = self.file_hashes(&plan, &mut warnings);
         let live = LiveMemory::new(source, self.plan);
         let prefetched = self.prefetch(&live, source, &plan, stop, &mut warnings)?;
         let header = Header {
@@ -216,7 +220,7 @@ impl<'a> Run<'a> {
                 .map_or(unprefetched, |prefetched| prefetched),
             plan: &plan,
             codec: self.shape.codec,
-            hashes: &self.plan.hashes,
+            hashes: &hashes,
             workers: self.plan.threads.unwrap_or_else(default_workers),
             bytes_per_s: self.plan.impact.bytes_per_s,
             started: self.started,
@@ -256,6 +260,26 @@ impl<'a> Run<'a> {
             outcome: written.outcome,
             artifacts,
         })
+    }
+
+    /// The hashes of the file. A hole takes no space, but as long to hash as memory does, and
+    /// the machine's addresses can have holes of terabytes.
+    fn file_hashes(&self, plan: &ImagePlan, warnings: &mut Warnings<'_>) -> HashSpec {
+        let wanted = &self.plan.hashes;
+        let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
+        let has_holes = is_padded && self.shape.codec == Codec::None;
+        // The ranges are disjoint and lie below the end of the last one.
+        let holes = plan.end().get() - plan.total().get();
+        if !has_holes || holes <= MAX_HASHED_HOLES_BYTES || *wanted == HashSpec::default() {
+            return wanted.clone();
+        }
+        warnings.add(format!(
+            "the image will have no hash of the whole file, because its holes, {}, would have to \
+             be hashed too; the hashes of chunks, ranges and everything else still cover every \
+             byte (--format elf has no holes)",
+            PhysLen::new(holes)
+        ));
+        HashSpec::default()
     }
 
     /// Collects the artifacts. They are dropped if the image would not fit with them.
@@ -365,7 +389,7 @@ impl<'a> Run<'a> {
         warnings: &mut Warnings<'_>,
     ) -> Option<String> {
         let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
-        if !is_padded || !state.is_whole() || matches!(self.target, Target::Stdout { .. }) {
+        if !is_padded || !state.is_whole() || matches!(self.target, Target::Stream { .. }) {
             return None;
         }
         if let Err(error) = sidecar::write_vmcoreinfo(image, plan.machine(), self.plan.force) {

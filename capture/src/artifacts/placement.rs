@@ -151,7 +151,7 @@ impl ArtifactsRequest<'_> {
     fn file_paths(&self) -> (PathBuf, PathBuf) {
         match self.target {
             Target::File { image, .. } => (artifacts_of(image), artifacts_of(&partial_of(image))),
-            Target::Stdout { manifest } => {
+            Target::Stream { manifest, .. } => {
                 let path = artifacts_of_manifest(manifest);
                 let partial = partial_of(&path);
                 (path, partial)

@@ -3,6 +3,7 @@
 
 use crate::hash::Hasher;
 use crate::plan::HashSpec;
+use crate::stop::Stop;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_manifest::Sha256Sum;
@@ -31,19 +32,29 @@ pub enum Feed {
 #[derive(Debug)]
 struct HashThread<'scope> {
     feed: Sender<Feed>,
-    thread: ScopedJoinHandle<'scope, Vec<u8>>,
+    /// `None` if it was stopped.
+    thread: ScopedJoinHandle<'scope, Option<Vec<u8>>>,
 }
+
+/// Between two looks at the stop.
+const ZEROS_AT_ONCE: u64 = 64 << 20;
 
 /// How many pieces may wait. Their pool limits the buffers among them.
 const QUEUE: usize = 16;
 
 impl<'scope> FileHashes<'scope> {
-    /// Starts a thread for each hash that is wanted.
+    /// Starts a thread for each hash that is wanted. If `stop` is raised in a hole, there
+    /// will be none.
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub fn spawn(scope: &'scope Scope<'scope, '_>, wanted: &HashSpec) -> io::Result<Self> {
-        let spawn = |name: &str, hasher| HashThread::spawn(scope, format!("hash-{name}"), hasher);
+    pub fn spawn(
+        scope: &'scope Scope<'scope, '_>,
+        wanted: &HashSpec,
+        stop: &'scope Stop,
+    ) -> io::Result<Self> {
+        let spawn =
+            |name: &str, hasher| HashThread::spawn(scope, format!("hash-{name}"), hasher, stop);
         let sha256 = wanted.file_sha256.then(|| spawn("file", Hasher::sha256()));
         let further = wanted.further.iter();
         let further = further.map(|&hash| Ok((hash, spawn(hash.name(), Hasher::new(hash))?)));
@@ -79,16 +90,14 @@ impl<'scope> FileHashes<'scope> {
     /// If a thread panicked.
     pub fn finish(&mut self) -> io::Result<(Option<Sha256Sum>, Vec<HashRecord>)> {
         let Self { sha256, further } = std::mem::take(self);
-        let records = further.into_iter().map(|(algorithm, thread)| {
-            let digest = hex::encode(&thread.finish()?);
-            Ok(HashRecord { algorithm, digest })
-        });
-        let records = records.collect::<io::Result<_>>()?;
-        let sha256 = sha256.map(|thread| {
-            let digest = thread.finish()?;
-            Sha256Sum::try_from(digest.as_slice()).map_err(io::Error::other)
-        });
-        Ok((sha256.transpose()?, records))
+        let mut records = Vec::new();
+        for (algorithm, thread) in further {
+            let digest = thread.finish()?.map(|digest| hex::encode(&digest));
+            records.extend(digest.map(|digest| HashRecord { algorithm, digest }));
+        }
+        let digest = sha256.map(HashThread::finish).transpose()?.flatten();
+        let sha256 = digest.map(|digest| Sha256Sum::try_from(digest.as_slice()));
+        Ok((sha256.transpose().map_err(io::Error::other)?, records))
     }
 }
 
@@ -97,15 +106,16 @@ impl<'scope> HashThread<'scope> {
         scope: &'scope Scope<'scope, '_>,
         name: String,
         hasher: Hasher,
+        stop: &'scope Stop,
     ) -> io::Result<HashThread<'scope>> {
         let (feed, pieces) = bounded(QUEUE);
         let thread = Builder::new()
             .name(name)
-            .spawn_scoped(scope, move || hash(&pieces, hasher))?;
+            .spawn_scoped(scope, move || hash(&pieces, hasher, stop))?;
         Ok(Self { feed, thread })
     }
 
-    fn finish(self) -> io::Result<Vec<u8>> {
+    fn finish(self) -> io::Result<Option<Vec<u8>>> {
         drop(self.feed);
         self.thread.join().map_err(|_| {
             io::Error::other(
@@ -115,14 +125,23 @@ impl<'scope> HashThread<'scope> {
     }
 }
 
-fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher) -> Vec<u8> {
+fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher, stop: &Stop) -> Option<Vec<u8>> {
     for piece in pieces {
         match piece {
             Feed::Bytes(bytes) => hasher.update(&bytes),
-            Feed::Zeros(len) => hasher.update_zeros(len),
+            Feed::Zeros(mut len) => {
+                while len > 0 {
+                    if len > ZEROS_AT_ONCE && stop.is_raised() {
+                        return None;
+                    }
+                    let step = len.min(ZEROS_AT_ONCE);
+                    hasher.update_zeros(step);
+                    len -= step;
+                }
+            }
         }
     }
-    hasher.finish()
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
@@ -138,9 +157,10 @@ mod tests {
 
     #[test]
     fn each_hash_is_over_all_pieces() {
+        let stop = Stop::default();
         let (sha256, further) = std::thread::scope(|scope| {
             let mut file_hashes =
-                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Blake3])).unwrap();
+                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Blake3]), &stop).unwrap();
             assert!(file_hashes.is_wanted());
             file_hashes.feed(Feed::Bytes(Bytes::from_static(b"abc")));
             file_hashes.feed(Feed::Zeros((16 << 10) + 1));
@@ -170,15 +190,30 @@ mod tests {
         });
     }
 
+    /// A hole of a terabyte would take from ten minutes to hours.
+    #[test]
+    fn a_stop_ends_the_hashing_of_a_hole() {
+        let stop = Stop::default();
+        let hashes = std::thread::scope(|scope| {
+            let mut file_hashes =
+                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Md5]), &stop).unwrap();
+            file_hashes.feed(Feed::Zeros(1 << 60));
+            stop.raise();
+            file_hashes.finish().unwrap()
+        });
+        assert_eq!(hashes, (None, Vec::new()));
+    }
+
     #[test]
     fn what_is_not_wanted_is_not_made() {
+        let stop = Stop::default();
         std::thread::scope(|scope| {
-            let mut file_hashes = FileHashes::spawn(scope, &wanted(false, &[])).unwrap();
+            let mut file_hashes = FileHashes::spawn(scope, &wanted(false, &[]), &stop).unwrap();
             assert!(!file_hashes.is_wanted());
             file_hashes.feed(Feed::Zeros(1));
             assert_eq!(file_hashes.finish().unwrap(), (None, Vec::new()));
             let mut file_hashes =
-                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Md5])).unwrap();
+                FileHashes::spawn(scope, &wanted(true, &[FurtherHash::Md5]), &stop).unwrap();
             file_hashes.forgo();
             assert_eq!(file_hashes.finish().unwrap(), (None, Vec::new()));
         });

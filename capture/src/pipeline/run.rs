@@ -240,7 +240,8 @@ impl<'scope> Threads<'scope> {
             workers,
             finished,
             running,
-            file_hashes: FileHashes::spawn(scope, acquisition.hashes).map_err(RunError::Thread)?,
+            file_hashes: FileHashes::spawn(scope, acquisition.hashes, acquisition.stop)
+                .map_err(RunError::Thread)?,
         })
     }
 }

@@ -4,18 +4,20 @@
 use super::Sink;
 use super::behind::{WriteBehind, drop_cache};
 use super::direct::DirectWriter;
+use crate::spool::unnamed_file;
 use bytes::Bytes;
 use linpmem_phys::num::len_bytes;
-use rustix::fs::fstatfs;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 /// Writes to a new, empty regular file.
 #[derive(Debug)]
 pub struct FileSink {
     file: File,
     position: u64,
+    folder: PathBuf,
     path: WritePath,
 }
 
@@ -29,28 +31,26 @@ enum WritePath {
 }
 
 impl FileSink {
-    /// Writes to `file`, which must be empty.
+    /// Writes to `file`, which must be empty and in `folder`.
     ///
     /// # Errors
     /// If the file descriptor cannot be duplicated, or the write-behind thread cannot be
     /// started.
-    pub fn new(file: File) -> io::Result<Self> {
-        match DirectWriter::new(&file) {
-            Some(direct) => Ok(Self {
-                path: WritePath::Direct(Box::new(direct)),
-                file,
-                position: 0,
-            }),
-            None => Self::cached(file),
-        }
+    pub fn new(file: File, folder: &Path) -> io::Result<Self> {
+        let path = match DirectWriter::new(&file) {
+            Some(direct) => WritePath::Direct(Box::new(direct)),
+            None => WritePath::Behind(WriteBehind::new(&file)?),
+        };
+        Ok(Self::with(file, folder, path))
     }
 
-    fn cached(file: File) -> io::Result<Self> {
-        Ok(Self {
-            path: WritePath::Behind(WriteBehind::new(&file)?),
+    fn with(file: File, folder: &Path, path: WritePath) -> Self {
+        Self {
             file,
             position: 0,
-        })
+            folder: folder.to_path_buf(),
+            path,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -99,10 +99,8 @@ impl Sink for FileSink {
     }
 
     fn has_free_holes(&self) -> bool {
-        // MSDOS_SUPER_MAGIC and EXFAT_SUPER_MAGIC of include/uapi/linux/magic.h: USB sticks
-        // often have these file systems, which have no holes.
-        const WITHOUT: [i64; 2] = [0x4d44, 0x2011_bab0];
-        fstatfs(&self.file).is_ok_and(|system| !WITHOUT.contains(&system.f_type))
+        // Not with the file itself: writes to it are under way.
+        unnamed_file(&self.folder).is_ok_and(|file| has_holes(&file).unwrap_or(false))
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -122,11 +120,28 @@ impl Sink for FileSink {
     }
 }
 
+/// Whether a hole in `file`, which is empty, takes no space. Measured with one, as the file system's name does not tell: those of USB sticks and some that are served
+/// by programs or networks fill holes with zeros.
+fn has_holes(file: &File) -> io::Result<bool> {
+    const HOLE: u64 = 4 << 20;
+    /// What st_blocks counts.
+    const BLOCK: u64 = 512;
+    let written = file.write_all_at(&[1], HOLE);
+    // File systems allocate late.
+    let space = written
+        .and_then(|()| file.sync_data())
+        .and_then(|()| file.metadata());
+    Ok(space?.blocks() * BLOCK < HOLE / 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
-    use std::path::Path;
+
+    fn cached_sink(file: File, folder: &Path) -> FileSink {
+        let path = WritePath::Behind(WriteBehind::new(&file).unwrap());
+        FileSink::with(file, folder, path)
+    }
 
     /// Both ways of writing to a new file in `folder`.
     fn sinks(folder: &Path) -> [(File, FileSink); 2] {
@@ -136,8 +151,8 @@ mod tests {
             options.open(folder.join(name)).unwrap()
         };
         let (direct, cached) = (create("direct"), create("cached"));
-        let sink = FileSink::new(direct.try_clone().unwrap()).unwrap();
-        let other = FileSink::cached(cached.try_clone().unwrap()).unwrap();
+        let sink = FileSink::new(direct.try_clone().unwrap(), folder).unwrap();
+        let other = cached_sink(cached.try_clone().unwrap(), folder);
         [(direct, sink), (cached, other)]
     }
 
@@ -194,5 +209,34 @@ mod tests {
             assert!(found == sent);
             assert_eq!(file.metadata().unwrap().len(), sink.position());
         }
+    }
+
+    #[test]
+    fn holes_are_measured_while_writes_are_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, mut sink) in sinks(folder.path()) {
+            let bytes = vec![1; 8 << 20];
+            sink.bytes(&bytes).unwrap();
+            assert!(sink.has_free_holes());
+            sink.finish().unwrap();
+            let mut written = vec![0; bytes.len()];
+            file.read_exact_at(&mut written, 0).unwrap();
+            assert!(written == bytes);
+            assert_eq!(file.metadata().unwrap().len(), 8 << 20);
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 2);
+    }
+
+    /// Where nothing can be measured, a hole may cost as much as bytes.
+    #[test]
+    fn a_file_that_cannot_grow_has_no_free_holes() {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+        let file = File::from(memfd_create("a", MemfdFlags::ALLOW_SEALING).unwrap());
+        assert!(has_holes(&file).unwrap());
+        file.set_len(0).unwrap();
+        fcntl_add_seals(&file, SealFlags::GROW).unwrap();
+        assert!(has_holes(&file).is_err());
+        let sink = cached_sink(file, Path::new("/nonexistent"));
+        assert!(!sink.has_free_holes());
     }
 }

@@ -14,7 +14,7 @@ pub use exposure::{exposed_folder, exposure};
 pub use file::FileSink;
 pub use limit::{LimitedSink, Limits};
 pub use partial::{PartialError, PartialFile, folder_of};
-pub use pipe::PipeSink;
+pub use pipe::{PipeError, PipeSink, open_pipe};
 pub use space::{SpaceError, check as check_space, check_length};
 
 use bytes::Bytes;

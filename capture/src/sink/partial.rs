@@ -50,11 +50,12 @@ pub enum PartialError {
         /// The working name.
         path: PathBuf,
     },
-    /// The name is that of a pipe, or of what leads to one.
+    /// The name is that of a pipe, a socket or a terminal, or of what leads to one.
     #[error(
-        "{path} is not a file but a pipe or a terminal: write to stdout instead, as in `- > {path}`"
+        "{path} is not a file but a pipe, a socket or a terminal, which is never replaced: name a \
+         file, or write to stdout with `-`"
     )]
-    Pipe {
+    Stream {
         /// The name.
         path: PathBuf,
     },
@@ -126,9 +127,9 @@ impl PartialFile {
         if let Ok(found) = statat(&folder, name, AtFlags::empty()) {
             let path = path.to_path_buf();
             match FileType::from_raw_mode(found.st_mode) {
-                FileType::Fifo | FileType::Socket => return Err(PartialError::Pipe { path }),
+                FileType::Fifo | FileType::Socket => return Err(PartialError::Stream { path }),
                 FileType::CharacterDevice if is_terminal(found.st_rdev) => {
-                    return Err(PartialError::Pipe { path });
+                    return Err(PartialError::Stream { path });
                 }
                 FileType::CharacterDevice | FileType::BlockDevice => {
                     return Err(PartialError::Device { path });
@@ -468,11 +469,11 @@ mod tests {
             fs::remove_file(&name).unwrap();
         };
         rustix::fs::mknodat(rustix::fs::CWD, &name, FileType::Fifo, Mode::RUSR, 0).unwrap();
-        is_left("`- > ");
+        is_left("a pipe");
         symlink("/dev/null", &name).unwrap();
         is_left("a device");
         symlink("/dev/ptmx", &name).unwrap();
-        is_left("`- > ");
+        is_left("a terminal");
     }
 
     #[test]

@@ -1,9 +1,71 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Standard output, or any other stream.
+//! Standard output, a named pipe, or any other stream.
 
 use super::Sink;
+use crate::stop::{Stop, StopReason};
 use linpmem_phys::num::{len_bytes, u64_as_usize};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
+use rustix::io::Errno;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How often a pipe without a reader is tried.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A pipe that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipeError {
+    /// The run was ended before anybody read from it.
+    #[error("{reason} while waiting for a program that reads from the pipe {path}")]
+    NoReader {
+        /// The pipe.
+        path: PathBuf,
+        /// What ended the run.
+        reason: StopReason,
+    },
+    /// The system's reason.
+    #[error("opening the pipe {path}: {source}")]
+    Io {
+        /// The pipe.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Opens the named pipe at `path` for writing. As a shell does, waits until a program
+/// reads from it.
+///
+/// # Errors
+/// If it cannot be opened, or `stop` is raised.
+pub fn open_pipe(path: &Path, stop: &Stop) -> Result<File, PipeError> {
+    let failed = |errno: Errno| PipeError::Io {
+        path: path.to_path_buf(),
+        source: errno.into(),
+    };
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    loop {
+        match open(path, flags, Mode::empty()) {
+            Ok(pipe) => {
+                fcntl_setfl(&pipe, OFlags::empty()).map_err(failed)?;
+                return Ok(pipe.into());
+            }
+            Err(Errno::NXIO) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        if let Some(reason) = stop.reason() {
+            return Err(PipeError::NoReader {
+                path: path.to_path_buf(),
+                reason,
+            });
+        }
+        thread::sleep(PAUSE);
+    }
+}
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 

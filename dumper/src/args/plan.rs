@@ -6,7 +6,7 @@ use super::shape::{ShapeError, shape};
 use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
-use linpmem_capture::{DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder};
+use linpmem_capture::{DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder, Stream};
 use linpmem_manifest::Tool;
 use linpmem_phys::PhysLen;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,13 @@ pub enum UsageError {
     NoFileName(PathBuf),
     /// The image goes to stdout, and the manifest has no file.
     #[error(
-        "with the image on stdout, --manifest PATH is required: the manifest holds the hashes \
-         and addresses"
+        "with the image on stdout or in a pipe, --manifest PATH is required: the manifest holds \
+         the hashes and addresses"
     )]
-    StdoutWithoutManifest,
-    /// An image on stdout cannot be read again.
-    #[error("--second-pass reads the image again: write it to a file instead of stdout")]
-    SecondPassOfStdout,
+    StreamWithoutManifest,
+    /// An image in a stream cannot be read again.
+    #[error("--second-pass reads the image again: write it to a file instead of stdout or a pipe")]
+    SecondPassOfStream,
     /// An image does not change while it is read.
     #[error("--order volatile-first applies to a running machine, not to an image: drop it")]
     OrderOfImage,
@@ -56,8 +56,8 @@ impl AcquireArgs {
             return Err(UsageError::OrderOfImage);
         }
         let output = output(self.output.as_deref(), &self.run)?;
-        if self.second_pass && matches!(output, Output::Stdout { .. }) {
-            return Err(UsageError::SecondPassOfStdout);
+        if self.second_pass && matches!(output, Output::Stream { .. }) {
+            return Err(UsageError::SecondPassOfStream);
         }
         let plan = plan(
             &self.image,
@@ -143,10 +143,7 @@ fn output(path: Option<&Path>, run: &RunArgs) -> Result<Output, UsageError> {
     let manifest = run.manifest.clone();
     match path {
         None => Ok(Output::Named { manifest }),
-        Some(path) if path.as_os_str() == "-" => match manifest {
-            Some(manifest) => Ok(Output::Stdout { manifest }),
-            None => Err(UsageError::StdoutWithoutManifest),
-        },
+        Some(path) if path.as_os_str() == "-" => stream(Stream::Stdout, manifest),
         // Path::file_name passes over a trailing slash.
         Some(path)
             if path.file_name().is_none()
@@ -154,10 +151,20 @@ fn output(path: Option<&Path>, run: &RunArgs) -> Result<Output, UsageError> {
         {
             Err(UsageError::NoFileName(path.to_path_buf()))
         }
-        Some(path) => Ok(Output::File {
-            image: path.to_path_buf(),
-            manifest,
-        }),
+        Some(path) => match Stream::at(path) {
+            Some(found) => stream(found, manifest),
+            None => Ok(Output::File {
+                image: path.to_path_buf(),
+                manifest,
+            }),
+        },
+    }
+}
+
+fn stream(stream: Stream, manifest: Option<PathBuf>) -> Result<Output, UsageError> {
+    match manifest {
+        Some(manifest) => Ok(Output::Stream { stream, manifest }),
+        None => Err(UsageError::StreamWithoutManifest),
     }
 }
 
@@ -182,17 +189,18 @@ mod tests {
 
     #[test]
     fn stdout_needs_a_manifest_and_takes_no_second_pass() {
-        assert_eq!(plan(&["-"]).unwrap_err(), UsageError::StdoutWithoutManifest);
+        assert_eq!(plan(&["-"]).unwrap_err(), UsageError::StreamWithoutManifest);
         let with = ["-", "--manifest", "m.json"];
         assert_eq!(
             plan(&with).unwrap().output,
-            Output::Stdout {
+            Output::Stream {
+                stream: Stream::Stdout,
                 manifest: "m.json".into()
             }
         );
         assert_eq!(
             plan(&["-", "--manifest", "m.json", "--second-pass"]).unwrap_err(),
-            UsageError::SecondPassOfStdout
+            UsageError::SecondPassOfStream
         );
     }
 

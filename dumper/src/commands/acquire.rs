@@ -8,7 +8,7 @@ use crate::text::summary::{Summary, SummaryDocument};
 use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::sink::PartialError;
-use linpmem_capture::{AcquireError, Acquired, Events, Output, Plan, acquire};
+use linpmem_capture::{AcquireError, Acquired, Events, Output, Plan, Stream, acquire};
 use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_cli::Stderr;
@@ -56,7 +56,14 @@ fn run_plan(
     stderr: Stderr,
 ) -> Result<ExitStatus, RunError> {
     let style = run.progress.with_json(run.json)?;
-    if matches!(plan.output, Output::Stdout { .. }) && io::stdout().is_terminal() {
+    let is_stdout = matches!(
+        plan.output,
+        Output::Stream {
+            stream: Stream::Stdout,
+            ..
+        }
+    );
+    if is_stdout && io::stdout().is_terminal() {
         return Err(UsageError::StdoutIsTerminal.into());
     }
     stderr.begin(SummaryDocument::FORMAT);

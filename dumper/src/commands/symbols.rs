@@ -112,7 +112,7 @@ impl SymbolFilePlan {
     pub fn new(plan: &Plan) -> Result<Self, PartialError> {
         let image = match &plan.output {
             Output::File { image, .. } => Some(image),
-            Output::Stdout { manifest } => Some(manifest),
+            Output::Stream { manifest, .. } => Some(manifest),
             // Its name has the time in it.
             Output::Named { .. } => None,
         };

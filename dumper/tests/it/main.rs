@@ -32,4 +32,6 @@ mod schema;
 #[cfg(test)]
 mod second_pass;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod unreadable;

@@ -123,5 +123,5 @@ fn an_interrupted_image_is_not_read_again_and_stdout_cannot_be() {
         ["linpmem-dump"].iter().chain(&words),
     );
     let error = cli.acquire.plan(Vec::new()).unwrap_err();
-    assert_eq!(error, UsageError::SecondPassOfStdout);
+    assert_eq!(error, UsageError::SecondPassOfStream);
 }
