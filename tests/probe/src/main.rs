@@ -5,6 +5,7 @@
 
 mod bench;
 mod exact;
+mod kexec;
 mod library;
 mod lifetime;
 mod original;
@@ -66,6 +67,7 @@ fn run(args: &[String]) -> Result<String> {
         "library" => library::run(number(0)?, number(1)?),
         "node" => pages::node(number(0)?),
         "held" => pages::held(),
+        "crash-kernel" => kexec::load_crash_kernel(rest),
         "bench" => bench::run(),
         _ => bail!("no such command: {command}"),
     }
