@@ -6,12 +6,14 @@
 
 use super::added::{self, AddedError};
 use super::archive_writer::{AddError, ArchiveWriter, WrittenArchive};
+use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Item, Items, KALLSYMS, MachineFiles};
 use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
-use crate::source::Source;
+use crate::source::{Source, Subject};
 use crate::stop::Stop;
 use crate::timeout::{Patience, TimeoutFile};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::PhysLen;
 use std::fs::File;
 use std::io::{self, Read};
@@ -114,7 +116,14 @@ pub(super) fn gather(
 impl Collector<'_> {
     fn collect_live(&mut self, source: &Source) -> Result<(), GatherError> {
         let files = MachineFiles::of_this_machine(self.gathering.timeout);
-        let items = Items::of(&files, &crate::host::this_machine().kernel_release);
+        let release = crate::host::this_machine().kernel_release;
+        let mut items = Items::of(&files, &release);
+        let info = source.machine.vmcoreinfo.as_deref().map(Vmcoreinfo::new);
+        let crashed = (source.subject == Subject::CrashedKernel)
+            .then(|| Build::compare(&files, &release, info));
+        if let Some(build) = crashed {
+            items = build.select(items);
+        }
         self.missing = items.missing;
         match &source.machine.vmcoreinfo {
             Some(text) => self.add(VMCOREINFO, &mut text.as_slice(), None)?,
@@ -130,6 +139,10 @@ impl Collector<'_> {
         self.collect_added()?;
 
         let mut machine = facts::machine(&files, &source.machine_record, &symbols);
+        if let Some(build) = crashed {
+            machine = build.facts(machine);
+            self.remarks.push(build.remark());
+        }
         symbols.read_variables(&mut machine, &*source.reader);
         self.remarks.extend(facts::remarks(&machine, &symbols));
         self.warnings
