@@ -7,6 +7,7 @@
 //! [`VMCOREINFO`].
 
 mod added;
+mod added_reader;
 mod archive;
 mod archive_writer;
 mod check;
@@ -24,6 +25,7 @@ mod placement;
 mod store;
 
 pub use added::AddedError;
+pub use added_reader::serve_added;
 pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
 pub use facts::FIVE_LEVELS;

@@ -103,7 +103,7 @@ impl TimeoutFile {
     /// If a thread cannot be started, or the system failed to answer too often before.
     pub(crate) fn open(path: &Path, patience: &Patience) -> io::Result<Self> {
         let path = path.to_path_buf();
-        Self::open_by(move || open(&path), patience)
+        Self::open_by(move || open_regular(&path), patience)
     }
 
     /// What `open` opens, in place of a regular file.
@@ -187,7 +187,7 @@ fn send(opened: io::Result<impl Read>, steps: &Sender<io::Result<Vec<u8>>>) {
 
 /// Opens a regular file only: pipes and devices might never end, or reading them might
 /// have effects.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())

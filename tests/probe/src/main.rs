@@ -4,7 +4,9 @@
 //! and exit code 1.
 
 mod bench;
+mod deaf_fuse;
 mod exact;
+mod group;
 mod kexec;
 mod library;
 mod lifetime;
@@ -68,6 +70,8 @@ fn run(args: &[String]) -> Result<String> {
         "node" => pages::node(number(0)?),
         "held" => pages::held(),
         "crash-kernel" => kexec::load_crash_kernel(rest),
+        "deaf-fuse" => deaf_fuse::serve(rest),
+        "in-group" => group::run_in(rest),
         "bench" => bench::run(),
         _ => bail!("no such command: {command}"),
     }

@@ -170,6 +170,26 @@ pub fn kexec_file_load(
     Ok(done(i32::try_from(status)?)?)
 }
 
+/// Mounts a file system of this kind, which needs no device.
+pub fn mount(kind: &str, folder: &str, options: &str) -> Result<()> {
+    let [kind, folder, options] = [
+        CString::new(kind)?,
+        CString::new(folder)?,
+        CString::new(options)?,
+    ];
+    // SAFETY: The strings end in NUL and outlive the call.
+    let status = unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            folder.as_ptr(),
+            kind.as_ptr(),
+            0,
+            options.as_ptr().cast(),
+        )
+    };
+    Ok(done(status)?)
+}
+
 /// Creates a character device with this major number and the minor number 0.
 pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
     let name = CString::new(path)?;
