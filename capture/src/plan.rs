@@ -95,6 +95,10 @@ pub struct ArtifactsSpec {
     pub inside_image: bool,
     /// Further files, or patterns of files.
     pub add: Vec<PathBuf>,
+    /// The program whose hidden subcommand reads them
+    /// ([`serve_added`](crate::artifacts::serve_added)), so that a file system that does not
+    /// answer cannot keep this process from ending. Without one, threads of this process do.
+    pub add_reader: Option<PathBuf>,
     /// The most bytes of each file that a pattern in `add` matches.
     pub add_limit: PhysLen,
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{CommandFactory, Parser};
+use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
@@ -75,6 +76,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
                 .map_err(StdoutError::from)?;
         }
         Some(Command::Man { folder }) => manual().pages(folder)?,
+        Some(Command::ReadAdded) => serve_added(io::stdin().lock(), out)?,
         Some(Command::ThawWatchdog) => linpmem_capture::freeze::watch(io::stdin(), out)?,
     }
     Ok(ExitStatus::Complete)

@@ -26,7 +26,7 @@ pub struct SourceRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartRecord {
-    /// `kcore`, `crash` or `devmem`.
+    /// `kcore`, `crash`, `devmem` or `vmcore`.
     pub kind: String,
     /// Its file.
     pub path: String,

@@ -106,6 +106,12 @@ impl TargetMachine {
         Ok(said)
     }
 
+    /// The pages that [`TargetMachine::fill`] has filled, by address.
+    #[must_use]
+    pub fn filled(&self) -> &[PhysRange] {
+        self.filled.get().map_or(&[], Vec::as_slice)
+    }
+
     /// Starts a process for an examiner to find: it calls itself `name` and has `token`
     /// in its memory. Returns it, and a line that ends with the token's address.
     ///

@@ -25,7 +25,7 @@ use crate::reader::ReadPages;
 use crate::selection::Selected;
 use crate::sidecar;
 use crate::sink::folder_of;
-use crate::source::{Source, Volatile};
+use crate::source::{Source, Subject, Volatile};
 use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
@@ -50,6 +50,8 @@ pub struct Acquired {
     pub manifest: PathBuf,
     /// Where the memory came from, in words.
     pub source: String,
+    /// Whose memory it is.
+    pub subject: Subject,
     /// The machine whose memory it is.
     pub machine: MachineRecord,
     /// The result of the pipeline.
@@ -249,6 +251,7 @@ impl<'a> Run<'a> {
             source: source
                 .record
                 .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
+            subject: source.subject,
             machine: source.machine_record.clone(),
             planned: plan.total(),
             partial_pages: self.plan.selection.partial_pages(&selected),
@@ -351,6 +354,10 @@ impl<'a> Run<'a> {
         warnings: &mut Warnings<'_>,
     ) -> Result<Option<Prefetched<'s>>, AcquireError> {
         if self.plan.order == ReadOrder::Address {
+            return Ok(None);
+        }
+        if source.subject != Subject::RunningKernel {
+            warnings.add("nothing was read first: this memory does not change any more".to_owned());
             return Ok(None);
         }
         let ranges: Vec<_> = plan.ranges().iter().map(|planned| planned.range).collect();

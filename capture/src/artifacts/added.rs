@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that the user adds to the artifacts: `--add`.
 
+use super::added_reader::AddedReader;
 use crate::sink::folder_of;
 use crate::timeout::Patience;
 use glob::MatchOptions;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Files that cannot be added.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +50,19 @@ pub(super) struct Added {
     pub(super) missing: Vec<(String, String)>,
 }
 
-/// The files that all `--add` options name. A file system that does not answer takes no
-/// longer than `patience` has.
+/// The files that all `--add` options name, found by `reader`. A file system that does not
+/// answer takes no longer than `timeout`.
 ///
 /// # Errors
 /// If a file that the user named does not exist, or a pattern matches nothing.
-pub(super) fn files(added: &[PathBuf], patience: &Patience) -> Result<Added, AddedError> {
+pub(super) fn files(
+    added: &[PathBuf],
+    reader: &AddedReader,
+    patience: &AddedPatience,
+) -> Result<Added, AddedError> {
     let mut all = Added::default();
     for path in added {
-        let owned = path.clone();
-        match patience.ask(move || Ok(search(&owned))) {
+        match reader.search(path, &patience.with(!is_pattern(path))) {
             Ok(found) => {
                 let found = found?;
                 all.files.extend(found.files);
@@ -73,7 +78,32 @@ pub(super) fn files(added: &[PathBuf], patience: &Patience) -> Result<Added, Add
     Ok(all)
 }
 
-fn failed(path: &Path, source: io::Error) -> AddedError {
+/// How long to wait for added files. What patterns match may be given up altogether, after
+/// it has failed to answer several times; that says nothing of files that the user named.
+#[derive(Debug)]
+pub(super) struct AddedPatience {
+    timeout: Option<Duration>,
+    matched: Patience,
+}
+
+impl AddedPatience {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
+        Self {
+            timeout,
+            matched: Patience::new(timeout),
+        }
+    }
+
+    /// For a file that the user named, or one that a pattern matched.
+    pub(super) fn with(&self, is_named: bool) -> Patience {
+        match is_named {
+            true => Patience::new(self.timeout),
+            false => self.matched.clone(),
+        }
+    }
+}
+
+pub(super) fn failed(path: &Path, source: io::Error) -> AddedError {
     AddedError::Read {
         path: path.to_path_buf(),
         source,
@@ -93,7 +123,7 @@ const LIKE_A_SHELL: MatchOptions = MatchOptions {
 
 /// The files that one `--add` names, by name. A path that exists is not taken for a
 /// pattern; a pattern matches regular files and links only.
-fn search(path: &Path) -> Result<Added, AddedError> {
+pub(super) fn search(path: &Path) -> Result<Added, AddedError> {
     let mut found = Added::default();
     if path.exists() || !is_pattern(path) {
         let file = describe(path, true).map_err(|source| failed(path, source))?;
@@ -144,4 +174,24 @@ fn describe(path: &Path, is_named: bool) -> io::Result<AddedFile> {
         link: path.read_link().ok(),
         is_named,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_patterns_match_cannot_use_up_the_patience_for_named_files() {
+        let patience = AddedPatience::new(Some(Duration::from_millis(5)));
+        let (_kept, never) = crossbeam_channel::bounded::<()>(1);
+        for _ in 0..4 {
+            let never = never.clone();
+            let asked = patience.with(false).ask(move || Ok(never.recv().is_ok()));
+            assert_eq!(asked.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        let answer = |is_named| patience.with(is_named).ask(|| Ok(5));
+        assert!(answer(false).is_err());
+        // A busy machine may take longer than that once.
+        assert!((0..100).any(|_| answer(true).is_ok()));
+    }
 }

@@ -4,14 +4,16 @@
 //! All of them are compressed into a file, none is kept in memory. What cannot be
 //! collected is listed and does not end the run, unless the user named it.
 
-use super::added::{self, AddedError};
+use super::added::{self, AddedError, AddedPatience};
+use super::added_reader::AddedReader;
 use super::archive_writer::{AddError, ArchiveWriter, WrittenArchive};
+use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Item, Items, KALLSYMS, MachineFiles};
 use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
-use crate::source::Source;
+use crate::source::{Source, Subject};
 use crate::stop::Stop;
-use crate::timeout::{Patience, TimeoutFile};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::PhysLen;
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,6 +26,8 @@ pub(super) struct Gathering<'a> {
     pub(super) origin: Origin<'a>,
     /// Files that the user adds.
     pub(super) added: &'a [PathBuf],
+    /// The program that looks for them and reads them.
+    pub(super) added_by: Option<&'a Path>,
     /// The most bytes of each file that a pattern matches.
     pub(super) added_limit: PhysLen,
     /// Files that do not answer within this time are abandoned; `None` waits forever.
@@ -114,7 +118,14 @@ pub(super) fn gather(
 impl Collector<'_> {
     fn collect_live(&mut self, source: &Source) -> Result<(), GatherError> {
         let files = MachineFiles::of_this_machine(self.gathering.timeout);
-        let items = Items::of(&files, &crate::host::this_machine().kernel_release);
+        let release = crate::host::this_machine().kernel_release;
+        let mut items = Items::of(&files, &release);
+        let info = source.machine.vmcoreinfo.as_deref().map(Vmcoreinfo::new);
+        let crashed = (source.subject == Subject::CrashedKernel)
+            .then(|| Build::compare(&files, &release, info));
+        if let Some(build) = crashed {
+            items = build.select(items);
+        }
         self.missing = items.missing;
         match &source.machine.vmcoreinfo {
             Some(text) => self.add(VMCOREINFO, &mut text.as_slice(), None)?,
@@ -130,6 +141,10 @@ impl Collector<'_> {
         self.collect_added()?;
 
         let mut machine = facts::machine(&files, &source.machine_record, &symbols);
+        if let Some(build) = crashed {
+            machine = build.facts(machine);
+            self.remarks.push(build.remark());
+        }
         symbols.read_variables(&mut machine, &*source.reader);
         self.remarks.extend(facts::remarks(&machine, &symbols));
         self.warnings
@@ -236,8 +251,9 @@ impl Collector<'_> {
     /// anybody: it can be huge, or its file system may not answer. That is listed, and does
     /// not end the run.
     fn collect_added(&mut self) -> Result<(), GatherError> {
-        let patience = Patience::new(self.gathering.timeout);
-        let added = added::files(self.gathering.added, &patience)?;
+        let reader = AddedReader::new(self.gathering.added_by);
+        let patience = AddedPatience::new(self.gathering.timeout);
+        let added = added::files(self.gathering.added, &reader, &patience)?;
         for (name, reason) in added.missing {
             self.lack(&name, reason);
         }
@@ -246,7 +262,8 @@ impl Collector<'_> {
                 continue;
             }
             let limit = (!added.is_named).then_some(self.gathering.added_limit.get());
-            let result = TimeoutFile::open(&added.path, &patience)
+            let result = reader
+                .open(&added.path, &patience.with(added.is_named))
                 .map_err(AddError::Content)
                 .and_then(|mut file| {
                     let stop = self.gathering.stop;

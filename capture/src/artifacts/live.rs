@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The running machine as artifacts.
 
+use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Items, KALLSYMS, MachineFiles};
 use super::store::{Entry, Store, missing, read_error};
 use super::{ArtifactsError, MACHINE, Machine, Missing, VMCOREINFO, facts};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::MachineRecord;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -24,6 +26,27 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(memory: MachineRecord) -> Self {
         Self::with(MachineFiles::of_this_machine(Some(TIMEOUT)), memory)
+    }
+
+    /// This machine, if its kernel is the same build as the one that `crashed` describes.
+    pub(super) fn of_same_build(crashed: &MachineRecord) -> Result<Self, ArtifactsError> {
+        Self::with_same_build(MachineFiles::of_this_machine(Some(TIMEOUT)), crashed)
+    }
+
+    fn with_same_build(
+        files: MachineFiles,
+        crashed: &MachineRecord,
+    ) -> Result<Self, ArtifactsError> {
+        let text = crashed.vmcoreinfo.as_ref().map(|note| note.text.as_bytes());
+        let release = crate::host::this_machine().kernel_release;
+        match Build::compare(&files, &release, text.map(Vmcoreinfo::new)) {
+            // KASLR has put the two at different addresses.
+            Build::Same => Ok(Self::with(files, MachineRecord::default())),
+            Build::Other => Err(missing(
+                KALLSYMS,
+                "the crash kernel is another build than the kernel that crashed",
+            )),
+        }
     }
 
     fn with(files: MachineFiles, memory: MachineRecord) -> Self {
@@ -99,6 +122,31 @@ impl Store for Live {
 #[cfg(test)]
 mod tests {
     use super::super::Artifacts;
+    use super::*;
+    use crate::source::vmcoreinfo_record;
+    use linpmem_manifest::Address;
+    use std::fs;
+
+    #[test]
+    fn after_a_crash_symbols_are_taken_at_the_crash_kernels_own_addresses() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("proc")).unwrap();
+        let symbols = "ffffffff9d000000 T _text\n";
+        fs::write(folder.path().join(KALLSYMS), symbols).unwrap();
+        let files = || MachineFiles::at(folder.path().to_path_buf(), None);
+        let release = crate::host::this_machine().kernel_release;
+        let crashed = |text: &str| MachineRecord {
+            kaslr_offset: Some(Address(0x200_0000)),
+            vmcoreinfo: Some(vmcoreinfo_record(text.as_bytes())),
+            ..MachineRecord::default()
+        };
+        let same = crashed(&format!("OSRELEASE={release}\n"));
+        let live = Live::with_same_build(files(), &same).unwrap();
+        assert_eq!(live.machine().kaslr_offset(), Some(0x1c00_0000));
+        let other = crashed("OSRELEASE=0.99\n");
+        let error = Live::with_same_build(files(), &other).unwrap_err();
+        assert!(error.to_string().contains("another build"), "{error}");
+    }
 
     #[test]
     fn the_banner_of_this_machine_is_collected() {

@@ -4,6 +4,7 @@
 //! None of them is trusted: each is read up to a limit and abandoned when it hangs.
 
 use super::Missing;
+use super::kernel_log::KernelLog;
 use crate::timeout::{Patience, TimeoutFile};
 use std::io;
 use std::path::PathBuf;
@@ -36,7 +37,11 @@ impl MachineFiles {
 
     /// Opens the file `name`, such as `proc/version`.
     pub(super) fn open(&self, name: &str) -> io::Result<TimeoutFile> {
-        TimeoutFile::open(&self.root.join(name), &self.patience)
+        let path = self.root.join(name);
+        if name == KERNEL_LOG {
+            return TimeoutFile::open_by(move || KernelLog::open(&path), &self.patience);
+        }
+        TimeoutFile::open(&path, &self.patience)
     }
 
     pub(super) fn bytes(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
@@ -52,8 +57,17 @@ impl MachineFiles {
 
     /// Whether there is a file or anything else of this name.
     pub(super) fn has(&self, name: &str) -> bool {
+        self.look_for(name).is_ok_and(|is_there| is_there)
+    }
+
+    /// The same; an error if the system does not say.
+    fn look_for(&self, name: &str) -> io::Result<bool> {
         let path = self.root.join(name);
-        self.patience.ask(move || path.symlink_metadata()).is_ok()
+        match self.patience.ask(move || path.symlink_metadata()) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The names in a folder, sorted, without those that are not UTF-8: the kernel has
@@ -74,6 +88,7 @@ impl MachineFiles {
 pub(super) const KALLSYMS: &str = "proc/kallsyms";
 pub(super) const MODULES: &str = "proc/modules";
 pub(super) const VMLINUX_BTF: &str = "sys/kernel/btf/vmlinux";
+pub(super) const KERNEL_LOG: &str = "dev/kmsg";
 const BTF_FOLDER: &str = "sys/kernel/btf";
 
 /// A large kernel has 15 MiB of symbols and 10 MiB of types.
@@ -81,21 +96,61 @@ const LARGE: u64 = 64 << 20;
 const SMALL: u64 = 4 << 20;
 
 /// Files that have the same name on every machine.
-const SMALL_FILES: [&str; 13] = [
-    "proc/version",
-    "proc/cmdline",
-    "proc/iomem",
-    MODULES,
-    "proc/cpuinfo",
-    "proc/meminfo",
-    "proc/uptime",
-    "proc/swaps",
-    "proc/self/mountinfo",
-    "proc/sys/kernel/tainted",
-    "sys/kernel/notes",
-    "sys/kernel/vmcoreinfo",
-    "etc/os-release",
+const SMALL_FILES: [(&str, TrueOf); 13] = [
+    ("proc/version", TrueOf::Build),
+    ("proc/cmdline", TrueOf::Boot),
+    ("proc/iomem", TrueOf::Boot),
+    (MODULES, TrueOf::Boot),
+    ("proc/cpuinfo", TrueOf::Boot),
+    ("proc/meminfo", TrueOf::Boot),
+    ("proc/uptime", TrueOf::Boot),
+    ("proc/swaps", TrueOf::Boot),
+    ("proc/self/mountinfo", TrueOf::Boot),
+    ("proc/sys/kernel/tainted", TrueOf::Boot),
+    ("sys/kernel/notes", TrueOf::Build),
+    ("sys/kernel/vmcoreinfo", TrueOf::Boot),
+    ("etc/os-release", TrueOf::Boot),
 ];
+
+/// Files that a machine need not have: what protects the kernel, and what it has measured
+/// since the boot.
+const SECURITY_FILES: [(&str, u64); 4] = [
+    ("sys/kernel/security/lockdown", SMALL),
+    ("sys/kernel/security/lsm", SMALL),
+    (
+        "sys/kernel/security/integrity/ima/ascii_runtime_measurements",
+        LARGE,
+    ),
+    (
+        "sys/kernel/security/integrity/ima/binary_runtime_measurements",
+        LARGE,
+    ),
+];
+
+/// The folder of `tpm0` and so on, each of which has the event log of its boot.
+const SECURITY_FOLDER: &str = "sys/kernel/security";
+const TPM_LOG: &str = "binary_bios_measurements";
+
+/// EFI's variables: a file each, named after the variable and its vendor.
+const EFI_FOLDER: &str = "sys/firmware/efi/efivars";
+/// Those that decide what the machine may boot. shim's begin with `Mok` and `Sbat`.
+const EFI_VARIABLES: [&str; 10] = [
+    "SecureBoot",
+    "SetupMode",
+    "AuditMode",
+    "DeployedMode",
+    "PK",
+    "KEK",
+    "db",
+    "dbx",
+    "dbt",
+    "dbr",
+];
+const SHIM_VARIABLES: [&str; 2] = ["Mok", "Sbat"];
+/// `-` and a GUID.
+const VENDOR_BYTES: usize = 37;
+/// No machine has more of these.
+const MAX_EFI_VARIABLES: usize = 64;
 
 /// Where distributions put what belongs to a kernel; the first that exists is taken.
 const CONFIG: [&str; 3] = [
@@ -112,6 +167,18 @@ pub(super) struct Item {
     pub(super) name: String,
     /// A file with more bytes is left out.
     pub(super) limit: u64,
+    pub(super) true_of: TrueOf,
+}
+
+/// What a file describes: it is the same wherever that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TrueOf {
+    /// The machine, whichever kernel runs on it.
+    Machine,
+    /// A build of the kernel.
+    Build,
+    /// The kernel that runs now.
+    Boot,
 }
 
 /// What `files` have that is an artifact of a kernel of this `release`.
@@ -129,32 +196,94 @@ impl Items {
             found: Vec::new(),
             missing: Vec::new(),
         };
-        for name in SMALL_FILES {
-            items.add(name, SMALL);
+        for (name, true_of) in SMALL_FILES {
+            items.add(name, SMALL, true_of);
         }
         items.add_first(files, &CONFIG, release, SMALL);
-        items.add(KALLSYMS, LARGE);
+        items.add(KALLSYMS, LARGE, TrueOf::Boot);
         items.add_first(files, &SYSTEM_MAP, release, LARGE);
-        match files.list(BTF_FOLDER) {
-            Ok(names) => {
-                for name in names {
-                    items.add(&format!("{BTF_FOLDER}/{name}"), LARGE);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => items.lack(
-                VMLINUX_BTF,
-                "the kernel was built without CONFIG_DEBUG_INFO_BTF".to_owned(),
-            ),
-            Err(error) => items.lack(VMLINUX_BTF, error.to_string()),
+        items.add_types(files);
+        items.add(KERNEL_LOG, LARGE, TrueOf::Boot);
+        for (name, limit) in SECURITY_FILES {
+            items.add_if_there(files, name, limit, TrueOf::Boot);
         }
+        items.add_tpm_logs(files);
+        items.add_efi_variables(files);
         items
     }
 
-    fn add(&mut self, name: &str, limit: u64) {
+    fn add(&mut self, name: &str, limit: u64, true_of: TrueOf) {
         self.found.push(Item {
             name: name.to_owned(),
             limit,
+            true_of,
         });
+    }
+
+    /// Adds a file that a machine need not have.
+    fn add_if_there(&mut self, files: &MachineFiles, name: &str, limit: u64, true_of: TrueOf) {
+        match files.look_for(name) {
+            Ok(true) => self.add(name, limit, true_of),
+            Ok(false) => {}
+            Err(error) => self.lack(name, error.to_string()),
+        }
+    }
+
+    fn add_types(&mut self, files: &MachineFiles) {
+        match files.list(BTF_FOLDER) {
+            Ok(names) => {
+                for name in names {
+                    let name = format!("{BTF_FOLDER}/{name}");
+                    // Another kernel of the same build may have loaded other modules.
+                    let true_of = match &*name {
+                        VMLINUX_BTF => TrueOf::Build,
+                        _ => TrueOf::Boot,
+                    };
+                    self.add(&name, LARGE, true_of);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.lack(
+                VMLINUX_BTF,
+                "the kernel was built without CONFIG_DEBUG_INFO_BTF".to_owned(),
+            ),
+            Err(error) => self.lack(VMLINUX_BTF, error.to_string()),
+        }
+    }
+
+    /// The names in a folder that a machine need not have.
+    fn list_if_there(&mut self, files: &MachineFiles, folder: &str) -> Vec<String> {
+        files.list(folder).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                self.lack(folder, error.to_string());
+            }
+            Vec::new()
+        })
+    }
+
+    fn add_tpm_logs(&mut self, files: &MachineFiles) {
+        for folder in self.list_if_there(files, SECURITY_FOLDER) {
+            if folder.starts_with("tpm") {
+                let name = format!("{SECURITY_FOLDER}/{folder}/{TPM_LOG}");
+                self.add_if_there(files, &name, SMALL, TrueOf::Machine);
+            }
+        }
+    }
+
+    fn add_efi_variables(&mut self, files: &MachineFiles) {
+        let all = self.list_if_there(files, EFI_FOLDER);
+        let wanted: Vec<&String> = all.iter().filter(|name| is_about_boot(name)).collect();
+        for name in wanted.iter().take(MAX_EFI_VARIABLES) {
+            self.add(&format!("{EFI_FOLDER}/{name}"), SMALL, TrueOf::Machine);
+        }
+        if wanted.len() > MAX_EFI_VARIABLES {
+            self.lack(
+                EFI_FOLDER,
+                format!(
+                    "only the first {MAX_EFI_VARIABLES} of {} were read",
+                    wanted.len()
+                ),
+            );
+        }
     }
 
     fn lack(&mut self, name: &str, reason: String) {
@@ -176,7 +305,7 @@ impl Items {
         let release = release.replace('/', "_");
         let names = patterns.map(|pattern| pattern.replace("RELEASE", &release));
         match names.iter().find(|name| files.has(name)) {
-            Some(name) => self.add(name, limit),
+            Some(name) => self.add(name, limit, TrueOf::Build),
             None => {
                 let reason = format!("none of these exists: {}", names.join(", "));
                 if let Some(first) = names.first() {
@@ -185,6 +314,17 @@ impl Items {
             }
         }
     }
+}
+
+/// Whether a file of [`EFI_FOLDER`] is a variable that decides what the machine may boot.
+fn is_about_boot(file: &str) -> bool {
+    let name = file.len().checked_sub(VENDOR_BYTES);
+    let name = name.and_then(|end| file.split_at_checked(end));
+    name.is_some_and(|(name, vendor)| {
+        vendor.starts_with('-')
+            && (EFI_VARIABLES.contains(&name)
+                || SHIM_VARIABLES.iter().any(|start| name.starts_with(start)))
+    })
 }
 
 #[cfg(test)]
@@ -229,5 +369,79 @@ mod tests {
         let has = |name| items.found.iter().any(|item| item.name == name);
         assert!(has("lib/modules/6.1/config") && !has("proc/config.gz"));
         assert!(has("sys/kernel/btf/e1000") && has("boot/System.map-6.1"));
+    }
+
+    const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+    #[test]
+    fn security_files_are_taken_where_a_machine_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = MachineFiles::at(folder.path().to_path_buf(), None);
+        let optional = |items: &Items| -> Vec<String> {
+            let names = items.found.iter().map(|item| item.name.clone());
+            names
+                .filter(|name| name.contains("security") || name.contains("efi"))
+                .collect()
+        };
+        let before = Items::of(&files, "6.1");
+        assert_eq!(optional(&before), [""; 0]);
+        let mut expected = vec![
+            "sys/kernel/security/lockdown".to_owned(),
+            "sys/kernel/security/lsm".to_owned(),
+            "sys/kernel/security/integrity/ima/ascii_runtime_measurements".to_owned(),
+            "sys/kernel/security/integrity/ima/binary_runtime_measurements".to_owned(),
+            "sys/kernel/security/tpm0/binary_bios_measurements".to_owned(),
+        ];
+        for variable in ["MokListRT", "SecureBoot", "db", "dbx"] {
+            expected.push(format!("{EFI_FOLDER}/{variable}-{GLOBAL}"));
+        }
+        let others = [
+            format!("{EFI_FOLDER}/Boot0000-{GLOBAL}"),
+            format!("{EFI_FOLDER}/dbDefault-{GLOBAL}"),
+            format!("{EFI_FOLDER}/db"),
+            "sys/kernel/security/tpm1/ascii_bios_measurements".to_owned(),
+        ];
+        for name in expected.iter().chain(&others) {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x").unwrap();
+        }
+        let items = Items::of(&files, "6.1");
+        assert_eq!(optional(&items), expected);
+        // What a machine need not have is not missing.
+        assert_eq!(items.missing, before.missing);
+    }
+
+    #[test]
+    fn a_security_file_that_cannot_be_looked_for_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file in place of a folder: ENOTDIR, whoever asks.
+        fs::create_dir_all(folder.path().join("sys/kernel")).unwrap();
+        fs::write(folder.path().join(SECURITY_FOLDER), b"x").unwrap();
+        let files = MachineFiles::at(folder.path().to_path_buf(), None);
+        let missing = Items::of(&files, "6.1").missing;
+        for name in ["sys/kernel/security/lsm", SECURITY_FOLDER] {
+            assert!(missing.iter().any(|gap| gap.name == name), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_log_is_read_though_it_is_a_device() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("dev")).unwrap();
+        let files = MachineFiles::at(folder.path().to_path_buf(), None);
+        let read = || {
+            let mut text = String::new();
+            let log = files.open(KERNEL_LOG);
+            log.and_then(|mut log| io::Read::read_to_string(&mut log, &mut text))
+                .map(|_| text)
+        };
+        assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::write(
+            folder.path().join(KERNEL_LOG),
+            "6,1,0,-;Linux version 6.1\n",
+        )
+        .unwrap();
+        assert_eq!(read().unwrap(), "6,1,0,-;Linux version 6.1\n");
     }
 }

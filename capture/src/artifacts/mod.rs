@@ -7,12 +7,15 @@
 //! [`VMCOREINFO`].
 
 mod added;
+mod added_reader;
 mod archive;
 mod archive_writer;
 mod check;
+mod crashed;
 mod facts;
 mod gather;
 mod image;
+mod kernel_log;
 mod known_symbols;
 mod live;
 mod machine;
@@ -22,6 +25,7 @@ mod placement;
 mod store;
 
 pub use added::AddedError;
+pub use added_reader::serve_added;
 pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
 pub use facts::FIVE_LEVELS;

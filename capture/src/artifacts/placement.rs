@@ -106,6 +106,7 @@ impl ArtifactsRequest<'_> {
                 _ => Origin::Live(self.source),
             },
             added: &self.wanted.add,
+            added_by: self.wanted.add_reader.as_deref(),
             added_limit: self.wanted.add_limit,
             timeout: self.timeout,
             stop: self.stop,

@@ -120,6 +120,15 @@ impl Artifacts {
         Self::of(Live::new(memory.cloned().unwrap_or_default()))
     }
 
+    /// The artifacts of the kernel that runs now, which stand for those of a kernel that
+    /// crashed wherever only the build matters. `crashed` is what is known of that one.
+    ///
+    /// # Errors
+    /// If they are not the same build.
+    pub fn of_same_build(crashed: &MachineRecord) -> Result<Self, ArtifactsError> {
+        Live::of_same_build(crashed).map(Self::of)
+    }
+
     pub(super) fn of(store: impl Store + 'static) -> Self {
         Self {
             store: Box::new(store),

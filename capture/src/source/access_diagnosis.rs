@@ -13,6 +13,8 @@ pub(super) struct AccessDiagnosis {
     lockdown: String,
     is_secure_boot: bool,
     is_root: bool,
+    /// Whether a panic starts a crash kernel.
+    has_crash_kernel: bool,
 }
 
 /// What a source needs besides root.
@@ -34,6 +36,8 @@ impl AccessDiagnosis {
             lockdown: mode.map_or("unknown", |(mode, _)| mode).to_owned(),
             is_secure_boot: is_secure_boot(),
             is_root: rustix::process::geteuid().is_root(),
+            has_crash_kernel: fs::read("/sys/kernel/kexec_crash_loaded")
+                .is_ok_and(|text| text.starts_with(b"1")),
         }
     }
 
@@ -92,10 +96,17 @@ impl fmt::Display for AccessDiagnosis {
                     ""
                 }
             )?;
-            return f.write_str(
+            f.write_str(
                 "If this is a virtual machine, its host can save the memory (virsh dump \
                  --memory-only, QEMU's dump-guest-memory).",
-            );
+            )?;
+            if self.has_crash_kernel {
+                f.write_str(
+                    " A crash kernel is loaded: if this machine crashes, that one can read the \
+                     memory (--source vmcore).",
+                )?;
+            }
+            return Ok(());
         }
         f.write_str("Load the linpmem module (insmod linpmem.ko, or --driver PATH).")?;
         if self.is_secure_boot {
@@ -122,6 +133,7 @@ mod tests {
             lockdown: lockdown.to_owned(),
             is_secure_boot: false,
             is_root,
+            has_crash_kernel: false,
         }
     }
 
@@ -142,6 +154,12 @@ mod tests {
         let all = diagnosis("confidentiality", true);
         assert!(why(&all, 1, kcore).contains("(confidentiality mode)"));
         assert!(all.to_string().contains("cannot be lifted"));
+        assert!(!all.to_string().contains("vmcore"));
+        let ready = AccessDiagnosis {
+            has_crash_kernel: true,
+            ..all
+        };
+        assert!(ready.to_string().contains("--source vmcore"));
         let user = diagnosis("confidentiality", false);
         assert!(why(&user, 13, mem).contains("root only"));
         assert!(user.to_string().contains("as root"));

@@ -3,7 +3,7 @@
 
 use super::image_with_manifest::ImageWithManifest;
 use super::regions::regions;
-use super::{Source, SourceError, vmcoreinfo};
+use super::{Source, SourceError, Subject, vmcoreinfo};
 use linpmem_formats::{
     ImageReader, MachineFacts, OpenError, PlannedRange, open_bytes, open_reader, raw,
 };
@@ -77,6 +77,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     Ok(Source {
         map,
         iomem: None,
+        subject: Subject::Image,
         machine_record,
         machine,
         record: SourceRecord::single("file", shown, Some(image.format().to_string())),

@@ -7,7 +7,7 @@ use super::crash::{self, Crash};
 use super::devmem::{self, DevMem};
 use super::kcore::{self, Kcore};
 use super::split::SplitSource;
-use super::{Iomem, Source, SourceError, machine, self_test, vmcoreinfo};
+use super::{Iomem, Source, SourceError, Subject, machine, self_test, vmcoreinfo};
 use linpmem_manifest::{PartRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys, RegionKind};
 use std::fs::File;
@@ -246,6 +246,7 @@ impl Search {
             reader: reader.into(),
             map,
             iomem: Some(iomem.text),
+            subject: Subject::RunningKernel,
             machine,
             machine_record,
             record: SourceRecord::of_parts(parts, self.unused),
@@ -302,6 +303,7 @@ fn without_ram(reader: Box<dyn ReadPhys>, part: PartRecord, iomem: Iomem) -> Sou
         reader: reader.into(),
         map: iomem.map,
         iomem: Some(iomem.text),
+        subject: Subject::RunningKernel,
         machine,
         machine_record,
         warnings,

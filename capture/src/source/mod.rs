@@ -18,6 +18,7 @@ mod regions;
 mod self_test;
 mod spec;
 mod split;
+mod vmcore;
 mod vmcoreinfo;
 mod volatile;
 
@@ -34,6 +35,7 @@ use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vmcore::CrashKernel;
 
 /// Memory that can be read, and what is known of it.
 pub struct Source {
@@ -43,6 +45,8 @@ pub struct Source {
     pub map: MemoryMap,
     /// The text that the map was made from, if it is the running kernel's.
     pub iomem: Option<String>,
+    /// Whose memory it is.
+    pub subject: Subject,
     /// What an image records about the machine.
     pub machine: MachineFacts,
     /// What the manifest records about the machine.
@@ -51,6 +55,17 @@ pub struct Source {
     pub record: SourceRecord,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// Whose memory a source reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The kernel that this program runs on: its memory changes while it is read.
+    RunningKernel,
+    /// The kernel that crashed before this one was started.
+    CrashedKernel,
+    /// Whatever the image holds.
+    Image,
 }
 
 /// A source that cannot be used.
@@ -79,6 +94,21 @@ pub enum SourceError {
         /// How it failed the test.
         reason: String,
     },
+    /// The memory of the kernel that crashed cannot be read.
+    #[error("{path}: {reason}", path = .path.display())]
+    Vmcore {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It cannot be read either where it is the only memory of interest.
+    #[error(
+        "this is a crash (kdump) kernel, and the memory of the kernel that crashed cannot be \
+         read: {0}\nThe other sources have the memory of this small kernel only; name one \
+         (--source kcore) if that is what you want."
+    )]
+    OnlyCrashed(Box<SourceError>),
     /// The image cannot be opened.
     #[error("{path}: {source}", path = .path.display())]
     Image {
@@ -108,14 +138,24 @@ impl Source {
     /// # Errors
     /// If it does not exist or cannot be read; the error says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
-        match spec {
+        let crash_kernel = CrashKernel::find(Path::new("/proc"));
+        let mut source = match spec {
+            SourceSpec::Auto if crash_kernel == CrashKernel::WithVmcore => {
+                vmcore::open(Path::new(vmcore::PATH))
+                    .map_err(|error| SourceError::OnlyCrashed(Box::new(error)))
+            }
             SourceSpec::Auto => best(),
             SourceSpec::Device(path) => module::open(path),
             SourceSpec::Kcore => kernel::open(Some(KernelSource::Kcore), Vec::new()),
             SourceSpec::Crash => kernel::open(Some(KernelSource::Crash), Vec::new()),
             SourceSpec::DevMem => kernel::open(Some(KernelSource::DevMem), Vec::new()),
+            SourceSpec::Vmcore => vmcore::open(Path::new(vmcore::PATH)),
             SourceSpec::Image(path) => image::open(path),
+        }?;
+        if source.subject == Subject::RunningKernel {
+            source.warnings.extend(crash_kernel.warning());
         }
+        Ok(source)
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The running machine's memory through the linpmem module.
 
-use super::{Iomem, Source, SourceError, machine, self_test, vmcoreinfo};
+use super::{Iomem, Source, SourceError, Subject, machine, self_test, vmcoreinfo};
 use linpmem::{Device, Info, InfoError};
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{Address, MachineRecord, SourceRecord};
@@ -47,6 +47,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         reader: Arc::new(device),
         map: iomem.map,
         iomem: Some(iomem.text),
+        subject: Subject::RunningKernel,
         machine,
         machine_record,
         record: SourceRecord::single("linpmem", path.display().to_string(), Some(detail)),

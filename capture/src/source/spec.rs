@@ -17,6 +17,8 @@ pub enum SourceSpec {
     Crash,
     /// /dev/mem.
     DevMem,
+    /// /proc/vmcore.
+    Vmcore,
     /// An image.
     Image(PathBuf),
 }
@@ -31,10 +33,12 @@ impl FromStr for SourceSpec {
             _ if ["kcore", "/proc/kcore"].contains(&text) => Ok(Self::Kcore),
             _ if ["crash", "/dev/crash"].contains(&text) => Ok(Self::Crash),
             _ if ["devmem", "/dev/mem"].contains(&text) => Ok(Self::DevMem),
+            _ if ["vmcore", "/proc/vmcore"].contains(&text) => Ok(Self::Vmcore),
             Some(("file", path)) if !path.is_empty() => Ok(Self::Image(PathBuf::from(path))),
             _ if text.starts_with('/') => Ok(Self::Device(PathBuf::from(text))),
             _ => Err(
-                "give auto, linpmem, kcore, crash, devmem, a device node's full path, or file:IMAGE"
+                "give auto, linpmem, kcore, crash, devmem, vmcore, a device node's full path, or \
+                 file:IMAGE"
                     .to_owned(),
             ),
         }
@@ -51,6 +55,8 @@ mod tests {
         assert_eq!("file:a:b".parse(), Ok(SourceSpec::Image("a:b".into())));
         assert_eq!("kcore".parse(), Ok(SourceSpec::Kcore));
         assert_eq!("/dev/mem".parse(), Ok(SourceSpec::DevMem));
+        assert_eq!("vmcore".parse(), Ok(SourceSpec::Vmcore));
+        assert_eq!("/proc/vmcore".parse(), Ok(SourceSpec::Vmcore));
         assert_eq!("/dev/x".parse(), Ok(SourceSpec::Device("/dev/x".into())));
         for text in ["", "file:", "kcor", "dev/x"] {
             assert!(text.parse::<SourceSpec>().is_err(), "{text}");

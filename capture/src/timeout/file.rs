@@ -102,10 +102,21 @@ impl TimeoutFile {
     /// # Errors
     /// If a thread cannot be started, or the system failed to answer too often before.
     pub(crate) fn open(path: &Path, patience: &Patience) -> io::Result<Self> {
+        let path = path.to_path_buf();
+        Self::open_by(move || open_regular(&path), patience)
+    }
+
+    /// What `open` opens, in place of a regular file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_by<R: Read>(
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        patience: &Patience,
+    ) -> io::Result<Self> {
         patience.check()?;
         let (sender, steps) = bounded(STEPS_AHEAD);
-        let path = path.to_path_buf();
-        thread().spawn(move || send(&path, &sender))?;
+        thread().spawn(move || send(open(), &sender))?;
         Ok(Self {
             steps,
             current: io::Cursor::default(),
@@ -148,8 +159,8 @@ impl Read for TimeoutFile {
     }
 }
 
-fn send(path: &Path, steps: &Sender<io::Result<Vec<u8>>>) {
-    let mut file = match open(path) {
+fn send(opened: io::Result<impl Read>, steps: &Sender<io::Result<Vec<u8>>>) {
+    let mut file = match opened {
         Ok(file) => file,
         Err(error) => {
             let _ = steps.send(Err(error));
@@ -176,7 +187,7 @@ fn send(path: &Path, steps: &Sender<io::Result<Vec<u8>>>) {
 
 /// Opens a regular file only: pipes and devices might never end, or reading them might
 /// have effects.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())

@@ -4,5 +4,5 @@
 mod file;
 mod reader;
 
-pub(crate) use file::{Patience, TimeoutFile};
+pub(crate) use file::{Patience, TimeoutFile, open_regular};
 pub(crate) use reader::TimeoutReader;

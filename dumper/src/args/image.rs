@@ -162,6 +162,7 @@ impl ArtifactsArgs {
             kernel: !self.no_artifacts,
             inside_image: self.bundle,
             add: self.add.clone(),
+            add_reader: None,
             add_limit: self.add_limit,
         }
     }

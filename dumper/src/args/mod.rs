@@ -192,6 +192,9 @@ pub enum Command {
     /// Thaw programs when --freeze cannot; for this program's own use
     #[command(hide = true)]
     ThawWatchdog,
+    /// Look for files to --add, and read them; for this program's own use
+    #[command(hide = true)]
+    ReadAdded,
 }
 
 impl Cli {
@@ -209,9 +212,12 @@ impl Cli {
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,
             Some(Command::Symbols(args)) => args.json,
-            Some(Command::Completions { .. } | Command::Man { .. } | Command::ThawWatchdog) => {
-                false
-            }
+            Some(
+                Command::Completions { .. }
+                | Command::Man { .. }
+                | Command::ThawWatchdog
+                | Command::ReadAdded,
+            ) => false,
         }
     }
 

@@ -32,12 +32,13 @@ pub struct SelectionArgs {
     #[arg(long = "range", value_name = "A-B")]
     pub ranges: Vec<PhysRange>,
 
-    /// Source of memory: auto, linpmem, kcore, crash, devmem, a device node, or
+    /// Source of memory: auto, linpmem, kcore, crash, devmem, vmcore, a device node, or
     /// file:IMAGE
     ///
     /// auto picks the best source that works, tested by reading pages with known
     /// content: the linpmem module (/dev/linpmem), otherwise System RAM from
-    /// /proc/kcore, /dev/crash or /dev/mem, and reserved ranges from /dev/mem.
+    /// /proc/kcore, /dev/crash or /dev/mem, and reserved ranges from /dev/mem. In a crash
+    /// (kdump) kernel it is vmcore: /proc/vmcore, the memory of the kernel that crashed.
     /// A path is the module's device node under another name. file: reads an image, which
     /// converts it.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]

@@ -14,6 +14,7 @@ use linpmem_cli::ExitStatus;
 use linpmem_cli::Stderr;
 use linpmem_phys::PhysLen;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A run that did not begin, or whose files could not be named.
@@ -36,7 +37,7 @@ pub enum RunError {
 /// # Errors
 /// If the run did not begin, or its files could not get their names.
 pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
-    let plan = args.plan(command())?;
+    let plan = with_reader(args.plan(command())?);
     run_plan(&plan, args.symbols, &args.run, stderr)
 }
 
@@ -45,8 +46,14 @@ pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
 /// # Errors
 /// As [`run`].
 pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
-    let plan = args.plan(command())?;
+    let plan = with_reader(args.plan(command())?);
     run_plan(&plan, false, &args.run, stderr)
+}
+
+/// Lets another process of this program read the files that are added.
+fn with_reader(mut plan: Plan) -> Plan {
+    plan.artifacts.add_reader = Some(PathBuf::from("/proc/self/exe"));
+    plan
 }
 
 fn run_plan(

@@ -57,14 +57,18 @@ struct Memory {
 }
 
 impl Memory {
-    /// The running machine has a map even if no source opens.
+    /// The running kernel has a map even if no source opens; it is not that of an image, or
+    /// of a kernel that crashed.
     fn of(args: &SelectionArgs) -> Result<Self, RangesError> {
         match Source::open(&args.source) {
             Ok(source) => Ok(Self {
                 map: source.map,
                 source: Ok(source.record),
             }),
-            Err(error) if matches!(args.source, SourceSpec::Image(_)) => Err(error.into()),
+            Err(error) if matches!(args.source, SourceSpec::Image(_) | SourceSpec::Vmcore) => {
+                Err(error.into())
+            }
+            Err(error @ SourceError::OnlyCrashed(_)) => Err(error.into()),
             Err(error) => Ok(Self {
                 map: Iomem::read()?.map,
                 source: Err(error),

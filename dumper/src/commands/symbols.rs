@@ -7,7 +7,7 @@ use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
-use linpmem_capture::source::SourceSpec;
+use linpmem_capture::source::{SourceSpec, Subject};
 use linpmem_capture::{Acquired, Output, Plan};
 use linpmem_manifest::paths::{partial_of, with_suffix};
 use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
@@ -139,6 +139,9 @@ impl SymbolFilePlan {
         let path = symbols_of(image.unwrap_or(&acquired.manifest));
         let artifacts = match &self.source {
             Some(image) => of_image(image)?,
+            None if acquired.subject == Subject::CrashedKernel => {
+                Artifacts::of_same_build(&acquired.machine)?
+            }
             None => Artifacts::live(Some(&acquired.machine)),
         };
         let made = make(&artifacts, None, &path, self.force)?;

@@ -146,6 +146,8 @@ impl Summary {
             second_pass,
             elapsed,
             artifacts,
+            // The source's name and a warning have said it.
+            subject: _,
         } = &self.acquired;
         let file = &outcome.file;
         let image = image.to_string_lossy().into_owned();

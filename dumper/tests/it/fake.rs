@@ -2,7 +2,7 @@
 //! Memory that behaves as a test requires.
 
 use clap::Parser;
-use linpmem_capture::source::Source;
+use linpmem_capture::source::{Source, Subject};
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{Silent, acquire_from};
 use linpmem_cli::{Document, ExitStatus};
@@ -161,6 +161,7 @@ impl Fake {
             ])
             .unwrap(),
             iomem: Some("made up".to_owned()),
+            subject: Subject::RunningKernel,
             machine: MachineFacts {
                 vmcoreinfo: Some(b"OSRELEASE=1.2.3\n".to_vec()),
                 direct_map_base: Some(0xffff_8880_0000_0000),

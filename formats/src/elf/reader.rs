@@ -5,6 +5,7 @@ use super::notes::Notes;
 use super::{Error, headers, segments};
 use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
@@ -36,7 +37,12 @@ impl<S: ReadAt> Reader<S> {
         if ranges.is_empty() {
             return Err(Error::Empty);
         }
-        if !headers.loads.is_sorted_by_key(|load| load.range.start()) {
+        // Kernels put the segment of their own text first.
+        let memory = headers
+            .loads
+            .iter()
+            .filter(|load| load.vaddr < START_KERNEL_MAP);
+        if !memory.is_sorted_by_key(|load| load.range.start()) {
             notes.warn("the segments are not in address order".to_owned());
         }
         if headers.aliases > 1 {

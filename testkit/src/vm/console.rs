@@ -3,11 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The log of a machine's console.
 #[derive(Clone, Debug)]
 pub struct Console {
     path: PathBuf,
+    /// Where the log of the kernel that runs now begins, in bytes: after a crash that was
+    /// wanted, it is that of the crash kernel.
+    begin: Arc<AtomicUsize>,
 }
 
 /// What a kernel in trouble prints. `panic_on_warn` ends the machine for most of these,
@@ -30,9 +35,15 @@ const COMPLAINTS: &[&str] = &[
     "linpmem-guest: failed:",
 ];
 
+/// The first line of every kernel.
+const BANNER: &[u8] = b"Linux version ";
+
 impl Console {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            path,
+            begin: Arc::default(),
+        }
     }
 
     /// The file, which exists as long as the machine.
@@ -41,11 +52,22 @@ impl Console {
         &self.path
     }
 
-    /// All of it so far.
+    /// All of it so far, of the kernel that runs now.
     #[must_use]
     pub fn text(&self) -> String {
         let bytes = fs::read(&self.path).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).replace('\r', "")
+        let own = bytes.get(self.begin.load(Ordering::Relaxed)..);
+        String::from_utf8_lossy(own.unwrap_or_default()).replace('\r', "")
+    }
+
+    /// Another kernel runs now: what the last one printed no longer counts.
+    pub(super) fn begin_anew(&self) {
+        let bytes = fs::read(&self.path).unwrap_or_default();
+        let banner = bytes
+            .windows(BANNER.len())
+            .rposition(|window| window == BANNER);
+        self.begin
+            .store(banner.unwrap_or(bytes.len()), Ordering::Relaxed);
     }
 
     /// The first line in which the kernel reports a problem.

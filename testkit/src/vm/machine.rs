@@ -319,6 +319,14 @@ impl Vm {
         Instant::now() + self.timeout
     }
 
+    pub(super) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
     pub(super) fn disk(&self) -> &Path {
         &self.files.disk
     }

@@ -7,6 +7,7 @@ mod agent;
 mod builder;
 mod console;
 mod cpio;
+mod crash_kernel;
 pub mod guest;
 mod initramfs;
 pub mod iomem;

@@ -31,7 +31,7 @@ pub(super) struct Files {
     pub(super) qmp: PathBuf,
     pub(super) console: PathBuf,
     pub(super) pipe: PathBuf,
-    initramfs: PathBuf,
+    pub(super) initramfs: PathBuf,
     pub(super) disk: PathBuf,
     log: PathBuf,
 }

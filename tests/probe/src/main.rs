@@ -4,8 +4,11 @@
 //! and exit code 1.
 
 mod bench;
+mod deaf_fuse;
 mod exact;
+mod group;
 mod hotplug;
+mod kexec;
 mod library;
 mod lifetime;
 mod original;
@@ -74,6 +77,9 @@ fn run(args: &[String]) -> Result<String> {
         "absent" => hotplug::absent(number(0)?, rest),
         "readers" => hotplug::readers(number(0)?, number(1)?, number(2)?, rest),
         "held" => pages::held(),
+        "crash-kernel" => kexec::load_crash_kernel(rest),
+        "deaf-fuse" => deaf_fuse::serve(rest),
+        "in-group" => group::run_in(rest),
         "bench" => bench::run(),
         _ => bail!("no such command: {command}"),
     }

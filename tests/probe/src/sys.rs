@@ -202,6 +202,48 @@ pub fn unload(name: &str) -> io::Result<()> {
     done(i32::try_from(status).unwrap_or(-1))
 }
 
+/// Loads a kernel to jump to when the running one panics.
+pub fn kexec_file_load(
+    kernel: &impl AsRawFd,
+    initramfs: &impl AsRawFd,
+    command_line: &str,
+) -> Result<()> {
+    const KEXEC_FILE_ON_CRASH: libc::c_ulong = 2; // include/uapi/linux/kexec.h
+    let words = CString::new(command_line)?;
+    // SAFETY: The command line ends in NUL and outlives the call; the kernel copies it.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_file_load,
+            kernel.as_raw_fd(),
+            initramfs.as_raw_fd(),
+            words.as_bytes_with_nul().len(),
+            words.as_ptr(),
+            KEXEC_FILE_ON_CRASH,
+        )
+    };
+    Ok(done(i32::try_from(status)?)?)
+}
+
+/// Mounts a file system of this kind, which needs no device.
+pub fn mount(kind: &str, folder: &str, options: &str) -> Result<()> {
+    let [kind, folder, options] = [
+        CString::new(kind)?,
+        CString::new(folder)?,
+        CString::new(options)?,
+    ];
+    // SAFETY: The strings end in NUL and outlive the call.
+    let status = unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            folder.as_ptr(),
+            kind.as_ptr(),
+            0,
+            options.as_ptr().cast(),
+        )
+    };
+    Ok(done(status)?)
+}
+
 /// Creates a character device with this major number and the minor number 0.
 pub fn make_node(path: &str, major: u32, owner: u32) -> Result<()> {
     let name = CString::new(path)?;

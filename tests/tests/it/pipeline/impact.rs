@@ -9,7 +9,7 @@ use linpmem_testkit::artifacts::DUMPER;
 use linpmem_testkit::ground_truth::Manifest;
 use linpmem_testkit::target_machine::TargetMachine;
 use linpmem_testkit::target_machine::companion;
-use linpmem_testkit::vm::Vm;
+use linpmem_testkit::vm::{Vm, guest};
 use serde_json::Value;
 use std::thread;
 use std::time::Duration;
@@ -60,6 +60,8 @@ fn programs_are_frozen_while_memory_is_read_and_thawed_however_it_ends() -> Resu
     run.wait()?;
     moves(vm, "after SIGTERM to both")?;
 
+    killed_with_its_group(&target, &slow)?;
+
     // Not longer than the limit allows, though the acquisition goes on.
     let limited = [&["--freeze-limit", "2"][..], &slow].concat();
     let mut run = target.start(&limited, "limited.core")?;
@@ -85,6 +87,32 @@ fn programs_are_frozen_while_memory_is_read_and_thawed_however_it_ends() -> Resu
     ticking.wait()?;
     volatile_pages_come_first(&target)?;
     target.end()
+}
+
+/// What ends a unit for good, SIGKILL to all that is in its control group, does not reach
+/// the watchdog.
+fn killed_with_its_group(target: &TargetMachine, slow: &[&str]) -> Result<()> {
+    const GROUP: &str = "/sys/fs/cgroup/unit";
+    let vm = &target.vm;
+    vm.push(&guest::build("linpmem-probe")?, "/bin/probe")?;
+    let argv = [
+        &["probe", "in-group", "unit", DUMPER],
+        slow,
+        &["/scratch/unit.core"],
+    ]
+    .concat();
+    let run = vm.command(&argv).start()?;
+    stands_still(vm)?;
+    let watchdog = watchdog_of(vm, run.pid())?;
+    let inside = vm.kernel_file(&format!("{GROUP}/cgroup.procs"))?;
+    ensure!(
+        inside.trim() == run.pid().to_string(),
+        "in the group are {inside}, and the watchdog is {watchdog}"
+    );
+    vm.write(&format!("{GROUP}/cgroup.kill"), "1")?;
+    let ended = run.wait()?.ended;
+    ensure!(ended.signal == Some(9), "it was not killed: {ended:?}");
+    moves(vm, "after its group was killed")
 }
 
 /// The process that watches over the one with this id: its only child, which has left its

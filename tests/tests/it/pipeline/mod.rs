@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Real faults and what the dumper leaves behind; its effects on the machine.
 
+mod added;
 mod faults;
 mod impact;
 mod killed;

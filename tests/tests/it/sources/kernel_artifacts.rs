@@ -58,6 +58,11 @@ fn the_artifacts_are_what_the_machine_says() -> Result<()> {
     for name in FILES {
         truth.push((name, target.vm.read(&format!("/{name}"))?));
     }
+    let security = ["sys/kernel/security/lockdown", "sys/kernel/security/lsm"];
+    let security = security
+        .into_iter()
+        .map(|name| Ok((name, target.vm.kernel_file(&format!("/{name}"))?)))
+        .collect::<Result<Vec<_>>>()?;
     for (name, place) in [("a.core", "note"), ("a.aff4", "members"), ("a.raw", "file")] {
         let output = target.dump(&LITTLE, name)?;
         println!("{}", output.text());
@@ -77,6 +82,16 @@ fn the_artifacts_are_what_the_machine_says() -> Result<()> {
                 "{file_name} in {name} differs from the machine's"
             );
         }
+        for (file_name, content) in &security {
+            let kept = String::from_utf8(file(&image, file_name)?)?;
+            ensure!(kept == *content, "{file_name}: {kept}");
+        }
+        let log = String::from_utf8(file(&image, "dev/kmsg")?)?;
+        let banner = String::from_utf8(target.vm.read("/proc/version")?)?;
+        ensure!(
+            log.contains(banner.trim_end()),
+            "the log begins later: {log:.300}"
+        );
         facts_are_right(&target, &image)?;
         let listed = String::from_utf8(dumper(&["ls"], &image)?)?;
         ensure!(listed.contains("missing  boot/System.map-"), "{listed}");

@@ -2,6 +2,7 @@
 //! Acquisitions through the kernel's own interfaces, without our module.
 
 mod acquired;
+mod crashed;
 mod kernel_artifacts;
 mod refused;
 

@@ -25,6 +25,14 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         &crash.text(),
         &["/dev/crash does not exist", "Red Hat", "insmod"],
     )?;
+    let vmcore = dump(&["--source", "vmcore"], "a.core")?.exited(1)?;
+    contains(
+        &vmcore.text(),
+        &[
+            "/proc/vmcore: it does not exist",
+            "not a crash (kdump) kernel",
+        ],
+    )?;
     let strict = dump(&["--source", "devmem"], "a.core")?.exited(1)?;
     contains(
         &strict.text(),
