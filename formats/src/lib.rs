@@ -155,6 +155,7 @@ mod read_span;
 mod reader;
 #[cfg(any(feature = "lime", feature = "avml"))]
 mod records;
+mod truncation;
 mod write_image;
 mod write_order;
 mod writer;
@@ -167,6 +168,7 @@ pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use read_at::{FileSource, ReadAt};
 pub use reader::{ImageReader, StoredRange};
+pub use truncation::Truncation;
 pub use write_image::{StreamOutput, write_image};
 pub use writer::{ChunkEncoder, ImageWriter, WriteError};
 

@@ -21,6 +21,8 @@ pub(super) struct Headers {
     /// How many segments have no physical address: they show memory that is in the
     /// file anyway under another virtual address.
     pub(super) aliases: u32,
+    /// Whether the file ends within the program headers or the notes.
+    pub(super) is_cut: bool,
 }
 
 /// A segment of memory.
@@ -33,7 +35,7 @@ pub(super) struct Load {
     pub(super) stored: PhysLen,
 }
 
-/// A segment of notes. It is within the file.
+/// A segment of notes, as far as it is within the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoteSegment {
     pub(super) offset: u64,
@@ -51,13 +53,22 @@ pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let file = file_header(source)?;
     let count = segment_count(source, &file)?;
     let phdr_bytes = usize_as_u64(PHDR_BYTES);
-    within(
-        source,
-        "table of program headers",
-        file.e_phoff,
-        u64::from(count) * phdr_bytes,
-    )?;
-    let mut headers = Headers::default();
+    // What is left of a core that ends within its table.
+    let there = source.len().saturating_sub(file.e_phoff) / phdr_bytes;
+    let whole = u64::from(count);
+    if there == 0 && count > 0 {
+        within(
+            source,
+            "table of program headers",
+            file.e_phoff,
+            whole * phdr_bytes,
+        )?;
+    }
+    let mut headers = Headers {
+        is_cut: there < whole,
+        ..Headers::default()
+    };
+    let count = u32::try_from(there.min(whole)).unwrap_or(count);
     let mut block = Vec::new();
     let mut index: u32 = 0;
     while index < count {
@@ -88,10 +99,11 @@ impl Headers {
     ) -> Result<(), Error> {
         match header.p_type {
             PT_NOTE => {
-                within(source, "notes", header.p_offset, header.p_filesz)?;
+                let there = source.len().saturating_sub(header.p_offset);
+                self.is_cut |= there < header.p_filesz;
                 self.notes.push(NoteSegment {
                     offset: header.p_offset,
-                    len: header.p_filesz,
+                    len: header.p_filesz.min(there),
                     align: header.p_align,
                 });
             }
@@ -107,12 +119,9 @@ impl Headers {
                 let start = PhysAddr::new(header.p_paddr);
                 let range = PhysRange::from_len(start, PhysLen::new(header.p_memsz))
                     .map_err(|_| damaged(index, "its addresses exceed 64 bits"))?;
-                within(
-                    source,
-                    "data of a segment",
-                    header.p_offset,
-                    header.p_filesz,
-                )?;
+                if header.p_offset.checked_add(header.p_filesz).is_none() {
+                    return Err(damaged(index, "its data ends beyond 2^64 bytes"));
+                }
                 self.loads.push(Load {
                     range,
                     vaddr: header.p_vaddr,

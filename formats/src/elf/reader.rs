@@ -4,7 +4,7 @@
 use super::notes::Notes;
 use super::{Error, headers, segments};
 use crate::read_span::StoredSpans;
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
@@ -26,15 +26,20 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the core in `source`.
     ///
     /// # Errors
-    /// If it is not an x86-64 core or holds no memory; if a structure is outside of
-    /// the file or contradicts itself; if two segments hold different bytes for the
-    /// same addresses. A damaged note is only a warning.
+    /// If it is not an x86-64 core or holds no memory; if a structure contradicts itself;
+    /// if two segments hold different bytes for the same addresses. A damaged note is only
+    /// a warning, and so is a file that ends early, provided that a program header of
+    /// memory is left.
     pub fn new(source: S) -> Result<Self, Error> {
         let headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
         let mut ranges = segments::resolve(&headers.loads)?;
         if ranges.is_empty() {
-            return Err(Error::Empty);
+            return Err(if headers.is_cut {
+                Error::NothingLeft { file: source.len() }
+            } else {
+                Error::Empty
+            });
         }
         if !headers.loads.is_sorted_by_key(|load| load.range.start()) {
             notes.warn("the segments are not in address order".to_owned());
@@ -61,8 +66,12 @@ impl<S: ReadAt> Reader<S> {
         if machine.paging_levels.is_none() {
             machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
+        let memory = StoredSpans::cut(source, ranges, headers.is_cut);
+        if let Some(truncation) = memory.truncation() {
+            notes.warnings.insert(0, truncation.to_string());
+        }
         Ok(Self {
-            memory: StoredSpans::new(source, ranges),
+            memory,
             machine,
             warnings: notes.warnings,
             artifacts: notes.artifacts,
@@ -103,5 +112,9 @@ impl<S: ReadAt> ImageReader for Reader<S> {
 
     fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    fn truncation(&self) -> Option<Truncation> {
+        self.memory.truncation()
     }
 }

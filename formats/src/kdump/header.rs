@@ -41,6 +41,8 @@ const MACHINE_NAME: &[u8] = Architecture::X86_64.name().as_bytes();
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     pub(super) max_pages: u64,
+    /// The same as the header gives it, even if the bitmaps were cut off.
+    pub(super) planned_pages: u64,
     /// Where the bitmap of existing pages begins, in bytes.
     pub(super) present: u64,
     /// Where the bitmap of dumped pages begins, in bytes.
@@ -205,7 +207,6 @@ impl Headers {
             ));
         }
         let present = (1 + u64::from(fields.sub_header_blocks)) * PAGE_SIZE.get();
-        within(source, "bitmaps", present, 2 * bitmap)?;
         let dumped = present + bitmap;
         let vmcoreinfo = match fields.version {
             3.. => text(
@@ -218,6 +219,7 @@ impl Headers {
         };
         Ok(Self {
             max_pages,
+            planned_pages: max_pages,
             present,
             dumped,
             descriptors: dumped + bitmap,

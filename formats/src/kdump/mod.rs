@@ -5,12 +5,14 @@
 pub mod flattened;
 
 mod bitmap;
+mod dumped;
 mod encoder;
 mod error;
 mod header;
 mod layout;
 mod page;
 mod reader;
+mod truncated;
 mod writer;
 
 pub use error::Error;

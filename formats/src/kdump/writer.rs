@@ -2,6 +2,7 @@
 //! Writing a kdump-compressed image, front to back.
 
 use super::bitmap::Bitmap;
+use super::dumped::Dumped;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
 use super::page::{Compression, DESCRIPTOR_BYTES, Descriptor, Packer};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// In a dump, the page descriptors come before the pages, but the compressed size of a
 /// page, and whether it can be read at all, is known only afterwards. In the flattened
 /// stream each piece carries its offset, so that nothing has to be rewritten and only
-/// one block of a bitmap is kept in memory.
+/// a few bytes of a bitmap are kept in memory.
 ///
 /// All zero pages share one copy; pages that could not be read are left out. The format
 /// has no room for the kinds of the ranges.
@@ -29,7 +30,7 @@ pub struct Writer {
     layout: Layout,
     order: WriteOrder,
     stream: flattened::Writer,
-    dumped: Bitmap,
+    dumped: Dumped,
     zero: Descriptor,
     /// The number of descriptors written so far.
     pages: u64,
@@ -50,7 +51,7 @@ impl Writer {
             plan: plan.clone(),
             compression,
             stream: flattened::Writer,
-            dumped: Bitmap::new(layout.dumped, u64::from(layout.bitmap_blocks)),
+            dumped: Dumped::new(layout.dumped, u64::from(layout.bitmap_blocks)),
             zero: Descriptor::default(),
             pages: 0,
             next: layout.data,
@@ -124,7 +125,10 @@ impl Writer {
         } else {
             gather(&readable).into()
         };
-        self.stream.shared(begin, &bytes, out)
+        self.stream.shared(begin, &bytes, out)?;
+        // Only now, so that no page is listed that an interrupted dump lacks.
+        self.dumped
+            .settle(addr.get() / PAGE_SIZE.get(), self.stream, out)
     }
 }
 
