@@ -4,9 +4,9 @@
 //!
 //! | module, feature | made by | kinds of ranges | pages that could not be read | facts about the machine | files | compression |
 //! |---|---|---|---|---|---|---|
-//! | [`elf`] | linpmem, kexec, QEMU, … | in linpmem's note | zero | VMCOREINFO, direct map, paging levels | one archive of up to 32 MiB | – |
+//! | [`elf`] | linpmem, kexec, QEMU, … | in linpmem's note | zero | VMCOREINFO, direct map, paging levels, registers and other notes | one archive of up to 32 MiB | – |
 //! | [`aff4`] | linpmem, pyaff4, WinPmem, … | yes | marked | the same, page table, KASLR | any | of each 32 KiB, with hashes |
-//! | [`kdump`] | linpmem, makedumpfile | no | left out | VMCOREINFO | no | of each page |
+//! | [`kdump`] | linpmem, makedumpfile | no | left out | VMCOREINFO, registers and other notes | no | of each page |
 //! | [`lime`] | linpmem, LiME, AVML | no | zero | no | no | – |
 //! | [`avml`] | linpmem, AVML | no | zero | no | no | of each chunk |
 //! | [`raw`] | any tool | no | zero | no | no | – |
@@ -144,6 +144,7 @@ pub mod raw;
 mod cache;
 mod chunk;
 mod codec;
+mod core_note;
 mod detect;
 mod fields;
 mod open;
@@ -162,6 +163,7 @@ mod writer;
 
 pub use chunk::Chunk;
 pub use codec::{Codec, CodecError};
+pub use core_note::CoreNote;
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
 pub use open::{ImageBytes, OpenError, open_bytes, open_image, open_reader};
 pub use output::{ImageOutput, OutputError};

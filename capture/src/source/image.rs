@@ -107,6 +107,7 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
             .direct_map_base
             .or(known.direct_map_base.map(|base| base.0)),
         paging_levels: told.paging_levels.or(known.paging_levels),
+        notes: told.notes.clone(),
     };
     let record = MachineRecord {
         paging_levels: machine.paging_levels,

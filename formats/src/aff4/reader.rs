@@ -187,6 +187,7 @@ fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
         vmcoreinfo,
         direct_map_base: own("directMapBase"),
         paging_levels: own("pagingLevels").and_then(|levels| u32::try_from(levels).ok()),
+        notes: Vec::new(),
     })
 }
 

@@ -4,9 +4,7 @@
 use super::Error;
 use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES};
 use crate::ReadAt;
-use goblin::elf::header::{
-    EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE, header64,
-};
+use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_CORE, header64};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, program_header64};
 use goblin::elf::section_header::section_header64;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
@@ -23,6 +21,8 @@ pub(super) struct Headers {
     pub(super) aliases: u32,
     /// Whether the file ends within the program headers or the notes.
     pub(super) is_cut: bool,
+    /// Which machine it is of, according to its file header.
+    pub(super) machine: u16,
 }
 
 /// A segment of memory.
@@ -66,6 +66,7 @@ pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     }
     let mut headers = Headers {
         is_cut: there < whole,
+        machine: file.e_machine,
         ..Headers::default()
     };
     let count = u32::try_from(there.min(whole)).unwrap_or(count);
@@ -155,9 +156,6 @@ fn file_header(source: &impl ReadAt) -> Result<header64::Header, Error> {
         .map_err(|_| Error::Header("its file header is cut off"))?;
     if header.e_type != ET_CORE {
         return Err(Error::NotThisKind("it is not a core file"));
-    }
-    if header.e_machine != EM_X86_64 {
-        return Err(Error::NotThisKind("it is of another architecture"));
     }
     Ok(header)
 }

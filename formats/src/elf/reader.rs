@@ -3,8 +3,10 @@
 
 use super::notes::Notes;
 use super::{Error, headers, segments};
+use crate::core_note::{X86_64, architecture};
 use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
+use goblin::elf::header::{EM_NONE, EM_X86_64};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
@@ -33,6 +35,7 @@ impl<S: ReadAt> Reader<S> {
     pub fn new(source: S) -> Result<Self, Error> {
         let headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
+        check_machine(headers.machine, &mut notes)?;
         let mut ranges = segments::resolve(&headers.loads)?;
         if ranges.is_empty() {
             return Err(if headers.is_cut {
@@ -63,6 +66,7 @@ impl<S: ReadAt> Reader<S> {
             machine.paging_levels = own.paging_levels;
         }
         machine.vmcoreinfo = notes.vmcoreinfo.take();
+        machine.notes = std::mem::take(&mut notes.others);
         if machine.paging_levels.is_none() {
             machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
@@ -84,6 +88,23 @@ impl<S: ReadAt> Reader<S> {
     pub fn artifacts(&self) -> Option<(u64, u64)> {
         self.artifacts
     }
+}
+
+/// Refuses a core of another machine than x86-64. Its notes decide, if they tell.
+fn check_machine(machine: u16, notes: &mut Notes) -> Result<(), Error> {
+    match architecture(&notes.others, notes.vmcoreinfo.as_deref()) {
+        Some(X86_64) if machine != EM_X86_64 => notes.warn(format!(
+            "the file header says that the core is of another machine (e_machine {machine}), but \
+             its notes are of x86-64: they count"
+        )),
+        Some(X86_64) => {}
+        None if machine == EM_X86_64 => {}
+        None if machine == EM_NONE => {
+            notes.warn("the core does not say of which kind of machine it is".to_owned());
+        }
+        _ => return Err(Error::NotThisKind("it is of another architecture")),
+    }
+    Ok(())
 }
 
 impl<S: ReadAt> ReadPhys for Reader<S> {

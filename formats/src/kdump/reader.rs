@@ -84,6 +84,7 @@ impl<S: ReadAt> Reader<S> {
         }
         let mut machine = MachineFacts {
             vmcoreinfo: headers.vmcoreinfo,
+            notes: headers.notes,
             ..MachineFacts::default()
         };
         machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);

@@ -10,7 +10,7 @@ use super::{BLOCK_BYTES, flattened, header};
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use bytes::Bytes;
-use linpmem_phys::{PAGE_SIZE, PhysAddr};
+use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange};
 use std::sync::Arc;
 
 /// Writes a kdump-compressed image as makedumpfile's flattened stream, which crash,
@@ -21,8 +21,9 @@ use std::sync::Arc;
 /// stream each piece carries its offset, so that nothing has to be rewritten and only
 /// a few bytes of a bitmap are kept in memory.
 ///
-/// All zero pages share one copy; pages that could not be read are left out. The format
-/// has no room for the kinds of the ranges.
+/// All zero pages share one copy; pages that could not be read are left out, and a page of
+/// which a part could be read is zero in the rest. The format has no room for the kinds of
+/// the ranges.
 #[derive(Debug)]
 pub struct Writer {
     plan: ImagePlan,
@@ -144,11 +145,18 @@ fn gather(pages: &[Stored<'_>]) -> Vec<u8> {
     bytes
 }
 
+/// Whether nothing of `page` could be read. A page of which a part could be read is kept,
+/// with zeros for the rest.
 fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
-    chunk
-        .unreadable
-        .iter()
-        .any(|item| item.range.page_hull().unwrap_or(item.range).contains(page))
+    let Ok(page) = PhysRange::from_len(page, PAGE_SIZE) else {
+        return false;
+    };
+    let lost = chunk.unreadable.iter().filter_map(|item| {
+        let part = item.range.intersect(page)?;
+        Some(part.len().get())
+    });
+    // They do not overlap: the sum is at most that of the page.
+    lost.sum::<u64>() >= PAGE_SIZE.get()
 }
 
 impl ImageWriter for Writer {
