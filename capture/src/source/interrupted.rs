@@ -3,12 +3,13 @@
 //! were planned, of which kinds, and which pages could not be read. The manifest of an
 //! interrupted run ends early itself.
 
+use super::image_with_manifest::unread_parts;
 use linpmem_formats::{Format, ImageReader, MachineFacts, StoredRange, Truncation, raw};
 use linpmem_manifest::Beginning;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{
     Content, Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError,
-    Unreadable, Unreadables, is_zero,
+    Unreadable, Unreadables,
 };
 
 /// An image of a run that did not finish, or a beginning of an image.
@@ -94,7 +95,8 @@ impl Interrupted {
     /// `image`, completed by the manifest of its run.
     pub(super) fn new(image: Box<dyn ImageReader>, beginning: &Beginning) -> Self {
         let planned = planned(beginning);
-        let ranges = completed(image.ranges(), &planned);
+        let doubtful = doubtful(beginning);
+        let ranges = with_reasons(completed(image.ranges(), &planned), &doubtful);
         let lost = Content::Unreadable {
             errno: Truncation::ERRNO,
         };
@@ -134,7 +136,7 @@ impl Interrupted {
         Self {
             doubtful: match marks_itself {
                 true => Vec::new(),
-                false => doubtful(beginning),
+                false => doubtful,
             },
             image,
             ranges,
@@ -143,25 +145,15 @@ impl Interrupted {
         }
     }
 
-    fn errno_at(&self, page: PhysRange) -> Option<Errno> {
-        let behind = self
-            .doubtful
-            .partition_point(|known| known.range.start() <= page.start());
-        let known = self.doubtful.get(behind.checked_sub(1)?)?;
-        known.range.covers(page).then_some(known.errno)
-    }
-
-    /// Whether `range` is among what is missing.
-    fn is_missing(&self, range: PhysRange) -> bool {
+    /// Why `range` is not in the image, if the manifest or the image's end tell.
+    fn reason_of(&self, range: PhysRange) -> Option<Errno> {
         let first = self
             .ranges
             .partition_point(|stored| stored.range.end() <= range.start());
-        let lost = Content::Unreadable {
-            errno: Truncation::ERRNO,
-        };
-        self.ranges
-            .get(first)
-            .is_some_and(|stored| stored.content == lost && stored.range.covers(range))
+        match self.ranges.get(first)?.content {
+            Content::Unreadable { errno } => Some(errno),
+            _ => None,
+        }
     }
 }
 
@@ -180,7 +172,40 @@ fn doubtful(beginning: &Beginning) -> Vec<Unreadable> {
             errno: Truncation::ERRNO,
         }));
     }
+    // The disk may have more of the image than of the manifest.
+    let later = planned(beginning).into_iter().skip(beginning.ranges.len());
+    doubtful.extend(later.map(|planned| Unreadable {
+        range: planned.range,
+        errno: Truncation::ERRNO,
+    }));
     doubtful
+}
+
+/// Gives pages that the image left out the reason that the manifest has for them.
+fn with_reasons(stored: Vec<StoredRange>, unreadable: &[Unreadable]) -> Vec<StoredRange> {
+    let mut ranges = Vec::with_capacity(stored.len());
+    for whole in stored {
+        let mut rest = Some(whole);
+        let first = unreadable.partition_point(|item| item.range.end() <= whole.range.start());
+        for item in unreadable.iter().skip(first) {
+            let Some(current) = rest.filter(|current| {
+                matches!(current.content, Content::Skipped { .. })
+                    && item.range.start() < current.range.end()
+            }) else {
+                break;
+            };
+            let (before, after) = cut(current, item.range.start());
+            ranges.extend(before);
+            let (within, above) = after.map_or((None, None), |after| cut(after, item.range.end()));
+            ranges.extend(within.map(|part| StoredRange {
+                content: Content::Unreadable { errno: item.errno },
+                ..part
+            }));
+            rest = above;
+        }
+        ranges.extend(rest);
+    }
+    ranges
 }
 
 /// The ranges of an image, cut where the kind changes, with those that it lacks.
@@ -276,9 +301,11 @@ impl ReadPhys for Interrupted {
                 break;
             };
             at = range.end();
-            // Bytes that the image has were read, whatever a manifest says.
-            if let Some(errno) = self.errno_at(range).filter(|_| is_zero(part)) {
-                unreadable.push(range, errno);
+            let parts = unread_parts(&self.doubtful, range, part);
+            for item in &parts {
+                unreadable.push(item.range, item.errno);
+            }
+            if !parts.is_empty() {
                 continue;
             }
             while told
@@ -292,7 +319,7 @@ impl ReadPhys for Interrupted {
                     break;
                 };
                 let errno = match item.errno {
-                    Errno::ENXIO if self.is_missing(lost) => Truncation::ERRNO,
+                    Errno::ENXIO => self.reason_of(lost).unwrap_or(Errno::ENXIO),
                     errno => errno,
                 };
                 unreadable.push(lost, errno);

@@ -17,12 +17,20 @@ pub(super) struct Dumped {
     len: u64,
     /// How many bytes of it were written.
     written: u64,
+    /// How many of those were not in gaps between ranges.
+    held: u64,
     /// The bytes after those, as far as a bit is set in them.
     pending: Vec<u8>,
 }
 
-/// Settled bytes that are worth a record of the flattened stream: 8 MiB of pages.
-const RECORD_BYTES: u64 = 256;
+/// Settled bytes that are worth a record of the flattened stream: those of a chunk at
+/// first, and a small part of what was written later, since readers limit the number of
+/// records.
+const RECORD_BYTES: [u64; 2] = [32, 4096];
+const SHARE: u64 = 64;
+
+/// A gap between ranges that is worth a record of its own.
+const GAP_BYTES: u64 = 256;
 
 const BEYOND: WriteError = WriteError::Misuse("a page is beyond the dump's bitmap");
 
@@ -33,6 +41,7 @@ impl Dumped {
             // Numbers of blocks have 32 bits.
             len: blocks * usize_as_u64(BLOCK_BYTES),
             written: 0,
+            held: 0,
             pending: Vec::new(),
         }
     }
@@ -53,7 +62,7 @@ impl Dumped {
             return Err(BEYOND);
         }
         let index = match byte.checked_sub(self.written) {
-            Some(index) if index <= RECORD_BYTES + usize_as_u64(self.pending.len()) => index,
+            Some(index) if index <= GAP_BYTES + usize_as_u64(self.pending.len()) => index,
             Some(_) => {
                 // A gap between ranges.
                 self.write(stream, out)?;
@@ -88,7 +97,8 @@ impl Dumped {
         let Some(bytes) = settled.checked_sub(self.written) else {
             return Ok(());
         };
-        if bytes < RECORD_BYTES {
+        let [least, most] = RECORD_BYTES;
+        if bytes < (self.held / SHARE).clamp(least, most) {
             return Ok(());
         }
         let bytes = u64_as_usize(bytes);
@@ -128,7 +138,9 @@ impl Dumped {
     ) -> Result<(), WriteError> {
         // A dump ends far below 2^64 bytes.
         stream.bytes(self.offset + self.written, &self.pending, out)?;
-        self.written += usize_as_u64(self.pending.len());
+        let bytes = usize_as_u64(self.pending.len());
+        self.written += bytes;
+        self.held += bytes;
         self.pending.clear();
         Ok(())
     }
