@@ -63,7 +63,8 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
     let manifest = linpmem_manifest::read(&manifest_of(target)).ok();
     let sum = manifest.and_then(|manifest| manifest.footer.file.sha256);
     if let Some(sum) = sum.filter(|_| !checksum_of(target).exists()) {
-        sidecar::write_checksum(target, sum, false)?;
+        // The run may have been killed while it wrote the same.
+        sidecar::write_checksum(target, sum, true)?;
     }
     rename(partial, target)
 }

@@ -110,7 +110,8 @@ fn open_raw(
         None if beside.exists() => Some(Beginning::read(&beside)?),
         None => None,
     };
-    if let Some(beginning) = beginning {
+    let is_raw = |beginning: &Beginning| beginning.header.image.format == "raw";
+    if let Some(beginning) = beginning.filter(is_raw) {
         let layout = raw_layout(beginning.header.image.raw_layout.as_deref());
         let planned = interrupted::planned(&beginning).into_iter();
         let planned = planned.map(|planned| PlannedRange {

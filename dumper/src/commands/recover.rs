@@ -15,8 +15,8 @@ use linpmem_formats::{
     Chunk, FileSource, Format, ImageOutput, ImageReader, OutputError, StoredRange, Truncation,
     aff4, raw,
 };
-use linpmem_phys::Content;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
+use linpmem_phys::{Content, PAGE_SIZE};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -244,7 +244,11 @@ fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Recove
         )));
     }
     Ok(RecoverDocument {
-        missing_bytes: image.truncation().map_or(0, |cut| cut.missing.get()),
+        missing_bytes: match image.truncation() {
+            Some(cut) => cut.missing.get(),
+            // A run that was stopped has its planned form.
+            None => acquired.outcome.unreadable_pages * PAGE_SIZE.get(),
+        },
         ..document(args, &target, Action::Rewritten)
     })
 }

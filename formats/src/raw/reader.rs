@@ -32,7 +32,7 @@ pub enum Error {
         /// The next one.
         upper: PhysRange,
     },
-    /// The image is longer than the ranges require, or empty.
+    /// The image is longer than the ranges require.
     #[error(
         "the ranges require {expected} bytes, but the image has {found}: the ranges are those of \
          another image"
@@ -69,7 +69,10 @@ impl<S: ReadAt> Reader<S> {
             end += u128::from(upper.len().get());
         }
         let found = source.len();
-        if end < u128::from(found) || found == 0 {
+        if found == 0 {
+            return Err(Error::Empty);
+        }
+        if end < u128::from(found) {
             return Err(Error::Length {
                 expected: end,
                 found,
@@ -163,12 +166,12 @@ mod tests {
         let ranges = [planned(0x1000, 0x2000), planned(0x4000, 0x5000)];
         for (layout, len) in [(Layout::Concatenated, 0x2000), (Layout::Padded, 0x5000)] {
             assert!(Reader::new(vec![0; len], &ranges, layout).is_ok());
-            for wrong in [0, len + 1] {
-                assert!(matches!(
-                    Reader::new(vec![0; wrong], &ranges, layout),
-                    Err(Error::Length { .. })
-                ));
-            }
+            assert!(matches!(
+                Reader::new(vec![0; len + 1], &ranges, layout),
+                Err(Error::Length { .. })
+            ));
+            let empty = Reader::new(Vec::new(), &ranges, layout);
+            assert!(matches!(empty, Err(Error::Empty)));
             let cut = Reader::new(vec![0; len - 1], &ranges, layout).unwrap();
             let truncation = cut.truncation().unwrap();
             assert_eq!(truncation.first, Some(PhysAddr::new(0x4fff)));

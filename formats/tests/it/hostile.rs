@@ -182,7 +182,7 @@ fn thousands_of_overlapping_segments_take_no_quadratic_time() {
 #[test]
 fn other_files_are_refused_with_a_reason() {
     let open = |bytes: &[u8]| open_reader(bytes.to_vec()).err().unwrap();
-    assert!(matches!(open(b""), OpenError::Unknown));
+    assert!(matches!(open(b""), OpenError::Empty));
     assert!(matches!(open(&[0; 5000]), OpenError::Unknown));
     assert!(matches!(
         open(b"\x1f\x8b\x08"),
