@@ -156,6 +156,7 @@ mod read_span;
 mod reader;
 #[cfg(any(feature = "lime", feature = "avml"))]
 mod records;
+mod stored_range;
 mod truncation;
 mod write_image;
 mod write_order;
@@ -169,7 +170,8 @@ pub use open::{ImageBytes, OpenError, open_bytes, open_image, open_reader};
 pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use read_at::{FileSource, ReadAt};
-pub use reader::{ImageReader, StoredRange};
+pub use reader::ImageReader;
+pub use stored_range::StoredRange;
 pub use truncation::Truncation;
 pub use write_image::{StreamOutput, write_image};
 pub use writer::{ChunkEncoder, ImageWriter, WriteError};
