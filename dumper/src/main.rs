@@ -76,8 +76,10 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             return Ok(document.exit_status());
         }
         Some(Command::Symbols(args)) => {
+            // First, since what is missing may be the artifacts.
+            let status = symbols::exit_status(args, stderr);
             symbols::symbols(args)?.print(json, out)?;
-            return Ok(symbols::exit_status(args, stderr));
+            return Ok(status);
         }
         Some(Command::Ranges(args)) => ranges::ranges(args)?.print(json, out)?,
         Some(Command::Completions { shell }) => {

@@ -71,7 +71,7 @@ pub fn compare(
     let is_cut = cut.iter().any(Option::is_some);
     Ok(match report.end()? {
         // What is there of an image that was cut off is equal, but that is not all.
-        Verdict::Lacking if is_cut => ExitStatus::Unreadable,
+        Verdict::Lacking | Verdict::Equal if is_cut => ExitStatus::Unreadable,
         verdict => ExitStatus::of_answer(verdict == Verdict::Equal),
     })
 }

@@ -92,8 +92,9 @@ pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
     Ok(made.document(&path, image.as_deref(), levels))
 }
 
-/// What the exit code says of a file that was made: whether the image it was made from is
+/// What the exit code says of a file that is made: whether the image it is made from is
 /// complete, which is said on `stderr` as well.
+#[must_use]
 pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
     // A file of artifacts is not an image.
     let cut = args.image.as_deref().map(truncation_at);

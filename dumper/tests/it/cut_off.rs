@@ -159,6 +159,14 @@ fn a_copy_that_broke_off_is_read_as_far_as_it_goes() {
             assert_eq!(code, 3, "{what}: {said}");
             assert!(said.contains("from 0x"), "{what}: {said}");
 
+            let (code, said) = run(path, &["compare", &cut, &cut]);
+            assert_eq!(code, 3, "{what}: {said}");
+
+            let (code, said) = run(path, &["symbols", &cut]);
+            assert_eq!(code, 1, "{what}: {said}");
+            assert!(said.contains("no artifacts"), "{what}: {said}");
+            assert!(said.contains("warning: the image"), "{what}: {said}");
+
             let lost = ["extract", &cut, "lost", "--range", "0x6ff000+0x1000"];
             let (code, said) = run(path, &lost);
             assert_eq!(code, 3, "{what}: {said}");
