@@ -370,3 +370,36 @@ fn memory_beyond_the_bitmaps_is_refused() {
     write(&last, &mut writer, 0x1000, Codec::None, &mut out);
     assert!(out.position() > 2 << 30);
 }
+
+/// Some readers of the stream look a byte up in the one record that has it.
+#[test]
+fn the_records_of_a_stream_cover_the_dump_without_overlapping() {
+    let ranges = vec![
+        ram(0x3000, 0x240_5000),
+        ram(0x240_7000, 0x240_8000),
+        ram(0x1_0000_0000, 0x1_0140_0000),
+    ];
+    let plan = plan(ranges);
+    let stream = stream(&plan, kdump::Compression::Snappy, 0x10_0000);
+    let number = |at: usize| i64::from_be_bytes(stream[at..at + 8].try_into().unwrap());
+    let mut records = Vec::new();
+    let mut at = 4096;
+    while number(at) >= 0 {
+        records.push((number(at), number(at) + number(at + 8)));
+        at += 16 + usize::try_from(number(at + 8)).unwrap();
+    }
+    assert_eq!(at + 16, stream.len());
+    records.sort_unstable();
+    let mut end = 0;
+    for (first, after) in records {
+        assert_eq!(first, end);
+        end = after;
+    }
+    let image = open_reader(stream).unwrap();
+    for planned in plan.ranges() {
+        let (found, unreadable) = read(&*image, planned.range);
+        let mut expected = vec![0; found.len()];
+        fill(planned.range.start(), &mut expected);
+        assert!(unreadable.is_empty() && found == expected);
+    }
+}
