@@ -10,7 +10,8 @@
 //! …         the zero page, then the others
 //! ```
 
-use super::header::{MAX_NOTES_BYTES, SUB_HEADER_BYTES};
+use super::header::SUB_HEADER_BYTES;
+use super::notes::MAX_NOTES_BYTES;
 use super::page::DESCRIPTOR_BYTES;
 use super::{BLOCK_BYTES, MAX_PAGES};
 use crate::{CoreNote, ImagePlan, WriteError};

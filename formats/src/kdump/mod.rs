@@ -10,6 +10,7 @@ mod encoder;
 mod error;
 mod header;
 mod layout;
+mod notes;
 mod page;
 mod reader;
 mod truncated;
