@@ -14,6 +14,7 @@ mod driver;
 mod embedded_manifest;
 mod error;
 mod events;
+pub mod finish;
 mod frame;
 pub mod freeze;
 pub mod hash;

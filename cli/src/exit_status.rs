@@ -42,7 +42,8 @@ impl ExitStatus {
             }
             Self::Usage => "wrong usage; nothing was done",
             Self::Unreadable => {
-                "complete, but some pages could not be read: the manifest or stderr lists them"
+                "complete, but some pages could not be read, or the image was cut off: the manifest \
+                 or stderr lists what is missing"
             }
         }
     }

@@ -54,9 +54,9 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
     match &cli.command {
         None => return Ok(acquire::run(&cli.acquire, stderr)?),
         Some(Command::Convert(args)) => return Ok(acquire::convert(args, stderr)?),
-        Some(Command::Compare(args)) => return Ok(compare::compare(args, out)?),
+        Some(Command::Compare(args)) => return Ok(compare::compare(args, out, stderr)?),
         Some(Command::Extract(args)) => {
-            let document = extract::extract(args, out)?;
+            let document = extract::extract(args, out, stderr)?;
             stderr.summary(&document);
             return Ok(document.exit_status());
         }
@@ -66,9 +66,22 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             return Ok(ExitStatus::of_answer(document.good));
         }
         Some(Command::Ls(args)) => ls::list(args)?.print(json, out)?,
-        Some(Command::Recover(args)) => recover::recover(args)?.print(json, out)?,
-        Some(Command::Info(args)) => info::info(args)?.print(json, out)?,
-        Some(Command::Symbols(args)) => symbols::symbols(args)?.print(json, out)?,
+        Some(Command::Recover(args)) => {
+            let document = recover::recover(args, stderr)?;
+            document.print(json, out)?;
+            return Ok(document.exit_status());
+        }
+        Some(Command::Info(args)) => {
+            let document = info::info(args)?;
+            document.print(json, out)?;
+            return Ok(document.exit_status());
+        }
+        Some(Command::Symbols(args)) => {
+            // First, since what is missing may be the artifacts.
+            let status = symbols::exit_status(args, stderr);
+            symbols::symbols(args)?.print(json, out)?;
+            return Ok(status);
+        }
         Some(Command::Ranges(args)) => ranges::ranges(args)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
             manual()

@@ -4,9 +4,9 @@
 //!
 //! | module, feature | made by | kinds of ranges | pages that could not be read | facts about the machine | files | compression |
 //! |---|---|---|---|---|---|---|
-//! | [`elf`] | linpmem, kexec, QEMU, … | in linpmem's note | zero | VMCOREINFO, direct map, paging levels | one archive of up to 32 MiB | – |
+//! | [`elf`] | linpmem, kexec, QEMU, … | in linpmem's note | zero | VMCOREINFO, direct map, paging levels, registers and other notes | one archive of up to 32 MiB | – |
 //! | [`aff4`] | linpmem, pyaff4, WinPmem, … | yes | marked | the same, page table, KASLR | any | of each 32 KiB, with hashes |
-//! | [`kdump`] | linpmem, makedumpfile | no | left out | VMCOREINFO | no | of each page |
+//! | [`kdump`] | linpmem, makedumpfile | no | left out | VMCOREINFO, registers and other notes | no | of each page |
 //! | [`lime`] | linpmem, LiME, AVML | no | zero | no | no | – |
 //! | [`avml`] | linpmem, AVML | no | zero | no | no | of each chunk |
 //! | [`raw`] | any tool | no | zero | no | no | – |
@@ -144,6 +144,7 @@ pub mod raw;
 mod cache;
 mod chunk;
 mod codec;
+mod core_note;
 mod detect;
 mod fields;
 mod open;
@@ -155,18 +156,23 @@ mod read_span;
 mod reader;
 #[cfg(any(feature = "lime", feature = "avml"))]
 mod records;
+mod stored_range;
+mod truncation;
 mod write_image;
 mod write_order;
 mod writer;
 
 pub use chunk::Chunk;
 pub use codec::{Codec, CodecError};
+pub use core_note::CoreNote;
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
 pub use open::{ImageBytes, OpenError, open_bytes, open_image, open_reader};
 pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use read_at::{FileSource, ReadAt};
-pub use reader::{ImageReader, StoredRange};
+pub use reader::ImageReader;
+pub use stored_range::StoredRange;
+pub use truncation::Truncation;
 pub use write_image::{StreamOutput, write_image};
 pub use writer::{ChunkEncoder, ImageWriter, WriteError};
 

@@ -81,6 +81,9 @@ pub enum OpenError {
     /// A compressed file inside a compressed file.
     #[error("this is compressed twice: decompress it once first (`zstd -d`, `lz4 -d`)")]
     CompressedTwice,
+    /// Not a single byte.
+    #[error("the file is empty: nothing of an image is left")]
+    Empty,
     /// No known magic number: a raw image, or not an image.
     #[error(
         "this has no known magic number. If it is a raw image, its addresses have to come from \
@@ -156,6 +159,7 @@ pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>
         Some(Detected::Image(other)) => Err(OpenError::Unsupported(other)),
         Some(Detected::Frames) => Err(OpenError::CompressedTwice),
         Some(Detected::Compressed(program)) => Err(OpenError::Compressed(program)),
+        None if bytes.is_empty() => Err(OpenError::Empty),
         None => Err(OpenError::Unknown),
     }
 }

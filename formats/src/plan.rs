@@ -2,6 +2,7 @@
 //! The plan of an image: which memory it will hold, known before the first byte
 //! is read.
 
+use crate::core_note::CoreNote;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysLen, PhysRange, RegionKind};
 
@@ -34,6 +35,9 @@ pub struct MachineFacts {
     pub direct_map_base: Option<u64>,
     /// Levels of the page tables: 4 or 5.
     pub paging_levels: Option<u32>,
+    /// Further notes: the registers of the processors (`NT_PRSTATUS`), what QEMU knows of
+    /// them, and others. Formats with room for notes keep them as they are.
+    pub notes: Vec<CoreNote>,
 }
 
 /// A list of ranges that cannot be planned.

@@ -25,6 +25,12 @@ pub trait ReadAt: Send + Sync {
     /// `UnexpectedEof` if the bytes end before `buf` is full, or the underlying
     /// error. The content of `buf` is unspecified then.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Whether the bytes are the beginning of something longer, such as the content of a
+    /// compressed file that was cut off.
+    fn ends_early(&self) -> bool {
+        false
+    }
 }
 
 /// A file or block device, with the length that it had when it was opened.
@@ -111,6 +117,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
+
+    fn ends_early(&self) -> bool {
+        (**self).ends_early()
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
@@ -121,6 +131,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
+
+    fn ends_early(&self) -> bool {
+        (**self).ends_early()
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
@@ -130,6 +144,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
+    }
+
+    fn ends_early(&self) -> bool {
+        (**self).ends_early()
     }
 }
 

@@ -2,7 +2,8 @@
 //! Reading a span of addresses that may cross several stored ranges and the gaps
 //! between them.
 
-use crate::{ReadAt, StoredRange};
+use crate::truncation::mark_missing;
+use crate::{ReadAt, StoredRange, Truncation};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Content, Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 use linpmem_phys::{SourceError, Unreadables};
@@ -15,13 +16,36 @@ use linpmem_phys::{SourceError, Unreadables};
 pub(crate) struct StoredSpans<S> {
     source: S,
     ranges: Vec<StoredRange>,
+    truncation: Option<Truncation>,
 }
 
 impl<S: ReadAt> StoredSpans<S> {
     /// `ranges` must be sorted and disjoint, and those with data must have an
     /// offset.
     pub(crate) fn new(source: S, ranges: Vec<StoredRange>) -> Self {
-        Self { source, ranges }
+        Self {
+            source,
+            ranges,
+            truncation: None,
+        }
+    }
+
+    /// The same for an image that may have been cut off: what is beyond the end of
+    /// `source` is missing. With `is_open_ended`, it is known to be cut off, and may have
+    /// had more ranges.
+    pub(crate) fn cut(source: S, mut ranges: Vec<StoredRange>, is_open_ended: bool) -> Self {
+        let end = source.len();
+        let lacks = mark_missing(&mut ranges, end);
+        let is_cut = lacks || is_open_ended || source.ends_early();
+        Self {
+            truncation: is_cut.then(|| Truncation::of(&ranges, end, is_open_ended)),
+            source,
+            ranges,
+        }
+    }
+
+    pub(crate) fn truncation(&self) -> Option<Truncation> {
+        self.truncation
     }
 
     pub(crate) fn ranges(&self) -> &[StoredRange] {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every format's reader provides.
 
-use crate::{Format, MachineFacts};
-use linpmem_phys::{Content, PhysRange, ReadPhys, RegionKind};
+use crate::{Format, MachineFacts, StoredRange, Truncation};
+use linpmem_phys::ReadPhys;
 
 /// An open image of physical memory.
 ///
 /// Reading ([`ReadPhys`]) returns the memory that the image holds. Addresses that
 /// it does not hold are zero in the buffer and listed as unreadable with `ENXIO`;
 /// addresses whose data cannot be read from the file or is damaged are listed with
-/// `EIO`. Where an image holds a partial page, reading returns that part and lists
+/// `EIO`, and those that a file which was cut off no longer has with
+/// [`Truncation::ERRNO`]. Where an image holds a partial page, reading returns that part and lists
 /// the rest.
 pub trait ImageReader: ReadPhys {
     /// The format of the image.
@@ -24,19 +25,10 @@ pub trait ImageReader: ReadPhys {
 
     /// Irregularities that do not prevent reading the image, one sentence each.
     fn warnings(&self) -> &[String];
-}
 
-/// A range of addresses that an image describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredRange {
-    /// The physical addresses. Images made by other tools may have partial pages.
-    pub range: PhysRange,
-    /// What the kernel called the range, if the image says so.
-    pub kind: Option<RegionKind>,
-    /// What the image holds of the range. A range that the image lists without
-    /// storing it is [`Content::Skipped`], which is not the same as zero.
-    pub content: Content,
-    /// Where its data begins: bytes from the start of the image, before any
-    /// compression around it. `None` if the image does not store it in one piece.
-    pub offset: Option<u64>,
+    /// How the image ends early; `None` if it is complete, as far as it can tell. One of
+    /// the [`warnings`](Self::warnings) says the same in words.
+    fn truncation(&self) -> Option<Truncation> {
+        None
+    }
 }

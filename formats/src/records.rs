@@ -11,8 +11,9 @@
 //! | 16 | 8 | last physical address, inclusive |
 //! | 24 | 8 | reserved, 0 |
 
-use crate::StoredRange;
 use crate::fields::Fields;
+use crate::{ReadAt, StoredRange};
+use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PhysAddr, PhysRange};
 
 /// Size of a header.
@@ -71,6 +72,21 @@ impl RecordHeader {
         })
     }
 
+    /// Whether `beginning`, less than a header, is how one begins.
+    pub(crate) fn begins_with(beginning: &[u8]) -> bool {
+        let kinds = [(LIME_MAGIC, LIME_VERSION), (AVML_MAGIC, AVML_VERSION)];
+        beginning.len() < HEADER_BYTES
+            && kinds.iter().any(|(magic, version)| {
+                let known = magic.to_le_bytes().into_iter().chain(version.to_le_bytes());
+                known.zip(beginning).all(|(known, found)| known == *found)
+            })
+    }
+
+    /// Whether `next` is of the same kind and has higher addresses.
+    pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
+        self.is_compressed == next.is_compressed && self.range.end() <= next.range.start()
+    }
+
     pub(crate) fn encode(self) -> [u8; HEADER_BYTES] {
         let (magic, version) = match self.is_compressed {
             false => (LIME_MAGIC, LIME_VERSION),
@@ -109,19 +125,6 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
-    /// A record is longer than the file.
-    #[error(
-        "the file is truncated: the record of {range} at offset {offset} needs more than the \
-         file's {file} bytes; acquire or copy the image again"
-    )]
-    BeyondFile {
-        /// Where the record begins, in bytes.
-        offset: u64,
-        /// The addresses in the record's header.
-        range: PhysRange,
-        /// Size of the file in bytes.
-        file: u64,
-    },
     /// More records than any machine has memory ranges.
     #[error("the image has too many records (limit {limit}): it is damaged or forged")]
     TooManyRecords {
@@ -139,6 +142,28 @@ pub enum Error {
     /// There is no record.
     #[error("the image is empty: it has no records")]
     Empty,
+}
+
+/// The header at `offset`; `None` if there is no sound one, or the file ends before it
+/// does.
+pub(crate) fn header_at(source: &impl ReadAt, offset: u64) -> Result<Option<RecordHeader>, Error> {
+    let end = offset.checked_add(usize_as_u64(HEADER_BYTES));
+    if end.is_none_or(|end| end > source.len()) {
+        return Ok(None);
+    }
+    let mut encoded = [0; HEADER_BYTES];
+    source
+        .read_exact_at(offset, &mut encoded)
+        .map_err(|source| Error::Io { offset, source })?;
+    Ok(RecordHeader::parse(&encoded).ok())
+}
+
+/// The warning about `count` records without data.
+pub(crate) fn zero_blocks(count: u64) -> String {
+    format!(
+        "nothing follows the header of {count} of the records, as AVML 0.16 and 0.17 write \
+         memory that is zero: it is read as zeros"
+    )
 }
 
 /// The warning about `count` records whose reserved bytes are not 0.

@@ -4,6 +4,7 @@
 
 mod address;
 mod artifacts;
+mod beginning;
 mod chunks;
 mod digest;
 mod error;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use address::Address;
 pub use artifacts::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord, Missing, Remark};
+pub use beginning::{Beginning, BegunRange};
 pub use chunks::{ChunkContent, Chunks, ImageChunk, ListedChunk};
 pub use digest::{NotASum, Sha256Sum};
 pub use error::{LineProblem, ReadError};

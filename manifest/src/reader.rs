@@ -76,6 +76,10 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) const fn sequence(&self) -> &Sequence {
         &self.sequence
     }

@@ -58,6 +58,7 @@ impl<W: Write> ManifestWriter<W> {
             is_broken: false,
         };
         writer.put(&Record::Header(Box::new(header.clone())))?;
+        writer.flush()?;
         Ok(writer)
     }
 
@@ -69,6 +70,15 @@ impl<W: Write> ManifestWriter<W> {
         self.put_zeros()?;
         self.out.flush()?;
         Ok(self.length)
+    }
+
+    /// Flushes the lines so far to the output, so that a run that is killed leaves what was
+    /// written.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Begins a range.

@@ -195,13 +195,14 @@ impl Errno {
     pub const fn meaning(self) -> Option<&'static str> {
         Some(match self {
             Self::EPERM => "not allowed: lockdown or a missing capability",
-            Self::EIO => "the hardware or the kernel's mapping failed",
+            Self::EIO => "the hardware, the kernel's mapping or the image's file failed",
             Self::ENXIO => "no such physical address",
             Self::EACCES => "device memory or a hole, which was not requested",
             Self::EFAULT => "not mapped",
             Self::EBUSY => "the layout changed while memory was added or removed",
             Self::ENODATA => "offline, ballooned or not yet accepted",
             Self::EOPNOTSUPP => "not supported on this machine",
+            Self::ENOLINK => "cut off: the image's file, or its manifest, ends before it",
             Self::ETIMEDOUT => "the source did not answer in time",
             Self::ECANCELED => "the run was stopped before it reached the page",
             Self::EHWPOISON => "the hardware reported the page as faulty",
@@ -263,7 +264,7 @@ mod tests {
     fn whatever_a_page_can_be_refused_with_is_explained() {
         let explained = |code: &i32| Errno::new(*code).meaning().is_some();
         let codes: Vec<i32> = (0..200).filter(explained).collect();
-        assert_eq!(codes, [1, 5, 6, 13, 14, 16, 61, 95, 110, 125, 133]);
+        assert_eq!(codes, [1, 5, 6, 13, 14, 16, 61, 67, 95, 110, 125, 133]);
     }
 
     #[test]

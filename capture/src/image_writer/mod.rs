@@ -10,7 +10,7 @@ use crate::image_format::{ImageFormat, Shape};
 use crate::plan::Plan;
 use crate::warnings::Warnings;
 use linpmem_formats::{
-    ImagePlan, ImageWriter, aff4::Writer as Aff4Writer, avml, elf, kdump, lime, raw,
+    CoreNote, ImagePlan, ImageWriter, aff4::Writer as Aff4Writer, avml, elf, kdump, lime, raw,
 };
 use linpmem_manifest::MachineRecord;
 
@@ -34,6 +34,9 @@ pub(crate) fn open_writer(
     parts: ImageParts<'_>,
     warnings: &mut Warnings<'_>,
 ) -> Result<Box<dyn ImageWriter>, AcquireError> {
+    if !matches!(shape.format, ImageFormat::Elf | ImageFormat::Kdump(_)) {
+        warnings.extend(lost_notes(shape.format, &image.machine().notes));
+    }
     Ok(match shape.format {
         ImageFormat::Elf => {
             let gap = plan.image.merge_gaps;
@@ -65,6 +68,40 @@ pub(crate) fn open_writer(
             warnings.extend(aff4::lacks_linear_hash(&writer));
             Box::new(writer)
         }
+    })
+}
+
+/// A warning if `notes` are lost in a format that has no room for them.
+fn lost_notes(format: ImageFormat, notes: &[CoreNote]) -> Option<String> {
+    let registers = notes.iter().filter(|note| note.is_registers()).count();
+    let others = notes.len() - registers;
+    let mut lost = Vec::new();
+    if registers > 0 {
+        lost.push(match registers {
+            1 => "the registers of a processor (NT_PRSTATUS)".to_owned(),
+            _ => format!("the registers of {registers} processors (NT_PRSTATUS)"),
+        });
+    }
+    if others > 0 {
+        let mut owners: Vec<_> = notes
+            .iter()
+            .filter(|note| !note.is_registers())
+            .map(|note| String::from_utf8_lossy(&note.name))
+            .collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners.truncate(5);
+        lost.push(match others {
+            1 => format!("a note ({})", owners.join(", ")),
+            _ => format!("{others} notes ({})", owners.join(", ")),
+        });
+    }
+    (!lost.is_empty()).then(|| {
+        format!(
+            "lost from the input: {}; {} has no room for that, but elf and kdump have",
+            lost.join(" and "),
+            format.name()
+        )
     })
 }
 

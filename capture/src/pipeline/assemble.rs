@@ -224,6 +224,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         };
         self.manifest
             .chunk(record, &chunk.unreadable)
+            .and_then(|()| self.manifest.flush())
             .map_err(RunError::Manifest)?;
         self.tree.push(chunk.sha256);
         if let Some(range) = &mut self.range {
@@ -255,6 +256,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         });
         self.manifest
             .begin_range(record)
+            .and_then(|()| self.manifest.flush())
             .map_err(RunError::Manifest)
     }
 

@@ -113,9 +113,11 @@ impl Sink for FileSink {
     }
 
     fn abandon(&mut self) {
-        // The error that led here is the one to report.
-        let _ = self.flush();
-        let _ = self.file.set_len(self.position);
+        // The error that led here is the one to report. What did not reach the file must
+        // not be zero in it.
+        if self.flush().is_ok() {
+            let _ = self.file.set_len(self.position);
+        }
         let _ = self.file.sync_all();
     }
 }

@@ -2,13 +2,15 @@
 //! Memory that was acquired before: an image as a source.
 
 use super::image_with_manifest::ImageWithManifest;
+use super::interrupted::{self, Interrupted, raw_layout};
 use super::regions::regions;
 use super::{Source, SourceError, Subject, vmcoreinfo};
 use linpmem_formats::{
-    ImageReader, MachineFacts, OpenError, PlannedRange, open_bytes, open_reader, raw,
+    ImageReader, MachineFacts, OpenError, PlannedRange, ReadAt, Truncation, open_bytes,
+    open_reader, raw,
 };
-use linpmem_manifest::paths::manifest_of;
-use linpmem_manifest::{Address, MachineRecord, Manifest, SourceRecord};
+use linpmem_manifest::paths::manifest_beside;
+use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,8 +33,9 @@ pub enum ImageSourceError {
     Overlap(#[from] OverlapError),
 }
 
-/// Opens the image at `path`. If it is raw, its addresses come from `known` or from the
-/// manifest next to it.
+/// Opens the image at `path`, and completes what is left of it by `known`, or by the
+/// manifest next to it: the addresses of a raw image come from there, and if a run did not
+/// finish, what it planned.
 ///
 /// # Errors
 /// If its format is not supported, or it is damaged.
@@ -41,19 +44,86 @@ pub fn open_reader_at(
     known: Option<&Manifest>,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
     let bytes = open_bytes(path)?.bytes;
-    match open_reader(Arc::clone(&bytes)) {
-        Err(OpenError::Unknown) => {}
-        other => return Ok(other?),
-    }
-    let beside = match known {
-        None if manifest_of(path).exists() => Some(linpmem_manifest::read(&manifest_of(path))?),
-        _ => None,
+    let image = match open_reader(Arc::clone(&bytes)) {
+        Err(OpenError::Unknown) => return open_raw(path, known, bytes),
+        other => other?,
     };
-    if let Some(manifest) = known.or(beside.as_ref()) {
-        let (ranges, layout) = raw_ranges(manifest);
-        return Ok(Box::new(raw::Reader::new(bytes, &ranges, layout)?));
+    if known.is_none() && !may_be_interrupted(path, &*image) {
+        return Ok(image);
+    }
+    // An image that has addresses of its own can do without.
+    let beginning = match known {
+        Some(manifest) => Some(Beginning::from(manifest)),
+        None => Beginning::read(&manifest_beside(path)).ok(),
+    };
+    Ok(match beginning {
+        Some(beginning) => completed(image, &beginning),
+        None => image,
+    })
+}
+
+/// How the image at `path` ends early, if it does.
+///
+/// # Errors
+/// As [`open_reader_at`].
+pub fn truncation_at(path: &Path) -> Result<Option<Truncation>, ImageSourceError> {
+    Ok(open_reader_at(path, None)?.truncation())
+}
+
+/// Whether the manifest may know more of `image` than the image does.
+fn may_be_interrupted(path: &Path, image: &dyn ImageReader) -> bool {
+    if image.truncation().is_some() || path.extension().is_some_and(|last| last == "partial") {
+        return true;
+    }
+    // Records do not say whether others follow them.
+    let header = Reader::open(&manifest_beside(path)).ok();
+    let header = header.and_then(|mut reader| reader.next()?.ok());
+    let Some(Record::Header(header)) = header else {
+        return false;
+    };
+    let listed = image.ranges().iter().map(|stored| stored.range.len().get());
+    // The ranges of an image do not overlap.
+    listed.sum::<u64>() < header.image.planned_bytes
+}
+
+fn completed(image: Box<dyn ImageReader>, beginning: &Beginning) -> Box<dyn ImageReader> {
+    let is_of = interrupted::is_of(beginning, &*image);
+    let is_listed =
+        |range: &linpmem_manifest::BegunRange| range.listed_end == range.addresses.end();
+    let is_whole = image.truncation().is_none()
+        && beginning.ranges.iter().all(is_listed)
+        && interrupted::planned(beginning).len() == beginning.ranges.len();
+    if !is_of || is_whole {
+        return image;
+    }
+    Box::new(Interrupted::new(image, beginning))
+}
+
+fn open_raw(
+    path: &Path,
+    known: Option<&Manifest>,
+    bytes: Arc<dyn ReadAt>,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    let beside = manifest_beside(path);
+    let beginning = match known {
+        Some(manifest) => Some(Beginning::from(manifest)),
+        None if beside.exists() => Some(Beginning::read(&beside)?),
+        None => None,
+    };
+    let is_raw = |beginning: &Beginning| beginning.header.image.format == "raw";
+    if let Some(beginning) = beginning.filter(is_raw) {
+        let layout = raw_layout(beginning.header.image.raw_layout.as_deref());
+        let planned = interrupted::planned(&beginning).into_iter();
+        let planned = planned.map(|planned| PlannedRange {
+            range: planned.range,
+            kind: planned.kind,
+        });
+        let ranges: Vec<PlannedRange> = planned.collect();
+        let image = Box::new(raw::Reader::new(bytes, &ranges, layout)?);
+        return Ok(completed(image, &beginning));
     }
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let name = name.strip_suffix(b".partial").unwrap_or(name);
     let endings: [&[u8]; 4] = [b".padded", b".padded.zst", b".padded.lz4", b".padded.sz"];
     if endings.iter().any(|ending| name.ends_with(ending)) {
         return Ok(Box::new(raw::Reader::padded(bytes)?));
@@ -67,10 +137,9 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         path: path.to_path_buf(),
         source,
     };
-    let image = open_reader_at(path, None).map_err(failed)?;
-    let manifest = linpmem_manifest::read(&manifest_of(path))
-        .ok()
-        .filter(|manifest| is_of(manifest, path));
+    let manifest = linpmem_manifest::read(&manifest_beside(path)).ok();
+    let image = open_reader_at(path, manifest.as_ref()).map_err(failed)?;
+    let manifest = manifest.filter(|manifest| is_of(manifest, path));
     let regions = regions(&*image, manifest.as_ref());
     let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
     let (machine, machine_record) = facts(manifest.as_ref(), image.machine());
@@ -108,6 +177,7 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
             .direct_map_base
             .or(known.direct_map_base.map(|base| base.0)),
         paging_levels: told.paging_levels.or(known.paging_levels),
+        notes: told.notes.clone(),
     };
     let record = MachineRecord {
         paging_levels: machine.paging_levels,
@@ -116,17 +186,4 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
         ..known
     };
     (machine, record)
-}
-
-/// The ranges of a raw image, from its manifest.
-fn raw_ranges(manifest: &Manifest) -> (Vec<PlannedRange>, raw::Layout) {
-    let layout = match manifest.header.image.raw_layout.as_deref() {
-        Some("padded") => raw::Layout::Padded,
-        _ => raw::Layout::Concatenated,
-    };
-    let ranges = manifest.ranges.iter().map(|range| PlannedRange {
-        range: range.addresses,
-        kind: range.kind(),
-    });
-    (ranges.collect(), layout)
 }

@@ -6,7 +6,7 @@ use linpmem_formats::ImageReader;
 use linpmem_manifest::Manifest;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{
-    Errno, PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, SourceError, Unreadable, Unreadables,
+    PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, SourceError, Unreadable, Unreadables,
     is_zero,
 };
 
@@ -29,14 +29,26 @@ impl ImageWithManifest {
                 .collect(),
         }
     }
+}
 
-    fn errno_at(&self, range: PhysRange) -> Option<Errno> {
-        let behind = self
-            .unreadable
-            .partition_point(|known| known.range.start() <= range.start());
-        let known = self.unreadable.get(behind.checked_sub(1)?)?;
-        known.range.covers(range).then_some(known.errno)
-    }
+/// The parts of `page`, whose bytes are `bytes`, that `known` lists as unreadable. Bytes
+/// that the image has were read, whatever a manifest says.
+pub(super) fn unread_parts(known: &[Unreadable], page: PhysRange, bytes: &[u8]) -> Vec<Unreadable> {
+    let first = known.partition_point(|item| item.range.end() <= page.start());
+    let parts = known.iter().skip(first).map_while(|item| {
+        Some(Unreadable {
+            range: item.range.intersect(page)?,
+            errno: item.errno,
+        })
+    });
+    let is_unread = |part: &Unreadable| {
+        let start = part.range.start().checked_sub(page.start());
+        let start = start.map_or(0, |start| u64_as_usize(start.get()));
+        let end = start.checked_add(u64_as_usize(part.range.len().get()));
+        end.and_then(|end| bytes.get(start..end))
+            .is_some_and(is_zero)
+    };
+    parts.filter(is_unread).collect()
 }
 
 impl ReadPhys for ImageWithManifest {
@@ -68,10 +80,12 @@ impl ReadPhys for ImageWithManifest {
             let Ok(range) = PhysRange::from_len(at, len) else {
                 break;
             };
-            // Bytes that the image has were read, whatever a manifest says.
-            match self.errno_at(range).filter(|_| is_zero(part)) {
-                Some(errno) => unreadable.push(range, errno),
-                None => copy(told.as_slice(), range, unreadable),
+            let parts = unread_parts(&self.unreadable, range, part);
+            for item in &parts {
+                unreadable.push(item.range, item.errno);
+            }
+            if parts.is_empty() {
+                copy(told.as_slice(), range, unreadable);
             }
             at = range.end();
         }

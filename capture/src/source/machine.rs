@@ -32,6 +32,7 @@ pub(super) fn facts(
         vmcoreinfo: note,
         direct_map_base,
         paging_levels,
+        ..MachineFacts::default()
     };
     (facts, record)
 }

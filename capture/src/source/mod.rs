@@ -7,6 +7,7 @@ mod crash;
 mod devmem;
 mod image;
 mod image_with_manifest;
+mod interrupted;
 mod iomem;
 mod kcore;
 mod kernel;
@@ -23,7 +24,7 @@ mod vmcoreinfo;
 mod volatile;
 
 pub use aff4::open_aff4;
-pub use image::{ImageSourceError, open_reader_at};
+pub use image::{ImageSourceError, open_reader_at, truncation_at};
 pub use iomem::{Iomem, IomemError, IomemTextError};
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};

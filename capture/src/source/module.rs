@@ -69,6 +69,7 @@ fn facts(info: &Info, note: Option<Vec<u8>>) -> (MachineFacts, MachineRecord) {
         vmcoreinfo: note,
         direct_map_base: Some(info.page_offset_base),
         paging_levels: Some(info.paging_levels),
+        ..MachineFacts::default()
     };
     (machine, record)
 }

@@ -6,10 +6,10 @@ use super::layout::{Chunk, ZeroSums};
 use super::remainder::hole;
 use crate::frame::FrameDecoder;
 use crate::hash::{sha256, sha256_of};
-use linpmem_formats::{Format, ImageReader};
+use linpmem_formats::{Format, ImageReader, Truncation};
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
-use linpmem_phys::{PhysRange, Unreadables};
+use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange, Unreadable, Unreadables};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -121,7 +121,11 @@ impl Looking<'_> {
             .read_phys(chunk.addresses.start(), &mut self.buffer, &mut unreadable)
             .map_err(|error| Fault::Unreadable(error.to_string()))?;
         if sha256(&self.buffer) != self.zeros.of_chunk(chunk) {
-            return Err(Fault::Differs);
+            let is_cut = |item: &Unreadable| item.errno == Truncation::ERRNO;
+            return Err(match unreadable.as_slice().iter().any(is_cut) {
+                true => Fault::Missing,
+                false => Fault::Differs,
+            });
         }
         // Zeros alone do not show whether memory was read.
         let listed = &chunk.range.unreadable;
@@ -130,7 +134,12 @@ impl Looking<'_> {
         let recorded = listed
             .iter()
             .skip(first)
-            .map_while(|item| item.range.intersect(chunk.addresses));
+            .map_while(|item| item.range.intersect(chunk.addresses))
+            // A dump holds a page of which a part could be read.
+            .filter_map(|range| match image.format() {
+                Format::Kdump => whole_pages(range),
+                _ => Some(range),
+            });
         let found = unreadable.as_slice().iter().map(|item| item.range);
         // AVML stores zeros there, and cannot mark them.
         if image.format() != Format::Avml && merged(recorded) != merged(found) {
@@ -138,6 +147,14 @@ impl Looking<'_> {
         }
         Ok(())
     }
+}
+
+/// The whole pages of a range.
+fn whole_pages(range: PhysRange) -> Option<PhysRange> {
+    let page = PAGE_SIZE.get();
+    let start = range.start().get().checked_next_multiple_of(page)?;
+    let end = range.end().get() / page * page;
+    PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).ok()
 }
 
 /// Merges neighbours, which the manifest may have split elsewhere.

@@ -60,10 +60,10 @@ pub struct CompareArgs {
 /// What to recover.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
-    /// The unfinished volume, such as host.aff4.partial
+    /// What is left of the image, such as host.core.partial
     pub image: PathBuf,
 
-    /// The new volume [default: host.recovered.aff4]
+    /// The new image [default: host.recovered.core]
     pub output: Option<PathBuf>,
 
     /// Print one JSON document; errors are JSON as well

@@ -151,18 +151,22 @@ pub enum Command {
     Info(InfoArgs),
     /// List the artifacts stored with an image
     Ls(ListArgs),
-    /// Repair an interrupted AFF4 volume
+    /// Make a complete image of what an interrupted run left
     ///
-    /// IMAGE is not modified. Memory that was complete when the acquisition was killed is
-    /// kept; the rest is marked as unknown.
+    /// A new file gets what is left of IMAGE, in the same format; its manifest lists what
+    /// is missing (exit code 3). IMAGE is not modified, unless it turns out to be whole:
+    /// then it gets its final name.
     Recover(RecoverArgs),
     /// Show which memory of this machine would be read
     Ranges(RangesArgs),
     /// Convert an image to another format
     ///
-    /// Keeps all ranges, their kinds and the pages that could not be read, as far as the
-    /// image and its manifest record them. The new manifest names the SHA-256 of the old
-    /// file.
+    /// Keeps all ranges, their kinds and what could not be read, parts of pages too, as
+    /// far as the image and its manifest record them: in the new image if its format can,
+    /// and always in the new manifest, which also names the SHA-256 of the old file. ELF
+    /// and kdump keep the registers of the processors (NT_PRSTATUS) and other notes; for
+    /// other formats, a warning names what is lost. An image that was cut off is converted
+    /// as far as it goes, and the rest is listed (exit code 3).
     Convert(Box<ConvertArgs>),
     /// Copy a range of addresses, or an artifact, out of an image
     Extract(ExtractArgs),

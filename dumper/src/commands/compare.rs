@@ -2,12 +2,12 @@
 //! `linpmem-dump compare`: where two images differ.
 
 use crate::args::CompareArgs;
-use crate::text::compare::Report;
+use crate::text::compare::{Report, Verdict};
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
-use linpmem_capture::source::{Source, SourceError, SourceSpec};
-use linpmem_cli::ExitStatus;
+use linpmem_capture::source::{Source, SourceError, SourceSpec, truncation_at};
+use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_phys::PhysRange;
 use std::io::{self, Write};
 use std::path::Path;
@@ -32,9 +32,20 @@ pub enum CompareCommandError {
 ///
 /// # Errors
 /// If one of them does not open or fails as a whole.
-pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, CompareCommandError> {
+pub fn compare(
+    args: &CompareArgs,
+    out: &mut dyn Write,
+    stderr: Stderr,
+) -> Result<ExitStatus, CompareCommandError> {
     let [left, right] = [&args.left, &args.right].map(|path| open(path));
     let (left, right) = (left?, right?);
+    // Both have opened.
+    let cut = [&args.left, &args.right].map(|path| truncation_at(path).ok().flatten());
+    for (path, cut) in [&args.left, &args.right].into_iter().zip(&cut) {
+        if let Some(cut) = cut {
+            stderr.warn(&format!("{}: {cut}", path.display()));
+        }
+    }
     let parts = parts(&left, &right, &args.ranges);
     let names = [&args.left, &args.right].map(|path| path.to_string_lossy().into_owned());
     let mut report = Report::begin(names, args.json, args.all, out)?;
@@ -57,7 +68,12 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, Co
         }) => report.extent(range, finding, bytes),
         Event::Range(range, tally) => report.range(range, tally),
     })?;
-    Ok(ExitStatus::of_answer(report.end()?))
+    let is_cut = cut.iter().any(Option::is_some);
+    Ok(match report.end()? {
+        // What is there of an image that was cut off is equal, but that is not all.
+        Verdict::Lacking | Verdict::Equal if is_cut => ExitStatus::Unreadable,
+        verdict => ExitStatus::of_answer(verdict == Verdict::Equal),
+    })
 }
 
 fn open(path: &Path) -> Result<Source, SourceError> {

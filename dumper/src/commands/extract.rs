@@ -5,7 +5,7 @@ use crate::args::ExtractArgs;
 use crate::text::extract::{ExtractDocument, ExtractedRange};
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::source::{ImageSourceError, open_reader_at};
-use linpmem_cli::ExitStatus;
+use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::ImageReader;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{PhysLen, PhysRange, SourceError, Unreadables};
@@ -58,6 +58,7 @@ const STEP: PhysLen = PhysLen::new(1 << 20);
 pub fn extract(
     args: &ExtractArgs,
     stdout: &mut dyn Write,
+    stderr: Stderr,
 ) -> Result<ExtractDocument, ExtractError> {
     // First, so that no empty file is left where there is nothing to copy.
     let wanted = Wanted::open(args)?;
@@ -86,6 +87,9 @@ pub fn extract(
     };
     match wanted {
         Wanted::Range(image, range) => {
+            if let Some(cut) = image.truncation() {
+                stderr.warn(&cut.to_string());
+            }
             let unreadable = copy_range(args, &*image, range, out)?;
             let unreadable = unreadable.as_slice().iter();
             document.unreadable = unreadable.map(|&item| item.into()).collect();

@@ -4,14 +4,14 @@
 use crate::args::InfoArgs;
 use crate::text::info::{
     ArtifactsFacts, ContentName, ImageRange, InfoDocument, MachineFacts, ManifestFacts, Property,
-    ReadRange, SourceFacts,
+    ReadRange, SourceFacts, TruncationFacts,
 };
 use linpmem_capture::artifacts::{Artifacts, FIVE_LEVELS, Machine, VMCOREINFO};
 use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at};
-use linpmem_cli::SignedHex;
-use linpmem_formats::{ImageReader, StoredRange};
+use linpmem_cli::{ExitStatus, SignedHex};
+use linpmem_formats::{ImageReader, StoredRange, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
-use linpmem_manifest::paths::manifest_of;
+use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Manifest, ReadError};
 use linpmem_phys::Content;
 use linpmem_phys::num::len_bytes;
@@ -43,9 +43,11 @@ pub enum InfoError {
 pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
     let manifest = match &args.manifest {
         Some(path) => Some(linpmem_manifest::read(path)?),
-        None => Some(manifest_of(&args.image))
+        None => Some(manifest_beside(&args.image))
             .filter(|path| path.exists())
             .map(|path| linpmem_manifest::read(&path))
+            // What it says up to there is part of the image.
+            .filter(|manifest| !matches!(manifest, Err(ReadError::Truncated { .. })))
             .transpose()?,
     };
     let image =
@@ -75,6 +77,7 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
         image_format: image.format().to_string(),
         machine,
         notes,
+        truncation: image.truncation().map(truncation_facts),
         ranges: image.ranges().iter().map(image_range).collect(),
         // The ranges of an image do not overlap.
         total_bytes: image
@@ -92,6 +95,26 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
             .collect(),
         manifest: manifest.map(manifest_facts),
     })
+}
+
+impl InfoDocument {
+    /// What the exit code says: whether the image is complete.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match self.truncation {
+            Some(_) => ExitStatus::Unreadable,
+            None => ExitStatus::Complete,
+        }
+    }
+}
+
+fn truncation_facts(truncation: Truncation) -> TruncationFacts {
+    TruncationFacts {
+        end_offset: truncation.end,
+        missing_bytes: truncation.missing.get(),
+        first_missing: truncation.first.map(Address::from),
+        may_lack_ranges: truncation.is_open_ended,
+    }
 }
 
 /// What `image` records about its machine; what it lacks comes from its artifacts and

@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `linpmem-dump recover`: a complete volume from what an interrupted acquisition left.
+//! `linpmem-dump recover`: a complete image from what an interrupted run left.
 
-use crate::args::RecoverArgs;
-use crate::text::recover::RecoverDocument;
-use linpmem_formats::{Chunk, FileSource, ImageOutput, OutputError, aff4};
+use super::verify::image_hashes;
+use crate::args::{Cli, Command, RecoverArgs, UsageError};
+use crate::text::recover::{Action, RecoverDocument};
+use clap::Parser;
+use linpmem_capture::finish::{final_name, is_whole, name_whole};
+use linpmem_capture::sink::PartialError;
+use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at, truncation_at};
+use linpmem_capture::verify::VerifyError;
+use linpmem_capture::{AcquireError, Events, acquire};
+use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_formats::{
+    Chunk, FileSource, Format, ImageOutput, ImageReader, OutputError, StoredRange, Truncation,
+    aff4, raw,
+};
 use linpmem_phys::num::{len_bytes, u64_as_usize};
+use linpmem_phys::{Content, PAGE_SIZE};
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A volume that was not recovered.
+/// An image that was not recovered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its fields")]
@@ -24,13 +37,120 @@ pub enum RecoverCommandError {
         path: PathBuf,
         source: aff4::RecoverError,
     },
+    /// What is left of the image cannot be opened.
+    #[error("{path}: {source}")]
+    Image {
+        path: PathBuf,
+        source: ImageSourceError,
+    },
+    /// The image cannot be compared with its manifest.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The image is complete.
+    #[error("{0}: this image is complete: there is nothing to recover")]
+    Whole(PathBuf),
+    /// All of the image seems to be there, and some of it is not what it was.
+    #[error(
+        "{0}: this image is complete, but damaged, and does not get its final name; \
+         `linpmem-dump verify` says where"
+    )]
+    Damaged(PathBuf),
+    /// A whole image cannot get its name.
+    #[error(transparent)]
+    Name(#[from] PartialError),
+    /// The new image cannot be named.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The new image could not be written.
+    #[error(transparent)]
+    Write(#[from] AcquireError),
+    /// The command line of the conversion makes no sense.
+    #[error("{path}: cannot write what is left of it to {output}: {reason}")]
+    Conversion {
+        path: PathBuf,
+        output: PathBuf,
+        reason: String,
+    },
 }
 
-/// Recovers the volume of `args` to a new file; the old one is unchanged.
+/// Recovers the image of `args`. One that turns out to be whole gets its final name. From
+/// others a new file is made, and the old one is unchanged.
 ///
 /// # Errors
 /// If there is nothing to recover, or a file fails. The new file is then removed.
-pub fn recover(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> {
+pub fn recover(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, RecoverCommandError> {
+    let volume = open_aff4(&args.image, &[]);
+    let is_volume = !matches!(volume, Ok(None) | Err(aff4::Error::Io(_)));
+    match volume {
+        Ok(Some(volume)) if volume.truncation().is_none() => {
+            let hashes = image_hashes(&volume);
+            named(args, Some(hashes.is_good()))
+        }
+        _ if is_volume => complete(args),
+        _ => {
+            let verified = is_whole(&args.image)?;
+            if verified == Some(true) {
+                return named(args, verified);
+            }
+            rewrite(args, stderr)
+        }
+    }
+}
+
+impl RecoverDocument {
+    /// What the exit code says: whether memory is missing.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match self.missing_bytes {
+            0 => ExitStatus::Complete,
+            _ => ExitStatus::Unreadable,
+        }
+    }
+}
+
+/// Gives a whole image its name.
+fn named(
+    args: &RecoverArgs,
+    is_good: Option<bool>,
+) -> Result<RecoverDocument, RecoverCommandError> {
+    let Some(own) = final_name(&args.image) else {
+        return Err(RecoverCommandError::Whole(args.image.clone()));
+    };
+    if is_good == Some(false) {
+        return Err(RecoverCommandError::Damaged(args.image.clone()));
+    }
+    let target = args.output.clone().unwrap_or(own);
+    name_whole(&args.image, &target)?;
+    Ok(document(args, &target, Action::Named))
+}
+
+fn document(args: &RecoverArgs, target: &Path, action: Action) -> RecoverDocument {
+    RecoverDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        output: target.to_string_lossy().into_owned(),
+        action,
+        missing_bytes: 0,
+        members: None,
+        lost_bytes: None,
+        mapped_bytes: None,
+    }
+}
+
+/// Bytes of `ranges` that the run did not reach, or that were lost since.
+fn missing(ranges: &[StoredRange]) -> u64 {
+    let cut_off = Content::Unreadable {
+        errno: Truncation::ERRNO,
+    };
+    let is_missing = |stored: &&StoredRange| {
+        matches!(stored.content, Content::Skipped { .. }) || stored.content == cut_off
+    };
+    let lost = ranges.iter().filter(is_missing);
+    // Ranges do not overlap: the sum fits.
+    lost.map(|stored| stored.range.len().get()).sum()
+}
+
+/// Completes an AFF4 volume.
+fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> {
     let target = match &args.output {
         Some(path) => path.clone(),
         None => recovered_of(&args.image),
@@ -64,22 +184,110 @@ pub fn recover(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandErro
         .map_err(io::IntoInnerError::into_error);
     file.and_then(|file| file.sync_all())
         .map_err(failed(&target))?;
+    // Without a description of memory, only its files are there.
+    let image = open_aff4(&target, &[]).ok().flatten();
     Ok(RecoverDocument {
-        image: args.image.to_string_lossy().into_owned(),
-        output: target.to_string_lossy().into_owned(),
-        members: recovery.members,
-        lost_bytes: recovery.lost_bytes,
+        missing_bytes: image.map_or(0, |image| missing(image.ranges())),
+        members: Some(recovery.members),
+        lost_bytes: Some(recovery.lost_bytes),
         mapped_bytes: recovery.mapped_bytes,
+        ..document(args, &target, Action::Completed)
     })
 }
 
-/// `NAME.aff4.partial` becomes `NAME.recovered.aff4`.
-fn recovered_of(image: &Path) -> PathBuf {
-    let bare = match image.extension() {
-        Some(ending) if ending == "partial" => image.with_extension(""),
-        _ => image.to_path_buf(),
+/// Writes what is left of an image of another format to a new one.
+fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, RecoverCommandError> {
+    let failed = |source| RecoverCommandError::Image {
+        path: args.image.clone(),
+        source,
     };
-    bare.with_extension("recovered.aff4")
+    let image = open_reader_at(&args.image, None).map_err(failed)?;
+    let is_partial = final_name(&args.image).is_some();
+    if !is_partial && truncation_at(&args.image).map_err(failed)?.is_none() {
+        return Err(RecoverCommandError::Whole(args.image.clone()));
+    }
+    let target = match &args.output {
+        Some(path) => path.clone(),
+        None => recovered_of(&args.image),
+    };
+    let words: Vec<OsString> = [
+        "linpmem-dump".into(),
+        "convert".into(),
+        "--progress=none".into(),
+        "--format".into(),
+        format_name(image.format()).into(),
+    ]
+    .into_iter()
+    .chain(match image.format() {
+        Format::Raw(raw::Layout::Padded) => vec!["--raw-layout".into(), "padded".into()],
+        Format::Raw(_) => vec!["--raw-layout".into(), "concatenated".into()],
+        _ => Vec::new(),
+    })
+    .chain([args.image.clone().into(), target.clone().into()])
+    .collect();
+    let cannot = |reason: String| RecoverCommandError::Conversion {
+        path: args.image.clone(),
+        output: target.clone(),
+        reason,
+    };
+    let cli = Cli::try_parse_from(words).map_err(|error| cannot(error.to_string()))?;
+    let Some(Command::Convert(convert)) = &cli.command else {
+        return Err(cannot("its name cannot be an argument".to_owned()));
+    };
+    let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let plan = convert.plan(command.collect())?;
+    let acquired = acquire(&plan, &mut Warn(stderr))?;
+    if !acquired.state.is_whole() {
+        return Err(cannot(format!(
+            "it was not completed; {} is what there is of it",
+            acquired.image.display()
+        )));
+    }
+    Ok(RecoverDocument {
+        missing_bytes: match image.truncation() {
+            Some(cut) => cut.missing.get(),
+            // A run that was stopped has its planned form.
+            None => acquired.outcome.unreadable_pages * PAGE_SIZE.get(),
+        },
+        ..document(args, &target, Action::Rewritten)
+    })
+}
+
+/// As `--format` calls it.
+const fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Lime => "lime",
+        Format::Avml => "avml",
+        Format::Kdump | Format::Flattened => "kdump",
+        Format::Raw(_) => "raw",
+        Format::Aff4 => "aff4",
+        _ => "elf",
+    }
+}
+
+/// `NAME.core.zst.partial` becomes `NAME.recovered.core.zst`.
+fn recovered_of(image: &Path) -> PathBuf {
+    const FORMATS: [&str; 7] = ["aff4", "core", "lime", "raw", "padded", "kdump", "avml"];
+    let bare = final_name(image).unwrap_or_else(|| image.to_path_buf());
+    let Some(name) = bare.file_name().and_then(|name| name.to_str()) else {
+        return linpmem_manifest::paths::with_suffix(&bare, ".recovered");
+    };
+    let known = FORMATS.iter().filter_map(|format| {
+        let at = name.rfind(&format!(".{format}"))?;
+        let after = name.get(at + 1 + format.len()..)?;
+        (at > 0 && (after.is_empty() || after.starts_with('.'))).then_some(at)
+    });
+    let (stem, endings) = name.split_at(known.max().unwrap_or(name.len()));
+    bare.with_file_name(format!("{stem}.recovered{endings}"))
+}
+
+/// Shows the warnings of a conversion.
+struct Warn(Stderr);
+
+impl Events for Warn {
+    fn warning(&mut self, warning: &str) {
+        self.0.warn(warning);
+    }
 }
 
 struct FileOutput {
@@ -113,5 +321,31 @@ impl ImageOutput for FileOutput {
 
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
         self.bytes(&chunk.data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recovered_image_has_the_name_of_its_format() {
+        for (image, recovered) in [
+            ("a/x.aff4.partial", "a/x.recovered.aff4"),
+            ("x.core.zst.partial", "x.recovered.core.zst"),
+            ("x.core", "x.recovered.core"),
+            (
+                "web.lime.example.core.lz4.partial",
+                "web.lime.example.recovered.core.lz4",
+            ),
+            ("x.partial", "x.recovered"),
+            ("dump", "dump.recovered"),
+        ] {
+            assert_eq!(
+                recovered_of(Path::new(image)),
+                Path::new(recovered),
+                "{image}"
+            );
+        }
     }
 }

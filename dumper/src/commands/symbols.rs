@@ -7,8 +7,9 @@ use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
-use linpmem_capture::source::{SourceSpec, Subject};
+use linpmem_capture::source::{SourceSpec, Subject, truncation_at};
 use linpmem_capture::{Acquired, Output, Plan};
+use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_manifest::paths::{partial_of, with_suffix};
 use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
 use std::io;
@@ -89,6 +90,21 @@ pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
         .and_then(|machine| machine.memory.paging_levels);
     let image = args.image.as_deref().and_then(image_of);
     Ok(made.document(&path, image.as_deref(), levels))
+}
+
+/// What the exit code says of a file that is made: whether the image it is made from is
+/// complete, which is said on `stderr` as well.
+#[must_use]
+pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
+    // A file of artifacts is not an image.
+    let cut = args.image.as_deref().map(truncation_at);
+    match cut {
+        Some(Ok(Some(cut))) => {
+            stderr.warn(&cut.to_string());
+            ExitStatus::Unreadable
+        }
+        _ => ExitStatus::Complete,
+    }
 }
 
 /// The artifacts of `image`.

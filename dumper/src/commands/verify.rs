@@ -10,7 +10,7 @@ use linpmem_capture::artifacts::{self, ArtifactsVerdict, MANIFEST};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_workers;
 use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, VerifyError};
-use linpmem_formats::aff4;
+use linpmem_formats::{ImageReader, aff4};
 use std::sync::Arc;
 
 /// A verification that failed.
@@ -45,6 +45,11 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let Some(manifest) = image.manifest() else {
         document.not_compared = Some(format!("{manifest_path} does not exist"));
         document.good = document.image_hashes.iter().all(ImageHashes::is_good);
+        // The hashes of what is left may match: that does not make it whole.
+        if let Some(cut) = image.aff4().and_then(ImageReader::truncation) {
+            document.not_compared = Some(cut.to_string());
+            document.good = false;
+        }
         return Ok(document);
     };
     // The manifest inside an AFF4 image takes the place of one that is lost.

@@ -22,6 +22,17 @@ pub struct Report<'a> {
     summary: Summary,
 }
 
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Both have the same memory.
+    Equal,
+    /// What both have is the same, but one of them lacks memory that the other has.
+    Lacking,
+    /// Bytes differ.
+    Different,
+}
+
 /// The two images.
 #[derive(Debug, Serialize)]
 pub struct Images {
@@ -151,18 +162,24 @@ impl<'a> Report<'a> {
         self.print("range", &line)
     }
 
-    /// Ends the report; returns whether the images are equal.
+    /// Ends the report; returns what it says of the images.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn end(mut self) -> io::Result<bool> {
+    pub fn end(mut self) -> io::Result<Verdict> {
         if !self.is_json && !self.lists_all && self.extents > SHOWN {
             let more = self.extents - SHOWN;
             writeln!(self.out, "{more} more extents: --all lists them")?;
         }
         let summary = self.summary;
         self.print("summary", &summary)?;
-        Ok(summary.equal)
+        Ok(match summary {
+            Summary { equal: true, .. } => Verdict::Equal,
+            Summary {
+                different_pages: 0, ..
+            } => Verdict::Lacking,
+            _ => Verdict::Different,
+        })
     }
 
     fn print<L: Line>(&mut self, event: &'static str, line: &L) -> io::Result<()> {

@@ -24,6 +24,8 @@ pub struct InfoDocument {
     pub machine: MachineFacts,
     /// What is odd about the image, a sentence each.
     pub notes: Vec<String>,
+    /// How the image ends early, if it does.
+    pub truncation: Option<TruncationFacts>,
     /// The ranges of the image, by address.
     pub ranges: Vec<ImageRange>,
     /// Size of these ranges.
@@ -36,6 +38,19 @@ pub struct InfoDocument {
     pub properties: Vec<Property>,
     /// The manifest, if there is one.
     pub manifest: Option<ManifestFacts>,
+}
+
+/// An image that was cut off.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TruncationFacts {
+    /// Where its bytes end, before compression of the whole file.
+    pub end_offset: u64,
+    /// Memory that it lists and lacks.
+    pub missing_bytes: u64,
+    /// The lowest address of that.
+    pub first_missing: Option<Address>,
+    /// Whether it may have had ranges that it no longer lists.
+    pub may_lack_ranges: bool,
 }
 
 /// A machine, as its image and its artifacts describe it. `pmem info` uses the same

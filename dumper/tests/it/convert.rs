@@ -3,8 +3,11 @@
 
 use crate::fake::{Fake, range, verify};
 use assert_cmd::Command;
+use linpmem_formats::{
+    CoreNote, ImagePlan, MachineFacts, PlannedRange, StreamOutput, elf, open_image, write_image,
+};
 use linpmem_manifest::Manifest;
-use linpmem_phys::Errno;
+use linpmem_phys::{Errno, RegionKind};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use std::fs;
@@ -165,4 +168,50 @@ fn info_draws_what_is_there() {
         .success()
         .stdout(contains("kdump-compressed").and(contains("! unreadable")))
         .stdout(contains("               0x0  !"));
+}
+
+/// What a core of kexec's or QEMU's says of the processors.
+#[test]
+fn registers_and_other_notes_are_kept_or_missed_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = |name: &[u8], kind, bytes| CoreNote {
+        name: name.to_vec(),
+        kind,
+        content: vec![7; bytes],
+    };
+    let machine = MachineFacts {
+        notes: vec![
+            note(b"CORE", 1, 336),
+            note(b"CORE", 1, 336),
+            note(b"QEMU", 0, 432),
+        ],
+        ..MachineFacts::default()
+    };
+    let planned = PlannedRange {
+        range: range(0x1000, 0x2fff),
+        kind: RegionKind::SystemRam,
+    };
+    let plan = ImagePlan::new(vec![planned], machine.clone()).unwrap();
+    let memory = Fake::default();
+    let file = fs::File::create(folder.path().join("0.core")).unwrap();
+    let mut writer = elf::Writer::new(&plan).unwrap();
+    write_image(&memory, &plan, &mut writer, &mut StreamOutput::new(file)).unwrap();
+    for (from, to) in [("0.core", "1.kdump"), ("1.kdump", "2.core.zst")] {
+        dump(folder.path())
+            .args(["convert", from, to])
+            .assert()
+            .code(0)
+            .stderr(contains("lost").not());
+        let image = open_image(&folder.path().join(to)).unwrap();
+        assert_eq!(image.machine().notes, machine.notes, "{to}");
+    }
+    for to in ["3.lime", "3.raw", "3.padded", "3.avml", "3.aff4"] {
+        dump(folder.path())
+            .args(["convert", "0.core", to])
+            .assert()
+            .code(0)
+            .stderr(contains(
+                "lost from the input: the registers of 2 processors (NT_PRSTATUS) and a note (QEMU)",
+            ));
+    }
 }

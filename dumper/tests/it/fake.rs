@@ -166,6 +166,7 @@ impl Fake {
                 vmcoreinfo: Some(b"OSRELEASE=1.2.3\n".to_vec()),
                 direct_map_base: Some(0xffff_8880_0000_0000),
                 paging_levels: Some(4),
+                ..MachineFacts::default()
             },
             machine_record: MachineRecord::default(),
             record,

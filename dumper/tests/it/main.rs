@@ -16,6 +16,8 @@ mod compare;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod cut_off;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod ending;

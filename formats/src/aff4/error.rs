@@ -13,7 +13,7 @@ pub enum Error {
     /// The archive lacks its directory.
     #[error(
         "this volume has no directory at its end: its acquisition did not finish, or it is \
-         truncated. Run `linpmem-dump recover` to repair it"
+         truncated, and what is left of it does not describe an image"
     )]
     NoDirectory,
     /// The archive is damaged.

@@ -3,14 +3,16 @@
 
 use super::graph::{self, FileInfo, ObjectGraph};
 use super::mapped::Mapped;
+use super::recover::{Completed, Rebuilt, RecoverError};
 use super::schema::{LINPMEM, VMCOREINFO};
 use super::store::Store;
 use super::stream::Shared;
 use super::zip::MAX_MEMBER_IN_MEMORY_BYTES;
 use super::{Error, Facts, ranges};
 use crate::read_span::StoredSpans;
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
-use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables, hex};
+use crate::truncation::missing;
+use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
+use linpmem_phys::{Content, PhysAddr, ReadPhys, SourceError, Unreadables, hex};
 use std::sync::Arc;
 
 /// Reads AFF4 images: those of the standard 1.0, striped ones (give all volumes at once),
@@ -26,26 +28,59 @@ pub struct Reader {
     machine: MachineFacts,
     facts: Facts,
     warnings: Vec<String>,
+    truncation: Option<Truncation>,
 }
 
 impl Reader {
-    /// Opens the image in `volumes`: one volume, or all volumes of a striped image.
+    /// Opens the image in `volumes`: one volume, or all volumes of a striped image. What is
+    /// left of a single volume that was cut off is opened as [`recover`](super::recover())
+    /// would complete it.
     ///
     /// # Errors
     /// If a volume is damaged or not AFF4, or the volumes hold no image.
     pub fn open(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
+        match volumes.as_slice() {
+            [only] => match Self::complete(volumes.clone()) {
+                Err(Error::NoDirectory) => Self::rest_of(Arc::clone(only)),
+                opened => opened,
+            },
+            _ => Self::complete(volumes),
+        }
+    }
+
+    /// Opens what is left of a volume without its directory.
+    fn rest_of(volume: Arc<dyn ReadAt>) -> Result<Self, Error> {
+        let end = volume.len();
+        // If too little is left, what matters is that the volume is not complete.
+        let rebuilt = Rebuilt::of(&*volume).map_err(|error| match error {
+            RecoverError::Aff4(error @ Error::Io(_)) => error,
+            _ => Error::NoDirectory,
+        })?;
+        let completed: Arc<dyn ReadAt> = Arc::new(Completed::new(volume, rebuilt));
+        let mut image = match Self::complete(vec![completed]) {
+            Err(Error::NotAff4 | Error::NoImage(_)) => return Err(Error::NoDirectory),
+            opened => opened?,
+        };
+        for stored in &mut image.ranges {
+            if matches!(stored.content, Content::Skipped { .. }) {
+                *stored = missing(stored.range, stored.kind);
+            }
+        }
+        image.linear = StoredSpans::new(Arc::clone(&image.objects.memory), placed(&image.ranges));
+        let truncation = Truncation::of(&image.ranges, end, false);
+        image.warnings.insert(0, truncation.to_string());
+        image.truncation = Some(truncation);
+        Ok(image)
+    }
+
+    fn complete(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
         let store = Arc::new(Store::open(volumes)?);
         let shared = Arc::new(Shared::new(Arc::clone(&store)));
         let objects = graph::open(&shared)?;
         let mut warnings = objects.warnings.clone();
         let triples = store.triples();
         let ranges = ranges::ranges(triples, &objects.image, &objects.memory, &mut warnings);
-        // The offset of an address in the map is the address itself.
-        let placed = ranges.iter().map(|stored| StoredRange {
-            offset: Some(stored.range.start().get()),
-            ..*stored
-        });
-        let linear = StoredSpans::new(Arc::clone(&objects.memory), placed.collect());
+        let linear = StoredSpans::new(Arc::clone(&objects.memory), placed(&ranges));
         Ok(Self {
             machine: machine(&store, &objects.image)?,
             facts: facts(&store, &objects.image)?,
@@ -54,6 +89,7 @@ impl Reader {
             linear,
             ranges,
             warnings,
+            truncation: None,
         })
     }
 
@@ -129,6 +165,15 @@ impl Reader {
     }
 }
 
+/// Ranges as they are in the map: the offset of an address is the address itself.
+fn placed(ranges: &[StoredRange]) -> Vec<StoredRange> {
+    let placed = ranges.iter().map(|stored| StoredRange {
+        offset: Some(stored.range.start().get()),
+        ..*stored
+    });
+    placed.collect()
+}
+
 fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
     let triples = store.triples();
     let own = |name: &str| triples.number(image, &[&format!("{LINPMEM}{name}")]);
@@ -142,6 +187,7 @@ fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
         vmcoreinfo,
         direct_map_base: own("directMapBase"),
         paging_levels: own("pagingLevels").and_then(|levels| u32::try_from(levels).ok()),
+        notes: Vec::new(),
     })
 }
 
@@ -194,6 +240,10 @@ impl ImageReader for Reader {
 
     fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    fn truncation(&self) -> Option<Truncation> {
+        self.truncation
     }
 }
 

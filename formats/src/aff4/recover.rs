@@ -11,9 +11,11 @@ use super::urn::{member_key, member_name};
 use super::zip::{
     Entry, MAX_MEMBER_IN_MEMORY_BYTES, Scanned, ZipStream, content, has_directory, scan,
 };
-use crate::{ImageOutput, ReadAt, WriteError};
+use crate::{Chunk, ImageOutput, OutputError, ReadAt, WriteError};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
 
 /// What [`recover`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,35 +63,128 @@ const PIECE_BYTES: usize = 1 << 20;
 /// # Errors
 /// If there is nothing to recover, `source` cannot be read, or `out` failed.
 pub fn recover(source: &dyn ReadAt, out: &mut dyn ImageOutput) -> Result<Recovery, RecoverError> {
-    let scanned = scan(source)?;
-    if has_directory(source) {
-        return Err(RecoverError::Whole);
-    }
-    let found = |name: &str| scanned.entries.iter().find(|entry| entry.name == name);
-    let description = found(DESCRIPTION).ok_or(RecoverError::Nothing)?;
-    let volume = content(source, description, 4096)?;
-    let volume = String::from_utf8_lossy(&volume).trim().to_owned();
-    copy(source, scanned.end, out)?;
-    let mut zip = ZipStream::default();
-    for entry in &scanned.entries {
-        zip.adopt(entry);
-    }
-    let mut recovery = Recovery {
-        members: scanned.entries.len(),
-        lost_bytes: source.len() - scanned.end,
-        mapped_bytes: None,
-    };
-    if let (Some(journal), None) = (found(JOURNAL), found(INFORMATION)) {
-        let journal = content(source, journal, MAX_MEMBER_IN_MEMORY_BYTES)?;
-        let left = Left {
-            source,
-            members: index(&volume, &scanned),
-            volume: &volume,
+    let rebuilt = Rebuilt::of(source)?;
+    copy(source, rebuilt.end, out)?;
+    out.bytes(&rebuilt.tail).map_err(WriteError::from)?;
+    Ok(rebuilt.recovery)
+}
+
+/// A complete volume, made from one that was cut off.
+pub(super) struct Rebuilt {
+    /// How many bytes of the old volume it begins with.
+    pub(super) end: u64,
+    /// What follows them.
+    pub(super) tail: Vec<u8>,
+    pub(super) recovery: Recovery,
+}
+
+impl Rebuilt {
+    pub(super) fn of(source: &dyn ReadAt) -> Result<Self, RecoverError> {
+        let scanned = scan(source)?;
+        if has_directory(source) {
+            return Err(RecoverError::Whole);
+        }
+        let found = |name: &str| scanned.entries.iter().find(|entry| entry.name == name);
+        let description = found(DESCRIPTION).ok_or(RecoverError::Nothing)?;
+        let volume = content(source, description, 4096)?;
+        let volume = String::from_utf8_lossy(&volume).trim().to_owned();
+        let mut out = Tail {
+            begin: scanned.end,
+            bytes: Vec::new(),
         };
-        recovery.mapped_bytes = Some(left.describe(journal, &mut zip, out)?);
+        let mut zip = ZipStream::default();
+        for entry in &scanned.entries {
+            zip.adopt(entry);
+        }
+        let mut recovery = Recovery {
+            members: scanned.entries.len(),
+            lost_bytes: source.len() - scanned.end,
+            mapped_bytes: None,
+        };
+        if let (Some(journal), None) = (found(JOURNAL), found(INFORMATION)) {
+            let journal = content(source, journal, MAX_MEMBER_IN_MEMORY_BYTES)?;
+            let left = Left {
+                source,
+                members: index(&volume, &scanned),
+                volume: &volume,
+            };
+            recovery.mapped_bytes = Some(left.describe(journal, &mut zip, &mut out)?);
+        }
+        zip.finish(&volume, &mut out)?;
+        Ok(Self {
+            end: scanned.end,
+            tail: out.bytes,
+            recovery,
+        })
     }
-    zip.finish(&volume, out)?;
-    Ok(recovery)
+}
+
+/// What is added to a volume that has `begin` bytes.
+struct Tail {
+    begin: u64,
+    bytes: Vec<u8>,
+}
+
+impl ImageOutput for Tail {
+    fn position(&self) -> u64 {
+        // The volume is a file, and this is in memory.
+        self.begin + usize_as_u64(self.bytes.len())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn zeros(&mut self, len: u64) -> Result<(), OutputError> {
+        let end = self.bytes.len().checked_add(u64_as_usize(len));
+        let end = end.ok_or_else(|| OutputError {
+            position: self.position(),
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        })?;
+        self.bytes.resize(end, 0);
+        Ok(())
+    }
+
+    fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
+        self.bytes(&chunk.data)
+    }
+}
+
+/// The beginning of a volume, and what was added to it.
+pub(super) struct Completed {
+    source: Arc<dyn ReadAt>,
+    end: u64,
+    tail: Vec<u8>,
+}
+
+impl Completed {
+    pub(super) fn new(source: Arc<dyn ReadAt>, rebuilt: Rebuilt) -> Self {
+        Self {
+            source,
+            end: rebuilt.end,
+            tail: rebuilt.tail,
+        }
+    }
+}
+
+impl ReadAt for Completed {
+    fn len(&self) -> u64 {
+        self.end + usize_as_u64(self.tail.len())
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let there = self.end.checked_sub(offset).map_or(0, u64_as_usize);
+        let (old, new) = buf.split_at_mut(there.min(buf.len()));
+        if !old.is_empty() {
+            self.source.read_exact_at(offset, old)?;
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let within = offset.saturating_sub(self.end);
+        self.tail.read_exact_at(within, new)
+    }
 }
 
 fn copy(source: &dyn ReadAt, end: u64, out: &mut dyn ImageOutput) -> Result<(), RecoverError> {

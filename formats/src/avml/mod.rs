@@ -3,6 +3,7 @@
 //! docs/formats/avml.md describes the bytes.
 
 mod block;
+mod forward;
 mod reader;
 mod writer;
 

@@ -66,6 +66,15 @@ pub enum Error {
         /// The one that begins within it.
         upper: PhysRange,
     },
+    /// The file ends within the headers, before any of them describes memory.
+    #[error(
+        "the ELF core is cut off: the file ends at offset {file}, within its headers, and nothing \
+         of its memory is left"
+    )]
+    NothingLeft {
+        /// Size of the file in bytes.
+        file: u64,
+    },
     /// No segment holds memory.
     #[error("the ELF core holds no physical memory")]
     Empty,

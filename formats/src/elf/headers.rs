@@ -4,9 +4,7 @@
 use super::Error;
 use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES};
 use crate::ReadAt;
-use goblin::elf::header::{
-    EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_CORE, header64,
-};
+use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_CORE, header64};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, program_header64};
 use goblin::elf::section_header::section_header64;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
@@ -21,6 +19,10 @@ pub(super) struct Headers {
     /// How many segments have no physical address: they show memory that is in the
     /// file anyway under another virtual address.
     pub(super) aliases: u32,
+    /// Whether the file ends within the program headers or the notes.
+    pub(super) is_cut: bool,
+    /// Which machine it is of, according to its file header.
+    pub(super) machine: u16,
 }
 
 /// A segment of memory.
@@ -33,7 +35,7 @@ pub(super) struct Load {
     pub(super) stored: PhysLen,
 }
 
-/// A segment of notes. It is within the file.
+/// A segment of notes, as far as it is within the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoteSegment {
     pub(super) offset: u64,
@@ -51,13 +53,23 @@ pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let file = file_header(source)?;
     let count = segment_count(source, &file)?;
     let phdr_bytes = usize_as_u64(PHDR_BYTES);
-    within(
-        source,
-        "table of program headers",
-        file.e_phoff,
-        u64::from(count) * phdr_bytes,
-    )?;
-    let mut headers = Headers::default();
+    // What is left of a core that ends within its table.
+    let there = source.len().saturating_sub(file.e_phoff) / phdr_bytes;
+    let whole = u64::from(count);
+    if there == 0 && count > 0 {
+        within(
+            source,
+            "table of program headers",
+            file.e_phoff,
+            whole * phdr_bytes,
+        )?;
+    }
+    let mut headers = Headers {
+        is_cut: there < whole,
+        machine: file.e_machine,
+        ..Headers::default()
+    };
+    let count = u32::try_from(there.min(whole)).unwrap_or(count);
     let mut block = Vec::new();
     let mut index: u32 = 0;
     while index < count {
@@ -88,10 +100,11 @@ impl Headers {
     ) -> Result<(), Error> {
         match header.p_type {
             PT_NOTE => {
-                within(source, "notes", header.p_offset, header.p_filesz)?;
+                let there = source.len().saturating_sub(header.p_offset);
+                self.is_cut |= there < header.p_filesz;
                 self.notes.push(NoteSegment {
                     offset: header.p_offset,
-                    len: header.p_filesz,
+                    len: header.p_filesz.min(there),
                     align: header.p_align,
                 });
             }
@@ -107,12 +120,9 @@ impl Headers {
                 let start = PhysAddr::new(header.p_paddr);
                 let range = PhysRange::from_len(start, PhysLen::new(header.p_memsz))
                     .map_err(|_| damaged(index, "its addresses exceed 64 bits"))?;
-                within(
-                    source,
-                    "data of a segment",
-                    header.p_offset,
-                    header.p_filesz,
-                )?;
+                if header.p_offset.checked_add(header.p_filesz).is_none() {
+                    return Err(damaged(index, "its data ends beyond 2^64 bytes"));
+                }
                 self.loads.push(Load {
                     range,
                     vaddr: header.p_vaddr,
@@ -146,9 +156,6 @@ fn file_header(source: &impl ReadAt) -> Result<header64::Header, Error> {
         .map_err(|_| Error::Header("its file header is cut off"))?;
     if header.e_type != ET_CORE {
         return Err(Error::NotThisKind("it is not a core file"));
-    }
-    if header.e_machine != EM_X86_64 {
-        return Err(Error::NotThisKind("it is of another architecture"));
     }
     Ok(header)
 }

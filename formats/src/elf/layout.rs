@@ -12,7 +12,7 @@
 //! ```
 
 use super::{artifacts, kernel_text, range_note};
-use crate::{ImagePlan, MachineFacts, WriteError};
+use crate::{CoreNote, ImagePlan, MachineFacts, WriteError};
 use goblin::elf::header::header64::SIZEOF_EHDR;
 use goblin::elf::program_header::program_header64::SIZEOF_PHDR;
 use goblin::elf::section_header::section_header64::SIZEOF_SHDR;
@@ -170,14 +170,15 @@ fn notes_bytes(
         range_note::content_bytes(ranges),
     );
     let artifacts = artifacts.map(|bytes| (range_note::NAME, artifacts::TYPE, bytes));
-    text.into_iter()
-        .chain([own])
-        .chain(artifacts)
-        .map(|(name, kind, bytes)| {
-            let header = NoteHeader::new(name, kind, bytes).map_err(note_too_long)?;
-            Ok(header.padded_bytes(NoteAlign::Four))
-        })
-        .sum()
+    let ours = text.into_iter().chain([own]).chain(artifacts);
+    let ours = ours.map(|(name, kind, bytes)| {
+        let header = NoteHeader::new(name, kind, bytes)?;
+        Ok(header.padded_bytes(NoteAlign::Four))
+    });
+    let others = machine.notes.iter().map(CoreNote::padded_bytes);
+    ours.chain(others)
+        .sum::<Result<u64, NoteTooLong>>()
+        .map_err(note_too_long)
 }
 
 pub(super) fn note_too_long(error: NoteTooLong) -> WriteError {

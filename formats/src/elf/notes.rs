@@ -6,7 +6,7 @@
 use super::artifacts;
 use super::headers::NoteSegment;
 use super::range_note::{self, RangeNote};
-use crate::ReadAt;
+use crate::{CoreNote, ReadAt};
 use linpmem_kinfo::notes::{NoteAlign, NoteHeader, trim};
 use linpmem_kinfo::vmcoreinfo;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
@@ -18,6 +18,8 @@ pub(super) struct Notes {
     pub(super) own: Option<RangeNote>,
     /// The archive of artifacts: its offset in the file and its size in bytes.
     pub(super) artifacts: Option<(u64, u64)>,
+    /// All others.
+    pub(super) others: Vec<CoreNote>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -96,6 +98,12 @@ impl Notes {
             }
         } else if is(range_note::NAME) && note.kind == artifacts::TYPE {
             self.artifacts = self.artifacts.or(Some(note.place));
+        } else if usize_as_u64(note.name.len()) < MAX_NAME_BYTES {
+            self.others.push(CoreNote {
+                name: trim(&note.name).to_vec(),
+                kind: note.kind,
+                content: note.content(source, left)?,
+            });
         }
         Ok(())
     }
@@ -207,6 +215,11 @@ mod tests {
         let notes = read(&bytes);
         assert_eq!(notes.vmcoreinfo.unwrap(), b"OSRELEASE=7.3.4\n");
         assert_eq!(notes.warnings, Vec::<String>::new());
+        let [registers] = notes.others.as_slice() else {
+            panic!("{:?}", notes.others);
+        };
+        assert!(registers.is_registers());
+        assert_eq!(registers.content, [7; 336]);
     }
 
     #[test]

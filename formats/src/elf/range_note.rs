@@ -182,6 +182,7 @@ mod tests {
                 vmcoreinfo: None,
                 direct_map_base: Some(0xffff_8880_0000_0000),
                 paging_levels: Some(4),
+                ..MachineFacts::default()
             },
         )
         .unwrap()

@@ -3,8 +3,10 @@
 
 use super::notes::Notes;
 use super::{Error, headers, segments};
+use crate::core_note::{X86_64, architecture};
 use crate::read_span::StoredSpans;
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
+use goblin::elf::header::{EM_NONE, EM_X86_64};
 use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
@@ -27,15 +29,21 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the core in `source`.
     ///
     /// # Errors
-    /// If it is not an x86-64 core or holds no memory; if a structure is outside of
-    /// the file or contradicts itself; if two segments hold different bytes for the
-    /// same addresses. A damaged note is only a warning.
+    /// If it is not an x86-64 core or holds no memory; if a structure contradicts itself;
+    /// if two segments hold different bytes for the same addresses. A damaged note is only
+    /// a warning, and so is a file that ends early, provided that a program header of
+    /// memory is left.
     pub fn new(source: S) -> Result<Self, Error> {
         let headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
+        check_machine(headers.machine, &mut notes)?;
         let mut ranges = segments::resolve(&headers.loads)?;
         if ranges.is_empty() {
-            return Err(Error::Empty);
+            return Err(if headers.is_cut {
+                Error::NothingLeft { file: source.len() }
+            } else {
+                Error::Empty
+            });
         }
         // Kernels put the segment of their own text first.
         let memory = headers
@@ -64,11 +72,16 @@ impl<S: ReadAt> Reader<S> {
             machine.paging_levels = own.paging_levels;
         }
         machine.vmcoreinfo = notes.vmcoreinfo.take();
+        machine.notes = std::mem::take(&mut notes.others);
         if machine.paging_levels.is_none() {
             machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
+        let memory = StoredSpans::cut(source, ranges, headers.is_cut);
+        if let Some(truncation) = memory.truncation() {
+            notes.warnings.insert(0, truncation.to_string());
+        }
         Ok(Self {
-            memory: StoredSpans::new(source, ranges),
+            memory,
             machine,
             warnings: notes.warnings,
             artifacts: notes.artifacts,
@@ -81,6 +94,23 @@ impl<S: ReadAt> Reader<S> {
     pub fn artifacts(&self) -> Option<(u64, u64)> {
         self.artifacts
     }
+}
+
+/// Refuses a core of another machine than x86-64. Its notes decide, if they tell.
+fn check_machine(machine: u16, notes: &mut Notes) -> Result<(), Error> {
+    match architecture(&notes.others, notes.vmcoreinfo.as_deref()) {
+        Some(X86_64) if machine != EM_X86_64 => notes.warn(format!(
+            "the file header says that the core is of another machine (e_machine {machine}), but \
+             its notes are of x86-64: they count"
+        )),
+        Some(X86_64) => {}
+        None if machine == EM_X86_64 => {}
+        None if machine == EM_NONE => {
+            notes.warn("the core does not say of which kind of machine it is".to_owned());
+        }
+        _ => return Err(Error::NotThisKind("it is of another architecture")),
+    }
+    Ok(())
 }
 
 impl<S: ReadAt> ReadPhys for Reader<S> {
@@ -109,5 +139,9 @@ impl<S: ReadAt> ImageReader for Reader<S> {
 
     fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    fn truncation(&self) -> Option<Truncation> {
+        self.memory.truncation()
     }
 }

@@ -158,6 +158,9 @@ impl Writer {
             )
             .map_err(note_too_long)?;
         }
+        for note in &self.plan.machine().notes {
+            note.append_to(&mut preamble).map_err(note_too_long)?;
+        }
         let content = range_note::content(&self.plan, self.is_merged())?;
         notes::append(&mut preamble, range_note::NAME, range_note::TYPE, &content)
             .map_err(note_too_long)?;

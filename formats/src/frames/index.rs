@@ -6,6 +6,7 @@ use super::{Error, MAX_CONTENT_BYTES};
 use crate::ReadAt;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
+use std::io::Read;
 
 /// What an entry refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Form {
     Block,
     /// Uncompressed bytes.
     Stored,
+    /// The beginning of a frame that continued beyond the end of the file.
+    Cut,
 }
 
 /// A frame, or a part of one, that holds content.
@@ -39,11 +42,45 @@ pub(super) struct Entry {
 pub(super) struct Index {
     entries: Vec<Entry>,
     content_bytes: u64,
+    /// Where the frame begins within which the file ends, if it does.
+    cut_frame: Option<u64>,
 }
 
 impl Index {
     pub(super) fn content_bytes(&self) -> u64 {
         self.content_bytes
+    }
+
+    /// Whether the file ends within a frame.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut_frame.is_some()
+    }
+
+    /// Notes that the file ends within the frame at `offset`.
+    pub(super) fn cut_within(&mut self, offset: u64) {
+        self.cut_frame = Some(offset);
+    }
+
+    /// Adds what is left of the frame at `offset`, the last one of a file of `file` bytes:
+    /// as much as `decode` can read of it.
+    pub(super) fn push_rest(
+        &mut self,
+        source: &impl ReadAt,
+        offset: u64,
+        decode: impl FnOnce(&[u8]) -> u64,
+    ) -> Result<(), Error> {
+        let left = source.len().saturating_sub(offset);
+        // A frame of no more content than is accepted takes hardly more than that.
+        let limit = 2 * u64::from(MAX_CONTENT_BYTES);
+        let Some(compressed) = u32::try_from(left).ok().filter(|_| left <= limit) else {
+            return Ok(());
+        };
+        let mut bytes = vec![0; u32_as_usize(compressed)];
+        source
+            .read_exact_at(offset, &mut bytes)
+            .map_err(|source| Error::Io { offset, source })?;
+        let content = decode(&bytes).min(u64::from(MAX_CONTENT_BYTES));
+        self.push(Form::Cut, offset, compressed, content)
     }
 
     #[cfg(test)]
@@ -182,3 +219,23 @@ impl<'a, S: ReadAt> Cursor<'a, S> {
 }
 
 const TRUNCATED: &str = "it is truncated within a frame";
+
+impl Error {
+    /// Whether the end of the file is the reason.
+    pub(super) fn is_truncation(&self) -> bool {
+        matches!(self, Self::Damaged { what, .. } if *what == TRUNCATED)
+    }
+}
+
+/// How many bytes `content` gives before it ends or fails.
+pub(super) fn readable(mut content: impl Read) -> u64 {
+    let mut piece = vec![0; 64 << 10];
+    let mut there: u64 = 0;
+    while there < u64::from(MAX_CONTENT_BYTES) {
+        match content.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => there += usize_as_u64(read),
+        }
+    }
+    there
+}

@@ -8,7 +8,7 @@
 
 use super::Error;
 use super::MAX_CONTENT_BYTES;
-use super::index::{Cursor, Form, Index};
+use super::index::{Cursor, Form, Index, readable};
 use crate::ReadAt;
 use linpmem_phys::num::usize_as_u64;
 use lz4_flex::frame::FrameDecoder;
@@ -90,6 +90,9 @@ pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result
             Ok(())
         }
         Form::Stored => Err(LENGTH),
+        Form::Cut => FrameDecoder::new(bytes)
+            .read_exact(content)
+            .map_err(|_| DAMAGED),
         Form::Block => match lz4_flex::block::decompress_into(bytes, content) {
             Ok(found) if found == content.len() => Ok(()),
             Ok(_) => Err(LENGTH),
@@ -114,20 +117,39 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
         let start = cursor.offset();
-        let magic = cursor.number::<4>()?;
-        if magic & 0xffff_fff0 == SKIPPABLE_MAGIC {
-            let len = cursor.number::<4>()?;
-            cursor.skip(len)?;
-        } else if magic == u64::from(MAGIC) {
-            frame(&mut cursor, start, &mut index)?;
-        } else {
-            return Err(Error::Damaged {
-                offset: start,
-                what: "no LZ4 frame begins here",
-            });
+        let before = index.content_bytes();
+        match frame_at(&mut cursor, start, &mut index) {
+            Err(error) if error.is_truncation() => {
+                index.cut_within(start);
+                // Otherwise its complete blocks are in the index.
+                if index.content_bytes() == before {
+                    index.push_rest(source, start, |rest| readable(FrameDecoder::new(rest)))?;
+                }
+                break;
+            }
+            found => found?,
         }
     }
     Ok(index)
+}
+
+fn frame_at<S: ReadAt>(
+    cursor: &mut Cursor<'_, S>,
+    start: u64,
+    index: &mut Index,
+) -> Result<(), Error> {
+    let magic = cursor.number::<4>()?;
+    if magic & 0xffff_fff0 == SKIPPABLE_MAGIC {
+        let len = cursor.number::<4>()?;
+        return cursor.skip(len);
+    }
+    if magic == u64::from(MAGIC) {
+        return frame(cursor, start, index);
+    }
+    Err(Error::Damaged {
+        offset: start,
+        what: "no LZ4 frame begins here",
+    })
 }
 
 /// Adds a frame whose magic number was read.

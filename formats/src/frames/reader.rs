@@ -45,9 +45,11 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the compressed file `source`.
     ///
     /// # Errors
-    /// If it is truncated or not such a file, or has a frame that is larger than
+    /// If it is damaged or not such a file, or has a frame that is larger than
     /// [`MAX_CONTENT_BYTES`] or does not give its size, as `zstd` writes it when it
-    /// compresses a pipe. Damage inside a frame is found only when it is read.
+    /// compresses a pipe. Damage inside a frame is found only when it is read. A file that
+    /// was cut off gives what is left of its content, and
+    /// [`ends_early`](ReadAt::ends_early).
     pub fn new(source: S) -> Result<Self, Error> {
         let mut head = [0; snappy::IDENTIFIER.len()];
         let len = u64_as_usize(source.len()).min(head.len());
@@ -90,7 +92,7 @@ impl<S: ReadAt> Reader<S> {
         self.source
             .read_exact_at(entry.file_offset, &mut compressed)?;
         Ok(match self.compression {
-            Compression::Zstd => super::zstd::decompress(&compressed, content),
+            Compression::Zstd => super::zstd::decompress(entry.form, &compressed, content),
             Compression::Lz4 => lz4::decompress(entry.form, &compressed, content),
             Compression::Snappy => snappy::decompress(&compressed, content),
         })
@@ -100,6 +102,10 @@ impl<S: ReadAt> Reader<S> {
 impl<S: ReadAt> ReadAt for Reader<S> {
     fn len(&self) -> u64 {
         self.index.content_bytes()
+    }
+
+    fn ends_early(&self) -> bool {
+        self.index.is_cut()
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
@@ -192,18 +198,56 @@ mod tests {
     }
 
     #[test]
-    fn truncation_anywhere_is_noticed() {
+    fn truncation_anywhere_is_noticed_and_leaves_the_beginning() {
         let content = content();
-        let with = compressed(&content[..50_000], 20_000, true);
-        for cut in 0..with.len() {
-            let Ok(reader) = Reader::new(&with[..cut]) else {
-                continue;
-            };
-            // Only what ends between two frames can look whole; it is shorter then.
-            assert!(reader.len() <= 50_000);
+        let content = &content[..150_000];
+        let zstd = compressed(content, 60_000, true);
+        let (mut lz4, mut snappy, mut frame) = (Vec::new(), Vec::new(), Vec::new());
+        for piece in content.chunks(60_000) {
+            crate::frames::encode_lz4(piece, &mut frame).unwrap();
+            lz4.extend_from_slice(&frame);
+            crate::frames::encode_snappy(piece, &mut frame).unwrap();
+            snappy.extend_from_slice(&frame);
+        }
+        for (name, whole, borders) in [("zstd", zstd, 3), ("lz4", lz4, 2), ("snappy", snappy, 5)] {
+            let mut unnoticed = 0;
+            let mut longest = 0;
+            for cut in (10..whole.len())
+                .step_by(7)
+                .chain(whole.len() - 40..whole.len())
+            {
+                let reader = Reader::new(&whole[..cut]).unwrap();
+                // Only what ends between two frames can look whole; it is shorter then.
+                unnoticed += u64::from(!reader.ends_early());
+                let mut buf = vec![0; reader.len() as usize];
+                reader.read_exact_at(0, &mut buf).unwrap();
+                assert_eq!(buf, content[..buf.len()], "{name} {cut}");
+                longest = longest.max(buf.len());
+            }
+            assert!(unnoticed <= borders, "{name}: {unnoticed}");
+            assert!(longest >= 120_000, "{name}: {longest}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_large_frame_is_read() {
+        let content = content();
+        let zstd = zstd::bulk::compress(&content, 1).unwrap();
+        let mut lz4 = Vec::new();
+        crate::frames::encode_lz4(
+            &[content.clone(), content.clone(), content.repeat(3)].concat(),
+            &mut lz4,
+        )
+        .unwrap();
+        for (whole, least) in [(zstd, 100_000), (lz4, 1 << 20)] {
+            let reader = Reader::new(&whole[..whole.len() - 2]).unwrap();
+            assert!(reader.ends_early());
             let mut buf = vec![0; reader.len() as usize];
+            assert!(buf.len() >= least, "{}", buf.len());
             reader.read_exact_at(0, &mut buf).unwrap();
-            assert_eq!(buf, content[..buf.len()]);
+            for (index, byte) in buf.iter().enumerate() {
+                assert_eq!(*byte, content[index % content.len()]);
+            }
         }
     }
 

@@ -79,31 +79,16 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     let mut run = Run::default();
     while cursor.offset() < source.len() {
         let start = cursor.offset();
-        let damaged = |what| Error::Damaged {
-            offset: start,
-            what,
-        };
-        let kind = cursor.number::<1>()?;
-        let len = cursor.number::<3>()?;
-        let body = cursor.offset();
-        let content = match kind {
-            0x00 => compressed_content(&mut cursor)?,
-            0x01 => len.checked_sub(CHECKSUM_BYTES),
-            // Padding, other chunks that may be skipped, and identifiers.
-            0x80..=0xff => None,
-            _ => return Err(damaged("a Snappy chunk of unknown type begins here")),
-        };
-        cursor.to(body)?;
-        cursor.skip(len)?;
-        let Some(content) = content else {
-            if kind <= 0x01 {
-                return Err(damaged("a Snappy chunk is too short"));
+        let content = match chunk(&mut cursor) {
+            Err(error) if error.is_truncation() => {
+                index.cut_within(start);
+                break;
             }
+            found => found?,
+        };
+        let Some(content) = content else {
             continue;
         };
-        if content > MAX_CONTENT_BYTES {
-            return Err(damaged("a Snappy chunk holds more than Snappy allows"));
-        }
         // An entry does not include skipped chunks.
         if run.end != start || run.content + content > ENTRY_BYTES {
             run.list(&mut index)?;
@@ -114,6 +99,34 @@ pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
     }
     run.list(&mut index)?;
     Ok(index)
+}
+
+/// Skips a chunk. Returns the size of its content, if it may have any.
+fn chunk<S: ReadAt>(cursor: &mut Cursor<'_, S>) -> Result<Option<u64>, Error> {
+    let start = cursor.offset();
+    let damaged = |what| Error::Damaged {
+        offset: start,
+        what,
+    };
+    let kind = cursor.number::<1>()?;
+    let len = cursor.number::<3>()?;
+    let body = cursor.offset();
+    let content = match kind {
+        0x00 => compressed_content(cursor)?,
+        0x01 => len.checked_sub(CHECKSUM_BYTES),
+        // Padding, other chunks that may be skipped, and identifiers.
+        0x80..=0xff => None,
+        _ => return Err(damaged("a Snappy chunk of unknown type begins here")),
+    };
+    cursor.to(body)?;
+    cursor.skip(len)?;
+    if content.is_none() && kind <= 0x01 {
+        return Err(damaged("a Snappy chunk is too short"));
+    }
+    if content.is_some_and(|content| content > MAX_CONTENT_BYTES) {
+        return Err(damaged("a Snappy chunk holds more than Snappy allows"));
+    }
+    Ok(content)
 }
 
 /// The size of the content of a compressed chunk: a number after the checksum, with 7

@@ -4,12 +4,13 @@
 //! table is a skippable frame, so that every zstd decoder skips it. All numbers are
 //! little-endian.
 
-use super::index::{Cursor, Form, Index};
+use super::index::{Cursor, Form, Index, readable};
 use super::{Error, MAX_CONTENT_BYTES};
 use crate::ReadAt;
 use crate::fields::u32_at;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize};
+use std::io::Read;
 
 /// The magic number of the table's skippable frame.
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a5e;
@@ -178,27 +179,45 @@ fn walk(source: &impl ReadAt) -> Result<Index, Error> {
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
         let start = cursor.offset();
-        let magic = cursor.number::<4>()?;
-        if magic & 0xffff_fff0 == ANY_SKIPPABLE_MAGIC {
-            let len = cursor.number::<4>()?;
-            cursor.skip(len)?;
-            continue;
+        match frame_at(&mut cursor, start) {
+            Ok(None) => {}
+            Ok(Some(content_bytes)) => {
+                let compressed =
+                    u32::try_from(cursor.offset() - start).map_err(|_| Error::FrameTooLarge {
+                        offset: start,
+                        content: PhysLen::new(content_bytes),
+                    })?;
+                index.push(Form::Frame, start, compressed, content_bytes)?;
+            }
+            Err(error) if error.is_truncation() => {
+                index.cut_within(start);
+                index.push_rest(source, start, |rest| {
+                    zstd::stream::read::Decoder::with_buffer(rest)
+                        .map_or(0, |content| readable(content.single_frame()))
+                })?;
+                break;
+            }
+            Err(error) => return Err(error),
         }
-        if magic != FRAME_MAGIC {
-            return Err(Error::Damaged {
-                offset: start,
-                what: "no zstd frame begins here",
-            });
-        }
-        let content_bytes = frame(&mut cursor, start)?;
-        let compressed =
-            u32::try_from(cursor.offset() - start).map_err(|_| Error::FrameTooLarge {
-                offset: start,
-                content: PhysLen::new(content_bytes),
-            })?;
-        index.push(Form::Frame, start, compressed, content_bytes)?;
     }
     Ok(index)
+}
+
+/// Skips the frame at `start`. Returns the size of its content, if it is not one to skip.
+fn frame_at<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<Option<u64>, Error> {
+    let magic = cursor.number::<4>()?;
+    if magic & 0xffff_fff0 == ANY_SKIPPABLE_MAGIC {
+        let len = cursor.number::<4>()?;
+        cursor.skip(len)?;
+        return Ok(None);
+    }
+    if magic != FRAME_MAGIC {
+        return Err(Error::Damaged {
+            offset: start,
+            what: "no zstd frame begins here",
+        });
+    }
+    frame(cursor, start).map(Some)
 }
 
 /// Skips a frame whose magic number was read. Returns the size of its content.
@@ -259,8 +278,17 @@ fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, Error
     Ok(content_bytes)
 }
 
-/// Decompresses a frame into `content`, which is as long as the frame says.
-pub(super) fn decompress(compressed: &[u8], content: &mut [u8]) -> Result<(), &'static str> {
+/// Decompresses an entry into `content`, which is as long as the entry says.
+pub(super) fn decompress(
+    form: Form,
+    compressed: &[u8],
+    content: &mut [u8],
+) -> Result<(), &'static str> {
+    if form == Form::Cut {
+        return zstd::stream::read::Decoder::with_buffer(compressed)
+            .and_then(|rest| rest.single_frame().read_exact(content))
+            .map_err(|_| "what is left of it cannot be decompressed");
+    }
     let expected = content.len();
     match zstd::bulk::decompress_to_buffer(compressed, content) {
         Ok(found) if found == expected => Ok(()),

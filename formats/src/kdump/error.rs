@@ -46,6 +46,15 @@ pub enum Error {
         /// The most ranges that are accepted.
         limit: usize,
     },
+    /// The file ends before any page is listed.
+    #[error(
+        "the dump is cut off: the file ends at offset {file}, before it lists any page, and \
+         nothing of its memory is left"
+    )]
+    NothingLeft {
+        /// Size of the file in bytes.
+        file: u64,
+    },
     /// The dump holds no page.
     #[error("the dump is empty: it holds no pages")]
     Empty,

@@ -4,12 +4,14 @@
 //! little-endian; docs/formats/kdump.md has the table.
 
 use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
+use super::notes::{check_machine, noted};
 use super::page::{INCOMPLETE, LZO};
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
+use crate::core_note::{X86_64, architecture};
 use crate::fields::{u32_at, u64_at};
-use crate::{MachineFacts, ReadAt, WriteError};
+use crate::{CoreNote, MachineFacts, ReadAt, WriteError};
+use linpmem_kinfo::notes;
 use linpmem_kinfo::vmcoreinfo::{self, Vmcoreinfo};
-use linpmem_kinfo::{layout::Architecture, notes};
 use linpmem_phys::PAGE_SIZE;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 
@@ -35,12 +37,13 @@ const MACHINE: usize = 4;
 /// libkdumpfile rejects a header with an empty release or version, and then does not
 /// know the architecture either.
 const UNKNOWN: &str = "unknown";
-const MACHINE_NAME: &[u8] = Architecture::X86_64.name().as_bytes();
 
 /// The headers of a dump, checked against the file.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     pub(super) max_pages: u64,
+    /// The same as the header gives it, even if the bitmaps were cut off.
+    pub(super) planned_pages: u64,
     /// Where the bitmap of existing pages begins, in bytes.
     pub(super) present: u64,
     /// Where the bitmap of dumped pages begins, in bytes.
@@ -48,6 +51,8 @@ pub(super) struct Headers {
     /// Where the page descriptors begin, in bytes.
     pub(super) descriptors: u64,
     pub(super) vmcoreinfo: Option<Vec<u8>>,
+    /// All notes but VMCOREINFO.
+    pub(super) notes: Vec<CoreNote>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -91,20 +96,21 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     put(UTSNAME + SYSNAME * NAME_BYTES, b"Linux")?;
     put(UTSNAME + RELEASE * NAME_BYTES, release.unwrap_or_default())?;
     put(UTSNAME + VERSION_NAME * NAME_BYTES, UNKNOWN.as_bytes())?;
-    put(UTSNAME + MACHINE * NAME_BYTES, MACHINE_NAME)?;
+    put(UTSNAME + MACHINE * NAME_BYTES, X86_64.as_bytes())?;
     put(424, &word(status))?;
     put(428, &word(BLOCK_SIZE))?;
     put(432, &word(layout.sub_header_blocks))?;
     put(436, &word(layout.bitmap_blocks.checked_mul(2)?))?;
     put(440, &short(layout.max_pages))?;
     put(444, &short(layout.pages))?;
-    // The number of processors is unknown, but readers divide and allocate by it, so
+    // The number of processors may be unknown, but readers divide and allocate by it, so
     // it must not be 0.
-    put(460, &word(1))?;
+    let processors = machine.notes.iter().filter(|note| note.is_registers());
+    put(460, &word(u32::try_from(processors.count()).ok()?.max(1)))?;
 
     put(BLOCK_BYTES, &phys_base.to_le_bytes())?;
+    let mut note = Vec::new();
     if !text.is_empty() {
-        let mut note = Vec::new();
         notes::append(
             &mut note,
             vmcoreinfo::NOTE_NAME,
@@ -114,6 +120,11 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
         .ok()?;
         put(BLOCK_BYTES + 32, &VMCOREINFO_OFFSET.to_le_bytes())?;
         put(BLOCK_BYTES + 40, &usize_as_u64(text.len()).to_le_bytes())?;
+    }
+    for other in &machine.notes {
+        other.append_to(&mut note).ok()?;
+    }
+    if !note.is_empty() {
         // libkdumpfile takes the text from the note, crash from the place above.
         put(BLOCK_BYTES + 48, &NOTE_OFFSET.to_le_bytes())?;
         put(BLOCK_BYTES + 56, &usize_as_u64(note.len()).to_le_bytes())?;
@@ -138,6 +149,8 @@ struct Fields<'a> {
     is_split: bool,
     vmcoreinfo_offset: u64,
     vmcoreinfo_bytes: u64,
+    notes_offset: u64,
+    notes_bytes: u64,
     wide_max_pages: u64,
 }
 
@@ -156,6 +169,8 @@ impl<'a> Fields<'a> {
             is_split: u32_at(blocks, BLOCK_BYTES + 12)? != 0,
             vmcoreinfo_offset: u64_at(blocks, BLOCK_BYTES + 32)?,
             vmcoreinfo_bytes: u64_at(blocks, BLOCK_BYTES + 40)?,
+            notes_offset: u64_at(blocks, BLOCK_BYTES + 48)?,
+            notes_bytes: u64_at(blocks, BLOCK_BYTES + 56)?,
             wide_max_pages: u64_at(blocks, BLOCK_BYTES + 96)?,
         })
     }
@@ -173,11 +188,6 @@ impl Headers {
         }
         let fields = Fields::parse(&blocks).ok_or(Error::Header("its headers are cut off"))?;
         let mut warnings = Vec::new();
-        if fields.machine.is_empty() {
-            warnings.push("the dump does not say of which kind of machine it is".to_owned());
-        } else if fields.machine != MACHINE_NAME {
-            return Err(Error::NotThisKind("it is of another architecture"));
-        }
         if fields.status & LZO != 0 {
             return Err(Error::Lzo);
         }
@@ -194,7 +204,7 @@ impl Headers {
             return Err(Error::NotThisKind("it is one part of a split dump"));
         }
         let max_pages = match fields.version {
-            6.. => fields.wide_max_pages,
+            6.. if fields.wide_max_pages > 0 => fields.wide_max_pages,
             _ => u64::from(fields.max_pages),
         };
         // Numbers of blocks have 32 bits: no product overflows.
@@ -205,8 +215,16 @@ impl Headers {
             ));
         }
         let present = (1 + u64::from(fields.sub_header_blocks)) * PAGE_SIZE.get();
-        within(source, "bitmaps", present, 2 * bitmap)?;
         let dumped = present + bitmap;
+        let (noted, notes) = match fields.version {
+            4.. => noted(
+                source,
+                fields.notes_offset,
+                fields.notes_bytes,
+                &mut warnings,
+            ),
+            _ => (None, Vec::new()),
+        };
         let vmcoreinfo = match fields.version {
             3.. => text(
                 source,
@@ -216,12 +234,20 @@ impl Headers {
             ),
             _ => None,
         };
+        let vmcoreinfo = vmcoreinfo.or(noted);
+        check_machine(
+            fields.machine,
+            architecture(&notes, vmcoreinfo.as_deref()),
+            &mut warnings,
+        )?;
         Ok(Self {
             max_pages,
+            planned_pages: max_pages,
             present,
             dumped,
             descriptors: dumped + bitmap,
             vmcoreinfo,
+            notes,
             warnings,
         })
     }

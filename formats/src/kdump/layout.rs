@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! block 0   header
-//! block 1   sub-header, 104 bytes, followed by the VMCOREINFO note
+//! block 1   sub-header, 104 bytes, followed by the notes, VMCOREINFO first
 //! …         bitmap of the pages that exist
 //! …         bitmap of the pages that the dump holds
 //! …         page descriptors, with room for all planned pages
@@ -11,9 +11,10 @@
 //! ```
 
 use super::header::SUB_HEADER_BYTES;
+use super::notes::MAX_NOTES_BYTES;
 use super::page::DESCRIPTOR_BYTES;
 use super::{BLOCK_BYTES, MAX_PAGES};
-use crate::{ImagePlan, WriteError};
+use crate::{CoreNote, ImagePlan, WriteError};
 use linpmem_kinfo::vmcoreinfo;
 use linpmem_phys::PAGE_SIZE;
 use linpmem_phys::num::usize_as_u64;
@@ -48,7 +49,7 @@ const fn block(number: u64) -> u64 {
 
 impl Layout {
     pub(super) fn new(plan: &ImagePlan) -> Result<Self, WriteError> {
-        let too_big = |what| {
+        let too_big = |what: &str| {
             WriteError::Unsupported(format!(
                 "a kdump image cannot hold this: {what}; use --format elf"
             ))
@@ -64,7 +65,18 @@ impl Layout {
         }
         // Below 32 TiB of memory and 1 MiB of text, no sum or product here overflows.
         let blocks = |bytes: u64| bytes.div_ceil(block(1));
-        let sub_header_blocks = blocks(SUB_HEADER_BYTES + NOTE_HEADER_BYTES + text_bytes + 3);
+        let others: u64 = plan
+            .machine()
+            .notes
+            .iter()
+            .map(CoreNote::padded_bytes)
+            .sum::<Result<u64, _>>()
+            .map_err(|error| too_big(&error.to_string()))?;
+        if others > MAX_NOTES_BYTES {
+            return Err(too_big("more than 64 MiB of notes"));
+        }
+        let sub_header_blocks =
+            blocks(SUB_HEADER_BYTES + NOTE_HEADER_BYTES + text_bytes + 3 + others);
         let bitmap_blocks = blocks(max_pages.div_ceil(8));
         let pages = plan.total().pages();
         let present = block(1 + sub_header_blocks);

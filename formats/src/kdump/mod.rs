@@ -5,12 +5,15 @@
 pub mod flattened;
 
 mod bitmap;
+mod dumped;
 mod encoder;
 mod error;
 mod header;
 mod layout;
+mod notes;
 mod page;
 mod reader;
+mod truncated;
 mod writer;
 
 pub use error::Error;

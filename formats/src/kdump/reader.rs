@@ -2,11 +2,12 @@
 //! Reading a kdump-compressed image, made by linpmem or another tool.
 
 use super::bitmap::Index;
-use super::header::{Headers, within};
+use super::header::Headers;
 use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
+use super::truncated::{self, Padded, read_beginning};
 use super::{BLOCK_BYTES, Error};
 use crate::read_span::{mark_unreadable, read_span, split_off_front};
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
@@ -23,6 +24,7 @@ pub struct Reader<S> {
     descriptors: u64,
     machine: MachineFacts,
     warnings: Vec<String>,
+    truncation: Option<Truncation>,
 }
 
 /// Descriptors to read at a time.
@@ -36,18 +38,44 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the image in `source`.
     ///
     /// # Errors
-    /// If it is not such an image, contradicts itself, holds no page, or is truncated.
-    /// Damage inside a page is found only when it is read.
+    /// If it is not such an image, contradicts itself, holds no page, or ends within its
+    /// headers. Damage inside a page is found only when it is read. A dump that was cut off
+    /// gives what is left of it.
     pub fn new(source: S) -> Result<Self, Error> {
-        let headers = Headers::read(&source)?;
-        let index = Index::read(&source, &headers)?;
-        if index.dumped == 0 {
-            return Err(Error::Empty);
+        let mut headers = Headers::read(&source)?;
+        let bitmap = headers.dumped - headers.present;
+        let is_cut = source.ends_early() || headers.descriptors > source.len();
+        if is_cut {
+            let there = truncated::bytes_there(&source, headers.present, bitmap);
+            headers.max_pages = headers.max_pages.min(there * 8);
         }
-        // There are at most 2^33 pages.
-        let table = index.dumped * usize_as_u64(DESCRIPTOR_BYTES);
-        within(&source, "page descriptors", headers.descriptors, table)?;
-        let mut warnings = headers.warnings;
+        let mut index;
+        let is_cut = if is_cut {
+            let padded = Padded::new(&source, &headers);
+            index = Index::read(&padded, &headers)?;
+            if let Some(page) = padded.first_unknown() {
+                truncated::mark_unknown(&mut index, page);
+            }
+            true
+        } else {
+            index = Index::read(&source, &headers)?;
+            truncated::lacks_pages(&source, &headers, index.dumped)?
+        };
+        if is_cut {
+            truncated::mark_missing(&source, &headers, &mut index)?;
+        }
+        if index.ranges.is_empty() || (index.dumped == 0 && !is_cut) {
+            return Err(match is_cut {
+                true => Error::NothingLeft { file: source.len() },
+                false => Error::Empty,
+            });
+        }
+        let truncation = is_cut.then(|| {
+            let lost_pages = headers.max_pages < headers.planned_pages;
+            Truncation::of(&index.ranges, source.len(), lost_pages)
+        });
+        let cut = truncation.map(|truncation| truncation.to_string());
+        let mut warnings: Vec<String> = cut.into_iter().chain(headers.warnings).collect();
         if index.unlisted > 0 {
             warnings.push(format!(
                 "the dump holds {} pages that its bitmap of existing pages lacks",
@@ -56,6 +84,7 @@ impl<S: ReadAt> Reader<S> {
         }
         let mut machine = MachineFacts {
             vmcoreinfo: headers.vmcoreinfo,
+            notes: headers.notes,
             ..MachineFacts::default()
         };
         machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
@@ -65,6 +94,7 @@ impl<S: ReadAt> Reader<S> {
             descriptors: headers.descriptors,
             machine,
             warnings,
+            truncation,
         })
     }
 
@@ -107,9 +137,21 @@ impl<S: ReadAt> Reader<S> {
                     });
                 match bytes {
                     Some(bytes) => target.copy_from_slice(bytes),
-                    None => mark_unreadable(piece, target, Errno::EIO, unreadable),
+                    None => {
+                        let errno = self.errno(descriptor);
+                        mark_unreadable(piece, target, errno, unreadable);
+                    }
                 }
             }
+        }
+    }
+
+    /// Why the page of `descriptor` cannot be read.
+    fn errno(&self, descriptor: Option<Descriptor>) -> Errno {
+        let is_there = descriptor.is_some_and(|page| truncated::is_within(page, self.source.len()));
+        match self.truncation {
+            Some(_) if !is_there => Truncation::ERRNO,
+            _ => Errno::EIO,
         }
     }
 
@@ -118,10 +160,13 @@ impl<S: ReadAt> Reader<S> {
     fn descriptors(&self, number: u64) -> Vec<u8> {
         let count = u64_as_usize(self.index.dumped - number).min(BLOCK_DESCRIPTORS);
         let mut encoded = vec![0; count * DESCRIPTOR_BYTES];
-        // The table is within the file: the sum does not overflow.
+        // There are at most 2^33 pages.
         let offset = self.descriptors + number * usize_as_u64(DESCRIPTOR_BYTES);
-        match self.source.read_exact_at(offset, &mut encoded) {
-            Ok(()) => encoded,
+        match read_beginning(&self.source, offset, &mut encoded) {
+            Ok(there) => {
+                encoded.truncate(there);
+                encoded
+            }
             Err(_) => Vec::new(),
         }
     }
@@ -239,5 +284,9 @@ impl<S: ReadAt> ImageReader for Reader<S> {
 
     fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    fn truncation(&self) -> Option<Truncation> {
+        self.truncation
     }
 }

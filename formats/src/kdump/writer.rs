@@ -2,6 +2,7 @@
 //! Writing a kdump-compressed image, front to back.
 
 use super::bitmap::Bitmap;
+use super::dumped::Dumped;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
 use super::page::{Compression, DESCRIPTOR_BYTES, Descriptor, Packer};
@@ -9,7 +10,7 @@ use super::{BLOCK_BYTES, flattened, header};
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use bytes::Bytes;
-use linpmem_phys::{PAGE_SIZE, PhysAddr};
+use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange};
 use std::sync::Arc;
 
 /// Writes a kdump-compressed image as makedumpfile's flattened stream, which crash,
@@ -18,10 +19,11 @@ use std::sync::Arc;
 /// In a dump, the page descriptors come before the pages, but the compressed size of a
 /// page, and whether it can be read at all, is known only afterwards. In the flattened
 /// stream each piece carries its offset, so that nothing has to be rewritten and only
-/// one block of a bitmap is kept in memory.
+/// a few bytes of a bitmap are kept in memory.
 ///
-/// All zero pages share one copy; pages that could not be read are left out. The format
-/// has no room for the kinds of the ranges.
+/// All zero pages share one copy; pages that could not be read are left out, and a page of
+/// which a part could be read is zero in the rest. The format has no room for the kinds of
+/// the ranges.
 #[derive(Debug)]
 pub struct Writer {
     plan: ImagePlan,
@@ -29,7 +31,7 @@ pub struct Writer {
     layout: Layout,
     order: WriteOrder,
     stream: flattened::Writer,
-    dumped: Bitmap,
+    dumped: Dumped,
     zero: Descriptor,
     /// The number of descriptors written so far.
     pages: u64,
@@ -50,7 +52,7 @@ impl Writer {
             plan: plan.clone(),
             compression,
             stream: flattened::Writer,
-            dumped: Bitmap::new(layout.dumped, u64::from(layout.bitmap_blocks)),
+            dumped: Dumped::new(layout.dumped, u64::from(layout.bitmap_blocks)),
             zero: Descriptor::default(),
             pages: 0,
             next: layout.data,
@@ -124,7 +126,10 @@ impl Writer {
         } else {
             gather(&readable).into()
         };
-        self.stream.shared(begin, &bytes, out)
+        self.stream.shared(begin, &bytes, out)?;
+        // Only now, so that no page is listed that an interrupted dump lacks.
+        self.dumped
+            .settle(addr.get() / PAGE_SIZE.get(), self.stream, out)
     }
 }
 
@@ -140,11 +145,18 @@ fn gather(pages: &[Stored<'_>]) -> Vec<u8> {
     bytes
 }
 
+/// Whether nothing of `page` could be read. A page of which a part could be read is kept,
+/// with zeros for the rest.
 fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
-    chunk
-        .unreadable
-        .iter()
-        .any(|item| item.range.page_hull().unwrap_or(item.range).contains(page))
+    let Ok(page) = PhysRange::from_len(page, PAGE_SIZE) else {
+        return false;
+    };
+    let lost = chunk.unreadable.iter().filter_map(|item| {
+        let part = item.range.intersect(page)?;
+        Some(part.len().get())
+    });
+    // They do not overlap: the sum is at most that of the page.
+    lost.sum::<u64>() >= PAGE_SIZE.get()
 }
 
 impl ImageWriter for Writer {

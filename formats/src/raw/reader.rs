@@ -3,7 +3,7 @@
 
 use super::Layout;
 use crate::read_span::StoredSpans;
-use crate::{Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange};
+use crate::{Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange, Truncation};
 use linpmem_phys::{
     Content, PhysAddr, PhysLen, PhysRange, ReadPhys, RegionKind, SourceError, Unreadables,
 };
@@ -14,6 +14,7 @@ pub struct Reader<S> {
     layout: Layout,
     memory: StoredSpans<S>,
     machine: MachineFacts,
+    warnings: Vec<String>,
 }
 
 /// Why a raw image cannot be opened.
@@ -31,10 +32,10 @@ pub enum Error {
         /// The next one.
         upper: PhysRange,
     },
-    /// The image is not as long as the ranges require.
+    /// The image is longer than the ranges require.
     #[error(
-        "the ranges require {expected} bytes, but the image has {found}: it is truncated, or the \
-         ranges are those of another image"
+        "the ranges require {expected} bytes, but the image has {found}: the ranges are those of \
+         another image"
     )]
     Length {
         /// Bytes that the ranges require, including gaps if the image is padded.
@@ -45,10 +46,11 @@ pub enum Error {
 }
 
 impl<S: ReadAt> Reader<S> {
-    /// Opens an image of `ranges`, which must be ascending and disjoint.
+    /// Opens an image of `ranges`, which must be ascending and disjoint. What they require
+    /// beyond the end of the image is missing.
     ///
     /// # Errors
-    /// If they are not, or if the image is not exactly as long as they require.
+    /// If they are not, or if the image is longer than they require, or empty.
     pub fn new(source: S, ranges: &[PlannedRange], layout: Layout) -> Result<Self, Error> {
         let mut stored: Vec<StoredRange> = Vec::with_capacity(ranges.len());
         let mut end: u128 = 0;
@@ -67,7 +69,10 @@ impl<S: ReadAt> Reader<S> {
             end += u128::from(upper.len().get());
         }
         let found = source.len();
-        if end != u128::from(found) {
+        if found == 0 {
+            return Err(Error::Empty);
+        }
+        if end < u128::from(found) {
             return Err(Error::Length {
                 expected: end,
                 found,
@@ -91,9 +96,12 @@ impl<S: ReadAt> Reader<S> {
     }
 
     fn of(source: S, ranges: Vec<StoredRange>, layout: Layout) -> Self {
+        let memory = StoredSpans::cut(source, ranges, false);
+        let warnings = memory.truncation().map(|truncation| truncation.to_string());
         Self {
             layout,
-            memory: StoredSpans::new(source, ranges),
+            warnings: warnings.into_iter().collect(),
+            memory,
             machine: MachineFacts::default(),
         }
     }
@@ -134,7 +142,11 @@ impl<S: ReadAt> ImageReader for Reader<S> {
     }
 
     fn warnings(&self) -> &[String] {
-        &[]
+        &self.warnings
+    }
+
+    fn truncation(&self) -> Option<Truncation> {
+        self.memory.truncation()
     }
 }
 
@@ -154,12 +166,16 @@ mod tests {
         let ranges = [planned(0x1000, 0x2000), planned(0x4000, 0x5000)];
         for (layout, len) in [(Layout::Concatenated, 0x2000), (Layout::Padded, 0x5000)] {
             assert!(Reader::new(vec![0; len], &ranges, layout).is_ok());
-            for wrong in [len - 1, len + 1] {
-                assert!(matches!(
-                    Reader::new(vec![0; wrong], &ranges, layout),
-                    Err(Error::Length { .. })
-                ));
-            }
+            assert!(matches!(
+                Reader::new(vec![0; len + 1], &ranges, layout),
+                Err(Error::Length { .. })
+            ));
+            let empty = Reader::new(Vec::new(), &ranges, layout);
+            assert!(matches!(empty, Err(Error::Empty)));
+            let cut = Reader::new(vec![0; len - 1], &ranges, layout).unwrap();
+            let truncation = cut.truncation().unwrap();
+            assert_eq!(truncation.first, Some(PhysAddr::new(0x4fff)));
+            assert_eq!(truncation.missing, PhysLen::new(1));
         }
         let twice = [planned(0x1000, 0x3000), planned(0x2000, 0x4000)];
         assert!(matches!(

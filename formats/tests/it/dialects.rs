@@ -145,3 +145,40 @@ fn a_kernels_core_unsorted_unaligned_and_with_notes_at_its_end() {
     assert!(buf[0x100..].iter().all(|&byte| byte == 0));
     assert_eq!(unreadable.total().get(), 0x100);
 }
+
+/// What decides is what the notes say, not a field that writers fill carelessly.
+#[test]
+fn the_notes_of_a_core_say_of_which_machine_it_is() {
+    let registers = |bytes: usize| {
+        let mut registers = note(b"CORE\0", &vec![0; bytes]);
+        registers[8] = 1; // NT_PRSTATUS
+        registers
+    };
+    let x86 = note(b"VMCOREINFO\0", b"NUMBER(phys_base)=0\n");
+    for (machine, notes, is_read, has_warning) in [
+        (62, registers(336), true, false),
+        (0, registers(336), true, true),
+        (183, x86, true, true),
+        (0, Vec::new(), true, true),
+        (62, registers(392), false, false),
+        (183, Vec::new(), false, false),
+    ] {
+        let segments = [
+            load(0x1000, 0x9000, 0x1000),
+            Segment {
+                kind: NOTE,
+                filesz: u64::try_from(notes.len()).unwrap(),
+                ..load(0x200, 0, 0)
+            },
+        ];
+        let mut core = core(&segments, 0x2000);
+        core[18] = machine;
+        core[0x200..0x200 + notes.len()].copy_from_slice(&notes);
+        let image = match elf::Reader::new(core) {
+            Err(elf::Error::NotThisKind(_)) if !is_read => continue,
+            image => image.unwrap(),
+        };
+        assert!(is_read, "{machine}");
+        assert_eq!(!image.warnings().is_empty(), has_warning, "{machine}");
+    }
+}

@@ -27,6 +27,7 @@ fn plan() -> ImagePlan {
         ),
         direct_map_base: Some(DIRECT_MAP),
         paging_levels: Some(5),
+        ..MachineFacts::default()
     };
     ImagePlan::new(
         vec![ram(0x1000, 0x2000), reserved, ram(0x4000, 0x5000)],

@@ -54,40 +54,20 @@ pub fn exercise(image: &dyn ImageReader) {
 }
 
 #[test]
-fn a_truncated_core_is_never_mistaken_for_a_complete_one() {
-    let whole = elf();
-    assert!(elf::Reader::new(whole.as_slice()).is_ok());
-    for len in 0..whole.len() {
-        let error = elf::Reader::new(&whole[..len]).err();
-        assert!(
-            matches!(error, Some(elf::Error::BeyondFile { .. })),
-            "{len} bytes: {error:?}"
-        );
-    }
-}
-
-#[test]
 fn headers_with_overflows_or_absurd_counts_are_refused() {
     let wraps = Segment {
         offset: u64::MAX - 0xfff,
         ..load(0, 0x1000, 0x1000)
     };
-    let past_the_end = load(0x1000, 0x1000, 0x1001);
     let past_all_addresses = load(0x1000, u64::MAX - 0xfff, 0x1000);
     let more_in_file = Segment {
         memsz: 0xfff,
         ..load(0x1000, 0x1000, 0x1000)
     };
-    let notes = Segment {
-        kind: NOTE,
-        ..load(0x1000, 0, u64::MAX)
-    };
     for (name, segment) in [
         ("wraps", wraps),
-        ("past the end", past_the_end),
         ("past all addresses", past_all_addresses),
         ("more in the file", more_in_file),
-        ("notes", notes),
     ] {
         let segments = [load(0x1000, 0x9000, 0x1000), segment];
         assert!(elf::Reader::new(core(&segments, 0x2000)).is_err(), "{name}");
@@ -202,7 +182,7 @@ fn thousands_of_overlapping_segments_take_no_quadratic_time() {
 #[test]
 fn other_files_are_refused_with_a_reason() {
     let open = |bytes: &[u8]| open_reader(bytes.to_vec()).err().unwrap();
-    assert!(matches!(open(b""), OpenError::Unknown));
+    assert!(matches!(open(b""), OpenError::Empty));
     assert!(matches!(open(&[0; 5000]), OpenError::Unknown));
     assert!(matches!(
         open(b"\x1f\x8b\x08"),
@@ -212,7 +192,8 @@ fn other_files_are_refused_with_a_reason() {
         open(b"\x7fELF"),
         OpenError::Elf(elf::Error::BeyondFile { .. })
     ));
-    for (at, value) in [(4, 1), (5, 2), (16, 2), (18, 3)] {
+    // Another machine, and none, where the notes do not tell; they have no say in the rest.
+    for (at, value) in [(4, 1), (5, 2), (16, 2), (18, 3), (18, 183)] {
         let mut other = elf();
         other[at] = value;
         assert!(

@@ -46,3 +46,5 @@ mod records;
 mod refusals;
 #[cfg(test)]
 mod roundtrip;
+#[cfg(test)]
+mod truncated;

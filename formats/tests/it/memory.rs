@@ -25,6 +25,7 @@ pub fn plan(ranges: Vec<PlannedRange>) -> ImagePlan {
         vmcoreinfo: Some(b"OSRELEASE=6.12.0-test\nPAGESIZE=4096\n".to_vec()),
         direct_map_base: Some(DIRECT_MAP),
         paging_levels: Some(4),
+        ..MachineFacts::default()
     };
     ImagePlan::new(ranges, machine).unwrap()
 }

@@ -4,8 +4,8 @@
 use crate::memory::{fill, range, write};
 use crate::outputs::{VecOutput, ZstdOutput};
 use linpmem_formats::{
-    Codec, FileSource, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange, elf,
-    frames, open_image, raw,
+    Codec, CoreNote, FileSource, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange,
+    elf, frames, open_image, raw,
 };
 use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables};
 use proptest::collection::vec;
@@ -33,13 +33,27 @@ fn machines() -> impl Strategy<Value = MachineFacts> {
     ];
     let levels = prop_oneof![Just(None), Just(Some(4)), Just(Some(5))];
     let text = prop_oneof![Just(None), vec(any::<u8>(), 0..3000).prop_map(Some)];
-    (text, base, levels).prop_map(
-        |(vmcoreinfo, direct_map_base, paging_levels)| MachineFacts {
+    (text, base, levels, vec(note(), 0..4)).prop_map(
+        |(vmcoreinfo, direct_map_base, paging_levels, notes)| MachineFacts {
             vmcoreinfo,
             direct_map_base,
             paging_levels,
+            notes,
         },
     )
+}
+
+/// The registers of a processor, and what QEMU and others know.
+fn note() -> impl Strategy<Value = CoreNote> {
+    let note = |name: &[u8], kind| (Just(name.to_vec()), Just(kind));
+    let registers = (note(b"CORE", 1), vec(any::<u8>(), 336));
+    let qemu = (note(b"QEMU", 0), vec(any::<u8>(), 432));
+    let other = (note(b"X", 77), vec(any::<u8>(), 0..10));
+    prop_oneof![registers, qemu, other].prop_map(|((name, kind), content)| CoreNote {
+        name,
+        kind,
+        content,
+    })
 }
 
 /// Ranges of up to 12 pages, some adjacent, from page `lowest` on.

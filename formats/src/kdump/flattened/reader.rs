@@ -12,12 +12,16 @@ use std::io;
 
 /// The file that a flattened stream describes. Where records overlap, the later one
 /// wins, as if each were written to the file in turn; bytes in no record are zero.
+///
+/// Of a stream that was cut off, the records that are left can be read. Bytes in none of
+/// them are an error then, as if they were beyond the end of the file.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
     /// Disjoint pieces of the file, by their first byte.
     pieces: BTreeMap<u64, Piece>,
     len: u64,
+    is_cut: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +81,11 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the stream in `source`.
     ///
     /// # Errors
-    /// If `source` is not a flattened stream, is truncated, or has a damaged record.
+    /// If `source` is not a flattened stream, is truncated within its first record's
+    /// header, or has a damaged record.
     pub fn new(source: S) -> Result<Self, Error> {
         let mut pieces = BTreeMap::new();
-        let records = records(&source)?;
+        let (records, is_cut) = records(&source)?;
         let len = records
             .iter()
             .map(|record| record.piece.end)
@@ -93,11 +98,13 @@ impl<S: ReadAt> Reader<S> {
             source,
             pieces,
             len,
+            is_cut,
         })
     }
 }
 
-fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
+/// The records, and whether the stream ends without the last one.
+fn records(source: &impl ReadAt) -> Result<(Vec<Record>, bool), Error> {
     let mut offset = usize_as_u64(HEADER_BYTES);
     let read = |offset, buf: &mut [u8]| {
         source
@@ -115,13 +122,16 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
     let mut records = Vec::new();
     loop {
         let mut encoded = [0; RECORD_BYTES];
-        read(offset, &mut encoded)?;
+        match read(offset, &mut encoded) {
+            Err(Error::Truncated { .. }) if !records.is_empty() => return Ok((records, true)),
+            other => other?,
+        }
         // The record's header is within the stream.
         let data = offset + usize_as_u64(RECORD_BYTES);
         if encoded == END {
             let what = "something follows the last record";
             return match data == source.len() {
-                true => Ok(records),
+                true => Ok((records, false)),
                 false => Err(Error::Record { offset, what }),
             };
         }
@@ -131,21 +141,26 @@ fn records(source: &impl ReadAt) -> Result<Vec<Record>, Error> {
             .u64_be()
             .zip(fields.u64_be())
             .ok_or(damaged("its header is cut off"))?;
-        let end = start
+        start
             .checked_add(len)
             .filter(|end| *end <= i64::MAX.unsigned_abs() && len > 0)
             .ok_or(damaged("it is empty, or ends beyond 2^63 bytes"))?;
         if records.len() == MAX_RECORDS {
             return Err(damaged("there are more than 8,388,608 records before it"));
         }
-        records.push(Record {
-            start,
-            piece: Piece { end, offset: data },
-        });
-        let truncated = Error::Truncated { offset };
-        offset = match data.checked_add(len) {
-            Some(next) if next <= source.len() => next,
-            _ => return Err(truncated),
+        let next = data.checked_add(len).filter(|next| *next <= source.len());
+        let there = next.unwrap_or(source.len()) - data;
+        if there > 0 {
+            let end = start + there;
+            records.push(Record {
+                start,
+                piece: Piece { end, offset: data },
+            });
+        }
+        offset = match next {
+            Some(next) => next,
+            None if records.is_empty() => return Err(Error::Truncated { offset }),
+            None => return Ok((records, true)),
         };
     }
 }
@@ -192,13 +207,27 @@ impl<S: ReadAt> ReadAt for Reader<S> {
         for (&start, piece) in self.pieces.range(first..end) {
             let from = start.max(next);
             let to = piece.end.min(end);
-            split_off_front(&mut rest, PhysLen::new(from - next)).fill(0);
+            self.gap(split_off_front(&mut rest, PhysLen::new(from - next)))?;
             let target = split_off_front(&mut rest, PhysLen::new(to - from));
             self.source
                 .read_exact_at(piece.offset + (from - start), target)?;
             next = to;
         }
-        rest.fill(0);
+        self.gap(rest)
+    }
+
+    fn ends_early(&self) -> bool {
+        self.is_cut || self.source.ends_early()
+    }
+}
+
+impl<S> Reader<S> {
+    /// Bytes that are in no record.
+    fn gap(&self, target: &mut [u8]) -> io::Result<()> {
+        if self.is_cut && !target.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        target.fill(0);
         Ok(())
     }
 }
@@ -249,11 +278,29 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_its_end_is_truncated() {
-        let whole = stream(&[(0, b"abc"), (3, b"def")]);
+    fn a_stream_without_its_end_gives_what_is_left_and_says_so() {
+        let whole = stream(&[(0, b"abc"), (5, b"fgh")]);
+        let first = 4096 + 16;
         for len in 0..whole.len() {
-            assert!(Reader::new(&whole[..len]).is_err(), "{len} bytes");
+            let Ok(cut) = Reader::new(&whole[..len]) else {
+                assert!(len <= first, "{len} bytes");
+                continue;
+            };
+            assert!(cut.ends_early(), "{len} bytes");
+            for at in 0..8 {
+                let mut byte = [0];
+                let place = match at {
+                    0..3 => Some(first + at),
+                    5..8 => Some(first + 3 + 16 + at - 5),
+                    _ => None,
+                };
+                let is_there = place.is_some_and(|place| place < len);
+                let read = cut.read_exact_at(at as u64, &mut byte);
+                assert_eq!(read.is_ok(), is_there, "{len} bytes, {at}");
+                assert!(!is_there || byte[0] == b"abc__fgh"[at]);
+            }
         }
+        assert!(!Reader::new(whole.as_slice()).unwrap().ends_early());
         let longer = [&whole[..], b"x"].concat();
         assert!(Reader::new(longer).is_err());
         let mut other = whole.clone();
@@ -261,6 +308,6 @@ mod tests {
         assert!(matches!(Reader::new(other), Err(Error::NotThisKind)));
         let mut endless = whole;
         endless[4096 + 8..4096 + 16].fill(0x7f);
-        assert!(Reader::new(endless).is_err());
+        assert!(Reader::new(&endless[..4096 + 16]).is_err());
     }
 }
