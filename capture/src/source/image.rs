@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that was acquired before: an image as a source.
 
+use super::aff4::read_aff4;
 use super::image_with_manifest::ImageWithManifest;
 use super::regions::regions;
 use super::{Source, SourceError, vmcoreinfo};
+use crate::Reading;
 use linpmem_formats::{
-    ImageReader, MachineFacts, OpenError, PlannedRange, open_bytes, open_reader, raw,
+    ImageReader, MachineFacts, OpenError, PlannedRange, open_bytes_within, open_reader_within, raw,
 };
 use linpmem_manifest::paths::manifest_of;
 use linpmem_manifest::{Address, MachineRecord, Manifest, SourceRecord};
@@ -40,8 +42,25 @@ pub fn open_reader_at(
     path: &Path,
     known: Option<&Manifest>,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
-    let bytes = open_bytes(path)?.bytes;
-    match open_reader(Arc::clone(&bytes)) {
+    read_image(path, known, &Reading::default())
+}
+
+/// As [`open_reader_at`], as `reading` says.
+///
+/// # Errors
+/// As [`open_reader_at`], or if it needs more than the budget.
+pub fn read_image(
+    path: &Path,
+    known: Option<&Manifest>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    if !reading.volumes.is_empty() {
+        if let Some(image) = read_aff4(path, reading).map_err(OpenError::from)? {
+            return Ok(Box::new(image));
+        }
+    }
+    let bytes = open_bytes_within(path, &reading.budget)?.bytes;
+    match open_reader_within(Arc::clone(&bytes), &reading.budget) {
         Err(OpenError::Unknown) => {}
         other => return Ok(other?),
     }
@@ -61,13 +80,13 @@ pub fn open_reader_at(
     Err(OpenError::Unknown.into())
 }
 
-pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
+pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {
     let shown = path.display().to_string();
     let failed = |source: ImageSourceError| SourceError::Image {
         path: path.to_path_buf(),
         source,
     };
-    let image = open_reader_at(path, None).map_err(failed)?;
+    let image = read_image(path, None, reading).map_err(failed)?;
     let manifest = linpmem_manifest::read(&manifest_of(path))
         .ok()
         .filter(|manifest| is_of(manifest, path));

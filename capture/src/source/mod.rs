@@ -21,13 +21,14 @@ mod split;
 mod vmcoreinfo;
 mod volatile;
 
-pub use aff4::open_aff4;
-pub use image::{ImageSourceError, open_reader_at};
+pub use aff4::{open_aff4, read_aff4};
+pub use image::{ImageSourceError, open_reader_at, read_image};
 pub use iomem::{Iomem, IomemError, IomemTextError};
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
 pub use volatile::Volatile;
 
+use crate::Reading;
 use kernel::KernelSource;
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
@@ -108,13 +109,21 @@ impl Source {
     /// # Errors
     /// If it does not exist or cannot be read; the error says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
+        Self::read(spec, &Reading::default())
+    }
+
+    /// As [`open`](Self::open); an image is read as `reading` says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(spec: &SourceSpec, reading: &Reading) -> Result<Self, SourceError> {
         match spec {
             SourceSpec::Auto => best(),
             SourceSpec::Device(path) => module::open(path),
             SourceSpec::Kcore => kernel::open(Some(KernelSource::Kcore), Vec::new()),
             SourceSpec::Crash => kernel::open(Some(KernelSource::Crash), Vec::new()),
             SourceSpec::DevMem => kernel::open(Some(KernelSource::DevMem), Vec::new()),
-            SourceSpec::Image(path) => image::open(path),
+            SourceSpec::Image(path) => image::open(path, reading),
         }
     }
 }

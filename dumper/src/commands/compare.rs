@@ -3,6 +3,7 @@
 
 use crate::args::CompareArgs;
 use crate::text::compare::Report;
+use linpmem_capture::Reading;
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
@@ -33,7 +34,11 @@ pub enum CompareCommandError {
 /// # Errors
 /// If one of them does not open or fails as a whole.
 pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, CompareCommandError> {
-    let [left, right] = [&args.left, &args.right].map(|path| open(path));
+    let reading = Reading {
+        budget: args.memory.budget(),
+        ..Reading::default()
+    };
+    let [left, right] = [&args.left, &args.right].map(|path| open(path, &reading));
     let (left, right) = (left?, right?);
     let parts = parts(&left, &right, &args.ranges);
     let names = [&args.left, &args.right].map(|path| path.to_string_lossy().into_owned());
@@ -60,8 +65,8 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<ExitStatus, Co
     Ok(ExitStatus::of_answer(report.end()?))
 }
 
-fn open(path: &Path) -> Result<Source, SourceError> {
-    Source::open(&SourceSpec::Image(path.to_path_buf()))
+fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {
+    Source::read(&SourceSpec::Image(path.to_path_buf()), reading)
 }
 
 /// Which of the images has a range.

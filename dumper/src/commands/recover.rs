@@ -50,14 +50,15 @@ pub fn recover(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandErro
         file: BufWriter::new(file),
         position: 0,
     };
-    let recovery = aff4::recover(&source, &mut output).map_err(|source| {
-        // An empty or half-written file would only mislead.
-        let _ = std::fs::remove_file(&target);
-        RecoverCommandError::Recover {
-            path: args.image.clone(),
-            source,
-        }
-    })?;
+    let recovery =
+        aff4::recover_within(&source, &mut output, &args.memory.budget()).map_err(|source| {
+            // An empty or half-written file would only mislead.
+            let _ = std::fs::remove_file(&target);
+            RecoverCommandError::Recover {
+                path: args.image.clone(),
+                source,
+            }
+        })?;
     let file = output
         .file
         .into_inner()

@@ -2,7 +2,7 @@
 //! `linpmem-dump recover`: what was saved of an interrupted volume.
 
 use super::figures::count;
-use linpmem_cli::Document;
+use linpmem_cli::{Document, printable};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;
@@ -28,7 +28,7 @@ impl Document for RecoverDocument {
     const FORMAT: &'static str = "linpmem-dump recover";
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let output = &self.output;
+        let output = printable(&self.output);
         let members = count(usize_as_u64(self.members), "complete member");
         let lost = PhysLen::new(self.lost_bytes);
         writeln!(out, "{output}: {members}, {lost} lost")?;

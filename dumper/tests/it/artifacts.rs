@@ -223,7 +223,7 @@ fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
         .unwrap()
         .files()
         .into_iter()
-        .map(|file| file.path)
+        .map(|file| file.path.clone())
         .collect();
     assert!(
         paths.iter().any(|path| path == "/proc/cmdline"),

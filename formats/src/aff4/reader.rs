@@ -9,12 +9,12 @@ use super::stream::Shared;
 use super::zip::MAX_MEMBER_IN_MEMORY_BYTES;
 use super::{Error, Facts, ranges};
 use crate::read_span::StoredSpans;
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use crate::{Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange};
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables, hex};
 use std::sync::Arc;
 
 /// Reads AFF4 images: those of the standard 1.0, striped ones (give all volumes at once),
-/// those made by c-aff4's linpmem, and those from before the standard.
+/// those made by c-aff4's linpmem, and those from before the standard, Evimetry's too.
 ///
 /// It keeps the directory of the archive, the map, the description and 32 MiB of
 /// decompressed chunks in memory.
@@ -25,6 +25,7 @@ pub struct Reader {
     ranges: Vec<StoredRange>,
     machine: MachineFacts,
     facts: Facts,
+    files: Vec<FileInfo>,
     warnings: Vec<String>,
 }
 
@@ -34,12 +35,21 @@ impl Reader {
     /// # Errors
     /// If a volume is damaged or not AFF4, or the volumes hold no image.
     pub fn open(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
-        let store = Arc::new(Store::open(volumes)?);
+        Self::open_within(volumes, &Budget::default())
+    }
+
+    /// As [`open`](Self::open), within `budget`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or if the image needs more than the budget.
+    pub fn open_within(volumes: Vec<Arc<dyn ReadAt>>, budget: &Budget) -> Result<Self, Error> {
+        let mut store = Store::open(volumes, budget)?;
+        let warnings = store.take_warnings();
+        let store = Arc::new(store);
         let shared = Arc::new(Shared::new(Arc::clone(&store)));
-        let objects = graph::open(&shared)?;
-        let mut warnings = objects.warnings.clone();
-        let triples = store.triples();
-        let ranges = ranges::ranges(triples, &objects.image, &objects.memory, &mut warnings);
+        let mut objects = graph::open(&shared, warnings)?;
+        let mut warnings = std::mem::take(&mut objects.warnings);
+        let ranges = ranges::ranges(&store, &objects, &mut warnings)?;
         // The offset of an address in the map is the address itself.
         let placed = ranges.iter().map(|stored| StoredRange {
             offset: Some(stored.range.start().get()),
@@ -47,13 +57,14 @@ impl Reader {
         });
         let linear = StoredSpans::new(Arc::clone(&objects.memory), placed.collect());
         Ok(Self {
+            files: graph::files(&store, &objects)?,
             machine: machine(&store, &objects.image)?,
             facts: facts(&store, &objects.image)?,
             store,
             objects,
             linear,
             ranges,
-            warnings,
+            warnings: warnings.into_list(),
         })
     }
 
@@ -86,7 +97,7 @@ impl Reader {
             .chain(about)
             .flat_map(|urn| triples.properties(urn))
             .filter_map(|(name, value)| {
-                let name = name.strip_prefix(LINPMEM).unwrap_or(name);
+                let name = name.strip_prefix(LINPMEM).unwrap_or(&name);
                 Some((name.to_owned(), value.text()?.to_owned()))
             })
             .collect()
@@ -103,8 +114,8 @@ impl Reader {
 
     /// The files stored next to the memory.
     #[must_use]
-    pub fn files(&self) -> Vec<FileInfo> {
-        graph::files(self.store.triples(), &self.objects)
+    pub fn files(&self) -> &[FileInfo] {
+        &self.files
     }
 
     /// Opens a file for random access.

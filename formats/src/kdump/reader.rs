@@ -6,7 +6,7 @@ use super::header::{Headers, within};
 use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
 use super::{BLOCK_BYTES, Error};
 use crate::read_span::{mark_unreadable, read_span, split_off_front};
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange};
+use crate::{Account, Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
@@ -20,6 +20,8 @@ use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError,
 pub struct Reader<S> {
     source: S,
     index: Index,
+    /// For the index.
+    _account: Account,
     descriptors: u64,
     machine: MachineFacts,
     warnings: Vec<String>,
@@ -39,8 +41,17 @@ impl<S: ReadAt> Reader<S> {
     /// If it is not such an image, contradicts itself, holds no page, or is truncated.
     /// Damage inside a page is found only when it is read.
     pub fn new(source: S) -> Result<Self, Error> {
+        Self::within(source, &Budget::default())
+    }
+
+    /// As [`new`](Self::new), within `budget`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or if the image needs more than the budget.
+    pub fn within(source: S, budget: &Budget) -> Result<Self, Error> {
+        let account = budget.open(&source);
         let headers = Headers::read(&source)?;
-        let index = Index::read(&source, &headers)?;
+        let index = Index::read(&source, &headers, &account)?;
         if index.dumped == 0 {
             return Err(Error::Empty);
         }
@@ -62,6 +73,7 @@ impl<S: ReadAt> Reader<S> {
         Ok(Self {
             source,
             index,
+            _account: account,
             descriptors: headers.descriptors,
             machine,
             warnings,
