@@ -27,7 +27,6 @@ pub struct Budget(Arc<Shared>);
 struct Shared {
     limit: u64,
     held: Meter,
-    work: Meter,
 }
 
 /// A quantity and its limit, which grows with the files that are open.
@@ -44,6 +43,8 @@ pub struct Account {
     /// The room that the file brought along.
     share: u64,
     held: AtomicU64,
+    /// What may be done for this file: a command that opens it again may do it again.
+    work: Meter,
 }
 
 /// Memory that is held for a moment.
@@ -82,11 +83,16 @@ const FILE_BYTES_PER_HELD: u64 = 8;
 /// How many bytes may be decompressed or hashed for each byte of the limit, whatever the
 /// file: a second or two of work.
 const WORK_PER_LIMIT: u64 = 2;
-/// How many bytes may be decompressed or hashed for each byte of a file: deflate, which
-/// compresses most, has a factor of 1032.
-const WORK_PER_FILE_BYTE: u64 = 1024;
-/// Work that a small item stands for.
-const ITEM_WORK: u64 = 1024;
+/// How many bytes may be decompressed or hashed for each byte of a file. Memory is zero for
+/// the most part where it is not used, but even an idle machine needs a hundredth of it to
+/// manage it, and compression makes a tenth of that.
+const WORK_PER_FILE_BYTE: u64 = 256;
+/// What a range of an image takes in its reader, in the map of a source, in plans and in a
+/// manifest.
+const RANGE_BYTES: u64 = 384;
+/// Work that a small item stands for: about as long as a statement takes to parse. A small
+/// file may have 65,536 of them.
+const ITEM_WORK: u64 = 8 << 10;
 
 impl Budget {
     /// The limit if none is given.
@@ -99,8 +105,6 @@ impl Budget {
         Self(Arc::new(Shared {
             limit,
             held: Meter::new(limit / HELD_PART),
-            // Beyond 2^64 bytes nothing is limited.
-            work: Meter::new(limit.saturating_mul(WORK_PER_LIMIT)),
         }))
     }
 
@@ -110,11 +114,14 @@ impl Budget {
         let bytes = source.stored_bytes();
         let share = bytes / FILE_BYTES_PER_HELD;
         self.0.held.grow(share);
-        self.0.work.grow(bytes.saturating_mul(WORK_PER_FILE_BYTE));
+        // Beyond 2^64 bytes nothing is limited.
+        let least = self.0.limit.saturating_mul(WORK_PER_LIMIT);
+        let work = least.saturating_add(bytes.saturating_mul(WORK_PER_FILE_BYTE));
         Account {
             budget: self.clone(),
             share,
             held: AtomicU64::new(0),
+            work: Meter::new(work),
         }
     }
 
@@ -162,6 +169,15 @@ impl Account {
         self.hold(what, usize_as_u64(count).saturating_mul(each))
     }
 
+    /// Holds `count` ranges of an image: in its reader, and wherever it is described.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub(crate) fn hold_ranges(&self, count: usize) -> Result<(), OverBudget> {
+        let bytes = usize_as_u64(count).saturating_mul(RANGE_BYTES);
+        self.hold("the ranges of an image", bytes)
+    }
+
     /// Holds `bytes` of memory for `what` until the loan is dropped.
     pub(crate) fn lend(&self, what: &'static str, bytes: u64) -> Result<Loan<'_>, OverBudget> {
         self.hold(what, bytes)?;
@@ -176,7 +192,7 @@ impl Account {
     /// # Errors
     /// If that exceeds the budget.
     pub fn work(&self, what: &'static str, bytes: u64) -> Result<(), OverBudget> {
-        match self.budget.0.work.take(bytes) {
+        match self.work.take(bytes) {
             true => Ok(()),
             false => Err(self.budget.error(what, Cost::Work)),
         }
@@ -294,7 +310,7 @@ mod tests {
         let open = budget.open(&file);
         open.hold("names", 1500).unwrap();
         assert!(open.hold("names", 1).is_err());
-        open.work("hashes", 2000 + 8000 * 1024).unwrap();
+        open.work("hashes", 2000 + 8000 * 256).unwrap();
         let error = open.work("hashes", 1).unwrap_err().to_string();
         assert!(error.contains("hashes take more work"), "{error}");
         drop(open);

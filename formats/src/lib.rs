@@ -146,6 +146,7 @@ mod budget;
 mod cache;
 mod chunk;
 mod codec;
+mod counted;
 mod detect;
 mod fields;
 mod open;

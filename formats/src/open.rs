@@ -5,6 +5,8 @@
 use crate::aff4;
 #[cfg(feature = "avml")]
 use crate::avml;
+#[cfg(any(feature = "elf", feature = "lime", feature = "avml"))]
+use crate::counted::counted;
 #[cfg(feature = "elf")]
 use crate::elf;
 #[cfg(feature = "frames")]
@@ -15,7 +17,9 @@ use crate::kdump;
 use crate::kdump::flattened;
 #[cfg(feature = "lime")]
 use crate::lime;
-use crate::{Budget, DETECT_BYTES, Detected, FileSource, Format, ImageReader, ReadAt, detect};
+use crate::{
+    Budget, DETECT_BYTES, Detected, FileSource, Format, ImageReader, OverBudget, ReadAt, detect,
+};
 use linpmem_phys::num::u64_as_usize;
 use std::io;
 use std::path::Path;
@@ -81,6 +85,9 @@ pub enum OpenError {
     /// A compressed file inside a compressed file.
     #[error("this is compressed twice: decompress it once first (`zstd -d`, `lz4 -d`)")]
     CompressedTwice,
+    /// The image makes the reader hold too much.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// No known magic number: a raw image, or not an image.
     #[error(
         "this has no known magic number. If it is a raw image, its addresses have to come from \
@@ -153,11 +160,20 @@ pub fn open_reader_within<S: ReadAt + 'static>(
 ) -> Result<Box<dyn ImageReader>, OpenError> {
     match magic(&bytes)? {
         #[cfg(feature = "elf")]
-        Some(Detected::Image(Format::Elf)) => Ok(Box::new(elf::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Elf)) => {
+            let account = budget.open(&bytes);
+            Ok(counted(elf::Reader::new(bytes)?, account)?)
+        }
         #[cfg(feature = "lime")]
-        Some(Detected::Image(Format::Lime)) => Ok(Box::new(lime::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Lime)) => {
+            let account = budget.open(&bytes);
+            Ok(counted(lime::Reader::new(bytes)?, account)?)
+        }
         #[cfg(feature = "avml")]
-        Some(Detected::Image(Format::Avml)) => Ok(Box::new(avml::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Avml)) => {
+            let account = budget.open(&bytes);
+            Ok(counted(avml::Reader::new(bytes)?, account)?)
+        }
         #[cfg(feature = "kdump")]
         Some(Detected::Image(Format::Kdump)) => Ok(Box::new(kdump::Reader::within(bytes, budget)?)),
         #[cfg(feature = "kdump")]

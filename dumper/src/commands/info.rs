@@ -50,7 +50,14 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
     };
     let reading = args.reading.reading();
     // The artifacts are closed before the image is opened: the budget is for one of them.
-    let found = Found::of(&Artifacts::read(&args.image, &reading));
+    let found = match Artifacts::read(&args.image, &reading) {
+        // The image will not open either.
+        Err(ArtifactsError::Aff4 { path, source }) if path == args.image => {
+            let source = ImageSourceError::Open(source.into());
+            return Err(InfoError::Image { path, source });
+        }
+        read => Found::of(&read),
+    };
     let (image, properties) =
         open(args, manifest.as_ref(), &reading).map_err(|source| InfoError::Image {
             path: args.image.clone(),

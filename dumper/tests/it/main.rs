@@ -24,6 +24,10 @@ mod fake;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod json;
@@ -31,5 +35,7 @@ mod json;
 mod schema;
 #[cfg(test)]
 mod second_pass;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod unreadable;

@@ -41,6 +41,7 @@ pub(super) fn ranges(
             with_content(memory, range, kind, &mut ranges);
         }
     }
+    account.hold_ranges(ranges.len())?;
     Ok(ranges)
 }
 

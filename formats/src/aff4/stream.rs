@@ -329,6 +329,9 @@ impl Stream {
     }
 }
 
+/// Work that looking at the name of a member stands for.
+const MEMBER_WORK: u64 = 256;
+
 impl Found {
     /// The segments of the stream `urn` in the volumes.
     fn of(store: &Store, urn: &str, chunk_bytes: u64, in_segment: u64) -> Result<Self, Error> {
@@ -338,7 +341,7 @@ impl Found {
         // Of the segment whose members come next, its bytes and the chunks in its index.
         let (mut bytes, mut chunks) = (0, 0);
         for (name, entry) in store.below(urn) {
-            account.item(WHAT)?;
+            account.work(WHAT, MEMBER_WORK)?;
             let digits = name.bytes().take_while(u8::is_ascii_digit).count();
             let Some((Ok(number), kind)) = name
                 .split_at_checked(digits)

@@ -100,9 +100,6 @@ pub(super) struct Index {
     pub(super) unlisted: u64,
 }
 
-/// What is held for each range.
-type Held = (StoredRange, u64);
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Absent,
@@ -199,8 +196,7 @@ impl Runs<'_> {
             }),
         };
         if let Some((range, content)) = range.zip(content) {
-            self.account
-                .hold_items::<Held>("the ranges of a kdump-compressed image", 1)?;
+            self.account.hold_ranges(1)?;
             self.index.ranges.push(StoredRange {
                 range,
                 kind: None,

@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// The largest deflated member to accept, since all of it is kept in memory.
 const MAX_INFLATED_BYTES: u64 = 64 << 20;
 
+/// Inflating takes this many times as long as hashing.
+const INFLATE_WORK: u64 = 2;
+
 /// An open archive.
 pub(in crate::aff4) struct Archive {
     source: Arc<dyn ReadAt>,
@@ -82,10 +85,8 @@ impl Archive {
                 if entry.content_bytes > most || entry.stored_bytes > most {
                     return Err(damaged("is deflated and larger than the supported 64 MiB"));
                 }
-                account.work(
-                    "the compressed members of an AFF4 volume",
-                    entry.content_bytes,
-                )?;
+                let work = entry.content_bytes.saturating_mul(INFLATE_WORK);
+                account.work("the compressed members of an AFF4 volume", work)?;
                 let deflated = bytes(&self.source, offset, entry.stored_bytes)?;
                 inflated(&deflated, entry.content_bytes)
                     .map(|held| Member::Held(Arc::new(held)))
