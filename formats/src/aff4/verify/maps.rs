@@ -2,18 +2,18 @@
 //! Checking the hashes of maps, and of an image over its maps.
 
 use super::{Verifier, again, one};
+use crate::OverBudget;
 use crate::aff4::HashAlgorithm;
 use crate::aff4::Level;
 use crate::aff4::digest::{Digest, Hasher};
-use crate::aff4::mapped::Source;
-use crate::{OverBudget, ReadAt};
+use crate::aff4::mapped::{Mapped, Source};
 use std::io;
 
 impl Verifier<'_> {
     /// Checks the hashes that the description gives for a map.
-    pub(super) fn map(&mut self, urn: &str, map: &dyn ReadAt) -> Result<(), OverBudget> {
+    pub(super) fn map(&mut self, urn: &str, map: &Mapped) -> Result<(), OverBudget> {
         let all = self.stated(urn);
-        let linear = self.linear(map, &all, "hash")?;
+        let linear = self.linear(map, map.work(), &all, "hash")?;
         for stated in &all {
             let algorithm = stated.algorithm;
             let (level, computed) = match stated.property.as_str() {

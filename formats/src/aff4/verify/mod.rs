@@ -125,7 +125,7 @@ impl Reader {
         }
         for (urn, source) in &objects {
             if let Source::Map(map) = source {
-                verifier.map(urn, &**map)?;
+                verifier.map(urn, map)?;
             }
         }
         verifier.image()?;
@@ -253,10 +253,11 @@ impl Verifier<'_> {
     }
 
     /// The hashes over `source` that `stated` names as its `property`. All of them are
-    /// computed at once.
+    /// computed at once, which takes `work`.
     fn linear(
         &self,
         source: &dyn ReadAt,
+        work: u64,
         stated: &[Stated],
         property: &str,
     ) -> Result<io::Result<Linear>, OverBudget> {
@@ -265,7 +266,7 @@ impl Verifier<'_> {
         if algorithms.is_empty() {
             return Ok(Ok(Linear::new()));
         }
-        self.work(source.len())?;
+        self.work(work)?;
         let mut hashers: Vec<_> = algorithms
             .into_iter()
             .map(|algorithm| (algorithm, algorithm.hasher()))
@@ -305,9 +306,12 @@ impl Verifier<'_> {
             let member = member.and_then(|member| member.ok_or(io::ErrorKind::NotFound.into()));
             for stated in &all {
                 let computed = match &member {
-                    Ok(member) => {
-                        self.linear(member, std::slice::from_ref(stated), &stated.property)?
-                    }
+                    Ok(member) => self.linear(
+                        member,
+                        member.len(),
+                        std::slice::from_ref(stated),
+                        &stated.property,
+                    )?,
                     Err(error) => Err(again(error)),
                 };
                 let computed = computed.and_then(|digests| one(&digests, stated.algorithm));

@@ -2,11 +2,11 @@
 //! Checking the hashes of a stream: of its chunks, of their hashes, of its indexes.
 
 use super::{Verifier, again, one};
-use crate::OverBudget;
 use crate::aff4::HashAlgorithm;
 use crate::aff4::digest::Digest;
 use crate::aff4::stream::{Stream, invalid};
 use crate::aff4::{Level, Verdict};
+use crate::{OverBudget, ReadAt};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::collections::BTreeMap;
 use std::io;
@@ -82,7 +82,7 @@ impl Verifier<'_> {
             }
         }
         let all = self.stated(urn);
-        let linear = self.linear(stream, &all, "hash")?;
+        let linear = self.linear(stream, stream.len(), &all, "hash")?;
         for stated in &all {
             let algorithm = stated.algorithm;
             let (level, computed) = match stated.property.as_str() {
