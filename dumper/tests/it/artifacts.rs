@@ -222,7 +222,7 @@ fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
         .unwrap()
         .unwrap()
         .files()
-        .into_iter()
+        .iter()
         .map(|file| file.path.clone())
         .collect();
     assert!(

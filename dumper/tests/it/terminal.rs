@@ -73,7 +73,8 @@ fn poison(value: &mut Value, kept: &[&str]) {
 
 /// Whether a text is not an address or a digest, which have a form of their own.
 fn is_free(text: &str) -> bool {
-    !text.starts_with("0x") && !(text.len() >= 32 && text.bytes().all(|it| it.is_ascii_hexdigit()))
+    let is_digest = text.len() >= 32 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    !is_digest && !text.starts_with("0x")
 }
 
 /// Texts of a manifest that are one of a few words.

@@ -81,9 +81,9 @@ fn a_memory_image_with_holes_reads_to_its_published_hash() {
 
 /// The volumes of a striped image, in any order.
 fn striped(folder: &Path, order: [u8; 2]) -> aff4::Reader {
-    let volume = |number: u8| {
+    let volume = |number: u8| -> Arc<dyn ReadAt> {
         let name = format!("Striped-Base-Linear_{number}.aff4");
-        Arc::new(FileSource::open(&folder.join(name)).unwrap()) as Arc<dyn ReadAt>
+        Arc::new(FileSource::open(&folder.join(name)).unwrap())
     };
     aff4::Reader::open(order.map(volume).to_vec()).unwrap()
 }
@@ -118,7 +118,7 @@ fn a_striped_image_reads_and_verifies_as_a_whole() {
         assert_eq!(count(" hash"), 1 + 4 + 4, "{right:?}");
         // imageStreamHash has no published definition.
         assert_eq!(unknown, 2);
-        assert_eq!(image.warnings(), [] as [&str; 0]);
+        assert!(image.warnings().is_empty(), "{:?}", image.warnings());
     }
 }
 
