@@ -2,6 +2,7 @@
 //! Finishing what a run was killed before it could: an image that turns out to be whole
 //! gets its name.
 
+use crate::Reading;
 use crate::meter::Meter;
 use crate::pipeline::default_workers;
 use crate::sidecar;
@@ -25,8 +26,8 @@ pub fn final_name(partial: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// If the comparison failed.
-pub fn is_whole(path: &Path) -> Result<Option<bool>, VerifyError> {
-    let verification = match Verification::open(path, None, &[]) {
+pub fn is_whole(path: &Path, reading: &Reading) -> Result<Option<bool>, VerifyError> {
+    let verification = match Verification::open(path, None, reading) {
         Ok(verification) => verification,
         Err(VerifyError::Manifest(_)) => return Ok(None),
         Err(error) => return Err(error),

@@ -31,6 +31,7 @@ mod plan;
 mod prefetch;
 mod read_target;
 pub mod reader;
+mod reading;
 mod second_pass;
 pub mod selection;
 pub mod sidecar;
@@ -53,3 +54,4 @@ pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,
 };
+pub use reading::Reading;

@@ -2,6 +2,7 @@
 //! What an acquisition is to do. The caller of the engine says everything here; nothing
 //! below this sees the command line.
 
+use crate::Reading;
 use crate::driver::DriverSpec;
 use crate::image_format::{ImageFormat, Output};
 use crate::selection::Selection;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub tool: linpmem_manifest::Tool,
     /// Where memory comes from.
     pub source: SourceSpec,
+    /// How it is read, if it is an image.
+    pub reading: Reading,
     /// Which part of it is read.
     pub selection: Selection,
     /// How long one request may take before its pages count as unreadable; `None`

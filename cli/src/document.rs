@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every document has in common: its tag, and its two renderings.
 
+use crate::terminal::Door;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::io::{self, Write};
@@ -9,13 +10,17 @@ use std::io::{self, Write};
 /// documents would misunderstand the new ones; a new field alone does not change it.
 pub const VERSION: u32 = 1;
 
+/// JSON to write at a time.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// What a command has to say. Text and JSON are renderings of the same document, so
 /// that they cannot disagree.
 pub trait Document: Serialize + Sized {
     /// `format` in JSON: the command that makes the document.
     const FORMAT: &'static str;
 
-    /// Writes the document for people.
+    /// Writes the document for people. Where that goes to a terminal, it goes through
+    /// [`Door`].
     ///
     /// # Errors
     /// Those of `out`.
@@ -29,7 +34,7 @@ pub trait Document: Serialize + Sized {
         if is_json {
             write_json(Self::FORMAT, self, out)
         } else {
-            Ok(self.write_text(out)?)
+            Ok(self.write_text(&mut Door::for_words(out))?)
         }
     }
 
@@ -52,8 +57,11 @@ pub fn write_json<B: Serialize>(
     out: &mut dyn Write,
 ) -> Result<(), StdoutError> {
     let tag = Tag::of(format);
-    serde_json::to_writer_pretty(&mut *out, &Tagged { tag, body }).map_err(io::Error::from)?;
-    Ok(writeln!(out)?)
+    let buffered = io::BufWriter::with_capacity(BUFFER_BYTES, out);
+    let mut out = Door::for_json(buffered);
+    serde_json::to_writer_pretty(&mut out, &Tagged { tag, body }).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
 }
 
 /// stdout cannot be written.

@@ -10,8 +10,10 @@ mod exit_status;
 mod manual;
 mod stderr;
 pub mod table;
+mod terminal;
 
 pub use document::{Document, SignedHex, StdoutError, Tag, Tagged, VERSION, write_json};
 pub use exit_status::ExitStatus;
 pub use manual::{Manual, ManualError, Section};
 pub use stderr::{Event, Program, Stderr, is_closed_stdout};
+pub use terminal::{Door, is_harmful, printable};

@@ -3,7 +3,7 @@
 
 use crate::document::{Document, Tag};
 use crate::exit_status::ExitStatus;
-use crate::table::printable;
+use crate::terminal::{Door, is_harmful, printable};
 use serde::Serialize;
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
@@ -120,15 +120,23 @@ impl Stderr {
     /// A line of JSON.
     pub fn event<B: Serialize>(self, event: &'static str, body: &B) {
         match serde_json::to_string(&Event { event, body }) {
-            Ok(line) => self.line(&line),
+            Ok(line) => self.through(Door::for_json, &line),
             Err(error) => self.line(&format!("{}: writing JSON: {error}", self.program.name)),
         }
     }
 
-    /// A line as it is. If stderr is closed, the program goes on all the same, and its
+    /// A line of words. If stderr is closed, the program goes on all the same, and its
     /// exit code still counts.
     pub fn line(self, line: &str) {
-        let _ = writeln!(io::stderr(), "{line}");
+        self.through(Door::for_words, line);
+    }
+
+    /// A line through a door.
+    fn through(self, door: impl FnOnce(Vec<u8>) -> Door<Vec<u8>>, line: &str) {
+        let mut door = door(Vec::new());
+        let _ = writeln!(door, "{line}");
+        // In one piece, since other threads write as well.
+        let _ = io::stderr().write_all(&door.into_inner());
     }
 
     /// Prints what the argument parser has to say: what is wrong, or the help that was
@@ -144,7 +152,13 @@ impl Stderr {
             let message = message.trim_start_matches("error: ").trim_end();
             self.fail(message, ExitStatus::Usage);
         } else {
-            let _ = error.print();
+            // It quotes what was typed, or what a pattern of the shell matched.
+            let message = error.render().to_string();
+            if message.chars().any(|char| is_harmful(char) && char != '\n') {
+                self.line(message.trim_end());
+            } else {
+                let _ = error.print();
+            }
         }
         ExitStatus::Usage
     }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tables and named values for a terminal.
 
-use std::fmt::Display;
+use crate::terminal::printable;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+
+/// Text to write at a time.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// How the cells of a column are aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,15 +15,6 @@ pub enum Align {
     Left,
     /// For numbers.
     Right,
-}
-
-/// `text` without the control characters that a terminal would obey: images, and the
-/// machines that they are of, are not trusted.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
-        .collect()
 }
 
 /// Writes a value after its name, in the columns that `pmem info` uses too.
@@ -39,35 +34,41 @@ pub fn known_value(out: &mut dyn Write, name: &str, known: Option<impl Display>)
     known.map_or(Ok(()), |known| value(out, name, known))
 }
 
-/// Writes `rows` under `columns`, each as wide as its widest cell, two blanks apart.
+/// Writes `rows` under `columns`, each as wide as its widest cell, two blanks apart. The
+/// rows are made twice, and none is kept: an image may have a million.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write<const N: usize>(
     out: &mut dyn Write,
     columns: [(&str, Align); N],
-    rows: &[[String; N]],
+    rows: impl Iterator<Item = [String; N]> + Clone,
 ) -> io::Result<()> {
     let mut widths = columns.map(|(name, _)| name.chars().count());
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+    for row in rows.clone() {
+        for (width, cell) in widths.iter_mut().zip(&row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut line = |cells: &[&str; N]| {
-        let mut text = String::new();
+    let mut out = io::BufWriter::with_capacity(BUFFER_BYTES, out);
+    let mut text = String::new();
+    let mut line = |cells: [&str; N]| {
+        text.clear();
         for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(columns) {
             let cell = printable(cell);
-            match align {
-                Align::Left => text.push_str(&format!("{cell:<width$}  ")),
-                Align::Right => text.push_str(&format!("{cell:>width$}  ")),
-            }
+            // Writing to a string cannot fail.
+            let _ = match align {
+                Align::Left => write!(text, "{cell:<width$}  "),
+                Align::Right => write!(text, "{cell:>width$}  "),
+            };
         }
         writeln!(out, "{}", text.trim_end())
     };
-    line(&columns.map(|(name, _)| name))?;
-    rows.iter()
-        .try_for_each(|row| line(&row.each_ref().map(String::as_str)))
+    line(columns.map(|(name, _)| name))?;
+    for row in rows {
+        line(row.each_ref().map(String::as_str))?;
+    }
+    out.flush()
 }
 
 #[cfg(test)]
@@ -79,7 +80,7 @@ mod tests {
         let mut out = Vec::new();
         let columns = [("A", Align::Right), ("KIND", Align::Left)];
         let rows = [["100".to_owned(), "x".to_owned()]];
-        write(&mut out, columns, &rows).unwrap();
+        write(&mut out, columns, rows.into_iter()).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "  A  KIND\n100  x\n");
     }
 

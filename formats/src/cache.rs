@@ -39,6 +39,18 @@ impl<K: PartialEq, V> Cache<K, V> {
         Some(value)
     }
 
+    /// Drops what there is no room for besides a value of `bytes` that is about to come.
+    pub(crate) fn make_room(&self, bytes: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total: usize = held.iter().map(|item| item.bytes).sum();
+        while total > self.capacity_bytes.saturating_sub(bytes) {
+            let Some(oldest) = held.pop_front() else {
+                break;
+            };
+            total -= oldest.bytes;
+        }
+    }
+
     /// Keeps `value`, which takes `bytes` of memory.
     pub(crate) fn put(&self, key: K, value: Arc<V>, bytes: usize) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

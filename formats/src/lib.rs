@@ -113,7 +113,8 @@
 //!   files, split or LZO-compressed kdumps, big-endian or 32-bit cores.
 //!
 //! Files may come from strangers: readers are safe Rust without panics, check every offset
-//! against the file, and limit memory before they allocate it.
+//! against the file, and take memory and work out of a [`Budget`], which is in proportion
+//! to what the file really has.
 //!
 //! [`ReadPhys`]: linpmem_phys::ReadPhys
 //! [`ReadPhys::read_phys`]: linpmem_phys::ReadPhys::read_phys
@@ -141,10 +142,12 @@ pub mod kdump;
 pub mod lime;
 pub mod raw;
 
+mod budget;
 mod cache;
 mod chunk;
 mod codec;
 mod core_note;
+mod counted;
 mod detect;
 mod fields;
 mod open;
@@ -162,11 +165,15 @@ mod write_image;
 mod write_order;
 mod writer;
 
+pub use budget::{Account, Budget, OverBudget};
 pub use chunk::Chunk;
 pub use codec::{Codec, CodecError};
 pub use core_note::CoreNote;
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
-pub use open::{ImageBytes, OpenError, open_bytes, open_image, open_reader};
+pub use open::{
+    ImageBytes, OpenError, open_bytes, open_bytes_within, open_image, open_reader,
+    open_reader_within,
+};
 pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};
 pub use read_at::{FileSource, ReadAt};

@@ -5,6 +5,8 @@
 use crate::aff4;
 #[cfg(feature = "avml")]
 use crate::avml;
+#[cfg(any(feature = "elf", feature = "lime", feature = "avml"))]
+use crate::counted::counted;
 #[cfg(feature = "elf")]
 use crate::elf;
 #[cfg(feature = "frames")]
@@ -15,7 +17,9 @@ use crate::kdump;
 use crate::kdump::flattened;
 #[cfg(feature = "lime")]
 use crate::lime;
-use crate::{DETECT_BYTES, Detected, FileSource, Format, ImageReader, ReadAt, detect};
+use crate::{
+    Budget, DETECT_BYTES, Detected, FileSource, Format, ImageReader, OverBudget, ReadAt, detect,
+};
 use linpmem_phys::num::u64_as_usize;
 use std::io;
 use std::path::Path;
@@ -84,6 +88,9 @@ pub enum OpenError {
     /// Not a single byte.
     #[error("the file is empty: nothing of an image is left")]
     Empty,
+    /// The image makes the reader hold too much.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// No known magic number: a raw image, or not an image.
     #[error(
         "this has no known magic number. If it is a raw image, its addresses have to come from \
@@ -97,10 +104,18 @@ pub enum OpenError {
 /// # Errors
 /// If the file cannot be read, or its compression does not allow random access.
 pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
+    open_bytes_within(path, &Budget::default())
+}
+
+/// As [`open_bytes`], within `budget`.
+///
+/// # Errors
+/// As [`open_bytes`], or if the file needs more than the budget.
+pub fn open_bytes_within(path: &Path, budget: &Budget) -> Result<ImageBytes, OpenError> {
     let file = FileSource::open(path)?;
     let compressed = matches!(magic(&file)?, Some(Detected::Frames));
     let bytes = if compressed {
-        frames(file)?
+        frames(file, budget)?
     } else {
         Arc::new(file)
     };
@@ -108,12 +123,12 @@ pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
 }
 
 #[cfg(feature = "frames")]
-fn frames(file: FileSource) -> Result<Arc<dyn ReadAt>, OpenError> {
-    Ok(Arc::new(frames::Reader::new(file)?))
+fn frames(file: FileSource, budget: &Budget) -> Result<Arc<dyn ReadAt>, OpenError> {
+    Ok(Arc::new(frames::Reader::within(file, budget)?))
 }
 
 #[cfg(not(feature = "frames"))]
-fn frames(_: FileSource) -> Result<Arc<dyn ReadAt>, OpenError> {
+fn frames(_: FileSource, _: &Budget) -> Result<Arc<dyn ReadAt>, OpenError> {
     Err(OpenError::UnsupportedFrames)
 }
 
@@ -135,27 +150,48 @@ pub fn open_image(path: &Path) -> Result<Box<dyn ImageReader>, OpenError> {
 /// If `bytes` cannot be read, are damaged, or are in a format that this build does
 /// not read.
 pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>, OpenError> {
+    open_reader_within(bytes, &Budget::default())
+}
+
+/// As [`open_reader`], within `budget`.
+///
+/// # Errors
+/// As [`open_reader`], or if the image needs more than the budget.
+pub fn open_reader_within<S: ReadAt + 'static>(
+    bytes: S,
+    budget: &Budget,
+) -> Result<Box<dyn ImageReader>, OpenError> {
     match magic(&bytes)? {
         #[cfg(feature = "elf")]
-        Some(Detected::Image(Format::Elf)) => Ok(Box::new(elf::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Elf)) => {
+            let account = budget.open(&bytes);
+            Ok(counted(elf::Reader::new(bytes)?, account)?)
+        }
         #[cfg(feature = "lime")]
-        Some(Detected::Image(Format::Lime)) => Ok(Box::new(lime::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Lime)) => {
+            let account = budget.open(&bytes);
+            Ok(counted(lime::Reader::new(bytes)?, account)?)
+        }
         #[cfg(feature = "avml")]
-        Some(Detected::Image(Format::Avml)) => Ok(Box::new(avml::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Avml)) => {
+            let account = budget.open(&bytes);
+            Ok(counted(avml::Reader::new(bytes)?, account)?)
+        }
         #[cfg(feature = "kdump")]
-        Some(Detected::Image(Format::Kdump)) => Ok(Box::new(kdump::Reader::new(bytes)?)),
+        Some(Detected::Image(Format::Kdump)) => Ok(Box::new(kdump::Reader::within(bytes, budget)?)),
         #[cfg(feature = "kdump")]
         Some(Detected::Image(Format::Flattened)) => {
             let bytes: Arc<dyn ReadAt> = Arc::new(flattened::Reader::new(bytes)?);
             match magic(&bytes)? {
                 Some(Detected::Image(Format::Flattened)) => Err(flattened::Error::Twice.into()),
-                _ => open_reader(bytes),
+                _ => open_reader_within(bytes, budget),
             }
         }
         #[cfg(feature = "aff4")]
-        Some(Detected::Image(Format::Aff4)) => {
-            Ok(Box::new(aff4::Reader::open(vec![Arc::new(bytes)])?))
-        }
+        Some(Detected::Image(Format::Aff4)) => Ok(Box::new(aff4::Reader::open_within(
+            vec![Arc::new(bytes)],
+            budget,
+        )?)),
         Some(Detected::Image(other)) => Err(OpenError::Unsupported(other)),
         Some(Detected::Frames) => Err(OpenError::CompressedTwice),
         Some(Detected::Compressed(program)) => Err(OpenError::Compressed(program)),

@@ -4,7 +4,7 @@
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +17,12 @@ pub trait ReadAt: Send + Sync {
     /// Whether the number of bytes is 0.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The number of bytes that are really stored: fewer than there are where a file is
+    /// compressed or has holes.
+    fn stored_bytes(&self) -> u64 {
+        self.len()
     }
 
     /// Fills `buf` with the bytes from `offset` on.
@@ -38,7 +44,11 @@ pub trait ReadAt: Send + Sync {
 pub struct FileSource {
     file: File,
     len: u64,
+    stored_bytes: u64,
 }
+
+/// Size of the blocks that `stat` counts.
+const STAT_BLOCK_BYTES: u64 = 512;
 
 impl FileSource {
     /// Opens the file at `path`.
@@ -65,13 +75,28 @@ impl FileSource {
     pub fn new(mut file: File) -> io::Result<Self> {
         // The metadata of a block device has no length.
         let len = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, len })
+        let metadata = file.metadata()?;
+        // Blocks count for regular files only, and may be more than the file needs.
+        let stored = metadata.blocks().checked_mul(STAT_BLOCK_BYTES);
+        let stored_bytes = match stored {
+            Some(stored) if metadata.is_file() => stored.min(len),
+            _ => len,
+        };
+        Ok(Self {
+            file,
+            len,
+            stored_bytes,
+        })
     }
 }
 
 impl ReadAt for FileSource {
     fn len(&self) -> u64 {
         self.len
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
@@ -114,6 +139,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
         (**self).len()
     }
 
+    fn stored_bytes(&self) -> u64 {
+        (**self).stored_bytes()
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
@@ -128,6 +157,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
         (**self).len()
     }
 
+    fn stored_bytes(&self) -> u64 {
+        (**self).stored_bytes()
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
@@ -140,6 +173,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn len(&self) -> u64 {
         (**self).len()
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        (**self).stored_bytes()
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -38,6 +38,16 @@ impl Reader<BufReader<File>> {
     }
 }
 
+/// The most values in a line, unless it has [`BYTES_PER_VALUE`] for each: a list of empty
+/// texts takes ten times as much memory as its line.
+const MAX_VALUES: usize = 1 << 18;
+const BYTES_PER_VALUE: usize = 20;
+
+/// An upper limit of the values in a line, but for a few.
+fn values(line: &[u8]) -> usize {
+    line.iter().filter(|&&byte| byte == b',').count()
+}
+
 /// Opens a regular file. Whoever gave the image to us also gave the manifest: opening a
 /// pipe of that name would wait for its other end.
 fn open_file(path: &Path) -> io::Result<File> {
@@ -107,6 +117,12 @@ impl<R: BufRead> Reader<R> {
         }
         self.check_version()?;
         self.number += 1;
+        if values(&self.line) > MAX_VALUES.max(self.line.len() / BYTES_PER_VALUE) {
+            return Err(self.error(LineProblem::TooMany {
+                what: "values in a line",
+                limit: MAX_VALUES,
+            }));
+        }
         let record =
             serde_json::from_slice(&self.line).map_err(|error| self.error(error.into()))?;
         self.sequence

@@ -701,3 +701,16 @@ fn fuzzing_begins_with_manifests() {
     let old = linpmem_manifest::read(&folder.join("version-1"));
     assert!(matches!(old, Err(ReadError::Version { found: 1, .. })));
 }
+
+#[test]
+fn a_line_of_millions_of_empty_values_is_refused_before_it_is_parsed() {
+    let line = format!(
+        "{{\"header\":{{\"command\":[{}\"\"]}}}}\n",
+        "\"\",".repeat(300_000)
+    );
+    let error = linpmem_manifest::parse(line.as_bytes(), Path::new("m")).unwrap_err();
+    assert!(
+        error.to_string().contains("262144 values in a line"),
+        "{error}"
+    );
+}

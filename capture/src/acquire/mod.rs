@@ -92,7 +92,7 @@ pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, Acquire
             .map_err(|errno| AcquireError::io("lowering the priority")(errno.into()))?;
     }
     let driver = LoadedDriver::load(&plan.driver, |warning| events.warning(warning))?;
-    let acquired = Source::open(&plan.source)
+    let acquired = Source::read(&plan.source, &plan.reading)
         .map_err(AcquireError::from)
         .and_then(|source| run.acquire(&source, &stop, events));
     // The source is closed by now.
@@ -301,6 +301,7 @@ impl<'a> Run<'a> {
             force: self.plan.force,
             source,
             spec: &self.plan.source,
+            reading: &self.plan.reading,
             timeout: self.plan.page_timeout,
             stop,
         };

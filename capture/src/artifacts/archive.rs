@@ -5,8 +5,9 @@
 
 use super::ArtifactsError;
 use super::store::{Entry, Store, missing, read_error};
-use linpmem_formats::ReadAt;
+use linpmem_formats::{Account, Budget, OverBudget, ReadAt};
 use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -30,11 +31,17 @@ pub(super) struct Archive {
     bytes: Arc<dyn ReadAt>,
     offset: u64,
     len: u64,
+    account: Arc<Account>,
     entries: Vec<Entry>,
     /// Where each file's content is in the decompressed archive.
     contents: Vec<ContentSpan>,
+    /// The index of the first file of each name.
+    names: HashMap<String, usize>,
     damage: Option<String>,
 }
+
+/// What an archive is called where it exceeds a budget.
+const WHAT: &str = "the artifacts of an image";
 
 #[derive(Clone, Copy)]
 struct ContentSpan {
@@ -47,9 +54,16 @@ impl Archive {
     /// files before the damage are listed.
     ///
     /// # Errors
-    /// If not a single file can be listed.
-    pub(super) fn open(bytes: Arc<dyn ReadAt>, offset: u64, len: u64) -> io::Result<Self> {
+    /// If not a single file can be listed, or the archive needs more than `budget`.
+    pub(super) fn open(
+        bytes: Arc<dyn ReadAt>,
+        offset: u64,
+        len: u64,
+        budget: &Budget,
+    ) -> io::Result<Self> {
         let mut archive = Self {
+            account: Arc::new(budget.open(&bytes)),
+            names: HashMap::new(),
             bytes,
             offset,
             len,
@@ -58,6 +72,12 @@ impl Archive {
             damage: None,
         };
         if let Err(error) = archive.scan() {
+            if error
+                .get_ref()
+                .is_some_and(|cause| cause.is::<OverBudget>())
+            {
+                return Err(error);
+            }
             if archive.entries.is_empty() {
                 return Err(io::Error::new(
                     error.kind(),
@@ -101,9 +121,14 @@ impl Archive {
                 offset: entry.raw_file_position(),
                 len: entry.header().entry_size()?,
             };
+            let name = clean(&name);
+            // In the list, in the table, and where the list is shown.
+            self.account.hold_items::<(Entry, ContentSpan)>(WHAT, 2)?;
+            self.account.hold(WHAT, 3 * usize_as_u64(name.len()))?;
             self.contents.push(content);
+            self.names.entry(name.clone()).or_insert(self.entries.len());
             self.entries.push(Entry {
-                name: clean(&name),
+                name,
                 length: Some(content.len),
             });
         }
@@ -115,7 +140,33 @@ impl Archive {
         let section = Section::new(Arc::clone(&self.bytes), self.offset, self.len)?;
         let mut decoder = Decoder::with_buffer(BufReader::with_capacity(64 << 10, section))?;
         decoder.window_log_max(MAX_WINDOW_LOG)?;
-        Ok(decoder.take(MAX_TAR_BYTES))
+        Ok(Weighed {
+            inner: decoder.take(MAX_TAR_BYTES),
+            account: Arc::clone(&self.account),
+        })
+    }
+
+    /// The file of this name in the list.
+    fn find(&self, name: &str) -> Result<ContentSpan, ArtifactsError> {
+        let index = self.names.get(name);
+        let content = index.and_then(|&index| self.contents.get(index));
+        content
+            .copied()
+            .ok_or_else(|| missing(name, "it was not collected"))
+    }
+}
+
+/// Decompressed bytes, all of which are work.
+struct Weighed<R> {
+    inner: R,
+    account: Arc<Account>,
+}
+
+impl<R: Read> Read for Weighed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let size = self.inner.read(buf)?;
+        self.account.work(WHAT, usize_as_u64(size))?;
+        Ok(size)
     }
 }
 
@@ -134,10 +185,7 @@ impl Store for Archive {
     }
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
-        let mut files = self.entries.iter().zip(&self.contents);
-        let (_, content) = files
-            .find(|(entry, _)| entry.name == name)
-            .ok_or_else(|| missing(name, "it was not collected"))?;
+        let content = self.find(name)?;
         let mut stream = self.stream().map_err(read_error(name))?;
         skip(&mut stream, content.offset).map_err(read_error(name))?;
         Ok(Box::new(Exactly {
@@ -167,6 +215,35 @@ impl Store for Archive {
             position = content.offset + (content.len - file.left);
         }
         Ok(())
+    }
+
+    fn pick(
+        &self,
+        limit: &dyn Fn(&str) -> Option<u64>,
+        take: &mut dyn FnMut(&str, Vec<u8>),
+    ) -> Result<(), ArtifactsError> {
+        // One pass, as above. What follows the last file of interest is not read.
+        let wanted = |entry: &&Entry| limit(&entry.name).is_some();
+        let mut left = self.entries.iter().filter(wanted).count();
+        let done = || missing("", "");
+        let passed = self.each(&mut |entry, file| {
+            let Some(limit) = limit(&entry.name) else {
+                return Ok(());
+            };
+            let mut bytes = Vec::new();
+            let read = file.take(limit).read_to_end(&mut bytes);
+            read.map_err(read_error(&entry.name))?;
+            // One that is larger is left out.
+            if file.read(&mut [0]).map_err(read_error(&entry.name))? == 0 {
+                take(&entry.name, bytes);
+            }
+            left -= 1;
+            if left == 0 { Err(done()) } else { Ok(()) }
+        });
+        match passed {
+            Err(_) if left == 0 => Ok(()),
+            other => other,
+        }
     }
 
     fn damage(&self) -> Option<&str> {
@@ -264,7 +341,7 @@ mod tests {
 
     fn archive(bytes: Vec<u8>) -> io::Result<Archive> {
         let len = ReadAt::len(&bytes);
-        Archive::open(Arc::new(bytes), 0, len)
+        Archive::open(Arc::new(bytes), 0, len, &Budget::default())
     }
 
     fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {

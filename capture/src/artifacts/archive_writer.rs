@@ -230,6 +230,7 @@ mod tests {
     use super::super::store::Store;
     use super::*;
     use crate::hash::sha256;
+    use linpmem_formats::Budget;
     use linpmem_formats::FileSource;
     use std::sync::Arc;
 
@@ -270,7 +271,7 @@ mod tests {
         ];
         let written = written(&files);
         let source = Arc::new(FileSource::new(written.file.try_clone().unwrap()).unwrap());
-        let archive = Archive::open(source, 0, written.length).unwrap();
+        let archive = Archive::open(source, 0, written.length, &Budget::default()).unwrap();
         assert_eq!(archive.damage(), None);
         let names: Vec<&str> = archive.entries().iter().map(|e| e.name.as_str()).collect();
         assert_eq!(names, files.each_ref().map(|(name, _)| *name));
@@ -317,7 +318,7 @@ mod tests {
         assert!(added.is_ok());
         let written = writer.finish().unwrap();
         let source = Arc::new(FileSource::new(written.file).unwrap());
-        let archive = Archive::open(source, 0, written.length).unwrap();
+        let archive = Archive::open(source, 0, written.length, &Budget::default()).unwrap();
         assert_eq!(archive.entries().len(), 1);
     }
 }

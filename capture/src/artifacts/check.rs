@@ -3,9 +3,10 @@
 
 use super::archive::Section;
 use super::image::artifacts_file;
+use crate::Reading;
 use crate::hash::sha256_of_reader;
 use crate::stop::Stop;
-use linpmem_formats::{FileSource, ReadAt, elf, open_bytes};
+use linpmem_formats::{Budget, FileSource, ReadAt, elf, open_bytes_within};
 use linpmem_manifest::paths::artifacts_of;
 use linpmem_manifest::{ArtifactsPlace, ArtifactsRecord, Sha256Sum};
 use std::io;
@@ -35,10 +36,10 @@ pub enum ArtifactsVerdict {
 
 /// Compares the artifacts of the image at `image` with `record`.
 #[must_use]
-pub fn check(image: &Path, record: &ArtifactsRecord) -> ArtifactsVerdict {
+pub fn check(image: &Path, record: &ArtifactsRecord, reading: &Reading) -> ArtifactsVerdict {
     let (path, found) = match record.place {
         ArtifactsPlace::Members => return ArtifactsVerdict::InVolume,
-        ArtifactsPlace::Note => (image.to_path_buf(), in_note(image)),
+        ArtifactsPlace::Note => (image.to_path_buf(), in_note(image, &reading.budget)),
         ArtifactsPlace::File => match artifacts_file(image) {
             Some(path) => (path.clone(), whole(&path)),
             None => {
@@ -65,8 +66,10 @@ pub fn check(image: &Path, record: &ArtifactsRecord) -> ArtifactsVerdict {
     ArtifactsVerdict::Bad { path, reason }
 }
 
-fn in_note(image: &Path) -> io::Result<(u64, Sha256Sum)> {
-    let bytes = open_bytes(image).map_err(io::Error::other)?.bytes;
+fn in_note(image: &Path, budget: &Budget) -> io::Result<(u64, Sha256Sum)> {
+    let bytes = open_bytes_within(image, budget)
+        .map_err(io::Error::other)?
+        .bytes;
     let elf = elf::Reader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
     let (offset, len) = elf.artifacts().ok_or(io::ErrorKind::NotFound)?;
     Ok((len, sha256(Section::new(bytes, offset, len)?)?))

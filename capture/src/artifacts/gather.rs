@@ -11,6 +11,7 @@ use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Item, Items, KALLSYMS, MachineFiles};
 use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
+use crate::Reading;
 use crate::source::{Source, Subject};
 use crate::stop::Stop;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
@@ -42,7 +43,7 @@ pub(super) enum Origin<'a> {
     /// This machine, whose memory the source reads.
     Live(&'a Source),
     /// An image, if it has artifacts.
-    Image(&'a Path),
+    Image(&'a Path, &'a Reading),
     /// Nowhere: only files that the user adds are collected.
     Nothing,
 }
@@ -98,8 +99,8 @@ pub(super) fn gather(
     };
     match collector.gathering.origin {
         Origin::Live(source) => collector.collect_live(source)?,
-        Origin::Image(path) => {
-            collector.carry_over(path)?;
+        Origin::Image(path, reading) => {
+            collector.carry_over(path, reading)?;
             collector.collect_only_added()?;
         }
         Origin::Nothing => collector.collect_only_added()?,
@@ -180,8 +181,8 @@ impl Collector<'_> {
     }
 
     /// Copies the artifacts of the image at `path`.
-    fn carry_over(&mut self, path: &Path) -> Result<(), GatherError> {
-        let artifacts = match Artifacts::of_image(path) {
+    fn carry_over(&mut self, path: &Path, reading: &Reading) -> Result<(), GatherError> {
+        let artifacts = match Artifacts::read(path, reading) {
             Ok(Some(artifacts)) => artifacts,
             Ok(None) => return Ok(()),
             Err(error) => {

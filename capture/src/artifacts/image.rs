@@ -4,9 +4,11 @@
 use super::archive::{Archive, Section};
 use super::store::{Entry, Store, missing};
 use super::{Artifacts, ArtifactsError, VMCOREINFO};
-use crate::source::open_aff4;
+use crate::Reading;
+use crate::source::read_aff4;
 use linpmem_formats::{
-    DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect, elf, open_bytes,
+    Budget, DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect, elf,
+    open_bytes_within,
 };
 use linpmem_manifest::paths::{artifacts_of, manifest_of};
 use linpmem_manifest::{ReadError, Reader, Record};
@@ -22,7 +24,15 @@ impl Artifacts {
     /// # Errors
     /// If a file cannot be read, or is not what it should be.
     pub fn of_image(path: &Path) -> Result<Option<Self>, ArtifactsError> {
-        let aff4 = open_aff4(path, &[]).map_err(|source| ArtifactsError::Aff4 {
+        Self::read(path, &Reading::default())
+    }
+
+    /// As [`of_image`](Self::of_image), as `reading` says.
+    ///
+    /// # Errors
+    /// As [`of_image`](Self::of_image), or if they need more than the budget.
+    pub fn read(path: &Path, reading: &Reading) -> Result<Option<Self>, ArtifactsError> {
+        let aff4 = read_aff4(path, reading).map_err(|source| ArtifactsError::Aff4 {
             path: path.to_path_buf(),
             source,
         })?;
@@ -30,23 +40,23 @@ impl Artifacts {
             let volume = Volume::new(image);
             return Ok((!volume.entries().is_empty()).then(|| Self::of(volume)));
         }
-        if let Some(archive) = in_note(path)? {
+        if let Some(archive) = in_note(path, &reading.budget)? {
             return Ok(Some(Self::of(archive)));
         }
         if let Some(file) = artifacts_file(path) {
-            return open_archive(&file).map(|archive| Some(Self::of(archive)));
+            return open_archive(&file, &reading.budget).map(|archive| Some(Self::of(archive)));
         }
         let is_archive = path.to_string_lossy().ends_with(".tar.zst");
         is_archive
-            .then(|| open_archive(path).map(Self::of))
+            .then(|| open_archive(path, &reading.budget).map(Self::of))
             .transpose()
     }
 }
 
 /// The archive in a note of an ELF core.
-fn in_note(path: &Path) -> Result<Option<Archive>, ArtifactsError> {
+fn in_note(path: &Path, budget: &Budget) -> Result<Option<Archive>, ArtifactsError> {
     // Why a file cannot be opened as an image, its reader will say.
-    let Ok(image) = open_bytes(path) else {
+    let Ok(image) = open_bytes_within(path, budget) else {
         return Ok(None);
     };
     let failed = |source| ArtifactsError::Open {
@@ -65,18 +75,18 @@ fn in_note(path: &Path) -> Result<Option<Archive>, ArtifactsError> {
         return Ok(None);
     };
     elf.artifacts()
-        .map(|(offset, len)| Archive::open(image.bytes, offset, len).map_err(failed))
+        .map(|(offset, len)| Archive::open(image.bytes, offset, len, budget).map_err(failed))
         .transpose()
 }
 
-fn open_archive(path: &Path) -> Result<Archive, ArtifactsError> {
+fn open_archive(path: &Path, budget: &Budget) -> Result<Archive, ArtifactsError> {
     let failed = |source| ArtifactsError::Open {
         path: path.to_path_buf(),
         source,
     };
     let file = FileSource::open(path).map_err(failed)?;
     let len = file.len();
-    Archive::open(Arc::new(file), 0, len).map_err(failed)
+    Archive::open(Arc::new(file), 0, len, budget).map_err(failed)
 }
 
 /// The file with the artifacts of the image at `path`, if it exists: the one that the
@@ -125,7 +135,7 @@ impl Volume {
                 },
                 length: file.bytes,
             });
-            urns.push(file.urn);
+            urns.push(file.urn.clone());
         }
         Self {
             image,

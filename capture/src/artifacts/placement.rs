@@ -6,6 +6,7 @@ use super::archive::Section;
 use super::archive_writer::{ArchivedFile, WrittenArchive};
 use super::gather::{GatherError, Gathered, Gathering, Origin, gather};
 use super::{MACHINE, MANIFEST, VMCOREINFO};
+use crate::Reading;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::image_format::{ImageFormat, Target};
 use crate::plan::ArtifactsSpec;
@@ -32,6 +33,7 @@ pub(crate) struct ArtifactsRequest<'a> {
     pub(crate) force: bool,
     pub(crate) source: &'a Source,
     pub(crate) spec: &'a SourceSpec,
+    pub(crate) reading: &'a Reading,
     /// How long one file may take.
     pub(crate) timeout: Option<Duration>,
     pub(crate) stop: &'a Stop,
@@ -102,7 +104,7 @@ impl ArtifactsRequest<'_> {
         let gathering = Gathering {
             origin: match self.spec {
                 _ if !self.wanted.kernel => Origin::Nothing,
-                SourceSpec::Image(path) => Origin::Image(path),
+                SourceSpec::Image(path) => Origin::Image(path, self.reading),
                 _ => Origin::Live(self.source),
             },
             added: &self.wanted.add,

@@ -47,6 +47,27 @@ pub(super) trait Store: fmt::Debug {
             .try_for_each(|entry| take(entry, &mut *self.open(&entry.name)?))
     }
 
+    /// Calls `take` with the content of each file for which `limit` gives the most bytes
+    /// that it may have. Larger files are left out, and so are those that cannot be read.
+    fn pick(
+        &self,
+        limit: &dyn Fn(&str) -> Option<u64>,
+        take: &mut dyn FnMut(&str, Vec<u8>),
+    ) -> Result<(), ArtifactsError> {
+        for entry in self.entries() {
+            let Some(limit) = limit(&entry.name) else {
+                continue;
+            };
+            if let Ok(bytes) = self
+                .open(&entry.name)
+                .and_then(|file| bounded(file, &entry.name, limit))
+            {
+                take(&entry.name, bytes);
+            }
+        }
+        Ok(())
+    }
+
     /// What is wrong, if only a part of the files could be listed.
     fn damage(&self) -> Option<&str> {
         None
@@ -111,6 +132,8 @@ pub enum ArtifactsError {
 const MAX_MACHINE_BYTES: u64 = 16 << 20;
 const MAX_BTF_BYTES: u64 = 64 << 20;
 const MAX_BANNER_BYTES: u64 = 4096;
+/// Where the types of the kernel and its modules are.
+const BTF_FOLDER: &str = "sys/kernel/btf/";
 
 impl Artifacts {
     /// The artifacts of this machine. `memory` is what the source of its memory knows, if
@@ -174,17 +197,23 @@ impl Artifacts {
     /// # Errors
     /// If the file is larger, is missing, or cannot be read.
     pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, ArtifactsError> {
-        let mut bytes = Vec::new();
-        let mut file = self.open(name)?;
-        let read = (&mut file).take(limit).read_to_end(&mut bytes);
-        read.map_err(read_error(name))?;
-        if len_bytes(&bytes) == limit && file.read(&mut [0]).map_err(read_error(name))? > 0 {
-            return Err(ArtifactsError::TooLarge {
-                name: name.to_owned(),
-                limit: PhysLen::new(limit),
-            });
-        }
-        Ok(bytes)
+        bounded(self.open(name)?, name, limit)
+    }
+
+    /// The types of all modules, read in one pass: for each of them calls `take` with its
+    /// name.
+    ///
+    /// # Errors
+    /// If the artifacts cannot be read.
+    pub fn each_module(&self, take: &mut dyn FnMut(&str, Vec<u8>)) -> Result<(), ArtifactsError> {
+        let is_module = |name: &str| {
+            let module = name.strip_prefix(BTF_FOLDER);
+            module.filter(|module| *module != "vmlinux").is_some()
+        };
+        let limit = |name: &str| is_module(name).then_some(MAX_BTF_BYTES);
+        self.store.pick(&limit, &mut |name, bytes| {
+            take(name.strip_prefix(BTF_FOLDER).unwrap_or(name), bytes);
+        })
     }
 
     /// The kernel's banner as it is in memory (`linux_banner`), with the line feed:
@@ -201,7 +230,7 @@ impl Artifacts {
     /// # Errors
     /// If they are not among the artifacts.
     pub fn btf(&self, module: &str) -> Result<Vec<u8>, ArtifactsError> {
-        self.bytes(&format!("sys/kernel/btf/{module}"), MAX_BTF_BYTES)
+        self.bytes(&format!("{BTF_FOLDER}{module}"), MAX_BTF_BYTES)
     }
 
     /// The facts.
@@ -215,6 +244,20 @@ impl Artifacts {
             source,
         })
     }
+}
+
+/// The content of `file`, which must have at most `limit` bytes.
+fn bounded(mut file: impl Read, name: &str, limit: u64) -> Result<Vec<u8>, ArtifactsError> {
+    let mut bytes = Vec::new();
+    let read = (&mut file).take(limit).read_to_end(&mut bytes);
+    read.map_err(read_error(name))?;
+    if len_bytes(&bytes) == limit && file.read(&mut [0]).map_err(read_error(name))? > 0 {
+        return Err(ArtifactsError::TooLarge {
+            name: name.to_owned(),
+            limit: PhysLen::new(limit),
+        });
+    }
+    Ok(bytes)
 }
 
 /// The error for a file that is missing.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that was acquired before: an image as a source.
 
+use super::aff4::read_aff4;
 use super::image_with_manifest::ImageWithManifest;
 use super::interrupted::{self, Interrupted, raw_layout};
 use super::regions::regions;
 use super::{Source, SourceError, Subject, vmcoreinfo};
+use crate::Reading;
 use linpmem_formats::{
-    ImageReader, MachineFacts, OpenError, PlannedRange, ReadAt, Truncation, open_bytes,
-    open_reader, raw,
+    ImageReader, MachineFacts, OpenError, PlannedRange, ReadAt, Truncation, open_bytes_within,
+    open_reader_within, raw,
 };
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
@@ -43,8 +45,25 @@ pub fn open_reader_at(
     path: &Path,
     known: Option<&Manifest>,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
-    let bytes = open_bytes(path)?.bytes;
-    let image = match open_reader(Arc::clone(&bytes)) {
+    read_image(path, known, &Reading::default())
+}
+
+/// As [`open_reader_at`], as `reading` says.
+///
+/// # Errors
+/// As [`open_reader_at`], or if it needs more than the budget.
+pub fn read_image(
+    path: &Path,
+    known: Option<&Manifest>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    if !reading.volumes.is_empty() {
+        if let Some(image) = read_aff4(path, reading).map_err(OpenError::from)? {
+            return Ok(Box::new(image));
+        }
+    }
+    let bytes = open_bytes_within(path, &reading.budget)?.bytes;
+    let image = match open_reader_within(Arc::clone(&bytes), &reading.budget) {
         Err(OpenError::Unknown) => return open_raw(path, known, bytes),
         other => other?,
     };
@@ -65,9 +84,12 @@ pub fn open_reader_at(
 /// How the image at `path` ends early, if it does.
 ///
 /// # Errors
-/// As [`open_reader_at`].
-pub fn truncation_at(path: &Path) -> Result<Option<Truncation>, ImageSourceError> {
-    Ok(open_reader_at(path, None)?.truncation())
+/// As [`read_image`].
+pub fn truncation_at(
+    path: &Path,
+    reading: &Reading,
+) -> Result<Option<Truncation>, ImageSourceError> {
+    Ok(read_image(path, None, reading)?.truncation())
 }
 
 /// Whether the manifest may know more of `image` than the image does.
@@ -131,14 +153,14 @@ fn open_raw(
     Err(OpenError::Unknown.into())
 }
 
-pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
+pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {
     let shown = path.display().to_string();
     let failed = |source: ImageSourceError| SourceError::Image {
         path: path.to_path_buf(),
         source,
     };
     let manifest = linpmem_manifest::read(&manifest_beside(path)).ok();
-    let image = open_reader_at(path, manifest.as_ref()).map_err(failed)?;
+    let image = read_image(path, manifest.as_ref(), reading).map_err(failed)?;
     let manifest = manifest.filter(|manifest| is_of(manifest, path));
     let regions = regions(&*image, manifest.as_ref());
     let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;

@@ -23,13 +23,14 @@ mod vmcore;
 mod vmcoreinfo;
 mod volatile;
 
-pub use aff4::open_aff4;
-pub use image::{ImageSourceError, open_reader_at, truncation_at};
+pub use aff4::{open_aff4, read_aff4};
+pub use image::{ImageSourceError, open_reader_at, read_image, truncation_at};
 pub use iomem::{Iomem, IomemError, IomemTextError};
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
 pub use volatile::Volatile;
 
+use crate::Reading;
 use kernel::KernelSource;
 use linpmem_formats::MachineFacts;
 use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
@@ -139,6 +140,14 @@ impl Source {
     /// # Errors
     /// If it does not exist or cannot be read; the error says what to do.
     pub fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
+        Self::read(spec, &Reading::default())
+    }
+
+    /// As [`open`](Self::open); an image is read as `reading` says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(spec: &SourceSpec, reading: &Reading) -> Result<Self, SourceError> {
         let crash_kernel = CrashKernel::find(Path::new("/proc"));
         let mut source = match spec {
             SourceSpec::Auto if crash_kernel == CrashKernel::WithVmcore => {
@@ -151,7 +160,7 @@ impl Source {
             SourceSpec::Crash => kernel::open(Some(KernelSource::Crash), Vec::new()),
             SourceSpec::DevMem => kernel::open(Some(KernelSource::DevMem), Vec::new()),
             SourceSpec::Vmcore => vmcore::open(Path::new(vmcore::PATH)),
-            SourceSpec::Image(path) => image::open(path),
+            SourceSpec::Image(path) => image::open(path, reading),
         }?;
         if source.subject == Subject::RunningKernel {
             source.warnings.extend(crash_kernel.warning());

@@ -12,8 +12,9 @@ pub use check::{CheckError, Fault};
 pub use layout::LayoutError;
 pub use report::{Damage, Report};
 
+use crate::Reading;
 use crate::meter::Meter;
-use crate::source::{ImageSourceError, open_aff4, open_reader_at};
+use crate::source::{ImageSourceError, read_aff4, read_image};
 use check::Check;
 use layout::Layout;
 use linpmem_formats::{FileSource, ImageReader, aff4};
@@ -74,6 +75,7 @@ pub enum VerifyError {
 /// An image, ready to be verified.
 pub struct Verification {
     image: PathBuf,
+    reading: Reading,
     /// The image as AFF4, if it is that: then it has hashes of its own.
     aff4: Option<aff4::Reader>,
     manifest_path: PathBuf,
@@ -91,7 +93,7 @@ pub struct Thoroughness {
 }
 
 impl Verification {
-    /// Opens the image at `image`, with further `volumes` if it is striped, and its
+    /// Opens the image at `image` as `reading` says, and its
     /// manifest: the one named, the one next to the image, or the one inside it. Only an
     /// AFF4 image may have none.
     ///
@@ -100,9 +102,9 @@ impl Verification {
     pub fn open(
         image: &Path,
         manifest: Option<&Path>,
-        volumes: &[PathBuf],
+        reading: &Reading,
     ) -> Result<Self, VerifyError> {
-        let aff4 = open_aff4(image, volumes).map_err(|source| VerifyError::Aff4 {
+        let aff4 = read_aff4(image, reading).map_err(|source| VerifyError::Aff4 {
             path: image.to_path_buf(),
             source,
         })?;
@@ -128,6 +130,7 @@ impl Verification {
         }
         Ok(Self {
             image: image.to_path_buf(),
+            reading: reading.clone(),
             aff4,
             manifest_path: path,
             manifest: found,
@@ -205,7 +208,7 @@ impl Verification {
         if !matches!(manifest.header.image.format.as_str(), "kdump" | "avml") {
             return Ok(None);
         }
-        open_reader_at(&self.image, Some(manifest))
+        read_image(&self.image, Some(manifest), &self.reading)
             .map(Some)
             .map_err(|source| VerifyError::Open {
                 path: self.image.clone(),

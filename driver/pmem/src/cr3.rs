@@ -90,7 +90,7 @@ impl Document for Cr3Document {
             ]
         };
         let rows: Vec<_> = self.processes.iter().map(row).collect();
-        table::write(out, columns, &rows)
+        table::write(out, columns, rows.iter().cloned())
     }
 }
 

@@ -76,7 +76,7 @@ impl Document for RangesDocument {
             ("SIZE", Align::Right),
             ("NAME", Align::Left),
         ];
-        table::write(out, columns, &rows)?;
+        table::write(out, columns, rows.iter().cloned())?;
         let ram = PhysLen::new(self.system_ram_bytes);
         writeln!(out, "\n{ram} of System RAM")
     }

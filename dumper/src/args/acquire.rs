@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runs that write an image: acquisitions and conversions.
 
-use super::{ImageArgs, RunArgs, SelectionArgs};
+use super::{ImageArgs, ReadingArgs, RunArgs, SelectionArgs};
 use clap::{Args, ValueEnum};
 use linpmem_capture::{DriverSpec, OnUnreadable, ReadOrder};
 use linpmem_phys::PhysRange;
@@ -79,6 +79,9 @@ pub struct ConvertArgs {
     /// Convert only this range: A-B or A+LENGTH. Repeatable
     #[arg(long = "range", value_name = "A-B")]
     pub ranges: Vec<PhysRange>,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     #[command(flatten)]
     pub run: RunArgs,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The options of the commands that read images or the machine's memory map.
 
-use super::{ProgressStyle, SelectionArgs};
+use super::{MemoryArgs, ProgressStyle, ReadingArgs, SelectionArgs};
 use clap::{ArgGroup, Args};
 use linpmem_phys::PhysRange;
 use std::num::NonZeroUsize;
@@ -28,6 +28,9 @@ pub struct ExtractArgs {
     #[arg(long, value_name = "NAME")]
     pub file: Option<String>,
 
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
     /// Write stderr as JSON Lines: the summary or an error
     #[arg(long)]
     pub json: bool,
@@ -52,6 +55,9 @@ pub struct CompareArgs {
     #[arg(long)]
     pub all: bool,
 
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
     /// Print JSON Lines: every extent that differs, every range, a summary
     #[arg(long)]
     pub json: bool,
@@ -66,6 +72,9 @@ pub struct RecoverArgs {
     /// The new image [default: host.recovered.core]
     pub output: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
     pub json: bool,
@@ -76,6 +85,9 @@ pub struct RecoverArgs {
 pub struct ListArgs {
     /// The image, or an OUTPUT.artifacts.tar.zst
     pub image: PathBuf,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
@@ -91,10 +103,6 @@ pub struct VerifyArgs {
     /// Its manifest [default: IMAGE.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-
-    /// A further volume of a striped AFF4 image. Repeatable
-    #[arg(long, value_name = "PATH")]
-    pub volume: Vec<PathBuf>,
 
     /// Also compute the file's own SHA-256, on one thread from front to back
     ///
@@ -112,6 +120,9 @@ pub struct VerifyArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressStyle,
 
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
     /// Print one JSON document; progress and errors on stderr are JSON Lines
     #[arg(long)]
     pub json: bool,
@@ -126,6 +137,9 @@ pub struct InfoArgs {
     /// Its manifest [default: IMAGE.manifest.jsonl, if it exists]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
@@ -171,6 +185,9 @@ pub struct SymbolsArgs {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]

@@ -11,6 +11,7 @@ mod acquire;
 mod commands;
 mod image;
 mod plan;
+mod reading;
 mod run;
 mod selection;
 mod shape;
@@ -23,6 +24,7 @@ pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
 };
 pub use plan::UsageError;
+pub use reading::{MemoryArgs, ReadingArgs};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;

@@ -6,7 +6,9 @@ use super::shape::{ShapeError, shape};
 use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
-use linpmem_capture::{DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder, Stream};
+use linpmem_capture::{
+    DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder, Reading, Stream,
+};
 use linpmem_manifest::Tool;
 use linpmem_phys::PhysLen;
 use std::path::{Path, PathBuf};
@@ -92,6 +94,7 @@ impl ConvertArgs {
         let plan = plan(&self.image, Some(&self.output), &self.run, output, command)?;
         Ok(Plan {
             source: SourceSpec::Image(self.source.clone()),
+            reading: self.reading.reading(),
             selection: Selection {
                 windows: self.ranges.clone(),
                 everything: true,
@@ -118,6 +121,7 @@ fn plan(
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         source: SourceSpec::Auto,
+        reading: Reading::default(),
         selection: Selection::default(),
         page_timeout: None,
         on_unreadable: OnUnreadable::List,

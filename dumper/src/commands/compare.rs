@@ -3,6 +3,7 @@
 
 use crate::args::CompareArgs;
 use crate::text::compare::{Report, Verdict};
+use linpmem_capture::Reading;
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
@@ -37,10 +38,14 @@ pub fn compare(
     out: &mut dyn Write,
     stderr: Stderr,
 ) -> Result<ExitStatus, CompareCommandError> {
-    let [left, right] = [&args.left, &args.right].map(|path| open(path));
+    let reading = Reading {
+        budget: args.memory.budget(),
+        ..Reading::default()
+    };
+    // Before both are open: the budget is for two images. What does not open says so below.
+    let cut = [&args.left, &args.right].map(|path| truncation_at(path, &reading).ok().flatten());
+    let [left, right] = [&args.left, &args.right].map(|path| open(path, &reading));
     let (left, right) = (left?, right?);
-    // Both have opened.
-    let cut = [&args.left, &args.right].map(|path| truncation_at(path).ok().flatten());
     for (path, cut) in [&args.left, &args.right].into_iter().zip(&cut) {
         if let Some(cut) = cut {
             stderr.warn(&format!("{}: {cut}", path.display()));
@@ -76,8 +81,8 @@ pub fn compare(
     })
 }
 
-fn open(path: &Path) -> Result<Source, SourceError> {
-    Source::open(&SourceSpec::Image(path.to_path_buf()))
+fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {
+    Source::read(&SourceSpec::Image(path.to_path_buf()), reading)
 }
 
 /// Which of the images has a range.

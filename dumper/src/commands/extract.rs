@@ -4,7 +4,7 @@
 use crate::args::ExtractArgs;
 use crate::text::extract::{ExtractDocument, ExtractedRange};
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
-use linpmem_capture::source::{ImageSourceError, open_reader_at};
+use linpmem_capture::source::{ImageSourceError, read_image};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::ImageReader;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
@@ -129,16 +129,18 @@ impl Wanted {
     fn open(args: &ExtractArgs) -> Result<Self, ExtractError> {
         if let (None, Some(name)) = (&args.range, &args.file) {
             let name = name.trim_start_matches('/');
-            let artifacts = Artifacts::of_image(&args.image)?;
+            let artifacts = Artifacts::read(&args.image, &args.reading.reading())?;
             let artifacts =
                 artifacts.ok_or_else(|| ExtractError::NoArtifacts(args.image.clone()))?;
             artifacts.open(name)?;
             return Ok(Self::File(artifacts, name.to_owned()));
         }
-        let image = open_reader_at(&args.image, None).map_err(|source| ExtractError::Image {
-            path: args.image.clone(),
-            source,
-        })?;
+        let reading = args.reading.reading();
+        let image =
+            read_image(&args.image, None, &reading).map_err(|source| ExtractError::Image {
+                path: args.image.clone(),
+                source,
+            })?;
         // The parser requires one of the two.
         let range = args.range.ok_or(ExtractError::Nothing)?;
         Ok(Self::Range(image, range))

@@ -3,17 +3,17 @@
 
 use crate::args::InfoArgs;
 use crate::text::info::{
-    ArtifactsFacts, ContentName, ImageRange, InfoDocument, MachineFacts, ManifestFacts, Property,
-    ReadRange, SourceFacts, TruncationFacts,
+    ArtifactsFacts, ImageRanges, InfoDocument, MachineFacts, ManifestFacts, Property, ReadRange,
+    SourceFacts, TruncationFacts,
 };
-use linpmem_capture::artifacts::{Artifacts, FIVE_LEVELS, Machine, VMCOREINFO};
-use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at};
+use linpmem_capture::Reading;
+use linpmem_capture::artifacts::{Artifacts, ArtifactsError, FIVE_LEVELS, Machine, VMCOREINFO};
+use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
 use linpmem_cli::{ExitStatus, SignedHex};
-use linpmem_formats::{ImageReader, StoredRange, Truncation};
+use linpmem_formats::{ImageReader, OpenError, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Manifest, ReadError};
-use linpmem_phys::Content;
 use linpmem_phys::num::len_bytes;
 use std::path::PathBuf;
 
@@ -50,45 +50,39 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
             .filter(|manifest| !matches!(manifest, Err(ReadError::Truncated { .. })))
             .transpose()?,
     };
-    let image =
-        open_reader_at(&args.image, manifest.as_ref()).map_err(|source| InfoError::Image {
+    let reading = args.reading.reading();
+    // The artifacts are closed before the image is opened: the budget is for one of them.
+    let found = match Artifacts::read(&args.image, &reading) {
+        // The image will not open either.
+        Err(ArtifactsError::Aff4 { path, source }) if path == args.image => {
+            let source = ImageSourceError::Open(source.into());
+            return Err(InfoError::Image { path, source });
+        }
+        read => Found::of(&read),
+    };
+    let (image, properties) =
+        open(args, manifest.as_ref(), &reading).map_err(|source| InfoError::Image {
             path: args.image.clone(),
             source,
         })?;
-    let (artifacts, artifacts_error) = match Artifacts::of_image(&args.image) {
-        Ok(artifacts) => (artifacts, None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    let known = artifacts
-        .as_ref()
-        .and_then(|artifacts| artifacts.machine().ok());
-    let machine = machine_facts(&*image, artifacts.as_ref(), known.as_ref());
+    let machine = machine_facts(&*image, &found);
     let mut notes = image.warnings().to_vec();
     if machine.paging_levels == Some(5) {
         notes.push(FIVE_LEVELS.to_owned());
     }
-    let properties = match open_aff4(&args.image, &[]) {
-        Ok(Some(volume)) => volume.properties(),
-        // The image has opened, so what it says beyond that can be left out.
-        Ok(None) | Err(_) => Vec::new(),
-    };
+    // The ranges of an image do not overlap.
+    let sizes = image.ranges().iter().map(|stored| stored.range.len().get());
+    let total_bytes = sizes.sum();
     Ok(InfoDocument {
         image: args.image.to_string_lossy().into_owned(),
         image_format: image.format().to_string(),
         machine,
         notes,
         truncation: image.truncation().map(truncation_facts),
-        ranges: image.ranges().iter().map(image_range).collect(),
-        // The ranges of an image do not overlap.
-        total_bytes: image
-            .ranges()
-            .iter()
-            .map(|stored| stored.range.len().get())
-            .sum(),
-        artifacts: artifacts
-            .as_ref()
-            .map(|artifacts| artifacts_facts(artifacts, known)),
-        artifacts_error,
+        ranges: ImageRanges(image),
+        total_bytes,
+        artifacts: found.facts,
+        artifacts_error: found.error,
         properties: properties
             .into_iter()
             .map(|(name, value)| Property { name, value })
@@ -108,6 +102,52 @@ impl InfoDocument {
     }
 }
 
+/// An open image, and what an AFF4 volume says about it.
+type Opened = (Box<dyn ImageReader>, Vec<(String, String)>);
+
+/// Opens the image of `args`.
+fn open(
+    args: &InfoArgs,
+    manifest: Option<&Manifest>,
+    reading: &Reading,
+) -> Result<Opened, ImageSourceError> {
+    // The volume is closed before the image is opened: the budget is for one of them.
+    let volume = read_aff4(&args.image, reading).map_err(OpenError::from)?;
+    let properties = volume.map_or_else(Vec::new, |volume| volume.properties());
+    Ok((read_image(&args.image, manifest, reading)?, properties))
+}
+
+/// What the artifacts of an image tell.
+#[derive(Default)]
+struct Found {
+    facts: Option<ArtifactsFacts>,
+    error: Option<String>,
+    machine: Option<Machine>,
+    vmcoreinfo: Option<Vec<u8>>,
+}
+
+impl Found {
+    fn of(artifacts: &Result<Option<Artifacts>, ArtifactsError>) -> Self {
+        let artifacts = match artifacts {
+            Ok(Some(artifacts)) => artifacts,
+            Ok(None) => return Self::default(),
+            Err(error) => {
+                return Self {
+                    error: Some(error.to_string()),
+                    ..Self::default()
+                };
+            }
+        };
+        let machine = artifacts.machine().ok();
+        Self {
+            facts: Some(artifacts_facts(artifacts, machine.as_ref())),
+            error: None,
+            vmcoreinfo: artifacts.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok(),
+            machine,
+        }
+    }
+}
+
 fn truncation_facts(truncation: Truncation) -> TruncationFacts {
     TruncationFacts {
         end_offset: truncation.end,
@@ -117,18 +157,12 @@ fn truncation_facts(truncation: Truncation) -> TruncationFacts {
     }
 }
 
-/// What `image` records about its machine; what it lacks comes from its artifacts and
-/// from `known`, the facts among them.
-fn machine_facts(
-    image: &dyn ImageReader,
-    artifacts: Option<&Artifacts>,
-    known: Option<&Machine>,
-) -> MachineFacts {
+/// What `image` records about its machine; what it lacks comes from its artifacts.
+fn machine_facts(image: &dyn ImageReader, found: &Found) -> MachineFacts {
     let in_image = image.machine();
-    let text = in_image
-        .vmcoreinfo
-        .clone()
-        .or_else(|| artifacts?.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok());
+    let text = in_image.vmcoreinfo.clone();
+    let text = text.or_else(|| found.vmcoreinfo.clone());
+    let known = found.machine.as_ref();
     let note = text.as_deref().map(Vmcoreinfo::new);
     let memory = known.map(|machine| &machine.memory);
     let in_artifacts =
@@ -170,27 +204,9 @@ fn machine_facts(
     }
 }
 
-fn image_range(stored: &StoredRange) -> ImageRange {
-    let (content, reason) = match stored.content {
-        Content::Data => (ContentName::Data, None),
-        Content::Zero => (ContentName::Zero, None),
-        Content::Unreadable { errno } => (ContentName::Unreadable, Some(errno.to_string())),
-        Content::Skipped { reason } => (ContentName::Absent, Some(reason.to_string())),
-    };
-    ImageRange {
-        start: stored.range.start().into(),
-        last: stored.range.last().into(),
-        size_bytes: stored.range.len().get(),
-        file_offset: stored.offset,
-        kind: stored.kind.map(|kind| kind.name()),
-        content,
-        reason,
-    }
-}
-
-fn artifacts_facts(artifacts: &Artifacts, known: Option<Machine>) -> ArtifactsFacts {
+fn artifacts_facts(artifacts: &Artifacts, known: Option<&Machine>) -> ArtifactsFacts {
     let (missing, remarks) = known
-        .map(|machine| (machine.missing, machine.remarks))
+        .map(|machine| (machine.missing.clone(), machine.remarks.clone()))
         .unwrap_or_default();
     ArtifactsFacts {
         files: artifacts.entries().len(),

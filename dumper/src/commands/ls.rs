@@ -26,7 +26,7 @@ pub enum ListError {
 /// # Errors
 /// If it has none, or they cannot be read.
 pub fn list(args: &ListArgs) -> Result<ListDocument, ListError> {
-    let artifacts = Artifacts::of_image(&args.image)?;
+    let artifacts = Artifacts::read(&args.image, &args.reading.reading())?;
     let artifacts = artifacts.ok_or_else(|| ListError::None(args.image.clone()))?;
     let files = artifacts.entries().iter().map(|entry| ListedFile {
         name: entry.name.clone(),

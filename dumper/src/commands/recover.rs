@@ -5,15 +5,16 @@ use super::verify::image_hashes;
 use crate::args::{Cli, Command, RecoverArgs, UsageError};
 use crate::text::recover::{Action, RecoverDocument};
 use clap::Parser;
+use linpmem_capture::Reading;
 use linpmem_capture::finish::{final_name, is_whole, name_whole};
 use linpmem_capture::sink::PartialError;
-use linpmem_capture::source::{ImageSourceError, open_aff4, open_reader_at, truncation_at};
+use linpmem_capture::source::{ImageSourceError, read_aff4, read_image, truncation_at};
 use linpmem_capture::verify::VerifyError;
 use linpmem_capture::{AcquireError, Events, acquire};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::{
-    Chunk, FileSource, Format, ImageOutput, ImageReader, OutputError, StoredRange, Truncation,
-    aff4, raw,
+    Chunk, FileSource, Format, ImageOutput, ImageReader, OutputError, OverBudget, StoredRange,
+    Truncation, aff4, raw,
 };
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{Content, PAGE_SIZE};
@@ -43,6 +44,9 @@ pub enum RecoverCommandError {
         path: PathBuf,
         source: ImageSourceError,
     },
+    /// The hashes inside the image are too much work.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// The image cannot be compared with its manifest.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -79,16 +83,16 @@ pub enum RecoverCommandError {
 /// # Errors
 /// If there is nothing to recover, or a file fails. The new file is then removed.
 pub fn recover(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, RecoverCommandError> {
-    let volume = open_aff4(&args.image, &[]);
+    let volume = read_aff4(&args.image, &reading(args));
     let is_volume = !matches!(volume, Ok(None) | Err(aff4::Error::Io(_)));
     match volume {
         Ok(Some(volume)) if volume.truncation().is_none() => {
-            let hashes = image_hashes(&volume);
+            let hashes = image_hashes(&volume)?;
             named(args, Some(hashes.is_good()))
         }
         _ if is_volume => complete(args),
         _ => {
-            let verified = is_whole(&args.image)?;
+            let verified = is_whole(&args.image, &reading(args))?;
             if verified == Some(true) {
                 return named(args, verified);
             }
@@ -105,6 +109,14 @@ impl RecoverDocument {
             0 => ExitStatus::Complete,
             _ => ExitStatus::Unreadable,
         }
+    }
+}
+
+/// Each time an image is opened, it has the whole limit.
+fn reading(args: &RecoverArgs) -> Reading {
+    Reading {
+        budget: args.memory.budget(),
+        ..Reading::default()
     }
 }
 
@@ -170,14 +182,15 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
         file: BufWriter::new(file),
         position: 0,
     };
-    let recovery = aff4::recover(&source, &mut output).map_err(|source| {
-        // An empty or half-written file would only mislead.
-        let _ = std::fs::remove_file(&target);
-        RecoverCommandError::Recover {
-            path: args.image.clone(),
-            source,
-        }
-    })?;
+    let recovery =
+        aff4::recover_within(&source, &mut output, &args.memory.budget()).map_err(|source| {
+            // An empty or half-written file would only mislead.
+            let _ = std::fs::remove_file(&target);
+            RecoverCommandError::Recover {
+                path: args.image.clone(),
+                source,
+            }
+        })?;
     let file = output
         .file
         .into_inner()
@@ -185,7 +198,7 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
     file.and_then(|file| file.sync_all())
         .map_err(failed(&target))?;
     // Without a description of memory, only its files are there.
-    let image = open_aff4(&target, &[]).ok().flatten();
+    let image = read_aff4(&target, &reading(args)).ok().flatten();
     Ok(RecoverDocument {
         missing_bytes: image.map_or(0, |image| missing(image.ranges())),
         members: Some(recovery.members),
@@ -201,9 +214,13 @@ fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Recove
         path: args.image.clone(),
         source,
     };
-    let image = open_reader_at(&args.image, None).map_err(failed)?;
+    let image = read_image(&args.image, None, &reading(args)).map_err(failed)?;
     let is_partial = final_name(&args.image).is_some();
-    if !is_partial && truncation_at(&args.image).map_err(failed)?.is_none() {
+    if !is_partial
+        && truncation_at(&args.image, &reading(args))
+            .map_err(failed)?
+            .is_none()
+    {
         return Err(RecoverCommandError::Whole(args.image.clone()));
     }
     let target = match &args.output {

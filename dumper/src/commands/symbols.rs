@@ -8,7 +8,7 @@ use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_capture::source::{SourceSpec, Subject, truncation_at};
-use linpmem_capture::{Acquired, Output, Plan};
+use linpmem_capture::{Acquired, Output, Plan, Reading};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_manifest::paths::{partial_of, with_suffix};
 use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
@@ -72,7 +72,7 @@ pub fn symbols_of(image: &Path) -> PathBuf {
 /// If the artifacts do not suffice, or the file cannot be written.
 pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
     let (artifacts, path) = match &args.image {
-        Some(image) => (of_image(image)?, symbols_of(image)),
+        Some(image) => (of_image(image, &args.reading.reading())?, symbols_of(image)),
         None => {
             let release = rustix::system::uname()
                 .release()
@@ -97,7 +97,8 @@ pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
 #[must_use]
 pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
     // A file of artifacts is not an image.
-    let cut = args.image.as_deref().map(truncation_at);
+    let image = args.image.as_deref();
+    let cut = image.map(|image| truncation_at(image, &args.reading.reading()));
     match cut {
         Some(Ok(Some(cut))) => {
             stderr.warn(&cut.to_string());
@@ -108,8 +109,8 @@ pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
 }
 
 /// The artifacts of `image`.
-fn of_image(image: &Path) -> Result<Artifacts, SymbolsError> {
-    Artifacts::of_image(image)?.ok_or_else(|| SymbolsError::NoArtifacts(image.to_path_buf()))
+fn of_image(image: &Path, reading: &Reading) -> Result<Artifacts, SymbolsError> {
+    Artifacts::read(image, reading)?.ok_or_else(|| SymbolsError::NoArtifacts(image.to_path_buf()))
 }
 
 /// A symbol file that is written once memory has been read.
@@ -117,6 +118,7 @@ fn of_image(image: &Path) -> Result<Artifacts, SymbolsError> {
 pub struct SymbolFilePlan {
     /// The image that is read instead of this machine.
     source: Option<PathBuf>,
+    reading: Reading,
     force: bool,
 }
 
@@ -141,6 +143,7 @@ impl SymbolFilePlan {
         };
         Ok(Self {
             source,
+            reading: plan.reading.clone(),
             force: plan.force,
         })
     }
@@ -154,7 +157,7 @@ impl SymbolFilePlan {
         let image = Some(acquired.image.as_path()).filter(|path| path.as_os_str() != "-");
         let path = symbols_of(image.unwrap_or(&acquired.manifest));
         let artifacts = match &self.source {
-            Some(image) => of_image(image)?,
+            Some(image) => of_image(image, &self.reading)?,
             None if acquired.subject == Subject::CrashedKernel => {
                 Artifacts::of_same_build(&acquired.machine)?
             }
@@ -260,20 +263,13 @@ fn kernel_symbols(artifacts: &Artifacts) -> Result<(Vec<u8>, u64), SymbolsError>
 fn modules(artifacts: &Artifacts) -> Vec<(String, Vec<u8>)> {
     let mut modules = Vec::new();
     let mut room = MAX_MODULES_BYTES;
-    for entry in artifacts.entries() {
-        let Some(name) = entry.name.strip_prefix("sys/kernel/btf/") else {
-            continue;
-        };
-        if name == "vmlinux" {
-            continue;
+    // Where an archive is damaged, what precedes the damage is as useful.
+    let _ = artifacts.each_module(&mut |name, btf| {
+        if let Some(left) = room.checked_sub(btf.len()) {
+            room = left;
+            modules.push((name.to_owned(), btf));
         }
-        if let Ok(btf) = artifacts.btf(name) {
-            if let Some(left) = room.checked_sub(btf.len()) {
-                room = left;
-                modules.push((name.to_owned(), btf));
-            }
-        }
-    }
+    });
     modules
 }
 

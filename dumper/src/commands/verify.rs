@@ -10,7 +10,7 @@ use linpmem_capture::artifacts::{self, ArtifactsVerdict, MANIFEST};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_workers;
 use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, VerifyError};
-use linpmem_formats::{ImageReader, aff4};
+use linpmem_formats::{ImageReader, OverBudget, aff4};
 use std::sync::Arc;
 
 /// A verification that failed.
@@ -20,6 +20,9 @@ pub enum VerifyCommandError {
     /// The options contradict each other.
     #[error(transparent)]
     Usage(#[from] UsageError),
+    /// The hashes inside the image are too much work.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// The image could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -31,12 +34,13 @@ pub enum VerifyCommandError {
 /// If the comparison failed.
 pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
-    let image = Verification::open(&args.image, args.manifest.as_deref(), &args.volume)?;
+    let reading = args.reading.reading();
+    let image = Verification::open(&args.image, args.manifest.as_deref(), &reading)?;
     let manifest_path = image.manifest_path().to_string_lossy().into_owned();
     let mut document = VerifyDocument {
         image: args.image.to_string_lossy().into_owned(),
         good: true,
-        image_hashes: image.aff4().map(image_hashes),
+        image_hashes: image.aff4().map(image_hashes).transpose()?,
         manifest: None,
         comparison: None,
         not_compared: None,
@@ -76,7 +80,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         Err(error) => return Err(error.into()),
     }
     if let Some(record) = &manifest.header.artifacts {
-        document.artifacts = artifacts_check(artifacts::check(&args.image, record));
+        document.artifacts = artifacts_check(artifacts::check(&args.image, record, &reading));
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)
         && document.comparison.iter().all(|comparison| comparison.good)
@@ -85,8 +89,10 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
 }
 
 /// Checks every hash inside `image`.
-#[must_use]
-pub fn image_hashes(image: &aff4::Reader) -> ImageHashes {
+///
+/// # Errors
+/// If that takes more than the budget of the image.
+pub fn image_hashes(image: &aff4::Reader) -> Result<ImageHashes, OverBudget> {
     let mut hashes = ImageHashes::default();
     image.verify(|check| {
         let (verdict, detail) = match &check.verdict {
@@ -109,8 +115,8 @@ pub fn image_hashes(image: &aff4::Reader) -> ImageHashes {
             verdict,
             detail,
         });
-    });
-    hashes
+    })?;
+    Ok(hashes)
 }
 
 fn comparison(report: Report) -> Comparison {

@@ -3,7 +3,7 @@
 
 use super::figures::{count, share};
 use linpmem_capture::compare::Finding;
-use linpmem_cli::{Event, Tag};
+use linpmem_cli::{Door, Event, Tag, printable};
 use linpmem_manifest::{Address, Tally};
 use linpmem_phys::{PhysLen, PhysRange};
 use serde::Serialize;
@@ -184,10 +184,11 @@ impl<'a> Report<'a> {
 
     fn print<L: Line>(&mut self, event: &'static str, line: &L) -> io::Result<()> {
         if !self.is_json {
-            return line.write_text(self.out);
+            return line.write_text(&mut Door::for_words(&mut *self.out));
         }
-        serde_json::to_writer(&mut *self.out, &Event { event, body: line })?;
-        self.out.write_all(b"\n")
+        let mut out = Door::for_json(&mut *self.out);
+        serde_json::to_writer(&mut out, &Event { event, body: line })?;
+        out.write_all(b"\n")
     }
 }
 
@@ -198,7 +199,8 @@ trait Line: Serialize {
 
 impl Line for Images {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "left:  {}\nright: {}", self.left, self.right)
+        let [left, right] = [&self.left, &self.right].map(|name| printable(name));
+        writeln!(out, "left:  {left}\nright: {right}")
     }
 }
 

@@ -4,13 +4,15 @@
 use super::figures::count;
 use super::memory_map::{self, Mark, Part};
 use linpmem_cli::table::{self, Align, known_value, value};
-use linpmem_cli::{Document, SignedHex};
+use linpmem_cli::{Document, SignedHex, printable};
+use linpmem_formats::{ImageReader, StoredRange};
 use linpmem_manifest::{
     Address, HashRecord, Host, Missing, Remark, Sha256Sum, State, Tool, UnreadableRecord,
 };
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{PhysLen, RegionKind};
-use serde::Serialize;
+use linpmem_phys::{Content, PhysLen, RegionKind};
+use serde::{Serialize, Serializer};
+use std::fmt;
 use std::io::{self, Write};
 
 /// An image and its machine.
@@ -27,7 +29,7 @@ pub struct InfoDocument {
     /// How the image ends early, if it does.
     pub truncation: Option<TruncationFacts>,
     /// The ranges of the image, by address.
-    pub ranges: Vec<ImageRange>,
+    pub ranges: ImageRanges,
     /// Size of these ranges.
     pub total_bytes: u64,
     /// The artifacts, if there are any.
@@ -85,6 +87,9 @@ pub struct MachineFacts {
     /// The id of the boot.
     pub boot_id: Option<String>,
 }
+
+/// The ranges of an image, each described when it is shown.
+pub struct ImageRanges(pub Box<dyn ImageReader>);
 
 /// A range of an image.
 #[derive(Debug, Serialize)]
@@ -219,7 +224,7 @@ impl Document for InfoDocument {
         writeln!(out)?;
         self.write_ranges(out)?;
         writeln!(out)?;
-        memory_map::draw(&self.map_parts(), out)?;
+        memory_map::draw(self.map_parts(), out)?;
         writeln!(out)?;
         match (&self.artifacts, &self.artifacts_error) {
             (Some(artifacts), _) => artifacts.write_text(out)?,
@@ -230,7 +235,7 @@ impl Document for InfoDocument {
             writeln!(out)?;
         }
         for property in &self.properties {
-            value(out, &table::printable(&property.name), &property.value)?;
+            value(out, &printable(&property.name), &property.value)?;
         }
         if let Some(manifest) = &self.manifest {
             writeln!(out)?;
@@ -240,9 +245,47 @@ impl Document for InfoDocument {
     }
 }
 
+impl ImageRanges {
+    fn iter(&self) -> impl Iterator<Item = ImageRange> + Clone {
+        self.0.ranges().iter().map(ImageRange::of)
+    }
+}
+
+impl fmt::Debug for ImageRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for ImageRanges {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl ImageRange {
+    fn of(stored: &StoredRange) -> Self {
+        let (content, reason) = match stored.content {
+            Content::Data => (ContentName::Data, None),
+            Content::Zero => (ContentName::Zero, None),
+            Content::Unreadable { errno } => (ContentName::Unreadable, Some(errno.to_string())),
+            Content::Skipped { reason } => (ContentName::Absent, Some(reason.to_string())),
+        };
+        Self {
+            start: stored.range.start().into(),
+            last: stored.range.last().into(),
+            size_bytes: stored.range.len().get(),
+            file_offset: stored.offset,
+            kind: stored.kind.map(|kind| kind.name()),
+            content,
+            reason,
+        }
+    }
+}
+
 impl InfoDocument {
     fn write_ranges(&self, out: &mut dyn Write) -> io::Result<()> {
-        let rows: Vec<_> = self.ranges.iter().map(image_row).collect();
+        let rows = self.ranges.iter().map(|range| image_row(&range));
         let columns = [
             ("START", Align::Right),
             ("LAST", Align::Right),
@@ -251,17 +294,17 @@ impl InfoDocument {
             ("KIND", Align::Left),
             ("CONTENT", Align::Left),
         ];
-        table::write(out, columns, &rows)?;
+        table::write(out, columns, rows)?;
         writeln!(
             out,
             "{} in {}",
             PhysLen::new(self.total_bytes),
-            count(usize_as_u64(self.ranges.len()), "range")
+            count(usize_as_u64(self.ranges.0.ranges().len()), "range")
         )
     }
 
     /// The ranges of the image, and the pages that the manifest lists as unreadable.
-    fn map_parts(&self) -> Vec<Part> {
+    fn map_parts(&self) -> impl Iterator<Item = Part> + Clone {
         let ranges = self.ranges.iter().map(|range| {
             let mark = match range.content {
                 ContentName::Unreadable => Mark::Unreadable,
@@ -274,7 +317,7 @@ impl InfoDocument {
         });
         let unreadable = self.manifest.iter().flat_map(|known| &known.unreadable);
         let unreadable = unreadable.map(|part| (part.start.0, part.last.0, Mark::Unreadable));
-        ranges.chain(unreadable).collect()
+        ranges.chain(unreadable)
     }
 }
 
@@ -365,7 +408,7 @@ impl ManifestFacts {
             value(out, algorithm.name(), digest)?;
         }
         writeln!(out)?;
-        let rows: Vec<_> = self.ranges.iter().map(read_row).collect();
+        let rows = self.ranges.iter().map(read_row);
         let columns = [
             ("RANGE", Align::Right),
             ("START", Align::Right),
@@ -375,7 +418,7 @@ impl ManifestFacts {
             ("UNREADABLE", Align::Right),
             ("SHA-256 TREE", Align::Left),
         ];
-        table::write(out, columns, &rows)?;
+        table::write(out, columns, rows)?;
         for part in &self.unreadable {
             let name = part.name.as_deref().unwrap_or("errno");
             writeln!(
@@ -384,7 +427,7 @@ impl ManifestFacts {
                 part.start.0,
                 part.last.0,
                 count(part.pages, "page"),
-                table::printable(name),
+                printable(name),
                 part.errno
             )?;
         }

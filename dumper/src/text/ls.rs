@@ -2,7 +2,7 @@
 //! `linpmem-dump ls`: the artifacts of an image.
 
 use linpmem_cli::Document;
-use linpmem_cli::table::printable;
+use linpmem_cli::printable;
 use linpmem_manifest::{Missing, Remark};
 use serde::Serialize;
 use std::io::{self, Write};

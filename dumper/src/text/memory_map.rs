@@ -64,8 +64,11 @@ pub(super) type Part = (u64, u64, Mark);
 ///
 /// # Errors
 /// If `out` failed.
-pub(super) fn draw(parts: &[Part], out: &mut dyn Write) -> io::Result<()> {
-    let Some(end) = parts.iter().map(|&(_, last, _)| last).max() else {
+pub(super) fn draw(
+    parts: impl Iterator<Item = Part> + Clone,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Some(end) = parts.clone().map(|(_, last, _)| last).max() else {
         return Ok(());
     };
     // Below 2^55, so that there is a next power of two.
@@ -73,7 +76,7 @@ pub(super) fn draw(parts: &[Part], out: &mut dyn Write) -> io::Result<()> {
         .next_power_of_two()
         .max(MIN_CELL_BYTES);
     let mut cells = vec![Mark::Nothing; u64_as_usize(end / cell + 1)];
-    for &(first, last, mark) in parts {
+    for (first, last, mark) in parts {
         let (first, last) = (u64_as_usize(first / cell), u64_as_usize(last / cell));
         let shown = cells.iter_mut().take(last + 1).skip(first);
         shown.for_each(|shown| *shown = (*shown).max(mark));
@@ -107,7 +110,7 @@ mod tests {
             .map(|&(start, end, mark)| (start, end - 1, mark))
             .collect();
         let mut out = Vec::new();
-        draw(&parts, &mut out).unwrap();
+        draw(parts.into_iter(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().map(str::to_owned).collect()
     }

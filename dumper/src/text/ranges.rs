@@ -86,7 +86,7 @@ impl Document for RangesDocument {
             ("READ", Align::Left),
             ("SOURCE", Align::Left),
         ];
-        table::write(out, columns, &rows)?;
+        table::write(out, columns, rows.iter().cloned())?;
         writeln!(out)?;
         let figure = |bytes| match bytes {
             0 => "-".to_owned(),
@@ -108,7 +108,7 @@ impl Document for RangesDocument {
             ("READ", Align::Right),
             ("LEFT OUT", Align::Right),
         ];
-        table::write(out, columns, &rows)?;
+        table::write(out, columns, rows.iter().cloned())?;
         let read = PhysLen::new(self.read_bytes);
         match &self.no_source {
             None => writeln!(out, "\n{read} would be read."),

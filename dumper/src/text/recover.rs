@@ -2,7 +2,7 @@
 //! `linpmem-dump recover`: what was saved of an interrupted run.
 
 use super::figures::count;
-use linpmem_cli::Document;
+use linpmem_cli::{Document, printable};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;
@@ -44,18 +44,17 @@ impl Document for RecoverDocument {
     const FORMAT: &'static str = "linpmem-dump recover";
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let output = &self.output;
+        let (image, output) = (printable(&self.image), printable(&self.output));
         let missing = PhysLen::new(self.missing_bytes);
         match self.action {
             Action::Named => {
                 return writeln!(
                     out,
-                    "{} is whole: only its name was missing; it is {output} now",
-                    self.image
+                    "{image} is whole: only its name was missing; it is {output} now"
                 );
             }
             Action::Rewritten => {
-                writeln!(out, "{output}: what is left of {}", self.image)?;
+                writeln!(out, "{output}: what is left of {image}")?;
             }
             Action::Completed => {
                 let members = count(usize_as_u64(self.members.unwrap_or(0)), "complete member");

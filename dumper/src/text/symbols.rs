@@ -3,7 +3,7 @@
 
 use linpmem_capture::artifacts::FIVE_LEVELS;
 use linpmem_capture::sink::folder_of;
-use linpmem_cli::Document;
+use linpmem_cli::{Document, printable};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -56,11 +56,11 @@ impl Document for SymbolsDocument {
         writeln!(
             out,
             "{}: {} types, {} symbols, {}\n{}",
-            self.symbol_file,
+            printable(&self.symbol_file),
             self.types,
             self.symbols,
             PhysLen::new(self.size_bytes),
-            self.volatility_command
+            printable(&self.volatility_command)
         )?;
         match &self.note {
             Some(note) => writeln!(out, "  note: {note}"),

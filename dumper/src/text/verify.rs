@@ -4,7 +4,7 @@
 use super::figures::{count, rate};
 use super::seconds;
 use linpmem_cli::Document;
-use linpmem_cli::table::printable;
+use linpmem_cli::printable;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;

@@ -453,7 +453,7 @@ fn an_interrupted_run_is_recovered() {
 }
 
 fn verify_alone(path: &Path) -> (bool, String) {
-    let hashes = image_hashes(&opened(path));
+    let hashes = image_hashes(&opened(path)).unwrap();
     let mut out = Vec::new();
     hashes.write_text(&mut out).unwrap();
     (hashes.is_good(), String::from_utf8(out).unwrap())

@@ -222,8 +222,8 @@ fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
         .unwrap()
         .unwrap()
         .files()
-        .into_iter()
-        .map(|file| file.path)
+        .iter()
+        .map(|file| file.path.clone())
         .collect();
     assert!(
         paths.iter().any(|path| path == "/proc/cmdline"),

@@ -2,7 +2,7 @@
 //! What `verify` says about images that were tampered with.
 
 use crate::fake::{Fake, chunks_of, manifest_of, verify, verify_as};
-use linpmem_dump::args::{ProgressStyle, VerifyArgs};
+use linpmem_dump::args::{ProgressStyle, ReadingArgs, VerifyArgs};
 use linpmem_manifest::{ChunkContent, ListedChunk, Manifest};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -46,7 +46,7 @@ fn verify_args(image: &Path) -> VerifyArgs {
     VerifyArgs {
         image: image.to_path_buf(),
         manifest: None,
-        volume: Vec::new(),
+        reading: ReadingArgs::default(),
         full: false,
         threads: None,
         progress: ProgressStyle::None,

@@ -26,6 +26,10 @@ mod fake;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod json;
@@ -35,5 +39,7 @@ mod schema;
 mod second_pass;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod unreadable;

@@ -24,8 +24,6 @@ pub fn exercise(bytes: Vec<u8>) {
     for file in image.files() {
         let _ = image.file(&file.urn);
     }
-    // Hashing takes as long as the stated size requires.
-    if image.linear().len() <= 1 << 20 {
-        image.verify(|_| {});
-    }
+    // How long that may take is in the budget.
+    let _ = image.verify(|_| {});
 }

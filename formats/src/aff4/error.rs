@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why an AFF4 image cannot be read.
 
+use crate::OverBudget;
 use std::io;
 
 /// Why an AFF4 image cannot be read.
@@ -24,6 +25,17 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// Two members of the archive are in the same place.
+    #[error(
+        "the zip archive is damaged or forged: its members {lower} and {upper} share bytes of \
+         the file. Get another copy of it"
+    )]
+    Overlap {
+        /// The member that begins first.
+        lower: String,
+        /// The member that begins within it.
+        upper: String,
+    },
     /// A member of the archive is damaged.
     #[error("the member {name} {what}")]
     Member {
@@ -32,8 +44,14 @@ pub enum Error {
         /// What is wrong, as the end of a sentence.
         what: &'static str,
     },
+    /// The volume makes the reader hold or do too much.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// Something exceeds what is read into memory.
-    #[error("{0} exceeds the supported maximum: the volume is damaged or forged")]
+    #[error(
+        "the volume has {0}, which no program writes: it is damaged or forged. Get another copy \
+         of it"
+    )]
     TooLarge(&'static str),
     /// A zip archive that is not an AFF4 volume.
     #[error("this zip archive is not an AFF4 volume: it has no information.turtle")]
@@ -45,6 +63,15 @@ pub enum Error {
         line: u64,
         /// What is wrong.
         message: String,
+    },
+    /// A volume whose image is in further volumes as well.
+    #[error(
+        "this is one volume of a striped image, of which these volumes are missing: {missing}. \
+         Give the files of all others with --volume, once for each"
+    )]
+    Striped {
+        /// The names of the missing volumes.
+        missing: String,
     },
     /// The volume does not describe an image of memory.
     #[error("this volume has no image: {0}")]

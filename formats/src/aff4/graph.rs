@@ -3,14 +3,18 @@
 //! have streams.
 
 use super::Error;
-use super::map::Record;
+use super::map::{RECORD_BYTES, Record};
 use super::mapped::{Mapped, Piece, Source, pieces};
 use super::schema::MEMORY;
+use super::store::Store;
 use super::stream::{Shared, Stream};
 use super::symbolic::Symbolic;
 use super::turtle::Triples;
+use super::warnings::Warnings;
+use super::zip::MAX_MEMBER_IN_MEMORY_BYTES;
 use crate::ReadAt;
-use std::collections::HashMap;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The image of a volume and the objects that it consists of.
@@ -23,7 +27,7 @@ pub(super) struct ObjectGraph {
     pub(super) data: Vec<String>,
     /// The memory at all addresses.
     pub(super) memory: Arc<Mapped>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Warnings,
 }
 
 /// A file that is stored in a volume.
@@ -37,19 +41,25 @@ pub struct FileInfo {
     pub bytes: Option<u64>,
 }
 
+/// What maps are called where they exceed a budget.
+const MAPS: &str = "the maps of an AFF4 image";
+/// The type of maps whose records have another order.
+const OLD_MAP: &str = "http://aff4.org/Schema#map";
+/// The most volumes that a message names.
+const SHOWN_VOLUMES: usize = 8;
 /// The most levels of maps over other maps.
 const MAX_DEPTH: usize = 8;
 /// The most streams that a map may refer to.
 const MAX_TARGETS: usize = 1 << 16;
 
 /// Opens the image.
-pub(super) fn open(shared: &Arc<Shared>) -> Result<ObjectGraph, Error> {
+pub(super) fn open(shared: &Arc<Shared>, warnings: Warnings) -> Result<ObjectGraph, Error> {
     let mut opener = Opener {
         shared,
         path: Vec::new(),
         opened: HashMap::new(),
         streams: 0,
-        warnings: shared.store.warnings().to_vec(),
+        warnings,
     };
     let (image, mut data) = opener.find()?;
     data.sort_unstable();
@@ -77,7 +87,7 @@ struct Opener<'a> {
     path: Vec<String>,
     opened: HashMap<String, Source>,
     streams: usize,
-    warnings: Vec<String>,
+    warnings: Warnings,
 }
 
 impl Opener<'_> {
@@ -101,7 +111,7 @@ impl Opener<'_> {
             if images.len() > 1 {
                 let count = images.len();
                 let what = format!("the volume has {count} images; this reads {image}");
-                self.warnings.push(what);
+                self.warnings.push(&what);
             }
             return Ok(found);
         }
@@ -152,41 +162,74 @@ impl Opener<'_> {
         }
         if is_stream(self.triples(), urn) {
             self.streams += 1;
+            if self.is_elsewhere(urn) {
+                return Err(self.striped());
+            }
             let stream = Stream::open(self.shared, self.streams, urn)?;
             return Ok(Source::Stream(Arc::new(stream)));
         }
         if let Some(member) = self.shared.store.member(urn)? {
             return Ok(Source::Member(member));
         }
-        self.warnings.push(format!(
+        self.warnings.push(&format!(
             "the stream {urn} is not in this volume: memory stored there cannot be read"
         ));
         Ok(Source::Missing(urn.into()))
     }
 
+    /// Whether the stream `urn` is stored in a volume that was not given.
+    fn is_elsewhere(&self, urn: &str) -> bool {
+        let store = &self.shared.store;
+        !store.has(&format!("{urn}/00000000"))
+            && self
+                .triples()
+                .iris(urn, "stored")
+                .any(|volume| !store.urns().any(|given| given == volume))
+    }
+
+    /// The error that names the volumes that are missing.
+    fn striped(&self) -> Error {
+        let triples = self.triples();
+        let streams = triples.subjects().filter(|urn| is_stream(triples, urn));
+        let elsewhere = streams.filter(|urn| self.is_elsewhere(urn));
+        let volumes = elsewhere.flat_map(|urn| triples.iris(urn, "stored"));
+        let volumes: BTreeSet<&str> = volumes.take(SHOWN_VOLUMES).collect();
+        Error::Striped {
+            missing: volumes.into_iter().collect::<Vec<_>>().join(", "),
+        }
+    }
+
     fn map(&mut self, urn: &str) -> Result<Mapped, Error> {
         let missing = |what: &str| Error::object(urn, format!("its member {what} is missing"));
-        let store = &self.shared.store;
-        let idx = store
-            .content(&format!("{urn}/idx"))?
-            .ok_or_else(|| missing("idx"))?;
-        let map = store
-            .content(&format!("{urn}/map"))?
-            .ok_or_else(|| missing("map"))?;
+        let shared = Arc::clone(self.shared);
+        let store = &shared.store;
+        let account = store.account();
+        let member = |what: &'static str| {
+            let member = store.member(&format!("{urn}/{what}"))?;
+            member.ok_or_else(|| missing(what))
+        };
+        let (idx, map) = (member("idx")?, member("map")?);
+        // The list, and what invalid bytes of it become.
+        let _idx = account.lend(MAPS, idx.len().saturating_mul(4))?;
+        let idx = idx.read_all(MAX_MEMBER_IN_MEMORY_BYTES)?;
         let idx = String::from_utf8_lossy(&idx).into_owned();
-        let names: Vec<&str> = idx.lines().map(str::trim).collect();
-        if names.len() > MAX_TARGETS {
-            return Err(Error::TooLarge("the list of a map's streams"));
+        if idx.lines().count() > MAX_TARGETS {
+            return Err(Error::TooLarge("a map of more than 65,536 streams"));
         }
-        let is_old = !self
-            .triples()
-            .iris(urn, "a")
-            .any(|iri| iri.ends_with("#Map"));
+        let names: Vec<&str> = idx.lines().map(str::trim).collect();
+        // Volumes from before the standard, but for Evimetry's.
+        let is_old = self.triples().iris(urn, "a").any(|iri| iri == OLD_MAP);
         let decode = if is_old {
             Record::decode_old
         } else {
             Record::decode
         };
+        // The records, and as pieces: as they are, sorted, and as ranges.
+        let _map = account.lend(MAPS, map.len())?;
+        let count = u64_as_usize(map.len()) / RECORD_BYTES;
+        account.hold_items::<[Piece; 2]>(MAPS, count)?;
+        account.hold_items::<(Source, &str)>(MAPS, names.len())?;
+        let map = map.read_all(MAX_MEMBER_IN_MEMORY_BYTES)?;
         let pieces = pieces(urn, &map, names.len(), decode)?;
         // Only streams that a record refers to are opened.
         let mut used = vec![false; names.len()];
@@ -219,7 +262,7 @@ impl Opener<'_> {
             (flags.reaches_beyond, "extends beyond its size"),
         ] {
             if flag {
-                self.warnings.push(format!("the map {urn} {what}"));
+                self.warnings.push(&format!("the map {urn} {what}"));
             }
         }
         Ok(mapped)
@@ -228,6 +271,7 @@ impl Opener<'_> {
     /// The data streams of a striped image as one map: each holds what the others lack.
     /// Data takes precedence over symbolic streams.
     fn layered(&mut self, image: &str, sources: &[Source]) -> Result<Mapped, Error> {
+        let account = self.shared.store.account();
         let mut symbolic = Vec::new();
         let mut data = Vec::new();
         let mut targets = Vec::new();
@@ -237,6 +281,8 @@ impl Opener<'_> {
             let base = targets.len();
             match source {
                 Source::Map(map) => {
+                    account.hold_items::<[Piece; 2]>(MAPS, map.pieces().len())?;
+                    account.hold_items::<Source>(MAPS, map.targets().len())?;
                     size = size.max(Some(map.len()));
                     gap.get_or_insert_with(|| map.gap().clone());
                     targets.extend_from_slice(map.targets());
@@ -287,25 +333,33 @@ fn whole(target: usize, len: u64) -> Piece {
     }
 }
 
-pub(super) fn files(triples: &Triples, objects: &ObjectGraph) -> Vec<FileInfo> {
-    triples
-        .subjects()
-        .filter(|urn| triples.is_a(urn, "FileImage") && *urn != objects.image)
-        .map(|urn| FileInfo {
+/// The files of the volumes.
+pub(super) fn files(store: &Store, objects: &ObjectGraph) -> Result<Vec<FileInfo>, Error> {
+    const WHAT: &str = "the files in an AFF4 image";
+    let (triples, account) = (store.triples(), store.account());
+    let mut files = Vec::new();
+    for urn in triples.subjects() {
+        if !triples.is_a(urn, "FileImage") || urn == objects.image {
+            continue;
+        }
+        let path = triples.text(urn, "originalFileName").unwrap_or(urn);
+        // Whoever lists them keeps a copy.
+        account.hold_items::<FileInfo>(WHAT, 1)?;
+        account.hold(WHAT, 2 * usize_as_u64(urn.len() + path.len()))?;
+        files.push(FileInfo {
             urn: urn.to_owned(),
-            path: triples
-                .text(urn, "originalFileName")
-                .unwrap_or(urn)
-                .to_owned(),
+            path: path.to_owned(),
             bytes: triples.number(urn, &["size"]),
-        })
-        .collect()
+        });
+    }
+    Ok(files)
 }
 
-/// Whether `urn` is a stream. Volumes from before the standard call it `image`.
+/// Whether `urn` is a stream. Volumes from before the standard call it `image` or
+/// `stream`.
 fn is_stream(triples: &Triples, urn: &str) -> bool {
     triples.is_a(urn, "ImageStream")
-        || (triples.is_a(urn, "Image")
+        || ((triples.is_a(urn, "Image") || triples.is_a(urn, "stream"))
             && triples
                 .number(urn, &["chunk_size", "chunkSize", "chunks_per_segment"])
                 .is_some())

@@ -127,6 +127,18 @@ impl Mapped {
         self.targets.get(piece.target)
     }
 
+    /// The bytes that take work to read: those that are stored, and an eighth of the holes
+    /// and zeros. Any machine with 4 GiB has a hole of a gigabyte.
+    pub(super) fn work(&self) -> u64 {
+        const HOLES_PER_WORK: u64 = 8;
+        let is_stored =
+            |piece: &&Piece| !matches!(self.target(piece), None | Some(Source::Symbolic(_)));
+        let stored = self.pieces.iter().filter(is_stored);
+        // Pieces are disjoint parts of the map.
+        let stored: u64 = stored.map(|piece| piece.end - piece.start).sum();
+        stored + (self.size - stored) / HOLES_PER_WORK
+    }
+
     pub(super) fn gap(&self) -> &Source {
         &self.gap
     }

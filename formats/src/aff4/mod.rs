@@ -35,7 +35,7 @@
 //! let image = aff4::Reader::open(vec![Arc::new(out.into_inner())])?;
 //! assert_eq!(image.ranges().len(), 1);
 //! assert_eq!(image.file(&image.files()[0].urn)?, b"bletchley\n");
-//! image.verify(|check| assert_eq!(check.verdict, aff4::Verdict::Match));
+//! image.verify(|check| assert_eq!(check.verdict, aff4::Verdict::Match))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -61,6 +61,7 @@ mod symbolic;
 mod turtle;
 mod urn;
 mod verify;
+mod warnings;
 mod writer;
 mod zip;
 
@@ -71,7 +72,7 @@ pub use error::Error;
 pub use graph::FileInfo;
 pub use options::{Case, Clock, Facts, Options, Urns};
 pub use reader::Reader;
-pub use recover::{RecoverError, Recovery, recover};
+pub use recover::{RecoverError, Recovery, recover, recover_within};
 pub use urn::Urn;
 pub use verify::{Check, Level, Verdict};
 pub use writer::Writer;

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ranges that an image describes.
 
+use super::graph::ObjectGraph;
 use super::mapped::{Mapped, Source};
+use super::store::Store;
 use super::symbolic::Symbolic;
 use super::turtle::Triples;
-use crate::{ReadAt, StoredRange};
+use super::warnings::Warnings;
+use crate::{OverBudget, ReadAt, StoredRange};
 use linpmem_phys::{Content, Errno, PhysAddr, PhysLen, PhysRange, RegionKind, SkipReason};
 
 /// A range of memory that the image describes, or that its map contains.
 type Described = (PhysRange, Option<RegionKind>);
 
-/// The ranges of `image`: those that it describes as memory, or, without any, those that
+/// The ranges of the image: those that it describes as memory, or, without any, those that
 /// its map contains.
 pub(super) fn ranges(
-    triples: &Triples,
-    image: &str,
-    memory: &Mapped,
-    warnings: &mut Vec<String>,
-) -> Vec<StoredRange> {
-    let mut described = described(triples, image, memory.len());
+    store: &Store,
+    objects: &ObjectGraph,
+    warnings: &mut Warnings,
+) -> Result<Vec<StoredRange>, OverBudget> {
+    let memory = &*objects.memory;
+    let mut described = described(store.triples(), &objects.image, memory.len());
+    // Each piece and each described range can begin two ranges, which are kept twice.
+    let most = 2 * (memory.pieces().len() + described.len());
+    let account = store.account();
+    account.hold_items::<StoredRange>("the ranges of an AFF4 image", most)?;
     if described.is_empty() {
         described = mapped(memory);
     }
@@ -27,14 +34,15 @@ pub(super) fn ranges(
     for (range, kind) in described {
         let (_, rest) = range.split_at(next);
         if rest != Some(range) {
-            warnings.push(format!("{range} is described twice"));
+            warnings.push(&format!("{range} is described twice"));
         }
         if let Some(range) = rest {
             next = range.end();
             with_content(memory, range, kind, &mut ranges);
         }
     }
-    ranges
+    account.hold_ranges(ranges.len())?;
+    Ok(ranges)
 }
 
 /// The ranges of the PhysicalMemoryMap objects of `image`, sorted.

@@ -11,12 +11,12 @@ use super::zip::MAX_MEMBER_IN_MEMORY_BYTES;
 use super::{Error, Facts, ranges};
 use crate::read_span::StoredSpans;
 use crate::truncation::missing;
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
+use crate::{Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_phys::{Content, PhysAddr, ReadPhys, SourceError, Unreadables, hex};
 use std::sync::Arc;
 
 /// Reads AFF4 images: those of the standard 1.0, striped ones (give all volumes at once),
-/// those made by c-aff4's linpmem, and those from before the standard.
+/// those made by c-aff4's linpmem, and those from before the standard, Evimetry's too.
 ///
 /// It keeps the directory of the archive, the map, the description and 32 MiB of
 /// decompressed chunks in memory.
@@ -27,6 +27,7 @@ pub struct Reader {
     ranges: Vec<StoredRange>,
     machine: MachineFacts,
     facts: Facts,
+    files: Vec<FileInfo>,
     warnings: Vec<String>,
     truncation: Option<Truncation>,
 }
@@ -39,25 +40,34 @@ impl Reader {
     /// # Errors
     /// If a volume is damaged or not AFF4, or the volumes hold no image.
     pub fn open(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
+        Self::open_within(volumes, &Budget::default())
+    }
+
+    /// As [`open`](Self::open), within `budget`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or if the image needs more than the budget.
+    pub fn open_within(volumes: Vec<Arc<dyn ReadAt>>, budget: &Budget) -> Result<Self, Error> {
         match volumes.as_slice() {
-            [only] => match Self::complete(volumes.clone()) {
-                Err(Error::NoDirectory) => Self::rest_of(Arc::clone(only)),
+            [only] => match Self::complete(volumes.clone(), budget) {
+                Err(Error::NoDirectory) => Self::rest_of(Arc::clone(only), budget),
                 opened => opened,
             },
-            _ => Self::complete(volumes),
+            _ => Self::complete(volumes, budget),
         }
     }
 
     /// Opens what is left of a volume without its directory.
-    fn rest_of(volume: Arc<dyn ReadAt>) -> Result<Self, Error> {
+    fn rest_of(volume: Arc<dyn ReadAt>, budget: &Budget) -> Result<Self, Error> {
         let end = volume.len();
         // If too little is left, what matters is that the volume is not complete.
-        let rebuilt = Rebuilt::of(&*volume).map_err(|error| match error {
+        let rebuilt = Rebuilt::of(&*volume, budget).map_err(|error| match error {
             RecoverError::Aff4(error @ Error::Io(_)) => error,
+            RecoverError::Budget(over) => over.into(),
             _ => Error::NoDirectory,
         })?;
         let completed: Arc<dyn ReadAt> = Arc::new(Completed::new(volume, rebuilt));
-        let mut image = match Self::complete(vec![completed]) {
+        let mut image = match Self::complete(vec![completed], budget) {
             Err(Error::NotAff4 | Error::NoImage(_)) => return Err(Error::NoDirectory),
             opened => opened?,
         };
@@ -73,22 +83,24 @@ impl Reader {
         Ok(image)
     }
 
-    fn complete(volumes: Vec<Arc<dyn ReadAt>>) -> Result<Self, Error> {
-        let store = Arc::new(Store::open(volumes)?);
+    fn complete(volumes: Vec<Arc<dyn ReadAt>>, budget: &Budget) -> Result<Self, Error> {
+        let mut store = Store::open(volumes, budget)?;
+        let warnings = store.take_warnings();
+        let store = Arc::new(store);
         let shared = Arc::new(Shared::new(Arc::clone(&store)));
-        let objects = graph::open(&shared)?;
-        let mut warnings = objects.warnings.clone();
-        let triples = store.triples();
-        let ranges = ranges::ranges(triples, &objects.image, &objects.memory, &mut warnings);
+        let mut objects = graph::open(&shared, warnings)?;
+        let mut warnings = std::mem::take(&mut objects.warnings);
+        let ranges = ranges::ranges(&store, &objects, &mut warnings)?;
         let linear = StoredSpans::new(Arc::clone(&objects.memory), placed(&ranges));
         Ok(Self {
+            files: graph::files(&store, &objects)?,
             machine: machine(&store, &objects.image)?,
             facts: facts(&store, &objects.image)?,
             store,
             objects,
             linear,
             ranges,
-            warnings,
+            warnings: warnings.into_list(),
             truncation: None,
         })
     }
@@ -122,7 +134,7 @@ impl Reader {
             .chain(about)
             .flat_map(|urn| triples.properties(urn))
             .filter_map(|(name, value)| {
-                let name = name.strip_prefix(LINPMEM).unwrap_or(name);
+                let name = name.strip_prefix(LINPMEM).unwrap_or(&name);
                 Some((name.to_owned(), value.text()?.to_owned()))
             })
             .collect()
@@ -139,8 +151,8 @@ impl Reader {
 
     /// The files stored next to the memory.
     #[must_use]
-    pub fn files(&self) -> Vec<FileInfo> {
-        graph::files(self.store.triples(), &self.objects)
+    pub fn files(&self) -> &[FileInfo] {
+        &self.files
     }
 
     /// Opens a file for random access.

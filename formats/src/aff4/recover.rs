@@ -11,7 +11,7 @@ use super::urn::{member_key, member_name};
 use super::zip::{
     Entry, MAX_MEMBER_IN_MEMORY_BYTES, Scanned, ZipStream, content, has_directory, scan,
 };
-use crate::{Chunk, ImageOutput, OutputError, ReadAt, WriteError};
+use crate::{Account, Budget, Chunk, ImageOutput, OutputError, OverBudget, ReadAt, WriteError};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::collections::HashMap;
 use std::io;
@@ -39,6 +39,9 @@ pub enum RecoverError {
     /// The new volume cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The volume makes the recovery hold or do too much.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// The volume is complete.
     #[error("this volume is complete: there is nothing to recover")]
     Whole,
@@ -63,7 +66,19 @@ const PIECE_BYTES: usize = 1 << 20;
 /// # Errors
 /// If there is nothing to recover, `source` cannot be read, or `out` failed.
 pub fn recover(source: &dyn ReadAt, out: &mut dyn ImageOutput) -> Result<Recovery, RecoverError> {
-    let rebuilt = Rebuilt::of(source)?;
+    recover_within(source, out, &Budget::default())
+}
+
+/// As [`recover`], within `budget`.
+///
+/// # Errors
+/// As [`recover`], or if the volume needs more than the budget.
+pub fn recover_within(
+    source: &dyn ReadAt,
+    out: &mut dyn ImageOutput,
+    budget: &Budget,
+) -> Result<Recovery, RecoverError> {
+    let rebuilt = Rebuilt::of(source, budget)?;
     copy(source, rebuilt.end, out)?;
     out.bytes(&rebuilt.tail).map_err(WriteError::from)?;
     Ok(rebuilt.recovery)
@@ -79,9 +94,10 @@ pub(super) struct Rebuilt {
 }
 
 impl Rebuilt {
-    pub(super) fn of(source: &dyn ReadAt) -> Result<Self, RecoverError> {
-        let scanned = scan(source)?;
-        if has_directory(source) {
+    pub(super) fn of(source: &dyn ReadAt, budget: &Budget) -> Result<Self, RecoverError> {
+        let account = budget.open(source);
+        let scanned = scan(source, &account)?;
+        if has_directory(source, &account)? {
             return Err(RecoverError::Whole);
         }
         let found = |name: &str| scanned.entries.iter().find(|entry| entry.name == name);
@@ -102,9 +118,14 @@ impl Rebuilt {
             mapped_bytes: None,
         };
         if let (Some(journal), None) = (found(JOURNAL), found(INFORMATION)) {
+            account.hold(
+                "the journal of an unfinished AFF4 volume",
+                journal.stored_bytes,
+            )?;
             let journal = content(source, journal, MAX_MEMBER_IN_MEMORY_BYTES)?;
             let left = Left {
                 source,
+                account: &account,
                 members: index(&volume, &scanned),
                 volume: &volume,
             };
@@ -212,6 +233,7 @@ fn index<'a>(volume: &str, scanned: &'a Scanned) -> HashMap<String, &'a Entry> {
 /// What is left of a volume that linpmem wrote.
 struct Left<'a> {
     source: &'a dyn ReadAt,
+    account: &'a Account,
     members: HashMap<String, &'a Entry>,
     volume: &'a str,
 }
@@ -226,7 +248,7 @@ impl Left<'_> {
         out: &mut dyn ImageOutput,
     ) -> Result<u64, RecoverError> {
         let mut triples = Triples::default();
-        triples.add(&journal, self.volume)?;
+        triples.add(&journal, self.volume, self.account)?;
         let one = |kind: &str| {
             let urn = triples.subjects().find(|urn| triples.is_a(urn, kind));
             urn.map(str::to_owned)
@@ -272,6 +294,10 @@ impl Left<'_> {
             let (Some(journal), Some(_)) = (journal, index) else {
                 break;
             };
+            // They are kept as bytes, as pieces and as records.
+            let size = journal.stored_bytes.saturating_mul(6);
+            self.account
+                .hold("the journals of an unfinished AFF4 volume", size)?;
             bytes.extend(content(self.source, journal, MAX_MEMBER_IN_MEMORY_BYTES)?);
             segments += 1;
         }

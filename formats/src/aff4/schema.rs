@@ -3,6 +3,8 @@
 
 /// The prefix of AFF4's own vocabulary.
 pub(super) const AFF4: &str = "http://aff4.org/Schema#";
+/// The prefix of the same names in Evimetry's volumes from before the standard.
+pub(super) const EVIMETRY: &str = "http://afflib.org/2009/aff4#";
 /// The prefix of the types of literals.
 pub(super) const XSD: &str = "http://www.w3.org/2001/XMLSchema#";
 /// `a`, spelled out.
@@ -30,3 +32,9 @@ pub(super) const UNREADABLE: &str = "http://aff4.org/Schema#UnreadableData";
 pub(super) const UNKNOWN: &str = "http://aff4.org/Schema#UnknownData";
 /// The category of images of physical memory.
 pub(super) const MEMORY: &str = "http://aff4.org/Schema#memory/physical";
+
+/// A name in AFF4's vocabulary, without its prefix.
+pub(super) fn short(iri: &str) -> Option<&str> {
+    iri.strip_prefix(AFF4)
+        .or_else(|| iri.strip_prefix(EVIMETRY))
+}

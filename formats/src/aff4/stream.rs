@@ -2,6 +2,7 @@
 //! Reading a stream of compressed chunks.
 
 use super::compression::Method;
+use super::schema::EVIMETRY;
 use super::store::Store;
 use super::zip::Member;
 use super::{Error, HashAlgorithm};
@@ -18,7 +19,14 @@ const MAX_CHUNK_BYTES: u64 = 16 << 20;
 /// Size of the decompressed chunks to keep, for all streams together.
 const CHUNK_CACHE_BYTES: usize = 32 << 20;
 /// Size of the open segments to keep; deflated ones can be large.
-const SEGMENT_CACHE_BYTES: usize = 128 << 20;
+const SEGMENT_CACHE_BYTES: usize = 64 << 20;
+/// The most that a byte of a segment can hold: deflate has a factor of 1032, the other
+/// methods less.
+const MAX_RATIO: u64 = 1100;
+/// A stream may state this many times what its segments can hold, since some may be lost.
+const LOST_RATIO: u64 = 8;
+/// And this many bytes more.
+const LOST_BYTES: u64 = 256 << 20;
 
 /// What all streams of an image share.
 pub(super) struct Shared {
@@ -38,6 +46,8 @@ pub(super) struct Stream {
     chunks_in_segment: u64,
     method: Method,
     dialect: Dialect,
+    /// The numbers of the segments in the volume, sorted.
+    present: Vec<u64>,
 }
 
 /// How the chunks of a segment are found.
@@ -47,6 +57,18 @@ enum Dialect {
     Standard,
     /// `SEGMENT/index`: u32 offset of each chunk, which ends where the next one begins.
     Old,
+    /// `SEGMENT/index`, by Evimetry: u32 end of each chunk, which begins where the one
+    /// before it ends.
+    OldEnds,
+}
+
+/// The segments of a stream that are in the volume.
+#[derive(Default)]
+struct Found {
+    numbers: Vec<u64>,
+    has_old_index: bool,
+    /// The most bytes that they can hold.
+    capacity: u64,
 }
 
 struct Segment {
@@ -80,7 +102,12 @@ impl Stream {
         let chunks_in_segment = triples
             .number(
                 urn,
-                &["chunksInSegment", "chunks_per_segment", "chunksPerSegment"],
+                &[
+                    "chunksInSegment",
+                    "chunks_in_segment",
+                    "chunks_per_segment",
+                    "chunksPerSegment",
+                ],
             )
             .unwrap_or(1024);
         if !(1..=u64::from(u32::MAX)).contains(&chunks_in_segment) {
@@ -93,6 +120,7 @@ impl Stream {
             .ok_or_else(|| wrong("it has no size".to_owned()))?;
         let uri = triples
             .iris(urn, "compressionMethod")
+            .chain(triples.iris(urn, "CompressionMethod"))
             .chain(triples.iris(urn, "compression"))
             .next();
         let method = match uri {
@@ -100,7 +128,19 @@ impl Stream {
             Some(uri) => Method::from_uri(uri)
                 .ok_or_else(|| wrong(format!("its compression {uri} is not supported")))?,
         };
-        let old = shared.store.member(&format!("{urn}/00000000/index"))?;
+        let found = Found::of(&shared.store, urn, chunk_bytes, chunks_in_segment)?;
+        let most = found
+            .capacity
+            .saturating_mul(LOST_RATIO)
+            .saturating_add(LOST_BYTES);
+        if size > most {
+            return Err(wrong(format!(
+                "it states {size} bytes, of which the segments in the volume can hold {} at most: \
+                 the volume is damaged or forged. Get another copy of it",
+                found.capacity
+            )));
+        }
+        let is_evimetry = triples.iris(urn, "a").any(|iri| iri.starts_with(EVIMETRY));
         Ok(Self {
             shared: Arc::clone(shared),
             number,
@@ -109,11 +149,12 @@ impl Stream {
             chunk_bytes,
             chunks_in_segment,
             method,
-            dialect: if old.is_some() {
-                Dialect::Old
-            } else {
-                Dialect::Standard
+            dialect: match (found.has_old_index, is_evimetry) {
+                (false, _) => Dialect::Standard,
+                (true, false) => Dialect::Old,
+                (true, true) => Dialect::OldEnds,
             },
+            present: found.numbers,
         })
     }
 
@@ -131,6 +172,13 @@ impl Stream {
 
     pub(super) fn segments(&self) -> u64 {
         self.chunks().div_ceil(self.chunks_in_segment)
+    }
+
+    /// The numbers of the segments that the volume has, up to the stated size.
+    pub(super) fn present(&self) -> impl Iterator<Item = u64> {
+        let segments = self.segments();
+        let stated = move |number: &u64| *number < segments;
+        self.present.iter().copied().take_while(stated)
     }
 
     /// The chunks of a segment, by their index in the stream.
@@ -152,7 +200,11 @@ impl Stream {
         segment: u64,
         algorithm: HashAlgorithm,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let urn = format!("{}/{segment:08}.blockHash.{algorithm}", self.urn);
+        let between = match self.dialect {
+            Dialect::Standard | Dialect::Old => '.',
+            Dialect::OldEnds => '/',
+        };
+        let urn = format!("{}/{segment:08}{between}blockHash.{algorithm}", self.urn);
         self.shared.store.content(&urn)
     }
 
@@ -164,7 +216,7 @@ impl Stream {
     fn index_urn(&self, segment: u64) -> String {
         let suffix = match self.dialect {
             Dialect::Standard => ".index",
-            Dialect::Old => "/index",
+            Dialect::Old | Dialect::OldEnds => "/index",
         };
         format!("{}/{segment:08}{suffix}", self.urn)
     }
@@ -224,6 +276,12 @@ impl Stream {
 
     /// The offset and length of a chunk in its segment, in bytes.
     fn place(&self, segment: &Segment, within: u64) -> Option<(u64, u64)> {
+        let offset = |within: u64| {
+            let mut record = [0; 4];
+            let at = within.checked_mul(4)?;
+            segment.index.read_exact_at(at, &mut record).ok()?;
+            Some(u64::from(u32::from_le_bytes(record)))
+        };
         match self.dialect {
             Dialect::Standard => {
                 let mut record = [0; 12];
@@ -232,17 +290,18 @@ impl Stream {
                 let mut fields = Fields(&record);
                 Some((fields.u64()?, u64::from(fields.u32()?)))
             }
-            Dialect::Old => {
-                let at = |within: u64| {
-                    let mut record = [0; 4];
-                    let offset = within.checked_mul(4)?;
-                    segment.index.read_exact_at(offset, &mut record).ok()?;
-                    Some(u64::from(u32::from_le_bytes(record)))
+            Dialect::OldEnds => {
+                let start = match within.checked_sub(1) {
+                    Some(before) => offset(before)?,
+                    None => 0,
                 };
-                let start = at(within)?;
+                Some((start, offset(within)?.checked_sub(start)?))
+            }
+            Dialect::Old => {
+                let start = offset(within)?;
                 let end = within
                     .checked_add(1)
-                    .and_then(at)
+                    .and_then(offset)
                     .unwrap_or_else(|| segment.bytes.len());
                 Some((start, end.checked_sub(start)?))
             }
@@ -267,6 +326,57 @@ impl Stream {
         let bytes = content.as_ref().as_ref().map_or(0, Vec::len);
         self.shared.chunks.put(key, Arc::clone(&content), bytes);
         Ok(content)
+    }
+}
+
+/// Work that looking at the name of a member stands for.
+const MEMBER_WORK: u64 = 256;
+
+impl Found {
+    /// The segments of the stream `urn` in the volumes.
+    fn of(store: &Store, urn: &str, chunk_bytes: u64, in_segment: u64) -> Result<Self, Error> {
+        const WHAT: &str = "the segments of an AFF4 image";
+        let account = store.account();
+        let mut found = Self::default();
+        // Of the segment whose members come next, its bytes and the chunks in its index.
+        let (mut bytes, mut chunks) = (0, 0);
+        for (name, entry) in store.below(urn) {
+            account.work(WHAT, MEMBER_WORK)?;
+            let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+            let Some((Ok(number), kind)) = name
+                .split_at_checked(digits)
+                .map(|(digits, kind)| (digits.parse::<u64>(), kind))
+            else {
+                continue;
+            };
+            if found.numbers.last() != Some(&number) {
+                found.add(bytes, chunks, chunk_bytes);
+                (bytes, chunks) = (0, 0);
+                account.hold_items::<u64>(WHAT, 1)?;
+                found.numbers.push(number);
+            }
+            match kind {
+                "" => bytes = entry.content_bytes,
+                ".index" => chunks = (entry.content_bytes / 12).min(in_segment),
+                "/index" => {
+                    chunks = (entry.content_bytes / 4).min(in_segment);
+                    found.has_old_index = true;
+                }
+                _ => {}
+            }
+        }
+        found.add(bytes, chunks, chunk_bytes);
+        found.numbers.sort_unstable();
+        found.numbers.dedup();
+        Ok(found)
+    }
+
+    /// Adds the capacity of a segment.
+    fn add(&mut self, bytes: u64, chunks: u64, chunk_bytes: u64) {
+        // What exceeds 2^64 bytes is more than any stream states.
+        let indexed = chunks.saturating_mul(chunk_bytes);
+        let held = bytes.saturating_mul(MAX_RATIO);
+        self.capacity = self.capacity.saturating_add(indexed.min(held));
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Symbolic streams, which are not stored: each byte follows from its offset.
 
-use super::schema::{AFF4, UNKNOWN, UNREADABLE, ZERO};
+use super::schema::{AFF4, EVIMETRY, UNKNOWN, UNREADABLE, ZERO};
 use linpmem_phys::num::u64_as_usize;
 
 /// An infinite stream.
@@ -15,6 +15,10 @@ pub(super) enum Symbolic {
     Unreadable,
 }
 
+/// What precedes the digits of a byte in Evimetry's volumes from before the standard,
+/// which also write `FF` alone.
+const EVIMETRY_SYMBOLIC: &str = "http://afflib.org/2012/SymbolicStream#";
+
 /// The texts start over at each multiple of this.
 const PERIOD: u64 = 1 << 20;
 
@@ -27,7 +31,16 @@ impl Symbolic {
             UNREADABLE => return Some(Self::Unreadable),
             _ => {}
         }
-        let digits = iri.strip_prefix(AFF4)?.strip_prefix("SymbolicStream")?;
+        let digits = match iri.strip_prefix(AFF4) {
+            Some(name) => name.strip_prefix("SymbolicStream")?,
+            None => match iri.strip_prefix(EVIMETRY) {
+                Some("Zero") => return Some(Self::Byte(0)),
+                Some("UnknownData") => return Some(Self::Unknown),
+                Some("UnreadableData") => return Some(Self::Unreadable),
+                Some(digits) => digits,
+                None => iri.strip_prefix(EVIMETRY_SYMBOLIC)?,
+            },
+        };
         if digits.len() != 2 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }

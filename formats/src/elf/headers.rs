@@ -44,7 +44,7 @@ pub(super) struct NoteSegment {
 }
 
 /// The most program headers to accept; they alone take 56 MiB.
-const MAX_SEGMENTS: u32 = 1 << 20;
+const MAX_SEGMENTS: u32 = 1 << 19;
 
 /// Program headers to read at a time.
 const BLOCK_HEADERS: u64 = 1024;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a compressed file cannot be read at random.
 
+use crate::OverBudget;
 use linpmem_phys::PhysLen;
 
 /// Why a compressed file cannot be read at random.
@@ -43,6 +44,9 @@ pub enum Error {
         /// Where the frame begins, in bytes.
         offset: u64,
     },
+    /// The file makes the reader hold too much.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// More frames than a seek table may list.
     #[error(
         "the compressed file has more than 2^27 frames: decompress it first (`zstd -d`, `lz4 -d`)"

@@ -3,7 +3,7 @@
 
 use super::zstd::MAX_FRAMES;
 use super::{Error, MAX_CONTENT_BYTES};
-use crate::ReadAt;
+use crate::{Account, ReadAt};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use std::io::Read;
@@ -38,15 +38,32 @@ pub(super) struct Entry {
 /// # Invariants
 /// Their content is contiguous from offset 0; no entry is empty or larger than
 /// [`MAX_CONTENT_BYTES`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
     entries: Vec<Entry>,
     content_bytes: u64,
+    account: Account,
     /// Where the frame begins within which the file ends, if it does.
     cut_frame: Option<u64>,
 }
 
+/// The most bytes that `content` bytes may be compressed to. No method makes more than a
+/// few bytes more out of a block; there is room for small blocks and empty frames.
+pub(super) const fn max_compressed_bytes(content: u64) -> u64 {
+    content + content / 8 + (64 << 10)
+}
+
 impl Index {
+    /// An empty index that `account` pays for.
+    pub(super) const fn new(account: Account) -> Self {
+        Self {
+            entries: Vec::new(),
+            content_bytes: 0,
+            account,
+            cut_frame: None,
+        }
+    }
+
     pub(super) fn content_bytes(&self) -> u64 {
         self.content_bytes
     }
@@ -121,6 +138,14 @@ impl Index {
                 content: PhysLen::new(content_bytes),
             });
         };
+        if u64::from(compressed_bytes) > max_compressed_bytes(u64::from(content_bytes)) {
+            return Err(Error::Damaged {
+                offset: file_offset,
+                what: "a frame takes more bytes than its content could",
+            });
+        }
+        self.account
+            .hold_items::<Entry>("the frames of a compressed file", 1)?;
         self.entries.push(Entry {
             form,
             file_offset,

@@ -9,7 +9,7 @@
 use super::Error;
 use super::MAX_CONTENT_BYTES;
 use super::index::{Cursor, Form, Index, readable};
-use crate::ReadAt;
+use crate::{Account, ReadAt};
 use linpmem_phys::num::usize_as_u64;
 use lz4_flex::frame::FrameDecoder;
 use std::io::{self, Read};
@@ -112,8 +112,8 @@ pub(super) fn decompress(form: Form, bytes: &[u8], content: &mut [u8]) -> Result
 }
 
 /// Finds the frames from the first byte to the last.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
-    let mut index = Index::default();
+pub(super) fn frames(source: &impl ReadAt, account: Account) -> Result<Index, Error> {
+    let mut index = Index::new(account);
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
         let start = cursor.offset();

@@ -4,11 +4,11 @@
 use super::Error;
 use super::index::{Entry, Index};
 use super::{lz4, snappy};
-use crate::ReadAt;
 use crate::cache::Cache;
+use crate::{Budget, ReadAt};
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most bytes that one frame may hold, since reading any byte of a frame
 /// decompresses all of it, and a few bytes can claim to be any amount.
@@ -16,6 +16,9 @@ pub const MAX_CONTENT_BYTES: u32 = 64 << 20;
 
 /// Size of the decompressed frames to keep.
 const CACHE_BYTES: usize = 64 << 20;
+
+/// Frames that hold more than this are decompressed one at a time.
+const LARGE_BYTES: u32 = 4 << 20;
 
 /// How the frames are compressed.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +35,16 @@ type Frame = Result<Vec<u8>, &'static str>;
 /// lists the frames; without one, opening walks from header to header.
 ///
 /// It needs 32 bytes of memory per frame, up to 64 MiB for decompressed frames, and one
-/// frame for each thread that reads.
+/// frame for each thread that reads, of which only one at a time is larger than 4 MiB.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
     compression: Compression,
     index: Index,
     cache: Cache<usize, Frame>,
+    /// Held while a large frame is decompressed, so that threads do it one after the
+    /// other.
+    large: Mutex<()>,
 }
 
 impl<S: ReadAt> Reader<S> {
@@ -51,6 +57,15 @@ impl<S: ReadAt> Reader<S> {
     /// was cut off gives what is left of its content, and
     /// [`ends_early`](ReadAt::ends_early).
     pub fn new(source: S) -> Result<Self, Error> {
+        Self::within(source, &Budget::default())
+    }
+
+    /// As [`new`](Self::new), within `budget`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or if the file needs more than the budget.
+    pub fn within(source: S, budget: &Budget) -> Result<Self, Error> {
+        let account = budget.open(&source);
         let mut head = [0; snappy::IDENTIFIER.len()];
         let len = u64_as_usize(source.len()).min(head.len());
         let (start, _) = head.split_at_mut(len);
@@ -58,16 +73,17 @@ impl<S: ReadAt> Reader<S> {
             .read_exact_at(0, start)
             .map_err(|source| Error::Io { offset: 0, source })?;
         let (compression, index) = if head == *snappy::IDENTIFIER {
-            (Compression::Snappy, snappy::frames(&source)?)
+            (Compression::Snappy, snappy::frames(&source, account)?)
         } else if head.starts_with(&lz4::MAGIC.to_le_bytes()) {
-            (Compression::Lz4, lz4::frames(&source)?)
+            (Compression::Lz4, lz4::frames(&source, account)?)
         } else {
-            (Compression::Zstd, super::zstd::frames(&source)?)
+            (Compression::Zstd, super::zstd::frames(&source, account)?)
         };
         Ok(Self {
             compression,
             index,
             cache: Cache::new(CACHE_BYTES),
+            large: Mutex::default(),
             source,
         })
     }
@@ -76,6 +92,17 @@ impl<S: ReadAt> Reader<S> {
         if let Some(frame) = self.cache.get(&number) {
             return Ok(frame);
         }
+        let _turn = if entry.content_bytes > LARGE_BYTES {
+            let turn = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have come first.
+            if let Some(frame) = self.cache.get(&number) {
+                return Ok(frame);
+            }
+            self.cache.make_room(u32_as_usize(entry.content_bytes));
+            Some(turn)
+        } else {
+            None
+        };
         let mut content = vec![0; u32_as_usize(entry.content_bytes)];
         let frame = Arc::new(match self.decompress(entry, &mut content)? {
             Ok(()) => Ok(content),
@@ -102,6 +129,10 @@ impl<S: ReadAt> Reader<S> {
 impl<S: ReadAt> ReadAt for Reader<S> {
     fn len(&self) -> u64 {
         self.index.content_bytes()
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        self.source.stored_bytes()
     }
 
     fn ends_early(&self) -> bool {
@@ -176,13 +207,17 @@ mod tests {
         file
     }
 
+    fn zstd_frames(file: &Vec<u8>) -> Result<Index, Error> {
+        crate::frames::zstd::frames(file, Budget::default().open(file))
+    }
+
     #[test]
     fn table_and_scan_find_the_same_frames() {
         let content = content();
         let with = compressed(&content, 70_000, true);
         let without = compressed(&content, 70_000, false);
-        let table = crate::frames::zstd::frames(&with).unwrap();
-        let scan = crate::frames::zstd::frames(&without).unwrap();
+        let table = zstd_frames(&with).unwrap();
+        let scan = zstd_frames(&without).unwrap();
         assert_eq!(table.entries(), scan.entries());
         assert_eq!(table.entries().len(), 5);
         for file in [with, without] {
@@ -255,7 +290,7 @@ mod tests {
     fn one_damaged_frame_leaves_the_others_readable() {
         let content = content();
         let mut file = compressed(&content, 100_000, true);
-        let second = crate::frames::zstd::frames(&file).unwrap().entries()[1];
+        let second = zstd_frames(&file).unwrap().entries()[1];
         // Within the first block's header: a reserved block type.
         file[second.file_offset as usize + 9] |= 6;
         let reader = Reader::new(file).unwrap();

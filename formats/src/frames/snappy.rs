@@ -6,7 +6,7 @@
 
 use super::Error;
 use super::index::{Cursor, Form, Index};
-use crate::ReadAt;
+use crate::{Account, ReadAt};
 use snap::read::FrameDecoder;
 use snap::write::FrameEncoder;
 use std::io::{self, Read, Write};
@@ -73,8 +73,8 @@ impl Run {
 }
 
 /// Finds the chunks from the first byte to the last.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
-    let mut index = Index::default();
+pub(super) fn frames(source: &impl ReadAt, account: Account) -> Result<Index, Error> {
+    let mut index = Index::new(account);
     let mut cursor = Cursor::new(source);
     let mut run = Run::default();
     while cursor.offset() < source.len() {
@@ -111,6 +111,9 @@ fn chunk<S: ReadAt>(cursor: &mut Cursor<'_, S>) -> Result<Option<u64>, Error> {
     let kind = cursor.number::<1>()?;
     let len = cursor.number::<3>()?;
     let body = cursor.offset();
+    if kind <= 0x01 && len <= CHECKSUM_BYTES {
+        return Err(damaged("a Snappy chunk is too short"));
+    }
     let content = match kind {
         0x00 => compressed_content(cursor)?,
         0x01 => len.checked_sub(CHECKSUM_BYTES),

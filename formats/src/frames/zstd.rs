@@ -4,10 +4,10 @@
 //! table is a skippable frame, so that every zstd decoder skips it. All numbers are
 //! little-endian.
 
-use super::index::{Cursor, Form, Index, readable};
+use super::index::{Cursor, Form, Index, max_compressed_bytes, readable};
 use super::{Error, MAX_CONTENT_BYTES};
-use crate::ReadAt;
 use crate::fields::u32_at;
+use crate::{Account, ReadAt};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize};
 use std::io::Read;
@@ -66,22 +66,23 @@ const TABLE_BLOCK_BYTES: u64 = 96 << 10;
 
 /// The frames of `source`: from its seek table, or, without one, by walking from frame
 /// to frame.
-pub(super) fn frames(source: &impl ReadAt) -> Result<Index, Error> {
-    match from_table(source)? {
-        Some(index) => Ok(index),
-        None => walk(source),
+pub(super) fn frames(source: &impl ReadAt, account: Account) -> Result<Index, Error> {
+    let mut index = Index::new(account);
+    if !from_table(source, &mut index)? {
+        walk(source, &mut index)?;
     }
+    Ok(index)
 }
 
-/// `None` if the file does not end with a seek table.
-fn from_table(source: &impl ReadAt) -> Result<Option<Index>, Error> {
+/// `false` if the file does not end with a seek table.
+fn from_table(source: &impl ReadAt, index: &mut Index) -> Result<bool, Error> {
     let file_bytes = source.len();
     let Some(footer_at) = file_bytes.checked_sub(u64::from(FOOTER_BYTES)) else {
-        return Ok(None);
+        return Ok(false);
     };
     let footer: [u8; 9] = read(source, footer_at)?;
     if number(&footer, 5, footer_at)? != SEEKABLE_MAGIC {
-        return Ok(None);
+        return Ok(false);
     }
     let damaged = |what| Error::Damaged {
         offset: footer_at,
@@ -115,7 +116,6 @@ fn from_table(source: &impl ReadAt) -> Result<Option<Index>, Error> {
     // The table is within the file: no sum below overflows.
     let entries_at = table_at + u64::from(HEADER_BYTES);
     let entries_bytes = payload - u64::from(FOOTER_BYTES);
-    let mut index = Index::default();
     let mut next_frame: u64 = 0;
     let mut done: u64 = 0;
     let mut block = Vec::new();
@@ -147,7 +147,7 @@ fn from_table(source: &impl ReadAt) -> Result<Option<Index>, Error> {
             what: "the seek table does not list the data here",
         });
     }
-    Ok(Some(index))
+    Ok(true)
 }
 
 fn read<const N: usize>(source: &impl ReadAt, offset: u64) -> Result<[u8; N], Error> {
@@ -174,8 +174,7 @@ const MAX_BLOCK_BYTES: u64 = 128 << 10;
 
 /// Finds the frames from the first byte to the last. Headers give the lengths of frames
 /// and blocks (RFC 8878, section 3), so nothing is decompressed.
-fn walk(source: &impl ReadAt) -> Result<Index, Error> {
-    let mut index = Index::default();
+fn walk(source: &impl ReadAt, index: &mut Index) -> Result<(), Error> {
     let mut cursor = Cursor::new(source);
     while cursor.offset() < source.len() {
         let start = cursor.offset();
@@ -200,7 +199,7 @@ fn walk(source: &impl ReadAt) -> Result<Index, Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(index)
+    Ok(())
 }
 
 /// Skips the frame at `start`. Returns the size of its content, if it is not one to skip.
@@ -257,9 +256,14 @@ fn frame<S: ReadAt>(cursor: &mut Cursor<'_, S>, start: u64) -> Result<u64, Error
             content: PhysLen::new(content_bytes),
         });
     }
+    let most = max_compressed_bytes(content_bytes);
     loop {
         let header = cursor.number::<3>()?;
         let len = header >> 3;
+        // Empty blocks without end, as a hole in the file looks.
+        if cursor.offset() - start > most {
+            return Err(damaged("a frame takes more bytes than its content could"));
+        }
         if len > MAX_BLOCK_BYTES {
             return Err(damaged("a block of the frame is larger than zstd allows"));
         }

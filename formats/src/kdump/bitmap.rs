@@ -5,7 +5,7 @@
 use super::flattened;
 use super::header::Headers;
 use super::{BLOCK_BYTES, Error};
-use crate::{ImageOutput, ReadAt, StoredRange, WriteError};
+use crate::{Account, ImageOutput, ReadAt, StoredRange, WriteError};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Content, PAGE_SIZE, PhysAddr, PhysRange, SkipReason};
 
@@ -100,9 +100,6 @@ pub(super) struct Index {
     pub(super) unlisted: u64,
 }
 
-/// The most ranges to accept; they take 700 MiB of memory.
-const MAX_RANGES: usize = 1 << 23;
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Absent,
@@ -111,15 +108,21 @@ enum State {
 }
 
 /// A run of pages in the same state.
-struct Runs {
+struct Runs<'a> {
+    account: &'a Account,
     index: Index,
     state: State,
     begin: u64,
 }
 
 impl Index {
-    pub(super) fn read(source: &impl ReadAt, headers: &Headers) -> Result<Self, Error> {
+    pub(super) fn read(
+        source: &impl ReadAt,
+        headers: &Headers,
+        account: &Account,
+    ) -> Result<Self, Error> {
         let mut runs = Runs {
+            account,
             index: Self::default(),
             state: State::Absent,
             begin: 0,
@@ -127,6 +130,7 @@ impl Index {
         let (mut present, mut dumped) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
         let mut page: u64 = 0;
         while page < headers.max_pages {
+            account.work("the bitmaps of a kdump-compressed image", PAGE_SIZE.get())?;
             for (bitmap, block) in [
                 (headers.present, &mut present),
                 (headers.dumped, &mut dumped),
@@ -147,7 +151,7 @@ impl Index {
     }
 }
 
-impl Runs {
+impl Runs<'_> {
     /// Adds the bits of eight pages from `page` on.
     fn byte(&mut self, page: u64, present: u8, dumped: u8, max_pages: u64) -> Result<(), Error> {
         self.index.unlisted += u64::from((dumped & !present).count_ones());
@@ -192,9 +196,7 @@ impl Runs {
             }),
         };
         if let Some((range, content)) = range.zip(content) {
-            if self.index.ranges.len() == MAX_RANGES {
-                return Err(Error::TooManyRanges { limit: MAX_RANGES });
-            }
+            self.account.hold_ranges(1)?;
             self.index.ranges.push(StoredRange {
                 range,
                 kind: None,

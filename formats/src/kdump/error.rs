@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a kdump-compressed image cannot be read.
 
+use crate::OverBudget;
+
 /// Why a kdump-compressed image cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,12 +42,6 @@ pub enum Error {
     /// A header contradicts itself.
     #[error("the kdump image is damaged: {0}")]
     Header(&'static str),
-    /// More ranges than any machine has.
-    #[error("the dump has too many ranges (limit {limit}): it is damaged or forged")]
-    TooManyRanges {
-        /// The most ranges that are accepted.
-        limit: usize,
-    },
     /// The file ends before any page is listed.
     #[error(
         "the dump is cut off: the file ends at offset {file}, before it lists any page, and \
@@ -55,6 +51,9 @@ pub enum Error {
         /// Size of the file in bytes.
         file: u64,
     },
+    /// The dump makes the reader hold or do too much.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// The dump holds no page.
     #[error("the dump is empty: it holds no pages")]
     Empty,

@@ -7,7 +7,7 @@ use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
 use super::truncated::{self, Padded, read_beginning};
 use super::{BLOCK_BYTES, Error};
 use crate::read_span::{mark_unreadable, read_span, split_off_front};
-use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
+use crate::{Account, Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
@@ -21,6 +21,8 @@ use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError,
 pub struct Reader<S> {
     source: S,
     index: Index,
+    /// For the index.
+    _account: Account,
     descriptors: u64,
     machine: MachineFacts,
     warnings: Vec<String>,
@@ -42,6 +44,15 @@ impl<S: ReadAt> Reader<S> {
     /// headers. Damage inside a page is found only when it is read. A dump that was cut off
     /// gives what is left of it.
     pub fn new(source: S) -> Result<Self, Error> {
+        Self::within(source, &Budget::default())
+    }
+
+    /// As [`new`](Self::new), within `budget`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or if the image needs more than the budget.
+    pub fn within(source: S, budget: &Budget) -> Result<Self, Error> {
+        let account = budget.open(&source);
         let mut headers = Headers::read(&source)?;
         let bitmap = headers.dumped - headers.present;
         let is_cut = source.ends_early() || headers.descriptors > source.len();
@@ -52,13 +63,13 @@ impl<S: ReadAt> Reader<S> {
         let mut index;
         let is_cut = if is_cut {
             let padded = Padded::new(&source, &headers);
-            index = Index::read(&padded, &headers)?;
+            index = Index::read(&padded, &headers, &account)?;
             if let Some(page) = padded.first_unknown() {
                 truncated::mark_unknown(&mut index, page);
             }
             true
         } else {
-            index = Index::read(&source, &headers)?;
+            index = Index::read(&source, &headers, &account)?;
             truncated::lacks_pages(&source, &headers, index.dumped)?
         };
         if is_cut {
@@ -91,6 +102,7 @@ impl<S: ReadAt> Reader<S> {
         Ok(Self {
             source,
             index,
+            _account: account,
             descriptors: headers.descriptors,
             machine,
             warnings,

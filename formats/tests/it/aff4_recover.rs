@@ -30,7 +30,9 @@ fn a_volume_cut_anywhere_keeps_its_complete_segments() {
         assert!(mapped >= most, "{cut}");
         most = mapped;
         let image = open(out.0);
-        image.verify(|check| assert_eq!(check.verdict, aff4::Verdict::Match, "{check:?}"));
+        image
+            .verify(|check| assert_eq!(check.verdict, aff4::Verdict::Match, "{check:?}"))
+            .unwrap();
         let mut readable = 0;
         for stored in image.ranges() {
             let (data, _) = mixed().read(stored.range);

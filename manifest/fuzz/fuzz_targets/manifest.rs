@@ -2,6 +2,9 @@
 //! Any bytes as a manifest, read line by line, chunk by chunk and as a whole.
 #![no_main]
 
+#[path = "../../../formats/fuzz/fuzz_targets/allocations.rs"]
+mod allocations;
+
 use libfuzzer_sys::fuzz_target;
 use linpmem_manifest::{Chunks, ReadError, Reader, parse};
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! The description of a volume's objects, in RDF Turtle.
 
 mod document;
+mod limits;
 mod triples;
 
 pub(super) use document::{Turtle, Value};

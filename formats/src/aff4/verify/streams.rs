@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checking the hashes of a stream: of its chunks, of their hashes, of its indexes.
 
-use super::{Verifier, linear};
+use super::{Verifier, again, one};
 use crate::aff4::HashAlgorithm;
 use crate::aff4::digest::Digest;
 use crate::aff4::stream::{Stream, invalid};
 use crate::aff4::{Level, Verdict};
-use linpmem_phys::num::u64_as_usize;
+use crate::{OverBudget, ReadAt};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::collections::BTreeMap;
 use std::io;
 
 impl Verifier<'_> {
     /// Checks each chunk against its hashes.
-    pub(super) fn chunks(&mut self, stream: &Stream) {
+    pub(super) fn chunks(&mut self, stream: &Stream) -> Result<(), OverBudget> {
         let mut chunk = vec![0; u64_as_usize(stream.chunk_bytes())];
         let mut totals: BTreeMap<HashAlgorithm, Compared> = BTreeMap::new();
-        for segment in 0..stream.segments() {
+        for segment in stream.present() {
             let mut hashes = Vec::new();
             for algorithm in HashAlgorithm::ALL {
                 match stream.block_hashes(segment, algorithm) {
@@ -31,6 +32,7 @@ impl Verifier<'_> {
                 continue;
             }
             for (within, number) in stream.chunks_of(segment).enumerate() {
+                self.work(stream.chunk_bytes())?;
                 let content = stream.decompress(number, &mut chunk);
                 for (algorithm, digests) in &hashes {
                     let total = totals.entry(*algorithm).or_default();
@@ -57,42 +59,86 @@ impl Verifier<'_> {
         }
         for (algorithm, total) in totals {
             let verdict = total.verdict();
-            self.report(Level::Chunks, stream.urn(), Some(algorithm), verdict);
+            self.report(Level::Chunks, stream.urn(), Some(algorithm), verdict)?;
         }
+        Ok(())
     }
 
     /// Checks the hashes that the description gives for a stream.
-    pub(super) fn stream(&mut self, urn: &str, stream: &Stream) {
+    pub(super) fn stream(&mut self, urn: &str, stream: &Stream) -> Result<(), OverBudget> {
         for algorithm in HashAlgorithm::ALL {
             let object = format!("{urn}/blockhash.{algorithm}");
             for stated in self.stated(&object) {
-                match chunk_hashes(stream, algorithm, stated.algorithm) {
+                let computed = self.chunk_hashes(stream, algorithm, stated.algorithm);
+                match computed {
                     Ok(digest) => {
-                        self.compare(Level::ChunkHashes, &object, &stated, &digest);
+                        self.compare(Level::ChunkHashes, &object, &stated, &digest)?;
                     }
                     Err(error) => {
                         let verdict = Verdict::Mismatch(error.to_string());
-                        self.report(Level::ChunkHashes, &object, Some(algorithm), verdict);
+                        self.report(Level::ChunkHashes, &object, Some(algorithm), verdict)?;
                     }
                 }
             }
         }
-        for stated in self.stated(urn) {
+        let all = self.stated(urn);
+        let linear = self.linear(stream, stream.len(), &all, "hash")?;
+        for stated in &all {
+            let algorithm = stated.algorithm;
             let (level, computed) = match stated.property.as_str() {
-                "hash" => (Level::Stream, linear(stream, stated.algorithm)),
-                "imageStreamIndexHash" => (Level::Indexes, indexes(stream, stated.algorithm)),
+                "hash" => (
+                    Level::Stream,
+                    match &linear {
+                        Ok(digests) => one(digests, algorithm),
+                        Err(error) => Err(again(error)),
+                    },
+                ),
+                "imageStreamIndexHash" => (Level::Indexes, self.indexes(stream, algorithm)),
                 // Before the standard: each algorithm hashes its own hashes.
                 "blockHashesHash" => (
                     Level::ChunkHashes,
-                    chunk_hashes(stream, stated.algorithm, stated.algorithm),
+                    self.chunk_hashes(stream, algorithm, algorithm),
                 ),
                 _ => {
-                    self.unknown(Level::Stream, urn, &stated);
+                    self.unknown(Level::Stream, urn, stated)?;
                     continue;
                 }
             };
-            self.conclude(level, urn, &stated, computed);
+            self.conclude(level, urn, stated, computed)?;
         }
+        Ok(())
+    }
+
+    /// The hash by `outer` of all chunk hashes by `inner`.
+    pub(super) fn chunk_hashes(
+        &self,
+        stream: &Stream,
+        inner: HashAlgorithm,
+        outer: HashAlgorithm,
+    ) -> io::Result<Digest> {
+        let mut hasher = outer.hasher();
+        for segment in 0..stream.segments() {
+            let digests = stream
+                .block_hashes(segment, inner)
+                .map_err(invalid)?
+                .ok_or_else(|| missing(format!("segment {segment} has no {inner} hashes")))?;
+            self.work(usize_as_u64(digests.len()))?;
+            hasher.update(&digests);
+        }
+        Ok(hasher.finish())
+    }
+
+    fn indexes(&self, stream: &Stream, algorithm: HashAlgorithm) -> io::Result<Digest> {
+        let mut hasher = algorithm.hasher();
+        for segment in 0..stream.segments() {
+            let index = stream
+                .index(segment)
+                .map_err(invalid)?
+                .ok_or_else(|| missing(format!("segment {segment} has no index")))?;
+            self.work(usize_as_u64(index.len()))?;
+            hasher.update(&index);
+        }
+        Ok(hasher.finish())
     }
 }
 
@@ -121,35 +167,6 @@ impl Compared {
             )),
         }
     }
-}
-
-/// The hash by `outer` of all chunk hashes by `inner`.
-pub(super) fn chunk_hashes(
-    stream: &Stream,
-    inner: HashAlgorithm,
-    outer: HashAlgorithm,
-) -> io::Result<Digest> {
-    let mut hasher = outer.hasher();
-    for segment in 0..stream.segments() {
-        let digests = stream
-            .block_hashes(segment, inner)
-            .map_err(invalid)?
-            .ok_or_else(|| missing(format!("segment {segment} has no {inner} hashes")))?;
-        hasher.update(&digests);
-    }
-    Ok(hasher.finish())
-}
-
-fn indexes(stream: &Stream, algorithm: HashAlgorithm) -> io::Result<Digest> {
-    let mut hasher = algorithm.hasher();
-    for segment in 0..stream.segments() {
-        let index = stream
-            .index(segment)
-            .map_err(invalid)?
-            .ok_or_else(|| missing(format!("segment {segment} has no index")))?;
-        hasher.update(&index);
-    }
-    Ok(hasher.finish())
 }
 
 fn missing(what: String) -> io::Error {

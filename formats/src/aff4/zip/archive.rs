@@ -3,10 +3,10 @@
 
 use super::directory::{self, Entry, bytes};
 use super::fields::{LOCAL, LOCAL_BYTES};
-use crate::ReadAt;
 use crate::aff4::Error;
 use crate::aff4::compression::inflate;
 use crate::fields::Fields;
+use crate::{Account, ReadAt};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io;
 use std::sync::Arc;
@@ -14,10 +14,14 @@ use std::sync::Arc;
 /// The largest deflated member to accept, since all of it is kept in memory.
 const MAX_INFLATED_BYTES: u64 = 64 << 20;
 
+/// Inflating takes this many times as long as hashing.
+const INFLATE_WORK: u64 = 2;
+
 /// An open archive.
 pub(in crate::aff4) struct Archive {
     source: Arc<dyn ReadAt>,
     entries: Vec<Entry>,
+    repeated: usize,
     comment: Vec<u8>,
 }
 
@@ -35,17 +39,23 @@ pub(in crate::aff4) enum Member {
 }
 
 impl Archive {
-    pub(in crate::aff4) fn open(source: Arc<dyn ReadAt>) -> Result<Self, Error> {
-        let directory = directory::read(&source)?;
+    pub(in crate::aff4) fn open(source: Arc<dyn ReadAt>, account: &Account) -> Result<Self, Error> {
+        let directory = directory::read(&source, account)?;
         Ok(Self {
             source,
             entries: directory.entries,
+            repeated: directory.repeated,
             comment: directory.comment,
         })
     }
 
     pub(in crate::aff4) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// How often the directory lists a member again.
+    pub(in crate::aff4) fn repeated(&self) -> usize {
+        self.repeated
     }
 
     /// The comment after the directory, without the zero that some writers append.
@@ -57,7 +67,11 @@ impl Archive {
 
     /// The content of `entry`. Deflated content is inflated at once, so its size is
     /// limited; stored content is not read yet.
-    pub(in crate::aff4) fn member(&self, entry: &Entry) -> Result<Member, Error> {
+    pub(in crate::aff4) fn member(
+        &self,
+        entry: &Entry,
+        account: &Account,
+    ) -> Result<Member, Error> {
         let place = place(&self.source, entry)?;
         let damaged = |what| damaged(entry, what);
         match place {
@@ -71,6 +85,8 @@ impl Archive {
                 if entry.content_bytes > most || entry.stored_bytes > most {
                     return Err(damaged("is deflated and larger than the supported 64 MiB"));
                 }
+                let work = entry.content_bytes.saturating_mul(INFLATE_WORK);
+                account.work("the compressed members of an AFF4 volume", work)?;
                 let deflated = bytes(&self.source, offset, entry.stored_bytes)?;
                 inflated(&deflated, entry.content_bytes)
                     .map(|held| Member::Held(Arc::new(held)))
@@ -126,7 +142,10 @@ pub(in crate::aff4) fn content(
         Place::Stored(offset) if entry.stored_bytes <= most => {
             bytes(source, offset, entry.stored_bytes)
         }
-        Place::Stored(_) => Err(Error::TooLarge("a member")),
+        Place::Stored(_) => Err(damaged(
+            entry,
+            "is larger than the 256 MiB that fit in memory",
+        )),
         Place::Deflated(_) => Err(damaged(
             entry,
             "is deflated, which recovery does not support",
@@ -135,8 +154,15 @@ pub(in crate::aff4) fn content(
 }
 
 /// Whether the archive has a readable directory.
-pub(in crate::aff4) fn has_directory(source: &dyn ReadAt) -> bool {
-    directory::read(source).is_ok()
+pub(in crate::aff4) fn has_directory(
+    source: &dyn ReadAt,
+    account: &Account,
+) -> Result<bool, Error> {
+    match directory::read(source, account) {
+        Ok(_) => Ok(true),
+        Err(error @ Error::Budget(_)) => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 /// The size of the name and the extra fields together. Those of the local header apply,
@@ -176,7 +202,9 @@ impl Member {
     pub(in crate::aff4) fn read_all(&self, most: u64) -> Result<Vec<u8>, Error> {
         let len = self.len();
         if len > most {
-            return Err(Error::TooLarge("a member"));
+            return Err(Error::TooLarge(
+                "a description, map or hash of more than 256 MiB",
+            ));
         }
         let mut held = vec![0; u64_as_usize(len)];
         self.read_exact_at(0, &mut held)?;

@@ -2,12 +2,12 @@
 //! Reading the directory of an archive.
 
 use super::fields::{
-    CENTRAL, CENTRAL_BYTES, END, END_BYTES, END64, END64_BYTES, EXTRA64, LOCATOR64,
+    CENTRAL, CENTRAL_BYTES, END, END_BYTES, END64, END64_BYTES, EXTRA64, LOCAL_BYTES, LOCATOR64,
     LOCATOR64_BYTES, extra, widened,
 };
-use crate::ReadAt;
 use crate::aff4::Error;
 use crate::fields::Fields;
+use crate::{Account, ReadAt};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
 /// A member, as the directory describes it.
@@ -29,14 +29,14 @@ pub(in crate::aff4) struct Entry {
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) entries: Vec<Entry>,
+    /// How often it lists a member again, in the very same words.
+    pub(super) repeated: usize,
     /// The comment after the directory.
     pub(super) comment: Vec<u8>,
 }
 
-/// The most members to accept. An image of 64 TiB has a quarter of them.
-const MAX_MEMBERS: u64 = 16 << 20;
-/// The largest directory to accept, since all of it is kept in memory.
-const MAX_DIRECTORY_BYTES: u64 = 2 << 30;
+/// What members are called where they exceed a budget.
+const WHAT: &str = "the members in an AFF4 volume's directory";
 /// The largest member to keep in memory as a whole.
 pub(in crate::aff4) const MAX_MEMBER_IN_MEMORY_BYTES: u64 = 256 << 20;
 /// Bytes of the directory to read at a time.
@@ -49,7 +49,7 @@ struct Extent {
     count: u64,
 }
 
-pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Error> {
+pub(super) fn read(source: &dyn ReadAt, account: &Account) -> Result<Directory, Error> {
     let len = source.len();
     let reach = len.min(END_BYTES + LOCATOR64_BYTES + u64::from(u16::MAX));
     let base = len - reach;
@@ -70,11 +70,15 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Directory, Error> {
     {
         return Err(damaged());
     }
-    if extent.bytes > MAX_DIRECTORY_BYTES || extent.count > MAX_MEMBERS {
-        return Err(Error::TooLarge("the directory"));
-    }
-    let entries = entries(source, &extent)?;
-    Ok(Directory { entries, comment })
+    let mut entries = entries(source, &extent, account)?;
+    let listed = entries.len();
+    drop_repeated(&mut entries);
+    check_overlaps(&entries)?;
+    Ok(Directory {
+        repeated: listed - entries.len(),
+        entries,
+        comment,
+    })
 }
 
 /// The last place where the directory can end.
@@ -130,7 +134,59 @@ fn extent(
     Some((extent, comment))
 }
 
-fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Error> {
+/// Drops entries that say nothing new. Python's zipfile makes them of a name that is
+/// written twice.
+fn drop_repeated(entries: &mut Vec<Entry>) {
+    let mut order: Vec<(u64, usize)> = (0..)
+        .zip(entries.iter())
+        .map(|(number, entry)| (entry.offset, number))
+        .collect();
+    order.sort_unstable();
+    let mut repeated: Vec<usize> = Vec::new();
+    for pair in order.windows(2) {
+        let &[(_, first), (_, second)] = pair else {
+            continue;
+        };
+        if entries.get(first) == entries.get(second) {
+            repeated.push(second);
+        }
+    }
+    repeated.sort_unstable();
+    let mut next = repeated.into_iter().peekable();
+    let mut number = 0;
+    entries.retain(|_| {
+        let is_repeated = next.next_if_eq(&number).is_some();
+        number += 1;
+        !is_repeated
+    });
+}
+
+/// Refuses members that share bytes: no program writes them, and each of them could be
+/// read as often as it has names.
+fn check_overlaps(entries: &[Entry]) -> Result<(), Error> {
+    let mut order: Vec<&Entry> = entries.iter().collect();
+    order.sort_unstable_by_key(|entry| entry.offset);
+    for pair in order.windows(2) {
+        let &[lower, upper] = pair else { continue };
+        // The name in the local header may differ from the one in the directory.
+        let least = LOCAL_BYTES.checked_add(lower.stored_bytes);
+        let end = least.and_then(|least| lower.offset.checked_add(least));
+        if end.is_none_or(|end| end > upper.offset) {
+            return Err(Error::Overlap {
+                lower: shortened(&lower.name),
+                upper: shortened(&upper.name),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `name` for a message.
+fn shortened(name: &str) -> String {
+    name.chars().take(200).collect()
+}
+
+fn entries(source: &dyn ReadAt, extent: &Extent, account: &Account) -> Result<Vec<Entry>, Error> {
     // The directory may state more entries than it has room for.
     let room = extent.count.min(extent.bytes / CENTRAL_BYTES);
     let mut entries = Vec::with_capacity(u64_as_usize(room).min(1 << 16));
@@ -149,9 +205,14 @@ fn entries(source: &dyn ReadAt, extent: &Extent) -> Result<Vec<Entry>, Error> {
         let lens = lens(fixed).ok_or_else(|| damaged("no directory entry begins here"))?;
         let variable: u64 = lens.iter().map(|&len| u64::from(len)).sum();
         let whole = CENTRAL_BYTES + variable;
+        // Invalid bytes of a name become three bytes each.
+        let [name, ..] = lens;
+        let _name = account.lend(WHAT, 3 * u64::from(name))?;
         let record = window.get(next, whole)?.ok_or_else(cut)?;
         let entry = entry(record, lens)
             .ok_or_else(|| damaged("the entry is encrypted or contradicts itself"))?;
+        account.hold_items::<Entry>(WHAT, 1)?;
+        account.hold(WHAT, usize_as_u64(entry.name.len()))?;
         entries.push(entry);
         next += whole;
     }

@@ -3,9 +3,10 @@
 
 use super::directory::{Entry, bytes};
 use super::fields::{EXTRA64, LOCAL, LOCAL_BYTES, extra, widened};
-use crate::ReadAt;
 use crate::aff4::Error;
 use crate::fields::Fields;
+use crate::{Account, ReadAt};
+use linpmem_phys::num::usize_as_u64;
 
 /// The members that were found.
 #[derive(Debug)]
@@ -18,12 +19,16 @@ pub(in crate::aff4) struct Scanned {
 
 /// Walks over the members from the beginning of the file on, until one is incomplete or
 /// something else follows.
-pub(in crate::aff4) fn scan(source: &dyn ReadAt) -> Result<Scanned, Error> {
+pub(in crate::aff4) fn scan(source: &dyn ReadAt, account: &Account) -> Result<Scanned, Error> {
     let mut scanned = Scanned {
         entries: Vec::new(),
         end: 0,
     };
+    const WHAT: &str = "the members of an unfinished AFF4 volume";
     while let Some((entry, end)) = member(source, scanned.end)? {
+        account.hold_items::<Entry>(WHAT, 1)?;
+        // Names become keys as well.
+        account.hold(WHAT, usize_as_u64(entry.name.len()) * 3)?;
         scanned.entries.push(entry);
         scanned.end = end;
     }

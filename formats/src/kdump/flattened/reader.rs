@@ -191,6 +191,10 @@ impl<S: ReadAt> ReadAt for Reader<S> {
         self.len
     }
 
+    fn stored_bytes(&self) -> u64 {
+        self.source.stored_bytes()
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let end = offset
             .checked_add(usize_as_u64(buf.len()))
