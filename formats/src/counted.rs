@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image whose ranges are paid for.
 
-use crate::{Account, Format, ImageReader, MachineFacts, OverBudget, StoredRange};
+use crate::{Account, Format, ImageReader, MachineFacts, OverBudget, StoredRange, Truncation};
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
 /// An image, and the account that pays for its ranges.
@@ -48,5 +48,9 @@ impl ImageReader for Counted {
 
     fn warnings(&self) -> &[String] {
         self.image.warnings()
+    }
+
+    fn truncation(&self) -> Option<Truncation> {
+        self.image.truncation()
     }
 }

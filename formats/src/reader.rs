@@ -28,7 +28,5 @@ pub trait ImageReader: ReadPhys {
 
     /// How the image ends early; `None` if it is complete, as far as it can tell. One of
     /// the [`warnings`](Self::warnings) says the same in words.
-    fn truncation(&self) -> Option<Truncation> {
-        None
-    }
+    fn truncation(&self) -> Option<Truncation>;
 }

@@ -39,12 +39,7 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
         //   is protected against faults and machine checks on either side;
         // - `mapping` and `source_faulted` live across the call.
         let bytes = unsafe {
-            shim::linpmem_copy_to_user(
-                mapping.addr(),
-                len,
-                self.iov.as_raw(),
-                &mut source_faulted,
-            )
+            shim::linpmem_copy_to_user(mapping.addr(), len, self.iov.as_raw(), &mut source_faulted)
         };
         let errno = if source_faulted {
             Errno::EIO

@@ -297,7 +297,9 @@ fn nohup_protects_a_run() {
     let folder = tempfile::tempdir().unwrap();
     Fake::default().acquire(folder.path(), &["a.core"]).unwrap();
     let words = ["convert", "a.core", "b.core", "--rate", "8"];
-    for (shell, code) in [("trap '' HUP", 0), ("true", 1)] {
+    // The tests may run under nohup themselves.
+    let exposed = "exec env --default-signal=HUP \"$@\"";
+    for (shell, code) in [("trap '' HUP", 0), (exposed, 1)] {
         let run = under(shell, folder.path(), &words);
         std::thread::sleep(Duration::from_millis(500));
         let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();

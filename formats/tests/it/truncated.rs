@@ -152,6 +152,9 @@ impl<I: ImageReader + ?Sized> ImageReader for Erased<'_, I> {
     fn warnings(&self) -> &[String] {
         self.0.warnings()
     }
+    fn truncation(&self) -> Option<linpmem_formats::Truncation> {
+        self.0.truncation()
+    }
 }
 
 fn reader(bytes: Vec<u8>) -> Option<Box<dyn ImageReader>> {
