@@ -107,10 +107,12 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     };
     let map =
         MemoryMap::new(core.ranges().iter().map(ram)).map_err(|error| failed(error.to_string()))?;
-    let (machine, machine_record) = machine::facts(
+    let (mut machine, machine_record) = machine::facts(
         core.machine().vmcoreinfo.clone(),
         core.machine().direct_map_base,
     );
+    // The registers at the time of the crash are nowhere else.
+    machine.notes.clone_from(&core.machine().notes);
     let vmcore = Vmcore {
         file,
         segments: segments(core.ranges()),

@@ -5,6 +5,7 @@
 use super::target_on;
 use crate::contains::contains;
 use anyhow::{Context, Result, ensure};
+use linpmem_formats::open_image;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysRange, Region, RegionKind};
 use linpmem_testkit::artifacts;
 use linpmem_testkit::ground_truth::{Manifest, compare, open_elf};
@@ -83,6 +84,12 @@ fn the_memory_of_a_kernel_that_crashed_is_acquired() -> Result<()> {
     println!("and with the memory before it: {found}");
     found.require(0.5)?;
     ensure!(found.equal_and_still > 5_000, "{found}");
+
+    // A note for each processor, with its registers.
+    let core = open_image(&image)?;
+    let notes = core.machine().notes.iter();
+    let registers = notes.filter(|note| note.is_registers()).count();
+    ensure!(registers == 2, "the registers of {registers} processors");
 
     let manifest = Manifest::open(&companion(&image, "manifest.jsonl"))?;
     crashed.is_described_by(&manifest, release)?;
