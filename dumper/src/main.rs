@@ -82,7 +82,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             symbols::symbols(args)?.print(json, out)?;
             return Ok(status);
         }
-        Some(Command::Ranges(args)) => ranges::ranges(args)?.print(json, out)?,
+        Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
             manual()
                 .completions(*shell, out)

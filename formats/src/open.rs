@@ -157,6 +157,16 @@ pub fn open_reader<S: ReadAt + 'static>(bytes: S) -> Result<Box<dyn ImageReader>
 ///
 /// # Errors
 /// As [`open_reader`], or if the image needs more than the budget.
+#[cfg_attr(
+    not(any(
+        feature = "elf",
+        feature = "lime",
+        feature = "avml",
+        feature = "kdump",
+        feature = "aff4"
+    )),
+    expect(unused_variables, reason = "without formats nothing costs anything")
+)]
 pub fn open_reader_within<S: ReadAt + 'static>(
     bytes: S,
     budget: &Budget,

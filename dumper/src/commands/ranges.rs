@@ -5,6 +5,7 @@ use crate::args::{RangesArgs, SelectionArgs};
 use crate::text::ranges::{MapRange, RangesDocument};
 use linpmem_capture::selection::{NothingSelected, Part};
 use linpmem_capture::source::{Iomem, IomemError, Source, SourceError, SourceSpec};
+use linpmem_cli::Stderr;
 use linpmem_manifest::SourceRecord;
 use linpmem_phys::MemoryMap;
 
@@ -23,12 +24,20 @@ pub enum RangesError {
     Nothing(#[from] NothingSelected),
 }
 
-/// Shows what an acquisition with the options of `args` would read.
+/// Shows what an acquisition with the options of `args` would read, and on `stderr` what is
+/// odd about its source.
 ///
 /// # Errors
 /// If there is no map, or the options select nothing of it.
-pub fn ranges(args: &RangesArgs) -> Result<RangesDocument, RangesError> {
-    let Memory { map, source } = Memory::of(&args.selection)?;
+pub fn ranges(args: &RangesArgs, stderr: Stderr) -> Result<RangesDocument, RangesError> {
+    let Memory {
+        map,
+        source,
+        warnings,
+    } = Memory::of(&args.selection)?;
+    for warning in warnings {
+        stderr.warn(&warning);
+    }
     let selected = args.selection.selection().apply(&map)?;
     let serving = |part: &Part| {
         let served = source.as_ref().ok()?.serving(part.kind.name())?;
@@ -54,6 +63,7 @@ pub fn ranges(args: &RangesArgs) -> Result<RangesDocument, RangesError> {
 struct Memory {
     map: MemoryMap,
     source: Result<SourceRecord, SourceError>,
+    warnings: Vec<String>,
 }
 
 impl Memory {
@@ -64,15 +74,20 @@ impl Memory {
             Ok(source) => Ok(Self {
                 map: source.map,
                 source: Ok(source.record),
+                warnings: source.warnings,
             }),
             Err(error) if matches!(args.source, SourceSpec::Image(_) | SourceSpec::Vmcore) => {
                 Err(error.into())
             }
             Err(error @ SourceError::OnlyCrashed(_)) => Err(error.into()),
-            Err(error) => Ok(Self {
-                map: Iomem::read()?.map,
-                source: Err(error),
-            }),
+            Err(error) => {
+                let iomem = Iomem::read()?;
+                Ok(Self {
+                    map: iomem.map,
+                    source: Err(error),
+                    warnings: iomem.warnings,
+                })
+            }
         }
     }
 }
