@@ -60,6 +60,14 @@ impl Kernel for RunningKernel {
         }
     }
 
+    fn first_lost(&self, _held: &Held, start: u64, end: u64) -> Option<u64> {
+        let (first, end) = (start / PAGE_SIZE, end.div_ceil(PAGE_SIZE));
+        // SAFETY: The pages were online when `_held` was taken, so they have descriptors
+        // until it is dropped.
+        let lost = unsafe { shim::linpmem_first_lost(first, end) };
+        (lost < end).then_some(lost * PAGE_SIZE)
+    }
+
     fn region(&self, page: u64) -> Region {
         let is_firmware = FIRMWARE
             .into_iter()

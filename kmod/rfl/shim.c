@@ -96,6 +96,17 @@ u32 linpmem_ram_page(u64 pfn)
 	return LINPMEM_PAGE_ONLINE;
 }
 
+u64 linpmem_first_lost(u64 pfn, u64 end)
+{
+	for (; pfn < end; pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		if (is_page_hwpoison(page) || PageOffline(page))
+			break;
+	}
+	return pfn;
+}
+
 void *linpmem_map_ram_page(u64 pfn)
 {
 	struct page *page = pfn_to_online_page(pfn);

@@ -33,6 +33,8 @@ u64 linpmem_vmcoreinfo_len(void);
 /* Pages. */
 const void *linpmem_direct_map(u64 phys);
 u32 linpmem_ram_page(u64 pfn);
+/* The first page from @pfn on that was taken back or is poisoned; @end if there is none. */
+u64 linpmem_first_lost(u64 pfn, u64 end);
 void *linpmem_map_ram_page(u64 pfn);
 void linpmem_unmap_ram_page(void *mapping);
 /* Whether all @pages pages are mapped write-back. */

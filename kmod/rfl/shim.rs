@@ -16,6 +16,7 @@ extern "C" {
 
     pub(crate) fn linpmem_direct_map(phys: u64) -> *const c_void;
     pub(crate) fn linpmem_ram_page(pfn: u64) -> u32;
+    pub(crate) fn linpmem_first_lost(pfn: u64, end: u64) -> u64;
     pub(crate) fn linpmem_map_ram_page(pfn: u64) -> *mut c_void;
     pub(crate) fn linpmem_unmap_ram_page(mapping: *mut c_void);
     pub(crate) fn linpmem_is_cached(mapping: *const c_void, pages: usize) -> bool;

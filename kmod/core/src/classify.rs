@@ -76,12 +76,12 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         }
     }
 
-    /// Asks again about a page of System RAM.
-    ///
-    /// # Errors
-    /// The reason why it must not be read any more.
-    pub fn still_ram(&self, held: &K::Held, page: u64) -> Result<(), Errno> {
-        self.ram_route(held, page).map(|_| ())
+    /// Asks again about the pages `start..end` of System RAM: the first one that must not
+    /// be read any more, and why.
+    pub fn first_lost(&self, held: &K::Held, start: u64, end: u64) -> Option<(u64, Errno)> {
+        let page = self.kernel.first_lost(held, start, end)?;
+        let errno = self.ram_route(held, page).err().unwrap_or(Errno::ENODATA);
+        Some((page, errno))
     }
 
     /// Another route to a page for which `route` failed with `errno`.

@@ -30,6 +30,11 @@ pub trait Kernel {
     /// The state of the page of System RAM at `page` (page-aligned).
     fn ram_page(&self, held: &Self::Held, page: u64) -> PageState;
 
+    /// The first page of `start..end` (page-aligned) that is not online any more. All of them
+    /// were when `held` was taken, so only single pages can have changed: a hypervisor
+    /// took them back, or the hardware reported them.
+    fn first_lost(&self, held: &Self::Held, start: u64, end: u64) -> Option<u64>;
+
     /// What the resource tree says about the page at `page` (page-aligned), none of
     /// which is System RAM.
     fn region(&self, page: u64) -> Region;

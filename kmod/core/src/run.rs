@@ -165,19 +165,16 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
     /// Takes back what was copied from pages that may no longer be read.
     fn check_again(&mut self, held: &K::Held, start: u64, copied: Copied) -> Copied {
         let end = advance(start, copied.bytes);
-        let mut page = start & !(PAGE_SIZE - 1);
-        while page < end {
-            if let Err(errno) = self.classifier.still_ram(held, page) {
-                let good = page.max(start);
-                self.transfer.take_back(distance(good, end));
-                return Copied {
-                    bytes: distance(start, good),
-                    stopped: Some(errno),
-                };
-            }
-            page = page.saturating_add(PAGE_SIZE);
+        let first = start & !(PAGE_SIZE - 1);
+        let Some((page, errno)) = self.classifier.first_lost(held, first, end) else {
+            return copied;
+        };
+        let good = page.max(start);
+        self.transfer.take_back(distance(good, end));
+        Copied {
+            bytes: distance(start, good),
+            stopped: Some(errno),
         }
-        copied
     }
 }
 

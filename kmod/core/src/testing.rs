@@ -131,6 +131,12 @@ impl Kernel for FakeKernel {
         }
     }
 
+    fn first_lost(&self, held: &Held, start: u64, end: u64) -> Option<u64> {
+        (start..end)
+            .step_by(4096)
+            .find(|&page| self.ram_page(held, page) != PageState::Online)
+    }
+
     fn region(&self, page: u64) -> Region {
         let firmware = self
             .firmware
