@@ -144,10 +144,10 @@ pub mod raw;
 
 mod budget;
 mod cache;
+mod charged;
 mod chunk;
 mod codec;
 mod core_note;
-mod counted;
 mod detect;
 mod fields;
 mod open;

@@ -6,7 +6,7 @@ use crate::aff4;
 #[cfg(feature = "avml")]
 use crate::avml;
 #[cfg(any(feature = "elf", feature = "lime", feature = "avml"))]
-use crate::counted::counted;
+use crate::charged::charged;
 #[cfg(feature = "elf")]
 use crate::elf;
 #[cfg(feature = "frames")]
@@ -175,17 +175,17 @@ pub fn open_reader_within<S: ReadAt + 'static>(
         #[cfg(feature = "elf")]
         Some(Detected::Image(Format::Elf)) => {
             let account = budget.open(&bytes);
-            Ok(counted(elf::Reader::new(bytes)?, account)?)
+            Ok(charged(elf::Reader::new(bytes)?, account)?)
         }
         #[cfg(feature = "lime")]
         Some(Detected::Image(Format::Lime)) => {
             let account = budget.open(&bytes);
-            Ok(counted(lime::Reader::new(bytes)?, account)?)
+            Ok(charged(lime::Reader::new(bytes)?, account)?)
         }
         #[cfg(feature = "avml")]
         Some(Detected::Image(Format::Avml)) => {
             let account = budget.open(&bytes);
-            Ok(counted(avml::Reader::new(bytes)?, account)?)
+            Ok(charged(avml::Reader::new(bytes)?, account)?)
         }
         #[cfg(feature = "kdump")]
         Some(Detected::Image(Format::Kdump)) => Ok(Box::new(kdump::Reader::within(bytes, budget)?)),

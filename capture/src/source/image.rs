@@ -8,7 +8,7 @@ use super::regions::regions;
 use super::{Source, SourceError, Subject, vmcoreinfo};
 use crate::Reading;
 use linpmem_formats::{
-    ImageReader, MachineFacts, OpenError, PlannedRange, ReadAt, Truncation, open_bytes_within,
+    ImageReader, MachineFacts, OpenError, PlannedRange, ReadAt, open_bytes_within,
     open_reader_within, raw,
 };
 use linpmem_manifest::paths::manifest_beside;
@@ -79,17 +79,6 @@ pub fn read_image(
         Some(beginning) => completed(image, &beginning),
         None => image,
     })
-}
-
-/// How the image at `path` ends early, if it does.
-///
-/// # Errors
-/// As [`read_image`].
-pub fn truncation_at(
-    path: &Path,
-    reading: &Reading,
-) -> Result<Option<Truncation>, ImageSourceError> {
-    Ok(read_image(path, None, reading)?.truncation())
 }
 
 /// Whether the manifest may know more of `image` than the image does.
@@ -169,6 +158,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError
         map,
         iomem: None,
         subject: Subject::Image,
+        truncation: image.truncation(),
         machine_record,
         machine,
         record: SourceRecord::single("file", shown, Some(image.format().to_string())),

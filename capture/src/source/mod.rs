@@ -24,7 +24,7 @@ mod vmcoreinfo;
 mod volatile;
 
 pub use aff4::{open_aff4, read_aff4};
-pub use image::{ImageSourceError, open_reader_at, read_image, truncation_at};
+pub use image::{ImageSourceError, open_reader_at, read_image};
 pub use iomem::{Iomem, IomemError, IomemTextError};
 pub use spec::SourceSpec;
 pub use vmcoreinfo::{VmcoreinfoError, record as vmcoreinfo_record};
@@ -32,7 +32,7 @@ pub use volatile::Volatile;
 
 use crate::Reading;
 use kernel::KernelSource;
-use linpmem_formats::MachineFacts;
+use linpmem_formats::{MachineFacts, Truncation};
 use linpmem_manifest::{MachineRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,8 @@ pub struct Source {
     pub machine_record: MachineRecord,
     /// What the manifest records about the source.
     pub record: SourceRecord,
+    /// How an image ends early, if it does; one of the warnings says the same in words.
+    pub truncation: Option<Truncation>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

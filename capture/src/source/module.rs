@@ -48,6 +48,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         map: iomem.map,
         iomem: Some(iomem.text),
         subject: Subject::RunningKernel,
+        truncation: None,
         machine,
         machine_record,
         record: SourceRecord::single("linpmem", path.display().to_string(), Some(detail)),

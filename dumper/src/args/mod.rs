@@ -51,7 +51,7 @@ const EXAMPLES: [(&str, &str); 9] = [
         "reserved memory too; offsets are addresses",
     ),
     (
-        "linpmem-dump - --manifest host.json | ssh keep 'cat > host.core'",
+        "linpmem-dump - --manifest host.jsonl | ssh keep 'cat > host.core'",
         "nothing but the manifest on this disk",
     ),
     (

@@ -7,7 +7,7 @@ use linpmem_capture::Reading;
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
-use linpmem_capture::source::{Source, SourceError, SourceSpec, truncation_at};
+use linpmem_capture::source::{Source, SourceError, SourceSpec};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_phys::PhysRange;
 use std::io::{self, Write};
@@ -42,10 +42,9 @@ pub fn compare(
         budget: args.memory.budget(),
         ..Reading::default()
     };
-    // Before both are open: the budget is for two images. What does not open says so below.
-    let cut = [&args.left, &args.right].map(|path| truncation_at(path, &reading).ok().flatten());
     let [left, right] = [&args.left, &args.right].map(|path| open(path, &reading));
     let (left, right) = (left?, right?);
+    let cut = [left.truncation, right.truncation];
     for (path, cut) in [&args.left, &args.right].into_iter().zip(&cut) {
         if let Some(cut) = cut {
             stderr.warn(&format!("{}: {cut}", path.display()));

@@ -8,7 +8,7 @@ use clap::Parser;
 use linpmem_capture::Reading;
 use linpmem_capture::finish::{final_name, is_whole, name_whole};
 use linpmem_capture::sink::PartialError;
-use linpmem_capture::source::{ImageSourceError, read_aff4, read_image, truncation_at};
+use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
 use linpmem_capture::verify::VerifyError;
 use linpmem_capture::{AcquireError, Events, acquire};
 use linpmem_cli::{ExitStatus, Stderr};
@@ -216,11 +216,7 @@ fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Recove
     };
     let image = read_image(&args.image, None, &reading(args)).map_err(failed)?;
     let is_partial = final_name(&args.image).is_some();
-    if !is_partial
-        && truncation_at(&args.image, &reading(args))
-            .map_err(failed)?
-            .is_none()
-    {
+    if !is_partial && image.truncation().is_none() {
         return Err(RecoverCommandError::Whole(args.image.clone()));
     }
     let target = match &args.output {

@@ -7,7 +7,7 @@ use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
-use linpmem_capture::source::{SourceSpec, Subject, truncation_at};
+use linpmem_capture::source::{SourceSpec, Subject, read_image};
 use linpmem_capture::{Acquired, Output, Plan, Reading};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_manifest::paths::{partial_of, with_suffix};
@@ -98,9 +98,9 @@ pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
 pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
     // A file of artifacts is not an image.
     let image = args.image.as_deref();
-    let cut = image.map(|image| truncation_at(image, &args.reading.reading()));
-    match cut {
-        Some(Ok(Some(cut))) => {
+    let image = image.and_then(|image| read_image(image, None, &args.reading.reading()).ok());
+    match image.and_then(|image| image.truncation()) {
+        Some(cut) => {
             stderr.warn(&cut.to_string());
             ExitStatus::Unreadable
         }

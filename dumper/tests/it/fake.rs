@@ -162,6 +162,7 @@ impl Fake {
             .unwrap(),
             iomem: Some("made up".to_owned()),
             subject: Subject::RunningKernel,
+            truncation: None,
             machine: MachineFacts {
                 vmcoreinfo: Some(b"OSRELEASE=1.2.3\n".to_vec()),
                 direct_map_base: Some(0xffff_8880_0000_0000),

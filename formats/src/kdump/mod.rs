@@ -5,7 +5,7 @@
 pub mod flattened;
 
 mod bitmap;
-mod dumped;
+mod dumped_bitmap;
 mod encoder;
 mod error;
 mod header;

@@ -2,7 +2,7 @@
 //! Writing a kdump-compressed image, front to back.
 
 use super::bitmap::Bitmap;
-use super::dumped::Dumped;
+use super::dumped_bitmap::DumpedBitmap;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
 use super::page::{Compression, DESCRIPTOR_BYTES, Descriptor, Packer};
@@ -31,7 +31,7 @@ pub struct Writer {
     layout: Layout,
     order: WriteOrder,
     stream: flattened::Writer,
-    dumped: Dumped,
+    dumped: DumpedBitmap,
     zero: Descriptor,
     /// The number of descriptors written so far.
     pages: u64,
@@ -52,7 +52,7 @@ impl Writer {
             plan: plan.clone(),
             compression,
             stream: flattened::Writer,
-            dumped: Dumped::new(layout.dumped, u64::from(layout.bitmap_blocks)),
+            dumped: DumpedBitmap::new(layout.dumped, u64::from(layout.bitmap_blocks)),
             zero: Descriptor::default(),
             pages: 0,
             next: layout.data,

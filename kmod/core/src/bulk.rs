@@ -166,6 +166,19 @@ mod tests {
         (result, buffer)
     }
 
+    /// What [`read_pages`] returns, and the status of each page.
+    fn read_listed(
+        kernel: &FakeKernel,
+        buffer: &mut FakeBuffer,
+        access: Access,
+        start: u64,
+        len: usize,
+    ) -> (Result<usize, Errno>, FakeStatuses) {
+        let mut statuses = FakeStatuses::default();
+        let result = read_pages(kernel, buffer, &mut statuses, access, start, len);
+        (result, statuses)
+    }
+
     fn read_fake(
         kernel: &FakeKernel,
         start: u64,
@@ -223,16 +236,8 @@ mod tests {
         let mut kernel = FakeKernel::pc();
         kernel.refuse_mapping(0xf_2000);
         let mut buffer = FakeBuffer::new(&kernel);
-        let mut statuses = FakeStatuses::default();
         let access = Access::default();
-        let result = read_pages(
-            &kernel,
-            &mut buffer,
-            &mut statuses,
-            access,
-            0xf_0800,
-            0x4000,
-        );
+        let (result, statuses) = read_listed(&kernel, &mut buffer, access, 0xf_0800, 0x4000);
         assert_eq!(result, Ok(0x4000));
         assert_eq!(statuses.list(), [0, 0, 13, 0, 0]);
         assert_eq!(
@@ -253,13 +258,12 @@ mod tests {
         let mut kernel = FakeKernel::pc();
         kernel.refuse_devices();
         let mut buffer = FakeBuffer::new(&kernel);
-        let mut statuses = FakeStatuses::default();
         let access = Access {
             device: true,
             ..Access::default()
         };
         let (start, len) = (0x8000_0000, 6 << 20);
-        let result = read_pages(&kernel, &mut buffer, &mut statuses, access, start, len);
+        let (result, statuses) = read_listed(&kernel, &mut buffer, access, start, len);
         assert_eq!(result, Ok(len));
         assert!(statuses.list().iter().all(|status| *status == 13));
         assert_eq!(buffer.attempts(), 3);
@@ -272,16 +276,8 @@ mod tests {
         let mut kernel = FakeKernel::pc();
         kernel.lose_after_first_look(0x12_3000);
         let mut buffer = FakeBuffer::new(&kernel);
-        let mut statuses = FakeStatuses::default();
         let access = Access::default();
-        let result = read_pages(
-            &kernel,
-            &mut buffer,
-            &mut statuses,
-            access,
-            0x12_1800,
-            0x3000,
-        );
+        let (result, statuses) = read_listed(&kernel, &mut buffer, access, 0x12_1800, 0x3000);
         assert_eq!(result, Ok(0x3000));
         assert_eq!(statuses.list(), [0, 0, 61, 0]);
         assert_eq!(buffer.copies(), [(0x12_1800, 0x1800), (0x12_4000, 0x800)]);
@@ -301,9 +297,8 @@ mod tests {
         for start in [0x10_0000, 0x10_0800] {
             let mut buffer = FakeBuffer::new(&kernel);
             buffer.make_absent();
-            let mut statuses = FakeStatuses::default();
             let access = Access::default();
-            let result = read_pages(&kernel, &mut buffer, &mut statuses, access, start, 0x8000);
+            let (result, statuses) = read_listed(&kernel, &mut buffer, access, start, 0x8000);
             assert_eq!(result, Ok(0x8000), "{start:#x}");
             let pages = if start == 0x10_0000 { 8 } else { 9 };
             assert_eq!(statuses.list(), vec![0; pages]);
@@ -320,6 +315,31 @@ mod tests {
         }
     }
 
+    /// A register can change when it is loaded: it is loaded once, even if what was loaded
+    /// cannot be delivered.
+    #[test]
+    fn a_device_is_not_read_again_for_a_buffer_that_was_absent() {
+        let mut kernel = FakeKernel::pc();
+        kernel.refuse_mapping(0xf_2000);
+        let access = Access {
+            device: true,
+            ..Access::default()
+        };
+        // A hole, and registers that the firmware calls reserved.
+        for (start, attempts) in [(0x8000_0000, 1), (0xf_2000, 2)] {
+            let mut buffer = FakeBuffer::new(&kernel);
+            buffer.make_absent();
+            let (result, _) = read_listed(&kernel, &mut buffer, access, start, 0x1000);
+            assert_eq!(result, Err(Errno::EFAULT), "{start:#x}");
+            assert_eq!((buffer.waits(), buffer.attempts()), (0, attempts));
+            let mut buffer = FakeBuffer::new(&kernel);
+            buffer.make_absent();
+            let result = read(&kernel, &mut buffer, access, start, 0x1000);
+            assert_eq!(result, Err(Errno::EFAULT), "{start:#x}");
+            assert_eq!((buffer.waits(), buffer.attempts()), (0, attempts));
+        }
+    }
+
     #[test]
     fn a_buffer_that_keeps_vanishing_ends_the_read() {
         let mut kernel = FakeKernel::pc();
@@ -332,15 +352,7 @@ mod tests {
         kernel.signal();
         let mut buffer = FakeBuffer::new(&kernel);
         buffer.keep_absent();
-        let mut statuses = FakeStatuses::default();
-        let result = read_pages(
-            &kernel,
-            &mut buffer,
-            &mut statuses,
-            access,
-            0x10_0000,
-            0x8000,
-        );
+        let (result, statuses) = read_listed(&kernel, &mut buffer, access, 0x10_0000, 0x8000);
         assert_eq!(result, Err(Errno::EINTR));
         assert_eq!(buffer.waits(), 2);
         let mut buffer = FakeBuffer::new(&kernel);
@@ -405,16 +417,9 @@ mod tests {
         let mut kernel = FakeKernel::pc();
         kernel.fault_at(0x20_5010);
         let mut buffer = FakeBuffer::new(&kernel);
-        let mut statuses = FakeStatuses::default();
         let len = 0x7000 - 0x800;
-        let result = read_pages(
-            &kernel,
-            &mut buffer,
-            &mut statuses,
-            Access::default(),
-            0x20_0800,
-            len,
-        );
+        let (result, statuses) =
+            read_listed(&kernel, &mut buffer, Access::default(), 0x20_0800, len);
         assert_eq!(result, Ok(len));
         assert_eq!(statuses.list(), [0, 133, 61, 61, 61, 5, 0]);
         assert_eq!(
@@ -428,16 +433,8 @@ mod tests {
     fn pages_beyond_the_last_address_are_refused() {
         let kernel = FakeKernel::pc();
         let mut buffer = FakeBuffer::new(&kernel);
-        let mut statuses = FakeStatuses::default();
         let start = (1 << 40) - 4096;
-        let result = read_pages(
-            &kernel,
-            &mut buffer,
-            &mut statuses,
-            Access::default(),
-            start,
-            8192,
-        );
+        let (result, statuses) = read_listed(&kernel, &mut buffer, Access::default(), start, 8192);
         assert_eq!(result, Ok(8192));
         assert_eq!(statuses.list(), [13, 6]);
     }
@@ -447,15 +444,8 @@ mod tests {
         let kernel = FakeKernel::pc();
         let mut buffer = FakeBuffer::new(&kernel);
         buffer.end_after(0x2800);
-        let mut statuses = FakeStatuses::default();
-        let result = read_pages(
-            &kernel,
-            &mut buffer,
-            &mut statuses,
-            Access::default(),
-            0x10_0000,
-            0x8000,
-        );
+        let (result, statuses) =
+            read_listed(&kernel, &mut buffer, Access::default(), 0x10_0000, 0x8000);
         assert_eq!(result, Ok(0x2000));
         assert_eq!(statuses.list(), [0, 0]);
     }

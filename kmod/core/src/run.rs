@@ -19,6 +19,8 @@ pub struct Runs<'a, K, T> {
     one_by_one_until: u64,
     /// A route that the kernel refused to map, and where to try it again.
     refused: Option<(Route, u64)>,
+    /// Whether the current run has read a device.
+    touched_device: bool,
 }
 
 /// A run of pages, after an attempt to read it.
@@ -29,14 +31,15 @@ pub struct Run {
     pub stop: u64,
     /// What arrived.
     pub copied: Copied,
+    /// Whether a device was read, as the run's route or where that failed.
+    touched_device: bool,
 }
 
 impl Run {
     /// Whether the copy stopped because the caller's buffer was not present. The same
     /// bytes may be tried again, unless they come from a device.
     pub fn lacks_buffer(&self) -> bool {
-        let is_device = matches!(self.route, Ok(Route::Device { .. }));
-        self.copied.stopped == Some(Errno::EFAULT) && !is_device
+        self.copied.stopped == Some(Errno::EFAULT) && !self.touched_device
     }
 }
 
@@ -49,6 +52,7 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
             classifier: Classifier::new(kernel, access),
             one_by_one_until: 0,
             refused: None,
+            touched_device: false,
         }
     }
 
@@ -68,6 +72,7 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
     /// cannot remove the page. It cannot know of memory that a hypervisor takes back in
     /// pieces, so the pages are looked at again after the copy.
     pub fn next(&mut self, start: u64, end: u64) -> Run {
+        self.touched_device = false;
         let held = self.kernel.hold_memory();
         let (route, stop) = self.classify(&held, start, end.min(batch_end(start)));
         let copied = match route {
@@ -87,6 +92,7 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
             route,
             stop,
             copied,
+            touched_device: self.touched_device,
         }
     }
 
@@ -152,7 +158,10 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
             return failed(Errno::EACCES);
         }
         match self.transfer.copy(route, start, distance(start, stop)) {
-            Ok(copied) => copied,
+            Ok(copied) => {
+                self.touched_device |= matches!(route, Route::Device { .. });
+                copied
+            }
             Err(errno) => {
                 if matches!(route, Route::Device { .. }) {
                     self.refused = Some((route, batch_end(start)));

@@ -9,4 +9,5 @@ pub mod circles;
 pub mod crates;
 pub mod modules;
 pub mod orphans;
+mod source_files;
 pub mod table;

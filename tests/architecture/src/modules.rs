@@ -6,16 +6,14 @@
 //! macro or an attribute, by `crate::`, `super::` or `self::`, or by a name that the
 //! crate's root re-exports from it. Code that only exists in tests does not count.
 
-use anyhow::{Context, Result, bail};
+use crate::source_files::{self, SourceFile, is_only_for_tests, name_of};
+use anyhow::{Result, bail};
 use proc_macro2::{Span, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use syn::parse::Parser;
-use syn::punctuated::Punctuated;
+use std::path::Path;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, Lit, Meta, Token, UseTree};
+use syn::{Attribute, Item, Meta, UseTree};
 
 /// A module that uses another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +46,7 @@ impl fmt::Display for Edge {
 /// # Errors
 /// When a file is missing or is not Rust, or imports everything from the crate's root.
 pub fn edges(root: &Path, base: &Path) -> Result<Vec<Edge>> {
-    let mut files = Vec::new();
-    let folder = root.parent().context("a root file without a folder")?;
-    load(root, folder, Vec::new(), &mut files)?;
+    let files = source_files::of_crate(root)?;
     let names = Names::of(&files);
     let mut edges = BTreeMap::new();
     for file in &files {
@@ -71,123 +67,6 @@ pub fn edges(root: &Path, base: &Path) -> Result<Vec<Edge>> {
     Ok(edges.into_values().collect())
 }
 
-/// A source file.
-struct File {
-    path: PathBuf,
-    /// The module that it is, from the crate's root.
-    module: Vec<String>,
-    items: Vec<Item>,
-}
-
-/// Reads the file `path`, which is `module`, and the files of the modules below it, which
-/// are in `folder`.
-fn load(path: &Path, folder: &Path, module: Vec<String>, files: &mut Vec<File>) -> Result<()> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let items = syn::parse_file(&text)
-        .with_context(|| format!("parsing {}", path.display()))?
-        .items;
-    load_children(&items, path, folder, &module, files)?;
-    files.push(File {
-        path: path.to_owned(),
-        module,
-        items,
-    });
-    Ok(())
-}
-
-fn load_children(
-    items: &[Item],
-    path: &Path,
-    folder: &Path,
-    module: &[String],
-    files: &mut Vec<File>,
-) -> Result<()> {
-    for item in items {
-        let Item::Mod(child) = item else { continue };
-        if is_only_for_tests(&child.attrs) {
-            continue;
-        }
-        let name = name_of(&child.ident);
-        let inner = folder.join(&name);
-        let child_module = [module, std::slice::from_ref(&name)].concat();
-        if let Some((_, items)) = &child.content {
-            load_children(items, path, &inner, &child_module, files)?;
-            continue;
-        }
-        let given = child.attrs.iter().find_map(path_attribute);
-        let given = given.map(|given| path.with_file_name(given));
-        let candidates = [
-            given
-                .as_ref()
-                .map(|given| (given.clone(), given.with_file_name(""))),
-            Some((folder.join(format!("{name}.rs")), inner.clone())),
-            Some((inner.join("mod.rs"), inner.clone())),
-        ];
-        let mut candidates = candidates.into_iter().flatten();
-        let (file, below) = candidates
-            .find(|(file, _)| file.is_file())
-            .with_context(|| format!("{} has no file for `mod {name}`", path.display()))?;
-        load(&file, &below, child_module, files)?;
-    }
-    Ok(())
-}
-
-/// The value of `#[path = "…"]`.
-fn path_attribute(attribute: &Attribute) -> Option<String> {
-    let Meta::NameValue(pair) = &attribute.meta else {
-        return None;
-    };
-    match &pair.value {
-        syn::Expr::Lit(literal) if pair.path.is_ident("path") => match &literal.lit {
-            Lit::Str(text) => Some(text.value()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Whether a `#[cfg(…)]` leaves the code out of everything but tests.
-fn is_only_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let is_test = attribute.path().is_ident("test");
-        let condition = attribute.path().is_ident("cfg").then(|| {
-            let parsed = attribute.parse_args::<Meta>().ok();
-            parsed.and_then(|condition| holds_outside_tests(&condition))
-        });
-        is_test || condition == Some(Some(false))
-    })
-}
-
-/// Whether a condition holds where `test` does not; `None` if that depends on more.
-fn holds_outside_tests(condition: &Meta) -> Option<bool> {
-    let Meta::List(list) = condition else {
-        return condition.path().is_ident("test").then_some(false);
-    };
-    let parts = Punctuated::<Meta, Token![,]>::parse_terminated;
-    let parts = parts.parse2(list.tokens.clone()).ok()?;
-    let parts: Vec<Option<bool>> = parts.iter().map(holds_outside_tests).collect();
-    let combined = |decisive: bool| {
-        if parts.contains(&Some(decisive)) {
-            Some(decisive)
-        } else if parts.contains(&None) {
-            None
-        } else {
-            Some(!decisive)
-        }
-    };
-    if list.path.is_ident("all") {
-        combined(false)
-    } else if list.path.is_ident("any") {
-        combined(true)
-    } else {
-        parts.first().copied().flatten().map(|holds| !holds)
-    }
-}
-
-fn name_of(ident: &syn::Ident) -> String {
-    ident.to_string().trim_start_matches("r#").to_owned()
-}
-
 /// The names at the crate's root.
 #[derive(Default)]
 struct Names {
@@ -197,7 +76,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(files: &[File]) -> Self {
+    fn of(files: &[SourceFile]) -> Self {
         let mut names = Self::default();
         let roots = || files.iter().filter(|file| file.module.is_empty());
         for item in roots().flat_map(|file| &file.items) {
@@ -280,9 +159,9 @@ fn absolute(path: &[String], module: &[String]) -> Option<Vec<String>> {
 }
 
 /// The names that a glob import of a top-level module may bring.
-fn names_in(files: &[File], module: &str) -> Vec<String> {
+fn names_in(files: &[SourceFile], module: &str) -> Vec<String> {
     let mut names = Vec::new();
-    let of_module = |file: &&File| file.module == [module];
+    let of_module = |file: &&SourceFile| file.module == [module];
     for item in files.iter().filter(of_module).flat_map(|file| &file.items) {
         let ident = match item {
             Item::Const(item) => &item.ident,
@@ -531,6 +410,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 mod tests {
     use super::*;
     use crate::circles;
+    use std::fs;
 
     /// The edges of a made-up crate, given its files.
     fn found(files: &[(&str, &str)]) -> Result<Vec<Edge>> {

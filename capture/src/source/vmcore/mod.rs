@@ -139,6 +139,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
         map,
         iomem: None,
         subject: Subject::CrashedKernel,
+        truncation: core.truncation(),
         machine,
         machine_record,
         record: SourceRecord::of_parts(vec![part], Vec::new()),

@@ -10,7 +10,7 @@ use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 /// what is left of an interrupted dump says which pages it holds. Bits are set in
 /// ascending order.
 #[derive(Debug)]
-pub(super) struct Dumped {
+pub(super) struct DumpedBitmap {
     /// Where it begins in the dump, in bytes.
     offset: u64,
     /// Its size in bytes.
@@ -34,7 +34,7 @@ const GAP_BYTES: u64 = 256;
 
 const BEYOND: WriteError = WriteError::Misuse("a page is beyond the dump's bitmap");
 
-impl Dumped {
+impl DumpedBitmap {
     pub(super) fn new(offset: u64, blocks: u64) -> Self {
         Self {
             offset,

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An image whose ranges are paid for.
+//! An image whose ranges are charged to an account.
 
 use crate::{Account, Format, ImageReader, MachineFacts, OverBudget, StoredRange, Truncation};
 use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
 
-/// An image, and the account that pays for its ranges.
-struct Counted {
+/// An image, and the account that its ranges are charged to.
+struct Charged {
     image: Box<dyn ImageReader>,
     _account: Account,
 }
 
-/// `image`, whose ranges `account` pays for.
-pub(crate) fn counted(
+/// `image`, with its ranges charged to `account`.
+pub(crate) fn charged(
     image: impl ImageReader + 'static,
     account: Account,
 ) -> Result<Box<dyn ImageReader>, OverBudget> {
     account.hold_ranges(image.ranges().len())?;
-    Ok(Box::new(Counted {
+    Ok(Box::new(Charged {
         image: Box::new(image),
         _account: account,
     }))
 }
 
-impl ReadPhys for Counted {
+impl ReadPhys for Charged {
     fn read_phys(
         &self,
         start: PhysAddr,
@@ -33,7 +33,7 @@ impl ReadPhys for Counted {
     }
 }
 
-impl ImageReader for Counted {
+impl ImageReader for Charged {
     fn format(&self) -> Format {
         self.image.format()
     }
