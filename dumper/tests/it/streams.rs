@@ -44,7 +44,7 @@ fn a_named_pipe_is_written_to_and_stays_a_pipe() {
     let pipe = folder.path().join("p");
     make_pipe(&pipe);
     // The reader may come later than the writer.
-    let script = "(sleep 0.3; cat p > b.raw) & \
+    let script = "(sleep 0.3; timeout 20 cat p > b.raw) & \
                   $DUMP convert a.core p --format raw --manifest p.jsonl --force; \
                   code=$?; wait; exit $code";
     let run = shell(folder.path(), script);
