@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// How to acquire.
 #[derive(Debug, Args)]
 pub struct AcquireArgs {
-    /// The image; - writes to stdout, and a named pipe is written to [default: HOSTNAME-TIME.core in the current folder]
+    /// The image: a file, a named pipe, or - for stdout [default: HOSTNAME-TIME.core in the current folder]
     ///
     /// It is created with mode 0600, never through a symbolic link, and replaces an
     /// existing file only with --force.
@@ -70,7 +70,7 @@ pub struct ConvertArgs {
     #[arg(value_name = "IMAGE")]
     pub source: PathBuf,
 
-    /// The new image; - writes to stdout, and a named pipe is written to
+    /// The new image: a file, a named pipe, or - for stdout
     pub output: PathBuf,
 
     #[command(flatten)]
