@@ -352,7 +352,7 @@ mod tests {
         kernel.signal();
         let mut buffer = FakeBuffer::new(&kernel);
         buffer.keep_absent();
-        let (result, statuses) = read_listed(&kernel, &mut buffer, access, 0x10_0000, 0x8000);
+        let (result, _) = read_listed(&kernel, &mut buffer, access, 0x10_0000, 0x8000);
         assert_eq!(result, Err(Errno::EINTR));
         assert_eq!(buffer.waits(), 2);
         let mut buffer = FakeBuffer::new(&kernel);
