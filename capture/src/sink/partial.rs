@@ -3,8 +3,8 @@
 
 use linpmem_manifest::paths::partial_of;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, linkat, openat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, linkat, openat, readlinkat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -136,6 +136,13 @@ impl PartialFile {
                 }
                 _ => {}
             }
+        }
+        // /dev/stderr and its like: the machine needs the link, whatever it leads to today.
+        let link = readlinkat(&folder, name, Vec::new());
+        if link.is_ok_and(|target| target.as_bytes().starts_with(b"/proc/")) {
+            return Err(PartialError::Stream {
+                path: path.to_path_buf(),
+            });
         }
         match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
@@ -472,6 +479,15 @@ mod tests {
         is_left("a pipe");
         symlink("/dev/null", &name).unwrap();
         is_left("a device");
+        // As /dev/stderr is, if stderr was redirected to a file.
+        let file = tempfile::tempfile().unwrap();
+        symlink(format!("/proc/self/fd/{}", file.as_raw_fd()), &name).unwrap();
+        for force in [false, true] {
+            let error = create(folder.path(), force).unwrap_err();
+            assert!(matches!(error, PartialError::Stream { .. }), "{error}");
+        }
+        assert!(name.is_symlink());
+        fs::remove_file(&name).unwrap();
         symlink("/dev/ptmx", &name).unwrap();
         is_left("a terminal");
     }
