@@ -16,6 +16,7 @@ pub mod bulk;
 pub mod classify;
 pub mod errno;
 pub mod kernel;
+pub mod layout;
 pub mod original;
 pub mod page;
 pub mod request;
