@@ -5,11 +5,12 @@
 //! node, and cannot serve a second device number. So the file operations are our own.
 
 use crate::linpmem_core::access::Access;
+use crate::linpmem_core::ioctl::{self, OpenFile as _};
 use crate::linpmem_core::original::DEFAULT_MAJOR;
 use crate::linpmem_core::{bulk, classify, Errno};
 use crate::running::RunningKernel;
 use crate::transfer::UserBuffer;
-use crate::{ioctl, parameters, shim};
+use crate::{parameters, shim};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
 use kernel::{bindings, error::to_result, iov::IovIterDest, prelude::*, types::Opaque};
@@ -146,7 +147,7 @@ fn may_open() -> Result {
 /// What one open file may read: the ABI's access bits, kept in its `private_data`.
 pub(crate) struct OpenFile<'f>(&'f AtomicPtr<c_void>);
 
-impl<'f> OpenFile<'f> {
+impl OpenFile<'_> {
     /// # Safety
     /// `file` must be an open file of this device, and stay open for `'f`.
     unsafe fn new(file: *mut bindings::file) -> Self {
@@ -154,12 +155,14 @@ impl<'f> OpenFile<'f> {
         // while the file is open.
         Self(unsafe { AtomicPtr::from_ptr(&raw mut (*file).private_data) })
     }
+}
 
-    pub(crate) fn access_bits(&self) -> u32 {
+impl ioctl::OpenFile for OpenFile<'_> {
+    fn access_bits(&self) -> u32 {
         self.0.load(Ordering::Relaxed) as usize as u32
     }
 
-    pub(crate) fn set_access_bits(&self, bits: u32) {
+    fn set_access_bits(&self, bits: u32) {
         let bits = core::ptr::without_provenance_mut(bits as usize);
         self.0.store(bits, Ordering::Relaxed);
     }
@@ -239,8 +242,8 @@ unsafe extern "C" fn unlocked_ioctl(
     if parameters::LOGS_REQUESTS {
         pr_info!("ioctl {:#x}\n", cmd);
     }
-    let result = not_locked_down().and_then(|()| ioctl::answer(&file, cmd, arg));
-    match result {
+    let answer = || Ok(ioctl::answer(&RunningKernel, &file, cmd, arg as u64)?);
+    match not_locked_down().and_then(|()| answer()) {
         Ok(()) => 0,
         Err(error) => error.to_errno() as c_long,
     }

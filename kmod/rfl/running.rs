@@ -229,16 +229,19 @@ unsafe extern "C" fn first_extent(res: *mut bindings::resource, arg: *mut c_void
 }
 
 /// Copies kernel memory at `addr` to `out`; `addr` need not be mapped.
-pub(crate) fn copy_nofault(addr: *const c_void, out: &mut [u8]) -> Result {
+fn copy_nofault(addr: *const c_void, out: &mut [u8]) -> Result<(), Errno> {
     // SAFETY: `out` has room for `out.len()` bytes. The source may be any address:
     // the function returns an error if reading it faults.
     let status =
         unsafe { bindings::copy_from_kernel_nofault(out.as_mut_ptr().cast(), addr, out.len()) };
-    kernel::error::to_result(status as c_int)
+    match status {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
 }
 
 /// The answer to the INFO ioctl.
-pub(crate) fn info(device_allowed: bool) -> Result<Info> {
+pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
     // SAFETY: These functions read values that are fixed at boot.
     let (vmcoreinfo_addr, vmcoreinfo_len, encryption_mask, paging_levels, base, phys_base) = unsafe {
         (
@@ -280,9 +283,9 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info> {
 
 /// The VMCOREINFO note, with its ELF note header. A key is looked for at the start of
 /// a line, so the header can hide a key on the first line, and on no other.
-fn vmcoreinfo_text(addr: u64, len: u64) -> Result<KVec<u8>> {
+fn vmcoreinfo_text(addr: u64, len: u64) -> Result<KVec<u8>, Errno> {
     let len = usize::try_from(len).unwrap_or(0).min(PAGE_SIZE as usize);
-    let mut text = KVec::from_elem(0u8, len, GFP_KERNEL)?;
+    let mut text = KVec::from_elem(0u8, len, GFP_KERNEL).map_err(|_| Errno::ENOMEM)?;
     if addr != 0 {
         // SAFETY: Computes an address, reads nothing.
         let virt = unsafe { shim::linpmem_direct_map(addr) };

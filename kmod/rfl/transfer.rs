@@ -3,11 +3,10 @@
 
 use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::Route;
-use crate::linpmem_core::{Copied, Errno, Statuses, Transfer};
+use crate::linpmem_core::{Copied, Errno, Transfer};
 use crate::mapping::Mapping;
 use crate::shim;
 use core::ffi::c_void;
-use kernel::uaccess::UserSliceWriter;
 use kernel::{bindings, iov::IovIterDest};
 
 /// The width of the loads that read a device, unless the caller chooses one: most
@@ -145,23 +144,6 @@ impl Transfer for UserBuffer<'_, '_> {
             bytes,
             stopped: (bytes < len).then_some(Errno::EFAULT),
         }
-    }
-}
-
-/// The caller's array of page statuses.
-pub(crate) struct UserStatuses(pub(crate) UserSliceWriter);
-
-impl Statuses for UserStatuses {
-    fn append(&mut self, pages: u64, status: u8) -> Result<(), Errno> {
-        let same = [status; GATHER_BYTES];
-        let mut left = usize::try_from(pages).unwrap_or(usize::MAX);
-        while left > 0 {
-            let part = left.min(same.len());
-            let bytes = same.get(..part).unwrap_or(&[]);
-            self.0.write_slice(bytes).map_err(|_| Errno::EFAULT)?;
-            left -= part;
-        }
-        Ok(())
     }
 }
 

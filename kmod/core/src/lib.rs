@@ -15,10 +15,12 @@ pub mod access;
 pub mod bulk;
 pub mod classify;
 pub mod errno;
+pub mod ioctl;
 pub mod kernel;
 pub mod layout;
 pub mod original;
 pub mod page;
+pub mod plain;
 pub mod request;
 pub mod resource;
 pub mod run;
@@ -30,4 +32,4 @@ pub mod walk;
 mod testing;
 
 pub use errno::Errno;
-pub use kernel::{Copied, Kernel, Statuses, Transfer};
+pub use kernel::{Copied, Kernel, Transfer};
