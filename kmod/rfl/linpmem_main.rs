@@ -2,23 +2,32 @@
 //! The linpmem module for kernels with Rust.
 //!
 //! This is a thin shell: `linpmem_core` decides what may be read, and how. [`device`]
-//! implements the file and [`ioctl`] its requests; [`running`] gives the core access
-//! to the kernel; [`mapping`] maps pages and [`transfer`] copies them to the caller;
-//! [`hotplug`] keeps the pages there until they are copied.
+//! implements the file; [`transfer`] copies to the caller; [`hotplug`] keeps the pages
+//! there until they are copied. ../shell/ is shared with the prebuilt module: [`ioctl`]
+//! and [`running`] give the core access to the caller and the kernel, [`mapping`] maps
+//! pages.
 
 mod device;
 mod hotplug;
+#[path = "../shell/ioctl.rs"]
 mod ioctl;
 // User space uses the core as an ordinary crate. That is what its `pub` items are
 // for, and why some of them are not used here.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../core/src/lib.rs"]
 mod linpmem_core;
+#[path = "../shell/mapping.rs"]
 mod mapping;
 mod parameters;
+mod resources;
+#[path = "../shell/running.rs"]
 mod running;
 mod shim;
 mod transfer;
+mod vmcoreinfo;
+
+// What the files of ../shell/ take from here.
+use kernel::bindings;
 
 use kernel::{error::to_result, prelude::*};
 

@@ -7,7 +7,13 @@ use crate::linpmem_core::{Copied, Errno, Transfer};
 use crate::mapping::Mapping;
 use crate::shim;
 use core::ffi::c_void;
-use kernel::{bindings, iov::IovIterDest};
+use kernel::{
+    bindings,
+    error::to_result,
+    iov::IovIterDest,
+    types::Opaque,
+    uaccess::{UserPtr, UserSlice},
+};
 
 /// The width of the loads that read a device, unless the caller chooses one: most
 /// devices have 32-bit registers.
@@ -145,6 +151,41 @@ impl Transfer for UserBuffer<'_, '_> {
             stopped: (bytes < len).then_some(Errno::EFAULT),
         }
     }
+}
+
+/// Copies from the caller's memory.
+pub(crate) fn read_user(addr: u64, out: &mut [u8]) -> Result<(), Errno> {
+    UserSlice::new(UserPtr::from_addr(addr as usize), out.len())
+        .reader()
+        .read_slice(out)
+        .map_err(|_| Errno::EFAULT)
+}
+
+/// Copies to the caller's memory.
+pub(crate) fn write_user(addr: u64, bytes: &[u8]) -> Result<(), Errno> {
+    UserSlice::new(UserPtr::from_addr(addr as usize), bytes.len())
+        .writer()
+        .write_slice(bytes)
+        .map_err(|_| Errno::EFAULT)
+}
+
+/// Runs `fill` on the caller's buffer of `len` bytes at `addr`.
+pub(crate) fn with_buffer(
+    addr: u64,
+    len: u64,
+    fill: impl for<'b> FnOnce(&mut UserBuffer<'b, 'b>, usize) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let iter = Opaque::<bindings::iov_iter>::uninit();
+    // SAFETY: The shim initialises the iterator if it returns 0.
+    to_result(unsafe { shim::linpmem_user_buffer(iter.get(), addr, len) })
+        .map_err(|_| Errno::EFAULT)?;
+    // SAFETY: The iterator is initialised for writing to the caller's memory, and
+    // lives until the end of this function.
+    let iov = unsafe { IovIterDest::from_raw(iter.get()) };
+    // The kernel may have shortened it to the longest transfer of one system call.
+    let len = iov.len();
+    let mut buffer = UserBuffer::new(iov).ok_or(Errno::EINVAL)?;
+    fill(&mut buffer, len)
 }
 
 /// Maps a page, makes exactly one load, and unmaps it.

@@ -5,15 +5,35 @@
 /// Virtual address of the start of the kernel's text mapping (`__START_KERNEL_map`).
 const TEXT_MAP: u64 = 0xffff_ffff_8000_0000;
 
+/// What the module tells of it. The text may begin with the note's ELF header: a key is
+/// looked for at the start of a line, so the header can hide a key on the first line, and
+/// on no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The KASLR offset of the kernel's text.
+    pub kaslr_offset: Option<u64>,
+    /// Physical address of the kernel's top page table.
+    pub kernel_page_table: Option<u64>,
+}
+
+impl Keys {
+    /// Of a kernel with this `phys_base`.
+    #[must_use]
+    pub fn parse(text: &[u8], phys_base: u64) -> Self {
+        Self {
+            kaslr_offset: kaslr_offset(text),
+            kernel_page_table: kernel_page_table(text, phys_base),
+        }
+    }
+}
+
 /// The KASLR offset of the kernel's text.
-#[must_use]
-pub fn kaslr_offset(text: &[u8]) -> Option<u64> {
+fn kaslr_offset(text: &[u8]) -> Option<u64> {
     hex(value(text, b"KERNELOFFSET")?)
 }
 
 /// Physical address of the kernel's top page table, given its `phys_base`.
-#[must_use]
-pub fn kernel_page_table(text: &[u8], phys_base: u64) -> Option<u64> {
+fn kernel_page_table(text: &[u8], phys_base: u64) -> Option<u64> {
     let virt = hex(value(text, b"SYMBOL(swapper_pg_dir)")?)?;
     // `phys_base` is two's complement: adding a negative one wraps.
     Some(virt.checked_sub(TEXT_MAP)?.wrapping_add(phys_base))

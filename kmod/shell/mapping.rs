@@ -4,10 +4,11 @@
 use crate::linpmem_core::classify::Route;
 use crate::linpmem_core::kernel::PAGE_SIZE;
 use crate::linpmem_core::Errno;
-use crate::shim;
+use crate::{bindings, shim};
 use core::ffi::c_void;
-use kernel::bindings;
-use kernel::ffi::c_ulong;
+
+/// Memory is to be mapped write-back (include/linux/io.h).
+const MEMREMAP_WB: u32 = 1;
 
 /// A mapping of the pages that hold a range of physical addresses. In the direct map it
 /// reaches all of RAM.
@@ -54,15 +55,14 @@ impl Mapping {
                     Unmap::UnmapRamPage,
                 ),
                 Route::Firmware | Route::Rom => (
-                    bindings::memremap(page, size, bindings::MEMREMAP_WB as c_ulong),
+                    bindings::memremap(page, size, MEMREMAP_WB as _),
                     Unmap::Memunmap,
                 ),
-                Route::Device { cached: true } => (
-                    bindings::ioremap_cache(page, size as c_ulong),
-                    Unmap::Iounmap,
-                ),
+                Route::Device { cached: true } => {
+                    (bindings::ioremap_cache(page, size as _), Unmap::Iounmap)
+                }
                 Route::Device { cached: false } => {
-                    (bindings::ioremap(page, size as c_ulong), Unmap::Iounmap)
+                    (bindings::ioremap(page, size as _), Unmap::Iounmap)
                 }
             }
         };

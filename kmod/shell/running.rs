@@ -8,10 +8,17 @@ use crate::linpmem_core::classify::{PageState, Region, Route};
 use crate::linpmem_core::kernel::PAGE_SIZE;
 use crate::linpmem_core::unaccepted::Units;
 use crate::linpmem_core::walk::Paging;
-use crate::linpmem_core::{resource, vmcoreinfo, Errno, Kernel};
-use crate::{shim, transfer};
-use core::ffi::{c_int, c_void};
-use kernel::{bindings, ffi::c_ulong, prelude::*};
+use crate::linpmem_core::{resource, Errno, Kernel};
+use crate::{bindings, resources, shim, transfer, vmcoreinfo};
+
+/// Flags of the resource tree's entries (include/linux/ioport.h).
+const IORESOURCE_MEM: u64 = 0x200;
+const IORESOURCE_READONLY: u64 = 0x4000;
+const IORESOURCE_SYSTEM_RAM: u64 = 0x0100_0000 | IORESOURCE_MEM;
+const IORESOURCE_BUSY: u64 = 0x8000_0000;
+
+/// No entry of the tree touches the range (include/linux/mm.h).
+const REGION_DISJOINT: i64 = 1;
 
 /// The kernel that this module is loaded into.
 pub(crate) struct RunningKernel;
@@ -30,21 +37,12 @@ impl Kernel for RunningKernel {
 
     fn next_ram(&self, from: u64, end: u64) -> Option<(u64, u64)> {
         let last = end.checked_sub(1)?;
-        let mut found: Option<(u64, u64)> = None;
-        // SAFETY:
-        // - `first_extent` has the signature that the walk expects and writes only
-        //   through `arg`, which points to `found` for the duration of this call;
-        // - the walk takes the resource lock itself.
-        unsafe {
-            bindings::walk_iomem_res_desc(
-                bindings::IORES_DESC_NONE as c_ulong,
-                (bindings::IORESOURCE_SYSTEM_RAM | bindings::IORESOURCE_BUSY) as c_ulong,
-                from,
-                last,
-                (&raw mut found).cast::<c_void>(),
-                Some(first_extent),
-            )
-        };
+        let mut found = None;
+        let flags = IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY;
+        resources::walk(resources::desc_none(), flags, from, last, |extent| {
+            found = Some((extent.start, extent.end.saturating_add(1)));
+            false
+        });
         found
     }
 
@@ -69,9 +67,9 @@ impl Kernel for RunningKernel {
     }
 
     fn region(&self, page: u64) -> Region {
-        let is_firmware = FIRMWARE
+        let is_firmware = resources::firmware()
             .into_iter()
-            .filter(|desc| *desc != bindings::IORES_DESC_RESERVED || !is_confidential())
+            .filter(|desc| *desc != resources::desc_reserved() || !is_confidential())
             .any(|desc| has_firmware(page, desc));
         if resource::is_fabric(page) {
             return Region::Other;
@@ -123,13 +121,6 @@ impl Kernel for RunningKernel {
     }
 }
 
-/// How the kernel describes what the firmware reserves.
-const FIRMWARE: [u32; 3] = [
-    bindings::IORES_DESC_RESERVED,
-    bindings::IORES_DESC_ACPI_TABLES,
-    bindings::IORES_DESC_ACPI_NV_STORAGE,
-];
-
 /// Whether this is a confidential virtual machine. What its firmware reserves can be
 /// devices that the hypervisor emulates, and touching those as memory ends the machine.
 fn is_confidential() -> bool {
@@ -141,14 +132,9 @@ fn is_confidential() -> bool {
 fn has_firmware(page: u64, desc: u32) -> bool {
     // SAFETY: Walks the resource tree under its lock, for any range.
     let answer = unsafe {
-        bindings::region_intersects(
-            page,
-            PAGE_SIZE as usize,
-            bindings::IORESOURCE_MEM as c_ulong,
-            desc as c_ulong,
-        )
+        bindings::region_intersects(page, PAGE_SIZE as usize, IORESOURCE_MEM as _, desc as _)
     };
-    answer as i64 != bindings::REGION_DISJOINT as i64
+    answer as i64 != REGION_DISJOINT
 }
 
 /// What there is in or around a page besides memory that the firmware reserves.
@@ -166,40 +152,18 @@ struct Inhabitants {
 /// recognised by its memory type: see [`mapping`](crate::mapping).
 fn inhabitants(page: u64) -> Inhabitants {
     let mut found = Inhabitants::default();
-    let claimed = bindings::IORESOURCE_MEM | bindings::IORESOURCE_BUSY;
-    for flags in [bindings::IORESOURCE_MEM, claimed] {
-        // SAFETY:
-        // - `inhabitant` has the signature that the walk expects and writes only
-        //   through `arg`, which points to `found` for the duration of this call;
-        // - the walk takes the resource lock itself.
-        unsafe {
-            bindings::walk_iomem_res_desc(
-                bindings::IORES_DESC_NONE as c_ulong,
-                flags as c_ulong,
-                page,
-                page.saturating_add(PAGE_SIZE - 1),
-                (&raw mut found).cast::<c_void>(),
-                Some(inhabitant),
-            )
-        };
+    let last = page.saturating_add(PAGE_SIZE - 1);
+    for flags in [IORESOURCE_MEM, IORESOURCE_MEM | IORESOURCE_BUSY] {
+        resources::walk(resources::desc_none(), flags, page, last, |entry| {
+            if entry.flags & IORESOURCE_READONLY != 0 {
+                found.rom = true;
+            } else if !resources::firmware().contains(&entry.desc) {
+                found.device = true;
+            }
+            true
+        });
     }
     found
-}
-
-/// Records what an entry is.
-///
-/// # Safety
-/// `arg` must point to an [`Inhabitants`], and `res` to a resource.
-unsafe extern "C" fn inhabitant(res: *mut bindings::resource, arg: *mut c_void) -> c_int {
-    // SAFETY: As the caller promises.
-    let (res, found) = unsafe { (&*res, &mut *arg.cast::<Inhabitants>()) };
-    let is_firmware = FIRMWARE.contains(&(res.desc as u32));
-    if res.flags & bindings::IORESOURCE_READONLY as c_ulong != 0 {
-        found.rom = true;
-    } else if !is_firmware {
-        found.device = true;
-    }
-    0
 }
 
 /// Whether the page belongs to memory that the hypervisor has not handed over.
@@ -217,32 +181,14 @@ fn is_unaccepted(page: u64) -> bool {
     exists && units.refuse(page, |unit| unsafe { shim::linpmem_is_unaccepted(unit) })
 }
 
-/// Records the first extent of a walk, and stops the walk.
-///
-/// # Safety
-/// `arg` must point to an `Option<(u64, u64)>`, and `res` to a resource.
-unsafe extern "C" fn first_extent(res: *mut bindings::resource, arg: *mut c_void) -> c_int {
-    // SAFETY: As the caller promises.
-    let (res, found) = unsafe { (&*res, &mut *arg.cast::<Option<(u64, u64)>>()) };
-    *found = Some((res.start, res.end.saturating_add(1)));
-    1
-}
-
-/// Copies kernel memory at `addr` to `out`; `addr` need not be mapped.
-fn copy_nofault(addr: *const c_void, out: &mut [u8]) -> Result<(), Errno> {
-    // SAFETY: `out` has room for `out.len()` bytes. The source may be any address:
-    // the function returns an error if reading it faults.
-    let status =
-        unsafe { bindings::copy_from_kernel_nofault(out.as_mut_ptr().cast(), addr, out.len()) };
-    match status {
-        0 => Ok(()),
-        _ => Err(Errno::EFAULT),
-    }
-}
-
 /// The answer to the INFO ioctl.
 pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
-    // SAFETY: These functions read values that are fixed at boot.
+    let always = abi::FEATURE_READ
+        | abi::FEATURE_READ_PAGES
+        | abi::FEATURE_TRANSLATE
+        | abi::FEATURE_ORIGINAL;
+    let keys = vmcoreinfo::keys()?;
+    // SAFETY: These functions read values that are fixed at boot, or compute an address.
     let (vmcoreinfo_addr, vmcoreinfo_len, encryption_mask, paging_levels, base, phys_base) = unsafe {
         (
             shim::linpmem_vmcoreinfo_addr(),
@@ -253,11 +199,6 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
             bindings::phys_base,
         )
     };
-    let always = abi::FEATURE_READ
-        | abi::FEATURE_READ_PAGES
-        | abi::FEATURE_TRANSLATE
-        | abi::FEATURE_ORIGINAL;
-    let text = vmcoreinfo_text(vmcoreinfo_addr, vmcoreinfo_len)?;
     Ok(Info {
         size: core::mem::size_of::<Info>() as u32,
         abi_version: abi::ABI_VERSION,
@@ -272,24 +213,10 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
         reserved: 0,
         page_offset_base: base as u64,
         phys_base: phys_base as u64,
-        kaslr_offset: vmcoreinfo::kaslr_offset(&text).unwrap_or(abi::UNKNOWN),
-        kernel_page_table: vmcoreinfo::kernel_page_table(&text, phys_base as u64)
-            .unwrap_or(abi::UNKNOWN),
+        kaslr_offset: keys.kaslr_offset.unwrap_or(abi::UNKNOWN),
+        kernel_page_table: keys.kernel_page_table.unwrap_or(abi::UNKNOWN),
         vmcoreinfo_addr,
         vmcoreinfo_len,
         encryption_mask,
     })
-}
-
-/// The VMCOREINFO note, with its ELF note header. A key is looked for at the start of
-/// a line, so the header can hide a key on the first line, and on no other.
-fn vmcoreinfo_text(addr: u64, len: u64) -> Result<KVec<u8>, Errno> {
-    let len = usize::try_from(len).unwrap_or(0).min(PAGE_SIZE as usize);
-    let mut text = KVec::from_elem(0u8, len, GFP_KERNEL).map_err(|_| Errno::ENOMEM)?;
-    if addr != 0 {
-        // SAFETY: Computes an address, reads nothing.
-        let virt = unsafe { shim::linpmem_direct_map(addr) };
-        copy_nofault(virt, &mut text)?;
-    }
-    Ok(text)
 }
