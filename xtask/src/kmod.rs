@@ -2,6 +2,7 @@
 //! Building `linpmem.ko`, and checking that its kernel exports every symbol that it
 //! imports.
 
+use crate::object;
 use crate::setup::{self, Part, compilers, kdir, kernels};
 use anyhow::{Context, Result, bail, ensure};
 use goblin::elf::{Elf, section_header::SHN_UNDEF, sym::STB_WEAK};
@@ -26,11 +27,17 @@ pub struct Args {
     /// Build the tests' own module, which reports kernel addresses, instead
     #[arg(long)]
     facts: bool,
+    /// Build the object that `linpmem-fit` fits to any kernel instead
+    #[arg(long, conflicts_with_all = ["kdir", "release", "facts"])]
+    prebuilt: bool,
 }
 
 /// Runs `cargo xtask kmod`.
 pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
+    if args.prebuilt {
+        return print(&object::build(&cache)?);
+    }
     let kdir = match (&args.kdir, &args.release) {
         (Some(kdir), _) => kdir.clone(),
         (None, Some(release)) => kdir::of_release(&cache, release)?,
@@ -41,6 +48,10 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         build(&cache, &kdir)?
     };
+    print(&module)
+}
+
+fn print(module: &Path) -> Result<()> {
     let len = module.metadata()?.len();
     println!("{} ({} KiB)", module.display(), len.div_ceil(1024));
     Ok(())

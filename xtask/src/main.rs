@@ -9,6 +9,7 @@ mod demo;
 mod dist;
 mod fuzz;
 mod kmod;
+mod object;
 mod prepare;
 mod setup;
 mod suites;

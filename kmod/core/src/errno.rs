@@ -35,6 +35,15 @@ impl Errno {
     /// Memory that the hardware reported as broken.
     pub const EHWPOISON: Self = Self(133);
 
+    /// The error that a kernel function returned as a negative number.
+    #[must_use]
+    pub const fn of_status(status: i32) -> Option<Self> {
+        match status.checked_neg() {
+            Some(errno) if errno > 0 => Some(Self(errno)),
+            _ => None,
+        }
+    }
+
     /// The positive number.
     #[must_use]
     pub const fn get(self) -> i32 {
