@@ -77,7 +77,9 @@ pub use device::Device;
 pub use dialect::{Dialect, Features};
 pub use error::{InfoError, OpenError, RequestError};
 pub use info::{Info, Version};
-pub use module::{LoadError, LoadOptions, Loaded, UnloadError, is_loaded, load, unload};
+pub use module::{
+    LoadError, LoadOptions, Loaded, UnloadError, is_loaded, load, load_image, unload,
+};
 pub use node::DEFAULT_PATH;
 pub use reader::Reader;
 pub use translate::{AddressSpace, Entry, Mapped, Outcome, PageTables, Translation};

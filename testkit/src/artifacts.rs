@@ -4,12 +4,16 @@
 
 use crate::checkout;
 use crate::kernel::Kernel;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use std::env::{self, VarError};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// The dumper's name, on the host and in the guest.
 pub const DUMPER: &str = "linpmem-dump";
+
+/// The variable that chooses the module under test: `built` or `fitted`.
+pub const MODULE_VARIABLE: &str = "LINPMEM_MODULE";
 
 /// The files that go into a test machine.
 #[derive(Clone, Debug)]
@@ -28,13 +32,49 @@ impl Artifacts {
     /// # Errors
     /// When a build fails.
     pub fn build(kernel: &Kernel) -> Result<Self> {
-        let release = kernel.release();
-        xtask(&["kmod", "--release", release])?;
         Ok(Self {
-            module: checkout::kmod_dir(release).join("linpmem.ko"),
+            module: ModuleKind::chosen()?.build(kernel.release())?,
             dumper: dumper()?,
             pmem: program("pmem")?,
         })
+    }
+}
+
+/// Which of the two modules is under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleKind {
+    /// Built for the kernel, which must have Rust.
+    Built,
+    /// The prebuilt one, fitted to the kernel.
+    Fitted,
+}
+
+impl ModuleKind {
+    /// What the variable [`MODULE_VARIABLE`] says; without it the module that is built.
+    ///
+    /// # Errors
+    /// If it says anything else.
+    pub fn chosen() -> Result<Self> {
+        match env::var(MODULE_VARIABLE) {
+            Err(VarError::NotPresent) => Ok(Self::Built),
+            Ok(word) if word == "built" => Ok(Self::Built),
+            Ok(word) if word == "fitted" => Ok(Self::Fitted),
+            other => bail!("{MODULE_VARIABLE} must be built or fitted: {other:?}"),
+        }
+    }
+
+    fn build(self, release: &str) -> Result<PathBuf> {
+        let folder = checkout::kmod_dir(release);
+        match self {
+            Self::Built => {
+                xtask(&["kmod", "--release", release])?;
+                Ok(folder.join("linpmem.ko"))
+            }
+            Self::Fitted => {
+                xtask(&["kmod", "--fitted", "--release", release])?;
+                Ok(folder.join("fitted/linpmem.ko"))
+            }
+        }
     }
 }
 

@@ -48,7 +48,6 @@ impl ModuleFile {
     }
 
     /// A file with this content.
-    #[cfg(test)]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self { bytes }
     }

@@ -91,13 +91,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let module = unpacked.as_ref().unwrap_or(&packed);
 
     let is_ours = unpacked.is_err() || module.has_parameter("allow_device");
-    let mut words = options.parameters.clone();
-    if !is_ours && error::major(&words.join(" ")).is_none() {
-        words.push(format!("major={DEFAULT_MAJOR}"));
-    }
-    let parameters = words.join(" ");
-    let c_parameters =
-        CString::new(parameters.clone()).map_err(|_| LoadError::Parameters(parameters.clone()))?;
+    let (parameters, c_parameters) = parameters(options, is_ours)?;
 
     let by_kernel = match packing {
         Packing::None => finit_module(&file, &c_parameters, 0),
@@ -117,7 +111,37 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
         (outcome, _) => outcome,
     };
     outcome.map_err(|errno| LoadError::explain(errno, module, path, &parameters))?;
+    loaded(is_ours, parameters)
+}
 
+/// Loads a module from memory, without a file: `image` is what an uncompressed `.ko`
+/// contains, and `name` what errors call it.
+///
+/// # Errors
+/// See [`LoadError`]: each says what to do.
+pub fn load_image(image: Vec<u8>, name: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let module = ModuleFile::from_bytes(image);
+    let is_ours = module.has_parameter("allow_device");
+    let (parameters, c_parameters) = parameters(options, is_ours)?;
+    init_module(module.bytes(), &c_parameters)
+        .map_err(|errno| LoadError::explain(errno, &module, Path::new(name), &parameters))?;
+    loaded(is_ours, parameters)
+}
+
+/// The module's parameters. The original's module needs a device number.
+fn parameters(options: &LoadOptions, is_ours: bool) -> Result<(String, CString), LoadError> {
+    let mut words = options.parameters.clone();
+    if !is_ours && error::major(&words.join(" ")).is_none() {
+        words.push(format!("major={DEFAULT_MAJOR}"));
+    }
+    let parameters = words.join(" ");
+    let c_parameters =
+        CString::new(parameters.clone()).map_err(|_| LoadError::Parameters(parameters.clone()))?;
+    Ok((parameters, c_parameters))
+}
+
+/// Waits for the node of a module that the kernel has loaded.
+fn loaded(is_ours: bool, parameters: String) -> Result<Loaded, LoadError> {
     let mode = if is_ours {
         Mode::RUSR
     } else {

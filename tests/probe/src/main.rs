@@ -16,6 +16,7 @@ mod pages;
 mod storm;
 mod sys;
 mod translation;
+mod vectors;
 
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ fn run(args: &[String]) -> Result<String> {
         "absent" => hotplug::absent(number(0)?, rest),
         "readers" => hotplug::readers(number(0)?, number(1)?, number(2)?, rest),
         "held" => pages::held(),
+        "vectors" => vectors::hold_during_reads(number(0)?, number(1)?),
         "crash-kernel" => kexec::load_crash_kernel(rest),
         "deaf-fuse" => deaf_fuse::serve(rest),
         "in-group" => group::run_in(rest),
