@@ -3,6 +3,7 @@
 
 use crate::sink::{exposed_folder, folder_of};
 use linpmem::{LoadError, LoadOptions, UnloadError};
+use linpmem_fit::{FitError, Sources};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,22 @@ pub enum DriverSpec {
     /// Never; a module that is already loaded is used.
     #[default]
     Never,
+    /// The module inside this program, fitted to the running kernel; if that fails, so
+    /// does the run. Nothing is written to a disk.
+    Fit,
     /// From this file; if that fails, so does the run.
     File(PathBuf),
+}
+
+/// The module could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The kernel does not take it.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It does not fit the running kernel.
+    #[error("the module inside this program cannot be fitted to this kernel: {0}")]
+    Fit(#[from] FitError),
 }
 
 impl FromStr for DriverSpec {
@@ -28,7 +43,8 @@ impl FromStr for DriverSpec {
         match text {
             "auto" => Ok(Self::Auto),
             "never" => Ok(Self::Never),
-            "" => Err("give auto, never or the path of linpmem.ko".to_owned()),
+            "fit" => Ok(Self::Fit),
+            "" => Err("give fit, auto, never or the path of linpmem.ko".to_owned()),
             path => Ok(Self::File(PathBuf::from(path))),
         }
     }
@@ -47,36 +63,35 @@ impl LoadedDriver {
     ///
     /// # Errors
     /// If the file that the user named cannot be loaded.
-    pub fn load(spec: &DriverSpec, mut warn: impl FnMut(&str)) -> Result<Self, LoadError> {
+    pub fn load(spec: &DriverSpec, mut warn: impl FnMut(&str)) -> Result<Self, DriverError> {
+        let none = Self {
+            was_loaded_here: false,
+        };
         let path = match spec {
-            DriverSpec::Never => {
-                return Ok(Self {
-                    was_loaded_here: false,
-                });
-            }
-            DriverSpec::File(path) => path.clone(),
+            DriverSpec::Never => return Ok(none),
+            DriverSpec::Fit => None,
+            DriverSpec::File(path) => Some(path.clone()),
             DriverSpec::Auto => match in_program_folder() {
-                Ok(Some(path)) => path,
-                Ok(None) => {
-                    return Ok(Self {
-                        was_loaded_here: false,
-                    });
-                }
+                Ok(Some(path)) => Some(path),
+                Ok(None) => return Ok(none),
                 Err(exposed) => {
                     warn(&format!("continuing without the module: {exposed}"));
-                    return Ok(Self {
-                        was_loaded_here: false,
-                    });
+                    return Ok(none);
                 }
             },
         };
         if linpmem::is_loaded() {
             warn("a linpmem module is already loaded: it will be used, and stay loaded afterwards");
-            return Ok(Self {
-                was_loaded_here: false,
-            });
+            return Ok(none);
         }
-        match linpmem::load(&path, &LoadOptions::default()) {
+        let loaded = match path {
+            Some(path) => linpmem::load(&path, &LoadOptions::default()),
+            None => {
+                let module = fitted()?;
+                linpmem::load_image(module, "the module inside this program", &LoadOptions::default())
+            }
+        };
+        match loaded {
             Ok(_) => Ok(Self {
                 was_loaded_here: true,
             }),
@@ -88,7 +103,7 @@ impl LoadedDriver {
                 // Why loading failed matters more than whether unloading does.
                 let _ = loaded.unload_own();
                 if *spec != DriverSpec::Auto {
-                    return Err(error);
+                    return Err(error.into());
                 }
                 warn(&format!("continuing without the module: {error}"));
                 Ok(loaded)
@@ -118,6 +133,12 @@ impl Drop for LoadedDriver {
         // Dropped without `unload` only after a failure, which is reported.
         let _ = self.unload_own();
     }
+}
+
+/// The module inside this program, fitted to the running kernel.
+fn fitted() -> Result<Vec<u8>, FitError> {
+    let object = linpmem_fit::need_object()?;
+    Ok(linpmem_fit::fit(object, &Sources::live()?)?.module)
 }
 
 /// The module next to the program, or why it is not to be trusted.

@@ -6,7 +6,7 @@ use crate::freeze::FreezeError;
 use crate::selection::NothingSelected;
 use crate::sink::{PartialError, PipeError, SpaceError};
 use crate::source::SourceError;
-use linpmem::LoadError;
+use crate::driver::DriverError;
 use linpmem_formats::{PlanError, WriteError};
 use std::io;
 
@@ -36,7 +36,7 @@ pub enum AcquireError {
     },
     /// The module could not be loaded.
     #[error(transparent)]
-    Driver(#[from] LoadError),
+    Driver(#[from] DriverError),
     /// The ranges cannot be in one image.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -45,12 +45,14 @@ pub struct AcquireArgs {
     #[arg(long)]
     pub second_pass: bool,
 
-    /// Load the linpmem module for this run: its path, auto or never
+    /// Load the linpmem module for this run: fit, its path, auto or never
     ///
+    /// fit takes the module inside this program, fits it to the running kernel and loads
+    /// it from memory: nothing is written to a disk (`linpmem-fit --explain` shows how).
     /// It is unloaded at the end, however the run ends; only a second signal or SIGKILL
     /// leaves it loaded. auto uses linpmem.ko from this program's folder, if it is there
     /// and can be loaded. A module that is already loaded is used and stays loaded.
-    #[arg(long, value_name = "PATH", default_value = "never")]
+    #[arg(long, value_name = "fit|PATH|auto|never", default_value = "never")]
     pub driver: DriverSpec,
 
     /// Also write a symbol file for Volatility 3: OUTPUT.isf.json.xz
