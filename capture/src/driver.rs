@@ -88,7 +88,11 @@ impl LoadedDriver {
             Some(path) => linpmem::load(&path, &LoadOptions::default()),
             None => {
                 let module = fitted()?;
-                linpmem::load_image(module, "the module inside this program", &LoadOptions::default())
+                linpmem::load_image(
+                    module,
+                    "the module inside this program",
+                    &LoadOptions::default(),
+                )
             }
         };
         match loaded {
@@ -138,7 +142,7 @@ impl Drop for LoadedDriver {
 /// The module inside this program, fitted to the running kernel.
 fn fitted() -> Result<Vec<u8>, FitError> {
     let object = linpmem_fit::need_object()?;
-    Ok(linpmem_fit::fit(object, &Sources::live()?)?.module)
+    Ok(linpmem_fit::fit(object, &Sources::live())?.module)
 }
 
 /// The module next to the program, or why it is not to be trusted.

@@ -2,11 +2,11 @@
 //! Why an acquisition failed before or after the pipeline ran.
 
 use crate::artifacts::PlacementError;
+use crate::driver::DriverError;
 use crate::freeze::FreezeError;
 use crate::selection::NothingSelected;
 use crate::sink::{PartialError, PipeError, SpaceError};
 use crate::source::SourceError;
-use crate::driver::DriverError;
 use linpmem_formats::{PlanError, WriteError};
 use std::io;
 

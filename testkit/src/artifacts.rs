@@ -33,7 +33,7 @@ impl Artifacts {
     /// When a build fails.
     pub fn build(kernel: &Kernel) -> Result<Self> {
         Ok(Self {
-            module: ModuleKind::chosen()?.build(kernel.release())?,
+            module: module(kernel)?,
             dumper: dumper()?,
             pmem: program("pmem")?,
         })
@@ -76,6 +76,14 @@ impl ModuleKind {
             }
         }
     }
+}
+
+/// `linpmem.ko` for a kernel, of the kind under test.
+///
+/// # Errors
+/// When the build fails.
+pub fn module(kernel: &Kernel) -> Result<PathBuf> {
+    ModuleKind::chosen()?.build(kernel.release())
 }
 
 /// The static dumper alone.

@@ -9,6 +9,7 @@ use goblin::elf::{Elf, section_header::SHN_UNDEF, sym::STB_WEAK};
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::debian_tree::DebianTree;
+use linpmem_testkit::kernel::Kernel;
 use linpmem_testkit::modinfo;
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,6 +31,9 @@ pub struct Args {
     /// Build the object that `linpmem-fit` fits to any kernel instead
     #[arg(long, conflicts_with_all = ["kdir", "release", "facts"])]
     prebuilt: bool,
+    /// Fit that object to the kernel of --release instead
+    #[arg(long, requires = "release", conflicts_with_all = ["kdir", "facts", "prebuilt"])]
+    fitted: bool,
 }
 
 /// Runs `cargo xtask kmod`.
@@ -37,6 +41,9 @@ pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
     if args.prebuilt {
         return print(&object::build(&cache)?);
+    }
+    if let (true, Some(release)) = (args.fitted, &args.release) {
+        return print(&fit(&cache, release)?);
     }
     let kdir = match (&args.kdir, &args.release) {
         (Some(kdir), _) => kdir.clone(),
@@ -49,6 +56,24 @@ pub fn run(args: &Args) -> Result<()> {
         build(&cache, &kdir)?
     };
     print(&module)
+}
+
+/// Fits the prebuilt module to a kernel of the cache, from the files of its package.
+fn fit(cache: &Cache, release: &str) -> Result<PathBuf> {
+    let object = fs::read(object::build(cache)?)?;
+    let kernel = Kernel::find(cache, release)?;
+    let sources = linpmem_fit::Sources::of_files()
+        .kernel(&kernel.vmlinuz())
+        .modules(&kernel.modules())
+        .config(&kernel.dir().join("config"))
+        .release(release);
+    let fitted = linpmem_fit::fit(&object, &sources)?;
+    let path = checkout::kmod_dir(release).join("fitted/linpmem.ko");
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&path, fitted.module).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 fn print(module: &Path) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use super::{ask, machine, probe, without_module};
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::artifacts::Artifacts;
+use linpmem_testkit::artifacts;
 
 /// The error of delete_module(2) for a module that is in use.
 const EAGAIN: i32 = 11;
@@ -111,8 +111,8 @@ fn only_the_owner_may_open_it() -> Result<()> {
 #[test]
 fn by_default_it_serves_the_originals_device_number_too() -> Result<()> {
     let vm = without_module(|machine| machine)?;
-    let artifacts = Artifacts::build(vm.kernel())?;
-    vm.insmod(&artifacts.module, "")?;
+    let module = artifacts::module(vm.kernel())?;
+    vm.insmod(&module, "")?;
     let devices = vm.kernel_file("/proc/devices")?;
     ensure!(devices.contains("42 linpmem"), "{devices}");
     ask(&vm, "errno 0xb8000 0")?;

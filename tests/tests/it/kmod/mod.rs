@@ -12,7 +12,7 @@ mod translation;
 
 use crate::machines;
 use anyhow::{Context, Result};
-use linpmem_testkit::artifacts::Artifacts;
+use linpmem_testkit::artifacts;
 use linpmem_testkit::vm::{GuestCommand, Vm, VmBuilder, guest};
 use std::time::Duration;
 
@@ -20,8 +20,7 @@ use std::time::Duration;
 /// loaded with `parameters`.
 fn machine(configure: impl FnOnce(VmBuilder) -> VmBuilder, parameters: &str) -> Result<Vm> {
     let vm = without_module(configure)?;
-    let artifacts = Artifacts::build(vm.kernel())?;
-    vm.insmod(&artifacts.module, parameters)?;
+    vm.insmod(&artifacts::module(vm.kernel())?, parameters)?;
     Ok(vm)
 }
 

@@ -3,7 +3,7 @@
 
 use super::{MODULE, fails, machine, pmem, refused, said, text};
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::artifacts::Artifacts;
+use linpmem_testkit::artifacts;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::debian_tree::DebianTree;
 use linpmem_testkit::vm::{Vm, guest};
@@ -50,7 +50,7 @@ fn without_module(vm: &Vm) -> Result<()> {
 
 /// Modules that are compressed, for another kernel, or damaged.
 fn files(vm: &Vm) -> Result<()> {
-    let module = Artifacts::build(vm.kernel())?.module;
+    let module = artifacts::module(vm.kernel())?;
     let bytes = fs::read(&module)?;
     let tree = DebianTree::open(&Cache::open()?)?;
     for (program, ending) in [("xz", "xz"), ("zstd", "zst"), ("gzip", "gz")] {
