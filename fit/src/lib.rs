@@ -25,6 +25,7 @@ mod layout;
 mod module_file;
 mod module_tree;
 mod prebuilt;
+mod returns;
 mod sources;
 mod structs;
 mod unpack;
