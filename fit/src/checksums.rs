@@ -9,10 +9,6 @@ use crate::module_file::ModuleFile;
 use crate::sources::Sources;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many modules are searched for checksums. Most imports are common; the others are
-/// sooner found in the kernel itself.
-const MAX_MODULES: usize = 64;
-
 /// Checksums by name, and where each came from.
 pub(crate) type Checksums = BTreeMap<String, (u32, String)>;
 
@@ -36,7 +32,8 @@ pub(crate) fn exports(
             }
         }
     }
-    if let Some((vmlinux, origin)) = kernel.vmlinux()? {
+    let mut tried = Vec::new();
+    if let Some((vmlinux, origin)) = kernel.usable_vmlinux(&mut tried)? {
         let found = vmlinux.exports(is_wanted);
         let found = found.map_err(|why| FitError::unusable(origin, why))?;
         return Ok((found, format!("__ksymtab of {origin}")));
@@ -65,7 +62,10 @@ pub(crate) fn exports(
             "Module.symvers: {}; kallsyms: {}; kernel: {}",
             sources.symvers.tried(),
             sources.kallsyms.tried(),
-            sources.kernel.tried()
+            match tried.is_empty() {
+                true => sources.kernel.tried(),
+                false => tried.join(", "),
+            }
         ),
         advice: "name the kernel's Module.symvers or its vmlinuz (--symvers, --vmlinuz)",
     })
@@ -91,10 +91,25 @@ pub(crate) fn of(
         let missing = names.iter().filter(|name| !known.contains_key(**name));
         missing.map(|name| (*name).to_owned()).collect::<Vec<_>>()
     };
+    // Some imports are in no module, so that the kernel is read in any case; it is also the
+    // smaller of the two.
+    if !missing(&known).is_empty() {
+        if let Some((vmlinux, origin)) = kernel.usable_vmlinux(&mut tried)? {
+            let origin = format!("__kcrctab of {origin}");
+            tried.push(origin.clone());
+            let found = vmlinux.exports(|name| names.contains(name));
+            let found = found.map_err(|why| FitError::unusable(&origin, why))?;
+            for (name, export) in found {
+                if let Some(crc) = export.crc {
+                    known.entry(name).or_insert_with(|| (crc, origin.clone()));
+                }
+            }
+        }
+    }
     if !missing(&known).is_empty() {
         if let Some((modules, folder)) = kernel.modules() {
             tried.push(format!("modules in {}", folder.display()));
-            for path in modules.take(MAX_MODULES) {
+            for path in modules {
                 let file = ModuleFile::read(&path?)?;
                 let mut found = BTreeMap::new();
                 file.checksums(|name| names.contains(name), &mut found)?;
@@ -104,19 +119,6 @@ pub(crate) fn of(
                 }
                 if missing(&known).is_empty() {
                     break;
-                }
-            }
-        }
-    }
-    if !missing(&known).is_empty() {
-        if let Some((vmlinux, origin)) = kernel.vmlinux()? {
-            tried.push(format!("__kcrctab of {origin}"));
-            let found = vmlinux.exports(|name| names.contains(name));
-            let found = found.map_err(|why| FitError::unusable(origin, why))?;
-            for (name, export) in found {
-                if let Some(crc) = export.crc {
-                    let origin = || (crc, format!("__kcrctab of {origin}"));
-                    known.entry(name).or_insert_with(origin);
                 }
             }
         }

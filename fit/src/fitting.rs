@@ -93,6 +93,7 @@ pub fn fit(object: &[u8], sources: &Sources) -> Result<Fitted, FitError> {
     if let Some(marks) = &marks {
         prebuilt.mark_faults(marks)?;
     }
+    prebuilt.list_returns()?;
     let symbols = bound.iter().filter_map(|(_, binding)| match binding {
         Binding::Kernel(name) => Some(name.as_str()),
         Binding::Substitute => None,

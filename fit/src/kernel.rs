@@ -61,6 +61,21 @@ impl<'s> Kernel<'s> {
         Ok(Some((vmlinux, &image.origin)))
     }
 
+    /// As [`Self::vmlinux`]. A kernel that cannot be unpacked is an error only if the caller
+    /// named it; else the reason is added to what was `tried`.
+    pub(crate) fn usable_vmlinux(
+        &self,
+        tried: &mut Vec<String>,
+    ) -> Result<Option<(Vmlinux<'_>, &str)>, FitError> {
+        match self.vmlinux() {
+            Err(error) if !self.sources.kernel.is_given() => {
+                tried.push(error.to_string());
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
     fn load(&self) -> Result<Option<Image>, FitError> {
         let Some((path, bytes)) = self.sources.kernel.read(MAX_IMAGE)? else {
             return Ok(None);

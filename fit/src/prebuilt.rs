@@ -4,6 +4,7 @@
 use crate::error::FitError;
 use crate::imports::{Binding, WITHOUT};
 use crate::module_file::{THIS_MODULE, ThisModule, VERSION_RECORD, VERSIONS};
+use crate::returns::{self, Site};
 use linpmem_core::layout::{FAULT, FAULTS_SECTION, LAYOUT_SYMBOL, Layout, USER_ACCESS};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use object::build::ByteString;
@@ -356,6 +357,59 @@ impl<'a> Prebuilt<'a> {
             }
             _ => Err(bad(format!("its {FAULTS_SECTION} has no relocations"))),
         }
+    }
+
+    /// Lists the places at which the module returns through the kernel's thunk.
+    pub(crate) fn list_returns(&mut self) -> Result<(), FitError> {
+        let Some(thunk) = self.imports.get(returns::THUNK).copied() else {
+            return Ok(());
+        };
+        if self.builder.symbols.get(thunk).section.is_some() || self.has_section(returns::SITES) {
+            return Ok(());
+        }
+        let mut places = Vec::new();
+        for site in returns::sites(&self.builder, thunk) {
+            let Site::Jump(code, at) = site else {
+                return Err(bad(format!(
+                    "it refers to {} other than by a jump, which kernels cannot patch",
+                    returns::THUNK
+                )));
+            };
+            places.push(Relocation {
+                r_offset: 4 * usize_as_u64(places.len()),
+                symbol: Some(self.start_of(code)),
+                r_type: elf::R_X86_64_PC32,
+                r_addend: at,
+            });
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        let bytes = vec![0; 4 * places.len()];
+        let id = add_section(&mut self.builder, returns::SITES, elf::SHF_ALLOC, 4, bytes);
+        add_relocations(
+            &mut self.builder,
+            &format!(".rela{}", returns::SITES),
+            id,
+            places,
+        )
+    }
+
+    /// A symbol at the start of a section.
+    fn start_of(&mut self, section: SectionId) -> SymbolId {
+        let mut symbols = self.builder.symbols.iter();
+        let known = symbols.find(|symbol| {
+            symbol.section == Some(section)
+                && symbol.st_type() == elf::STT_SECTION
+                && symbol.st_value == 0
+        });
+        if let Some(known) = known {
+            return known.id();
+        }
+        let symbol = self.builder.symbols.add();
+        symbol.section = Some(section);
+        symbol.set_st_info(elf::STB_LOCAL, elf::STT_SECTION);
+        symbol.id()
     }
 
     /// The undefined symbol `name`, which is added if there is none.

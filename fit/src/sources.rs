@@ -116,11 +116,13 @@ impl Sources {
             .release()
             .to_string_lossy()
             .into_owned();
-        Self::live_at(Path::new("/"), &release)
+        Self::running_at(Path::new("/"), &release)
     }
 
-    /// The files of the kernel `release`, which runs the system whose root is `root`.
-    fn live_at(root: &Path, release: &str) -> Self {
+    /// The files of the kernel `release`, which runs the system whose root is at `root`: not
+    /// `/` in a container that sees the machine's root elsewhere.
+    #[must_use]
+    pub fn running_at(root: &Path, release: &str) -> Self {
         let mut installed = Self::installed(root, release);
         let first = |place: &mut Place, path: &str| place.paths.insert(0, root.join(path));
         first(&mut installed.btf, "sys/kernel/btf/vmlinux");

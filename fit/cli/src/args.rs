@@ -8,7 +8,7 @@ use linpmem_cli::ExitStatus;
 use linpmem_fit::Sources;
 use std::path::{Path, PathBuf};
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 5] = [
     (
         "linpmem-fit",
         "say whether the module can be fitted to the running kernel, and on what that rests",
@@ -24,6 +24,10 @@ const EXAMPLES: [(&str, &str); 4] = [
     (
         "linpmem-fit --vmlinuz vmlinuz --modules lib/modules/6.12.9 -o linpmem.ko",
         "for the kernel of another machine, from its files",
+    ),
+    (
+        "linpmem-fit --fleet kernels -o fitted",
+        "for every kernel whose files are in a folder below kernels",
     ),
 ];
 
@@ -49,8 +53,8 @@ fn help_end() -> String {
     group = ArgGroup::new("file").multiple(true)
 )]
 pub struct Cli {
-    /// Write the module here, as for insmod [default: write nothing, only say what it
-    /// would rest on]
+    /// Write the module here, as for insmod; with --fleet, a folder [default: write
+    /// nothing, only say what it would rest on]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -70,6 +74,12 @@ pub struct Cli {
     /// is installed here
     #[arg(long, value_name = "RELEASE")]
     pub release: Option<String>,
+
+    /// Fit the module to every kernel whose files are in a folder below FOLDER, and write
+    /// linpmem-RELEASE.ko into the folder that -o names: unpacked packages (boot/ and
+    /// lib/modules/), or vmlinuz, modules/, Module.symvers, config and btf side by side
+    #[arg(long, value_name = "FOLDER", requires = "output", conflicts_with_all = ["file", "release"])]
+    pub fleet: Option<PathBuf>,
 
     #[command(flatten)]
     pub files: FileArgs,
@@ -100,6 +110,11 @@ pub struct FileArgs {
 }
 
 impl Cli {
+    /// Whether the module is for the running kernel.
+    pub fn is_live(&self) -> bool {
+        self.files.is_empty() && self.release.is_none() && self.fleet.is_none()
+    }
+
     /// Where the kernel's files are.
     pub fn sources(&self) -> Sources {
         match &self.release {

@@ -4,21 +4,23 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod fleet;
+mod output;
 mod report;
 
 use anyhow::{Context, Result};
 use args::Cli;
 use clap::Parser;
+use fleet::FleetReport;
 use linpmem_cli::{Document, ExitStatus, Program, Stderr, is_closed_stdout};
-use linpmem_fit::{fit, need_object};
+use linpmem_fit::{check_loadable, fit, need_object};
+use output::write;
 use report::Report;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 use std::process::ExitCode;
-use tempfile::NamedTempFile;
 
 const PROGRAM: Program = Program {
     name: "linpmem-fit",
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         }
     };
     let stderr = stderr(cli.json);
-    let status = run(&cli).unwrap_or_else(|error| {
+    let status = run(&cli, stderr).unwrap_or_else(|error| {
         if is_closed_stdout(error.chain()) {
             return ExitStatus::Complete;
         }
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
     status.into()
 }
 
-fn run(cli: &Cli) -> Result<ExitStatus> {
+fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     let object = match &cli.object {
         Some(path) => {
             let read = fs::read(path);
@@ -59,27 +61,27 @@ fn run(cli: &Cli) -> Result<ExitStatus> {
         }
         None => Cow::Borrowed(need_object()?),
     };
+    let mut out = io::stdout().lock();
+    if let (Some(folder), Some(output)) = (&cli.fleet, &cli.output) {
+        let report = FleetReport::of(&object, folder, output)?;
+        report.print(cli.json, &mut out)?;
+        return Ok(ExitStatus::of_answer(report.is_complete()));
+    }
     let fitted = fit(&object, &cli.sources())?;
+    let refusal = match cli.is_live() {
+        true => check_loadable().err().map(|refusal| refusal.to_string()),
+        false => None,
+    };
     if let Some(path) = &cli.output {
         write(path, &fitted.module).with_context(|| format!("cannot write {}", path.display()))?;
+        if let Some(refusal) = &refusal {
+            stderr.warn(&format!("the module was written, but {refusal}"));
+        }
     }
     let is_explained = cli.explain || cli.output.is_none();
-    let report = Report::of(&fitted, cli.output.as_deref(), is_explained);
-    report.print(cli.json, &mut io::stdout().lock())?;
+    let report = Report::of(&fitted, cli.output.as_deref(), refusal, is_explained);
+    report.print(cli.json, &mut out)?;
     Ok(ExitStatus::Complete)
-}
-
-/// Writes a file that has its name only when it is whole.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = NamedTempFile::with_prefix_in(".linpmem-fit.", folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// The error and its causes, without those that its text includes already.

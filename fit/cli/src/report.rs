@@ -16,6 +16,8 @@ pub struct Report<'a> {
     release: &'a str,
     output: Option<String>,
     size: usize,
+    /// Why the running system would refuse it; null if it would not, or is not asked.
+    refusal: Option<String>,
     facts: Vec<Fact<'a>>,
     checks: &'a [String],
     imports: Vec<Import<'a>>,
@@ -43,7 +45,12 @@ struct Import<'a> {
 
 impl<'a> Report<'a> {
     /// The report about a module that was written to `output`, if it was.
-    pub fn of(fitted: &'a Fitted, output: Option<&Path>, is_explained: bool) -> Self {
+    pub fn of(
+        fitted: &'a Fitted,
+        output: Option<&Path>,
+        refusal: Option<String>,
+        is_explained: bool,
+    ) -> Self {
         let Explanation {
             release,
             facts,
@@ -58,6 +65,7 @@ impl<'a> Report<'a> {
             release,
             output: output.map(|path| path.display().to_string()),
             size: fitted.module.len(),
+            refusal,
             facts: facts
                 .iter()
                 .map(|fact| Fact {
@@ -92,6 +100,9 @@ impl Document for Report<'_> {
         match &self.output {
             Some(path) => value(out, "module", format!("{path}, {} bytes", self.size))?,
             None => value(out, "module", format!("{} bytes, not written", self.size))?,
+        }
+        if let (None, Some(refusal)) = (&self.output, &self.refusal) {
+            value(out, "cannot be loaded", refusal)?;
         }
         if !self.is_explained {
             return Ok(());

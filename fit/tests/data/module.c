@@ -53,12 +53,10 @@ static unsigned long task(void)
 {
 	unsigned long task;
 
-	asm volatile("movl %1, %%ecx\n\tmovslq current_task_place(%%rip), %%rax\n\t"
-		     "movq %%gs:(%%rax,%%rcx), %0"
-		     : "=r"(task) : "m"(linpmem_layout[CURRENT]) : "rax", "rcx");
+	asm volatile("movl %1, %%ecx\n\tmovq %%gs:current_task(%%rcx), %0"
+		     : "=r"(task) : "m"(linpmem_layout[CURRENT]) : "rcx");
 	return task;
 }
-asm(".section .rodata\n.align 4\ncurrent_task_place:\n\t.long current_task\n.text");
 
 /* Reads 8 bytes; 0 if that faults. */
 static int try(const unsigned long *from, unsigned long *to)
@@ -84,7 +82,7 @@ int init_module(void)
 	bad = try((void *)0xffff800000000000, &magic);
 	_printk("linpmem-fit: fitted %u pages %u number %u own %lu read %d %lx fault %d task %d online %d\n",
 		linpmem_layout[0], linpmem_layout[PAGE_SIZE_AT], number, no_kernel_has_this, good,
-		value, bad, task() > 0xffff800000000000, pfn_to_online_page(256) != 0);
+		value, bad, task() > 0xff00000000000000, pfn_to_online_page(256) != 0);
 	return 0;
 }
 
