@@ -57,6 +57,7 @@ fn run(args: &[String]) -> Result<String> {
         "original" => original::run(number(0)?),
         "user-pages" => translation::user_pages(number(0)? != 0),
         "kernel-pages" => translation::kernel_pages(),
+        "kernel-addresses" => translation::kernel_addresses(),
         "processes" => translation::processes(),
         "garbage" => translation::garbage(),
         "sweep" => {

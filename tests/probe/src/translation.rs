@@ -97,6 +97,54 @@ fn compare(device: &Device, map: &File, memory: &Memory, len: usize, page: u64) 
     Ok(format!("{COUNT} addresses in pages of {} KiB", page / 1024))
 }
 
+/// Kernel addresses of every kind and where the module finds them, for others to compare:
+/// lines `NAME VIRTUAL PHYSICAL`.
+pub fn kernel_addresses() -> Result<String> {
+    let device = Device::open()?;
+    let info = device.info()?;
+    let base = info.page_offset_base;
+    let mut asked = vec![("direct-map".to_owned(), base + 0x0010_0000)];
+    let symbols = fs::read_to_string("/proc/kallsyms")?;
+    for name in ["schedule", "init_task", "init_mm", "jiffies"] {
+        let line = symbols
+            .lines()
+            .find(|line| line.split(' ').nth(2) == Some(name))
+            .with_context(|| format!("the kernel has no symbol {name}"))?;
+        asked.push((name.to_owned(), first_address(line)?));
+    }
+    let modules = fs::read_to_string("/proc/modules")?;
+    let own = modules
+        .lines()
+        .find(|line| line.starts_with("linpmem "))
+        .context("no linpmem in /proc/modules")?;
+    let own = own.split(' ').nth(5).context("no address")?;
+    asked.push(("module".to_owned(), first_address(own)?));
+    // The last page of an area is a guard that is not mapped.
+    let areas = fs::read_to_string("/proc/vmallocinfo")?;
+    let areas = areas.lines().filter(|line| line.contains(" vmalloc"));
+    for line in areas.take(16) {
+        asked.push(("vmalloc".to_owned(), first_address(line)? + 0x123));
+    }
+    ensure!(asked.len() > 10, "only {} addresses", asked.len());
+    let mut lines = Vec::new();
+    for (name, virt) in asked {
+        let found = device.translate(AddressSpace::Caller, virt)?;
+        let mapped = found
+            .mapped()
+            .with_context(|| format!("{name} at {virt:#x}: {:?}", found.outcome))?;
+        lines.push(format!("{name} {virt:x} {:x}", mapped.phys.get()));
+    }
+    Ok(lines.join("\n"))
+}
+
+/// The hexadecimal number at the start of a line.
+fn first_address(line: &str) -> Result<u64> {
+    let text = line.strip_prefix("0x").unwrap_or(line);
+    let digits = text.split(|c: char| !c.is_ascii_hexdigit()).next();
+    let addr = u64::from_str_radix(digits.unwrap_or_default(), 16);
+    addr.with_context(|| format!("no address at the start of {line}"))
+}
+
 /// Kernel addresses, which the module linpmem_facts translates by the kernel's own
 /// functions: lines `NAME VIRTUAL PHYSICAL`.
 pub fn kernel_pages() -> Result<String> {
