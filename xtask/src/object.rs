@@ -12,6 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The object's file.
+const OBJECT: &str = "linpmem.o";
+
 /// As the kernel's own Rust is built: no floating point, no red zone, no unwinding, and what
 /// the kernel's mitigations need of every function.
 const FLAGS: &[&str] = &[
@@ -57,36 +60,59 @@ fn folder() -> PathBuf {
     checkout::target_dir().join("kmod/fitted")
 }
 
-/// Builds the object and returns its path.
+/// Builds the object, unless it is up to date, and returns its path.
 pub fn build(cache: &Cache) -> Result<PathBuf> {
-    build_in(cache, &checkout::dir().join("kmod"), &folder())
+    let kmod = checkout::dir().join("kmod");
+    let inputs = folder().join("inputs");
+    let wanted = sources(&kmod)?;
+    let object = folder().join(OBJECT);
+    if object.is_file() && fs::read(&inputs).is_ok_and(|found| found == wanted) {
+        return Ok(object);
+    }
+    let object = build_in(cache, &kmod, &folder())?;
+    fs::write(&inputs, wanted)?;
+    Ok(object)
+}
+
+/// All that the object is made from, apart from the compiler.
+fn sources(kmod: &Path) -> Result<Vec<u8>> {
+    let mut all = FLAGS.join(" ").into_bytes();
+    for folder in ["core/src", "shell", "fitted"] {
+        let folder = kmod.join(folder);
+        let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+            .with_context(|| format!("cannot list {}", folder.display()))?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
+        files.sort();
+        for file in files {
+            all.extend_from_slice(format!("\n{}\n", file.display()).as_bytes());
+            all.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
+        }
+    }
+    Ok(all)
 }
 
 /// Builds the object from the sources in `kmod`, in the folder `work`.
 pub fn build_in(cache: &Cache, kmod: &Path, work: &Path) -> Result<PathBuf> {
     setup::ensure(cache, &[Part::Tree])?;
     let tree = DebianTree::open(cache)?;
-    let compiler = Compiler {
-        tree: &tree,
-        binds: vec![kmod.to_path_buf(), work.to_path_buf()],
-        library: core_crate(cache, &tree)?,
-    };
+    let library = core_crate(cache, &tree)?;
     fs::create_dir_all(work).with_context(|| format!("cannot create {}", work.display()))?;
     let archive = work.join("liblinpmem_fitted.a");
-    let mut rustc = compiler.rustc();
+    let mut rustc = rustc(&tree, &[kmod, work]);
     rustc
         .args(["--crate-name=linpmem_fitted", "--crate-type=staticlib"])
         .args(["-Clto=fat", "--cfg=MODULE", "-Dwarnings"])
         .arg("--check-cfg=cfg(MODULE, test)")
         .arg(format!("--remap-path-prefix={}=kmod", kmod.display()))
         .arg("-L")
-        .arg(&compiler.library)
+        .arg(&library)
         .arg("-o")
         .arg(&archive)
         .arg(kmod.join("fitted/lib.rs"));
     run(&mut rustc, "rustc, for the prebuilt module")?;
 
-    let object = work.join("linpmem.o");
+    let object = work.join(OBJECT);
     let mut ld = tree.command("ld", &[kmod, work]);
     ld.args(["-r", "-x", "--gc-sections", "--build-id=none"])
         .args(["-u", "init_module", "-u", "cleanup_module", "-T"])
@@ -99,23 +125,9 @@ pub fn build_in(cache: &Cache, kmod: &Path, work: &Path) -> Result<PathBuf> {
     Ok(object)
 }
 
-struct Compiler<'t> {
-    tree: &'t DebianTree,
-    binds: Vec<PathBuf>,
-    /// The folder with the crate `core`.
-    library: PathBuf,
-}
-
-impl Compiler<'_> {
-    fn rustc(&self) -> Command {
-        rustc(self.tree, &self.binds)
-    }
-}
-
 /// The tree's compiler, with the features that the kernel's build uses as well.
-fn rustc(tree: &DebianTree, binds: &[PathBuf]) -> Command {
-    let binds: Vec<&Path> = binds.iter().map(PathBuf::as_path).collect();
-    let mut rustc = tree.command("rustc", &binds);
+fn rustc(tree: &DebianTree, binds: &[&Path]) -> Command {
+    let mut rustc = tree.command("rustc", binds);
     rustc.env("RUSTC_BOOTSTRAP", "1").args(FLAGS);
     rustc
 }
@@ -200,7 +212,8 @@ fn check(object: &[u8]) -> Result<()> {
             .iter()
             .find(|symbol| elf.strtab.get_at(symbol.st_name) == Some(name));
         let entry = entry.with_context(|| format!("it has no {name}"))?;
-        let section = &elf.section_headers[entry.st_shndx];
+        let section = elf.section_headers.get(entry.st_shndx);
+        let section = section.with_context(|| format!("{name} is in no section"))?;
         let start = usize::try_from(section.sh_offset + entry.st_value)?;
         ensure!(
             object.get(start..start + 4) == Some(&[0xf3, 0x0f, 0x1e, 0xfa]),

@@ -23,7 +23,7 @@ pub fn machines() -> Result<(Kernel, Artifacts)> {
     )?;
     let kernel = Kernel::default(&cache)?;
     let module = kmod::build(&cache, &cache.kdir(kernel.release()))?;
-    let [dumper, pmem] = dist::build_programs()?;
+    let [dumper, pmem, _] = dist::build_programs()?;
     let artifacts = Artifacts {
         module,
         dumper,

@@ -9,11 +9,11 @@ use linpmem::Width;
 use linpmem_cli::{ExitStatus, Section};
 use linpmem_phys::parse::number;
 use linpmem_phys::{EmptyRangeError, ParseError, PhysAddr, PhysLen, PhysRange};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const EXAMPLES: [(&str, &str); 7] = [
-    ("pmem insmod linpmem.ko", "load the module"),
+    ("pmem insmod", "load the module, fitted to this kernel"),
     ("pmem info", "describe the module and the machine"),
     (
         "pmem read 0x100000+64",
@@ -283,8 +283,8 @@ pub struct Cr3Args {
 /// What is to be loaded.
 #[derive(Debug, Args)]
 pub struct InsmodArgs {
-    /// Module: linpmem.ko, also compressed with xz, zstd or gzip
-    #[arg(required_unless_present = "rm")]
+    /// Module: linpmem.ko, also compressed with xz, zstd or gzip [default: the module inside
+    /// this program, fitted to the running kernel]
     pub path: Option<PathBuf>,
 
     /// Parameters for the module, such as owner_uid=1000 or allow_device=1
@@ -303,6 +303,22 @@ pub struct InsmodArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl InsmodArgs {
+    /// The module's file and its parameters. Without a file, the first parameter is in its
+    /// place.
+    pub fn file_and_parameters(&self) -> (Option<&Path>, Vec<&str>) {
+        let mut parameters: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
+        let first = self.path.as_deref();
+        match first.and_then(Path::to_str) {
+            Some(word) if !word.contains('/') && parameter(word).is_ok() => {
+                parameters.insert(0, word);
+                (None, parameters)
+            }
+            _ => (first, parameters),
+        }
+    }
 }
 
 /// How memory is read.
@@ -410,6 +426,24 @@ fn parameter(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn insmod_without_a_file_takes_parameters() {
+        let split = |words: &[&str]| {
+            let cli = Cli::parse_from([&["pmem", "insmod"], words].concat());
+            let Some(Command::Insmod(args)) = cli.command else {
+                panic!("not insmod")
+            };
+            let (file, parameters) = args.file_and_parameters();
+            let file = file.map(|file| file.display().to_string());
+            (file, parameters.join(" "))
+        };
+        let file = |name: &str| Some(name.to_owned());
+        assert_eq!(split(&[]), (None, String::new()));
+        assert_eq!(split(&["a=1", "b=2"]), (None, "a=1 b=2".to_owned()));
+        assert_eq!(split(&["x.ko", "b=2"]), (file("x.ko"), "b=2".to_owned()));
+        assert_eq!(split(&["./a=1"]), (file("./a=1"), String::new()));
+    }
 
     #[test]
     fn the_definitions_are_sound() {

@@ -3,11 +3,15 @@
 
 use crate::args::{InsmodArgs, OutputArgs};
 use anyhow::{Context, Result, ensure};
-use linpmem::{Device, LoadOptions, load, unload};
+use linpmem::{Device, LoadOptions, load, load_image, unload};
 use linpmem_cli::{ExitStatus, Stderr, write_json};
+use linpmem_fit::Sources;
 use serde::Serialize;
 use std::fs;
 use std::io::Write;
+
+/// What errors call the module that is not a file.
+const OWN: &str = "the module inside this program";
 
 /// `pmem insmod --json`.
 #[derive(Debug, Serialize)]
@@ -43,15 +47,17 @@ pub fn insmod(args: &InsmodArgs, stderr: Stderr, out: &mut dyn Write) -> Result<
         );
         return Ok(ExitStatus::Complete);
     }
-    let path = args.path.as_deref().context("no module file was given")?;
+    let (path, parameters) = args.file_and_parameters();
     let mut options = LoadOptions::default();
-    for parameter in &args.parameters {
+    for parameter in parameters {
         options = options.parameter(parameter);
     }
-    let loaded = load(path, &options)?;
+    let (loaded, name) = match path {
+        Some(path) => (load(path, &options)?, path.display().to_string()),
+        None => (load_image(fitted()?, OWN, &options)?, OWN.to_owned()),
+    };
     say(format!(
-        "loaded {} with `{}`; {} {}",
-        path.display(),
+        "loaded {name} with `{}`; {} {}",
         loaded.parameters,
         loaded.node.display(),
         if loaded.made_node {
@@ -74,6 +80,14 @@ pub fn insmod(args: &InsmodArgs, stderr: Stderr, out: &mut dyn Write) -> Result<
         write_json("pmem insmod", &document, out)?;
     }
     Ok(ExitStatus::Complete)
+}
+
+/// The module inside this program, fitted to the running kernel.
+fn fitted() -> Result<Vec<u8>> {
+    let hint = "it cannot be fitted to this kernel (`linpmem-fit --explain` says more)";
+    let object = linpmem_fit::need_object()?;
+    let fitted = linpmem_fit::fit(object, &Sources::live());
+    Ok(fitted.with_context(|| format!("{OWN}: {hint}"))?.module)
 }
 
 /// Unloads the module.

@@ -105,7 +105,15 @@ pub fn kernel_addresses() -> Result<String> {
     let base = info.page_offset_base;
     let mut asked = vec![("direct-map".to_owned(), base + 0x0010_0000)];
     let symbols = fs::read_to_string("/proc/kallsyms")?;
-    for name in ["schedule", "init_task", "init_mm", "jiffies"] {
+    for name in [
+        "schedule",
+        "vmap",
+        "memcpy",
+        "init_task",
+        "init_mm",
+        "init_pid_ns",
+        "jiffies",
+    ] {
         let line = symbols
             .lines()
             .find(|line| line.split(' ').nth(2) == Some(name))
@@ -119,13 +127,17 @@ pub fn kernel_addresses() -> Result<String> {
         .context("no linpmem in /proc/modules")?;
     let own = own.split(' ').nth(5).context("no address")?;
     asked.push(("module".to_owned(), first_address(own)?));
-    // The last page of an area is a guard that is not mapped.
+    // The last page of an area is a guard that is not mapped. Older kernels hide the
+    // addresses behind hashes of 32 bits.
     let areas = fs::read_to_string("/proc/vmallocinfo")?;
     let areas = areas.lines().filter(|line| line.contains(" vmalloc"));
     for line in areas.take(16) {
-        asked.push(("vmalloc".to_owned(), first_address(line)? + 0x123));
+        let start = first_address(line)?;
+        if start > u64::from(u32::MAX) {
+            asked.push(("vmalloc".to_owned(), start + 0x123));
+        }
     }
-    ensure!(asked.len() > 10, "only {} addresses", asked.len());
+    ensure!(asked.len() > 8, "only {} addresses", asked.len());
     let mut lines = Vec::new();
     for (name, virt) in asked {
         let found = device.translate(AddressSpace::Caller, virt)?;

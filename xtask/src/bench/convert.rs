@@ -30,7 +30,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let avml = setting.peers.avml()?;
     let target = checkout::target_dir();
     fs::create_dir_all(&target)?;
-    let [dumper, _] = dist::build_programs()?;
+    let [dumper, ..] = dist::build_programs()?;
     let bench = Bench {
         folder: tempfile::Builder::new()
             .prefix("bench-")

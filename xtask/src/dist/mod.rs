@@ -4,8 +4,10 @@
 
 mod library;
 
+use crate::object;
 use anyhow::{Context, Result, ensure};
 use goblin::elf::{Elf, program_header::PT_INTERP};
+use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use std::env;
 use std::fs;
@@ -24,7 +26,7 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// linpmem-dump and pmem
+    /// linpmem-dump, pmem and linpmem-fit
     Programs,
     /// The library for C
     Library,
@@ -33,8 +35,15 @@ enum Part {
 /// Named explicitly, so that the flags below do not apply to build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Packages that have a binary of the same name.
-const PROGRAMS: [&str; 2] = ["linpmem-dump", "pmem"];
+/// The programs, with the packages that they are in.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("linpmem-dump", "linpmem-dump"),
+    ("pmem", "pmem"),
+    ("linpmem-fit", "linpmem-fit-cli"),
+];
+
+/// Programs that write their own manual pages and completions.
+const WITH_MANUALS: [&str; 2] = ["linpmem-dump", "pmem"];
 
 /// Runs `cargo xtask dist`.
 pub fn run(args: &Args) -> Result<()> {
@@ -75,7 +84,7 @@ fn manuals() -> Result<()> {
     let pages = share.join("man/man1");
     let folder = share.join("completions");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for name in PROGRAMS {
+    for name in WITH_MANUALS {
         let program = checkout::dist_dir().join(name);
         let status = Command::new(&program).arg("man").arg(&pages).status()?;
         ensure!(status.success(), "`{name} man` failed ({status})");
@@ -113,9 +122,11 @@ fn compile() -> Result<()> {
         "--target",
         TARGET,
     ]);
-    for name in PROGRAMS {
-        cargo.args(["--package", name, "--bin", name]);
+    for (name, package) in PROGRAMS {
+        cargo.args(["--package", package, "--bin", name]);
     }
+    // The programs carry the module that fits every kernel.
+    cargo.env("LINPMEM_FITTED_OBJECT", object::build(&Cache::open()?)?);
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     cargo.env(
         "RUSTFLAGS",
@@ -132,19 +143,19 @@ fn compile() -> Result<()> {
 
 /// Builds the programs into `target/dist`, and returns their paths in the order of
 /// [`PROGRAMS`].
-pub fn build_programs() -> Result<[PathBuf; 2]> {
+pub fn build_programs() -> Result<[PathBuf; 3]> {
     compile()?;
     let built = checkout::target_dir().join(TARGET).join("release");
     let dist = checkout::dist_dir();
     fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
-    for name in PROGRAMS {
+    for (name, _) in PROGRAMS {
         let built = built.join(name);
         let bytes =
             fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
         check_static(&bytes).with_context(|| format!("{} is not static", built.display()))?;
         copy(&built, &dist.join(name))?;
     }
-    Ok(PROGRAMS.map(|name| dist.join(name)))
+    Ok(PROGRAMS.map(|(name, _)| dist.join(name)))
 }
 
 /// Copies a file, which appears complete or not at all.
