@@ -57,9 +57,18 @@ impl ModuleKind {
     pub fn chosen() -> Result<Self> {
         match env::var(MODULE_VARIABLE) {
             Err(VarError::NotPresent) => Ok(Self::Built),
-            Ok(word) if word == "built" => Ok(Self::Built),
-            Ok(word) if word == "fitted" => Ok(Self::Fitted),
+            Ok(word) if word == Self::Built.name() => Ok(Self::Built),
+            Ok(word) if word == Self::Fitted.name() => Ok(Self::Fitted),
             other => bail!("{MODULE_VARIABLE} must be built or fitted: {other:?}"),
+        }
+    }
+
+    /// What [`MODULE_VARIABLE`] calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Fitted => "fitted",
         }
     }
 
@@ -83,7 +92,23 @@ impl ModuleKind {
 /// # Errors
 /// When the build fails.
 pub fn module(kernel: &Kernel) -> Result<PathBuf> {
-    ModuleKind::chosen()?.build(kernel.release())
+    module_of(ModuleKind::chosen()?, kernel)
+}
+
+/// `linpmem.ko` of one kind.
+///
+/// # Errors
+/// When the build fails.
+pub fn module_of(kind: ModuleKind, kernel: &Kernel) -> Result<PathBuf> {
+    kind.build(kernel.release())
+}
+
+/// The static `pmem` alone.
+///
+/// # Errors
+/// When the build fails.
+pub fn pmem() -> Result<PathBuf> {
+    program("pmem")
 }
 
 /// The static dumper alone.

@@ -56,6 +56,9 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
     // A running program cannot be written to, but it can be replaced.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -5,6 +5,7 @@
 
 mod consumers;
 mod contains;
+mod fitted;
 mod host_dumper;
 mod kmod;
 mod machines;

@@ -15,6 +15,9 @@ const RUST: &[&str] = &["trixie-backports", "testing", "sid"];
 /// and the newest.
 const SERVERS: &[&str] = &["trixie", "bookworm", "trixie-backports"];
 
+/// Suites whose stock kernels the prebuilt module is fitted to: every one that can be had.
+const FITTED: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports"];
+
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
@@ -22,6 +25,8 @@ pub enum Matrix {
     Rust,
     /// Kernels that servers run.
     Servers,
+    /// Kernels that the prebuilt module is fitted to.
+    Fitted,
 }
 
 /// Which kernels to test on.
@@ -81,6 +86,7 @@ impl Matrix {
         match self {
             Self::Rust => RUST,
             Self::Servers => SERVERS,
+            Self::Fitted => FITTED,
         }
     }
 }

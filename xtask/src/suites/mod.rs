@@ -7,6 +7,7 @@ use self::matrix::{Choice, Matrix};
 use crate::setup::{self, Part};
 use crate::{dist, prepare};
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
@@ -41,6 +42,8 @@ struct Suite {
     tests: &'static [&'static str],
     /// The kernels that its tests support, if there is more than one.
     matrix: Option<Matrix>,
+    /// The module that the tests load.
+    module: ModuleKind,
     /// Makes what the tests need.
     prepare: fn() -> Result<()>,
 }
@@ -57,6 +60,7 @@ const SUITES: &[Suite] = &[
         cargo: &["--workspace", "--exclude", "linpmem-tests"],
         tests: &[],
         matrix: None,
+        module: ModuleKind::Built,
         prepare: || Ok(()),
     },
     Suite {
@@ -65,6 +69,7 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["vm::"],
         matrix: None,
+        module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
     },
     Suite {
@@ -73,6 +78,7 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["pyaff4::"],
         matrix: None,
+        module: ModuleKind::Built,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
             prepare::machines().map(drop)
@@ -84,6 +90,7 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["consumers::"],
         matrix: None,
+        module: ModuleKind::Built,
         prepare: || {
             let parts = [Part::Stable, Part::Consumers, Part::Volatility];
             setup::ensure(&Cache::open()?, &parts)?;
@@ -96,6 +103,7 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["kmod::"],
         matrix: Some(Matrix::Rust),
+        module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
     },
     Suite {
@@ -104,6 +112,7 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["pipeline::"],
         matrix: None,
+        module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
     },
     Suite {
@@ -112,6 +121,7 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["pmem::"],
         matrix: None,
+        module: ModuleKind::Built,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
             prepare::machines().map(drop)
@@ -123,6 +133,17 @@ const SUITES: &[Suite] = &[
         cargo: END_TO_END,
         tests: &["sources::"],
         matrix: Some(Matrix::Servers),
+        module: ModuleKind::Built,
+        prepare: without_module,
+    },
+    Suite {
+        name: "fitted",
+        about: "the prebuilt module, fitted to the kernels of servers: all that `kmod` tests, and \
+                programs that carry it",
+        cargo: END_TO_END,
+        tests: &["fitted::", "kmod::"],
+        matrix: Some(Matrix::Fitted),
+        module: ModuleKind::Fitted,
         prepare: without_module,
     },
 ];
@@ -159,12 +180,12 @@ pub fn run(args: &Args) -> Result<()> {
         println!("[test] {}: {}", suite.name, suite.about);
         (suite.prepare)().with_context(|| format!("cannot prepare the suite `{}`", suite.name))?;
         let Some(kernels) = &args.kernels else {
-            suite.run(None, &args.rest, &mut tally)?;
+            suite.run(suite.default_kernel()?.as_deref(), &args.rest, &mut tally)?;
             continue;
         };
         let matrix = suite.matrix.with_context(|| {
             format!(
-                "--kernels is only for the suites `kmod` and `sources`, not for `{}`",
+                "--kernels is only for the suites `kmod`, `sources` and `fitted`, not for `{}`",
                 suite.name
             )
         })?;
@@ -203,6 +224,17 @@ fn without_module() -> Result<()> {
 }
 
 impl Suite {
+    /// The kernel of all tests, unless each chooses its own.
+    fn default_kernel(&self) -> Result<Option<String>> {
+        match self.module {
+            ModuleKind::Built => Ok(None),
+            ModuleKind::Fitted => {
+                let kernel = Kernel::chosen_or(&Cache::open()?, &KernelPackage::stable())?;
+                Ok(Some(kernel.release().to_owned()))
+            }
+        }
+    }
+
     /// Runs `cargo test`, shows its output, and counts the results.
     fn run(&self, kernel: Option<&str>, rest: &[OsString], tally: &mut Tally) -> Result<()> {
         let mut cargo = checkout::cargo();
@@ -211,6 +243,7 @@ impl Suite {
         if let Some(release) = kernel {
             cargo.env(Kernel::CHOSEN, release);
         }
+        cargo.env(MODULE_VARIABLE, self.module.name());
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
         }

@@ -7,7 +7,7 @@ mod hotplug;
 mod memory;
 mod pages;
 mod reserved;
-mod storm;
+pub mod storm;
 mod translation;
 
 use crate::machines;

@@ -33,7 +33,7 @@ fn target_on(
 }
 
 /// The sources that served the regions of this kind, from the manifest.
-fn serving(acquired: &Acquired, kind: &str) -> Result<Vec<String>> {
+pub fn serving(acquired: &Acquired, kind: &str) -> Result<Vec<String>> {
     let map = acquired.manifest.json.get("map").and_then(Value::as_array);
     let regions = map.context("no map in the manifest")?.iter();
     let of_kind = regions.filter(|region| {
