@@ -195,6 +195,21 @@ impl Kernel {
         self.dir.join("vmlinuz")
     }
 
+    /// Whether the kernel is configured with `option`, built in or as a module.
+    ///
+    /// # Errors
+    /// When its configuration cannot be read.
+    pub fn is_configured_with(&self, option: &str) -> Result<bool> {
+        let path = self.dir.join("config");
+        let config =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let set = |line: &str| {
+            line.strip_prefix(option)
+                .is_some_and(|rest| rest.starts_with('='))
+        };
+        Ok(config.lines().any(set))
+    }
+
     /// `System.map`, which comes with the debug symbols.
     #[must_use]
     pub fn system_map(&self) -> PathBuf {

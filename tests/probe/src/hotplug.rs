@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use linpmem::{Device, Width};
 use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -97,7 +98,8 @@ pub fn readers(start: u64, len: u64, seconds: u64, rest: &[String]) -> Result<St
     let state = rest.get(3);
     let good = AtomicU64::new(0);
     let refused = AtomicU64::new(0);
-    let rounds = AtomicU64::new(0);
+    let mut rounds = 0_u64;
+    let mut failures: BTreeMap<String, u64> = BTreeMap::new();
     let is_over = AtomicBool::new(false);
     let read = |seed: u64| -> Result<()> {
         let device = Device::open()?;
@@ -138,10 +140,11 @@ pub fn readers(start: u64, len: u64, seconds: u64, rest: &[String]) -> Result<St
             match state {
                 // The host can have unplugged it.
                 Some(state) => {
-                    if fs::write(state, "offline").is_ok()
-                        && fs::write(state, "online_movable").is_ok()
-                    {
-                        rounds.fetch_add(1, Ordering::Relaxed);
+                    let toggled = fs::write(state, "offline")
+                        .and_then(|()| fs::write(state, "online_movable"));
+                    match toggled {
+                        Ok(()) => rounds += 1,
+                        Err(error) => *failures.entry(error.to_string()).or_default() += 1,
                     }
                 }
                 None => thread::sleep(Duration::from_millis(100)),
@@ -153,12 +156,14 @@ pub fn readers(start: u64, len: u64, seconds: u64, rest: &[String]) -> Result<St
             .try_for_each(|reader| reader.join().unwrap_or_else(|_| bail!("a reader panicked")))
     })?;
     let (good, refused) = (good.into_inner(), refused.into_inner());
-    let rounds = rounds.into_inner();
     ensure!(
         good > 0 && refused > 0,
         "{good} read and {refused} refused: both must occur"
     );
-    ensure!(state.is_none() || rounds > 1, "the memory stayed as it was");
+    ensure!(
+        state.is_none() || rounds > 1,
+        "{rounds} rounds; the kernel refused: {failures:?}"
+    );
     Ok(format!(
         "readers: {good} read, {refused} refused, {rounds} rounds"
     ))

@@ -31,6 +31,15 @@ fn without_module(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> 
     Ok(vm)
 }
 
+/// Whether the machine's kernel has an option that what follows needs; says so if not.
+fn has(vm: &Vm, option: &str) -> Result<bool> {
+    let has = vm.kernel().is_configured_with(option)?;
+    if !has {
+        println!("{} lacks {option}: not tested on it", vm.kernel().release());
+    }
+    Ok(has)
+}
+
 /// The probe with these arguments.
 fn probe<'vm>(vm: &'vm Vm, arguments: &str) -> GuestCommand<'vm> {
     let argv: Vec<&str> = ["probe"].into_iter().chain(arguments.split(' ')).collect();
