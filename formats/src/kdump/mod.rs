@@ -12,6 +12,7 @@ mod header;
 mod layout;
 mod notes;
 mod page;
+mod pages;
 mod reader;
 mod truncated;
 mod writer;

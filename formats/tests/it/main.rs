@@ -37,6 +37,8 @@ mod kdump;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod many_ranges;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod outputs;
