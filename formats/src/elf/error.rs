@@ -75,6 +75,17 @@ pub enum Error {
         /// Size of the file in bytes.
         file: u64,
     },
+    /// No segment says where in physical memory it is, and nothing else does.
+    #[error(
+        "the ELF core is no image of a machine's memory: none of its {segments} segments states a \
+         physical address, and none is in the kernel's direct map, from which it would follow. It \
+         may be the core of a process, or a part of /proc/kcore: acquire the machine's memory with \
+         `linpmem-dump OUT`, which reads /proc/kcore itself"
+    )]
+    NoAddresses {
+        /// How many segments there are.
+        segments: usize,
+    },
     /// No segment holds memory.
     #[error("the ELF core holds no physical memory")]
     Empty,

@@ -10,6 +10,7 @@ mod notes;
 mod range_note;
 mod reader;
 mod segments;
+mod unplaced;
 mod writer;
 
 pub use artifacts::MAX_ARTIFACTS_BYTES;

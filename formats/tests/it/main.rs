@@ -33,6 +33,8 @@ mod hostile;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod kcore_copies;
+#[cfg(test)]
 mod kdump;
 #[cfg(test)]
 mod limits;
