@@ -75,6 +75,12 @@ pub enum Error {
         /// Size of the file in bytes.
         file: u64,
     },
+    /// The core of a Xen guest, which has sections instead of segments.
+    #[error(
+        "this is the core of a Xen guest (`xl dump-core`, `virsh dump`), which is not read: open it \
+         with `crash VMLINUX FILE`, or acquire the memory in the guest with `linpmem-dump OUT`"
+    )]
+    XenGuest,
     /// No segment says where in physical memory it is, and nothing else does.
     #[error(
         "the ELF core is no image of a machine's memory: none of its {segments} segments states a \

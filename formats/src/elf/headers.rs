@@ -4,6 +4,7 @@
 use super::Error;
 use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES};
 use super::unplaced::Unplaced;
+use super::xen;
 use crate::ReadAt;
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_CORE, header64};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, program_header64};
@@ -55,6 +56,9 @@ const BLOCK_HEADERS: u64 = 1024;
 pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let file = file_header(source)?;
     let count = segment_count(source, &file)?;
+    if count == 0 && xen::is_guest(source, &file) {
+        return Err(Error::XenGuest);
+    }
     let phdr_bytes = usize_as_u64(PHDR_BYTES);
     // What is left of a core that ends within its table.
     let there = source.len().saturating_sub(file.e_phoff) / phdr_bytes;

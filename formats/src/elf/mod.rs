@@ -12,6 +12,7 @@ mod reader;
 mod segments;
 mod unplaced;
 mod writer;
+mod xen;
 
 pub use artifacts::MAX_ARTIFACTS_BYTES;
 pub use error::Error;

@@ -18,6 +18,12 @@ pub enum Error {
     /// A dump of another kind.
     #[error("not a complete kdump-compressed dump of x86-64: {0}")]
     NotThisKind(&'static str),
+    /// One of the files that hold a dump together.
+    #[error(
+        "this is one part of a dump that makedumpfile split into several files: put them together \
+         with `makedumpfile --reassemble FILE... OUT`, and use OUT"
+    )]
+    Split,
     /// The pages are compressed with LZO, which this crate does not support.
     #[error(
         "the pages of this dump are compressed with LZO, which is not supported: convert it to zlib \

@@ -201,7 +201,7 @@ impl Headers {
             return Err(Error::Header("it has no version or no sub-header"));
         }
         if fields.version >= 2 && fields.is_split {
-            return Err(Error::NotThisKind("it is one part of a split dump"));
+            return Err(Error::Split);
         }
         let max_pages = match fields.version {
             6.. if fields.wide_max_pages > 0 => fields.wide_max_pages,

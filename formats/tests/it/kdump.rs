@@ -214,13 +214,15 @@ fn other_kinds_of_dumps_are_refused_with_a_reason() {
         (0, &b"DISKDUMP"[..]),
         (12 + 260, b"aarch64"),
         (428, &8192_u32.to_le_bytes()),
-        (4096 + 12, &[1]),
     ] {
         assert!(
             matches!(with(at, bytes), Err(kdump::Error::NotThisKind(_))),
             "{at}"
         );
     }
+    let split = with(4096 + 12, &[1]).unwrap_err().to_string();
+    let command = "`makedumpfile --reassemble FILE... OUT`";
+    assert!(split.contains(command), "{split}");
     // More pages than the bitmaps cover; bitmaps larger than the file.
     assert!(with(4096 + 96, &u64::MAX.to_le_bytes()).is_err());
     assert!(with(436, &u32::MAX.to_le_bytes()).is_err());

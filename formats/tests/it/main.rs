@@ -25,6 +25,8 @@ mod aff4_volume;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod golden;
