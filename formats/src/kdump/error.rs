@@ -24,12 +24,6 @@ pub enum Error {
          with `makedumpfile --reassemble FILE... OUT`, and use OUT"
     )]
     Split,
-    /// The pages are compressed with LZO, which this crate does not support.
-    #[error(
-        "the pages of this dump are compressed with LZO, which is not supported: convert it to zlib \
-         with `makedumpfile -c -d 0 IN OUT`"
-    )]
-    Lzo,
     /// A structure is beyond the end of the file.
     #[error(
         "the dump is truncated: its {what} take {len} bytes from offset {offset} on, but the file \

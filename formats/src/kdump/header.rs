@@ -5,7 +5,7 @@
 
 use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
 use super::notes::{check_machine, noted};
-use super::page::{INCOMPLETE, LZO};
+use super::page::INCOMPLETE;
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
 use crate::core_note::{X86_64, architecture};
 use crate::fields::{u32_at, u64_at};
@@ -188,9 +188,6 @@ impl Headers {
         }
         let fields = Fields::parse(&blocks).ok_or(Error::Header("its headers are cut off"))?;
         let mut warnings = Vec::new();
-        if fields.status & LZO != 0 {
-            return Err(Error::Lzo);
-        }
         if fields.status & INCOMPLETE != 0 {
             warnings.push("the dump is marked as incomplete".to_owned());
         }

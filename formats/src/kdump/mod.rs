@@ -10,6 +10,7 @@ mod encoder;
 mod error;
 mod header;
 mod layout;
+mod lzo;
 mod notes;
 mod page;
 mod pages;
