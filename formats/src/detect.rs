@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Recognising a file by its first bytes.
 
+use crate::foreign::{self, Foreign};
 use crate::raw_layout::RawLayout;
 use std::fmt;
 
@@ -35,10 +36,12 @@ pub enum Detected {
     /// A file compressed by the program of this name, which this crate does not
     /// read.
     Compressed(&'static str),
+    /// A file of memory that this crate does not read.
+    Foreign(Foreign),
 }
 
 /// How many bytes from the start of a file [`detect`] needs, at most.
-pub const DETECT_BYTES: usize = 12;
+pub const DETECT_BYTES: usize = 16;
 
 /// First bytes and what they identify. LiME and AVML: the magic number of the first
 /// record, little-endian. Kdump: `KDUMP_SIGNATURE` and `DISK_DUMP_SIGNATURE` of
@@ -67,6 +70,13 @@ pub fn detect(head: &[u8]) -> Option<Detected> {
     MAGICS
         .iter()
         .find_map(|(magic, detected)| head.starts_with(magic).then_some(*detected))
+        .or_else(|| {
+            let mut known = foreign::MAGICS.iter();
+            known.find_map(|(magic, foreign)| {
+                head.starts_with(magic)
+                    .then_some(Detected::Foreign(*foreign))
+            })
+        })
         .or_else(|| is_skippable(head).then_some(Detected::Frames))
 }
 
@@ -125,7 +135,8 @@ mod tests {
 
     #[test]
     fn every_magic_is_found_and_fits_in_the_head() {
-        for (magic, detected) in MAGICS {
+        let foreign = foreign::MAGICS.map(|(magic, foreign)| (magic, Detected::Foreign(foreign)));
+        for (magic, detected) in MAGICS.into_iter().chain(foreign) {
             assert!(magic.len() <= DETECT_BYTES);
             assert_eq!(detect(magic), Some(detected));
             assert_eq!(detect(&magic[..magic.len() - 1]), None);

@@ -110,7 +110,8 @@
 //!   whose acquisition did not finish can be [completed](aff4::recover()).
 //! - **Interpreting memory**: page tables, processes and symbols.
 //! - **Other formats and machines**: hypervisor snapshots, Windows crash dumps, hibernation
-//!   files, split or LZO-compressed kdumps, big-endian or 32-bit cores.
+//!   files, split kdumps, cores of Xen guests, big-endian or 32-bit cores. Most of them are
+//!   [called by their name](Foreign) with what to do.
 //!
 //! Files may come from strangers: readers are safe Rust without panics, check every offset
 //! against the file, and take memory and work out of a [`Budget`], which is in proportion
@@ -150,6 +151,7 @@ mod codec;
 mod core_note;
 mod detect;
 mod fields;
+mod foreign;
 mod open;
 mod output;
 mod plan;
@@ -170,6 +172,7 @@ pub use chunk::Chunk;
 pub use codec::{Codec, CodecError};
 pub use core_note::CoreNote;
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
+pub use foreign::Foreign;
 pub use open::{
     ImageBytes, OpenError, open_bytes, open_bytes_within, open_image, open_reader,
     open_reader_within,

@@ -18,7 +18,8 @@ use crate::kdump::flattened;
 #[cfg(feature = "lime")]
 use crate::lime;
 use crate::{
-    Budget, DETECT_BYTES, Detected, FileSource, Format, ImageReader, OverBudget, ReadAt, detect,
+    Budget, DETECT_BYTES, Detected, FileSource, Foreign, Format, ImageReader, OverBudget, ReadAt,
+    detect,
 };
 use linpmem_phys::num::u64_as_usize;
 use std::io;
@@ -82,6 +83,9 @@ pub enum OpenError {
     /// Compressed with something other than zstd, LZ4 or Snappy.
     #[error("this is compressed with {0}: decompress it first")]
     Compressed(&'static str),
+    /// A file of memory that is read by other programs.
+    #[error("{0}")]
+    Foreign(Foreign),
     /// A compressed file inside a compressed file.
     #[error("this is compressed twice: decompress it once first (`zstd -d`, `lz4 -d`)")]
     CompressedTwice,
@@ -205,6 +209,7 @@ pub fn open_reader_within<S: ReadAt + 'static>(
         Some(Detected::Image(other)) => Err(OpenError::Unsupported(other)),
         Some(Detected::Frames) => Err(OpenError::CompressedTwice),
         Some(Detected::Compressed(program)) => Err(OpenError::Compressed(program)),
+        Some(Detected::Foreign(foreign)) => Err(OpenError::Foreign(foreign)),
         None if bytes.is_empty() => Err(OpenError::Empty),
         None => Err(OpenError::Unknown),
     }

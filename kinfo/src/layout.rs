@@ -113,6 +113,16 @@ impl Layout {
     pub const fn may_be_direct_map(&self, virt: u64) -> bool {
         self.kernel_half <= virt && virt < self.image.start
     }
+
+    /// Where the direct map begins, by the addresses of the kernel's mappings of memory;
+    /// `None` if none of them can be the direct map. RAM begins in the first GiB on every
+    /// machine, and the direct map is the lowest of the mappings.
+    #[must_use]
+    pub fn inferred_direct_map(&self, mappings: impl IntoIterator<Item = u64>) -> Option<u64> {
+        let may_be = |virt: &u64| self.may_be_direct_map(*virt);
+        let lowest = mappings.into_iter().filter(may_be).min()?;
+        Some(lowest - lowest % self.direct_map_align)
+    }
 }
 
 impl VirtRange {
@@ -188,6 +198,20 @@ mod tests {
         for other in [0x7fff_ffff_f000, 0xffff_ffff_8100_0000, u64::MAX] {
             assert!(!layout.may_be_direct_map(other), "{other:#x}");
         }
+    }
+
+    #[test]
+    fn the_lowest_mapping_shows_where_the_direct_map_begins() {
+        let base = 0xffff_9a40_4000_0000;
+        let mappings = [
+            0x40_0000,
+            X86_64.image.start,
+            base + 0x10_0000,
+            base + 0x1000,
+        ];
+        assert_eq!(X86_64.inferred_direct_map(mappings), Some(base));
+        assert_eq!(X86_64.inferred_direct_map([0, X86_64.image.start]), None);
+        assert_eq!(X86_64.inferred_direct_map([]), None);
     }
 
     #[test]

@@ -39,9 +39,10 @@ impl Reader<BufReader<File>> {
 }
 
 /// The most values in a line, unless it has [`BYTES_PER_VALUE`] for each: a list of empty
-/// texts takes ten times as much memory as its line.
+/// texts takes ten times as much memory as its line. A map of more than 50,000 regions has
+/// 17 bytes for each of its values, or more.
 const MAX_VALUES: usize = 1 << 18;
-const BYTES_PER_VALUE: usize = 20;
+const BYTES_PER_VALUE: usize = 16;
 
 /// An upper limit of the values in a line, but for a few.
 fn values(line: &[u8]) -> usize {

@@ -75,6 +75,23 @@ pub enum Error {
         /// Size of the file in bytes.
         file: u64,
     },
+    /// The core of a Xen guest, which has sections instead of segments.
+    #[error(
+        "this is the core of a Xen guest (`xl dump-core`, `virsh dump`), which is not read: open it \
+         with `crash VMLINUX FILE`, or acquire the memory in the guest with `linpmem-dump OUT`"
+    )]
+    XenGuest,
+    /// No segment says where in physical memory it is, and nothing else does.
+    #[error(
+        "the ELF core is no image of a machine's memory: none of its {segments} segments states a \
+         physical address, and none is in the kernel's direct map, from which it would follow. It \
+         may be the core of a process, or a part of /proc/kcore: acquire the machine's memory with \
+         `linpmem-dump OUT`, which reads /proc/kcore itself"
+    )]
+    NoAddresses {
+        /// How many segments there are.
+        segments: usize,
+    },
     /// No segment holds memory.
     #[error("the ELF core holds no physical memory")]
     Empty,

@@ -3,6 +3,8 @@
 
 use super::Error;
 use super::layout::{PHDR_BYTES, PN_XNUM, SHDR_BYTES};
+use super::unplaced::Unplaced;
+use super::xen;
 use crate::ReadAt;
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_CORE, header64};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, program_header64};
@@ -16,9 +18,11 @@ use scroll::{LE, Pread};
 pub(super) struct Headers {
     pub(super) loads: Vec<Load>,
     pub(super) notes: Vec<NoteSegment>,
-    /// How many segments have no physical address: they show memory that is in the
-    /// file anyway under another virtual address.
-    pub(super) aliases: u32,
+    /// The segments that state that they have no physical address. Usually they show
+    /// memory that is in the file anyway under another virtual address.
+    pub(super) unplaced: Vec<Unplaced>,
+    /// How many segments have neither bytes in the file nor possible addresses.
+    pub(super) impossible: u32,
     /// Whether the file ends within the program headers or the notes.
     pub(super) is_cut: bool,
     /// Which machine it is of, according to its file header.
@@ -52,6 +56,9 @@ const BLOCK_HEADERS: u64 = 1024;
 pub(super) fn read(source: &impl ReadAt) -> Result<Headers, Error> {
     let file = file_header(source)?;
     let count = segment_count(source, &file)?;
+    if count == 0 && xen::is_guest(source, &file) {
+        return Err(Error::XenGuest);
+    }
     let phdr_bytes = usize_as_u64(PHDR_BYTES);
     // What is left of a core that ends within its table.
     let there = source.len().saturating_sub(file.e_phoff) / phdr_bytes;
@@ -108,7 +115,12 @@ impl Headers {
                     align: header.p_align,
                 });
             }
-            PT_LOAD if header.p_paddr == u64::MAX => self.aliases += 1,
+            PT_LOAD if header.p_paddr == u64::MAX => self.unplaced.push(Unplaced {
+                vaddr: header.p_vaddr,
+                offset: header.p_offset,
+                stored: header.p_filesz.min(header.p_memsz),
+                memsz: header.p_memsz,
+            }),
             PT_LOAD if header.p_memsz == 0 && header.p_filesz == 0 => {}
             PT_LOAD => {
                 if header.p_filesz > header.p_memsz {
@@ -118,8 +130,15 @@ impl Headers {
                     ));
                 }
                 let start = PhysAddr::new(header.p_paddr);
-                let range = PhysRange::from_len(start, PhysLen::new(header.p_memsz))
-                    .map_err(|_| damaged(index, "its addresses exceed 64 bits"))?;
+                let range = match PhysRange::from_len(start, PhysLen::new(header.p_memsz)) {
+                    Ok(range) => range,
+                    // Whatever it covers, the file has nothing of it.
+                    Err(_) if header.p_filesz == 0 => {
+                        self.impossible += 1;
+                        return Ok(());
+                    }
+                    Err(_) => return Err(damaged(index, "its addresses exceed 64 bits")),
+                };
                 if header.p_offset.checked_add(header.p_filesz).is_none() {
                     return Err(damaged(index, "its data ends beyond 2^64 bytes"));
                 }

@@ -10,7 +10,9 @@ mod notes;
 mod range_note;
 mod reader;
 mod segments;
+mod unplaced;
 mod writer;
+mod xen;
 
 pub use artifacts::MAX_ARTIFACTS_BYTES;
 pub use error::Error;

@@ -2,6 +2,7 @@
 //! Reading an ELF core, made by linpmem or another tool.
 
 use super::notes::Notes;
+use super::unplaced::Inferred;
 use super::{Error, headers, segments};
 use crate::core_note::{X86_64, architecture};
 use crate::read_span::StoredSpans;
@@ -34,9 +35,20 @@ impl<S: ReadAt> Reader<S> {
     /// a warning, and so is a file that ends early, provided that a program header of
     /// memory is left.
     pub fn new(source: S) -> Result<Self, Error> {
-        let headers = headers::read(&source)?;
+        let mut headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
         check_machine(headers.machine, &mut notes)?;
+        let inferred = Inferred::of(&headers.loads, &headers.unplaced)?;
+        if let Some(inferred) = inferred {
+            notes.warn(format!(
+                "its segments have no physical addresses, as in a copy of /proc/kcore before \
+                 Linux 4.13: they are inferred from the virtual ones (direct map at {:#x}). {} \
+                 segments that are other mappings are skipped",
+                inferred.base, inferred.others
+            ));
+            headers.loads = inferred.loads;
+            headers.unplaced.clear();
+        }
         let mut ranges = segments::resolve(&headers.loads)?;
         if ranges.is_empty() {
             return Err(if headers.is_cut {
@@ -53,10 +65,16 @@ impl<S: ReadAt> Reader<S> {
         if !memory.is_sorted_by_key(|load| load.range.start()) {
             notes.warn("the segments are not in address order".to_owned());
         }
-        if headers.aliases > 1 {
+        if headers.unplaced.len() > 1 {
             notes.warn(format!(
                 "{} segments have no physical address and are skipped",
-                headers.aliases
+                headers.unplaced.len()
+            ));
+        }
+        if headers.impossible > 0 {
+            notes.warn(format!(
+                "{} segments without bytes in the file are skipped: their addresses exceed 64 bits",
+                headers.impossible
             ));
         }
         let mut machine = MachineFacts {

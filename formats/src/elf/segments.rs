@@ -34,7 +34,7 @@ pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
 pub(super) fn direct_map_base(loads: &[Load]) -> Option<u64> {
     let mut bases = loads
         .iter()
-        .filter(|load| load.vaddr < START_KERNEL_MAP)
+        .filter(|load| load.vaddr < START_KERNEL_MAP && load.stored.get() > 0)
         .map(|load| load.vaddr.checked_sub(load.range.start().get()));
     let first = bases.next()??;
     (X86_64.may_be_direct_map(first) && bases.all(|base| base == Some(first))).then_some(first)

@@ -18,12 +18,12 @@ pub enum Error {
     /// A dump of another kind.
     #[error("not a complete kdump-compressed dump of x86-64: {0}")]
     NotThisKind(&'static str),
-    /// The pages are compressed with LZO, which this crate does not support.
+    /// One of the files that hold a dump together.
     #[error(
-        "the pages of this dump are compressed with LZO, which is not supported: convert it to zlib \
-         with `makedumpfile -c -d 0 IN OUT`"
+        "this is one part of a dump that makedumpfile split into several files: put them together \
+         with `makedumpfile --reassemble FILE... OUT`, and use OUT"
     )]
-    Lzo,
+    Split,
     /// A structure is beyond the end of the file.
     #[error(
         "the dump is truncated: its {what} take {len} bytes from offset {offset} on, but the file \

@@ -5,7 +5,7 @@
 
 use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
 use super::notes::{check_machine, noted};
-use super::page::{INCOMPLETE, LZO};
+use super::page::INCOMPLETE;
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
 use crate::core_note::{X86_64, architecture};
 use crate::fields::{u32_at, u64_at};
@@ -188,9 +188,6 @@ impl Headers {
         }
         let fields = Fields::parse(&blocks).ok_or(Error::Header("its headers are cut off"))?;
         let mut warnings = Vec::new();
-        if fields.status & LZO != 0 {
-            return Err(Error::Lzo);
-        }
         if fields.status & INCOMPLETE != 0 {
             warnings.push("the dump is marked as incomplete".to_owned());
         }
@@ -201,7 +198,7 @@ impl Headers {
             return Err(Error::Header("it has no version or no sub-header"));
         }
         if fields.version >= 2 && fields.is_split {
-            return Err(Error::NotThisKind("it is one part of a split dump"));
+            return Err(Error::Split);
         }
         let max_pages = match fields.version {
             6.. if fields.wide_max_pages > 0 => fields.wide_max_pages,

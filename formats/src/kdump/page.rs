@@ -10,7 +10,7 @@
 //! | 12 | 4 | flag of its compression; 0: not compressed |
 //! | 16 | 8 | 0 |
 
-use super::BLOCK_BYTES;
+use super::{BLOCK_BYTES, lzo};
 use crate::fields::Fields;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use linpmem_phys::num::u64_as_usize;
@@ -91,6 +91,7 @@ impl Unpacker {
                     _ => return None,
                 }
             }
+            LZO => lzo::decompress(stored, page)?,
             SNAPPY => self.snappy.decompress(stored, page).ok()?,
             ZSTD => self
                 .zstd
@@ -161,7 +162,7 @@ impl Packer {
 // Flags of descriptors and of the header (`DUMP_DH_COMPRESSED_*` in makedumpfile's
 // diskdump_mod.h).
 const ZLIB: u32 = 0x1;
-pub(super) const LZO: u32 = 0x2;
+const LZO: u32 = 0x2;
 const SNAPPY: u32 = 0x4;
 /// The dump was not written completely.
 pub(super) const INCOMPLETE: u32 = 0x8;

@@ -3,13 +3,14 @@
 
 use super::bitmap::Index;
 use super::header::Headers;
-use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
-use super::truncated::{self, Padded, read_beginning};
+use super::page::Descriptor;
+use super::pages::{Pool, Table};
+use super::truncated::{self, Padded};
 use super::{BLOCK_BYTES, Error};
 use crate::read_span::{mark_unreadable, read_span, split_off_front};
 use crate::{Account, Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
-use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads a kdump-compressed image.
@@ -23,18 +24,12 @@ pub struct Reader<S> {
     index: Index,
     /// For the index.
     _account: Account,
-    descriptors: u64,
+    table: Table,
+    pages: Pool,
     machine: MachineFacts,
     warnings: Vec<String>,
     truncation: Option<Truncation>,
 }
-
-/// Descriptors to read at a time.
-const BLOCK_DESCRIPTORS: usize = 256;
-
-/// Bytes of compressed pages to read at a time. The pages of a chunk are usually next
-/// to each other.
-const WINDOW_BYTES: usize = 256 << 10;
 
 impl<S: ReadAt> Reader<S> {
     /// Opens the image in `source`.
@@ -99,11 +94,16 @@ impl<S: ReadAt> Reader<S> {
             ..MachineFacts::default()
         };
         machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
+        let table = Table {
+            offset: headers.descriptors,
+            count: index.dumped,
+        };
         Ok(Self {
             source,
             index,
             _account: account,
-            descriptors: headers.descriptors,
+            table,
+            pages: Pool::default(),
             machine,
             warnings,
             truncation,
@@ -124,38 +124,29 @@ impl<S: ReadAt> Reader<S> {
         };
         let page_of = |addr: PhysAddr| addr.get() / PAGE_SIZE.get();
         // The part is in the range, and pages are fewer than 2^33.
-        let mut number = rank + (page_of(part.start()) - page_of(stored.range.start()));
-        let mut pages = Pages::new(&self.source);
+        let first = rank + (page_of(part.start()) - page_of(stored.range.start()));
+        let mut pages = self.pages.take();
         let mut page = [0; BLOCK_BYTES];
         let mut rest = target;
-        let mut pieces = part.pieces(PAGE_SIZE).peekable();
-        while pieces.peek().is_some() {
-            let descriptors = self.descriptors(number);
-            for index in 0..BLOCK_DESCRIPTORS {
-                let Some(piece) = pieces.next() else {
-                    return;
-                };
-                number += 1;
-                let target = split_off_front(&mut rest, piece.len());
-                let descriptor = index
-                    .checked_mul(DESCRIPTOR_BYTES)
-                    .and_then(|at| Descriptor::parse(descriptors.get(at..)?));
-                let within = piece.start().get() % PAGE_SIZE.get();
-                let bytes = descriptor
-                    .and_then(|descriptor| pages.read(descriptor, &mut page))
-                    .and_then(|()| {
-                        let start = u64_as_usize(within);
-                        page.get(start..start.checked_add(target.len())?)
-                    });
-                match bytes {
-                    Some(bytes) => target.copy_from_slice(bytes),
-                    None => {
-                        let errno = self.errno(descriptor);
-                        mark_unreadable(piece, target, errno, unreadable);
-                    }
+        for (number, piece) in (first..).zip(part.pieces(PAGE_SIZE)) {
+            let descriptor = pages.descriptor(&self.source, self.table, number);
+            let target = split_off_front(&mut rest, piece.len());
+            let within = piece.start().get() % PAGE_SIZE.get();
+            let bytes = descriptor
+                .and_then(|descriptor| pages.read(&self.source, descriptor, &mut page))
+                .and_then(|()| {
+                    let start = u64_as_usize(within);
+                    page.get(start..start.checked_add(target.len())?)
+                });
+            match bytes {
+                Some(bytes) => target.copy_from_slice(bytes),
+                None => {
+                    let errno = self.errno(descriptor);
+                    mark_unreadable(piece, target, errno, unreadable);
                 }
             }
         }
+        self.pages.put_back(pages);
     }
 
     /// Why the page of `descriptor` cannot be read.
@@ -165,100 +156,6 @@ impl<S: ReadAt> Reader<S> {
             Some(_) if !is_there => Truncation::ERRNO,
             _ => Errno::EIO,
         }
-    }
-
-    /// The descriptors from `number` on, up to [`BLOCK_DESCRIPTORS`] of them. Empty if
-    /// they cannot be read: their pages are unreadable then.
-    fn descriptors(&self, number: u64) -> Vec<u8> {
-        let count = u64_as_usize(self.index.dumped - number).min(BLOCK_DESCRIPTORS);
-        let mut encoded = vec![0; count * DESCRIPTOR_BYTES];
-        // There are at most 2^33 pages.
-        let offset = self.descriptors + number * usize_as_u64(DESCRIPTOR_BYTES);
-        match read_beginning(&self.source, offset, &mut encoded) {
-            Ok(there) => {
-                encoded.truncate(there);
-                encoded
-            }
-            Err(_) => Vec::new(),
-        }
-    }
-}
-
-/// Reads pages by their descriptors.
-struct Pages<'a, S> {
-    source: &'a S,
-    unpacker: Unpacker,
-    /// A page that many descriptors share, usually the zero page.
-    shared: Option<(Descriptor, [u8; BLOCK_BYTES])>,
-    last: Descriptor,
-    window: Vec<u8>,
-    window_offset: u64,
-}
-
-impl<'a, S: ReadAt> Pages<'a, S> {
-    fn new(source: &'a S) -> Self {
-        Self {
-            source,
-            unpacker: Unpacker::new(),
-            shared: None,
-            last: Descriptor::default(),
-            window: Vec::new(),
-            window_offset: 0,
-        }
-    }
-
-    fn read(&mut self, descriptor: Descriptor, page: &mut [u8; BLOCK_BYTES]) -> Option<()> {
-        if let Some((shared, known)) = &self.shared {
-            if *shared == descriptor {
-                *page = *known;
-                return Some(());
-            }
-        }
-        let flags = descriptor.flags;
-        let (start, end) = match self.in_window(descriptor) {
-            Some(place) => place,
-            None => {
-                self.fetch(descriptor)?;
-                self.in_window(descriptor)?
-            }
-        };
-        let stored = self.window.get(start..end)?;
-        self.unpacker.page(flags, stored, page)?;
-        // A page that is read twice in a row, or is before the last one, is probably
-        // the zero page: it comes first.
-        if descriptor == self.last || descriptor.offset < self.last.offset {
-            self.shared = Some((descriptor, *page));
-        }
-        self.last = descriptor;
-        Some(())
-    }
-
-    fn in_window(&self, descriptor: Descriptor) -> Option<(usize, usize)> {
-        let start = descriptor.offset.checked_sub(self.window_offset)?;
-        let start = u64_as_usize(start);
-        let end = start.checked_add(u32_as_usize(descriptor.size))?;
-        (end <= self.window.len()).then_some((start, end))
-    }
-
-    fn fetch(&mut self, descriptor: Descriptor) -> Option<()> {
-        let left = self.source.len().checked_sub(descriptor.offset)?;
-        self.window.resize(u64_as_usize(left).min(WINDOW_BYTES), 0);
-        self.window_offset = descriptor.offset;
-        let read = self
-            .source
-            .read_exact_at(descriptor.offset, &mut self.window);
-        if read.is_err() {
-            // Perhaps only what follows the page is unreadable.
-            self.window.truncate(u32_as_usize(descriptor.size));
-            let alone = self
-                .source
-                .read_exact_at(descriptor.offset, &mut self.window);
-            if alone.is_err() {
-                self.window.clear();
-                return None;
-            }
-        }
-        Some(())
     }
 }
 

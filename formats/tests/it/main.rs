@@ -25,6 +25,8 @@ mod aff4_volume;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod golden;
@@ -33,9 +35,13 @@ mod hostile;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod kcore_copies;
+#[cfg(test)]
 mod kdump;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod many_ranges;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lines that no writer writes: each is an error that says where it is.
 
-use super::{NAME, header, read, sample, written};
-use linpmem_manifest::{LineProblem, ManifestWriter, ReadError, parse};
+use super::{NAME, footer, header, read, sample, written};
+use linpmem_manifest::{LineProblem, ManifestWriter, MapEntry, ReadError, parse};
+use linpmem_phys::PhysAddr;
 use std::io;
 use std::path::Path;
 
@@ -164,4 +165,20 @@ fn a_line_of_millions_of_empty_values_is_refused_before_it_is_parsed() {
         error.to_string().contains("262144 values in a line"),
         "{error}"
     );
+}
+
+#[test]
+fn the_map_of_a_fragmented_machine_is_not_taken_for_such_a_line() {
+    let mut header = header();
+    let region = |index: u64| MapEntry {
+        start: PhysAddr::new(index * 0x2000).into(),
+        last: PhysAddr::new(index * 0x2000 + 0xfff).into(),
+        kind: "ROM".to_owned(),
+        requested: true,
+        source: Some("file".to_owned()),
+    };
+    header.map = (0..70_000).map(region).collect();
+    let writer = ManifestWriter::new(Vec::new(), &header).unwrap();
+    let bytes = writer.finish(&footer(0)).unwrap();
+    assert_eq!(parse(&bytes[..], Path::new("m")).unwrap().header, header);
 }

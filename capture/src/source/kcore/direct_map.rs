@@ -54,7 +54,8 @@ impl DirectMap {
             .filter(|header| X86_64.may_be_direct_map(header.p_vaddr))
             .collect();
         let stated = stated_base(&direct);
-        let base = stated.or_else(|| inferred_base(&direct));
+        let base = stated
+            .or_else(|| X86_64.inferred_direct_map(direct.iter().map(|header| header.p_vaddr)));
         let ram: Vec<PhysRange> = map.ram().filter_map(PhysRange::page_hull).collect();
         let end = ram.last().map_or(PhysAddr::ZERO, |range| range.end());
 
@@ -124,13 +125,6 @@ fn stated_base(direct: &[&ProgramHeader]) -> Option<u64> {
     }
     let most = votes.iter().max_by_key(|(_, bytes)| **bytes);
     most.map(|(&base, _)| base)
-}
-
-/// RAM begins in the first GiB on every machine, and the direct map is the lowest of the
-/// kernel's mappings.
-fn inferred_base(direct: &[&ProgramHeader]) -> Option<u64> {
-    let lowest = direct.iter().map(|header| header.p_vaddr).min()?;
-    Some(lowest - lowest % X86_64.direct_map_align)
 }
 
 /// Removes what an earlier segment already contains.
