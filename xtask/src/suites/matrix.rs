@@ -11,9 +11,13 @@ use std::str::FromStr;
 /// testing and unstable.
 const RUST: &[&str] = &["trixie-backports", "testing", "sid"];
 
-/// Suites whose stock kernels servers run, with and without Rust: the stable releases,
-/// and the newest.
-const SERVERS: &[&str] = &["trixie", "bookworm", "trixie-backports"];
+/// Suites whose stock kernels servers run, with and without Rust: the stable release, and
+/// the newest.
+const SERVERS: &[&str] = &["trixie", "trixie-backports"];
+
+/// Older releases. Their cloud kernels lack CONFIG_MEMORY_FAILURE: broken pages need the
+/// kernel of real machines.
+const OLDER_SERVERS: &[&str] = &["bookworm", "bullseye"];
 
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +59,9 @@ impl Choice {
         setup::ensure(cache, &[Part::Tree])?;
         let mut kernels: Vec<Kernel> = match self {
             Self::All => matrix
-                .suites()
+                .packages()
                 .iter()
-                .map(|suite| setup::ensure_kernel(cache, &KernelPackage::cloud(suite)))
+                .map(|package| setup::ensure_kernel(cache, package))
                 .collect::<Result<_>>()?,
             Self::Releases(releases) => releases
                 .iter()
@@ -77,11 +81,17 @@ impl Choice {
 }
 
 impl Matrix {
-    const fn suites(self) -> &'static [&'static str] {
-        match self {
-            Self::Rust => RUST,
-            Self::Servers => SERVERS,
-        }
+    fn packages(self) -> Vec<KernelPackage> {
+        let (cloud, full) = match self {
+            Self::Rust => (RUST, &[][..]),
+            Self::Servers => (SERVERS, OLDER_SERVERS),
+        };
+        let full = full.iter().map(|&suite| KernelPackage {
+            name: "linux-image-amd64".to_owned(),
+            suite: suite.to_owned(),
+        });
+        let cloud = cloud.iter().map(|suite| KernelPackage::cloud(suite));
+        cloud.chain(full).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Acquisitions through the kernel's own interfaces, without our module.
 
+mod absent;
 mod acquired;
 mod crashed;
 mod kernel_artifacts;
