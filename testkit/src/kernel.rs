@@ -195,6 +195,17 @@ impl Kernel {
         self.dir.join("vmlinuz")
     }
 
+    /// Whether the configuration has this line, such as `CONFIG_RUST=y`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_configured(&self, line: &str) -> Result<bool> {
+        let path = self.dir.join("config");
+        let config = fs::read_to_string(&path);
+        let config = config.with_context(|| format!("reading {}", path.display()))?;
+        Ok(config.lines().any(|other| other == line))
+    }
+
     /// `System.map`, which comes with the debug symbols.
     #[must_use]
     pub fn system_map(&self) -> PathBuf {

@@ -33,6 +33,14 @@ fn target_on(
     TargetMachine::with_dumper(vm, &artifacts::dumper()?)
 }
 
+/// How many levels of page tables the machine's kernel has on a processor with 5.
+fn paging_levels(target: &TargetMachine) -> Result<u32> {
+    let kernel = target.vm.kernel();
+    // The newest ones have no such option: they have 5.
+    let has_four = kernel.is_configured("# CONFIG_X86_5LEVEL is not set")?;
+    Ok(if has_four { 4 } else { 5 })
+}
+
 /// The sources that served the regions of this kind, from the manifest.
 fn serving(acquired: &Acquired, kind: &str) -> Result<Vec<String>> {
     let map = acquired.manifest.json.get("map").and_then(Value::as_array);
