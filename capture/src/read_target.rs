@@ -109,20 +109,32 @@ pub(crate) fn fill_except(
     read: &mut dyn FnMut(PhysAddr, &mut [u8]) -> io::Result<usize>,
     unreadable: &mut Unreadables,
 ) {
-    let mut rest = Some(target);
+    refuse_some(target, refused, unreadable, &mut |part, unreadable| {
+        fill(part, read, unreadable);
+    });
+}
+
+/// Lists the pages in `refused`, and hands the others to `rest`, by address.
+pub(crate) fn refuse_some(
+    target: ReadTarget<'_>,
+    refused: &Unreadables,
+    unreadable: &mut Unreadables,
+    rest: &mut dyn FnMut(ReadTarget<'_>, &mut Unreadables),
+) {
+    let mut last = Some(target);
     for item in refused.as_slice() {
-        let Some(left) = rest.take() else { break };
+        let Some(left) = last.take() else { break };
         let [before, within, after] = left.around(item.range);
         if let Some(before) = before {
-            fill(before, read, unreadable);
+            rest(before, unreadable);
         }
         if let Some(within) = within {
             within.refuse(item.errno, unreadable);
         }
-        rest = after;
+        last = after;
     }
-    if let Some(rest) = rest {
-        fill(rest, read, unreadable);
+    if let Some(last) = last {
+        rest(last, unreadable);
     }
 }
 

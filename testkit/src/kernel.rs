@@ -195,19 +195,15 @@ impl Kernel {
         self.dir.join("vmlinuz")
     }
 
-    /// Whether the kernel is configured with `option`, built in or as a module.
+    /// Whether the configuration has this line, such as `CONFIG_RUST=y`.
     ///
     /// # Errors
-    /// When its configuration cannot be read.
-    pub fn is_configured_with(&self, option: &str) -> Result<bool> {
+    /// When it cannot be read.
+    pub fn is_configured(&self, line: &str) -> Result<bool> {
         let path = self.dir.join("config");
-        let config =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let set = |line: &str| {
-            line.strip_prefix(option)
-                .is_some_and(|rest| rest.starts_with('='))
-        };
-        Ok(config.lines().any(set))
+        let config = fs::read_to_string(&path);
+        let config = config.with_context(|| format!("reading {}", path.display()))?;
+        Ok(config.lines().any(|other| other == line))
     }
 
     /// `System.map`, which comes with the debug symbols.

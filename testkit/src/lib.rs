@@ -14,6 +14,7 @@ pub mod checkout;
 pub mod consumers;
 pub mod debian_tree;
 pub mod ground_truth;
+pub mod held_pages;
 pub mod kernel;
 pub mod modinfo;
 pub mod processes;

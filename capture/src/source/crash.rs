@@ -3,10 +3,10 @@
 //! (drivers/char/crash.c there): System RAM by physical address. One read returns no
 //! more than the rest of a page.
 
-use super::page_flags::PageFlags;
+use super::page_flags::{self, PageFlags};
 use crate::read_target::{ReadTarget, fill_except};
 use linpmem_phys::num::u64_as_usize;
-use linpmem_phys::{PAGE_SIZE, PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{MemoryMap, PAGE_SIZE, PhysAddr, ReadPhys, SourceError, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,6 +31,11 @@ impl Crash {
             file,
             flags: PageFlags::open(),
         }
+    }
+
+    /// What the user should know if this source serves the RAM in `map`.
+    pub(super) fn warnings(&self, map: &MemoryMap) -> Vec<String> {
+        self.flags.warnings(map, page_flags::READ_LIKE_OTHERS)
     }
 }
 

@@ -8,7 +8,7 @@
 //! a device and warn. Addresses that no entry of /proc/iomem contains are not read
 //! either: they may be a device's registers.
 
-use super::page_flags::PageFlags;
+use super::page_flags::{self, PageFlags};
 use super::self_test;
 use crate::pages::Pages;
 use crate::read_target::{ReadTarget, fill, fill_except};
@@ -71,6 +71,11 @@ impl DevMem {
     /// Whether System RAM could be read in a test.
     pub(super) fn reads_ram(&self) -> bool {
         self.reads_ram
+    }
+
+    /// What the user should know if this source serves the RAM in `map`.
+    pub(super) fn warnings(&self, map: &MemoryMap) -> Vec<String> {
+        self.flags.warnings(map, page_flags::READ_LIKE_OTHERS)
     }
 
     /// Tries whether any page of reserved memory or of firmware can be read.

@@ -35,7 +35,7 @@ struct RamSource {
     part: PartRecord,
     direct_map_base: Option<u64>,
     vmcoreinfo: Option<Vec<u8>>,
-    warning: Option<String>,
+    warnings: Vec<String>,
 }
 
 /// Opens the source `only`, or the best ones. `unused` are those that were tried before.
@@ -61,7 +61,7 @@ pub(super) fn open(
     let mut devmem = devmem.map(|file| DevMem::new(file, &iomem.map));
     let ram = kcore
         .and_then(|file| search.kcore(file, &iomem.map))
-        .or_else(|| crash.and_then(|file| search.crash(file)))
+        .or_else(|| crash.and_then(|file| search.crash(file, &iomem.map)))
         .or_else(|| {
             let devmem = devmem.take_if(|devmem| devmem.reads_ram())?;
             Some(RamSource::devmem(devmem, &iomem.map))
@@ -134,7 +134,7 @@ impl Search {
                 part: ram_part(KernelSource::Kcore, kcore::PATH, Some(kcore.detail())),
                 direct_map_base: Some(kcore.direct_map_base()),
                 vmcoreinfo: kcore.vmcoreinfo().map(<[u8]>::to_vec),
-                warning: kcore.warning(),
+                warnings: kcore.warnings(),
                 reader: Box::new(kcore),
             }),
             Err(reason) => {
@@ -144,14 +144,14 @@ impl Search {
         }
     }
 
-    fn crash(&mut self, file: File) -> Option<RamSource> {
+    fn crash(&mut self, file: File, map: &MemoryMap) -> Option<RamSource> {
         let crash = Crash::new(file);
         match self_test::run(&crash) {
             Ok(()) => Some(RamSource {
                 part: ram_part(KernelSource::Crash, crash::PATH, None),
                 direct_map_base: None,
                 vmcoreinfo: None,
-                warning: None,
+                warnings: crash.warnings(map),
                 reader: Box::new(crash),
             }),
             Err(error) => {
@@ -235,7 +235,7 @@ impl Search {
             ram.reader
         };
         let mut warnings = iomem.warnings;
-        warnings.extend(ram.warning);
+        warnings.extend(ram.warnings);
         let note = ram.vmcoreinfo.or_else(|| {
             vmcoreinfo::read(&*reader, None)
                 .map_err(|error| warnings.push(error.to_string()))
@@ -260,13 +260,14 @@ impl RamSource {
     /// /dev/mem of a kernel without `CONFIG_STRICT_DEVMEM`.
     fn devmem(devmem: DevMem, map: &MemoryMap) -> Self {
         let mut part = ram_part(KernelSource::DevMem, devmem::PATH, None);
+        let warnings = devmem.warnings(map);
         part.serves.extend(firmware_kinds(map));
         Self {
             reader: Box::new(devmem),
             part,
             direct_map_base: None,
             vmcoreinfo: None,
-            warning: None,
+            warnings,
         }
     }
 }

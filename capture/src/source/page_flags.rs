@@ -8,9 +8,9 @@
 //! include/uapi/linux/kernel-page-flags.h). What is offline as a whole block, the state of
 //! the block tells ([`MemoryBlocks`]).
 
-use super::memory_blocks::MemoryBlocks;
+use super::memory_blocks::{self, MemoryBlocks};
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{Errno, PAGE_SIZE, PhysRange, Unreadables};
+use linpmem_phys::{Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,7 +18,15 @@ use std::os::unix::fs::FileExt;
 /// The file.
 pub(super) const PATH: &str = "/proc/kpageflags";
 
+/// What sources do with pages that are not known to be absent, if the kernel lets them: for
+/// [`PageFlags::warnings`].
+pub(super) const READ_LIKE_OTHERS: &str =
+    "will be read like others, which can end the machine, and not be listed as unreadable";
+
 const BYTES_PER_PAGE: u64 = 8;
+
+/// The largest huge pages have 16 GiB (on POWER): this many doublings of a page.
+const MAX_HUGE_PAGE_SHIFT: u32 = 22;
 
 /// What the kernel knows of pages.
 #[derive(Debug)]
@@ -67,6 +75,24 @@ impl PageFlags {
         self.file.as_ref().err()
     }
 
+    /// What the user should know: which pages of the RAM in `map` are not told apart from
+    /// others, what then happens to them (`fate`), and why.
+    pub(super) fn warnings(&self, map: &MemoryMap, fate: &str) -> Vec<String> {
+        let flags = match &self.file {
+            Ok(file) if !reaches_the_end_of(map, file) => {
+                Some("it ends before the RAM does".to_owned())
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        let flags = flags.map(|why| ("pages that are ballooned or poisoned", PATH, why));
+        let blocks = self.blocks.trouble(map);
+        let blocks = blocks.map(|why| ("pages that are offline", memory_blocks::PATH, why));
+        let all = [flags, blocks].into_iter().flatten();
+        all.map(|(pages, path, why)| format!("{pages} {fate}, as {path} cannot be used: {why}"))
+            .collect()
+    }
+
     /// The pages of `range`, by address, with their flags. It ends at the first page
     /// that the file does not have or whose flags cannot be read.
     pub(super) fn pages(&self, range: PhysRange) -> Vec<(PhysRange, Flags)> {
@@ -89,23 +115,60 @@ impl PageFlags {
     pub(super) fn refused(&self, range: PhysRange) -> Unreadables {
         let offline = self.blocks.offline(range);
         let known = self.pages(range);
-        let mut flags = known.iter().map(|(_, flags)| *flags);
         let mut refused = Unreadables::new();
         if known.is_empty() && offline.is_empty() {
             return refused;
         }
+        let mut flags = known.iter().map(|(_, flags)| *flags);
+        let mut huge_page = None;
         for page in range.pieces(PAGE_SIZE) {
-            let errno = flags.next().and_then(Flags::refusal).or_else(|| {
-                let mut blocks = offline.iter();
-                blocks
-                    .any(|block| block.intersect(page).is_some())
-                    .then_some(Errno::ENODATA)
-            });
+            let errno = flags
+                .next()
+                .and_then(|flags| self.refusal(page, flags, &mut huge_page))
+                .or_else(|| {
+                    let mut blocks = offline.iter();
+                    blocks
+                        .any(|block| block.intersect(page).is_some())
+                        .then_some(Errno::ENODATA)
+                });
             if let Some(errno) = errno {
                 refused.push(page, errno);
             }
         }
         refused
+    }
+
+    /// The errno for a page if it must not be read. Whichever page of a huge page is broken,
+    /// older kernels (6.1 among them) mark the first one: then it may be any of them.
+    /// `huge_page` is whether that is so for the huge page before this page, which may go on.
+    fn refusal(
+        &self,
+        page: PhysRange,
+        flags: Flags,
+        huge_page: &mut Option<bool>,
+    ) -> Option<Errno> {
+        let is_poisoned = match (flags.has(Flags::HUGE), flags.has(Flags::COMPOUND_TAIL)) {
+            (false, _) => {
+                *huge_page = None;
+                false
+            }
+            (true, false) => *huge_page.insert(flags.has(Flags::HWPOISON)),
+            (true, true) => *huge_page.get_or_insert_with(|| self.has_poisoned_head(page)),
+        };
+        let own = flags.refusal();
+        own.or_else(|| is_poisoned.then_some(Errno::EHWPOISON))
+    }
+
+    /// Whether the first page of the huge page that contains `page` is poisoned. It is at a
+    /// multiple of the huge page's size.
+    fn has_poisoned_head(&self, page: PhysRange) -> bool {
+        let sizes = (1..=MAX_HUGE_PAGE_SHIFT).map(|shift| PAGE_SIZE.get() << shift);
+        let starts = sizes.map(|size| PhysAddr::new(page.start().get() & !(size - 1)));
+        let candidates = starts.filter_map(|start| PhysRange::from_len(start, PAGE_SIZE).ok());
+        let mut flags = candidates.flat_map(|candidate| self.pages(candidate));
+        flags
+            .find(|(_, flags)| flags.has(Flags::HUGE) && flags.has(Flags::COMPOUND_HEAD))
+            .is_some_and(|(_, flags)| flags.has(Flags::HWPOISON))
     }
 }
 
@@ -122,19 +185,38 @@ fn usable(file: File) -> io::Result<File> {
     }
 }
 
+/// Whether the file has the flags of the last page of RAM.
+fn reaches_the_end_of(map: &MemoryMap, file: &File) -> bool {
+    let Some(last) = map.ram().filter_map(PhysRange::whole_pages).last() else {
+        return true;
+    };
+    // Smaller than the address it is made from.
+    let offset = last.last().get() / PAGE_SIZE.get() * BYTES_PER_PAGE;
+    read_up_to(file, &mut [0; 8], offset) == size_of::<u64>()
+}
+
 impl Flags {
+    const COMPOUND_HEAD: u64 = 1 << 15;
+    const COMPOUND_TAIL: u64 = 1 << 16;
+    /// Of hugetlbfs.
+    const HUGE: u64 = 1 << 17;
     const HWPOISON: u64 = 1 << 19;
     const NOPAGE: u64 = 1 << 20;
     const OFFLINE: u64 = 1 << 23;
     /// Since Linux 4.18.
     const PGTABLE: u64 = 1 << 26;
 
+    /// Whether it has one of `flags`.
+    const fn has(self, flags: u64) -> bool {
+        self.0 & flags != 0
+    }
+
     /// The errno for the page if it must not be read. On older kernels, an offline section
     /// of memory has no page structures, hence `NOPAGE`.
     const fn refusal(self) -> Option<Errno> {
-        if self.0 & Self::HWPOISON != 0 {
+        if self.has(Self::HWPOISON) {
             Some(Errno::EHWPOISON)
-        } else if self.0 & (Self::NOPAGE | Self::OFFLINE) != 0 {
+        } else if self.has(Self::NOPAGE | Self::OFFLINE) {
             Some(Errno::ENODATA)
         } else {
             None
@@ -142,7 +224,7 @@ impl Flags {
     }
 
     pub(super) const fn is_page_table(self) -> bool {
-        self.0 & Self::PGTABLE != 0
+        self.has(Self::PGTABLE)
     }
 }
 
@@ -164,7 +246,6 @@ fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use linpmem_phys::PhysAddr;
     use std::io::Write;
 
     #[test]
@@ -236,5 +317,81 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[0, 0, 0, 0, 0, 0, 0, 1]).unwrap();
         assert!(usable(file).is_ok());
+    }
+    #[test]
+    fn all_of_a_huge_page_is_refused_if_its_first_page_is_marked() {
+        const HEAD: u64 = Flags::HUGE | Flags::COMPOUND_HEAD;
+        const TAIL: u64 = Flags::HUGE | Flags::COMPOUND_TAIL;
+        // Two huge pages of 4 pages each, of which the second is broken; then an ordinary
+        // one, and a compound page of another kind.
+        let words = [
+            [HEAD, TAIL, TAIL, TAIL],
+            [HEAD | Flags::HWPOISON, TAIL, TAIL, TAIL],
+            [
+                0,
+                Flags::COMPOUND_HEAD | Flags::HWPOISON,
+                Flags::COMPOUND_TAIL,
+                0,
+            ],
+        ];
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(
+            &words
+                .as_flattened()
+                .iter()
+                .flat_map(|word| word.to_le_bytes())
+                .collect::<Vec<u8>>(),
+        )
+        .unwrap();
+        let flags = PageFlags::from_file(file);
+        let listed = |first: u64, end: u64| -> Vec<String> {
+            let range = PhysRange::new(PhysAddr::new(first), PhysAddr::new(end)).unwrap();
+            let refused = flags.refused(range);
+            let ranges = refused.as_slice().iter();
+            ranges
+                .map(|item| format!("{} {}", item.range, item.errno))
+                .collect()
+        };
+        assert_eq!(
+            listed(0, 0xc000),
+            ["0x4000-0x7fff EHWPOISON", "0x9000-0x9fff EHWPOISON"]
+        );
+        // From the middle of one.
+        assert_eq!(listed(0x3000, 0x4000), [""; 0]);
+        assert_eq!(listed(0x6000, 0x8000), ["0x6000-0x7fff EHWPOISON"]);
+    }
+
+    #[test]
+    fn what_is_masked_or_cut_off_is_a_warning_that_names_it() {
+        let map = |end: u64| {
+            let range = PhysRange::new(PhysAddr::new(0x1000), PhysAddr::new(end)).unwrap();
+            let kind = linpmem_phys::RegionKind::SystemRam;
+            MemoryMap::new([linpmem_phys::Region { range, kind }]).unwrap()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 8 * 8]).unwrap();
+        let whole = PageFlags::from_file(file);
+        // The last byte is in a page that is only partly RAM.
+        assert_eq!(whole.warnings(&map(0x8001), "are read"), [""; 0]);
+        let [cut_off] = &whole.warnings(&map(0x9000), "are read")[..] else {
+            panic!("one warning");
+        };
+        assert!(
+            cut_off.contains("poisoned are read, as /proc/kpageflags")
+                && cut_off.contains("ends before the RAM does"),
+            "{cut_off}"
+        );
+        let masked = MemoryBlocks::at(folder.path());
+        let both = PageFlags::unavailable().with_blocks(masked);
+        let [flags, blocks] = &both.warnings(&map(0x8000), "are read")[..] else {
+            panic!("two warnings");
+        };
+        assert!(flags.contains("/proc/kpageflags"), "{flags}");
+        assert!(
+            blocks.contains("offline are read, as /sys/devices/system/memory")
+                && blocks.contains("masked"),
+            "{blocks}"
+        );
     }
 }

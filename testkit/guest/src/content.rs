@@ -91,6 +91,13 @@ impl Code {
     }
 }
 
+/// Fills page `number` of memory that a program of the guest holds: no byte is zero, and
+/// no two pages are equal.
+pub fn hold(page: &mut [u8], number: u64) {
+    page.fill(b'.');
+    mark(page, number);
+}
+
 /// Makes a page differ from all others.
 fn mark(page: &mut [u8], number: u64) {
     let head = format!("page {number:016x}\n");

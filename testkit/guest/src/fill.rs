@@ -99,7 +99,7 @@ fn hold_still() -> Result<()> {
 /// The physical ranges of `memory`, in the order of its pages, from
 /// /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst: 8 bytes a page,
 /// bit 63 present, bits 0 to 54 the frame).
-fn places(memory: &[u8]) -> Result<String> {
+pub fn places(memory: &[u8]) -> Result<String> {
     let pagemap = File::open("/proc/self/pagemap").context("opening the page map")?;
     // A slice of bytes has no alignment: begin with its first whole page.
     let start = memory.as_ptr().addr().next_multiple_of(PAGE);

@@ -6,10 +6,12 @@ mod agent;
 mod children;
 mod files;
 mod fill;
+mod hold;
 mod host;
 mod init;
 mod kernel_modules;
 mod kmsg;
+mod mask;
 mod plant;
 mod ps;
 mod tick;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "init" => init::run(),
         "fill" => fill::run(rest),
         "mark" => fill::mark_free_pages(),
+        "hold" => hold::run(rest),
         "plant" => plant::run(rest),
         "tick" => tick::run(rest),
         "rest" => tick::rest(rest),
@@ -39,9 +42,11 @@ fn main() -> ExitCode {
         "ls" => files::ls(rest),
         "write" => files::write(rest),
         "clear" => files::clear(rest),
+        "mask" => mask::mask(rest),
+        "unmask" => mask::unmask(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; the tools are init, fill, mark, plant, tick, rest, ps, kmsg, cat, ls, write \
-             and clear"
+            "no such tool; the tools are init, fill, mark, hold, plant, tick, rest, ps, kmsg, cat, ls, \
+             write, clear, mask and unmask"
         )),
     };
     match outcome {

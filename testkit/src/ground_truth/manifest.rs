@@ -103,11 +103,24 @@ impl Manifest {
     /// # Errors
     /// If their lists are missing.
     pub fn unreadable(&self) -> Result<Vec<PhysRange>> {
+        let all = self.refused()?.into_iter();
+        Ok(all.map(|(range, _)| range).collect())
+    }
+
+    /// The pages that could not be read, and the name of the error for each.
+    ///
+    /// # Errors
+    /// If their lists are missing, or an error has no name.
+    pub fn refused(&self) -> Result<Vec<(PhysRange, &str)>> {
         let mut all = Vec::new();
         for entry in self.ranges()? {
             let list = entry.get("unreadable").and_then(Value::as_array);
             for item in list.context("a range without a list of unreadable pages")? {
-                all.push(range(item)?);
+                let name = item.get("name").and_then(Value::as_str);
+                all.push((
+                    range(item)?,
+                    name.context("unreadable pages without a reason")?,
+                ));
             }
         }
         Ok(all)

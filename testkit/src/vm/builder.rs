@@ -92,6 +92,23 @@ impl VmBuilder {
         self
     }
 
+    /// A virtio-mem device `vmem` of 256 MiB with `plugged_mib` MiB plugged, and its module.
+    /// Its memory comes online if the kernel has `memhp_default_state`; QEMU's `-m` needs
+    /// a `maxmem`.
+    #[must_use]
+    pub fn virtio_mem(self, plugged_mib: u32) -> Self {
+        // Before Linux 5.16, drivers refuse a device whose unplugged memory is not to be read.
+        let is_old = self.kernel.release().starts_with("5.");
+        let inaccessible = if is_old { "off" } else { "auto" };
+        self.module("virtio_mem")
+            .qemu_arg("-object")
+            .qemu_arg("memory-backend-ram,id=vmem-ram,size=256M")
+            .device(&format!(
+                "virtio-mem-pci,id=vmem,memdev=vmem-ram,requested-size={plugged_mib}M,\
+                 unplugged-inaccessible={inaccessible}"
+            ))
+    }
+
     /// Loads the content of `file` at a physical address before the kernel boots. The
     /// kernel leaves it alone if `memmap=SIZE$ADDRESS` reserves it.
     #[must_use]

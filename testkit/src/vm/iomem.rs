@@ -42,7 +42,10 @@ pub fn ranges(text: &str) -> Result<Vec<PhysRange>> {
 }
 
 /// `FIRST-LAST`, hexadecimal and inclusive.
-fn range(text: &str) -> Result<PhysRange> {
+///
+/// # Errors
+/// When it is not that.
+pub fn range(text: &str) -> Result<PhysRange> {
     let (first, last) = text.split_once('-').context("a range without an end")?;
     let parse = |digits| u64::from_str_radix(digits, 16).map(PhysAddr::new);
     Ok(PhysRange::from_inclusive(parse(first)?, parse(last)?)?)

@@ -57,7 +57,8 @@ impl Qemu {
         let mut needed = ["virtio_pci", "virtio_console"].map(str::to_owned).to_vec();
         needed.extend(builder.modules.iter().cloned());
         if let Some(gib) = builder.scratch_gib {
-            needed.extend(["virtio_blk", "ext4"].map(str::to_owned));
+            // ext4 asks for crc32c by a name that only modprobe knows.
+            needed.extend(["virtio_blk", "crc32c_generic", "ext4"].map(str::to_owned));
             format_disk(root, &files.disk, gib)?;
         }
         let archive = initramfs::build(

@@ -30,7 +30,14 @@ impl Vm {
     /// # Errors
     /// When QEMU refuses, or `path` cannot be written.
     pub fn snapshot(&self, path: &Path) -> Result<Snapshot> {
-        let map = self.qemu_ram()?;
+        self.snapshot_of(self.qemu_ram()?, path)
+    }
+
+    /// The same for a part of the memory only.
+    ///
+    /// # Errors
+    /// As [`Vm::snapshot`].
+    pub fn snapshot_of(&self, map: MemoryMap, path: &Path) -> Result<Snapshot> {
         let file = sparse::create(path).with_context(|| format!("creating {}", path.display()))?;
         for region in map.regions() {
             self.save(region.range, &file)

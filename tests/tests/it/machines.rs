@@ -2,7 +2,7 @@
 //! The machines that tests boot.
 
 use crate::wait;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use linpmem_testkit::artifacts::Artifacts;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
@@ -44,29 +44,50 @@ pub fn inflate_balloon(vm: &Vm, bytes: u64) -> Result<()> {
 pub struct Block {
     /// Its first address.
     pub start: u64,
+    /// Its bytes.
+    pub len: u64,
     state: String,
 }
 
 /// Plugs 256 MiB into a machine that has `slots=1` and `memhp_default_state`, and waits
 /// until the first block of them is online.
 pub fn plug_block(vm: &Vm) -> Result<Block> {
+    plug(vm, 1)?.pop().context("no block")
+}
+
+/// Plugs 256 MiB into the same kind of machine, and waits until both blocks of them are
+/// online. The first one is the first.
+pub fn plug_two_blocks(vm: &Vm) -> Result<[Block; 2]> {
+    let blocks = plug(vm, 2)?.try_into();
+    blocks.map_err(|_| anyhow!("the memory has other blocks than two"))
+}
+
+/// Plugs 256 MiB, and waits for `count` blocks of them.
+fn plug(vm: &Vm, count: usize) -> Result<Vec<Block>> {
     let before = blocks(vm)?;
     let backend = json!({ "qom-type": "memory-backend-ram", "id": "bank", "size": 256_u64 << 20 });
     vm.execute("object-add", backend)?;
     let dimm = json!({ "driver": "pc-dimm", "id": "dimm", "memdev": "bank" });
     vm.execute("device_add", dimm)?;
-    let plugged = wait::until("the plugged memory appears", || {
+    let mut plugged = wait::until("the plugged memory appears", || {
         let mut now = blocks(vm)?;
         now.retain(|block| !before.contains(block));
-        Ok(now.first().copied())
+        Ok((now.len() >= count).then_some(now))
     })?;
-    let state = format!("/sys/devices/system/memory/memory{plugged}/state");
-    wait::until("the plugged memory comes online", || {
-        Ok((vm.kernel_file(&state)?.trim() == "online").then_some(()))
-    })?;
+    plugged.sort_unstable();
+    plugged.truncate(count);
     let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
-    let start = plugged * u64::from_str_radix(size.trim(), 16)?;
-    Ok(Block { start, state })
+    let len = u64::from_str_radix(size.trim(), 16)?;
+    let mut online = Vec::new();
+    for number in plugged {
+        let state = format!("/sys/devices/system/memory/memory{number}/state");
+        wait::until("the plugged memory comes online", || {
+            Ok((vm.kernel_file(&state)?.trim() == "online").then_some(()))
+        })?;
+        let start = number * len;
+        online.push(Block { start, len, state });
+    }
+    Ok(online)
 }
 
 impl Block {

@@ -11,12 +11,27 @@ use std::str::FromStr;
 /// testing and unstable.
 const RUST: &[&str] = &["trixie-backports", "testing", "sid"];
 
-/// Suites whose stock kernels servers run, with and without Rust: the stable releases,
-/// and the newest.
-const SERVERS: &[&str] = &["trixie", "bookworm", "trixie-backports"];
+/// Suites whose stock kernels servers run, with and without Rust: the stable release, and
+/// the newest.
+const SERVERS: &[&str] = &["trixie", "trixie-backports"];
 
-/// Suites whose stock kernels the prebuilt module is fitted to: every one that can be had.
+/// Older releases. Their cloud kernels lack CONFIG_MEMORY_FAILURE: broken pages need the
+/// kernel of real machines.
+const OLDER_SERVERS: &[(&str, &str)] = &[
+    ("linux-image-amd64", "bookworm"),
+    ("linux-image-amd64", "bullseye"),
+];
+
+/// Suites whose cloud kernels the prebuilt module is fitted to.
 const FITTED: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports"];
+
+/// Other flavours of kernels that it is fitted to: for machines, and for real time.
+const FITTED_OTHERS: &[(&str, &str)] = &[
+    ("linux-image-amd64", "bullseye"),
+    ("linux-image-amd64", "bookworm"),
+    ("linux-image-amd64", "trixie"),
+    ("linux-image-rt-amd64", "trixie"),
+];
 
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +75,9 @@ impl Choice {
         setup::ensure(cache, &[Part::Tree])?;
         let mut kernels: Vec<Kernel> = match self {
             Self::All => matrix
-                .suites()
+                .packages()
                 .iter()
-                .map(|suite| setup::ensure_kernel(cache, &KernelPackage::cloud(suite)))
+                .map(|package| setup::ensure_kernel(cache, package))
                 .collect::<Result<_>>()?,
             Self::Releases(releases) => releases
                 .iter()
@@ -82,12 +97,18 @@ impl Choice {
 }
 
 impl Matrix {
-    const fn suites(self) -> &'static [&'static str] {
-        match self {
-            Self::Rust => RUST,
-            Self::Servers => SERVERS,
-            Self::Fitted => FITTED,
-        }
+    fn packages(self) -> Vec<KernelPackage> {
+        let (cloud, others): (&[&str], &[(&str, &str)]) = match self {
+            Self::Rust => (RUST, &[]),
+            Self::Servers => (SERVERS, OLDER_SERVERS),
+            Self::Fitted => (FITTED, FITTED_OTHERS),
+        };
+        let others = others.iter().map(|&(name, suite)| KernelPackage {
+            name: name.to_owned(),
+            suite: suite.to_owned(),
+        });
+        let cloud = cloud.iter().map(|suite| KernelPackage::cloud(suite));
+        cloud.chain(others).collect()
     }
 }
 

@@ -49,6 +49,11 @@ pub enum IomemError {
     /// The kernel hides the addresses.
     #[error(transparent)]
     Text(#[from] IomemTextError),
+    /// It has no lines at all, which no kernel's has.
+    #[error(
+        "{PATH} is empty, as if it were masked, as containers do it: run outside of the container"
+    )]
+    Empty,
     /// There is no memory to acquire.
     #[error("{PATH} lists no System RAM")]
     NoRam,
@@ -73,6 +78,9 @@ impl Iomem {
     /// # Errors
     /// If its addresses are hidden, or it lists no RAM.
     pub fn parse(text: String) -> Result<Self, IomemError> {
+        if text.trim().is_empty() {
+            return Err(IomemError::Empty);
+        }
         let mut flat = Flattening::default();
         let listing = iomem::parse(text.as_bytes())?;
         for entry in listing.entries {

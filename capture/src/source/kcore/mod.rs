@@ -11,7 +11,7 @@ mod headers;
 mod tests;
 
 use super::page_flags::PageFlags;
-use crate::read_target::{ReadTarget, fill_except};
+use crate::read_target::{ReadTarget, fill_except, refuse_some};
 use direct_map::{DirectMap, NoDirectMap};
 use headers::{Headers, HeadersError};
 use linpmem_phys::num::u64_as_usize;
@@ -114,13 +114,11 @@ impl Kcore {
     }
 
     /// What the user should know.
-    pub(super) fn warning(&self) -> Option<String> {
-        let error = self.flags.trouble()?;
-        Some(format!(
-            "pages that are ballooned or poisoned will be zero in the image and not listed as \
-             unreadable: {PATH} returns zeros for them, and {} cannot be used: {error}",
-            super::page_flags::PATH
-        ))
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let fate = format!(
+            "will be zero in the image and not listed as unreadable: {PATH} returns zeros for them"
+        );
+        self.flags.warnings(&self.map, &fate)
     }
 
     fn current(&self) -> Arc<Snapshot> {
@@ -145,18 +143,26 @@ impl Kcore {
         let mut rest = Some(target);
         while let Some(target) = rest.take() {
             let Some((part, offset)) = direct_map.first_within(target.range()) else {
-                target.refuse(NOT_MAPPED, unreadable);
+                self.refuse_unmapped(target, unreadable);
                 return;
             };
             let [before, within, after] = target.around(part);
             if let Some(before) = before {
-                before.refuse(NOT_MAPPED, unreadable);
+                self.refuse_unmapped(before, unreadable);
             }
             if let Some(within) = within {
                 self.read_mapped(within, offset, unreadable);
             }
             rest = after;
         }
+    }
+
+    /// Lists what no segment contains. Older kernels leave out what is offline.
+    fn refuse_unmapped(&self, target: ReadTarget<'_>, unreadable: &mut Unreadables) {
+        let refused = self.flags.refused(target.range());
+        refuse_some(target, &refused, unreadable, &mut |rest, unreadable| {
+            rest.refuse(NOT_MAPPED, unreadable);
+        });
     }
 
     /// Reads a part of one segment, `offset` bytes into the file.

@@ -127,7 +127,10 @@ fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
     let kcore = Kcore::with(core(), &map(), PageFlags::unavailable()).unwrap();
     assert_eq!(kcore.direct_map_base(), BASE);
     assert_eq!(kcore.vmcoreinfo(), Some(&b"OSRELEASE=6.12\n"[..]));
-    assert!(kcore.warning().unwrap().contains("/proc/kpageflags"));
+    let [warning] = &kcore.warnings()[..] else {
+        panic!("one warning");
+    };
+    assert!(warning.contains("/proc/kpageflags"), "{warning}");
     let (pages, listed) = read(&kcore, 0, 0x1_5000);
     let mut expected = [0; 0x15];
     expected[1..8].fill(1);
@@ -141,6 +144,26 @@ fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
             (range(0, 0xfff), NOT_MAPPED),
             (range(0x8000, 0xffff), NOT_MAPPED),
             (range(0x1_4000, 0x1_4fff), NOT_MAPPED),
+        ]
+    );
+}
+
+#[test]
+fn offline_memory_that_the_file_leaves_out_is_told_apart_from_what_it_should_have() {
+    // Of the RAM at 0x10000, the second half is in no segment, and the last page offline.
+    let file = core();
+    put_headers(
+        &file,
+        &[ram(0x1_0000, 0x2000, 0x9000), ram(0x1000, 0x7000, 0x2000)],
+    );
+    let kcore = Kcore::with(file, &map(), flags(&[(0x13, 20)])).unwrap();
+    let (pages, listed) = read(&kcore, 0x1_0000, 0x4000);
+    assert_eq!(pages, [2, 2, 0, 0]);
+    assert_eq!(
+        listed,
+        [
+            (range(0x1_2000, 0x1_2fff), NOT_MAPPED),
+            (range(0x1_3000, 0x1_3fff), Errno::ENODATA)
         ]
     );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Acquisitions through the kernel's own interfaces, without our module.
 
+mod absent;
 mod acquired;
 mod crashed;
 mod kernel_artifacts;
@@ -30,6 +31,14 @@ fn target_on(
     println!("kernel {}", kernel.release());
     let vm = configure(Vm::builder(&kernel)).boot()?;
     TargetMachine::with_dumper(vm, &artifacts::dumper()?)
+}
+
+/// How many levels of page tables the machine's kernel has on a processor with 5.
+fn paging_levels(target: &TargetMachine) -> Result<u32> {
+    let kernel = target.vm.kernel();
+    // The newest ones have no such option: they have 5.
+    let has_four = kernel.is_configured("# CONFIG_X86_5LEVEL is not set")?;
+    Ok(if has_four { 4 } else { 5 })
 }
 
 /// The sources that served the regions of this kind, from the manifest.

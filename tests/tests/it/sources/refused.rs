@@ -5,6 +5,7 @@ use super::target;
 use crate::contains::contains;
 use anyhow::{Result, ensure};
 use linpmem_testkit::artifacts::DUMPER;
+use linpmem_testkit::target_machine::TargetMachine;
 
 /// Quick to read, and RAM on every machine.
 const LITTLE: [&str; 3] = ["--no-artifacts", "--range", "0x1000000+1MiB"];
@@ -48,6 +49,8 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         &none.text(),
         &["no System RAM in 0x9f000-0x9ffff", "only partly RAM"],
     )?;
+
+    masked_files_are_named(&target)?;
 
     let argv = [DUMPER, "/tmp/user.core"];
     let user = target.vm.command(&argv).uid(1000).run()?.exited(1)?;
@@ -95,4 +98,63 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
         ensure!(target.vm.read(name).is_err(), "{name} was left behind");
     }
     target.end()
+}
+
+/// What a container runtime, or somebody else, has put something over: it opens, and has
+/// nothing to say.
+fn masked_files_are_named(target: &TargetMachine) -> Result<()> {
+    const FLAGS: &str = "/proc/kpageflags";
+    const BLOCKS: &str = "/sys/devices/system/memory";
+    const IOMEM: &str = "/proc/iomem";
+    let no_addresses = "00000000-00000000 : System RAM\n00000000-00000000 : Reserved\n";
+    target
+        .vm
+        .put("/tmp/iomem", 0o644, no_addresses.as_bytes())?;
+    // What is masked, with what, the exit code, and what is said.
+    let rows: [(&[&str], i32, &[&str]); 6] = [
+        (
+            &[FLAGS],
+            0,
+            &[
+                "ballooned or poisoned",
+                "kpageflags cannot be used: it is empty",
+            ],
+        ),
+        (
+            &[FLAGS, "/dev/zero"],
+            0,
+            &["kpageflags cannot be used: it has no flags"],
+        ),
+        (
+            &[BLOCKS],
+            0,
+            &[
+                "offline will be zero",
+                "system/memory cannot be used: it is empty",
+            ],
+        ),
+        (
+            &["/sys/devices/system/memory/memory0/state"],
+            0,
+            &[
+                "offline will be zero",
+                "memory0/state is missing or has no state",
+            ],
+        ),
+        (&[IOMEM], 1, &["/proc/iomem is empty, as if it were masked"]),
+        (
+            &[IOMEM, "/tmp/iomem"],
+            1,
+            &["/proc/iomem shows every address as 0"],
+        ),
+    ];
+    for (number, (masked, code, said)) in rows.into_iter().enumerate() {
+        let words: Vec<&str> = ["mask"].into_iter().chain(masked.iter().copied()).collect();
+        target.vm.run(&words)?.ok()?;
+        let output = target.dump(&LITTLE, &format!("masked-{number}.core"))?;
+        let path = masked.first().copied().unwrap_or_default();
+        target.vm.run(&["unmask", path])?.ok()?;
+        contains(&output.exited(code)?.text(), said)?;
+    }
+    Ok(())
 }
