@@ -8,6 +8,7 @@ use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::commands::ranges::RangesError;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
     acquire, compare, extract, info, ls, ranges, recover, symbols, verify,
@@ -98,6 +99,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
 fn status_of(error: &anyhow::Error) -> ExitStatus {
     let is_usage = error.is::<UsageError>()
         || matches!(error.downcast_ref(), Some(RunError::Usage(_)))
+        || matches!(error.downcast_ref(), Some(RangesError::Usage(_)))
         || matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_)));
     if is_usage {
         ExitStatus::Usage

@@ -13,7 +13,7 @@ use linpmem_phys::{
 };
 
 /// An image of a run that did not finish, or a beginning of an image.
-pub(super) struct Interrupted {
+struct Interrupted {
     image: Box<dyn ImageReader>,
     ranges: Vec<StoredRange>,
     truncation: Option<Truncation>,
@@ -59,7 +59,7 @@ pub(super) fn planned(beginning: &Beginning) -> Vec<Planned> {
 }
 
 /// Whether the manifest that begins like this can be that of `image`.
-pub(super) fn is_of(beginning: &Beginning, image: &dyn ImageReader) -> bool {
+fn is_of(beginning: &Beginning, image: &dyn ImageReader) -> bool {
     let format = match image.format() {
         Format::Elf => "elf",
         Format::Raw(_) => "raw",
@@ -91,12 +91,29 @@ pub(super) fn is_of(beginning: &Beginning, image: &dyn ImageReader) -> bool {
         .all(|stored| is_planned(stored.range))
 }
 
+/// `image`, with what the manifest that begins like this knows of it, if it is of the image
+/// and knows more.
+pub(super) fn completed(
+    image: Box<dyn ImageReader>,
+    beginning: &Beginning,
+) -> Box<dyn ImageReader> {
+    let is_listed =
+        |range: &linpmem_manifest::BegunRange| range.listed_end == range.addresses.end();
+    let is_whole = image.truncation().is_none()
+        && beginning.ranges.iter().all(is_listed)
+        && planned(beginning).len() == beginning.ranges.len();
+    if !is_of(beginning, &*image) || is_whole {
+        return image;
+    }
+    Box::new(Interrupted::new(image, beginning))
+}
+
 impl Interrupted {
     /// `image`, completed by the manifest of its run.
-    pub(super) fn new(image: Box<dyn ImageReader>, beginning: &Beginning) -> Self {
+    fn new(image: Box<dyn ImageReader>, beginning: &Beginning) -> Self {
         let planned = planned(beginning);
         let doubtful = doubtful(beginning);
-        let ranges = with_reasons(completed(image.ranges(), &planned), &doubtful);
+        let ranges = with_reasons(with_missing(image.ranges(), &planned), &doubtful);
         let lost = Content::Unreadable {
             errno: Truncation::ERRNO,
         };
@@ -209,7 +226,7 @@ fn with_reasons(stored: Vec<StoredRange>, unreadable: &[Unreadable]) -> Vec<Stor
 }
 
 /// The ranges of an image, cut where the kind changes, with those that it lacks.
-fn completed(stored: &[StoredRange], planned: &[Planned]) -> Vec<StoredRange> {
+fn with_missing(stored: &[StoredRange], planned: &[Planned]) -> Vec<StoredRange> {
     let mut ranges = Vec::with_capacity(stored.len() + planned.len());
     let mut next = 0;
     let mut rest: Option<StoredRange> = None;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The options of the commands that read images or the machine's memory map.
 
-use super::{MemoryArgs, ProgressStyle, ReadingArgs, SelectionArgs};
+use super::{MemoryArgs, ProgressStyle, RawInputArgs, ReadingArgs, SelectionArgs};
 use clap::{ArgGroup, Args};
 use linpmem_phys::PhysRange;
 use std::num::NonZeroUsize;
@@ -31,6 +31,9 @@ pub struct ExtractArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
+    #[command(flatten)]
+    pub raw: RawInputArgs,
+
     /// Write stderr as JSON Lines: the summary or an error
     #[arg(long)]
     pub json: bool,
@@ -58,6 +61,9 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
+    #[command(flatten)]
+    pub raw: RawInputArgs,
+
     /// Print JSON Lines: every extent that differs, every range, a summary
     #[arg(long)]
     pub json: bool,
@@ -74,6 +80,9 @@ pub struct RecoverArgs {
 
     #[command(flatten)]
     pub memory: MemoryArgs,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
@@ -141,6 +150,9 @@ pub struct InfoArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
+    #[command(flatten)]
+    pub raw: RawInputArgs,
+
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
     pub json: bool,
@@ -188,6 +200,9 @@ pub struct SymbolsArgs {
 
     #[command(flatten)]
     pub reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]

@@ -24,7 +24,7 @@ pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
 };
 pub use plan::UsageError;
-pub use reading::{MemoryArgs, ReadingArgs};
+pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;

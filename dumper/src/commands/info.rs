@@ -50,7 +50,7 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
             .filter(|manifest| !matches!(manifest, Err(ReadError::Truncated { .. })))
             .transpose()?,
     };
-    let reading = args.reading.reading();
+    let reading = args.raw.with(args.reading.reading());
     // The artifacts are closed before the image is opened: the budget is for one of them.
     let found = match Artifacts::read(&args.image, &reading) {
         // The image will not open either.

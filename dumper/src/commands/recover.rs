@@ -5,12 +5,11 @@ use super::verify::image_hashes;
 use crate::args::{Cli, Command, RecoverArgs, UsageError};
 use crate::text::recover::{Action, RecoverDocument};
 use clap::Parser;
-use linpmem_capture::Reading;
 use linpmem_capture::finish::{final_name, is_whole, name_whole};
 use linpmem_capture::sink::PartialError;
 use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
 use linpmem_capture::verify::VerifyError;
-use linpmem_capture::{AcquireError, Events, acquire};
+use linpmem_capture::{AcquireError, Events, Plan, Reading, acquire};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::{
     Chunk, FileSource, Format, ImageOutput, ImageReader, OutputError, OverBudget, StoredRange,
@@ -114,10 +113,10 @@ impl RecoverDocument {
 
 /// Each time an image is opened, it has the whole limit.
 fn reading(args: &RecoverArgs) -> Reading {
-    Reading {
+    args.raw.with(Reading {
         budget: args.memory.budget(),
         ..Reading::default()
-    }
+    })
 }
 
 /// Gives a whole image its name.
@@ -248,7 +247,10 @@ fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Recove
         return Err(cannot("its name cannot be an argument".to_owned()));
     };
     let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let plan = convert.plan(command.collect())?;
+    let plan = Plan {
+        reading: reading(args),
+        ..convert.plan(command.collect())?
+    };
     let acquired = acquire(&plan, &mut Warn(stderr))?;
     if !acquired.state.is_whole() {
         return Err(cannot(format!(

@@ -98,13 +98,17 @@ pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
 pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
     // A file of artifacts is not an image.
     let image = args.image.as_deref();
-    let image = image.and_then(|image| read_image(image, None, &args.reading.reading()).ok());
-    match image.and_then(|image| image.truncation()) {
-        Some(cut) => {
-            stderr.warn(&cut.to_string());
-            ExitStatus::Unreadable
-        }
-        _ => ExitStatus::Complete,
+    let reading = args.raw.with(args.reading.reading());
+    let image = image.and_then(|image| read_image(image, None, &reading).ok());
+    let Some(image) = image else {
+        return ExitStatus::Complete;
+    };
+    for warning in image.warnings() {
+        stderr.warn(warning);
+    }
+    match image.truncation() {
+        Some(_) => ExitStatus::Unreadable,
+        None => ExitStatus::Complete,
     }
 }
 
