@@ -64,7 +64,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::Verify(args)) => {
             let document = verify::verify(args)?;
             document.print(json, out)?;
-            return Ok(ExitStatus::of_answer(document.good));
+            return Ok(document.exit_status());
         }
         Some(Command::Ls(args)) => ls::list(args)?.print(json, out)?,
         Some(Command::Recover(args)) => {

@@ -76,27 +76,67 @@ pub fn read_image(
     known: Option<&Manifest>,
     reading: &Reading,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    read_known(path, known.map(Beginning::from), reading)
+}
+
+/// As [`read_image`], with a manifest that may end early.
+///
+/// # Errors
+/// As [`read_image`].
+pub(crate) fn read_known(
+    path: &Path,
+    known: Option<Beginning>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
     if !reading.volumes.is_empty() {
         if let Some(image) = read_aff4(path, reading).map_err(OpenError::from)? {
-            return Ok(Box::new(image));
+            return with_manifest(path, Box::new(image), known, reading);
         }
     }
     let bytes = open_bytes_within(path, &reading.budget)?.bytes;
     let image = match open_reader_within(Arc::clone(&bytes), &reading.budget) {
         Err(OpenError::Unknown) => return raw_image::open(path, known, bytes, reading),
+        // Memory may begin with anything, such as another format's magic number.
+        Err(_) if reading.raw.is_some() => {
+            return raw_image::open(path, known, bytes, reading);
+        }
         other => other?,
     };
+    with_manifest(path, image, known, reading)
+}
+
+/// The open `image` at `path`, completed by `known` or by the manifest next to it, as
+/// [`read_image`] does it.
+///
+/// # Errors
+/// If `reading` says that it is raw.
+pub fn complete_image(
+    path: &Path,
+    image: Box<dyn ImageReader>,
+    known: Option<&Manifest>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    with_manifest(path, image, known.map(Beginning::from), reading)
+}
+
+fn with_manifest(
+    path: &Path,
+    image: Box<dyn ImageReader>,
+    known: Option<Beginning>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
     if reading.raw.is_some() {
         return Err(ImageSourceError::NotRaw(image.format()));
+    }
+    // The parts of a striped image have no manifest of ours.
+    if !reading.volumes.is_empty() && image.format() == Format::Aff4 {
+        return Ok(image);
     }
     if known.is_none() && !may_be_interrupted(path, &*image) {
         return Ok(image);
     }
     // An image that has addresses of its own can do without.
-    let beginning = match known {
-        Some(manifest) => Some(Beginning::from(manifest)),
-        None => Beginning::read(&manifest_beside(path)).ok(),
-    };
+    let beginning = known.or_else(|| Beginning::read(&manifest_beside(path)).ok());
     Ok(match beginning {
         Some(beginning) => completed(image, &beginning),
         None => image,

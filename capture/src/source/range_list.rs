@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A list of ranges in a file of somebody's: for images that do not have their own.
 
-use super::interrupted::planned;
+use super::planned::planned;
 use super::{Iomem, IomemError, IomemTextError};
 use linpmem_formats::PlannedRange;
 use linpmem_manifest::{Address, Beginning, ReadError};

@@ -2,14 +2,15 @@
 //! Raw images: where their bytes belong, the manifest says, or the user.
 
 use super::ImageSourceError;
-use super::interrupted::{completed, planned, raw_layout};
+use super::interrupted::completed;
+use super::planned::planned;
 use super::range_list::{RangeList, RangeListError};
 use crate::{RawInput, Reading};
 use linpmem_formats::{
     Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange, Truncation, raw,
 };
+use linpmem_manifest::Beginning;
 use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{Beginning, Manifest};
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ struct Head {
 /// If nothing says where they belong, or what does cannot be true.
 pub(super) fn open(
     path: &Path,
-    known: Option<&Manifest>,
+    known: Option<Beginning>,
     bytes: Arc<dyn ReadAt>,
     reading: &Reading,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
@@ -65,7 +66,7 @@ pub(super) fn open(
     }
     let beside = manifest_beside(path);
     let beginning = match known {
-        Some(manifest) => Some(Beginning::from(manifest)),
+        Some(beginning) => Some(beginning),
         None if beside.exists() => Some(Beginning::read(&beside)?),
         None => None,
     };
@@ -168,6 +169,14 @@ fn as_stated(input: &RawInput, bytes: Arc<dyn ReadAt>) -> Result<Remarked, Image
         })
     })?;
     Ok(Remarked::new(image, warnings))
+}
+
+/// The layout of a raw image.
+fn raw_layout(name: Option<&str>) -> raw::Layout {
+    match name {
+        Some("padded") => raw::Layout::Padded,
+        _ => raw::Layout::Concatenated,
+    }
 }
 
 /// `ranges` as `of` makes pages of them. Those that share a page are one.

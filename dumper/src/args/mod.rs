@@ -147,7 +147,8 @@ pub enum Command {
     /// Compares IMAGE with its manifest: each chunk, everything outside the chunks, and
     /// with --full the file as a whole. Every hash inside an AFF4 image is checked too,
     /// with or without a manifest. Exit code 0 if everything matches, 1 if anything
-    /// differs, is missing or was appended.
+    /// differs, is missing or was appended, 3 if the manifest of a run that was killed ends
+    /// early and what it lists matches.
     Verify(VerifyArgs),
     /// Show what an image contains
     Info(InfoArgs),
