@@ -78,9 +78,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             return Ok(document.exit_status());
         }
         Some(Command::Symbols(args)) => {
-            // First, since what is missing may be the artifacts.
-            let status = symbols::exit_status(args, stderr);
-            symbols::symbols(args)?.print(json, out)?;
+            let (document, status) = symbols::symbols(args, stderr)?;
+            document.print(json, out)?;
             return Ok(status);
         }
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,

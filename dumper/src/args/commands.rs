@@ -4,6 +4,7 @@
 use super::{MemoryArgs, ProgressStyle, RawInputArgs, ReadingArgs, SelectionArgs};
 use clap::{ArgGroup, Args};
 use linpmem_phys::PhysRange;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -167,6 +168,22 @@ pub struct RangesArgs {
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
     pub json: bool,
+}
+
+impl SymbolsArgs {
+    /// The options with which `convert` reads the same image.
+    #[must_use]
+    pub fn options_to_read(&self) -> Vec<OsString> {
+        let mut words = self.raw.words();
+        for volume in &self.reading.volume {
+            words.extend([OsString::from("--volume"), volume.into()]);
+        }
+        let limit = self.reading.memory.memory_limit;
+        if limit != MemoryArgs::default().memory_limit {
+            words.push(format!("--memory-limit={}", limit.get()).into());
+        }
+        words
+    }
 }
 
 /// What a symbol file is made from.

@@ -2,10 +2,11 @@
 //! How images are read.
 
 use super::Layout;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use linpmem_capture::{RawInput, Reading};
 use linpmem_formats::Budget;
 use linpmem_phys::PhysLen;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What reading an image may cost.
@@ -77,6 +78,22 @@ impl RawInputArgs {
             // The parser requires the ranges.
             (Layout::Concatenated, ranges) => ranges.map(RawInput::Concatenated),
         }
+    }
+
+    /// The options as they were given.
+    #[must_use]
+    pub fn words(&self) -> Vec<OsString> {
+        let layout = self
+            .input_layout
+            .and_then(|layout| layout.to_possible_value());
+        let mut words: Vec<OsString> = layout
+            .map(|layout| format!("--input-layout={}", layout.get_name()).into())
+            .into_iter()
+            .collect();
+        if let Some(ranges) = &self.input_ranges {
+            words.extend([OsString::from("--input-ranges"), ranges.into()]);
+        }
+        words
     }
 
     /// `reading`, and where the bytes of a raw image belong.

@@ -34,6 +34,8 @@ mod identity;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod pasted;
+#[cfg(test)]
 mod raw_input;
 #[cfg(test)]
 mod schema;

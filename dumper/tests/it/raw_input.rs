@@ -369,6 +369,25 @@ fn options_that_make_no_sense_are_refused() {
     assert_eq!(code, 0, "{said}");
 }
 
+/// A page of a ZIP or of a program may come first.
+#[test]
+fn memory_that_begins_with_a_magic_number_is_memory() {
+    let folder = folder_with_lists();
+    let path = folder.path();
+    for magic in [&b"PK\x03\x04"[..], b"\x7fELF", b"EMiL", b"KDUMP   "] {
+        let mut bytes = vec![0x5a; 0x3000];
+        bytes[..magic.len()].copy_from_slice(magic);
+        fs::write(path.join("m.mem"), &bytes).unwrap();
+        let (code, said) = run(path, &["info", "m.mem", "--input-layout=padded"]);
+        assert_eq!(code, 0, "{magic:?}: {said}");
+        let words = ["extract", "m.mem", "all", "--range", "0x0+0x3000"];
+        let (code, said) = run(path, &[&words[..], &["--input-layout=padded"]].concat());
+        assert_eq!(code, 0, "{magic:?}: {said}");
+        assert!(fs::read(path.join("all")).unwrap() == bytes);
+        fs::remove_file(path.join("all")).unwrap();
+    }
+}
+
 #[test]
 fn hostile_lists_are_refused() {
     let folder = folder_with_lists();
