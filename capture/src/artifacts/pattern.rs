@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(found("sub/*/*"), std::slice::from_ref(&deep));
         assert_eq!(found("*/plain.log").len(), 2, "a link to a folder is one");
         assert_eq!(found("**/*.log"), [within, plain, deep, odd]);
-        assert_eq!(found("none*"), [PathBuf::new(); 0]);
+        assert!(found("none*").is_empty());
         assert!(matches("a[").is_err());
     }
 }
