@@ -32,6 +32,9 @@ pub fn is_whole(path: &Path, reading: &Reading) -> Result<Option<bool>, VerifyEr
         Err(VerifyError::Manifest(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
+    if !verification.has_whole_manifest() {
+        return Ok(None);
+    }
     let thoroughness = Thoroughness {
         full: false,
         workers: default_workers(),

@@ -54,4 +54,4 @@ pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,
 };
-pub use reading::Reading;
+pub use reading::{RawInput, Reading};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How an image is read.
 
-use linpmem_formats::Budget;
+use linpmem_formats::{Budget, raw};
 use std::path::PathBuf;
 
 /// Which files an image consists of, and what reading it may cost.
@@ -11,4 +11,36 @@ pub struct Reading {
     pub budget: Budget,
     /// The further volumes of a striped AFF4 image.
     pub volumes: Vec<PathBuf>,
+    /// Where the bytes of a raw image belong, if its manifest does not tell.
+    pub raw: Option<RawInput>,
+}
+
+/// Where the bytes of a raw image belong: such an image does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawInput {
+    /// Offsets are addresses. The ranges that are memory are in a file; without one, the
+    /// whole image is.
+    Padded(Option<PathBuf>),
+    /// The ranges in this file, one after the other.
+    Concatenated(PathBuf),
+}
+
+impl RawInput {
+    /// The layout that it stands for.
+    #[must_use]
+    pub const fn layout(&self) -> raw::Layout {
+        match self {
+            Self::Padded(_) => raw::Layout::Padded,
+            Self::Concatenated(_) => raw::Layout::Concatenated,
+        }
+    }
+
+    /// The file with the ranges.
+    #[must_use]
+    pub const fn ranges(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Padded(ranges) => ranges.as_ref(),
+            Self::Concatenated(ranges) => Some(ranges),
+        }
+    }
 }

@@ -8,6 +8,7 @@ use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::commands::ranges::RangesError;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
     acquire, compare, extract, info, ls, ranges, recover, symbols, verify,
@@ -63,7 +64,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::Verify(args)) => {
             let document = verify::verify(args)?;
             document.print(json, out)?;
-            return Ok(ExitStatus::of_answer(document.good));
+            return Ok(document.exit_status());
         }
         Some(Command::Ls(args)) => ls::list(args)?.print(json, out)?,
         Some(Command::Recover(args)) => {
@@ -77,9 +78,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             return Ok(document.exit_status());
         }
         Some(Command::Symbols(args)) => {
-            // First, since what is missing may be the artifacts.
-            let status = symbols::exit_status(args, stderr);
-            symbols::symbols(args)?.print(json, out)?;
+            let (document, status) = symbols::symbols(args, stderr)?;
+            document.print(json, out)?;
             return Ok(status);
         }
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
@@ -98,6 +98,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
 fn status_of(error: &anyhow::Error) -> ExitStatus {
     let is_usage = error.is::<UsageError>()
         || matches!(error.downcast_ref(), Some(RunError::Usage(_)))
+        || matches!(error.downcast_ref(), Some(RangesError::Usage(_)))
         || matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_)));
     if is_usage {
         ExitStatus::Usage

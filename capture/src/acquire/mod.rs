@@ -23,7 +23,7 @@ use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
 use crate::reader::ReadPages;
 use crate::selection::Selected;
-use crate::sidecar;
+use crate::sidecar::{self, CrashOptions};
 use crate::sink::folder_of;
 use crate::source::{Source, Subject, Volatile};
 use crate::stop::Stop;
@@ -65,8 +65,8 @@ pub struct Acquired {
     pub ranges: usize,
     /// The image's format and compression.
     pub shape: Shape,
-    /// The command that opens the image in crash, if it needs more than the image's name.
-    pub crash: Option<String>,
+    /// What crash has to be told of the image, if it needs more than the image's name.
+    pub crash: Option<CrashOptions>,
     /// What had changed when the second pass read it again, if there was one.
     pub second_pass: Option<SecondPassTotals>,
     /// The time it took, without the second pass.
@@ -388,14 +388,14 @@ impl<'a> Run<'a> {
     }
 
     /// For a complete padded raw image: writes the file that crash needs, and returns the
-    /// command that opens the image.
+    /// options for it.
     fn write_crash_files(
         &self,
         image: &Path,
         state: State,
         plan: &ImagePlan,
         warnings: &mut Warnings<'_>,
-    ) -> Option<String> {
+    ) -> Option<CrashOptions> {
         let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
         if !is_padded || !state.is_whole() || matches!(self.target, Target::Stream { .. }) {
             return None;
@@ -403,7 +403,7 @@ impl<'a> Run<'a> {
         if let Err(error) = sidecar::write_vmcoreinfo(image, plan.machine(), self.plan.force) {
             warnings.add(error.to_string());
         }
-        sidecar::crash_command(image, plan.machine()).filter(|_| !self.shape.is_compressed())
+        CrashOptions::of(plan.machine()).filter(|_| !self.shape.is_compressed())
     }
 }
 

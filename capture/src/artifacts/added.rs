@@ -2,9 +2,9 @@
 //! Files that the user adds to the artifacts: `--add`.
 
 use super::added_reader::AddedReader;
+use super::pattern;
 use crate::sink::folder_of;
 use crate::timeout::Patience;
-use glob::MatchOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -114,13 +114,6 @@ fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?', '['])
 }
 
-/// Matches as shells do.
-const LIKE_A_SHELL: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: true,
-};
-
 /// The files that one `--add` names, by name. A path that exists is not taken for a
 /// pattern; a pattern matches regular files and links only.
 pub(super) fn search(path: &Path) -> Result<Added, AddedError> {
@@ -130,23 +123,21 @@ pub(super) fn search(path: &Path) -> Result<Added, AddedError> {
         found.files.push(file);
         return Ok(found);
     }
-    let pattern = path
+    let text = path
         .to_str()
         .ok_or_else(|| failed(path, io::Error::other("a pattern has to be UTF-8")))?;
-    let matches = glob::glob_with(pattern, LIKE_A_SHELL)
-        .map_err(|error| failed(path, io::Error::other(error)))?;
-    for matched in matches {
-        let lack = |path: &Path, reason: &dyn ToString| {
-            (path.to_string_lossy().into_owned(), reason.to_string())
-        };
-        match matched {
-            Err(error) => found.missing.push(lack(error.path(), error.error())),
-            // Folders, pipes and devices are not what a pattern means.
-            Ok(path) if !is_file_or_link(&path) => {}
-            Ok(path) => match describe(&path, false) {
-                Ok(file) => found.files.push(file),
-                Err(error) => found.missing.push(lack(&path, &error)),
-            },
+    let matches = pattern::matches(text).map_err(|error| failed(path, io::Error::other(error)))?;
+    for (folder, error) in &matches.failed {
+        found.missing.push(lack(folder, error));
+    }
+    for matched in &matches.found {
+        // Folders, pipes and devices are not what a pattern means.
+        if !is_file_or_link(matched) {
+            continue;
+        }
+        match describe(matched, false) {
+            Ok(file) => found.files.push(file),
+            Err(error) => found.missing.push(lack(matched, &error)),
         }
     }
     if found.files.is_empty() && found.missing.is_empty() {
@@ -155,6 +146,10 @@ pub(super) fn search(path: &Path) -> Result<Added, AddedError> {
         });
     }
     Ok(found)
+}
+
+fn lack(path: &Path, reason: &dyn ToString) -> (String, String) {
+    (path.to_string_lossy().into_owned(), reason.to_string())
 }
 
 fn is_file_or_link(path: &Path) -> bool {

@@ -9,7 +9,7 @@ use super::added_reader::AddedReader;
 use super::archive_writer::{AddError, ArchiveWriter, WrittenArchive};
 use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
-use super::machine_files::{Item, Items, KALLSYMS, MachineFiles};
+use super::machine_files::{Item, Items, KALLSYMS, MASKED, MachineFiles};
 use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
 use crate::Reading;
 use crate::source::{Source, Subject};
@@ -128,6 +128,9 @@ impl Collector<'_> {
             items = build.select(items);
         }
         self.missing = items.missing;
+        let masked = self.missing.iter().filter(|gap| gap.reason == MASKED);
+        let masked = masked.map(|gap| format!("/{}: {}", gap.name, gap.reason));
+        self.warnings.extend(masked);
         match &source.machine.vmcoreinfo {
             Some(text) => self.add(VMCOREINFO, &mut text.as_slice(), None)?,
             None => self.lack(

@@ -6,7 +6,8 @@
 use super::Missing;
 use super::kernel_log::KernelLog;
 use crate::timeout::{Patience, TimeoutFile};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,17 @@ impl MachineFiles {
         }
     }
 
+    /// Whether the file `name` is there and has not a single byte, or is a device such as
+    /// /dev/null.
+    fn is_masked(&self, name: &str) -> bool {
+        let path = self.root.join(name);
+        let masked = self.patience.ask(move || {
+            let is_file = path.metadata()?.is_file();
+            Ok(!is_file || File::open(&path)?.read(&mut [0])? == 0)
+        });
+        masked.is_ok_and(|is_masked| is_masked)
+    }
+
     /// The names in a folder, sorted, without those that are not UTF-8: the kernel has
     /// none.
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
@@ -111,6 +123,30 @@ const SMALL_FILES: [(&str, TrueOf); 13] = [
     ("sys/kernel/vmcoreinfo", TrueOf::Boot),
     ("etc/os-release", TrueOf::Boot),
 ];
+
+/// Files in which the kernel always has something. One that is empty is masked: containers hide
+/// files by mounting /dev/null or an empty file over them.
+const NEVER_EMPTY: [&str; 12] = [
+    "proc/version",
+    "proc/cmdline",
+    "proc/iomem",
+    "proc/cpuinfo",
+    "proc/meminfo",
+    "proc/uptime",
+    "proc/self/mountinfo",
+    "proc/sys/kernel/tainted",
+    "sys/kernel/notes",
+    "sys/kernel/vmcoreinfo",
+    KALLSYMS,
+    VMLINUX_BTF,
+];
+
+/// Why a file that is masked is missing.
+pub(super) const MASKED: &str = "it is empty, as if something else were mounted over it: run this \
+    outside the container, or unmount what hides it";
+
+/// Why everything below /sys is missing.
+const NO_SYS: &str = "/sys is not mounted (mount -t sysfs sysfs /sys)";
 
 /// Files that a machine need not have: what protects the kernel, and what it has measured
 /// since the boot.
@@ -209,7 +245,20 @@ impl Items {
         }
         items.add_tpm_logs(files);
         items.add_efi_variables(files);
+        items.set_masked_apart(files);
         items
+    }
+
+    /// Lists files as missing that are there and have been made empty.
+    fn set_masked_apart(&mut self, files: &MachineFiles) {
+        let is_masked =
+            |item: &Item| NEVER_EMPTY.contains(&&*item.name) && files.is_masked(&item.name);
+        let found = std::mem::take(&mut self.found);
+        let (masked, found) = found.into_iter().partition::<Vec<Item>, _>(is_masked);
+        self.found = found;
+        for item in masked {
+            self.lack(&item.name, MASKED.to_owned());
+        }
     }
 
     fn add(&mut self, name: &str, limit: u64, true_of: TrueOf) {
@@ -232,6 +281,9 @@ impl Items {
     fn add_types(&mut self, files: &MachineFiles) {
         match files.list(BTF_FOLDER) {
             Ok(names) => {
+                if !names.iter().any(|name| name == "vmlinux") {
+                    self.lack(VMLINUX_BTF, format!("/{BTF_FOLDER}: {MASKED}"));
+                }
                 for name in names {
                     let name = format!("{BTF_FOLDER}/{name}");
                     // Another kernel of the same build may have loaded other modules.
@@ -242,10 +294,13 @@ impl Items {
                     self.add(&name, LARGE, true_of);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.lack(
-                VMLINUX_BTF,
-                "the kernel was built without CONFIG_DEBUG_INFO_BTF".to_owned(),
-            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let reason = match files.look_for("sys/kernel") {
+                    Ok(false) => NO_SYS,
+                    _ => "the kernel was built without CONFIG_DEBUG_INFO_BTF",
+                };
+                self.lack(VMLINUX_BTF, reason.to_owned());
+            }
             Err(error) => self.lack(VMLINUX_BTF, error.to_string()),
         }
     }
@@ -350,6 +405,51 @@ mod tests {
     }
 
     #[test]
+    fn no_sys_and_no_types_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let reason = || {
+            let files = MachineFiles::at(folder.path().to_path_buf(), None);
+            let items = Items::of(&files, "6.1");
+            let mut gaps = items.missing.into_iter();
+            gaps.find(|gap| gap.name == VMLINUX_BTF).unwrap().reason
+        };
+        assert_eq!(reason(), NO_SYS);
+        // An empty mount point is there as well.
+        fs::create_dir_all(folder.path().join("sys")).unwrap();
+        assert_eq!(reason(), NO_SYS);
+        fs::create_dir_all(folder.path().join("sys/kernel")).unwrap();
+        assert!(reason().contains("CONFIG_DEBUG_INFO_BTF"));
+        // An empty file system over the folder.
+        fs::create_dir_all(folder.path().join(BTF_FOLDER)).unwrap();
+        assert!(reason().contains("mounted over it"));
+    }
+
+    #[test]
+    fn a_file_that_is_masked_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in NEVER_EMPTY.iter().chain(&["proc/modules", "proc/swaps"]) {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            // As containers do it, and as those do it who cannot mount.
+            match name.len() % 2 {
+                0 => std::os::unix::fs::symlink("/dev/null", path).unwrap(),
+                _ => fs::write(path, b"").unwrap(),
+            }
+        }
+        let files = MachineFiles::at(folder.path().to_path_buf(), None);
+        let items = Items::of(&files, "6.1");
+        for name in NEVER_EMPTY {
+            let gap = items.missing.iter().find(|gap| gap.name == name);
+            assert_eq!(gap.map(|gap| &*gap.reason), Some(MASKED), "{name}");
+            assert!(!items.found.iter().any(|item| item.name == name), "{name}");
+        }
+        // A machine may have neither modules nor swap.
+        for name in ["proc/modules", "proc/swaps"] {
+            assert!(items.found.iter().any(|item| item.name == name), "{name}");
+        }
+    }
+
+    #[test]
     fn the_first_place_counts_and_every_modules_types_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         for name in [
@@ -383,6 +483,7 @@ mod tests {
                 .filter(|name| name.contains("security") || name.contains("efi"))
                 .collect()
         };
+        fs::create_dir_all(folder.path().join("sys/kernel")).unwrap();
         let before = Items::of(&files, "6.1");
         assert_eq!(optional(&before), [""; 0]);
         let mut expected = vec![

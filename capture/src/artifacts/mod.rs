@@ -21,6 +21,7 @@ mod live;
 mod machine;
 mod machine_files;
 mod modules;
+mod pattern;
 mod placement;
 mod store;
 

@@ -44,7 +44,8 @@ pub struct Part {
 /// The selection is empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "nothing to read: there is no {kinds} in {place}{}; `linpmem-dump ranges` shows the map",
+    "nothing to read: there is no {kinds} in {place}{}; `linpmem-dump ranges` shows the \
+     map of this machine, and `linpmem-dump info IMAGE` that of an image",
     if *.has_partial_page {
         " (a page there is only partly RAM, and the source does not have such pages)"
     } else {

@@ -5,6 +5,7 @@ use crate::sink::{PartialError, PartialFile};
 use linpmem_formats::MachineFacts;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::with_suffix;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The file for VMCOREINFO next to the image at `image`.
@@ -28,16 +29,35 @@ pub fn write_vmcoreinfo(
     PartialFile::write(&vmcoreinfo_of(image), text, force)
 }
 
-/// The command that opens the padded raw image at `image`; `None` if VMCOREINFO lacks what
-/// it needs. crash cannot find the KASLR offset in such an image by itself.
-#[must_use]
-pub fn crash_command(image: &Path, machine: &MachineFacts) -> Option<String> {
-    let info = Vmcoreinfo::new(machine.vmcoreinfo.as_deref()?);
-    let (offset, base) = info.kaslr_offset().zip(info.phys_base())?;
-    let image = image.display();
-    Some(format!(
-        "crash --kaslr={offset:#x} -m phys_base={base:#x} vmlinux {image}@0"
-    ))
+/// What crash has to be told of a padded raw image: it cannot find the KASLR offset in one by
+/// itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrashOptions {
+    kaslr_offset: u64,
+    phys_base: i64,
+}
+
+impl CrashOptions {
+    /// The options for an image of `machine`; `None` if VMCOREINFO lacks what they need.
+    #[must_use]
+    pub fn of(machine: &MachineFacts) -> Option<Self> {
+        let info = Vmcoreinfo::new(machine.vmcoreinfo.as_deref()?);
+        let (kaslr_offset, phys_base) = info.kaslr_offset().zip(info.phys_base())?;
+        Some(Self {
+            kaslr_offset,
+            phys_base,
+        })
+    }
+}
+
+impl fmt::Display for CrashOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kaslr_offset,
+            phys_base,
+        } = self;
+        write!(f, "--kaslr={kaslr_offset:#x} -m phys_base={phys_base:#x}")
+    }
 }
 
 #[cfg(test)]
@@ -45,17 +65,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_has_the_values_in_vmcoreinfo() {
+    fn the_options_have_the_values_in_vmcoreinfo() {
         let machine = |text: &str| MachineFacts {
             vmcoreinfo: Some(text.as_bytes().to_vec()),
             ..MachineFacts::default()
         };
         let complete = machine("KERNELOFFSET=1a000000\nNUMBER(phys_base)=-16777216\n");
         assert_eq!(
-            crash_command(Path::new("a.padded"), &complete).unwrap(),
-            "crash --kaslr=0x1a000000 -m phys_base=0xffffffffff000000 vmlinux a.padded@0"
+            CrashOptions::of(&complete).unwrap().to_string(),
+            "--kaslr=0x1a000000 -m phys_base=0xffffffffff000000"
         );
         let incomplete = machine("KERNELOFFSET=1a000000\n");
-        assert_eq!(crash_command(Path::new("a"), &incomplete), None);
+        assert_eq!(CrashOptions::of(&incomplete), None);
     }
 }

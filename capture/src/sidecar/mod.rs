@@ -5,4 +5,4 @@ mod checksum;
 mod crash;
 
 pub use checksum::{check_free, write_checksum};
-pub use crash::{crash_command, write_vmcoreinfo};
+pub use crash::{CrashOptions, write_vmcoreinfo};

@@ -3,13 +3,13 @@
 
 use super::aff4::read_aff4;
 use super::image_with_manifest::ImageWithManifest;
-use super::interrupted::{self, Interrupted, raw_layout};
+use super::interrupted::completed;
+use super::raw_image::{self, StatedError};
 use super::regions::regions;
 use super::{Source, SourceError, Subject, vmcoreinfo};
 use crate::Reading;
 use linpmem_formats::{
-    ImageReader, MachineFacts, OpenError, PlannedRange, ReadAt, open_bytes_within,
-    open_reader_within, raw,
+    Format, ImageReader, MachineFacts, OpenError, open_bytes_within, open_reader_within, raw,
 };
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
@@ -30,6 +30,25 @@ pub enum ImageSourceError {
     /// It is raw, and its manifest cannot be used.
     #[error("a raw image has no addresses of its own, and its manifest cannot be used: {0}")]
     Manifest(#[from] linpmem_manifest::ReadError),
+    /// It is raw, and the ranges that the user named cannot be its own.
+    #[error(transparent)]
+    Stated(#[from] Box<StatedError>),
+    /// It is not raw, though the user said so.
+    #[error(
+        "its format is {0}, which has addresses of its own: --input-layout and --input-ranges are \
+         for raw images; drop them"
+    )]
+    NotRaw(Format),
+    /// It may be raw, and nothing says where its bytes belong.
+    #[error(
+        "this has no known magic number. If it is a raw image, as QEMU's pmemsave, VMware (.vmem) \
+         and dd make them, its addresses have to come from elsewhere: put its manifest next to it, \
+         or add one of these:\n\
+         --input-layout padded                              offsets are addresses, from 0 on\n\
+         --input-layout concatenated --input-ranges FILE    only ranges, one after the other; FILE \
+         lists them, such as a copy of the machine's /proc/iomem"
+    )]
+    NoAddresses,
     /// Its ranges contradict each other.
     #[error(transparent)]
     Overlap(#[from] OverlapError),
@@ -57,24 +76,67 @@ pub fn read_image(
     known: Option<&Manifest>,
     reading: &Reading,
 ) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    read_known(path, known.map(Beginning::from), reading)
+}
+
+/// As [`read_image`], with a manifest that may end early.
+///
+/// # Errors
+/// As [`read_image`].
+pub(crate) fn read_known(
+    path: &Path,
+    known: Option<Beginning>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
     if !reading.volumes.is_empty() {
         if let Some(image) = read_aff4(path, reading).map_err(OpenError::from)? {
-            return Ok(Box::new(image));
+            return with_manifest(path, Box::new(image), known, reading);
         }
     }
     let bytes = open_bytes_within(path, &reading.budget)?.bytes;
     let image = match open_reader_within(Arc::clone(&bytes), &reading.budget) {
-        Err(OpenError::Unknown) => return open_raw(path, known, bytes),
+        Err(OpenError::Unknown) => return raw_image::open(path, known, bytes, reading),
+        // Memory may begin with anything, such as another format's magic number.
+        Err(_) if reading.raw.is_some() => {
+            return raw_image::open(path, known, bytes, reading);
+        }
         other => other?,
     };
+    with_manifest(path, image, known, reading)
+}
+
+/// The open `image` at `path`, completed by `known` or by the manifest next to it, as
+/// [`read_image`] does it.
+///
+/// # Errors
+/// If `reading` says that it is raw.
+pub fn complete_image(
+    path: &Path,
+    image: Box<dyn ImageReader>,
+    known: Option<&Manifest>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    with_manifest(path, image, known.map(Beginning::from), reading)
+}
+
+fn with_manifest(
+    path: &Path,
+    image: Box<dyn ImageReader>,
+    known: Option<Beginning>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    if reading.raw.is_some() {
+        return Err(ImageSourceError::NotRaw(image.format()));
+    }
+    // The parts of a striped image have no manifest of ours.
+    if !reading.volumes.is_empty() && image.format() == Format::Aff4 {
+        return Ok(image);
+    }
     if known.is_none() && !may_be_interrupted(path, &*image) {
         return Ok(image);
     }
     // An image that has addresses of its own can do without.
-    let beginning = match known {
-        Some(manifest) => Some(Beginning::from(manifest)),
-        None => Beginning::read(&manifest_beside(path)).ok(),
-    };
+    let beginning = known.or_else(|| Beginning::read(&manifest_beside(path)).ok());
     Ok(match beginning {
         Some(beginning) => completed(image, &beginning),
         None => image,
@@ -95,51 +157,6 @@ fn may_be_interrupted(path: &Path, image: &dyn ImageReader) -> bool {
     let listed = image.ranges().iter().map(|stored| stored.range.len().get());
     // The ranges of an image do not overlap.
     listed.sum::<u64>() < header.image.planned_bytes
-}
-
-fn completed(image: Box<dyn ImageReader>, beginning: &Beginning) -> Box<dyn ImageReader> {
-    let is_of = interrupted::is_of(beginning, &*image);
-    let is_listed =
-        |range: &linpmem_manifest::BegunRange| range.listed_end == range.addresses.end();
-    let is_whole = image.truncation().is_none()
-        && beginning.ranges.iter().all(is_listed)
-        && interrupted::planned(beginning).len() == beginning.ranges.len();
-    if !is_of || is_whole {
-        return image;
-    }
-    Box::new(Interrupted::new(image, beginning))
-}
-
-fn open_raw(
-    path: &Path,
-    known: Option<&Manifest>,
-    bytes: Arc<dyn ReadAt>,
-) -> Result<Box<dyn ImageReader>, ImageSourceError> {
-    let beside = manifest_beside(path);
-    let beginning = match known {
-        Some(manifest) => Some(Beginning::from(manifest)),
-        None if beside.exists() => Some(Beginning::read(&beside)?),
-        None => None,
-    };
-    let is_raw = |beginning: &Beginning| beginning.header.image.format == "raw";
-    if let Some(beginning) = beginning.filter(is_raw) {
-        let layout = raw_layout(beginning.header.image.raw_layout.as_deref());
-        let planned = interrupted::planned(&beginning).into_iter();
-        let planned = planned.map(|planned| PlannedRange {
-            range: planned.range,
-            kind: planned.kind,
-        });
-        let ranges: Vec<PlannedRange> = planned.collect();
-        let image = Box::new(raw::Reader::new(bytes, &ranges, layout)?);
-        return Ok(completed(image, &beginning));
-    }
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let name = name.strip_suffix(b".partial").unwrap_or(name);
-    let endings: [&[u8]; 4] = [b".padded", b".padded.zst", b".padded.lz4", b".padded.sz"];
-    if endings.iter().any(|ending| name.ends_with(ending)) {
-        return Ok(Box::new(raw::Reader::padded(bytes)?));
-    }
-    Err(OpenError::Unknown.into())
 }
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {

@@ -7,6 +7,8 @@ use linpmem_manifest::VmcoreinfoRecord;
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PhysRange, ReadPhys, Unreadables};
 use std::fs;
+use std::io;
+use std::path::Path;
 
 const PATH: &str = "/sys/kernel/vmcoreinfo";
 
@@ -37,7 +39,7 @@ pub(super) fn read(
     fallback: Option<PhysRange>,
 ) -> Result<Vec<u8>, VmcoreinfoError> {
     let location = fs::read_to_string(PATH)
-        .map_err(|error| format!("{PATH}: {error}"))
+        .map_err(|error| why(&error, Path::new("/sys/kernel")))
         .and_then(|line| {
             parse_location(&line)
                 .ok_or_else(|| format!("{PATH} has no address and size: `{}`", line.trim()))
@@ -47,6 +49,14 @@ pub(super) fn read(
         (Err(reason), None) => Err(reason),
     };
     read.map_err(|reason| VmcoreinfoError { reason })
+}
+
+/// Why the file could not be read; `folder` is the one that /sys always has.
+fn why(error: &io::Error, folder: &Path) -> String {
+    match error.kind() == io::ErrorKind::NotFound && !folder.exists() {
+        true => format!("{PATH}: /sys is not mounted (mount -t sysfs sysfs /sys)"),
+        false => format!("{PATH}: {error}"),
+    }
 }
 
 /// The text for the manifest.
@@ -99,6 +109,17 @@ mod tests {
         .unwrap();
         let memory = MemoryImage::new(present, bytes);
         read_at(&memory, parse_location(location).unwrap())
+    }
+
+    #[test]
+    fn a_sys_that_is_not_mounted_is_called_that() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!why(&missing, folder.path()).contains("not mounted"));
+        let error = why(&missing, &folder.path().join("kernel"));
+        assert!(error.contains("mount -t sysfs"), "{error}");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(!why(&denied, Path::new("/nowhere")).contains("not mounted"));
     }
 
     #[test]

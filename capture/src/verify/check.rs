@@ -138,13 +138,8 @@ impl<'a> Check<'a> {
             let sha256 = || self.file_sum(Hasher::sha256());
             let file = start(scope, self.whole, "hash-file", sha256)?;
             let further = self.further_sums(scope)?;
-            let has_outside = self
-                .layout
-                .manifest()
-                .footer
-                .file
-                .sha256_remainder
-                .is_some();
+            let file_record = self.layout.file_record();
+            let has_outside = file_record.is_some_and(|file| file.sha256_remainder.is_some());
             let outside = start(scope, has_outside, "hash-remainder", || {
                 remainder_digest(self)
             })?;
@@ -216,7 +211,8 @@ impl<'a> Check<'a> {
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<Vec<FurtherThread<'scope>>, CheckError> {
         let mut threads = Vec::new();
-        for HashRecord { algorithm, .. } in &self.layout.manifest().footer.file.hashes {
+        let file = self.layout.file_record();
+        for HashRecord { algorithm, .. } in file.iter().flat_map(|file| &file.hashes) {
             let sum = || self.file_sum(Hasher::new(*algorithm));
             let thread = start(scope, self.further, algorithm.name(), sum)?;
             threads.extend(thread.map(|thread| (*algorithm, thread)));
@@ -226,7 +222,7 @@ impl<'a> Check<'a> {
 
     /// A hash of the file from front to back; none if bytes are missing.
     fn file_sum(&self, mut hasher: Hasher) -> Option<Vec<u8>> {
-        let end = self.layout.manifest().footer.file.length;
+        let end = self.layout.file_record()?.length;
         if self.length < end {
             return None;
         }

@@ -2,15 +2,14 @@
 //! Where everything is in the file, according to its manifest.
 
 use super::VerifyError;
-use super::manifest_file::ManifestFile;
-use crate::artifacts::Section;
+use super::listed::{Listed, ListedRange};
+use super::manifest_file::{Input, ManifestFile};
 use crate::frame::FrameEncoder;
 use crate::hash::{MerkleTree, sha256};
-use linpmem_manifest::{ChunkContent, Chunks, ListedChunk, Manifest, Range, Sha256Sum};
+use linpmem_manifest::{ChunkContent, Chunks, FileRecord, ListedChunk, ReadError, Sha256Sum};
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PhysRange, ZeroBlocks};
 use std::collections::HashMap;
-use std::io::BufReader;
 
 /// A manifest that was found to be consistent, and the places of its chunks.
 ///
@@ -22,6 +21,8 @@ pub struct Layout<'a> {
     file: &'a ManifestFile,
     /// How many chunks there are.
     pub count: u64,
+    /// The memory in them.
+    pub bytes: u64,
 }
 
 /// A chunk and its place.
@@ -32,7 +33,7 @@ pub struct Chunk<'a> {
     /// Counts the chunks of all ranges from 0.
     pub index: u64,
     /// The range that it is part of.
-    pub range: &'a Range,
+    pub range: &'a ListedRange,
     /// Counts the chunks of the range from 0.
     pub number: u64,
     /// Its addresses.
@@ -46,6 +47,8 @@ pub struct Chunk<'a> {
     pub length: u64,
     /// Whether they are compressed.
     pub is_compressed: bool,
+    /// Whether the manifest lists all pages of it that could not be read.
+    pub has_marks: bool,
 }
 
 /// A manifest that contradicts itself.
@@ -108,9 +111,10 @@ impl<'a> Layout<'a> {
     /// The places in `file`, after checking all of them. With `needs_place`, a chunk without
     /// a place is an error.
     pub fn new(file: &'a ManifestFile, needs_place: bool) -> Result<Self, VerifyError> {
-        let manifest = file.manifest();
+        let listed = file.listed();
+        let length = listed.footer.as_ref().map(|footer| footer.file.length);
         let mut trees = Trees::default();
-        let (mut next_offset, mut count) = (0, 0);
+        let (mut next_offset, mut count, mut bytes) = (0, 0, 0);
         for chunk in file.places() {
             let chunk = chunk?;
             let wrong = |source| file.contradiction(Some(chunk.line), source);
@@ -120,7 +124,7 @@ impl<'a> Layout<'a> {
                 .map(|offset| (offset, offset.checked_add(chunk.length)))
             {
                 Some((offset, Some(end)))
-                    if next_offset <= offset && end <= manifest.footer.file.length =>
+                    if next_offset <= offset && length.is_none_or(|length| end <= length) =>
                 {
                     next_offset = end;
                 }
@@ -128,25 +132,31 @@ impl<'a> Layout<'a> {
                 None if needs_place => return Err(wrong(LayoutError::NoPlace { addresses })),
                 None => {}
             }
-            trees.push(manifest, &chunk).map_err(wrong)?;
+            trees.push(listed, &chunk).map_err(wrong)?;
             count += 1;
+            // Chunks do not overlap.
+            bytes += chunk.bytes();
         }
         trees
-            .end(manifest)
+            .end(listed)
             .map_err(|source| file.contradiction(None, source))?;
-        let written = manifest.ranges.iter().map(|range| range.end.written_bytes);
-        // The sum fits: ranges do not overlap, and addresses have 64 bits.
-        let written: u64 = written.sum();
-        let planned = manifest.header.image.planned_bytes;
-        if manifest.footer.state.is_whole() && written != planned {
+        let planned = listed.header.image.planned_bytes;
+        let footer = listed.footer.as_ref();
+        if footer.is_some_and(|footer| footer.state.is_whole()) && bytes != planned {
+            let written = bytes;
             return Err(file.contradiction(None, LayoutError::NotWhole { written, planned }));
         }
-        Ok(Self { file, count })
+        Ok(Self { file, count, bytes })
     }
 
-    /// The manifest.
-    pub const fn manifest(&self) -> &'a Manifest {
-        self.file.manifest()
+    /// What the manifest says.
+    pub const fn listed(&self) -> &'a Listed {
+        self.file.listed()
+    }
+
+    /// What the manifest says of the file; none if it ends early.
+    pub fn file_record(&self) -> Option<&'a FileRecord> {
+        Some(&self.listed().footer.as_ref()?.file)
     }
 
     /// The chunks, read anew.
@@ -166,8 +176,8 @@ struct Trees {
 }
 
 impl Trees {
-    fn push(&mut self, manifest: &Manifest, chunk: &Chunk<'_>) -> Result<(), LayoutError> {
-        self.end_ranges(manifest, chunk.range.record.index)?;
+    fn push(&mut self, listed: &Listed, chunk: &Chunk<'_>) -> Result<(), LayoutError> {
+        self.end_ranges(listed, chunk.range.record.index)?;
         let sum = self.zeros.of_chunk(chunk);
         self.of_range.push(sum);
         self.of_all.push(sum);
@@ -175,11 +185,12 @@ impl Trees {
     }
 
     /// Compares the trees of the ranges before number `border`.
-    fn end_ranges(&mut self, manifest: &Manifest, border: u64) -> Result<(), LayoutError> {
+    fn end_ranges(&mut self, listed: &Listed, border: u64) -> Result<(), LayoutError> {
         while self.range < border {
-            let range = manifest.ranges.get(u64_as_usize(self.range));
+            let range = listed.ranges.get(u64_as_usize(self.range));
             let range = range.ok_or(LayoutError::Changed)?;
-            if std::mem::take(&mut self.of_range).root() != range.end.sha256_tree {
+            let root = std::mem::take(&mut self.of_range).root();
+            if range.end.is_some_and(|end| end.sha256_tree != root) {
                 return Err(LayoutError::Tree(format!("range {}", self.range)));
             }
             self.range += 1;
@@ -187,10 +198,12 @@ impl Trees {
         Ok(())
     }
 
-    fn end(mut self, manifest: &Manifest) -> Result<(), LayoutError> {
-        let ranges = linpmem_phys::num::usize_as_u64(manifest.ranges.len());
-        self.end_ranges(manifest, ranges)?;
-        if self.of_all.root() != manifest.footer.file.sha256_tree {
+    fn end(mut self, listed: &Listed) -> Result<(), LayoutError> {
+        let ranges = linpmem_phys::num::usize_as_u64(listed.ranges.len());
+        self.end_ranges(listed, ranges)?;
+        let root = self.of_all.root();
+        let footer = listed.footer.as_ref();
+        if footer.is_some_and(|footer| footer.file.sha256_tree != root) {
             return Err(LayoutError::Tree("all ranges".to_owned()));
         }
         Ok(())
@@ -226,13 +239,13 @@ impl ZeroSums {
 /// The chunks of a manifest with their places, as they are read from it.
 pub struct Places<'a> {
     file: &'a ManifestFile,
-    chunks: Chunks<BufReader<Section>>,
+    chunks: Chunks<Input>,
     next: u64,
 }
 
 impl<'a> Places<'a> {
     /// The places of `chunks`, the chunks of `file`.
-    pub(super) const fn new(file: &'a ManifestFile, chunks: Chunks<BufReader<Section>>) -> Self {
+    pub(super) const fn new(file: &'a ManifestFile, chunks: Chunks<Input>) -> Self {
         Self {
             file,
             chunks,
@@ -247,21 +260,25 @@ impl<'a> Iterator for Places<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let listed = match self.chunks.next()? {
             Ok(listed) => listed,
+            // That it ends early is known.
+            Err(ReadError::Truncated { .. }) if self.file.listed().footer.is_none() => {
+                return None;
+            }
             Err(error) => return Some(Err(error.into())),
         };
         let index = self.next;
         self.next += 1;
         let file = self.file;
         Some(
-            place(file.manifest(), listed, index)
+            place(file.listed(), listed, index)
                 .map_err(|source| file.contradiction(Some(listed.line), source)),
         )
     }
 }
 
-fn place(manifest: &Manifest, listed: ListedChunk, index: u64) -> Result<Chunk<'_>, LayoutError> {
+fn place(all: &Listed, listed: ListedChunk, index: u64) -> Result<Chunk<'_>, LayoutError> {
     let chunk = listed.chunk;
-    let range = manifest.ranges.get(u64_as_usize(listed.range));
+    let range = all.ranges.get(u64_as_usize(listed.range));
     let range = range.ok_or(LayoutError::Changed)?;
     let too_long = |bytes| LayoutError::TooLong {
         range: listed.range,
@@ -297,5 +314,6 @@ fn place(manifest: &Manifest, listed: ListedChunk, index: u64) -> Result<Chunk<'
         offset,
         length,
         is_compressed: chunk.frame.is_some(),
+        has_marks: all.open_line != Some(listed.line),
     })
 }

@@ -4,21 +4,28 @@
 
 use super::VerifyError;
 use super::layout::{LayoutError, Places};
+use super::listed::Listed;
 use crate::artifacts::{MANIFEST, Section};
 use linpmem_formats::{FileSource, ReadAt, aff4};
-use linpmem_manifest::{Chunks, Manifest, ReadError, Reader};
-use std::io::BufReader;
+use linpmem_manifest::{Chunks, ReadError, Reader};
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
+use std::io::{self, BufReader, Read, Take};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes that are read at a time.
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// The text of a manifest.
+pub type Input = BufReader<Take<Section>>;
+
 /// A manifest that stays open.
 pub struct ManifestFile {
     path: PathBuf,
     bytes: Arc<dyn ReadAt>,
-    manifest: Manifest,
+    /// How many of them count.
+    len: u64,
+    listed: Listed,
 }
 
 impl ManifestFile {
@@ -48,27 +55,51 @@ impl ManifestFile {
     }
 
     fn new(path: PathBuf, bytes: Arc<dyn ReadAt>) -> Result<Self, ReadError> {
-        let manifest = Manifest::collect(Reader::new(input(&bytes), &path))?;
+        let mut len = bytes.len();
+        let read = |len| Listed::read(Reader::new(input(&bytes, len), &path));
+        let listed = match read(len) {
+            Err(damaged @ ReadError::Line { .. }) => {
+                len = without_zeros(&bytes).map_err(|source| ReadError::Io {
+                    path: path.clone(),
+                    source,
+                })?;
+                // What follows the last line is all zero, and the rest ends early.
+                let rest = Some(len).filter(|&len| len < bytes.len());
+                let rest = rest.and_then(|len| read(len).ok());
+                rest.filter(|listed| listed.footer.is_none())
+                    .ok_or(damaged)?
+            }
+            read => read?,
+        };
         Ok(Self {
             path,
             bytes,
-            manifest,
+            len,
+            listed,
         })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What it says, apart from its chunks.
-    pub const fn manifest(&self) -> &Manifest {
-        &self.manifest
+    pub const fn listed(&self) -> &Listed {
+        &self.listed
     }
 
     /// A manifest inside an image does not know the image's length, which is `length`.
     pub fn set_image_length(&mut self, length: u64) {
-        self.manifest.footer.file.length = length;
+        let footer = self.listed.footer.as_mut();
+        if let Some(footer) = footer.filter(|footer| footer.file.length == 0) {
+            footer.file.length = length;
+        }
     }
 
     /// Its chunks and where they are, read from its beginning.
     pub fn places(&self) -> Places<'_> {
-        let reader = Reader::new(input(&self.bytes), &self.path);
+        let reader = Reader::new(input(&self.bytes, self.len), &self.path);
         Places::new(self, Chunks::new(reader))
     }
 
@@ -84,6 +115,24 @@ impl ManifestFile {
     }
 }
 
-fn input(bytes: &Arc<dyn ReadAt>) -> BufReader<Section> {
-    BufReader::with_capacity(BUFFER_BYTES, Section::whole(Arc::clone(bytes)))
+fn input(bytes: &Arc<dyn ReadAt>, len: u64) -> Input {
+    let section = Section::whole(Arc::clone(bytes)).take(len);
+    BufReader::with_capacity(BUFFER_BYTES, section)
+}
+
+/// How many bytes there are before those at the end that are zero. After a power cut, some file
+/// systems have zeros where the latest bytes of a file were.
+fn without_zeros(bytes: &dyn ReadAt) -> io::Result<u64> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut end = bytes.len();
+    while end > 0 {
+        let step = end.min(len_bytes(&buffer));
+        let piece = buffer.get_mut(..u64_as_usize(step)).unwrap_or_default();
+        bytes.read_exact_at(end - step, piece)?;
+        if let Some(last) = piece.iter().rposition(|&byte| byte != 0) {
+            return Ok(end - step + usize_as_u64(last) + 1);
+        }
+        end -= step;
+    }
+    Ok(0)
 }

@@ -127,6 +127,9 @@ impl Looking<'_> {
                 false => Fault::Differs,
             });
         }
+        if !chunk.has_marks {
+            return Ok(());
+        }
         // Zeros alone do not show whether memory was read.
         let listed = &chunk.range.unreadable;
         let start = chunk.addresses.start();

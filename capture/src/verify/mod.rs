@@ -3,6 +3,7 @@
 
 mod check;
 mod layout;
+mod listed;
 mod manifest_file;
 mod memory;
 mod remainder;
@@ -10,16 +11,16 @@ mod report;
 
 pub use check::{CheckError, Fault};
 pub use layout::LayoutError;
-pub use report::{Damage, Report};
+pub use report::{Damage, Report, Unverified};
 
 use crate::Reading;
 use crate::meter::Meter;
-use crate::source::{ImageSourceError, read_aff4, read_image};
+use crate::source::{ImageSourceError, read_aff4, read_known};
 use check::Check;
 use layout::Layout;
 use linpmem_formats::{FileSource, ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{Manifest, ReadError};
+use linpmem_manifest::{Beginning, Header, ReadError};
 use manifest_file::ManifestFile;
 use memory::Memory;
 use std::fs::File;
@@ -112,14 +113,18 @@ impl Verification {
             Some(path) => path.to_path_buf(),
             None => manifest_beside(image),
         };
-        let mut found = match &aff4 {
-            Some(volume) if manifest.is_none() && !path.exists() => {
-                ManifestFile::embedded(volume, image)?
+        let embedded = |volume| ManifestFile::embedded(volume, image);
+        let mut found = match aff4.as_ref().filter(|_| manifest.is_none()) {
+            Some(volume) if !path.exists() => embedded(volume)?,
+            volume => {
+                let found = ManifestFile::open(&path)?;
+                // A run that was killed at its very end left a whole one inside.
+                let whole = volume.filter(|_| found.listed().footer.is_none());
+                let whole = whole.and_then(|volume| embedded(volume).ok().flatten());
+                Some(whole.unwrap_or(found))
             }
-            _ => Some(ManifestFile::open(&path)?),
         };
-        let is_embedded = |file: &&mut ManifestFile| file.manifest().footer.file.length == 0;
-        if let Some(manifest) = found.as_mut().filter(is_embedded) {
+        if let Some(manifest) = found.as_mut() {
             // A manifest inside an image: everything but the hash of the file can be compared.
             let metadata = std::fs::metadata(image);
             let metadata = metadata.map_err(|source| VerifyError::Image {
@@ -143,16 +148,26 @@ impl Verification {
         self.aff4.as_ref()
     }
 
-    /// The manifest, if there is one.
+    /// The first line of the manifest, if there is one.
     #[must_use]
-    pub fn manifest(&self) -> Option<&Manifest> {
-        self.manifest.as_ref().map(ManifestFile::manifest)
+    pub fn header(&self) -> Option<&Header> {
+        Some(&self.manifest.as_ref()?.listed().header)
+    }
+
+    /// Whether there is a manifest that does not end early.
+    #[must_use]
+    pub fn has_whole_manifest(&self) -> bool {
+        let manifest = self.manifest.as_ref();
+        manifest.is_some_and(|manifest| manifest.listed().footer.is_some())
     }
 
     /// Where the manifest is, or should be.
     #[must_use]
     pub fn manifest_path(&self) -> &Path {
-        &self.manifest_path
+        match &self.manifest {
+            Some(manifest) => manifest.path(),
+            None => &self.manifest_path,
+        }
     }
 
     /// Compares the image with its manifest; `None` if there is none. `meter` counts
@@ -168,13 +183,12 @@ impl Verification {
         let Some(manifest_file) = &self.manifest else {
             return Ok(None);
         };
-        let manifest = manifest_file.manifest();
         let begun = Instant::now();
         let opened;
         let reader: Option<&dyn ImageReader> = match &self.aff4 {
             Some(image) => Some(image),
             None => {
-                opened = self.reader_of(manifest)?;
+                opened = self.reader_of(manifest_file)?;
                 opened.as_deref()
             }
         };
@@ -187,14 +201,16 @@ impl Verification {
         FileSource::open(&self.image).map_err(failed)?;
         let file = File::open(&self.image).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
+        let record = layout.file_record();
         let found = Check {
             file: &file,
             length,
             layout: &layout,
             memory: reader.map_or(Memory::InPlace, Memory::Read),
             // Without a digest of the remainder, only this covers all bytes.
-            whole: manifest.footer.file.sha256.is_some()
-                && (thoroughness.full || manifest.footer.file.sha256_remainder.is_none()),
+            whole: record.is_some_and(|file| {
+                file.sha256.is_some() && (thoroughness.full || file.sha256_remainder.is_none())
+            }),
             further: thoroughness.full,
             workers: thoroughness.workers,
             meter,
@@ -204,11 +220,16 @@ impl Verification {
     }
 
     /// Reads the memory of images in which chunks are not in one piece.
-    fn reader_of(&self, manifest: &Manifest) -> Result<Option<Box<dyn ImageReader>>, VerifyError> {
-        if !matches!(manifest.header.image.format.as_str(), "kdump" | "avml") {
+    fn reader_of(
+        &self,
+        manifest: &ManifestFile,
+    ) -> Result<Option<Box<dyn ImageReader>>, VerifyError> {
+        let header = &manifest.listed().header;
+        if !matches!(header.image.format.as_str(), "kdump" | "avml") {
             return Ok(None);
         }
-        read_image(&self.image, Some(manifest), &self.reading)
+        let beginning = Beginning::read(manifest.path())?;
+        read_known(&self.image, Some(beginning), &self.reading)
             .map(Some)
             .map_err(|source| VerifyError::Open {
                 path: self.image.clone(),

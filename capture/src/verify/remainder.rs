@@ -16,7 +16,9 @@ use std::os::unix::fs::FileExt;
 /// # Errors
 /// If the manifest cannot be read.
 pub fn remainder_digest(check: &Check<'_>) -> Result<Computed, VerifyError> {
-    let end = check.layout.manifest().footer.file.length;
+    let Some(end) = check.layout.file_record().map(|file| file.length) else {
+        return Ok(Computed::Not);
+    };
     if check.length < end {
         return Ok(Computed::Lacking);
     }

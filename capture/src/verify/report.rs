@@ -3,9 +3,10 @@
 
 use super::check::{Computed, Fault, Faults, Found};
 use super::layout::Layout;
-use linpmem_manifest::{FurtherHash, HashRecord, Manifest, Range, Sha256Sum, State};
-use linpmem_phys::Errno;
+use super::listed::{Listed, ListedRange};
+use linpmem_manifest::{FurtherHash, HashRecord, Sha256Sum, State};
 use linpmem_phys::num::usize_as_u64;
+use linpmem_phys::{Errno, PhysLen};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub struct Report {
     /// What is wrong with the image; empty if nothing is.
     pub damages: Vec<Damage>,
+    /// What could not be compared, because the manifest ends early.
+    pub unverified: Option<Unverified>,
     /// Ranges compared.
     pub ranges: usize,
     /// Chunks compared.
@@ -26,6 +29,22 @@ pub struct Report {
     pub whole: bool,
     /// The time it took.
     pub elapsed: Duration,
+}
+
+/// What a manifest that ends early does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the manifest ends early, after line {lines}: the run that wrote it did not finish. It lists \
+     {listed} of the {planned} of memory that were planned; the rest, and everything outside of \
+     memory, could not be verified"
+)]
+pub struct Unverified {
+    /// Complete lines of the manifest.
+    pub lines: u64,
+    /// Memory that it lists.
+    pub listed: PhysLen,
+    /// Memory that was planned.
+    pub planned: PhysLen,
 }
 
 /// One way in which an image differs from its manifest.
@@ -108,11 +127,11 @@ pub enum Damage {
 
 impl Report {
     pub(super) fn new(layout: &Layout<'_>, found: Found<'_>, elapsed: Duration) -> Self {
-        let manifest = layout.manifest();
-        let file = &manifest.footer.file;
+        let listed = layout.listed();
+        let file = layout.file_record();
         let mut damages = Vec::new();
-        damages.extend(not_complete(manifest));
-        damages.extend(wrong_length(file.length, found.length));
+        damages.extend(not_complete(listed, layout.bytes));
+        damages.extend(file.and_then(|file| wrong_length(file.length, found.length)));
         let shown = found.faults.first.values();
         damages.extend(shown.map(|(chunk, fault)| Damage::Chunk {
             range: name(chunk.range),
@@ -125,8 +144,9 @@ impl Report {
         if more > 0 {
             damages.push(Damage::MoreChunks(more));
         }
-        damages.extend(bad_ranges(manifest, &found.faults));
-        if let (Some(expected), outside) = (file.sha256_remainder, &found.outside) {
+        damages.extend(bad_ranges(listed, &found.faults));
+        let remainder = file.and_then(|file| file.sha256_remainder);
+        if let (Some(expected), outside) = (remainder, &found.outside) {
             if *outside != Computed::Sum(expected) {
                 damages.push(Damage::Remainder {
                     expected,
@@ -134,7 +154,8 @@ impl Report {
                 });
             }
         }
-        if let (Some(expected), Computed::Sum(sum)) = (file.sha256, &found.file) {
+        let sha256 = file.and_then(|file| file.sha256);
+        if let (Some(expected), Computed::Sum(sum)) = (sha256, &found.file) {
             if expected != *sum {
                 damages.push(Damage::File {
                     expected,
@@ -146,7 +167,7 @@ impl Report {
         // Only those that were computed; missing bytes are reported already.
         for found in &found.further {
             let is_same = |known: &&HashRecord| known.algorithm == found.algorithm;
-            let known = file.hashes.iter().find(is_same);
+            let known = file.and_then(|file| file.hashes.iter().find(is_same));
             if let Some(known) = known.filter(|known| known.digest != found.digest) {
                 damages.push(Damage::FurtherHash {
                     algorithm: found.algorithm,
@@ -156,9 +177,14 @@ impl Report {
             }
         }
         Self {
-            covered: file.sha256_remainder.is_some(),
+            covered: remainder.is_some(),
             damages,
-            ranges: manifest.ranges.len(),
+            unverified: listed.footer.is_none().then(|| Unverified {
+                lines: listed.lines,
+                listed: PhysLen::new(layout.bytes),
+                planned: PhysLen::new(listed.header.image.planned_bytes),
+            }),
+            ranges: listed.ranges.len(),
             chunks: layout.count,
             length: found.length,
             whole: matches!(found.file, Computed::Sum(_)),
@@ -166,19 +192,16 @@ impl Report {
         }
     }
 
-    /// Whether the image is what its manifest says.
+    /// Whether the image is what its manifest says, from the first byte to the last.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.damages.is_empty()
+        self.damages.is_empty() && self.unverified.is_none()
     }
 }
 
 /// Ranges with chunks that have changed.
-fn bad_ranges<'a>(
-    manifest: &'a Manifest,
-    faults: &'a Faults<'_>,
-) -> impl Iterator<Item = Damage> + 'a {
-    manifest.ranges.iter().filter_map(|range| {
+fn bad_ranges<'a>(listed: &'a Listed, faults: &'a Faults<'_>) -> impl Iterator<Item = Damage> + 'a {
+    listed.ranges.iter().filter_map(|range| {
         let damaged = *faults.by_range.get(&range.record.index)?;
         Some(Damage::Range {
             range: name(range),
@@ -188,23 +211,20 @@ fn bad_ranges<'a>(
     })
 }
 
-fn not_complete(manifest: &Manifest) -> Option<Damage> {
-    if manifest.footer.state.is_whole() {
+/// What a run that ended early has to say of an image with `bytes` of memory in its chunks.
+fn not_complete(listed: &Listed, bytes: u64) -> Option<Damage> {
+    let state = listed.footer.as_ref()?.state;
+    if state.is_whole() {
         return None;
     }
-    let written = manifest.ranges.iter().map(|range| {
-        let filled = range
-            .unreadable
-            .iter()
-            .filter(|part| part.errno == Errno::ECANCELED)
-            .map(|part| part.range.len().get());
-        // They lie in the range's chunks, and do not overlap.
-        range.end.written_bytes - filled.sum::<u64>()
-    });
+    let unreadable = listed.ranges.iter().flat_map(|range| &range.unreadable);
+    let filled = unreadable.filter(|part| part.errno == Errno::ECANCELED);
+    let filled: u64 = filled.map(|part| part.range.len().get()).sum();
     Some(Damage::NotComplete {
-        state: manifest.footer.state,
-        written: written.sum(),
-        planned: manifest.header.image.planned_bytes,
+        state,
+        // They lie in the chunks, and do not overlap.
+        written: bytes - filled,
+        planned: listed.header.image.planned_bytes,
     })
 }
 
@@ -222,7 +242,7 @@ fn wrong_length(expected: u64, found: u64) -> Option<Damage> {
     }
 }
 
-fn name(range: &Range) -> String {
+fn name(range: &ListedRange) -> String {
     let record = &range.record;
     format!(
         "range {} ({} {})",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runs that write an image: acquisitions and conversions.
 
-use super::{ImageArgs, ReadingArgs, RunArgs, SelectionArgs};
+use super::{ImageArgs, RawInputArgs, ReadingArgs, RunArgs, SelectionArgs};
 use clap::{Args, ValueEnum};
 use linpmem_capture::{DriverSpec, OnUnreadable, ReadOrder};
 use linpmem_phys::PhysRange;
@@ -84,6 +84,9 @@ pub struct ConvertArgs {
 
     #[command(flatten)]
     pub reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 
     #[command(flatten)]
     pub run: RunArgs,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The options of the commands that read images or the machine's memory map.
 
-use super::{MemoryArgs, ProgressStyle, ReadingArgs, SelectionArgs};
+use super::{MemoryArgs, ProgressStyle, RawInputArgs, ReadingArgs, SelectionArgs};
 use clap::{ArgGroup, Args};
 use linpmem_phys::PhysRange;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -30,6 +31,9 @@ pub struct ExtractArgs {
 
     #[command(flatten)]
     pub reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 
     /// Write stderr as JSON Lines: the summary or an error
     #[arg(long)]
@@ -58,6 +62,9 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
+    #[command(flatten)]
+    pub raw: RawInputArgs,
+
     /// Print JSON Lines: every extent that differs, every range, a summary
     #[arg(long)]
     pub json: bool,
@@ -74,6 +81,9 @@ pub struct RecoverArgs {
 
     #[command(flatten)]
     pub memory: MemoryArgs,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
@@ -141,6 +151,9 @@ pub struct InfoArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
+    #[command(flatten)]
+    pub raw: RawInputArgs,
+
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
     pub json: bool,
@@ -155,6 +168,22 @@ pub struct RangesArgs {
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]
     pub json: bool,
+}
+
+impl SymbolsArgs {
+    /// The options with which `convert` reads the same image.
+    #[must_use]
+    pub fn options_to_read(&self) -> Vec<OsString> {
+        let mut words = self.raw.words();
+        for volume in &self.reading.volume {
+            words.extend([OsString::from("--volume"), volume.into()]);
+        }
+        let limit = self.reading.memory.memory_limit;
+        if limit != MemoryArgs::default().memory_limit {
+            words.push(format!("--memory-limit={}", limit.get()).into());
+        }
+        words
+    }
 }
 
 /// What a symbol file is made from.
@@ -188,6 +217,9 @@ pub struct SymbolsArgs {
 
     #[command(flatten)]
     pub reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]

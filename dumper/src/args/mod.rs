@@ -24,7 +24,7 @@ pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
 };
 pub use plan::UsageError;
-pub use reading::{MemoryArgs, ReadingArgs};
+pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
@@ -147,7 +147,8 @@ pub enum Command {
     /// Compares IMAGE with its manifest: each chunk, everything outside the chunks, and
     /// with --full the file as a whole. Every hash inside an AFF4 image is checked too,
     /// with or without a manifest. Exit code 0 if everything matches, 1 if anything
-    /// differs, is missing or was appended.
+    /// differs, is missing or was appended, 3 if the manifest of a run that was killed ends
+    /// early and what it lists matches.
     Verify(VerifyArgs),
     /// Show what an image contains
     Info(InfoArgs),

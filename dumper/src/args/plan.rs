@@ -36,6 +36,9 @@ pub enum UsageError {
     /// An image does not change while it is read.
     #[error("--order volatile-first applies to a running machine, not to an image: drop it")]
     OrderOfImage,
+    /// The memory of a machine has no layout in a file.
+    #[error("--input-layout and --input-ranges apply to --source file:IMAGE: drop them")]
+    LayoutOfMachine,
     /// stdout is a terminal.
     #[error("stdout is a terminal: send the image to a pipe or a file")]
     StdoutIsTerminal,
@@ -70,6 +73,7 @@ impl AcquireArgs {
         )?;
         Ok(Plan {
             source: self.selection.source.clone(),
+            reading: self.selection.reading()?,
             selection: self.selection.selection(),
             page_timeout: match self.page_timeout {
                 0 => None,
@@ -94,7 +98,7 @@ impl ConvertArgs {
         let plan = plan(&self.image, Some(&self.output), &self.run, output, command)?;
         Ok(Plan {
             source: SourceSpec::Image(self.source.clone()),
-            reading: self.reading.reading(),
+            reading: self.raw.with(self.reading.reading()),
             selection: Selection {
                 windows: self.ranges.clone(),
                 everything: true,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is read, and from where.
 
+use super::{RawInputArgs, UsageError};
 use clap::Args;
+use linpmem_capture::Reading;
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
 use linpmem_phys::PhysRange;
@@ -43,9 +45,24 @@ pub struct SelectionArgs {
     /// converts it.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     pub source: SourceSpec,
+
+    #[command(flatten)]
+    pub raw: RawInputArgs,
 }
 
 impl SelectionArgs {
+    /// How the image is read that the source may be.
+    ///
+    /// # Errors
+    /// If the source is a machine, and options are for images.
+    pub fn reading(&self) -> Result<Reading, UsageError> {
+        let is_image = matches!(self.source, SourceSpec::Image(_));
+        match self.raw.input() {
+            Some(_) if !is_image => Err(UsageError::LayoutOfMachine),
+            _ => Ok(self.raw.with(Reading::default())),
+        }
+    }
+
     /// The addresses that these options select.
     #[must_use]
     pub fn selection(&self) -> Selection {

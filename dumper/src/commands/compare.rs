@@ -3,12 +3,13 @@
 
 use crate::args::CompareArgs;
 use crate::text::compare::{Report, Verdict};
-use linpmem_capture::Reading;
 use linpmem_capture::compare::{CompareError, Difference, Event, Finding, compare_pages};
 use linpmem_capture::pages::Pages;
 use linpmem_capture::reader::Direct;
-use linpmem_capture::source::{Source, SourceError, SourceSpec};
+use linpmem_capture::source::{ImageSourceError, Source, SourceError, SourceSpec};
+use linpmem_capture::{RawInput, Reading};
 use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_manifest::paths::manifest_beside;
 use linpmem_phys::PhysRange;
 use std::io::{self, Write};
 use std::path::Path;
@@ -42,12 +43,13 @@ pub fn compare(
         budget: args.memory.budget(),
         ..Reading::default()
     };
-    let [left, right] = [&args.left, &args.right].map(|path| open(path, &reading));
+    let input = args.raw.input();
+    let [left, right] = [&args.left, &args.right].map(|path| open(path, &reading, &input));
     let (left, right) = (left?, right?);
     let cut = [left.truncation, right.truncation];
-    for (path, cut) in [&args.left, &args.right].into_iter().zip(&cut) {
-        if let Some(cut) = cut {
-            stderr.warn(&format!("{}: {cut}", path.display()));
+    for (path, source) in [(&args.left, &left), (&args.right, &right)] {
+        for warning in &source.warnings {
+            stderr.warn(&format!("{}: {warning}", path.display()));
         }
     }
     let parts = parts(&left, &right, &args.ranges);
@@ -80,8 +82,21 @@ pub fn compare(
     })
 }
 
-fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {
-    Source::read(&SourceSpec::Image(path.to_path_buf()), reading)
+/// Opens an image. What the user says of a raw one applies where nothing else tells: one
+/// image may be raw, and the other have addresses of its own, or a manifest.
+fn open(path: &Path, reading: &Reading, input: &Option<RawInput>) -> Result<Source, SourceError> {
+    let spec = SourceSpec::Image(path.to_path_buf());
+    let stated = Reading {
+        raw: input.clone().filter(|_| !manifest_beside(path).exists()),
+        ..reading.clone()
+    };
+    match Source::read(&spec, &stated) {
+        Err(SourceError::Image {
+            source: ImageSourceError::NotRaw(_),
+            ..
+        }) => Source::read(&spec, reading),
+        opened => opened,
+    }
 }
 
 /// Which of the images has a range.

@@ -87,8 +87,8 @@ pub fn extract(
     };
     match wanted {
         Wanted::Range(image, range) => {
-            if let Some(cut) = image.truncation() {
-                stderr.warn(&cut.to_string());
+            for warning in image.warnings() {
+                stderr.warn(warning);
             }
             let unreadable = copy_range(args, &*image, range, out)?;
             let unreadable = unreadable.as_slice().iter();
@@ -135,7 +135,7 @@ impl Wanted {
             artifacts.open(name)?;
             return Ok(Self::File(artifacts, name.to_owned()));
         }
-        let reading = args.reading.reading();
+        let reading = args.raw.with(args.reading.reading());
         let image =
             read_image(&args.image, None, &reading).map_err(|source| ExtractError::Image {
                 path: args.image.clone(),

@@ -6,16 +6,17 @@ use crate::text::info::{
     ArtifactsFacts, ImageRanges, InfoDocument, MachineFacts, ManifestFacts, Property, ReadRange,
     SourceFacts, TruncationFacts,
 };
+use crate::text::shell::own_command;
 use linpmem_capture::Reading;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError, FIVE_LEVELS, Machine, VMCOREINFO};
-use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
+use linpmem_capture::source::{ImageSourceError, complete_image, read_aff4, read_image};
 use linpmem_cli::{ExitStatus, SignedHex};
 use linpmem_formats::{ImageReader, OpenError, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Manifest, ReadError};
 use linpmem_phys::num::len_bytes;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The kernel's own limit is a page.
 const MAX_VMCOREINFO_BYTES: u64 = 64 << 10;
@@ -50,15 +51,17 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
             .filter(|manifest| !matches!(manifest, Err(ReadError::Truncated { .. })))
             .transpose()?,
     };
-    let reading = args.reading.reading();
+    let reading = args.raw.with(args.reading.reading());
     // The artifacts are closed before the image is opened: the budget is for one of them.
     let found = match Artifacts::read(&args.image, &reading) {
         // The image will not open either.
-        Err(ArtifactsError::Aff4 { path, source }) if path == args.image => {
+        Err(ArtifactsError::Aff4 { path, source })
+            if path == args.image && reading.raw.is_none() =>
+        {
             let source = ImageSourceError::Open(source.into());
             return Err(InfoError::Image { path, source });
         }
-        read => Found::of(&read),
+        read => Found::of(&read, &args.image),
     };
     let (image, properties) =
         open(args, manifest.as_ref(), &reading).map_err(|source| InfoError::Image {
@@ -111,10 +114,15 @@ fn open(
     manifest: Option<&Manifest>,
     reading: &Reading,
 ) -> Result<Opened, ImageSourceError> {
-    // The volume is closed before the image is opened: the budget is for one of them.
-    let volume = read_aff4(&args.image, reading).map_err(OpenError::from)?;
-    let properties = volume.map_or_else(Vec::new, |volume| volume.properties());
-    Ok((read_image(&args.image, manifest, reading)?, properties))
+    let path = &args.image;
+    if reading.raw.is_none() {
+        if let Some(volume) = read_aff4(path, reading).map_err(OpenError::from)? {
+            let properties = volume.properties();
+            let image = complete_image(path, Box::new(volume), manifest, reading)?;
+            return Ok((image, properties));
+        }
+    }
+    Ok((read_image(path, manifest, reading)?, Vec::new()))
 }
 
 /// What the artifacts of an image tell.
@@ -127,7 +135,7 @@ struct Found {
 }
 
 impl Found {
-    fn of(artifacts: &Result<Option<Artifacts>, ArtifactsError>) -> Self {
+    fn of(artifacts: &Result<Option<Artifacts>, ArtifactsError>, image: &Path) -> Self {
         let artifacts = match artifacts {
             Ok(Some(artifacts)) => artifacts,
             Ok(None) => return Self::default(),
@@ -140,7 +148,7 @@ impl Found {
         };
         let machine = artifacts.machine().ok();
         Self {
-            facts: Some(artifacts_facts(artifacts, machine.as_ref())),
+            facts: Some(artifacts_facts(artifacts, image, machine.as_ref())),
             error: None,
             vmcoreinfo: artifacts.bytes(VMCOREINFO, MAX_VMCOREINFO_BYTES).ok(),
             machine,
@@ -204,11 +212,12 @@ fn machine_facts(image: &dyn ImageReader, found: &Found) -> MachineFacts {
     }
 }
 
-fn artifacts_facts(artifacts: &Artifacts, known: Option<&Machine>) -> ArtifactsFacts {
+fn artifacts_facts(artifacts: &Artifacts, image: &Path, known: Option<&Machine>) -> ArtifactsFacts {
     let (missing, remarks) = known
         .map(|machine| (machine.missing.clone(), machine.remarks.clone()))
         .unwrap_or_default();
     ArtifactsFacts {
+        ls_command: own_command("ls", image),
         files: artifacts.entries().len(),
         damage: artifacts.damage().map(str::to_owned),
         missing,

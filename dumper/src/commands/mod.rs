@@ -4,9 +4,11 @@
 pub mod acquire;
 pub mod compare;
 pub mod extract;
+mod file_output;
 pub mod info;
 pub mod ls;
 pub mod ranges;
 pub mod recover;
+mod recovered_name;
 pub mod symbols;
 pub mod verify;

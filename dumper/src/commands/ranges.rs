@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ranges`: which memory would be read, and which not.
 
-use crate::args::{RangesArgs, SelectionArgs};
+use crate::args::{RangesArgs, SelectionArgs, UsageError};
 use crate::text::ranges::{MapRange, RangesDocument};
 use linpmem_capture::selection::{NothingSelected, Part};
 use linpmem_capture::source::{Iomem, IomemError, Source, SourceError, SourceSpec};
@@ -13,6 +13,9 @@ use linpmem_phys::MemoryMap;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RangesError {
+    /// The options contradict each other.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// /proc/iomem cannot be read.
     #[error(transparent)]
     Iomem(#[from] IomemError),
@@ -70,7 +73,7 @@ impl Memory {
     /// The running kernel has a map even if no source opens; it is not that of an image, or
     /// of a kernel that crashed.
     fn of(args: &SelectionArgs) -> Result<Self, RangesError> {
-        match Source::open(&args.source) {
+        match Source::read(&args.source, &args.reading()?) {
             Ok(source) => Ok(Self {
                 map: source.map,
                 source: Ok(source.record),

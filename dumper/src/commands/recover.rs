@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump recover`: a complete image from what an interrupted run left.
 
+use super::file_output::FileOutput;
+use super::recovered_name::recovered_of;
 use super::verify::image_hashes;
 use crate::args::{Cli, Command, RecoverArgs, UsageError};
 use crate::text::recover::{Action, RecoverDocument};
+use crate::text::shell::own_command;
 use clap::Parser;
-use linpmem_capture::Reading;
 use linpmem_capture::finish::{final_name, is_whole, name_whole};
 use linpmem_capture::sink::PartialError;
 use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
 use linpmem_capture::verify::VerifyError;
-use linpmem_capture::{AcquireError, Events, acquire};
+use linpmem_capture::{AcquireError, Events, Plan, Reading, acquire};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::{
-    Chunk, FileSource, Format, ImageOutput, ImageReader, OutputError, OverBudget, StoredRange,
-    Truncation, aff4, raw,
+    FileSource, Format, ImageReader, OverBudget, StoredRange, Truncation, aff4, raw,
 };
-use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_phys::{Content, PAGE_SIZE};
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -55,8 +55,10 @@ pub enum RecoverCommandError {
     Whole(PathBuf),
     /// All of the image seems to be there, and some of it is not what it was.
     #[error(
-        "{0}: this image is complete, but damaged, and does not get its final name; \
-         `linpmem-dump verify` says where"
+        "{path}: this image is complete, but damaged, and does not get its final name; `{command}` \
+         says where",
+        path = .0.display(),
+        command = own_command("verify", .0)
     )]
     Damaged(PathBuf),
     /// A whole image cannot get its name.
@@ -114,10 +116,10 @@ impl RecoverDocument {
 
 /// Each time an image is opened, it has the whole limit.
 fn reading(args: &RecoverArgs) -> Reading {
-    Reading {
+    args.raw.with(Reading {
         budget: args.memory.budget(),
         ..Reading::default()
-    }
+    })
 }
 
 /// Gives a whole image its name.
@@ -178,10 +180,7 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
         .mode(0o600)
         .open(&target)
         .map_err(failed(&target))?;
-    let mut output = FileOutput {
-        file: BufWriter::new(file),
-        position: 0,
-    };
+    let mut output = FileOutput::new(file);
     let recovery =
         aff4::recover_within(&source, &mut output, &args.memory.budget()).map_err(|source| {
             // An empty or half-written file would only mislead.
@@ -191,12 +190,7 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
                 source,
             }
         })?;
-    let file = output
-        .file
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error);
-    file.and_then(|file| file.sync_all())
-        .map_err(failed(&target))?;
+    output.finish().map_err(failed(&target))?;
     // Without a description of memory, only its files are there.
     let image = read_aff4(&target, &reading(args)).ok().flatten();
     Ok(RecoverDocument {
@@ -248,7 +242,10 @@ fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Recove
         return Err(cannot("its name cannot be an argument".to_owned()));
     };
     let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let plan = convert.plan(command.collect())?;
+    let plan = Plan {
+        reading: reading(args),
+        ..convert.plan(command.collect())?
+    };
     let acquired = acquire(&plan, &mut Warn(stderr))?;
     if !acquired.state.is_whole() {
         return Err(cannot(format!(
@@ -278,87 +275,11 @@ const fn format_name(format: Format) -> &'static str {
     }
 }
 
-/// `NAME.core.zst.partial` becomes `NAME.recovered.core.zst`.
-fn recovered_of(image: &Path) -> PathBuf {
-    const FORMATS: [&str; 7] = ["aff4", "core", "lime", "raw", "padded", "kdump", "avml"];
-    let bare = final_name(image).unwrap_or_else(|| image.to_path_buf());
-    let Some(name) = bare.file_name().and_then(|name| name.to_str()) else {
-        return linpmem_manifest::paths::with_suffix(&bare, ".recovered");
-    };
-    let known = FORMATS.iter().filter_map(|format| {
-        let at = name.rfind(&format!(".{format}"))?;
-        let after = name.get(at + 1 + format.len()..)?;
-        (at > 0 && (after.is_empty() || after.starts_with('.'))).then_some(at)
-    });
-    let (stem, endings) = name.split_at(known.max().unwrap_or(name.len()));
-    bare.with_file_name(format!("{stem}.recovered{endings}"))
-}
-
 /// Shows the warnings of a conversion.
 struct Warn(Stderr);
 
 impl Events for Warn {
     fn warning(&mut self, warning: &str) {
         self.0.warn(warning);
-    }
-}
-
-struct FileOutput {
-    file: BufWriter<File>,
-    position: u64,
-}
-
-impl ImageOutput for FileOutput {
-    fn position(&self) -> u64 {
-        self.position
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        let position = self.position;
-        self.file
-            .write_all(bytes)
-            .map_err(|source| OutputError { position, source })?;
-        self.position += len_bytes(bytes);
-        Ok(())
-    }
-
-    fn zeros(&mut self, len: u64) -> Result<(), OutputError> {
-        const ZEROS: [u8; 4096] = [0; 4096];
-        let step = len_bytes(&ZEROS);
-        for _ in 0..len / step {
-            self.bytes(&ZEROS)?;
-        }
-        let (rest, _) = ZEROS.split_at(u64_as_usize(len % step));
-        self.bytes(rest)
-    }
-
-    fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), OutputError> {
-        self.bytes(&chunk.data)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_recovered_image_has_the_name_of_its_format() {
-        for (image, recovered) in [
-            ("a/x.aff4.partial", "a/x.recovered.aff4"),
-            ("x.core.zst.partial", "x.recovered.core.zst"),
-            ("x.core", "x.recovered.core"),
-            (
-                "web.lime.example.core.lz4.partial",
-                "web.lime.example.recovered.core.lz4",
-            ),
-            ("x.partial", "x.recovered"),
-            ("dump", "dump.recovered"),
-        ] {
-            assert_eq!(
-                recovered_of(Path::new(image)),
-                Path::new(recovered),
-                "{image}"
-            );
-        }
     }
 }

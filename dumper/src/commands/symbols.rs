@@ -4,12 +4,14 @@
 
 use crate::args::SymbolsArgs;
 use crate::text::symbols::SymbolsDocument;
+use crate::text::volatility::VolatilityImage;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_capture::source::{SourceSpec, Subject, read_image};
-use linpmem_capture::{Acquired, Output, Plan, Reading};
+use linpmem_capture::{Acquired, ImageFormat, Output, Plan, Reading, Shape};
 use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_formats::{Codec, Format, ImageReader, open_bytes_within, raw};
 use linpmem_manifest::paths::{partial_of, with_suffix};
 use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
 use std::io;
@@ -66,11 +68,22 @@ pub fn symbols_of(image: &Path) -> PathBuf {
     with_suffix(image, ENDING)
 }
 
-/// Makes the file that `args` ask for.
+/// Makes the file that `args` ask for. The exit code says whether the image that it is made
+/// from is complete; what is odd about the image is said on `stderr`.
 ///
 /// # Errors
 /// If the artifacts do not suffice, or the file cannot be written.
-pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
+pub fn symbols(
+    args: &SymbolsArgs,
+    stderr: Stderr,
+) -> Result<(SymbolsDocument, ExitStatus), SymbolsError> {
+    let path = args.image.as_deref().and_then(image_of);
+    // First, since what is missing may be the artifacts. The image is closed before they are
+    // opened: the budget is for one of them.
+    let opened = path.as_deref().and_then(|path| Opened::of(path, args));
+    for warning in opened.iter().flat_map(|opened| &opened.warnings) {
+        stderr.warn(warning);
+    }
     let (artifacts, path) = match &args.image {
         Some(image) => (of_image(image, &args.reading.reading())?, symbols_of(image)),
         None => {
@@ -88,24 +101,55 @@ pub fn symbols(args: &SymbolsArgs) -> Result<SymbolsDocument, SymbolsError> {
         .machine()
         .ok()
         .and_then(|machine| machine.memory.paging_levels);
-    let image = args.image.as_deref().and_then(image_of);
-    Ok(made.document(&path, image.as_deref(), levels))
+    let status = match opened.as_ref().is_some_and(|opened| opened.is_cut_off) {
+        true => ExitStatus::Unreadable,
+        false => ExitStatus::Complete,
+    };
+    let image = opened.map(|opened| opened.image);
+    Ok((made.document(&path, image.as_ref(), levels), status))
 }
 
-/// What the exit code says of a file that is made: whether the image it is made from is
-/// complete, which is said on `stderr` as well.
-#[must_use]
-pub fn exit_status(args: &SymbolsArgs, stderr: Stderr) -> ExitStatus {
-    // A file of artifacts is not an image.
-    let image = args.image.as_deref();
-    let image = image.and_then(|image| read_image(image, None, &args.reading.reading()).ok());
-    match image.and_then(|image| image.truncation()) {
-        Some(cut) => {
-            stderr.warn(&cut.to_string());
-            ExitStatus::Unreadable
-        }
-        _ => ExitStatus::Complete,
+/// The image that a symbol file is for.
+struct Opened {
+    image: VolatilityImage,
+    warnings: Vec<String>,
+    is_cut_off: bool,
+}
+
+impl Opened {
+    /// What is known of the image at `path`; none if it does not open.
+    fn of(path: &Path, args: &SymbolsArgs) -> Option<Self> {
+        let reading = || args.raw.with(args.reading.reading());
+        let is_compressed = open_bytes_within(path, &reading().budget).ok()?.compressed;
+        let image = read_image(path, None, &reading()).ok()?;
+        let is_cut_off = image.truncation().is_some();
+        Some(Self {
+            image: VolatilityImage {
+                path: path.to_path_buf(),
+                is_readable: !is_compressed && !is_cut_off && is_readable(&*image),
+                options: args.options_to_read(),
+            },
+            warnings: image.warnings().to_vec(),
+            is_cut_off,
+        })
     }
+}
+
+/// Whether Volatility opens an image like this.
+fn is_readable(image: &dyn ImageReader) -> bool {
+    match image.format() {
+        Format::Elf | Format::Raw(raw::Layout::Padded) => true,
+        // What our reader takes with a remark, Volatility takes for something else.
+        Format::Lime => image.warnings().is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether Volatility opens an image that this program writes like this.
+fn is_written_readable(shape: Shape) -> bool {
+    let padded = ImageFormat::Raw(raw::Layout::Padded);
+    let is_format = matches!(shape.format, ImageFormat::Elf | ImageFormat::Lime);
+    shape.codec == Codec::None && (is_format || shape.format == padded)
 }
 
 /// The artifacts of `image`.
@@ -164,7 +208,12 @@ impl SymbolFilePlan {
             None => Artifacts::live(Some(&acquired.machine)),
         };
         let made = make(&artifacts, None, &path, self.force)?;
-        Ok(made.document(&path, image, acquired.machine.paging_levels))
+        let image = image.map(|image| VolatilityImage {
+            path: image.to_path_buf(),
+            is_readable: is_written_readable(acquired.shape),
+            options: Vec::new(),
+        });
+        Ok(made.document(&path, image.as_ref(), acquired.machine.paging_levels))
     }
 }
 
@@ -185,7 +234,12 @@ struct Made {
 }
 
 impl Made {
-    fn document(&self, path: &Path, image: Option<&Path>, levels: Option<u32>) -> SymbolsDocument {
+    fn document(
+        &self,
+        path: &Path,
+        image: Option<&VolatilityImage>,
+        levels: Option<u32>,
+    ) -> SymbolsDocument {
         let counts = [self.types, self.symbols];
         SymbolsDocument::new(path, self.size_bytes, counts, image, levels)
     }

@@ -6,10 +6,11 @@ use crate::text::progress::Progress;
 use crate::text::verify::{
     ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, VerifyDocument,
 };
-use linpmem_capture::artifacts::{self, ArtifactsVerdict, MANIFEST};
+use linpmem_capture::artifacts::{self, ArtifactsVerdict};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_workers;
 use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, VerifyError};
+use linpmem_cli::ExitStatus;
 use linpmem_formats::{ImageReader, OverBudget, aff4};
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         not_compared: None,
         artifacts: None,
     };
-    let Some(manifest) = image.manifest() else {
+    let Some(header) = image.header() else {
         document.not_compared = Some(format!("{manifest_path} does not exist"));
         document.good = document.image_hashes.iter().all(ImageHashes::is_good);
         // The hashes of what is left may match: that does not make it whole.
@@ -56,17 +57,13 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         }
         return Ok(document);
     };
-    // The manifest inside an AFF4 image takes the place of one that is lost.
-    document.manifest = Some(match image.manifest_path().exists() {
-        true => manifest_path,
-        false => args.image.join(MANIFEST).to_string_lossy().into_owned(),
-    });
+    document.manifest = Some(manifest_path);
     let thoroughness = Thoroughness {
         full: args.full,
         workers: args.threads.unwrap_or_else(default_workers),
     };
     let meter = Arc::new(Meter::default());
-    let planned = manifest.header.image.planned_bytes;
+    let planned = header.image.planned_bytes;
     let progress = Progress::show(style, Arc::clone(&meter), planned, false);
     let report = image.compare(thoroughness, &meter);
     progress.end();
@@ -79,13 +76,33 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         }
         Err(error) => return Err(error.into()),
     }
-    if let Some(record) = &manifest.header.artifacts {
+    if let Some(record) = &header.artifacts {
         document.artifacts = artifacts_check(artifacts::check(&args.image, record, &reading));
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)
         && document.comparison.iter().all(|comparison| comparison.good)
         && document.artifacts.iter().all(|artifacts| artifacts.good);
     Ok(document)
+}
+
+impl VerifyDocument {
+    /// What the exit code says: whether all is there and good, or what could be compared is.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        if self.good {
+            return ExitStatus::Complete;
+        }
+        let is_unverified = self.comparison.as_ref().is_some_and(|comparison| {
+            comparison.damages.is_empty() && comparison.unverified.is_some()
+        });
+        let is_rest_good = self.not_compared.is_none()
+            && self.image_hashes.iter().all(ImageHashes::is_good)
+            && self.artifacts.iter().all(|artifacts| artifacts.good);
+        match is_unverified && is_rest_good {
+            true => ExitStatus::Unreadable,
+            false => ExitStatus::Failed,
+        }
+    }
 }
 
 /// Checks every hash inside `image`.
@@ -127,6 +144,7 @@ fn comparison(report: Report) -> Comparison {
     Comparison {
         good: report.is_good(),
         damages: damages.collect(),
+        unverified: report.unverified.map(|part| part.to_string()),
         ranges: report.ranges,
         chunks: report.chunks,
         file_bytes: report.length,

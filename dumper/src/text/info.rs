@@ -128,6 +128,9 @@ pub enum ContentName {
 /// The artifacts of an image, in a few figures.
 #[derive(Debug, Serialize)]
 pub struct ArtifactsFacts {
+    /// The command that lists them.
+    #[serde(skip)]
+    pub ls_command: String,
     /// The number of files.
     pub files: usize,
     /// Why files may be missing, if the archive is damaged.
@@ -347,7 +350,11 @@ impl MachineFacts {
 impl ArtifactsFacts {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let files = count(usize_as_u64(self.files), "file");
-        value(out, "artifacts", format_args!("{files} (linpmem-dump ls)"))?;
+        value(
+            out,
+            "artifacts",
+            format_args!("{files} ({})", self.ls_command),
+        )?;
         known_value(out, "damaged", self.damage.as_deref())?;
         for Missing { name, reason } in &self.missing {
             value(out, "missing", format_args!("{name}: {reason}"))?;

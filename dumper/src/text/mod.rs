@@ -13,9 +13,11 @@ mod memory_map;
 pub mod progress;
 pub mod ranges;
 pub mod recover;
+pub mod shell;
 pub mod summary;
 pub mod symbols;
 pub mod verify;
+pub mod volatility;
 
 use linpmem_cli::{Program, Stderr};
 use serde::Serializer;

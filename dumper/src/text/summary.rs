@@ -3,9 +3,12 @@
 
 use super::figures::{count, rate, share};
 use super::seconds;
+use super::shell::{own_command, quoted};
 use super::symbols::SymbolsDocument;
 use linpmem_capture::Acquired;
+use linpmem_capture::finish::final_name;
 use linpmem_capture::pipeline::End;
+use linpmem_capture::sidecar::CrashOptions;
 use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_manifest::{
@@ -17,6 +20,8 @@ use linpmem_phys::{Errno, PhysLen, PhysRange};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// How a run went.
@@ -78,8 +83,11 @@ pub struct SummaryDocument {
     pub second_pass: Option<SecondPass>,
     /// The command that opens the image in crash, where its name alone does not.
     pub crash_command: Option<String>,
-    /// The command that makes a complete volume of what an interrupted run left.
+    /// The command that makes a complete image of what an interrupted run left.
     pub recover_command: Option<String>,
+    /// The command that lists the artifacts.
+    #[serde(skip)]
+    pub ls_command: Option<String>,
 }
 
 /// The part of a page that is RAM, and was left out.
@@ -150,9 +158,11 @@ impl Summary {
             subject: _,
         } = &self.acquired;
         let file = &outcome.file;
-        let image = image.to_string_lossy().into_owned();
+        let path = image;
+        let image = path.to_string_lossy().into_owned();
         let image_format = shape.format.name();
-        let is_broken_volume = image_format == "aff4" && !state.is_whole() && image != "-";
+        // An image in a stream has no working name.
+        let is_broken = !state.is_whole() && final_name(path).is_some();
         SummaryDocument {
             state: *state,
             exit_code: self.exit_status().code(),
@@ -183,11 +193,20 @@ impl Summary {
             artifacts: artifacts.as_ref().map(CollectedArtifacts::of),
             symbols: self.symbols.clone(),
             second_pass: second_pass.as_ref().map(SecondPass::of),
-            crash_command: crash.clone(),
-            recover_command: is_broken_volume.then(|| format!("linpmem-dump recover {image}")),
+            crash_command: crash.and_then(|options| crash_command(options, path)),
+            recover_command: is_broken.then(|| own_command("recover", path)),
+            ls_command: artifacts.as_ref().map(|_| own_command("ls", path)),
             image,
         }
     }
+}
+
+/// The command that opens the padded image at `path` in crash; none if crash, which takes
+/// what follows the first `@` for an address and a comma for the end of a name, cannot.
+fn crash_command(options: CrashOptions, path: &Path) -> Option<String> {
+    let name = path.as_os_str().as_bytes();
+    let is_clear = !name.iter().any(|byte| b"@,".contains(byte));
+    is_clear.then(|| format!("crash {options} vmlinux {}@0", quoted(path)))
 }
 
 impl fmt::Display for Summary {
@@ -225,7 +244,11 @@ impl Document for SummaryDocument {
         }
         writeln!(out, "  manifest:   {}", self.manifest)?;
         if let Some(artifacts) = &self.artifacts {
-            writeln!(out, "  artifacts:  {artifacts}")?;
+            write!(out, "  artifacts:  {artifacts}")?;
+            match &self.ls_command {
+                Some(command) if artifacts.missing > 0 => writeln!(out, " ({command})")?,
+                _ => writeln!(out)?,
+            }
         }
         if let Some(command) = &self.recover_command {
             writeln!(out, "  recover:    {command}")?;
@@ -336,7 +359,7 @@ impl fmt::Display for CollectedArtifacts {
         write!(f, "{files} in {place}")?;
         match self.missing {
             0 => Ok(()),
-            missing => write!(f, "; {missing} could not be collected (linpmem-dump ls)"),
+            missing => write!(f, "; {missing} could not be collected"),
         }
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump symbols`: a symbol file, and how to use it.
 
+use super::volatility::{self, VolatilityImage};
 use linpmem_capture::artifacts::FIVE_LEVELS;
-use linpmem_capture::sink::folder_of;
 use linpmem_cli::{Document, printable};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct SymbolsDocument {
     pub symbols: usize,
     /// The command that uses it, for a shell.
     pub volatility_command: String,
-    /// What Volatility 3 cannot do with this kernel.
+    /// What Volatility 3 cannot do with this kernel or image.
     pub note: Option<String>,
 }
 
@@ -33,18 +33,25 @@ impl SymbolsDocument {
         path: &Path,
         size_bytes: u64,
         [types, symbols]: [usize; 2],
-        image: Option<&Path>,
+        image: Option<&VolatilityImage>,
         paging_levels: Option<u32>,
     ) -> Self {
-        let folder = quoted(folder_of(path));
-        let image = image.map_or("IMAGE".to_owned(), quoted);
+        let is_other = image.is_some_and(|image| !image.is_readable);
+        let notes = [
+            is_other.then_some(
+                "Volatility 3 does not open this image as it is: the command makes an ELF core of \
+                 it first",
+            ),
+            (paging_levels == Some(5)).then_some(FIVE_LEVELS),
+        ];
+        let notes: Vec<&str> = notes.into_iter().flatten().collect();
         Self {
             symbol_file: path.to_string_lossy().into_owned(),
             size_bytes,
             types,
             symbols,
-            volatility_command: format!("vol -s {folder} -f {image} linux.pslist"),
-            note: (paging_levels == Some(5)).then(|| FIVE_LEVELS.to_owned()),
+            volatility_command: volatility::command(path, image),
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
 }
@@ -69,26 +76,21 @@ impl Document for SymbolsDocument {
     }
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%=".contains(letter);
-    match text.chars().all(is_plain) && !text.is_empty() {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_can_be_pasted() {
-        let of = |path: &str, image: Option<&str>, levels| {
-            SymbolsDocument::new(Path::new(path), 1, [2, 3], image.map(Path::new), levels)
+        let of = |path: &str, image: Option<VolatilityImage>, levels| {
+            SymbolsDocument::new(Path::new(path), 1, [2, 3], image.as_ref(), levels)
         };
-        let plain = of("a b/x.isf.json.xz", Some("it's"), Some(4));
+        let image = |path: &str, is_readable| VolatilityImage {
+            path: path.into(),
+            is_readable,
+            options: vec!["--volume".into(), "a b".into()],
+        };
+        let plain = of("a b/x.isf.json.xz", Some(image("it's", true)), Some(4));
         assert_eq!(
             plain.volatility_command,
             r"vol -s 'a b' -f 'it'\''s' linux.pslist"
@@ -97,5 +99,11 @@ mod tests {
         let deep = of("x.isf.json.xz", None, Some(5));
         assert_eq!(deep.volatility_command, "vol -s . -f IMAGE linux.pslist");
         assert!(deep.note.unwrap().contains("5-level"));
+        let other = of("x.isf.json.xz", Some(image("-x.core.zst", false)), Some(4));
+        let expected = " convert ./-x.core.zst ./-x.core --volume 'a b'; vol -s . -f ./-x.core \
+                        linux.pslist";
+        let command = &other.volatility_command;
+        assert!(command.ends_with(expected), "{command}");
+        assert!(other.note.unwrap().contains("does not open"));
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub struct VerifyDocument {
     /// The image.
     pub image: String,
-    /// Whether everything that was compared matches.
+    /// Whether everything is there and matches.
     pub good: bool,
     /// The hashes inside an AFF4 image.
     pub image_hashes: Option<ImageHashes>,
@@ -73,10 +73,12 @@ pub enum HashVerdict {
 /// A comparison of an image with its manifest.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
-    /// Whether nothing is damaged.
+    /// Whether nothing is damaged, and the manifest tells of all.
     pub good: bool,
     /// What is damaged.
     pub damages: Vec<DamageLine>,
+    /// What could not be compared, if the manifest ends early.
+    pub unverified: Option<String>,
     /// Ranges that were compared.
     pub ranges: usize,
     /// Chunks that were compared.
@@ -184,10 +186,17 @@ impl Comparison {
         for damage in &self.damages {
             writeln!(out, "{image}: {}", printable(&damage.message))?;
         }
+        if let Some(unverified) = &self.unverified {
+            writeln!(out, "{image}: {unverified}")?;
+        }
         writeln!(
             out,
             "{image}: {}: compared {} in {} and {} with the manifest ({:.1} s, {})",
-            if self.good { "good" } else { "NOT GOOD" },
+            match (self.good, self.damages.is_empty()) {
+                (true, _) => "good",
+                (false, true) => "NOT VERIFIED TO THE END, good so far",
+                (false, false) => "NOT GOOD",
+            },
             PhysLen::new(self.file_bytes),
             count(usize_as_u64(self.ranges), "range"),
             count(self.chunks, "chunk"),

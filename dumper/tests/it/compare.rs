@@ -146,5 +146,11 @@ fn a_file_that_is_not_an_image_is_an_error() {
     let (code, said) = compare(folder.path(), &["a.core", "a.core.manifest.jsonl"]);
     assert_eq!(code, 1);
     assert!(said.contains("a.core.manifest.jsonl"), "{said}");
-    assert!(said.lines().count() == 1, "{said}");
+    // And nothing but what helps if it is a raw image.
+    let mut rest = said.lines().skip(1);
+    assert!(
+        rest.all(|line| line.starts_with("  --input-layout")),
+        "{said}"
+    );
+    assert!(said.lines().count() == 3, "{said}");
 }

@@ -211,7 +211,9 @@ fn what_a_killed_run_left_is_recovered_in_every_format() {
             assert_eq!(code, 3, "{what}: {said}");
             assert!(said.contains("System RAM"), "{what}: {said}");
             let (code, said) = run(path, &["verify", &partial]);
-            assert_eq!(code, 1, "{what}: {said}");
+            // What is left of the image may lack more than the manifest does.
+            let is_lacking = said.contains("is missing: the file ends");
+            assert_eq!(code, if is_lacking { 1 } else { 3 }, "{what}: {said}");
             assert!(said.contains("did not finish"), "{what}: {said}");
 
             let (code, said) = run(path, &["convert", &partial, "new.core", "--force"]);
@@ -306,4 +308,143 @@ fn a_whole_volume_without_the_end_of_its_manifest_gets_its_name() {
     let (code, said) = run(path, &["recover", "t.aff4.partial"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("exists already"), "{said}");
+}
+
+/// The run was killed, or a disk had no room for all of the manifest: its lines hold as far as
+/// they go.
+#[test]
+fn a_manifest_that_ends_early_is_verified_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for format in FORMATS {
+        let image = format!("m.{format}");
+        acquire(path, &image);
+        let file = manifest_of(&path.join(&image));
+        let text = fs::read_to_string(&file).unwrap();
+        let bytes = fs::read(path.join(&image)).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let is_chunk = |line: &&str| line.contains("chunk\"") || line.contains("zero_chunks");
+        for kept in [1, 3, lines.len() / 2, lines.len() - 1] {
+            let what = format!("{kept} lines of {format}");
+            // With half of the next line, and as a power cut leaves it.
+            let half = &lines[kept][..lines[kept].len() / 2];
+            let early = format!("{}\n{half}", lines[..kept].join("\n"));
+            let zeros = "\0".repeat(5000);
+            let variants = match kept {
+                3 => vec![early.clone(), early + &zeros],
+                _ => vec![early],
+            };
+            for early in variants {
+                fs::write(&file, &early).unwrap();
+                let (code, said) = run(path, &["verify", &image]);
+                if format == "aff4" {
+                    // It has another one inside, which is whole.
+                    assert_eq!(code, 0, "{what}: {said}");
+                    assert!(!said.contains("ends early"), "{what}: {said}");
+                    continue;
+                }
+                assert_eq!(code, 3, "{what}: {said}");
+                let place = format!("the manifest ends early, after line {kept}");
+                assert!(said.contains(&place), "{what}: {said}");
+                assert!(said.contains("NOT VERIFIED TO THE END"), "{what}: {said}");
+                assert!(said.contains("could not be verified"), "{what}: {said}");
+            }
+        }
+        // What it lists is compared: a byte of the last range that has changed is seen, once
+        // its chunks are listed, and not before.
+        let mut other = bytes.clone();
+        let at = other.len() - 0x1_8000;
+        other[at..at + 0x4000]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 0x55);
+        fs::write(path.join(&image), &other).unwrap();
+        let chunks = lines.iter().filter(|line| is_chunk(line)).count();
+        let mut codes = Vec::new();
+        for kept in [2, lines.len() - 1] {
+            fs::write(&file, lines[..kept].join("\n") + "\n").unwrap();
+            let (code, said) = run(path, &["verify", &image, "--json", "--progress=none"]);
+            let json: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+            let listed = &json["comparison"]["chunks"];
+            if format != "aff4" && kept > 2 {
+                assert!(
+                    listed.as_u64().unwrap() >= u64::try_from(chunks).unwrap(),
+                    "{format}: {said}"
+                );
+            }
+            assert_eq!(json["good"], false, "{format}: {said}");
+            codes.push(code);
+        }
+        let expected = if format == "aff4" { [1, 1] } else { [3, 1] };
+        assert_eq!(codes, expected, "{format}");
+        // A line that is damaged is another matter than one that is missing.
+        fs::write(path.join(&image), &bytes).unwrap();
+        let damaged = text.replacen("{\"range_end\"", "{\"range_bend\"", 1);
+        fs::write(&file, damaged).unwrap();
+        let (code, said) = run(path, &["verify", &image]);
+        assert_eq!(code, 1, "{format}: {said}");
+    }
+}
+
+/// Types of a kernel that has one type.
+pub fn small_btf() -> Vec<u8> {
+    let types = [1_u32, 1 << 24, 4, 32];
+    let strings = b"\0int\0";
+    let mut btf = vec![0x9f, 0xeb, 1, 0];
+    for field in [24_u32, 0, 16, 16, 5] {
+        btf.extend(field.to_le_bytes());
+    }
+    btf.extend(types.iter().flat_map(|field| field.to_le_bytes()));
+    btf.extend(strings);
+    btf
+}
+
+pub const SYSTEM_MAP: &str = "\
+ffffffff81000000 T _text
+ffffffff82000000 R linux_banner
+ffffffff83000000 D init_task
+ffffffff83100000 D init_files
+ffffffff83200000 D init_mm
+ffffffff83300000 D modules
+ffffffff83400000 D tk_core
+ffffffff83500000 D taint_flags
+ffffffff83500100 D after
+";
+
+#[test]
+fn a_symbol_file_from_half_an_image_says_that_it_is_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("System.map"), SYSTEM_MAP).unwrap();
+    let btf = small_btf();
+    let files = [
+        ("sys/kernel/btf/vmlinux".to_owned(), &btf[..]),
+        ("proc/version".to_owned(), b"Linux version 6.1\n"),
+    ];
+    let artifacts = crate::hostile_files::archive(0, &files);
+    for format in ["core", "lime", "kdump", "avml", "core.zst", "lime.lz4"] {
+        let whole = format!("whole.{format}");
+        acquire(path, &whole);
+        let bytes = fs::read(path.join(&whole)).unwrap();
+        // Its manifest says that it has no artifacts.
+        let image = format!("s.{format}");
+        fs::write(path.join(format!("{image}.artifacts.tar.zst")), &artifacts).unwrap();
+        let words = ["symbols", &image, "--system-map", "System.map", "--force"];
+        for (len, expected) in [(bytes.len(), 0), (bytes.len() * 4 / 6, 3)] {
+            fs::write(path.join(&image), &bytes[..len]).unwrap();
+            let (code, said) = run(path, &words);
+            assert_eq!(code, expected, "{format}: {said}");
+            let is_told = said.contains("warning: the image is cut off");
+            assert_eq!(is_told, expected == 3, "{format}: {said}");
+            assert!(path.join(format!("{image}.isf.json.xz")).exists(), "{said}");
+        }
+    }
+    // A raw image is cut off where its ranges are not.
+    let (first, last) = RANGES[1];
+    fs::write(path.join("r.mem"), vec![1; 0x1000]).unwrap();
+    fs::write(path.join("list"), format!("{first:#x}-{last:#x}\n")).unwrap();
+    fs::write(path.join("r.mem.artifacts.tar.zst"), &artifacts).unwrap();
+    let words = ["symbols", "r.mem", "--system-map", "System.map"];
+    let raw = ["--input-layout=concatenated", "--input-ranges=list"];
+    let (code, said) = run(path, &[&words[..], &raw].concat());
+    assert_eq!(code, 3, "{said}");
 }

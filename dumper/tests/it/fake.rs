@@ -5,7 +5,7 @@ use clap::Parser;
 use linpmem_capture::source::{Source, Subject};
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{Silent, acquire_from};
-use linpmem_cli::{Document, ExitStatus};
+use linpmem_cli::Document;
 use linpmem_dump::args::{Cli, VerifyArgs};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::text::summary::Summary;
@@ -254,6 +254,6 @@ pub fn verify_as(args: &VerifyArgs) -> (u8, String) {
     let document = linpmem_dump::commands::verify::verify(args).unwrap();
     let mut out = Vec::new();
     document.write_text(&mut out).unwrap();
-    let status = ExitStatus::of_answer(document.good);
+    let status = document.exit_status();
     (status.code(), String::from_utf8(out).unwrap())
 }

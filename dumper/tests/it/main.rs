@@ -34,6 +34,10 @@ mod identity;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod pasted;
+#[cfg(test)]
+mod raw_input;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod second_pass;

@@ -36,6 +36,11 @@ pub(in crate::source) enum HeadersError {
     Elf(#[from] ElfError),
     #[error("not an ELF core of an x86-64 kernel")]
     NotACore,
+    #[error(
+        "it is empty: something else is mounted over it, as containers do to hide it; run this \
+         outside the container, or remove the mount as root (umount /proc/kcore)"
+    )]
+    Masked,
 }
 
 /// The number of program headers. It changes when memory is added or removed, which
@@ -70,6 +75,10 @@ pub(super) fn read(file: &File) -> Result<Headers, HeadersError> {
 
 fn file_header(file: &File) -> Result<Header, HeadersError> {
     let mut bytes = [0; SIZEOF_EHDR];
+    // The kernel's file always has a header.
+    if file.read_at(&mut bytes, 0)? == 0 {
+        return Err(HeadersError::Masked);
+    }
     file.read_exact_at(&mut bytes, 0)?;
     if !bytes.starts_with(ELFMAG) {
         return Err(HeadersError::NotACore);

@@ -214,3 +214,18 @@ fn anything_but_a_core_is_refused() {
     cut.set_len(100).unwrap();
     assert!(Kcore::with(cut, &map(), PageFlags::unavailable()).is_err());
 }
+
+#[test]
+fn a_file_that_is_masked_is_called_that() {
+    let null = File::open("/dev/null").unwrap();
+    let empty = tempfile::tempfile().unwrap();
+    for masked in [null, empty] {
+        let error = headers::read(&masked).unwrap_err().to_string();
+        assert!(error.contains("mounted over it"), "{error}");
+        assert!(error.contains("umount /proc/kcore"), "{error}");
+    }
+    let mut short = tempfile::tempfile().unwrap();
+    short.write_all(b"\x7fELF").unwrap();
+    let error = headers::read(&short).unwrap_err().to_string();
+    assert!(error.contains("reading the ELF headers"), "{error}");
+}
