@@ -335,3 +335,66 @@ fn kernels_with_kcfi_or_without_modules_are_refused() {
         assert!(refusal.contains(named), "{refusal}");
     }
 }
+
+/// A core file with a note VMCOREINFO, as /proc/kcore.
+fn core(text: &str) -> Vec<u8> {
+    let mut note = Vec::new();
+    for word in [11, text.len() as u32, 0] {
+        note.extend_from_slice(&word.to_le_bytes());
+    }
+    note.extend_from_slice(b"VMCOREINFO\0\0");
+    note.extend_from_slice(text.as_bytes());
+    note.resize(note.len().next_multiple_of(4), 0);
+    let mut core = vec![0; 120];
+    core[..4].copy_from_slice(b"\x7fELF");
+    core[32] = 64;
+    core[56] = 1;
+    core[64] = 4;
+    core[72] = 120;
+    core[96..104].copy_from_slice(&(note.len() as u64).to_le_bytes());
+    core.extend_from_slice(&note);
+    core
+}
+
+#[test]
+fn the_running_kernels_note_must_say_the_same() {
+    let files = Files::new();
+    let root = files.folder.path();
+    let modules = root.join("lib/modules").join(RELEASE);
+    std::fs::create_dir_all(&modules).unwrap();
+    std::fs::rename(root.join("modules/kernel"), modules.join("kernel")).unwrap();
+    for (from, to) in [
+        ("btf", "sys/kernel/btf/vmlinux".to_owned()),
+        ("vmlinux", format!("boot/vmlinuz-{RELEASE}")),
+    ] {
+        std::fs::create_dir_all(root.join(&to).parent().unwrap()).unwrap();
+        std::fs::rename(root.join(from), root.join(to)).unwrap();
+    }
+    // As the kernel prints them: 0xf1000000 with a sign.
+    let good = "OSRELEASE=6.12.9-test\nSIZE(page)=64\nOFFSET(page.flags)=0\n\
+                OFFSET(page.compound_head)=8\nNUMBER(PG_hwpoison)=21\n\
+                NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-251658240\n";
+    let with = |text: &str| {
+        files.put("proc/kcore", &core(text));
+        fit(&files.object, &Sources::running_at(root, RELEASE))
+    };
+    let checks = with(good).unwrap().explanation.checks;
+    assert!(
+        checks.iter().any(|check| check.starts_with("5 facts")),
+        "{checks:?}"
+    );
+    for (from, to, named) in [
+        ("6.12.9", "6.12.8", "the release"),
+        ("SIZE(page)=64", "SIZE(page)=56", "struct page"),
+        ("flags)=0", "flags)=8", "page.flags"),
+        ("head)=8", "head)=16", "page.compound_head"),
+        ("poison)=21", "poison)=20", "PG_hwpoison"),
+        ("-251658240", "-257", "offline pages"),
+    ] {
+        let refusal = with(&good.replace(from, to)).unwrap_err().to_string();
+        assert!(
+            refusal.contains(named) && refusal.contains("VMCOREINFO"),
+            "{refusal}"
+        );
+    }
+}

@@ -397,3 +397,32 @@ pub fn symvers(exports: &[(&str, u32)]) -> String {
         .map(|(name, crc)| format!("{crc:#010x}\t{name}\tvmlinux\tEXPORT_SYMBOL\t\n"));
     lines.collect()
 }
+
+/// The inputs that fuzzing begins with are these files, each after its number.
+/// `LINPMEM_BLESS=1` writes them.
+#[test]
+fn the_first_inputs_of_fuzzing_are_these_files() {
+    let files = Files::new();
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/fit");
+    let read = |name: &str| fs::read(files.folder.path().join(name)).unwrap();
+    for (number, name, bytes) in [
+        (0, "object", files.object.clone()),
+        (1, "btf", read("btf")),
+        (2, "vmlinux", read("vmlinux")),
+        (3, "sample", read("modules/kernel/a/sample.ko")),
+        (4, "symvers", read("Module.symvers")),
+        (5, "config", read("config")),
+    ] {
+        let bytes = [vec![number], bytes].concat();
+        let path = seeds.join(name);
+        if std::env::var_os("LINPMEM_BLESS").is_some() {
+            fs::write(&path, &bytes).unwrap();
+        }
+        let known = fs::read(&path).unwrap();
+        assert!(
+            known == bytes,
+            "{}: LINPMEM_BLESS=1 writes it anew",
+            path.display()
+        );
+    }
+}
