@@ -24,6 +24,9 @@ pub(crate) const PARAMETERS: &str = "__param";
 /// The bytes of an entry of the section with the places that may fault.
 const FAULT_ENTRY: usize = 12;
 
+/// The largest alignment of a section: a page.
+const MAX_ALIGN: u64 = 4096;
+
 /// How entries for places that may fault are marked in this kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FaultMarks {
@@ -71,6 +74,18 @@ impl<'a> Prebuilt<'a> {
             || builder.header.e_type != elf::ET_REL
         {
             return Err(bad("it is not a relocatable ELF file for x86-64"));
+        }
+        // What is written takes space in proportion to these.
+        if !builder.segments.is_empty() {
+            return Err(bad("it has program headers, which no relocatable file has"));
+        }
+        let mut sections = builder.sections.iter();
+        if let Some(section) = sections.find(|section| section.sh_addralign > MAX_ALIGN) {
+            return Err(bad(format!(
+                "its section {} is to be aligned to {:#x} bytes, and modules are to {MAX_ALIGN:#x} at \
+                 most",
+                section.name, section.sh_addralign
+            )));
         }
         let mut imports = BTreeMap::new();
         let mut defined = BTreeMap::new();

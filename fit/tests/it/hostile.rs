@@ -193,6 +193,17 @@ fn objects_that_are_not_ours_are_refused() {
     assert!(refusal(no_jump).contains("jump"));
 }
 
+/// Fuzzing found it: what was written had as many bytes as the alignment.
+#[test]
+fn an_object_with_a_huge_alignment_is_refused() {
+    let mut files = Files::new();
+    let headers = u64::from_le_bytes(files.object[40..48].try_into().unwrap());
+    let first = usize::try_from(headers).unwrap() + 64;
+    files.object[first + 48..first + 56].copy_from_slice(&(1_u64 << 31).to_le_bytes());
+    let refusal = files.refusal();
+    assert!(refusal.contains("0x80000000"), "{refusal}");
+}
+
 #[test]
 fn a_kernel_whose_own_table_has_other_types_of_faults_is_refused() {
     let files = Files::new();
