@@ -193,6 +193,31 @@ fn objects_that_are_not_ours_are_refused() {
     assert!(refusal(no_jump).contains("jump"));
 }
 
+/// Fuzzing found it: the addresses of entries overflowed.
+#[test]
+fn a_table_of_exports_at_the_end_of_the_address_space_is_refused() {
+    let files = Files::new();
+    for (address, moved) in [
+        (0xffff_ffff_8200_0000_u64, "__ksymtab"),
+        (0xffff_ffff_8202_0000, ""),
+    ] {
+        let mut kernel = kernel();
+        let place = address.to_le_bytes();
+        let at = kernel
+            .windows(8)
+            .rposition(|window| window == place)
+            .unwrap();
+        kernel[at..at + 8].copy_from_slice(&(u64::MAX - 8).to_le_bytes());
+        files.put("vmlinux", &kernel);
+        let refusal = refusal(&files);
+        assert!(
+            refusal.contains("vmlinux") || refusal.contains("__get_user_1"),
+            "{refusal}"
+        );
+        assert!(refusal.contains(moved), "{refusal}");
+    }
+}
+
 /// Fuzzing found it: what was written had as many bytes as the alignment.
 #[test]
 fn an_object_with_a_huge_alignment_is_refused() {
