@@ -68,7 +68,7 @@ pub(crate) struct Checksum {
 impl<'a> Prebuilt<'a> {
     /// Takes the object apart.
     pub(crate) fn parse(object: &'a [u8]) -> Result<Self, FitError> {
-        let builder = Builder::read64(object).map_err(|error| bad(error.to_string()))?;
+        let mut builder = Builder::read64(object).map_err(|error| bad(error.to_string()))?;
         if builder.endian != object::Endianness::Little
             || builder.header.e_machine != elf::EM_X86_64
             || builder.header.e_type != elf::ET_REL
@@ -79,13 +79,17 @@ impl<'a> Prebuilt<'a> {
         if !builder.segments.is_empty() {
             return Err(bad("it has program headers, which no relocatable file has"));
         }
-        let mut sections = builder.sections.iter();
-        if let Some(section) = sections.find(|section| section.sh_addralign > MAX_ALIGN) {
-            return Err(bad(format!(
-                "its section {} is to be aligned to {:#x} bytes, and modules are to {MAX_ALIGN:#x} at \
-                 most",
-                section.name, section.sh_addralign
-            )));
+        for section in builder.sections.iter_mut() {
+            // 0 means the same as 1, and the writer wants a power of two.
+            section.sh_addralign = section.sh_addralign.max(1);
+            let align = section.sh_addralign;
+            if align > MAX_ALIGN || !align.is_power_of_two() {
+                return Err(bad(format!(
+                    "its section {} is to be aligned to {align:#x} bytes: no power of two up to \
+                     {MAX_ALIGN:#x}",
+                    section.name
+                )));
+            }
         }
         let mut imports = BTreeMap::new();
         let mut defined = BTreeMap::new();

@@ -218,15 +218,22 @@ fn a_table_of_exports_at_the_end_of_the_address_space_is_refused() {
     }
 }
 
-/// Fuzzing found it: what was written had as many bytes as the alignment.
+/// Fuzzing found them: what was written had as many bytes as the alignment, and 0 made
+/// sections overlap.
 #[test]
-fn an_object_with_a_huge_alignment_is_refused() {
-    let mut files = Files::new();
-    let headers = u64::from_le_bytes(files.object[40..48].try_into().unwrap());
-    let first = usize::try_from(headers).unwrap() + 64;
-    files.object[first + 48..first + 56].copy_from_slice(&(1_u64 << 31).to_le_bytes());
-    let refusal = files.refusal();
-    assert!(refusal.contains("0x80000000"), "{refusal}");
+fn alignments_that_cannot_be_are_refused_and_0_is_1() {
+    let with = |align: u64| {
+        let mut files = Files::new();
+        let headers = u64::from_le_bytes(files.object[40..48].try_into().unwrap());
+        let first = usize::try_from(headers).unwrap() + 4 * 64;
+        files.object[first + 48..first + 56].copy_from_slice(&align.to_le_bytes());
+        files.fit().map(|fitted| fitted.module)
+    };
+    for align in [1 << 31, 24] {
+        let refusal = with(align).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("{align:#x}")), "{refusal}");
+    }
+    assert!(with(0).unwrap() == with(1).unwrap());
 }
 
 #[test]
