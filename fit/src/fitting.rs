@@ -14,7 +14,7 @@ use crate::prebuilt::{Checksum, FaultMarks, PARAMETERS, Prebuilt};
 use crate::sources::Sources;
 use crate::structs::Shape::{Any, ArrayOf, Bytes, Pointer};
 use crate::structs::{Structs, layout as unlike};
-use crate::{config, vmcoreinfo};
+use crate::{config, live_note, vmcoreinfo};
 use linpmem_core::layout::{FAULTS_SECTION, Layout};
 use std::collections::BTreeSet;
 
@@ -131,6 +131,7 @@ pub fn fit(object: &[u8], sources: &Sources) -> Result<Fitted, FitError> {
         vmcoreinfo_len: vmcoreinfo::note_len(sources, &mut told)?,
     };
     told.layout = layout::of(&structs, &choices)?;
+    live_note::compare(sources, &mut told)?;
     prebuilt.set_layout(&told.layout)?;
 
     prebuilt.add_info(&[

@@ -24,6 +24,9 @@ pub(crate) const PARAMETERS: &str = "__param";
 /// The bytes of an entry of the section with the places that may fault.
 const FAULT_ENTRY: usize = 12;
 
+/// The largest alignment of a section: a page.
+const MAX_ALIGN: u64 = 4096;
+
 /// How entries for places that may fault are marked in this kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FaultMarks {
@@ -65,12 +68,28 @@ pub(crate) struct Checksum {
 impl<'a> Prebuilt<'a> {
     /// Takes the object apart.
     pub(crate) fn parse(object: &'a [u8]) -> Result<Self, FitError> {
-        let builder = Builder::read64(object).map_err(|error| bad(error.to_string()))?;
+        let mut builder = Builder::read64(object).map_err(|error| bad(error.to_string()))?;
         if builder.endian != object::Endianness::Little
             || builder.header.e_machine != elf::EM_X86_64
             || builder.header.e_type != elf::ET_REL
         {
             return Err(bad("it is not a relocatable ELF file for x86-64"));
+        }
+        // What is written takes space in proportion to these.
+        if !builder.segments.is_empty() {
+            return Err(bad("it has program headers, which no relocatable file has"));
+        }
+        for section in builder.sections.iter_mut() {
+            // 0 means the same as 1, and the writer wants a power of two.
+            section.sh_addralign = section.sh_addralign.max(1);
+            let align = section.sh_addralign;
+            if align > MAX_ALIGN || !align.is_power_of_two() {
+                return Err(bad(format!(
+                    "its section {} is to be aligned to {align:#x} bytes: no power of two up to \
+                     {MAX_ALIGN:#x}",
+                    section.name
+                )));
+            }
         }
         let mut imports = BTreeMap::new();
         let mut defined = BTreeMap::new();

@@ -20,6 +20,7 @@ pub struct Sources {
     pub(crate) config: Place,
     pub(crate) kallsyms: Place,
     pub(crate) vmcoreinfo: Place,
+    pub(crate) kcore: Place,
 }
 
 /// Where a file may be.
@@ -129,6 +130,7 @@ impl Sources {
         first(&mut installed.config, "proc/config.gz");
         first(&mut installed.kallsyms, "proc/kallsyms");
         first(&mut installed.vmcoreinfo, "sys/kernel/vmcoreinfo");
+        first(&mut installed.kcore, "proc/kcore");
         installed
     }
 

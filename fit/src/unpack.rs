@@ -115,3 +115,58 @@ fn lz4_legacy(packed: &[u8], bytes: &mut Vec<u8>, most: u64) -> Result<(), Strin
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// More zeros than the tests allow, in each kind of compression.
+    fn bombs() -> [(Packing, Vec<u8>); 3] {
+        let zeros = vec![0; 2 << 20];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&zeros).unwrap();
+        // A literal, a run of it, and eight literals.
+        let mut block = vec![0x1f, 0, 1, 0];
+        block.extend_from_slice(&[255; 8223]);
+        block.extend_from_slice(&[0, 0x70, 0, 0, 0, 0, 0, 0, 0]);
+        let mut lz4 = LZ4_LEGACY.to_vec();
+        for _ in 0..4 {
+            lz4.extend_from_slice(&u32::try_from(block.len()).unwrap().to_le_bytes());
+            lz4.extend_from_slice(&block);
+        }
+        // A frame of zstd: blocks that repeat a byte 128 KiB times.
+        let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+        for is_last in [0; 15].into_iter().chain([1]) {
+            let header: u32 = (128 << 10) << 3 | 1 << 1 | is_last;
+            zstd.extend_from_slice(&header.to_le_bytes()[..3]);
+            zstd.push(0);
+        }
+        [
+            (Packing::Gzip, gzip.finish().unwrap()),
+            (Packing::Lz4, lz4),
+            (Packing::Zstd, zstd),
+        ]
+    }
+
+    #[test]
+    fn nothing_unpacks_to_more_than_the_limit() {
+        for (packing, packed) in bombs() {
+            assert_eq!(Packing::of(&packed), Ok(packing));
+            assert!(unpack(&packed, u64::MAX, 64 << 20).is_ok(), "{packing:?}");
+            let refused = unpack(&packed, u64::MAX, 1 << 20).unwrap_err();
+            assert!(
+                refused.contains("more than 1 MiB"),
+                "{packing:?}: {refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dictionary_larger_than_the_kernels_build_uses_is_refused() {
+        // The headers of a stream and of its first block, for a dictionary of 2 GiB.
+        let packed = b"\xfd\x37\x7a\x58\x5a\x00\x00\x00\xff\x12\xd9\x41\x02\x00\x21\x01\x26\x00\x00\x00\xd5\xd7\xce\x53";
+        let refused = unpack(packed, 0, 1 << 20).unwrap_err();
+        assert!(refused.contains("memory"), "{refused}");
+    }
+}

@@ -93,6 +93,9 @@ impl<'a> Vmlinux<'a> {
             };
             tables += 1;
             let address = self.elf.address(entries).unwrap_or_default();
+            if address.checked_add(usize_as_u64(bytes.len())).is_none() {
+                return Err(format!("its {entries} ends outside the address space"));
+            }
             let checksums = self.elf.section(checksums).unwrap_or_default();
             if bytes.len() % ENTRY != 0 {
                 return Err(format!(
@@ -108,7 +111,7 @@ impl<'a> Vmlinux<'a> {
                 ));
             }
             let mut checksums = checksums.chunks_exact(4);
-            for (entry, at) in bytes.chunks_exact(ENTRY).zip((address..).step_by(ENTRY)) {
+            for (entry, at) in placed(bytes, ENTRY, address) {
                 let crc = checksums.next().and_then(<[u8]>::first_chunk);
                 let name = self
                     .text(entry, at, 4)
@@ -142,9 +145,7 @@ impl<'a> Vmlinux<'a> {
         let Some((bytes, start)) = table else {
             return Vec::new();
         };
-        let entries = bytes.chunks_exact(FAULT_ENTRY);
-        entries
-            .zip((start..).step_by(FAULT_ENTRY))
+        placed(bytes, FAULT_ENTRY, start)
             .filter_map(|(entry, at)| Some((relative(entry, at, 0)?, word(entry, 8)? & 0xff)))
             .collect()
     }
@@ -155,6 +156,14 @@ impl<'a> Vmlinux<'a> {
         let found = names.find(|name| cfi::is_symbol(name))?;
         Some(String::from_utf8_lossy(found).into_owned())
     }
+}
+
+/// The entries of a table, each with its address.
+fn placed(bytes: &[u8], len: usize, start: u64) -> impl Iterator<Item = (&[u8], u64)> {
+    let next = move |at: &u64| at.checked_add(usize_as_u64(len));
+    bytes
+        .chunks_exact(len)
+        .zip(std::iter::successors(Some(start), next))
 }
 
 fn word(entry: &[u8], place: usize) -> Option<u32> {

@@ -15,7 +15,7 @@ use std::path::Path;
 pub struct Report<'a> {
     release: &'a str,
     output: Option<String>,
-    size: usize,
+    module_bytes: usize,
     /// Why the running system would refuse it; null if it would not, or is not asked.
     refusal: Option<String>,
     facts: Vec<Fact<'a>>,
@@ -64,7 +64,7 @@ impl<'a> Report<'a> {
         Self {
             release,
             output: output.map(|path| path.display().to_string()),
-            size: fitted.module.len(),
+            module_bytes: fitted.module.len(),
             refusal,
             facts: facts
                 .iter()
@@ -98,8 +98,16 @@ impl Document for Report<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         value(out, "kernel", self.release)?;
         match &self.output {
-            Some(path) => value(out, "module", format!("{path}, {} bytes", self.size))?,
-            None => value(out, "module", format!("{} bytes, not written", self.size))?,
+            Some(path) => value(
+                out,
+                "module",
+                format!("{path}, {} bytes", self.module_bytes),
+            )?,
+            None => value(
+                out,
+                "module",
+                format!("{} bytes, not written", self.module_bytes),
+            )?,
         }
         if let (None, Some(refusal)) = (&self.output, &self.refusal) {
             value(out, "cannot be loaded", refusal)?;
