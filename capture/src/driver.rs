@@ -3,7 +3,7 @@
 
 use crate::sink::{exposed_folder, folder_of};
 use linpmem::{LoadError, LoadOptions, UnloadError};
-use linpmem_fit::{FitError, Sources};
+use linpmem_fit::{FitError, Refusal, Sources};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,16 @@ pub enum DriverError {
     Load(#[from] LoadError),
     /// It does not fit the running kernel.
     #[error("the module inside this program cannot be fitted to this kernel: {0}")]
-    Fit(#[from] FitError),
+    Fit(Box<FitError>),
+    /// This system takes no module, whatever it is like.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+}
+
+impl From<FitError> for DriverError {
+    fn from(error: FitError) -> Self {
+        Self::Fit(Box::new(error))
+    }
 }
 
 impl FromStr for DriverSpec {
@@ -140,7 +149,8 @@ impl Drop for LoadedDriver {
 }
 
 /// The module inside this program, fitted to the running kernel.
-fn fitted() -> Result<Vec<u8>, FitError> {
+fn fitted() -> Result<Vec<u8>, DriverError> {
+    linpmem_fit::check_loadable().map_err(|refusal| DriverError::Refused(Box::new(refusal)))?;
     let object = linpmem_fit::need_object()?;
     Ok(linpmem_fit::fit(object, &Sources::live())?.module)
 }

@@ -85,6 +85,7 @@ pub fn insmod(args: &InsmodArgs, stderr: Stderr, out: &mut dyn Write) -> Result<
 /// The module inside this program, fitted to the running kernel.
 fn fitted() -> Result<Vec<u8>> {
     let hint = "it cannot be fitted to this kernel (`linpmem-fit --explain` says more)";
+    linpmem_fit::check_loadable()?;
     let object = linpmem_fit::need_object()?;
     let fitted = linpmem_fit::fit(object, &Sources::live());
     Ok(fitted.with_context(|| format!("{OWN}: {hint}"))?.module)
