@@ -26,11 +26,17 @@ pub enum Refusal {
          without the module (--source kcore)"
     )]
     NoModules,
-    /// Lockdown is on.
+    /// Lockdown is on, and /proc/kcore can still be read.
     #[error(
         "the kernel is locked down ({0}), so that it loads only modules with a signature it \
-         trusts, and does not let them read memory either: acquire memory from outside, such as \
-         by the hypervisor"
+         trusts, and does not let them read memory either: read System RAM without the module \
+         (--source kcore)"
+    )]
+    Integrity(String),
+    /// Lockdown is on, and nothing in the machine can read memory.
+    #[error(
+        "the kernel is locked down ({0}), so that it loads only modules with a signature it \
+         trusts, and lets nothing read memory: acquire it from outside, such as by the hypervisor"
     )]
     Lockdown(String),
     /// Only signed modules are loaded.
@@ -83,8 +89,10 @@ fn check_at(root: &Path, machine: &str) -> Result<(), Refusal> {
     let mode = lockdown
         .split_once('[')
         .and_then(|(_, rest)| rest.split_once(']'));
-    if let Some((mode, _)) = mode.filter(|(mode, _)| *mode != "none") {
-        return Err(Refusal::Lockdown(mode.to_owned()));
+    match mode.map(|(mode, _)| mode) {
+        None | Some("none") => {}
+        Some(mode @ "integrity") => return Err(Refusal::Integrity(mode.to_owned())),
+        Some(mode) => return Err(Refusal::Lockdown(mode.to_owned())),
     }
     if read("sys/module/module/parameters/sig_enforce") == "Y" {
         return Err(Refusal::SignaturesEnforced);
@@ -131,7 +139,12 @@ mod tests {
             (
                 "sys/kernel/security/lockdown",
                 "none [integrity] confidentiality\n",
-                Refusal::Lockdown("integrity".to_owned()),
+                Refusal::Integrity("integrity".to_owned()),
+            ),
+            (
+                "sys/kernel/security/lockdown",
+                "none integrity [confidentiality]\n",
+                Refusal::Lockdown("confidentiality".to_owned()),
             ),
             (
                 "sys/module/module/parameters/sig_enforce",

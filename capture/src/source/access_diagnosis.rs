@@ -108,7 +108,7 @@ impl fmt::Display for AccessDiagnosis {
             }
             return Ok(());
         }
-        f.write_str("Load the linpmem module (insmod linpmem.ko, or --driver PATH).")?;
+        f.write_str("Load the linpmem module (--driver fit, or insmod linpmem.ko).")?;
         if self.is_secure_boot {
             f.write_str(
                 " Secure Boot is on: the module needs a signature that this machine trusts.",

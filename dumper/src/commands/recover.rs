@@ -17,6 +17,7 @@ use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::{
     FileSource, Format, ImageReader, OverBudget, StoredRange, Truncation, aff4, raw,
 };
+use linpmem_manifest::paths::manifest_of;
 use linpmem_phys::{Content, PAGE_SIZE};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -90,7 +91,11 @@ pub fn recover(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Re
     match volume {
         Ok(Some(volume)) if volume.truncation().is_none() => {
             let hashes = image_hashes(&volume)?;
-            named(args, Some(hashes.is_good()))
+            let missing_bytes = not_reached(&args.image, volume.ranges());
+            Ok(RecoverDocument {
+                missing_bytes,
+                ..named(args, Some(hashes.is_good()))?
+            })
         }
         _ if is_volume => complete(args),
         _ => {
@@ -148,6 +153,23 @@ fn document(args: &RecoverArgs, target: &Path, action: Action) -> RecoverDocumen
         lost_bytes: None,
         mapped_bytes: None,
     }
+}
+
+/// Bytes that were planned and are not in a volume with these ranges, although it has its
+/// directory: an interrupted run writes that as well. Its manifest says how it ended.
+fn not_reached(image: &Path, ranges: &[StoredRange]) -> u64 {
+    let lost = missing(ranges);
+    let named = final_name(image).unwrap_or_else(|| image.to_path_buf());
+    let found = [image, &named].map(|path| linpmem_manifest::read(&manifest_of(path)).ok());
+    let Some(manifest) = found.into_iter().flatten().next() else {
+        return lost;
+    };
+    if manifest.footer.state.is_whole() {
+        return lost;
+    }
+    let stored: u64 = ranges.iter().map(|stored| stored.range.len().get()).sum();
+    let planned = manifest.header.image.planned_bytes;
+    lost.saturating_add(planned.saturating_sub(stored)).max(1)
 }
 
 /// Bytes of `ranges` that the run did not reach, or that were lost since.

@@ -9,6 +9,7 @@ use linpmem_capture::Acquired;
 use linpmem_capture::finish::final_name;
 use linpmem_capture::pipeline::End;
 use linpmem_capture::sidecar::CrashOptions;
+use linpmem_capture::source::Subject;
 use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_manifest::{
@@ -52,6 +53,9 @@ pub struct SummaryDocument {
     pub manifest: String,
     /// Where the memory came from, in words.
     pub source: String,
+    /// Whether the running kernel's own files were the source, and not the module.
+    #[serde(skip)]
+    pub lacks_module: bool,
     /// Ranges to read.
     pub ranges: usize,
     /// Memory to read.
@@ -154,8 +158,8 @@ impl Summary {
             second_pass,
             elapsed,
             artifacts,
-            // The source's name and a warning have said it.
-            subject: _,
+            // The source's name and a warning have said whose memory it is.
+            subject,
         } = &self.acquired;
         let file = &outcome.file;
         let path = image;
@@ -175,6 +179,7 @@ impl Summary {
             compression: shape.codec.to_string(),
             manifest: manifest.to_string_lossy().into_owned(),
             source: source.clone(),
+            lacks_module: *subject == Subject::RunningKernel && !source.contains("linpmem"),
             ranges: *ranges,
             planned_bytes: planned.get(),
             partial_pages: partial_pages.iter().map(PartialPage::of).collect(),
@@ -270,7 +275,8 @@ impl Document for SummaryDocument {
         if let Some(second_pass) = &self.second_pass {
             second_pass.write_text(out)?;
         }
-        self.write_unreadable(out)
+        self.write_unreadable(out)?;
+        self.write_hint(out)
     }
 }
 
@@ -297,6 +303,17 @@ impl SummaryDocument {
             ),
             State::Failed => writeln!(out, "failed: {error}\n{image} is incomplete"),
         }
+    }
+
+    /// What would have reached more, if the kernel's own files were the source.
+    fn write_hint(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.lacks_module || (self.partial_pages.is_empty() && self.unreadable_pages == 0) {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "  hint:       --driver fit loads the module that linpmem-dump carries, and reads more"
+        )
     }
 
     fn write_unreadable(&self, out: &mut dyn Write) -> io::Result<()> {
