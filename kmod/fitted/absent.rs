@@ -25,8 +25,8 @@ macro_rules! thunks {
     };
 }
 thunks!(
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13",
-    "r14", "r15"
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15"
 );
 
 /// Without CONFIG_MEMORY_HOTPLUG, memory is never removed.

@@ -210,12 +210,7 @@ unsafe extern "C" fn llseek(file: *mut c_void, offset: i64, whence: c_int) -> i6
 
 /// # Safety
 /// Called by the kernel with an open file, a buffer to fill, and its own position.
-unsafe extern "C" fn read(
-    file: *mut c_void,
-    buffer: u64,
-    len: usize,
-    position: *mut i64,
-) -> isize {
+unsafe extern "C" fn read(file: *mut c_void, buffer: u64, len: usize, position: *mut i64) -> isize {
     // SAFETY: Both are valid and exclusively ours for this call, and the file is open.
     let (file, position) = unsafe { (OpenFile::new(file), &mut *position) };
     match read_at(&file, buffer, len, position) {
@@ -248,8 +243,7 @@ fn read_at(
 unsafe extern "C" fn unlocked_ioctl(file: *mut c_void, cmd: c_uint, arg: c_ulong) -> c_long {
     // SAFETY: The caller's file is open.
     let file = unsafe { OpenFile::new(file) };
-    let result =
-        not_locked_down().and_then(|()| ioctl::answer(&RunningKernel, &file, cmd, arg));
+    let result = not_locked_down().and_then(|()| ioctl::answer(&RunningKernel, &file, cmd, arg));
     match result {
         Ok(()) => 0,
         Err(errno) => -c_long::from(errno.get()),

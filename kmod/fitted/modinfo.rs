@@ -19,7 +19,10 @@ const fn concat_bytes<const N: usize>(text: &str) -> &[u8; N] {
 
 modinfo!(LICENSE, "license=GPL");
 modinfo!(AUTHOR, "author=The linpmem developers");
-modinfo!(DESCRIPTION, "description=Reads physical memory: /dev/linpmem");
+modinfo!(
+    DESCRIPTION,
+    "description=Reads physical memory: /dev/linpmem"
+);
 modinfo!(MAJOR_TYPE, "parmtype=major:uint");
 modinfo!(
     MAJOR,

@@ -5,7 +5,6 @@ use crate::bindings;
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_void, CStr};
 
-
 /// A number that the kernel sets before the module's first function runs.
 #[repr(transparent)]
 struct Number(UnsafeCell<u32>);

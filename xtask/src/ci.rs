@@ -115,12 +115,16 @@ fn summarise(outcomes: &[(&str, Duration, bool)], total: Duration) -> Result<()>
 
 fn format() -> Result<()> {
     succeed(checkout::cargo().args(["fmt", "--all", "--check"]))?;
-    // The module is not a cargo package.
-    let dir = checkout::dir().join("kmod/rfl");
-    let mut files: Vec<PathBuf> = fs::read_dir(&dir)
-        .with_context(|| format!("cannot list {}", dir.display()))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
+    // The module's shells are no cargo packages.
+    let mut files: Vec<PathBuf> = Vec::new();
+    for shell in ["rfl", "shell", "fitted"] {
+        let dir = checkout::dir().join("kmod").join(shell);
+        let entries =
+            fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        for entry in entries {
+            files.push(entry?.path());
+        }
+    }
     files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     let mut rustfmt = Command::new("rustfmt");
     rustfmt.args(["--check", "--edition", "2021"]).args(&files);

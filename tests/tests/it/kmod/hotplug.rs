@@ -55,16 +55,7 @@ fn readers_survive_memory_that_comes_and_goes() -> Result<()> {
 /// The hypervisor takes single pages back, without a block going offline.
 #[test]
 fn readers_survive_a_hypervisor_that_takes_memory_back() -> Result<()> {
-    let vm = machine(
-        |machine| {
-            with_slot(machine)
-                .module("virtio_mem")
-                .qemu_arg("-object")
-                .qemu_arg("memory-backend-ram,id=vmem,size=256M")
-                .device("virtio-mem-pci,id=vm0,memdev=vmem,requested-size=256M")
-        },
-        "",
-    )?;
+    let vm = machine(|machine| with_slot(machine).virtio_mem(256), "")?;
     let start = wait_for(&vm, PLUGGED)?;
     let readers = probe(&vm, &format!("readers {start:#x} {PLUGGED} 15")).start()?;
     for _ in 0..2 {
@@ -85,7 +76,7 @@ fn readers_survive_a_hypervisor_that_takes_memory_back() -> Result<()> {
 /// Asks the machine to have `bytes` of the device's memory.
 fn resize(vm: &Vm, bytes: u64) -> Result<()> {
     let wanted = json!({
-        "path": "/machine/peripheral/vm0",
+        "path": "/machine/peripheral/vmem",
         "property": "requested-size",
         "value": bytes,
     });
