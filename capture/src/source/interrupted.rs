@@ -33,9 +33,19 @@ pub(super) fn completed(
 ) -> Box<dyn ImageReader> {
     let is_listed =
         |range: &linpmem_manifest::BegunRange| range.listed_end == range.addresses.end();
+    let planned = planned(beginning);
+    let lost = Content::Unreadable {
+        errno: Truncation::ERRNO,
+    };
+    // A file of records that was cut between two of them looks whole.
+    let lacks_none = || {
+        let all = with_missing(image.ranges(), &planned);
+        all.iter().all(|stored| stored.content != lost)
+    };
     let is_whole = image.truncation().is_none()
         && beginning.ranges.iter().all(is_listed)
-        && planned(beginning).len() == beginning.ranges.len();
+        && planned.len() == beginning.ranges.len()
+        && lacks_none();
     if !is_of(beginning, &*image) || is_whole {
         return image;
     }

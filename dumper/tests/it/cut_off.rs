@@ -183,6 +183,38 @@ fn a_copy_that_broke_off_is_read_as_far_as_it_goes() {
 }
 
 /// The manifest's lines up to the chunks that were written, and half of the next line.
+/// Nothing in the file says that a record is missing. The manifest next to it does.
+#[test]
+fn a_file_that_was_cut_between_two_records_is_missed_by_its_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    acquire(path, "a.lime");
+    let (first, last) = RANGES[0];
+    let image = fs::OpenOptions::new()
+        .write(true)
+        .open(path.join("a.lime"))
+        .unwrap();
+    image.set_len(32 + last + 1 - first).unwrap();
+    let commands: [&[&str]; 3] = [
+        &["info", "a.lime"],
+        &["convert", "a.lime", "b.core", "--progress", "none"],
+        &["extract", "a.lime", "part", "--range", "0x500000-0x5fffff"],
+    ];
+    for words in commands {
+        let (code, said) = run(path, words);
+        assert_eq!(code, 3, "{words:?}: {said}");
+        let lost = ["is missing", "ENOLINK", "was cut off"];
+        assert!(lost.iter().any(|word| said.contains(word)), "{said}");
+    }
+    let (first, last) = RANGES[1];
+    // Two of its pages could not be read in the first place.
+    let expected = last + 1 - first - 2 * PAGE_SIZE.get();
+    assert_eq!(is_true(&path.join("b.core"), "b.core"), expected);
+    // Without the manifest, it is a whole image of less memory.
+    fs::remove_file(manifest_of(&path.join("a.lime"))).unwrap();
+    assert_eq!(run(path, &["info", "a.lime"]).0, 0);
+}
+
 #[test]
 fn what_a_killed_run_left_is_recovered_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
