@@ -20,7 +20,6 @@ fn wrong_usage_is_exit_code_2() {
         (&["-a", "1", "-m", "nibble"], "byte"),
         (&["-a", "x", "-m", "byte"], "decimal"),
         (&["--cr3", "-p", "x"], "--pid"),
-        (&["insmod"], "<PATH>"),
         (&["insmod", "a.ko", "major"], "NAME=VALUE"),
         (&["read"], "ADDR"),
         (&["read", "1+0"], "above 0"),

@@ -30,8 +30,12 @@ fn reserved_memory_is_absent_by_default_and_exact_on_request() -> Result<()> {
     // anything.
     let range = ["--range", "0-0xffffffff"];
     let args = [&["--no-artifacts", "--include-reserved"][..], &range].concat();
-    let with = target.acquire(&args, "with.core")?;
+    let mut with = target.acquire(&args, "with.core")?;
     println!("{}", with.output.text());
+    if with.compare_elf()?.is_restless() {
+        println!("more pages than usual changed for a moment: trying again");
+        with = target.acquire(&args, "again.core")?;
+    }
     ensure!(
         matches!(with.output.ended.code, Some(0 | 3)),
         "{}:\n{}",
