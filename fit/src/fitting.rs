@@ -226,7 +226,7 @@ fn of_kernel(kernel: &Kernel<'_>, sources: &Sources) -> Result<(String, String),
     };
     let release = vmlinux
         .release()
-        .ok_or_else(|| FitError::unusable(origin, "it has no banner `Linux version …`"))?;
+        .ok_or_else(|| FitError::unusable(origin, "it has no banner with its version"))?;
     let vermagic = vmlinux.vermagic(&release);
     let vermagic = vermagic.ok_or_else(|| unknown(", which has no vermagic"))?;
     Ok((vermagic, origin.to_owned()))

@@ -41,8 +41,8 @@ impl<'a> Vmlinux<'a> {
 
     /// The release in its banner, `Linux version RELEASE (…`.
     pub(crate) fn release(&self) -> Option<String> {
-        let prefix = b"Linux version ";
-        let found = find_all(self.bytes, prefix).find_map(|at| {
+        let prefix = banner_start();
+        let found = find_all(self.bytes, prefix.as_bytes()).find_map(|at| {
             let rest = self.bytes.get(at + prefix.len()..)?;
             let len = rest.iter().take(65).position(|byte| *byte == b' ')?;
             let (release, after) = rest.split_at_checked(len)?;
@@ -57,7 +57,7 @@ impl<'a> Vmlinux<'a> {
         let Some(release) = self.release() else {
             return false;
         };
-        let banner = format!("Linux version {release} (");
+        let banner = format!("{}{release} (", banner_start());
         find_all(self.bytes, banner.as_bytes()).any(|at| {
             let rest = self.bytes.get(at..).unwrap_or_default();
             let line = rest.iter().take(512).position(|byte| *byte == b'\n');
@@ -187,4 +187,12 @@ fn find_all<'a>(haystack: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = us
         from = at + 1;
         Some(at)
     })
+}
+/// How a kernel's banner begins. In two pieces: kdumpid takes the first such text in memory
+/// for the kernel's, and a program that fits the module is in memory while it acquires.
+fn banner_start() -> String {
+    const WORDS: [&str; 2] = ["Linux", "version"];
+    let mut start = WORDS.join(" ");
+    start.push(' ');
+    start
 }

@@ -113,7 +113,6 @@ fn usage(vm: &Vm) -> Result<()> {
         "-v zzz".to_owned(),
         "-p -1 --cr3".to_owned(),
         "--no-such-option".to_owned(),
-        "insmod".to_owned(),
     ] {
         fails(vm, &wrong, 2, &[])?;
     }
