@@ -151,7 +151,9 @@ fn check(image: &Path, memory: &Path, found: &mut Found) -> Result<bool> {
     } else {
         // What the beginning of a manifest lists can be right.
         ensure!(matches!(code, Some(1 | 3)), "{said}");
-        ensure!(!said.contains("good"), "{said}");
+        let is_unsure = said.contains("NOT VERIFIED TO THE END");
+        ensure!(is_unsure == (code == Some(3)), "{said}");
+        ensure!(is_unsure || !said.contains("good"), "{said}");
         let reasons = ["manifest", "not completed", "did not finish", "is empty"];
         ensure!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
     }
