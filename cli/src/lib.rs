@@ -8,6 +8,7 @@
 mod document;
 mod exit_status;
 mod manual;
+mod program;
 mod stderr;
 pub mod table;
 mod terminal;
@@ -15,5 +16,6 @@ mod terminal;
 pub use document::{Document, SignedHex, StdoutError, Tag, Tagged, VERSION, write_json};
 pub use exit_status::ExitStatus;
 pub use manual::{Manual, ManualError, Section};
-pub use stderr::{Event, Program, Stderr, is_closed_stdout};
+pub use program::Program;
+pub use stderr::{Event, Stderr, is_closed_stdout};
 pub use terminal::{Door, is_harmful, printable};

@@ -3,21 +3,11 @@
 
 use crate::document::{Document, Tag};
 use crate::exit_status::ExitStatus;
+use crate::program::Program;
 use crate::terminal::{Door, is_harmful, printable};
 use serde::Serialize;
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
-
-/// How a program names itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Program {
-    /// Its name, in front of warnings and summaries.
-    pub name: &'static str,
-    /// The `format` of its errors in JSON.
-    pub error_format: &'static str,
-    /// What its errors begin with in words, with the blank after it.
-    pub error_prefix: &'static str,
-}
 
 /// The stream for warnings, errors and progress, and for the summaries of runs whose
 /// stdout may be memory: in words or as JSON Lines.

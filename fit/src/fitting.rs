@@ -69,7 +69,7 @@ pub fn fit(object: &[u8], sources: &Sources) -> Result<Fitted, FitError> {
         &origin,
         layout::STRUCTS,
         layout::ENUMS,
-        layout::ENUMERATORS,
+        &layout::enumerators(),
     )?;
     told.fact("types", format!("{} bytes of BTF", btf.len()), &origin);
     let this_module = this_module(&kernel, &structs, &mut told)?;
@@ -130,6 +130,14 @@ pub fn fit(object: &[u8], sources: &Sources) -> Result<Fitted, FitError> {
         current,
         vmcoreinfo_len: vmcoreinfo::note_len(sources, &mut told)?,
     };
+    layout::check_compiled(&structs, |import| {
+        let mut all = bound.iter();
+        all.any(|(name, binding)| name == import && matches!(binding, Binding::Kernel(_)))
+    })?;
+    told.checks.push(format!(
+        "the enumerators that the module is compiled with are those of {}",
+        structs.origin()
+    ));
     told.layout = layout::of(&structs, &choices)?;
     live_note::compare(sources, &mut told)?;
     prebuilt.set_layout(&told.layout)?;

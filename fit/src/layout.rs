@@ -4,7 +4,9 @@
 use crate::error::FitError;
 use crate::structs::Shape::{self, ArrayOf, Bytes, Low32, Pointer};
 use crate::structs::{Structs, layout};
-use linpmem_core::layout::{ABSENT, FILE_OPERATIONS_ROOM, LAYOUT_VERSION, Layout, MISCDEVICE_ROOM};
+use linpmem_core::layout::{
+    ABSENT, ENUMERATORS as COMPILED, FILE_OPERATIONS_ROOM, LAYOUT_VERSION, Layout, MISCDEVICE_ROOM,
+};
 use linpmem_phys::num::u32_as_usize;
 
 /// The structs that are looked up.
@@ -32,8 +34,8 @@ pub(crate) const STRUCTS: &[&str] = &[
 /// The enumerations whose presence matters.
 pub(crate) const ENUMS: &[&str] = &["pagetype"];
 
-/// The enumerators that are looked up.
-pub(crate) const ENUMERATORS: &[&str] = &[
+/// The enumerators that are looked up for the table.
+const ENUMERATORS: &[&str] = &[
     "CC_ATTR_GUEST_MEM_ENCRYPT",
     "IORES_DESC_ACPI_NV_STORAGE",
     "IORES_DESC_ACPI_TABLES",
@@ -48,6 +50,31 @@ pub(crate) const ENUMERATORS: &[&str] = &[
     "PG_offline",
     "PG_unaccepted",
 ];
+
+/// All enumerators that are looked up.
+pub(crate) fn enumerators() -> Vec<&'static str> {
+    let compiled = COMPILED.iter().map(|(name, _)| *name);
+    ENUMERATORS.iter().copied().chain(compiled).collect()
+}
+
+/// Refuses a kernel in which an enumerator is not what the module was compiled with. One
+/// that belongs to an export may be missing if nothing `uses` that.
+pub(crate) fn check_compiled(
+    structs: &Structs<'_>,
+    uses: impl Fn(&str) -> bool,
+) -> Result<(), FitError> {
+    for (name, expected) in COMPILED {
+        let found = structs.known_enumerator(name)?;
+        let is_unused = name == "XEN_PV_DOMAIN" && !uses("xen_domain_type");
+        if found == Some(expected) || (found.is_none() && is_unused) {
+            continue;
+        }
+        let found = found.map_or("nothing".to_owned(), |value| value.to_string());
+        let place = format!("the enumerator {name}");
+        return Err(layout(place, found, expected.to_string()));
+    }
+    Ok(())
+}
 
 /// `MEM_OFFLINE` of include/linux/memory.h as long as it was a macro.
 const MEM_OFFLINE: u32 = 1 << 2;

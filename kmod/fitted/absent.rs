@@ -78,7 +78,7 @@ static linpmem_without_sme_me_mask: u64 = 0;
 #[no_mangle]
 #[link_section = ".data.linpmem_without"]
 #[allow(non_upper_case_globals)]
-static linpmem_without_xen_domain_type: c_int = 0;
+static linpmem_without_xen_domain_type: c_uint = 0;
 
 /// Only read where the fact `efi_unaccepted` says that the struct has the field.
 #[no_mangle]

@@ -89,7 +89,8 @@ extern "C" {
     pub(crate) static vmemmap_base: u64;
     pub(crate) static phys_base: u64;
     pub(crate) static sme_me_mask: u64;
-    pub(crate) static xen_domain_type: c_int;
+    /// `enum xen_domain_type`.
+    pub(crate) static xen_domain_type: c_uint;
     /// `struct cpuinfo_x86`.
     pub(crate) static boot_cpu_data: u8;
     /// `struct efi`.

@@ -15,6 +15,8 @@ mod bindings;
 mod copy;
 mod descriptors;
 mod device;
+#[path = "../shell/device_memory.rs"]
+mod device_memory;
 mod facts;
 mod hotplug;
 #[path = "../shell/ioctl.rs"]

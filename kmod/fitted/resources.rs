@@ -3,17 +3,8 @@
 
 use crate::bindings;
 use crate::facts::{fact, offset};
+use crate::running::Resource;
 use core::ffi::{c_int, c_void};
-
-/// An entry of the tree.
-#[derive(Clone, Copy)]
-pub(crate) struct Resource {
-    pub(crate) start: u64,
-    /// The last address.
-    pub(crate) end: u64,
-    pub(crate) flags: u64,
-    pub(crate) desc: u32,
-}
 
 /// Any description.
 pub(crate) fn desc_none() -> u32 {

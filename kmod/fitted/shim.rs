@@ -2,14 +2,11 @@
 //! The functions that the other shell has in C: ../rfl/shim.h says what each does.
 
 use crate::facts::{fact, offset};
-use crate::linpmem_core::layout::ABSENT;
+use crate::linpmem_core::layout::{ABSENT, PG_LEVEL_4K, XEN_PV_DOMAIN};
 use crate::{bindings, descriptors, task, user};
-use core::ffi::{c_int, c_uint, c_void};
+use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
-
-/// XEN_PV_DOMAIN (include/xen/xen.h).
-const XEN_PV_DOMAIN: c_int = 1;
 
 /// Page-table bits (arch/x86/include/asm/pgtable_types.h).
 const PRESENT: u64 = 1 << 0;
@@ -21,9 +18,6 @@ const TYPE_4K: u64 = 1 << 7;
 /// The same of a larger page.
 const TYPE_LARGE: u64 = 1 << 12;
 const NO_EXECUTE: u64 = 1 << 63;
-
-/// PG_LEVEL_4K.
-const LEVEL_4K: c_uint = 1;
 
 /// VM_MAP (include/linux/vmalloc.h).
 const VM_MAP: u64 = 4;
@@ -161,7 +155,7 @@ fn is_cached_page(addr: u64) -> bool {
         }
         let entry = entry.read_volatile();
         let memory_type = match level {
-            LEVEL_4K => WRITE_THROUGH | UNCACHED | TYPE_4K,
+            PG_LEVEL_4K => WRITE_THROUGH | UNCACHED | TYPE_4K,
             _ => WRITE_THROUGH | UNCACHED | TYPE_LARGE,
         };
         entry & PRESENT != 0 && entry & memory_type == 0

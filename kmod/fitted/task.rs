@@ -3,13 +3,11 @@
 
 use crate::bindings;
 use crate::facts::offset;
+use crate::linpmem_core::layout::PIDTYPE_PID;
 use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use core::sync::atomic::{compiler_fence, AtomicI32, Ordering};
-
-/// PIDTYPE_PID (include/linux/pid_types.h).
-const PIDTYPE_PID: u32 = 0;
 
 /// A task that exists as long as this value.
 #[derive(Clone, Copy)]

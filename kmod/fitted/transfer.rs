@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Copies to the caller's memory, from memory that may fault during the copy.
 
-use crate::copy;
-use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::Route;
 use crate::linpmem_core::kernel::PAGE_SIZE;
 use crate::linpmem_core::{Copied, Errno, Transfer};
 use crate::mapping::Mapping;
 use crate::user;
-use core::ffi::c_void;
+use crate::{copy, device_memory};
 use core::marker::PhantomData;
 
-/// The width of the loads that read a device, unless the caller chooses one: most
-/// devices have 32-bit registers.
-const DEVICE_WIDTH: Width = Width::Dword;
-
-/// How many bytes of a device are collected before they are copied to the caller.
-const GATHER_BYTES: usize = 128;
+// For the files of ../shell/.
+pub(crate) use crate::copy::load;
 
 /// The longest transfer of one system call (MAX_RW_COUNT).
 const LONGEST: u64 = 0x7fff_f000;
@@ -59,57 +53,12 @@ impl UserBuffer<'_, '_> {
         }
     }
 
-    /// Copies from a device, one load at a time.
-    fn copy_device(&mut self, mapping: &Mapping, start: u64, len: usize) -> Copied {
-        let mut gathered = [0u8; GATHER_BYTES];
-        let mut done = 0;
-        while done < len {
-            let part = (len - done).min(GATHER_BYTES);
-            let at = mapping.addr().wrapping_byte_add(done);
-            let good = gather(at, start.wrapping_add(done as u64), part, &mut gathered);
-            let bytes = self.put(gathered.get(..good).unwrap_or(&[]));
-            done += bytes;
-            let stopped = match (bytes < good, good < part) {
-                (true, _) => Some(Errno::EFAULT),
-                (_, true) => Some(Errno::EIO),
-                _ => continue,
-            };
-            return Copied {
-                bytes: done,
-                stopped,
-            };
-        }
-        Copied {
-            bytes: done,
-            stopped: None,
-        }
-    }
-
     /// Copies kernel memory, and waits for the caller's. Returns how much it copied.
     fn put(&mut self, bytes: &[u8]) -> usize {
         let done = copy::bytes_to_user(self.next, bytes);
         self.advance(done);
         done
     }
-}
-
-/// Loads `len` bytes of physical address `phys`, which is mapped at `at`, into `out`.
-/// Returns how many bytes it could load.
-fn gather(at: *const c_void, phys: u64, len: usize, out: &mut [u8]) -> usize {
-    let mut done = 0;
-    while done < len {
-        let width = DEVICE_WIDTH.widest_at(phys.wrapping_add(done as u64), (len - done) as u64);
-        let Ok(value) = copy::load(at.wrapping_byte_add(done), width) else {
-            break;
-        };
-        let size = width.bytes() as usize;
-        let bytes = value.to_le_bytes();
-        if let (Some(target), Some(source)) = (out.get_mut(done..done + size), bytes.get(..size)) {
-            target.copy_from_slice(source);
-        }
-        done += size;
-    }
-    done
 }
 
 impl Transfer for UserBuffer<'_, '_> {
@@ -119,7 +68,9 @@ impl Transfer for UserBuffer<'_, '_> {
             Route::DirectMap | Route::Alias | Route::Firmware | Route::Rom => {
                 self.copy_memory(&mapping, len)
             }
-            Route::Device { .. } => self.copy_device(&mapping, start, len),
+            Route::Device { .. } => {
+                device_memory::copy(&mapping, start, len, |bytes| self.put(bytes))
+            }
         })
     }
 
@@ -189,10 +140,4 @@ pub(crate) fn with_buffer(
         return Err(Errno::EFAULT);
     }
     fill(&mut UserBuffer::new(addr), len as usize)
-}
-
-/// Maps a page, makes exactly one load, and unmaps it.
-pub(crate) fn load_by(route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
-    let mapping = Mapping::new(route, addr, width.bytes() as usize)?;
-    copy::load(mapping.addr(), width)
 }

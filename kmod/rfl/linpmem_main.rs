@@ -8,6 +8,8 @@
 //! pages.
 
 mod device;
+#[path = "../shell/device_memory.rs"]
+mod device_memory;
 mod hotplug;
 #[path = "../shell/ioctl.rs"]
 mod ioctl;

@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The kernel's resource tree.
 
+use crate::running::Resource;
 use core::ffi::{c_int, c_void};
 use kernel::{bindings, ffi::c_ulong};
-
-/// An entry of the tree.
-#[derive(Clone, Copy)]
-pub(crate) struct Resource {
-    pub(crate) start: u64,
-    /// The last address.
-    pub(crate) end: u64,
-    pub(crate) flags: u64,
-    pub(crate) desc: u32,
-}
 
 /// Any description.
 pub(crate) fn desc_none() -> u32 {

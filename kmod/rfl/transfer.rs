@@ -5,7 +5,7 @@ use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::Route;
 use crate::linpmem_core::{Copied, Errno, Transfer};
 use crate::mapping::Mapping;
-use crate::shim;
+use crate::{device_memory, shim};
 use core::ffi::c_void;
 use kernel::{
     bindings,
@@ -14,13 +14,6 @@ use kernel::{
     types::Opaque,
     uaccess::{UserPtr, UserSlice},
 };
-
-/// The width of the loads that read a device, unless the caller chooses one: most
-/// devices have 32-bit registers.
-const DEVICE_WIDTH: Width = Width::Dword;
-
-/// How many bytes of a device are collected before they are copied to the caller.
-const GATHER_BYTES: usize = 128;
 
 /// The caller's buffer.
 pub(crate) struct UserBuffer<'i, 'data> {
@@ -56,54 +49,6 @@ impl<'i, 'data> UserBuffer<'i, 'data> {
             stopped: (bytes < len).then_some(errno),
         }
     }
-
-    /// Copies from a device, one load at a time.
-    fn copy_device(&mut self, mapping: &Mapping, start: u64, len: usize) -> Copied {
-        let mut gathered = [0u8; GATHER_BYTES];
-        let mut done = 0;
-        while done < len {
-            let part = (len - done).min(GATHER_BYTES);
-            let at = mapping.addr().wrapping_byte_add(done);
-            let good = gather(at, start.wrapping_add(done as u64), part, &mut gathered);
-            let bytes = self.iov.copy_to_iter(gathered.get(..good).unwrap_or(&[]));
-            done += bytes;
-            if bytes < good {
-                return Copied {
-                    bytes: done,
-                    stopped: Some(Errno::EFAULT),
-                };
-            }
-            if good < part {
-                return Copied {
-                    bytes: done,
-                    stopped: Some(Errno::EIO),
-                };
-            }
-        }
-        Copied {
-            bytes: done,
-            stopped: None,
-        }
-    }
-}
-
-/// Loads `len` bytes of physical address `phys`, which is mapped at `at`, into `out`.
-/// Returns how many bytes it could load.
-fn gather(at: *const c_void, phys: u64, len: usize, out: &mut [u8]) -> usize {
-    let mut done = 0;
-    while done < len {
-        let width = DEVICE_WIDTH.widest_at(phys.wrapping_add(done as u64), (len - done) as u64);
-        let Ok(value) = load(at.wrapping_byte_add(done), width) else {
-            break;
-        };
-        let size = width.bytes() as usize;
-        let bytes = value.to_le_bytes();
-        if let (Some(target), Some(source)) = (out.get_mut(done..done + size), bytes.get(..size)) {
-            target.copy_from_slice(source);
-        }
-        done += size;
-    }
-    done
 }
 
 /// Makes exactly one load, which may fault.
@@ -124,7 +69,9 @@ impl Transfer for UserBuffer<'_, '_> {
             Route::DirectMap | Route::Alias | Route::Firmware | Route::Rom => {
                 self.copy_memory(&mapping, len)
             }
-            Route::Device { .. } => self.copy_device(&mapping, start, len),
+            Route::Device { .. } => {
+                device_memory::copy(&mapping, start, len, |bytes| self.iov.copy_to_iter(bytes))
+            }
         })
     }
 
@@ -186,10 +133,4 @@ pub(crate) fn with_buffer(
     let len = iov.len();
     let mut buffer = UserBuffer::new(iov).ok_or(Errno::EINVAL)?;
     fill(&mut buffer, len)
-}
-
-/// Maps a page, makes exactly one load, and unmaps it.
-pub(crate) fn load_by(route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
-    let mapping = Mapping::new(route, addr, width.bytes() as usize)?;
-    load(mapping.addr(), width)
 }

@@ -3,12 +3,10 @@
 
 use crate::linpmem_core::classify::Route;
 use crate::linpmem_core::kernel::PAGE_SIZE;
+use crate::linpmem_core::layout::MEMREMAP_WB;
 use crate::linpmem_core::Errno;
 use crate::{bindings, shim};
 use core::ffi::c_void;
-
-/// Memory is to be mapped write-back (include/linux/io.h).
-const MEMREMAP_WB: u32 = 1;
 
 /// A mapping of the pages that hold a range of physical addresses. In the direct map it
 /// reaches all of RAM.

@@ -6,10 +6,11 @@ use crate::linpmem_core::abi::{self, Info};
 use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::{PageState, Region, Route};
 use crate::linpmem_core::kernel::PAGE_SIZE;
+use crate::linpmem_core::layout::REGION_DISJOINT;
 use crate::linpmem_core::unaccepted::Units;
 use crate::linpmem_core::walk::Paging;
 use crate::linpmem_core::{resource, Errno, Kernel};
-use crate::{bindings, resources, shim, transfer, vmcoreinfo};
+use crate::{bindings, device_memory, resources, shim, vmcoreinfo};
 
 /// Flags of the resource tree's entries (include/linux/ioport.h).
 const IORESOURCE_MEM: u64 = 0x200;
@@ -17,8 +18,15 @@ const IORESOURCE_READONLY: u64 = 0x4000;
 const IORESOURCE_SYSTEM_RAM: u64 = 0x0100_0000 | IORESOURCE_MEM;
 const IORESOURCE_BUSY: u64 = 0x8000_0000;
 
-/// No entry of the tree touches the range (include/linux/mm.h).
-const REGION_DISJOINT: i64 = 1;
+/// An entry of the resource tree.
+#[derive(Clone, Copy)]
+pub(crate) struct Resource {
+    pub(crate) start: u64,
+    /// The last address.
+    pub(crate) end: u64,
+    pub(crate) flags: u64,
+    pub(crate) desc: u32,
+}
 
 /// The kernel that this module is loaded into.
 pub(crate) struct RunningKernel;
@@ -83,7 +91,7 @@ impl Kernel for RunningKernel {
     }
 
     fn load(&self, route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
-        transfer::load_by(route, addr, width)
+        device_memory::load_by(route, addr, width)
     }
 
     fn paging(&self) -> Result<Paging, Errno> {
@@ -134,7 +142,7 @@ fn has_firmware(page: u64, desc: u32) -> bool {
     let answer = unsafe {
         bindings::region_intersects(page, PAGE_SIZE as usize, IORESOURCE_MEM as _, desc as _)
     };
-    answer as i64 != REGION_DISJOINT
+    answer as i64 != i64::from(REGION_DISJOINT)
 }
 
 /// What there is in or around a page besides memory that the firmware reserves.

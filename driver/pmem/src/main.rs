@@ -15,9 +15,8 @@ mod vtop;
 
 use anyhow::Result;
 use args::{Cli, Command, SECTIONS};
-use clap::{CommandFactory, Parser};
-use linpmem_cli::{ExitStatus, Manual, Program, Stderr, is_closed_stdout};
-use std::ffi::OsString;
+use clap::CommandFactory;
+use linpmem_cli::{ExitStatus, Manual, Program, Stderr};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -29,28 +28,7 @@ const PROGRAM: Program = Program {
 };
 
 fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let stderr = |is_json| Stderr {
-        program: PROGRAM,
-        is_json,
-    };
-    let cli = match Cli::try_parse_from(&words) {
-        Ok(cli) => cli,
-        // The answer to a mistake is JSON, too, if JSON was asked for.
-        Err(error) => {
-            let is_json = words.iter().any(|word| word == "--json");
-            return stderr(is_json).explain(&error).into();
-        }
-    };
-    let stderr = stderr(cli.is_json());
-    let status = run(&cli, stderr).unwrap_or_else(|error| {
-        if is_closed_stdout(error.chain()) {
-            return ExitStatus::Complete;
-        }
-        stderr.fail(&sentence(&error), ExitStatus::Failed);
-        ExitStatus::Failed
-    });
-    status.into()
+    PROGRAM.main(Cli::is_json, run)
 }
 
 fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
@@ -79,17 +57,4 @@ fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     }?;
     out.flush()?;
     Ok(status)
-}
-
-/// The error and its causes, without those that its text includes already.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }

@@ -10,14 +10,12 @@ mod report;
 
 use anyhow::{Context, Result};
 use args::Cli;
-use clap::Parser;
 use fleet::FleetReport;
-use linpmem_cli::{Document, ExitStatus, Program, Stderr, is_closed_stdout};
+use linpmem_cli::{Document, ExitStatus, Program, Stderr};
 use linpmem_fit::{check_loadable, fit, need_object};
 use output::write;
 use report::Report;
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::process::ExitCode;
@@ -29,28 +27,7 @@ const PROGRAM: Program = Program {
 };
 
 fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let stderr = |is_json| Stderr {
-        program: PROGRAM,
-        is_json,
-    };
-    let cli = match Cli::try_parse_from(&words) {
-        Ok(cli) => cli,
-        // The answer to a mistake is JSON, too, if JSON was asked for.
-        Err(error) => {
-            let is_json = words.iter().any(|word| word == "--json");
-            return stderr(is_json).explain(&error).into();
-        }
-    };
-    let stderr = stderr(cli.json);
-    let status = run(&cli, stderr).unwrap_or_else(|error| {
-        if is_closed_stdout(error.chain()) {
-            return ExitStatus::Complete;
-        }
-        stderr.fail(&sentence(&error), ExitStatus::Failed);
-        ExitStatus::Failed
-    });
-    status.into()
+    PROGRAM.main(|cli: &Cli| cli.json, run)
 }
 
 fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
@@ -82,17 +59,4 @@ fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     let report = Report::of(&fitted, cli.output.as_deref(), refusal, is_explained);
     report.print(cli.json, &mut out)?;
     Ok(ExitStatus::Complete)
-}
-
-/// The error and its causes, without those that its text includes already.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }

@@ -138,6 +138,29 @@ fn two_definitions_of_a_struct_that_differ_are_refused() {
     assert!(refusal.contains("several definitions"), "{refusal}");
 }
 
+/// The module has these numbers in its code, not in its table.
+#[test]
+fn an_enumerator_that_is_not_what_the_module_was_compiled_with_is_refused() {
+    for (name, expected) in linpmem_core::layout::ENUMERATORS {
+        let change = |change: fn(&mut (&'static str, u32))| {
+            with_enums(|enums| {
+                let all = enums.iter_mut().flat_map(|(_, values)| values);
+                all.filter(|(found, _)| *found == name).for_each(change);
+            })
+        };
+        let other = change(|(_, value)| *value += 1).fit().unwrap_err();
+        let said = other.to_string();
+        assert!(said.contains(name), "{said}");
+        assert!(said.contains(&(expected + 1).to_string()), "{said}");
+        let gone = change(|(name, _)| *name = "gone").fit();
+        // The tests' module does not use xen_domain_type.
+        match name {
+            "XEN_PV_DOMAIN" => assert!(gone.is_ok()),
+            _ => assert!(gone.unwrap_err().to_string().contains(name)),
+        }
+    }
+}
+
 #[test]
 fn each_coding_of_page_types_is_understood() {
     let offline = |files: Files| {

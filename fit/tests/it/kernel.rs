@@ -171,6 +171,14 @@ pub fn enums() -> Vec<(&'static str, Vec<(&'static str, u32)>)> {
                 ("IORES_DESC_RESERVED", 7),
             ],
         ),
+        ("", vec![("REGION_INTERSECTS", 0), ("REGION_DISJOINT", 1)]),
+        ("", vec![("MEMREMAP_WB", 1)]),
+        ("pg_level", vec![("PG_LEVEL_NONE", 0), ("PG_LEVEL_4K", 1)]),
+        ("pid_type", vec![("PIDTYPE_PID", 0)]),
+        (
+            "xen_domain_type",
+            vec![("XEN_NATIVE", 0), ("XEN_PV_DOMAIN", 1)],
+        ),
     ]
 }
 

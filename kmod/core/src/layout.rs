@@ -27,6 +27,27 @@ pub const FILE_OPERATIONS_ROOM: usize = 512;
 /// As above, for `struct miscdevice`.
 pub const MISCDEVICE_ROOM: usize = 256;
 
+/// Enumerators that the module is compiled with, because they are the same on all kernels:
+/// fitting compares them with the kernel's.
+pub const ENUMERATORS: [(&str, u32); 5] = [
+    ("MEMREMAP_WB", MEMREMAP_WB),
+    ("PG_LEVEL_4K", PG_LEVEL_4K),
+    ("PIDTYPE_PID", PIDTYPE_PID),
+    ("REGION_DISJOINT", REGION_DISJOINT),
+    ("XEN_PV_DOMAIN", XEN_PV_DOMAIN),
+];
+
+/// Memory is to be mapped write-back (include/linux/io.h).
+pub const MEMREMAP_WB: u32 = 1;
+/// A page-table entry that maps 4 KiB (arch/x86/include/asm/pgtable_types.h).
+pub const PG_LEVEL_4K: u32 = 1;
+/// The number is that of a process (include/linux/pid_types.h).
+pub const PIDTYPE_PID: u32 = 0;
+/// No entry of the resource tree touches the range (include/linux/mm.h).
+pub const REGION_DISJOINT: u32 = 1;
+/// A paravirtual guest of Xen (include/xen/xen.h).
+pub const XEN_PV_DOMAIN: u32 = 1;
+
 macro_rules! layout {
     ($($(#[$doc:meta])* $field:ident,)+) => {
         /// The facts. Offsets and sizes are in bytes.
