@@ -137,6 +137,21 @@ const SUITES: &[Suite] = &[
         prepare: without_module,
     },
     Suite {
+        name: "fit",
+        about: "modules fitted to every kernel of the cache by its files alone, compared with other readers",
+        cargo: &[
+            "--workspace",
+            "--features",
+            "linpmem-fit/kernels",
+            "--test",
+            "kernels",
+        ],
+        tests: &[],
+        matrix: None,
+        module: ModuleKind::Fitted,
+        prepare: || setup::ensure(&Cache::open()?, &[Part::Kernel, Part::Stable]),
+    },
+    Suite {
         name: "fitted",
         about: "the prebuilt module, fitted to the kernels of servers: all that `kmod` tests, and \
                 programs that carry it",
