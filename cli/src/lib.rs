@@ -9,6 +9,7 @@ mod document;
 mod exit_status;
 mod manual;
 mod program;
+mod start;
 mod stderr;
 pub mod table;
 mod terminal;

@@ -141,6 +141,7 @@ pub fn fit(object: &[u8], sources: &Sources) -> Result<Fitted, FitError> {
     told.layout = layout::of(&structs, &choices)?;
     live_note::compare(sources, &mut told)?;
     prebuilt.set_layout(&told.layout)?;
+    prebuilt.set_release(&told.release)?;
 
     prebuilt.add_info(&[
         ("name", "linpmem"),

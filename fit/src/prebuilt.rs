@@ -5,7 +5,9 @@ use crate::error::FitError;
 use crate::imports::{Binding, WITHOUT};
 use crate::module_file::{THIS_MODULE, ThisModule, VERSION_RECORD, VERSIONS};
 use crate::returns::{self, Site};
-use linpmem_core::layout::{FAULT, FAULTS_SECTION, LAYOUT_SYMBOL, Layout, USER_ACCESS};
+use linpmem_core::layout::{
+    FAULT, FAULTS_SECTION, LAYOUT_SYMBOL, Layout, RELEASE_ROOM, RELEASE_SYMBOL, USER_ACCESS,
+};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use object::build::ByteString;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
@@ -50,6 +52,7 @@ pub(crate) enum FaultMarks {
 pub(crate) struct Prebuilt<'a> {
     builder: Builder<'a>,
     layout: SymbolId,
+    release: SymbolId,
     init: SymbolId,
     exit: SymbolId,
     /// Undefined symbols by name.
@@ -130,6 +133,7 @@ impl<'a> Prebuilt<'a> {
         }
         Ok(Self {
             layout: need(LAYOUT_SYMBOL)?,
+            release: need(RELEASE_SYMBOL)?,
             init: need("init_module")?,
             exit: need("cleanup_module")?,
             substitutes: substitutes.collect(),
@@ -156,36 +160,52 @@ impl<'a> Prebuilt<'a> {
 
     /// Fills in the table of facts.
     pub(crate) fn set_layout(&mut self, layout: &Layout) -> Result<(), FitError> {
-        let symbol = self.builder.symbols.get(self.layout);
-        let (start, size) = (u64_as_usize(symbol.st_value), u64_as_usize(symbol.st_size));
-        let Some(id) = symbol.section else {
-            return Err(bad(format!("{LAYOUT_SYMBOL} is in no section")));
-        };
         let values = layout.values();
         let bytes: Vec<u8> = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
+        self.fill(LAYOUT_SYMBOL, self.layout, &bytes)
+    }
+
+    /// Fills in the release of the kernel that the facts are of.
+    pub(crate) fn set_release(&mut self, release: &str) -> Result<(), FitError> {
+        let mut bytes = release.as_bytes().to_vec();
+        if bytes.len() >= RELEASE_ROOM {
+            let why = format!("the release {release} is longer than any kernel's");
+            return Err(FitError::Object(why));
+        }
+        bytes.resize(RELEASE_ROOM, 0);
+        self.fill(RELEASE_SYMBOL, self.release, &bytes)
+    }
+
+    /// Fills the room that the symbol `name` has.
+    fn fill(&mut self, name: &str, symbol: SymbolId, bytes: &[u8]) -> Result<(), FitError> {
+        let symbol = self.builder.symbols.get(symbol);
+        let (start, size) = (u64_as_usize(symbol.st_value), u64_as_usize(symbol.st_size));
+        let Some(id) = symbol.section else {
+            return Err(bad(format!("{name} is in no section")));
+        };
         if size != bytes.len() {
             return Err(bad(format!(
-                "its table {LAYOUT_SYMBOL} has {size} bytes, but this program fills in {}: the \
-                 two are of different versions",
+                "its {name} has {size} bytes, but this program fills in {}: the two are of \
+                 different versions",
                 bytes.len()
             )));
         }
         let SectionData::Data(data) = &mut self.builder.sections.get_mut(id).data else {
-            return Err(bad(format!("{LAYOUT_SYMBOL} has no bytes in the file")));
+            return Err(bad(format!("{name} has no bytes in the file")));
         };
         let place = start
             .checked_add(size)
             .and_then(|end| data.to_mut().get_mut(start..end));
         let Some(place) = place else {
-            return Err(bad(format!("{LAYOUT_SYMBOL} ends outside its section")));
+            return Err(bad(format!("{name} ends outside its section")));
         };
         if place.iter().any(|byte| *byte != 0) {
-            return Err(bad("its table of facts is filled in already"));
+            return Err(bad(format!("its {name} is filled in already")));
         }
-        place.copy_from_slice(&bytes);
+        place.copy_from_slice(bytes);
         Ok(())
     }
 

@@ -41,15 +41,12 @@ mod vmcoreinfo;
 use core::ffi::{c_char, c_int};
 use linpmem_core::Errno;
 
-/// `ENOEXEC`: the object as it was built, which nobody fitted.
-const ENOEXEC: c_int = 8;
-
 /// Called by the kernel when the module is loaded.
 #[no_mangle]
 extern "C" fn init_module() -> c_int {
     if !facts::is_fitted() {
         log(c"\x013linpmem: this module was not fitted to a kernel: see linpmem-fit\n");
-        return -ENOEXEC;
+        return -Errno::ENOEXEC.get();
     }
     match start() {
         Ok(()) => {
@@ -69,9 +66,9 @@ extern "C" fn cleanup_module() {
 }
 
 fn start() -> Result<(), Errno> {
+    vmcoreinfo::read()?;
     copy::choose(parameters::copy())?;
     user::measure_address_space();
-    vmcoreinfo::read()?;
     hotplug::watch()?;
     device::register(parameters::major()).inspect_err(|_| hotplug::unwatch())
 }

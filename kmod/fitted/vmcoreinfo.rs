@@ -2,9 +2,9 @@
 //! The VMCOREINFO note, which the kernel writes at boot.
 
 use crate::linpmem_core::kernel::PAGE_SIZE;
-use crate::linpmem_core::vmcoreinfo::Keys;
+use crate::linpmem_core::vmcoreinfo::{self, Keys};
 use crate::linpmem_core::Errno;
-use crate::{bindings, shim};
+use crate::{bindings, facts, log, shim};
 use core::cell::UnsafeCell;
 
 /// What it says.
@@ -27,7 +27,8 @@ unsafe impl Sync for Text {}
 #[link_section = ".init.data"]
 static TEXT: Text = Text(UnsafeCell::new([0; PAGE_SIZE as usize]));
 
-/// Reads the note. Called once, while the module is being loaded.
+/// Reads the note, and refuses to run in a kernel that the module was not fitted to. Called
+/// once, while the module is being loaded.
 pub(crate) fn read() -> Result<(), Errno> {
     // SAFETY: These functions read values that are fixed at boot, or compute an address;
     // the copy fails where nothing is mapped.
@@ -43,6 +44,10 @@ pub(crate) fn read() -> Result<(), Errno> {
             return Err(Errno::EFAULT);
         }
         let text = text.get(..len).unwrap_or(&[]);
+        if vmcoreinfo::release(text).is_some_and(|running| !facts::are_of(running)) {
+            log(c"\x013linpmem: this module was fitted to another kernel: see linpmem-fit\n");
+            return Err(Errno::ENOEXEC);
+        }
         *FOUND.0.get() = Keys::parse(text, bindings::phys_base);
     }
     Ok(())

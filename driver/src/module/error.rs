@@ -60,7 +60,7 @@ pub enum LoadError {
     /// It was built for another kernel.
     #[error(
         "{path} was built for kernel {built_for}, but this machine runs {running}: build \
-         linpmem.ko for {running}"
+         linpmem.ko for {running}, or have it fitted (`pmem insmod` without a file)"
     )]
     WrongKernel {
         /// The module file.

@@ -91,6 +91,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let module = unpacked.as_ref().unwrap_or(&packed);
 
     let is_ours = unpacked.is_err() || module.has_parameter("allow_device");
+    if is_ours {
+        check_release(module, path)?;
+    }
     let (parameters, c_parameters) = parameters(options, is_ours)?;
 
     let by_kernel = match packing {
@@ -122,10 +125,27 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
 pub fn load_image(image: Vec<u8>, name: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let module = ModuleFile::from_bytes(image);
     let is_ours = module.has_parameter("allow_device");
+    if is_ours {
+        check_release(&module, Path::new(name))?;
+    }
     let (parameters, c_parameters) = parameters(options, is_ours)?;
     init_module(module.bytes(), &c_parameters)
         .map_err(|errno| LoadError::explain(errno, &module, Path::new(name), &parameters))?;
     loaded(is_ours, parameters)
+}
+
+/// Refuses a module of ours for another kernel before the kernel sees it: one that checks
+/// imports by sums does not compare releases.
+fn check_release(module: &ModuleFile, path: &Path) -> Result<(), LoadError> {
+    let running = state::release();
+    match module.release() {
+        Some(built_for) if built_for != running => Err(LoadError::WrongKernel {
+            path: path.to_path_buf(),
+            built_for: built_for.to_owned(),
+            running,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The module's parameters. The original's module needs a device number.
@@ -217,6 +237,16 @@ fn no_node(node: &Path, waited: Duration) -> LoadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_for_another_kernel_is_refused_before_the_kernel_sees_it() {
+        let image = b"\x7fELF\0parmtype=allow_device:uint\0vermagic=0.0.1 SMP\0".to_vec();
+        let refused = load_image(image, "the module", &LoadOptions::default());
+        let Err(LoadError::WrongKernel { built_for, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(built_for, "0.0.1");
+    }
 
     #[test]
     fn what_is_not_a_module_is_refused_before_the_kernel_sees_it() {

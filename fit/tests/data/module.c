@@ -13,6 +13,8 @@ INFO(parmtype, "parmtype=number:uint");
 
 /* As large as the table of facts. */
 unsigned int linpmem_layout[WORDS] __attribute__((section(".data")));
+/* The kernel's release. */
+char linpmem_release[65] __attribute__((section(".data")));
 
 extern int _printk(const char *format, ...);
 extern int __cond_resched(void);

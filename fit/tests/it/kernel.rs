@@ -3,7 +3,7 @@
 
 use crate::assembler::Assembler;
 use crate::elf::Elf;
-use linpmem_core::layout::Layout;
+use linpmem_core::layout::{Layout, RELEASE_ROOM};
 use linpmem_fit::{FitError, Fitted, Sources, fit};
 use object::elf::{R_X86_64_64, R_X86_64_PC32, R_X86_64_PLT32};
 use std::fs;
@@ -228,6 +228,8 @@ pub fn btf(structs: &[Struct], enums: &[(&str, Vec<(&str, u32)>)]) -> Vec<u8> {
 /// A prebuilt module.
 pub fn object() -> Elf {
     let layout = vec![0; size_of::<Layout>()];
+    let place = layout.len() as u64;
+    let facts = vec![0; layout.len() + RELEASE_ROOM];
     // Two jumps to the return thunk, and room for calls.
     let mut text = vec![0x90; 64];
     text[8] = 0xe9;
@@ -237,11 +239,15 @@ pub fn object() -> Elf {
     faults[20] = 2;
     Elf::relocatable()
         .section(".text", &text)
-        .section(".data", &layout)
+        .section(".data", &facts)
         .section(".modinfo", b"license=GPL\0")
         .section("__ex_table", &faults)
         .section("__param", &[0; 40])
-        .symbol("linpmem_layout", Some((".data", 0, layout.len() as u64)))
+        .symbol("linpmem_layout", Some((".data", 0, place)))
+        .symbol(
+            "linpmem_release",
+            Some((".data", place, RELEASE_ROOM as u64)),
+        )
         .symbol("init_module", Some((".text", 0, 13)))
         .symbol("cleanup_module", Some((".text", 16, 21)))
         .symbol("linpmem_without_efi", Some((".data", 8, 8)))

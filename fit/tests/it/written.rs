@@ -2,6 +2,7 @@
 //! The module that is written.
 
 use crate::kernel::{EXPORTS, Files, RELEASE, VERMAGIC, btf, enums, structs, symvers, vmlinux};
+use linpmem_core::layout::Layout;
 use linpmem_testkit::modinfo;
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationTarget};
@@ -80,6 +81,9 @@ fn it_is_what_a_kernel_loads() {
     // The table, little-endian, beginning with its version.
     let layout = &data(&file, ".data")[..8];
     assert_eq!(layout, [1, 0, 0, 0, 200, 0, 0, 0]);
+    // The module compares it with the kernel that it finds itself in.
+    let own = &data(&file, ".data")[size_of::<Layout>()..];
+    assert!(own.starts_with(format!("{RELEASE}\0").as_bytes()));
 
     // What the kernel lacks is the module's own.
     let places = relocations(&file, ".text");

@@ -18,6 +18,8 @@ impl Errno {
     pub const ESRCH: Self = Self(3);
     /// A struct larger than any version of this ABI has.
     pub const E2BIG: Self = Self(7);
+    /// A module that is not for this kernel.
+    pub const ENOEXEC: Self = Self(8);
     /// The kernel has no memory for the request.
     pub const ENOMEM: Self = Self(12);
     /// Device memory or a hole, without `ACCESS_DEVICE`.

@@ -13,6 +13,14 @@ pub const LAYOUT_VERSION: u32 = 1;
 /// The name of the table's symbol in the prebuilt object.
 pub const LAYOUT_SYMBOL: &str = "linpmem_layout";
 
+/// The name of the symbol, in the prebuilt object, of room for the release of the kernel that
+/// the module is fitted to: [`RELEASE_ROOM`] bytes that end with zeros. Where the kernel checks
+/// its imports by sums, it does not compare releases, and the sums do not cover the layouts.
+pub const RELEASE_SYMBOL: &str = "linpmem_release";
+
+/// The longest release, and a zero (__NEW_UTS_LEN + 1).
+pub const RELEASE_ROOM: usize = 65;
+
 /// The section of the prebuilt object with the places that may fault. The third word of
 /// each entry, which differs between kernels, is one of [`FAULT`] and [`USER_ACCESS`].
 pub const FAULTS_SECTION: &str = "__ex_table";

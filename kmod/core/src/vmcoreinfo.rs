@@ -16,6 +16,15 @@ pub struct Keys {
     pub kernel_page_table: Option<u64>,
 }
 
+/// Bytes of the ELF note's header in front of the text, with the name "VMCOREINFO".
+const NOTE_HEADER: usize = 24;
+
+/// The kernel's release, from the note with its header: the first line.
+#[must_use]
+pub fn release(note: &[u8]) -> Option<&[u8]> {
+    value(note.get(NOTE_HEADER..)?, b"OSRELEASE")
+}
+
 impl Keys {
     /// Of a kernel with this `phys_base`.
     #[must_use]
@@ -72,6 +81,15 @@ mod tests {
             kernel_page_table(TEXT, phys_base),
             Some(0x37a2_0000 - 0x3300_0000)
         );
+    }
+
+    #[test]
+    fn the_release_is_behind_the_notes_header() {
+        let mut note = [b'x'; NOTE_HEADER + TEXT.len()];
+        note[NOTE_HEADER..].copy_from_slice(TEXT);
+        assert_eq!(release(&note), Some(&b"7.3.4"[..]));
+        assert_eq!(release(TEXT), None);
+        assert_eq!(release(&note[..NOTE_HEADER - 1]), None);
     }
 
     #[test]

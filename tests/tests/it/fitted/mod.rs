@@ -5,6 +5,7 @@
 //! The module itself is tested by `kmod`, which runs with the fitted one as well.
 
 mod one_binary;
+mod other_kernel;
 mod vectors;
 
 use anyhow::{Context, Result};
