@@ -23,7 +23,13 @@ const OLDER_SERVERS: &[(&str, &str)] = &[
 ];
 
 /// Suites whose cloud kernels the prebuilt module is fitted to.
-const FITTED: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports"];
+const FITTED: &[&str] = &[
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "testing",
+    "trixie-backports",
+];
 
 /// Other flavours of kernels that it is fitted to: for machines, and for real time.
 const FITTED_OTHERS: &[(&str, &str)] = &[

@@ -2,8 +2,11 @@
 //! The test suites by name.
 
 mod matrix;
+mod record;
+mod tally;
 
 use self::matrix::{Choice, Matrix};
+use self::tally::Tally;
 use crate::setup::{self, Part};
 use crate::{dist, prepare};
 use anyhow::{Context, Result, bail};
@@ -26,6 +29,9 @@ pub struct Args {
     /// for `sources` Debian's stable one]
     #[arg(long, requires = "suite")]
     kernels: Option<Choice>,
+    /// Write the results into the table of docs/kernels.md (for the suite `fitted`)
+    #[arg(long, requires = "kernels")]
+    record: bool,
     /// Arguments for the test programs, such as a test's name or --nocapture
     #[arg(last = true)]
     rest: Vec<OsString>,
@@ -156,22 +162,15 @@ const SUITES: &[Suite] = &[
         about: "the prebuilt module, fitted to the kernels of servers: all that `kmod` tests, and \
                 programs that carry it",
         cargo: END_TO_END,
-        tests: &["fitted::", "kmod::"],
+        tests: &["fitted::", "kmod::", "pmem::"],
         matrix: Some(Matrix::Fitted),
         module: ModuleKind::Fitted,
-        prepare: without_module,
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
+            without_module()
+        },
     },
 ];
-
-/// The results of the tests.
-#[derive(Debug, Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-    /// Suites whose command failed.
-    broken: Vec<&'static str>,
-}
 
 /// Runs `cargo xtask test`.
 pub fn run(args: &Args) -> Result<()> {
@@ -191,40 +190,46 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let started = Instant::now();
     let mut tally = Tally::default();
-    for suite in chosen {
+    for suite in &chosen {
         println!("[test] {}: {}", suite.name, suite.about);
         (suite.prepare)().with_context(|| format!("cannot prepare the suite `{}`", suite.name))?;
-        let Some(kernels) = &args.kernels else {
-            suite.run(suite.default_kernel()?.as_deref(), &args.rest, &mut tally)?;
-            continue;
-        };
-        let matrix = suite.matrix.with_context(|| {
-            format!(
-                "--kernels is only for the suites `kmod`, `sources` and `fitted`, not for `{}`",
-                suite.name
-            )
-        })?;
-        for kernel in kernels.kernels(&Cache::open()?, matrix)? {
-            println!("[test] {} on {}", suite.name, kernel.release());
-            suite.run(Some(kernel.release()), &args.rest, &mut tally)?;
+    }
+    match (&args.kernels, chosen.as_slice()) {
+        (Some(kernels), [suite]) => {
+            run_on(suite, kernels, args, &mut tally)?;
+        }
+        _ => {
+            for batch in Batch::of(&chosen) {
+                let kernel = batch.default_kernel()?;
+                batch.run(kernel.as_deref(), &args.rest, &mut tally)?;
+            }
         }
     }
-    let ignored = if tally.ignored == 0 {
-        String::new()
-    } else {
-        format!(", {} ignored", tally.ignored)
-    };
-    println!(
-        "[test] {} passed, {} failed{ignored}; {:.0} s",
-        tally.passed,
-        tally.failed,
-        started.elapsed().as_secs_f64()
-    );
-    if !tally.broken.is_empty() {
-        bail!("tests failed in: {}", tally.broken.join(", "));
+    println!("[test] {tally}; {:.0} s", started.elapsed().as_secs_f64());
+    tally.verdict()
+}
+
+/// Runs `suite` on each of `kernels`.
+fn run_on(suite: &Suite, kernels: &Choice, args: &Args, tally: &mut Tally) -> Result<()> {
+    let matrix = suite.matrix.with_context(|| {
+        format!(
+            "--kernels is only for the suites `kmod`, `sources` and `fitted`, not for `{}`",
+            suite.name
+        )
+    })?;
+    if args.record && matrix != Matrix::Fitted {
+        bail!("--record is only for the suite `fitted`");
     }
-    if tally.passed == 0 {
-        bail!("no tests ran");
+    for kernel in kernels.kernels(&Cache::open()?, matrix)? {
+        println!("[test] {} on {}", suite.name, kernel.release());
+        let mut own = Tally::default();
+        Batch::of(&[suite])
+            .iter()
+            .try_for_each(|batch| batch.run(Some(kernel.release()), &args.rest, &mut own))?;
+        if args.record {
+            record::write(kernel.release(), &own)?;
+        }
+        tally.add(own);
     }
     Ok(())
 }
@@ -238,7 +243,39 @@ fn without_module() -> Result<()> {
     Ok(())
 }
 
-impl Suite {
+/// Suites that one `cargo test` runs. Their tests share the processors, so that no suite
+/// waits for the last test of the one before.
+struct Batch<'a> {
+    suites: Vec<&'a Suite>,
+    cargo: &'static [&'static str],
+    module: ModuleKind,
+}
+
+impl<'a> Batch<'a> {
+    /// As few as possible, in the order of the first suite of each.
+    fn of(suites: &[&'a Suite]) -> Vec<Self> {
+        let mut batches: Vec<Self> = Vec::new();
+        for &suite in suites {
+            let same = batches
+                .iter_mut()
+                .find(|batch| batch.cargo == suite.cargo && batch.module == suite.module);
+            match same {
+                Some(batch) => batch.suites.push(suite),
+                None => batches.push(Self {
+                    suites: vec![suite],
+                    cargo: suite.cargo,
+                    module: suite.module,
+                }),
+            }
+        }
+        batches
+    }
+
+    fn name(&self) -> String {
+        let names: Vec<&str> = self.suites.iter().map(|suite| suite.name).collect();
+        names.join(", ")
+    }
+
     /// The kernel of all tests, unless each chooses its own.
     fn default_kernel(&self) -> Result<Option<String>> {
         match self.module {
@@ -252,9 +289,11 @@ impl Suite {
 
     /// Runs `cargo test`, shows its output, and counts the results.
     fn run(&self, kernel: Option<&str>, rest: &[OsString], tally: &mut Tally) -> Result<()> {
+        println!("[test] running {}", self.name());
         let mut cargo = checkout::cargo();
         cargo.args(["test", "--no-fail-fast"]).args(self.cargo);
-        cargo.arg("--").args(self.tests).args(rest);
+        let tests = self.suites.iter().flat_map(|suite| suite.tests);
+        cargo.arg("--").args(tests).args(rest);
         if let Some(release) = kernel {
             cargo.env(Kernel::CHOSEN, release);
         }
@@ -274,36 +313,11 @@ impl Suite {
                 tally.count(&line);
             }
         }
-        if !child
-            .wait()
-            .context("cannot wait for cargo test")?
-            .success()
-        {
-            tally.broken.push(self.name);
+        let status = child.wait().context("cannot wait for cargo test")?;
+        if !status.success() {
+            tally.broken.push(self.name());
         }
         Ok(())
-    }
-}
-
-impl Tally {
-    /// Counts a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
-    fn count(&mut self, line: &str) {
-        let Some((_, counts)) = line.split_once("test result: ") else {
-            return;
-        };
-        for count in counts.split([';', '.']) {
-            let mut words = count.split_whitespace();
-            let number: Option<u64> = words.next().and_then(|word| word.parse().ok());
-            if let (Some(number), Some(what)) = (number, words.next()) {
-                let sum = match what {
-                    "passed" => &mut self.passed,
-                    "failed" => &mut self.failed,
-                    "ignored" => &mut self.ignored,
-                    _ => continue,
-                };
-                *sum += number;
-            }
-        }
     }
 }
 
@@ -312,13 +326,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_added_up() {
-        let mut tally = Tally::default();
-        tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
-        tally.count(
-            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out",
-        );
-        tally.count("test passes ... ok");
-        assert_eq!((tally.passed, tally.failed, tally.ignored), (5, 1, 1));
+    fn suites_that_differ_in_nothing_but_their_tests_run_together() {
+        let all: Vec<&Suite> = SUITES.iter().collect();
+        let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
+        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources";
+        assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

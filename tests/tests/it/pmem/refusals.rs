@@ -81,7 +81,7 @@ fn files(vm: &Vm) -> Result<()> {
     let built_for = format!("built for kernel 9{}", &release[1..]);
     let words = [built_for.as_str(), release, "build linpmem.ko for"];
     fails(vm, "insmod /tmp/other.ko", 1, &words)?;
-    vm.put("/tmp/cut.ko", 0o600, &bytes[..bytes.len() / 2])?;
+    vm.put("/tmp/cut.ko", 0o600, &bytes[..bytes.len() - 64])?;
     fails(vm, "insmod /tmp/cut.ko", 1, &["/tmp/cut.ko", "dmesg"])?;
 
     fails(
