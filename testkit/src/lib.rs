@@ -16,6 +16,7 @@ pub mod debian_tree;
 pub mod ground_truth;
 pub mod held_pages;
 pub mod kernel;
+pub mod kernel_files;
 pub mod modinfo;
 pub mod processes;
 pub mod target_machine;

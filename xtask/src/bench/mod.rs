@@ -4,6 +4,7 @@
 mod cargo_bench;
 mod convert;
 mod dump;
+mod fit;
 mod kmod;
 mod memory;
 mod pages;
@@ -70,6 +71,11 @@ const BENCHES: &[Bench] = &[
         name: "dump/pages",
         about: "the memory that acquisitions change, compared with AVML's",
         run: pages::run,
+    },
+    Bench {
+        name: "fit",
+        about: "fitting and loading the module, compared with loading one that was fitted before",
+        run: fit::run,
     },
     Bench {
         name: "kmod",

@@ -110,15 +110,16 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
 
 /// What a job changed.
 #[derive(Clone, Copy, Debug)]
-struct Changed {
+pub(super) struct Changed {
     /// Pages whose content changed.
-    pages: u64,
-    ms: u64,
+    pub pages: u64,
+    /// How long it took.
+    pub ms: u64,
 }
 
 impl Changed {
     /// Runs `job` in a machine with an empty page cache and a mark in all free memory.
-    fn by(target: &TargetMachine, job: impl FnOnce() -> Result<Output>) -> Result<Self> {
+    pub(super) fn by(target: &TargetMachine, job: impl FnOnce() -> Result<Output>) -> Result<Self> {
         target.vm.run(&["clear", FOLDER])?.ok()?;
         target.vm.run(&["mark"])?.ok()?;
         let before = target.snapshot("before")?;
@@ -131,7 +132,7 @@ impl Changed {
         })
     }
 
-    fn print(self, name: &str) {
+    pub(super) fn print(self, name: &str) {
         let Self { pages, ms } = self;
         eprintln!(
             "[bench] {name}: {pages} pages changed in {:.1} s ({} MiB)",
@@ -146,6 +147,6 @@ fn keep_least<'a>(least: &mut BTreeMap<&'a str, u64>, name: &'a str, pages: u64)
     *entry = pages.min(*entry);
 }
 
-fn count(pages: u64) -> Result<f64> {
+pub(super) fn count(pages: u64) -> Result<f64> {
     Ok(f64::from(u32::try_from(pages)?))
 }
