@@ -3,8 +3,9 @@
 
 #![allow(missing_docs, reason = "doc comments would become help text")]
 
-use clap::{ArgGroup, Args, Parser};
-use linpmem_cli::ExitStatus;
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+use linpmem_cli::{ExitStatus, Section};
 use linpmem_fit::Sources;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,12 @@ const EXAMPLES: [(&str, &str); 5] = [
     ),
 ];
 
+/// What the manual page says beyond the options.
+pub const SECTIONS: [Section<'_>; 1] = [Section {
+    title: "EXAMPLES",
+    terms: &EXAMPLES,
+}];
+
 /// What `--help` ends with.
 fn help_end() -> String {
     let line = |(term, meaning): &(&str, &str)| format!("\n  {term}\n          {meaning}");
@@ -50,9 +57,14 @@ fn help_end() -> String {
     version,
     after_long_help = help_end(),
     after_help = "Use --help for details and examples.",
-    group = ArgGroup::new("file").multiple(true)
+    group = ArgGroup::new("file").multiple(true),
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
 )]
 pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Write the module here, as for insmod; with --fleet, a folder [default: write
     /// nothing, only say what it would rest on]
     #[arg(short, long, value_name = "FILE")]
@@ -83,6 +95,23 @@ pub struct Cli {
 
     #[command(flatten)]
     pub files: FileArgs,
+}
+
+/// What packages are made of.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write shell completions to stdout
+    #[command(hide = true)]
+    Completions {
+        /// Shell
+        shell: Shell,
+    },
+    /// Write the manual page to a folder
+    #[command(hide = true)]
+    Man {
+        /// Folder; it is created if necessary
+        folder: PathBuf,
+    },
 }
 
 /// The files of a kernel; if one is given, nothing is taken from this system.

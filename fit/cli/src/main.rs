@@ -9,9 +9,10 @@ mod output;
 mod report;
 
 use anyhow::{Context, Result};
-use args::Cli;
+use args::{Cli, Command, SECTIONS};
+use clap::CommandFactory;
 use fleet::FleetReport;
-use linpmem_cli::{Document, ExitStatus, Program, Stderr};
+use linpmem_cli::{Document, ExitStatus, Manual, Program, Stderr};
 use linpmem_fit::{check_loadable, fit, need_object};
 use output::write;
 use report::Report;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
+    if let Some(command) = &cli.command {
+        return document(command);
+    }
     let object = match &cli.object {
         Some(path) => {
             let read = fs::read(path);
@@ -58,5 +62,18 @@ fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     let is_explained = cli.explain || cli.output.is_none();
     let report = Report::of(&fitted, cli.output.as_deref(), refusal, is_explained);
     report.print(cli.json, &mut out)?;
+    Ok(ExitStatus::Complete)
+}
+
+/// Writes completions or the manual page.
+fn document(command: &Command) -> Result<ExitStatus> {
+    let manual = Manual {
+        program: Cli::command(),
+        sections: &SECTIONS,
+    };
+    match command {
+        Command::Completions { shell } => manual.completions(*shell, &mut io::stdout().lock())?,
+        Command::Man { folder } => manual.pages(folder)?,
+    }
     Ok(ExitStatus::Complete)
 }

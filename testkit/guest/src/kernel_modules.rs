@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel modules.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -34,4 +34,12 @@ pub fn load(path: &Path, params: &str) -> Result<()> {
     let params = CString::new(params).context("module parameters")?;
     finit_module(file, &params, ModuleInitFlags::empty())
         .with_context(|| format!("loading {}", path.display()))
+}
+
+/// `insmod FILE [PARAMETER ...]`
+pub fn insmod(args: &[String]) -> Result<()> {
+    let [file, params @ ..] = args else {
+        bail!("usage: insmod FILE [PARAMETER ...]");
+    };
+    load(Path::new(file), &params.join(" "))
 }

@@ -44,9 +44,10 @@ fn main() -> ExitCode {
         "clear" => files::clear(rest),
         "mask" => mask::mask(rest),
         "unmask" => mask::unmask(rest),
+        "insmod" => kernel_modules::insmod(rest),
         _ => Err(anyhow::anyhow!(
             "no such tool; the tools are init, fill, mark, hold, plant, tick, rest, ps, kmsg, cat, ls, \
-             write, clear, mask and unmask"
+             write, clear, mask, unmask and insmod"
         )),
     };
     match outcome {

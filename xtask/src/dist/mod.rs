@@ -42,9 +42,6 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("linpmem-fit", "linpmem-fit-cli"),
 ];
 
-/// Programs that write their own manual pages and completions.
-const WITH_MANUALS: [&str; 2] = ["linpmem-dump", "pmem"];
-
 /// Runs `cargo xtask dist`.
 pub fn run(args: &Args) -> Result<()> {
     let has = |part| args.part.is_none_or(|only| only == part);
@@ -84,7 +81,7 @@ fn manuals() -> Result<()> {
     let pages = share.join("man/man1");
     let folder = share.join("completions");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for name in WITH_MANUALS {
+    for (name, _) in PROGRAMS {
         let program = checkout::dist_dir().join(name);
         let status = Command::new(&program).arg("man").arg(&pages).status()?;
         ensure!(status.success(), "`{name} man` failed ({status})");

@@ -88,3 +88,20 @@ fn mistakes_are_told_with_what_to_do() {
             .contains("/nonexistent.o")
     );
 }
+
+#[test]
+fn completions_and_the_manual_page_come_from_the_same_definitions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let written = run(&["completions", shell]);
+        assert!(written.status.success(), "{}", text(&written.stderr));
+        assert!(text(&written.stdout).contains("vmlinuz"), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let written = run(&["man", &folder.path().display().to_string()]);
+    assert!(written.status.success(), "{}", text(&written.stderr));
+    let page = fs::read_to_string(folder.path().join("linpmem-fit.1")).unwrap();
+    assert!(
+        page.contains("EXAMPLES") && page.contains("symvers"),
+        "{page}"
+    );
+}
