@@ -92,7 +92,7 @@ fn open_port() -> Result<File> {
 
 /// Polls until `find` succeeds: devices may appear while init is running.
 fn wait_for<T>(mut find: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     loop {
         match find() {
             None if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
