@@ -5,6 +5,7 @@ use crate::error::FitError;
 use crate::explanation::Explanation;
 use crate::exports::{self, Export, Exports};
 use crate::kernel::Kernel;
+use crate::live_kernel::LiveKernel;
 use crate::module_file::ModuleFile;
 use crate::sources::Sources;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +92,17 @@ pub(crate) fn of(
         let missing = names.iter().filter(|name| !known.contains_key(**name));
         missing.map(|name| (*name).to_owned()).collect::<Vec<_>>()
     };
+    // The running kernel has them in its memory, which takes none to read.
+    if let (false, Some(live)) = (missing(&known).is_empty(), LiveKernel::open(sources)) {
+        let origin = format!("__kcrctab of the running kernel in {}", live.origin);
+        tried.push(origin.clone());
+        for name in missing(&known) {
+            let place = exports.get(&name).and_then(|export| export.live);
+            if let Some(crc) = place.and_then(|place| live.checksum(&name, place)) {
+                known.insert(name, (crc, origin.clone()));
+            }
+        }
+    }
     // Some imports are in no module, so that the kernel is read in any case; it is also the
     // smaller of the two.
     if !missing(&known).is_empty() {

@@ -3,6 +3,7 @@
 
 use crate::cfi;
 use crate::error::FitError;
+use crate::live_kernel::LivePlace;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -22,6 +23,8 @@ pub(crate) struct Export {
     pub(crate) namespace: String,
     /// Its address, where it is known.
     pub(crate) address: Option<u64>,
+    /// Where the running kernel has it and its checksum, where that is known.
+    pub(crate) live: Option<LivePlace>,
 }
 
 /// Exports by name.
@@ -54,7 +57,7 @@ pub(crate) fn of_symvers(
             let export = Export {
                 crc: (crc != 0).then_some(crc),
                 namespace: namespace.to_owned(),
-                address: None,
+                ..Export::default()
             };
             found.insert(name.to_owned(), export);
         }
@@ -85,9 +88,11 @@ pub(crate) fn of_kallsyms(
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Kallsyms, FitError> {
     let mut found = Kallsyms::default();
+    let mut tables = Tables::default();
+    let mut entries = BTreeMap::new();
     lines(file, path, |line| {
         let mut fields = line.split_ascii_whitespace();
-        let (Some(_), Some(_), Some(name), None) =
+        let (Some(address), Some(_), Some(name), None) =
             (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             // Modules' symbols have their module after the name.
@@ -96,15 +101,84 @@ pub(crate) fn of_kallsyms(
         if cfi::is_symbol(name.as_bytes()) && found.cfi.is_none() {
             found.cfi = Some(name.to_owned());
         }
+        let address = linpmem_phys::hex::parse_u64(address).unwrap_or_default();
+        tables.note(name, address);
         if let Some(name) = name.strip_prefix("__ksymtab_") {
             found.lists_exports = true;
             if is_wanted(name) {
-                found.exports.insert(name.to_owned(), Export::default());
+                entries.insert(name.to_owned(), address);
             }
         }
         Ok(())
     })?;
+    let exports = entries.into_iter().map(|(name, entry)| {
+        let export = Export {
+            live: tables.place(entry),
+            ..Export::default()
+        };
+        (name, export)
+    });
+    found.exports = exports.collect();
     Ok(found)
+}
+
+/// Bytes of an entry in a table of exports, and of a checksum.
+const ENTRY: u64 = 12;
+const CHECKSUM: u64 = 4;
+
+/// Where a running kernel has its tables of exports and those of their checksums, which
+/// have the same order. 0 is unknown, or hidden.
+#[derive(Debug, Default)]
+struct Tables([Table; 2]);
+
+#[derive(Debug, Default)]
+struct Table {
+    start: u64,
+    stop: u64,
+    checksums: u64,
+    checksums_stop: u64,
+}
+
+impl Tables {
+    /// Notes where a table begins or ends.
+    fn note(&mut self, name: &str, address: u64) {
+        let Self([all, gpl]) = self;
+        let field = match name {
+            "__start___ksymtab" => &mut all.start,
+            "__stop___ksymtab" => &mut all.stop,
+            "__start___kcrctab" => &mut all.checksums,
+            "__stop___kcrctab" => &mut all.checksums_stop,
+            "__start___ksymtab_gpl" => &mut gpl.start,
+            "__stop___ksymtab_gpl" => &mut gpl.stop,
+            "__start___kcrctab_gpl" => &mut gpl.checksums,
+            "__stop___kcrctab_gpl" => &mut gpl.checksums_stop,
+            _ => return,
+        };
+        *field = address;
+    }
+
+    /// Where the export is whose entry is at `entry`.
+    fn place(&self, entry: u64) -> Option<LivePlace> {
+        let Self(tables) = self;
+        tables.iter().find_map(|table| table.place(entry))
+    }
+}
+
+impl Table {
+    fn place(&self, entry: u64) -> Option<LivePlace> {
+        let within = entry.checked_sub(self.start).filter(|_| self.start != 0)?;
+        let (size, checksums) = (
+            self.stop.checked_sub(self.start)?,
+            self.checksums_stop.checked_sub(self.checksums)?,
+        );
+        // One checksum an entry, or they are something else.
+        let is_sound = size % ENTRY == 0 && size / ENTRY == checksums / CHECKSUM;
+        if within >= size || within % ENTRY != 0 || !is_sound {
+            return None;
+        }
+        let checksum = self.checksums.checked_add(within / ENTRY * CHECKSUM)?;
+        Some(LivePlace { entry, checksum })
+    }
 }
 
 /// Calls `each` with every line.

@@ -23,6 +23,7 @@ mod fleet;
 mod imports;
 mod kernel;
 mod layout;
+mod live_kernel;
 mod live_note;
 mod loadable;
 mod module_file;

@@ -4,38 +4,25 @@
 
 use crate::error::FitError;
 use crate::explanation::Explanation;
+use crate::live_kernel::LiveKernel;
 use crate::sources::Sources;
 use linpmem_core::layout::{ABSENT, Layout};
 use linpmem_kinfo::notes::Notes;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
-use linpmem_phys::num::{u64_as_usize, usize_as_u64};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-/// The most program headers, and bytes of notes, that are read.
-const MAX_HEADERS: u16 = 4096;
-const MAX_NOTES: u64 = 1 << 20;
-
-/// Bytes of the file's header, and of a program header.
-const FILE_HEADER: usize = 64;
-const HEADER: usize = 56;
-
-/// The type of a segment with notes.
-const PT_NOTE: u32 = 4;
 
 /// Compares the facts with the note, as far as it has them and may be read.
 pub(crate) fn compare(sources: &Sources, told: &mut Explanation) -> Result<(), FitError> {
     // Who may not read memory gets no note; the facts need not have it.
-    let Ok(Some((path, file))) = sources.kcore.open() else {
+    let Some(live) = LiveKernel::open(sources) else {
         return Ok(());
     };
-    let Some(notes) = notes(&file) else {
+    let Some(notes) = live.notes() else {
         return Ok(());
     };
     let Some(info) = Vmcoreinfo::from_notes(Notes::new(&notes)) else {
         return Ok(());
     };
-    let origin = format!("the note VMCOREINFO of {}", path.display());
+    let origin = format!("the note VMCOREINFO of {}", live.origin);
     let mut compared = 0_u32;
     for (what, own, noted) in facts(&told.layout, info) {
         let Some(noted) = noted else {
@@ -121,36 +108,4 @@ fn facts(layout: &Layout, info: Vmcoreinfo<'_>) -> Vec<Pair> {
         offline,
     ));
     pairs
-}
-
-/// The segment with notes.
-fn notes(file: &File) -> Option<Vec<u8>> {
-    let mut header = [0; FILE_HEADER];
-    file.read_exact_at(&mut header, 0).ok()?;
-    let start = number(&header, 32)?;
-    let count = u16::from_le_bytes(*header.get(56..)?.first_chunk()?);
-    if !header.starts_with(b"\x7fELF") || count > MAX_HEADERS {
-        return None;
-    }
-    let mut segment = [0; HEADER];
-    for index in 0..u64::from(count) {
-        let at = start.checked_add(index * usize_as_u64(HEADER))?;
-        file.read_exact_at(&mut segment, at).ok()?;
-        if u32::from_le_bytes(*segment.first_chunk()?) != PT_NOTE {
-            continue;
-        }
-        let len = number(&segment, 32)?;
-        if len > MAX_NOTES {
-            return None;
-        }
-        let mut notes = vec![0; u64_as_usize(len)];
-        file.read_exact_at(&mut notes, number(&segment, 8)?).ok()?;
-        return Some(notes);
-    }
-    None
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u64> {
-    let bytes = bytes.get(at..)?.first_chunk()?;
-    Some(u64::from_le_bytes(*bytes))
 }

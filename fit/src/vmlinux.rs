@@ -121,6 +121,7 @@ impl<'a> Vmlinux<'a> {
                         crc: crc.map(|crc| u32::from_le_bytes(*crc)),
                         namespace: self.text(entry, at, 8).unwrap_or_default().to_owned(),
                         address: relative(entry, at, 0),
+                        live: None,
                     };
                     found.insert(name.to_owned(), export);
                 }

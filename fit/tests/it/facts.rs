@@ -359,8 +359,8 @@ fn kernels_with_kcfi_or_without_modules_are_refused() {
     }
 }
 
-/// A core file with a note VMCOREINFO, as /proc/kcore.
-fn core(text: &str) -> Vec<u8> {
+/// A core file with a note VMCOREINFO, as /proc/kcore, and with what is at a virtual address.
+fn core(text: &str, (address, memory): (u64, &[u8])) -> Vec<u8> {
     let mut note = Vec::new();
     for word in [11, text.len() as u32, 0] {
         note.extend_from_slice(&word.to_le_bytes());
@@ -368,15 +368,108 @@ fn core(text: &str) -> Vec<u8> {
     note.extend_from_slice(b"VMCOREINFO\0\0");
     note.extend_from_slice(text.as_bytes());
     note.resize(note.len().next_multiple_of(4), 0);
-    let mut core = vec![0; 120];
-    core[..4].copy_from_slice(b"\x7fELF");
+    const START: u64 = 64 + 2 * 56;
+    let mut core = b"\x7fELF\x02\x01\x01".to_vec();
+    core.resize(64, 0);
     core[32] = 64;
-    core[56] = 1;
-    core[64] = 4;
-    core[72] = 120;
-    core[96..104].copy_from_slice(&(note.len() as u64).to_le_bytes());
+    core[54] = 56;
+    core[56] = 2;
+    for (kind, offset, address, len) in [
+        (4_u64, START, 0, note.len()),
+        (1, START + note.len() as u64, address, memory.len()),
+    ] {
+        for word in [kind, offset, address, 0, len as u64, len as u64, 0] {
+            core.extend_from_slice(&word.to_le_bytes());
+        }
+    }
     core.extend_from_slice(&note);
+    core.extend_from_slice(memory);
     core
+}
+
+/// The memory of the kernel whose file is `vmlinux`, from its first section on.
+fn memory_of(vmlinux: &[u8]) -> (u64, Vec<u8>) {
+    use object::{Object, ObjectSection};
+    let file = object::File::parse(vmlinux).unwrap();
+    let start = file.section_by_name("__ksymtab").unwrap().address();
+    let mut memory = Vec::new();
+    for name in ["__ksymtab", "__kcrctab", "__ksymtab_strings"] {
+        let section = file.section_by_name(name).unwrap();
+        memory.resize((section.address() - start) as usize, 0);
+        memory.extend_from_slice(section.data().unwrap());
+    }
+    (start, memory)
+}
+
+/// Unpacking the kernel takes a hundred megabytes of the memory that is to be acquired.
+#[test]
+fn a_running_kernels_checksums_are_read_in_its_memory() {
+    let files = Files::new();
+    let root = files.folder.path();
+    let (start, memory) = memory_of(&std::fs::read(root.join("vmlinux")).unwrap());
+    let modules = root.join("lib/modules").join(RELEASE);
+    for (from, to) in [
+        ("modules", modules.clone()),
+        ("btf", root.join("sys/kernel/btf/vmlinux")),
+        ("vmlinux", root.join(format!("boot/vmlinuz-{RELEASE}"))),
+    ] {
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::rename(root.join(from), to).unwrap();
+    }
+    let count = EXPORTS.len() as u64;
+    let mut kallsyms = String::new();
+    for (name, at) in [
+        ("__start___ksymtab", 0),
+        ("__stop___ksymtab", 12 * count),
+        ("__start___kcrctab", 0x8000),
+        ("__stop___kcrctab", 0x8000 + 4 * count),
+    ] {
+        kallsyms.push_str(&format!("{:016x} R {name}\n", start + at));
+    }
+    for (index, (name, _)) in (0..).zip(EXPORTS) {
+        kallsyms.push_str(&format!("{:016x} r __ksymtab_{name}\n", start + 12 * index));
+    }
+    files.put("proc/kallsyms", kallsyms.as_bytes());
+    let sources = |kallsyms: &str, memory: &[u8]| {
+        files.put("proc/kallsyms", kallsyms.as_bytes());
+        files.put(
+            "proc/kcore",
+            &core("OSRELEASE=6.12.9-test\n", (start, memory)),
+        );
+        let fitted = fit(&files.object, &Sources::running_at(root, RELEASE)).unwrap();
+        let mut imports = fitted.explanation.imports.into_iter();
+        let printk = imports.find(|import| import.name == "_printk").unwrap();
+        assert_eq!(printk.checksum, Some(0x1111_0001));
+        printk.source.unwrap()
+    };
+    let source = sources(&kallsyms, &memory);
+    assert!(source.contains("proc/kcore"), "{source}");
+
+    // Where it cannot be right, the kernel's file tells.
+    let hidden = kallsyms.replace("ffffffff82", "0000000000");
+    let one_less = kallsyms.replace(
+        &format!("{:016x} R __stop___kcrctab", start + 0x8000 + 4 * count),
+        &format!("{:016x} R __stop___kcrctab", start + 0x8000 + 4 * count - 4),
+    );
+    assert_ne!(one_less, kallsyms);
+    let mut other_name = memory.clone();
+    let names = other_name.len()
+        - EXPORTS
+            .iter()
+            .map(|(name, _)| name.len() + 1)
+            .sum::<usize>();
+    other_name[names..].fill(b'x');
+    let zeros = vec![0; memory.len()];
+    for (kallsyms, memory) in [
+        (&hidden, &memory),
+        (&one_less, &memory),
+        (&kallsyms, &other_name),
+        (&kallsyms, &zeros),
+        (&kallsyms, &memory[..0x100].to_vec()),
+    ] {
+        let source = sources(kallsyms, memory);
+        assert!(source.contains("boot/vmlinuz"), "{source}");
+    }
 }
 
 #[test]
@@ -398,7 +491,7 @@ fn the_running_kernels_note_must_say_the_same() {
                 OFFSET(page.compound_head)=8\nNUMBER(PG_hwpoison)=21\n\
                 NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-251658240\n";
     let with = |text: &str| {
-        files.put("proc/kcore", &core(text));
+        files.put("proc/kcore", &core(text, (0, &[])));
         fit(&files.object, &Sources::running_at(root, RELEASE))
     };
     let checks = with(good).unwrap().explanation.checks;
