@@ -51,13 +51,14 @@ const MAX_INPUT_BYTES: u32 = 1 << 16;
 #[derive(Clone, Debug)]
 struct Target {
     name: String,
+    package: PathBuf,
     seeds: PathBuf,
 }
 
 /// Runs `cargo xtask fuzz`.
 pub fn run(args: &Args) -> Result<()> {
     if args.build_only {
-        println!("[fuzz] {}", build()?.display());
+        println!("[fuzz] {}", build(&packages()?)?.display());
         return Ok(());
     }
     let all = targets()?;
@@ -74,7 +75,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn run_targets(chosen: &[Target], seconds: u64) -> Result<()> {
-    let programs = build()?;
+    let mut packages: Vec<PathBuf> = chosen.iter().map(|target| target.package.clone()).collect();
+    packages.dedup();
+    let programs = build(&packages)?;
     let work = checkout::target_dir().join("fuzz/work");
     println!(
         "[fuzz] {} for {seconds} s each; corpus and findings are in {}",
@@ -123,6 +126,7 @@ fn targets() -> Result<Vec<Target>> {
             let name = seeds.file_name().unwrap_or_default();
             targets.push(Target {
                 name: name.to_string_lossy().into_owned(),
+                package: package.clone(),
                 seeds,
             });
         }
@@ -146,12 +150,12 @@ fn names(targets: &[Target]) -> String {
     names.join(", ")
 }
 
-/// Builds all targets, and returns the folder that has them.
-fn build() -> Result<PathBuf> {
+/// Builds the targets of `packages`, and returns the folder that has them.
+fn build(packages: &[PathBuf]) -> Result<PathBuf> {
     let target = checkout::target_dir().join("fuzz");
-    for package in packages()? {
+    for package in packages {
         let status = checkout::cargo()
-            .current_dir(&package)
+            .current_dir(package)
             .args(["build", "--quiet", "--release", "--locked", "--bins"])
             .args(["--target", TRIPLE, "--target-dir"])
             .arg(&target)
