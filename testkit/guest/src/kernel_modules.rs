@@ -2,7 +2,7 @@
 //! Kernel modules.
 
 use anyhow::{Context, Result, bail};
-use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -42,4 +42,11 @@ pub fn insmod(args: &[String]) -> Result<()> {
         bail!("usage: insmod FILE [PARAMETER ...]");
     };
     load(Path::new(file), &params.join(" "))
+}
+
+/// `rmmod NAME`
+pub fn rmmod(args: &[String]) -> Result<()> {
+    let name = args.first().context("usage: rmmod NAME")?;
+    let name = CString::new(name.as_str()).context("a module's name")?;
+    delete_module(&name, DeleteModuleFlags::O_NONBLOCK).context("unloading")
 }

@@ -45,9 +45,10 @@ fn main() -> ExitCode {
         "mask" => mask::mask(rest),
         "unmask" => mask::unmask(rest),
         "insmod" => kernel_modules::insmod(rest),
+        "rmmod" => kernel_modules::rmmod(rest),
         _ => Err(anyhow::anyhow!(
             "no such tool; the tools are init, fill, mark, hold, plant, tick, rest, ps, kmsg, cat, ls, \
-             write, clear, mask, unmask and insmod"
+             write, clear, mask, unmask, insmod and rmmod"
         )),
     };
     match outcome {

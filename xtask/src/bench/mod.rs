@@ -25,7 +25,8 @@ pub struct Args {
     json: bool,
     /// A program to compare with, NAME=PATH; repeatable
     ///
-    /// The only name is avml: a static AVML. Without it, `cargo install` builds one.
+    /// avml: a static AVML; without it, `cargo install` builds one. lime: LiME's module for the
+    /// kernel of the virtual machines; without it, LiME is left out.
     #[arg(long = "peer", value_name = "NAME=PATH")]
     peers: Vec<Peer>,
     /// How often to run each job; the best run counts

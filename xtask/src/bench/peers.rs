@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const AVML: &str = "avml";
+const LIME: &str = "lime";
 /// Named explicitly, so that the flags below do not apply to build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -45,6 +46,17 @@ impl Peers {
         let given = given.iter().cloned();
         Self {
             given: given.map(|peer| (peer.name, peer.path)).collect(),
+        }
+    }
+
+    /// LiME's module, if it was given: it has to be built for the kernel of the benchmark.
+    pub fn lime(&self) -> Result<Option<&Path>> {
+        match self.given.get(LIME) {
+            Some(path) => {
+                ensure!(path.is_file(), "{} does not exist", path.display());
+                Ok(Some(path))
+            }
+            None => Ok(None),
         }
     }
 
