@@ -133,6 +133,17 @@ impl Backend {
         }
     }
 
+    /// How many of `waiting` messages to hash at once, at least 1 if any wait: all that the
+    /// lanes hold, or one at a time if lanes would be slower.
+    #[must_use]
+    pub fn at_once(self, waiting: usize) -> usize {
+        let most = waiting.min(self.lanes());
+        if most < self.least {
+            return waiting.min(1);
+        }
+        most
+    }
+
     /// Whether a message alone is hashed with SHA instructions.
     #[must_use]
     pub const fn has_instructions(self) -> bool {

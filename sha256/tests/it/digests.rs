@@ -207,3 +207,19 @@ fn lanes_are_used_only_where_one_message_alone_is_slower() {
     assert!(best.lanes() > 1 || best == alone);
     assert_eq!(alone.has_instructions(), best.has_instructions());
 }
+
+#[test]
+fn as_many_messages_are_hashed_at_once_as_lanes_hold() {
+    for backend in backends() {
+        assert_eq!(backend.at_once(0), 0);
+        assert_eq!(backend.at_once(1), 1);
+        assert_eq!(backend.at_once(100), backend.lanes());
+        for waiting in 2..backend.lanes() {
+            let at_once = backend.at_once(waiting);
+            assert!(at_once == 1 || at_once == waiting, "{at_once} of {waiting}");
+            // Beside SHA instructions, two do not fill enough lanes.
+            let is_alone = backend == Backend::best() && backend.has_instructions();
+            assert_eq!(at_once == 1, is_alone && waiting < 6);
+        }
+    }
+}
