@@ -6,10 +6,11 @@
 //!
 //! | MiB | for |
 //! |---|---|
-//! | 10 | everything else: the program, stacks, the manifest, and three megabytes on their way to the disk |
-//! | 22 | chunks, each a buffer and its frame if there is a compression, and the state of each thread's encoder |
+//! | 6 | the program's file |
+//! | 6 | everything else: stacks, the manifest, artifacts, three megabytes on their way to the disk |
+//! | 20 | chunks, each a buffer and its frame if there is a compression, and the state of each thread's encoder |
 //!
-//! A format with an encoder of its own keeps up to eight of these 22 for itself.
+//! A format with an encoder of its own keeps up to six of these 20 for its writer.
 
 use crate::buffer::CHUNK_BYTES;
 use crate::frame::FrameEncoder;
@@ -20,11 +21,11 @@ use std::num::NonZeroUsize;
 const MIB: usize = 1 << 20;
 
 /// For chunks, and the encoders of all threads.
-const CHUNKS_BYTES: usize = 22 * MIB;
+const CHUNKS_BYTES: usize = 20 * MIB;
 
 /// The share of that which a format with an encoder of its own has for its writer, such as
 /// a segment of AFF4.
-const WRITER_BYTES: usize = 8 * MIB;
+const WRITER_BYTES: usize = 6 * MIB;
 
 /// A thread's stack, and what allocators keep for it.
 const THREAD_BYTES: usize = 64 << 10;
@@ -141,15 +142,16 @@ impl Crew {
         let states = workers.get().saturating_mul(encoding.state_bytes());
         let fit = encoding.budget().saturating_sub(states) / encoding.chunk_bytes();
         let least = workers.get().saturating_add(LEAST_SPARE);
-        let at_once = match hashing {
-            Hashing::Lanes(lanes) => lanes,
-            _ => 1,
+        let in_lanes = match hashing {
+            // One thread has all that it can hash at once, and the others half of it.
+            Hashing::Lanes(lanes) => workers.get().saturating_add(1).saturating_mul(lanes) / 2,
+            _ => 0,
         };
-        let useful = |each: usize| workers.get().saturating_mul(each).saturating_add(SPARE);
+        let useful = |held: usize| held.saturating_add(SPARE).min(fit).max(least);
         Self {
             workers,
-            first_buffers: useful(1).min(fit).max(least),
-            most_buffers: useful(at_once).min(fit).max(least),
+            first_buffers: useful(workers.get()),
+            most_buffers: useful(workers.get().max(in_lanes)),
             frame_bytes: encoding.frame_bytes(),
         }
     }
@@ -211,15 +213,15 @@ mod tests {
         for (encoding, hashing, expected) in [
             (none, Hashing::Instructions, [2, 4, 4]),
             (none, LANES, [2, 3, 3]),
-            (none, Hashing::Plain, [2, 8, 18]),
+            (none, Hashing::Plain, [2, 8, 16]),
             (zstd(1), LANES, [2, 6, 6]),
             (zstd(1), Hashing::Instructions, [2, 6, 6]),
-            (zstd(3), LANES, [2, 5, 5]),
+            (zstd(3), LANES, [2, 4, 4]),
             (zstd(5), LANES, [2, 3, 3]),
             (zstd(9), LANES, [1, 1, 1]),
             (zstd(22), LANES, [1, 1, 1]),
-            (Encoding::Around(Codec::Lz4), LANES, [2, 7, 7]),
-            (Encoding::Around(Codec::Snappy), LANES, [2, 7, 7]),
+            (Encoding::Around(Codec::Lz4), LANES, [2, 6, 6]),
+            (Encoding::Around(Codec::Snappy), LANES, [2, 6, 6]),
             (OWN, LANES, [2, 4, 4]),
         ] {
             let workers = [2, 8, 64].map(|cpus| of(cpus, encoding, hashing).workers.get());
@@ -243,7 +245,7 @@ mod tests {
                         + crew.most_buffers * encoding.chunk_bytes();
                     // The strongest levels need three chunks beside 17 MiB of their own.
                     let excess = match encoding {
-                        Encoding::Around(Codec::Zstd { level: 13.. }) => 2 * MIB,
+                        Encoding::Around(Codec::Zstd { level: 13.. }) => 4 * MIB,
                         _ => 0,
                     };
                     let budget = encoding.budget() + excess;
@@ -261,8 +263,9 @@ mod tests {
         let none = Encoding::Around(Codec::None);
         let [alone, lanes] = [Hashing::Instructions, LANES].map(|hashing| of(2, none, hashing));
         assert_eq!((alone.first_buffers, alone.most_buffers), (6, 6));
-        assert_eq!((lanes.first_buffers, lanes.most_buffers), (6, 20));
+        assert_eq!((lanes.first_buffers, lanes.most_buffers), (6, 16));
         assert_eq!(of(1, none, LANES).most_buffers, 12);
+        assert_eq!(of(8, none, LANES).most_buffers, 19);
     }
 
     #[test]
