@@ -4,7 +4,7 @@
 
 use crate::Reading;
 use crate::meter::Meter;
-use crate::pipeline::default_workers;
+use crate::pipeline::default_readers;
 use crate::sidecar;
 use crate::sink::PartialError;
 use crate::verify::{Thoroughness, Verification, VerifyError};
@@ -37,7 +37,7 @@ pub fn is_whole(path: &Path, reading: &Reading) -> Result<Option<bool>, VerifyEr
     }
     let thoroughness = Thoroughness {
         full: false,
-        workers: default_workers(),
+        workers: default_readers(),
     };
     let report = verification.compare(thoroughness, &Meter::default())?;
     Ok(report.map(|report| report.is_good()))

@@ -12,13 +12,14 @@ use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
+use crate::hash::Backend;
 use crate::image_format::{ImageFormat, Output, Shape, Target};
 use crate::image_writer::{ImageParts, open_writer};
 use crate::input_hash::InputHash;
 use crate::live_memory::LiveMemory;
 use crate::meter::Meter;
 use crate::output_set::{Extras, OutputSet};
-use crate::pipeline::{Acquisition, Outcome, default_workers};
+use crate::pipeline::{Acquisition, Outcome};
 use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
 use crate::reader::ReadPages;
@@ -145,8 +146,8 @@ impl<'a> Run<'a> {
                     Output::File { image, .. } => Some(folder_of(image)),
                     Output::Stream { .. } => None,
                 };
-                let workers = plan.threads.unwrap_or_else(default_workers);
-                let (codec, why) = compression_choice::choose(folder, workers)
+
+                let (codec, why) = compression_choice::choose(folder, plan.threads)
                     .map_err(AcquireError::io("choosing a compression"))?;
                 (codec, Some(why))
             }
@@ -223,7 +224,8 @@ impl<'a> Run<'a> {
             plan: &plan,
             codec: self.shape.codec,
             hashes: &hashes,
-            workers: self.plan.threads.unwrap_or_else(default_workers),
+            workers: self.plan.threads,
+            backend: Backend::best(),
             bytes_per_s: self.plan.impact.bytes_per_s,
             started: self.started,
             stop,

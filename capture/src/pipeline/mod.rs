@@ -12,6 +12,7 @@
 //! compute the hashes that need all bytes in order. All share the same few buffers.
 
 mod assemble;
+mod crew;
 mod hash;
 mod out;
 mod pace;
@@ -20,7 +21,8 @@ mod run;
 mod work;
 
 pub use crate::buffer::CHUNK_BYTES;
+pub use crew::{default_readers, default_threads};
 pub use hash::{Feed, FileHashes};
 pub use out::{ImageStream, Streamed};
 pub use pace::Pace;
-pub use run::{Acquisition, End, Outcome, RunError, default_workers, run};
+pub use run::{Acquisition, End, Outcome, RunError, run};

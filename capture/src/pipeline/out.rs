@@ -65,7 +65,7 @@ impl<'a> ImageStream<'a> {
         file_hashes: FileHashes<'a>,
         is_plain: bool,
     ) -> io::Result<Self> {
-        let frames = FrameEncoder::new(codec)?.map(|encoder| Frames {
+        let frames = FrameEncoder::between_chunks(codec)?.map(|encoder| Frames {
             encoder,
             table: Vec::new(),
             pending: Vec::new(),

@@ -3,14 +3,15 @@
 
 use super::CHUNK_BYTES;
 use super::assemble::{Assembly, Finished};
+use super::crew::{Crew, Encoding, cpus};
 use super::hash::FileHashes;
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
-use super::work::{FinishedChunk, Work, work};
+use super::work::{FinishedChunk, Queues, Work, work};
 use crate::buffer::Pool;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
-use crate::frame::FrameEncoder;
+use crate::hash::Backend;
 use crate::meter::Meter;
 use crate::plan::HashSpec;
 use crate::reader::ReadPages;
@@ -38,8 +39,10 @@ pub struct Acquisition<'a> {
     pub codec: Codec,
     /// The hashes of the output file.
     pub hashes: &'a HashSpec,
-    /// Threads that hash and compress.
-    pub workers: NonZeroUsize,
+    /// Threads that hash and compress; `None` decides by the machine.
+    pub workers: Option<NonZeroUsize>,
+    /// How chunks are hashed.
+    pub backend: Backend,
     /// The most bytes read per second.
     pub bytes_per_s: Option<NonZeroU64>,
     /// When the run began.
@@ -104,21 +107,6 @@ pub enum RunError {
     #[error("the {0} thread panicked; this is a bug in linpmem-dump")]
     Panicked(&'static str),
 }
-
-/// More workers than this would wait for the one reader.
-const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-
-/// How many threads hash and compress unless the plan says otherwise: one per CPU,
-/// as far as one reader can feed them.
-#[must_use]
-pub fn default_workers() -> NonZeroUsize {
-    std::thread::available_parallelism()
-        .map_or(NonZeroUsize::MIN, |cpus| cpus.min(MAX_DEFAULT_WORKERS))
-}
-
-/// Buffers besides the one that each worker holds: one for the reader, and three between
-/// the workers and the disk. Each is a megabyte of the memory that is being acquired.
-const SPARE_BUFFERS: usize = 4;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
 /// range and chunk. Whatever happens, `manifest` is left between two ranges unless
@@ -194,43 +182,60 @@ impl<'scope> Threads<'scope> {
         acquisition: Acquisition<'env>,
         own: Option<Arc<dyn ChunkEncoder>>,
     ) -> Result<Self, RunError> {
-        let count = acquisition.workers.get();
-        let frame_bytes = match (&own, acquisition.codec) {
-            (Some(own), _) => own.bound(CHUNK_BYTES),
-            (None, Codec::None) => 0,
-            (None, _) => FrameEncoder::bound(CHUNK_BYTES),
+        let encoding = match &own {
+            Some(own) => Encoding::Own {
+                frame_bytes: own.bound(CHUNK_BYTES),
+            },
+            None => Encoding::Around(acquisition.codec),
         };
-        let buffers = count + SPARE_BUFFERS;
+        let hashing = acquisition.backend.into();
+        let Crew {
+            workers,
+            first_buffers,
+            most_buffers,
+            frame_bytes,
+        } = Crew::new(acquisition.workers, cpus(), encoding, hashing);
         let (running, ended) = bounded(0);
-        let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES)).until(ended.clone());
+        let make = || PageBuffer::new(CHUNK_BYTES);
+        let pool = Pool::growing(first_buffers, most_buffers, make).until(ended.clone());
+        let pool = Arc::new(pool);
         // As many as buffers, so that a thread with a buffer never waits for a frame.
         let frames = match frame_bytes {
             0 => 0,
-            _ => buffers,
+            _ => most_buffers,
         };
-        let frames = Pool::new(frames, || Vec::with_capacity(frame_bytes)).until(ended);
+        let frames = Pool::new(frames, move || Vec::with_capacity(frame_bytes)).until(ended);
         let frames = Arc::new(frames);
-        // The pool limits both as well, except for zero chunks, which keep no buffer.
-        let (chunks, queue) = bounded(buffers);
-        let (done, finished) = bounded(buffers);
+        // The pool limits all of them as well, except for zero chunks, which keep no buffer.
+        let (chunks, queue) = bounded(most_buffers);
+        let (hashed, unencoded) = bounded(most_buffers);
+        let (done, finished) = bounded(most_buffers);
 
+        let buffers = Arc::clone(&pool);
         let reader = Builder::new()
             .name("read".to_owned())
-            .spawn_scoped(scope, move || read_all(&acquisition, &pool, &chunks))
+            .spawn_scoped(scope, move || read_all(&acquisition, &buffers, &chunks))
             .map_err(RunError::Thread)?;
-        let workers = (0..count)
+        let workers = (0..workers.get())
             .map(|number| {
-                let (queue, done) = (queue.clone(), done.clone());
-                let (own, frames) = (own.clone(), Arc::clone(&frames));
+                let queues = Queues {
+                    chunks: queue.clone(),
+                    hashed: hashed.clone(),
+                    unencoded: unencoded.clone(),
+                    finished: done.clone(),
+                };
+                let (own, frames, pool) = (own.clone(), Arc::clone(&frames), Arc::clone(&pool));
                 Builder::new()
                     .name(format!("work-{number}"))
                     .spawn_scoped(scope, move || {
                         let how = Work {
                             codec: acquisition.codec,
                             own: own.as_deref(),
+                            backend: acquisition.backend,
+                            buffers: &pool,
                             frames: &frames,
                         };
-                        work(&queue, &done, &how)
+                        work(&queues, &how)
                     })
             })
             .collect::<io::Result<Vec<_>>>()

@@ -8,6 +8,7 @@ mod manifest_file;
 mod memory;
 mod remainder;
 mod report;
+mod side_by_side;
 
 pub use check::{CheckError, Fault};
 pub use layout::LayoutError;

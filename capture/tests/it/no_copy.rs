@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use linpmem_capture::clock::Moment;
+use linpmem_capture::hash::Backend;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, CHUNK_BYTES, End, run};
 use linpmem_capture::reader::ReadPages;
@@ -83,7 +84,7 @@ fn plan() -> ImagePlan {
     ImagePlan::new(vec![planned], MachineFacts::default()).unwrap()
 }
 
-fn header() -> Header {
+pub(crate) fn header() -> Header {
     Header {
         manifest_version: Version,
         tool: Tool {
@@ -127,7 +128,8 @@ fn what_the_disk_gets_lies_where_it_was_read() {
                 file_sha256: hashes,
                 further: Vec::new(),
             },
-            workers: NonZeroUsize::new(2).unwrap(),
+            workers: NonZeroUsize::new(2),
+            backend: Backend::best(),
             bytes_per_s: None,
             started: Moment::now(),
             stop: &Stop::default(),

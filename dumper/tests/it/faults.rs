@@ -3,7 +3,7 @@
 
 use crate::fake::{Fake, range};
 use linpmem_capture::clock::Moment;
-use linpmem_capture::hash::sha256;
+use linpmem_capture::hash::{Backend, sha256};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, End, Outcome, run};
 use linpmem_capture::reader::Direct;
@@ -87,7 +87,8 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
             file_sha256: true,
             further: Vec::new(),
         },
-        workers: NonZeroUsize::new(2).unwrap(),
+        workers: NonZeroUsize::new(2),
+        backend: Backend::best(),
         bytes_per_s: None,
         started: Moment::now(),
         stop: &Stop::default(),

@@ -9,6 +9,7 @@ mod kmod;
 mod memory;
 mod pages;
 mod peers;
+mod sums;
 
 use self::peers::{Peer, Peers};
 use anyhow::{Result, bail};
@@ -82,6 +83,11 @@ const BENCHES: &[Bench] = &[
         name: "kmod",
         about: "reading through the module, compared with a plain copy",
         run: kmod::run,
+    },
+    Bench {
+        name: "sums",
+        about: "chunk sums on one processor, compared with openssl without SHA instructions",
+        run: sums::run,
     },
     Bench {
         name: "symbols",
