@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use linpmem_formats::{ChunkEncoder, Codec};
 use linpmem_manifest::Sha256Sum;
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{Unreadables, ZeroBlocks};
 use std::collections::HashMap;
 use std::io;
@@ -63,11 +64,12 @@ pub fn work(
             unreadable,
             time,
         } = raw;
-        let zeros = ZeroBlocks::of(&buffer);
-        let (data, frame, sha256) = if zeros.all() {
-            let known = zero_chunks.get(buffer.len(), encoder.as_mut())?;
-            (known.data, known.frame, known.sha256)
-        } else {
+        // What was not read is zero.
+        let read = buffer.map(|buffer| (ZeroBlocks::of(&buffer), buffer));
+        let zeros = read
+            .as_ref()
+            .map_or(ZeroBlocks::zero(), |(zeros, _)| *zeros);
+        let (data, frame, sha256) = if let Some((_, buffer)) = read.filter(|_| !zeros.all()) {
             let sha256 = sha256(&buffer);
             let start = place.range.start();
             let frame = match (work.own, &mut encoder) {
@@ -86,6 +88,10 @@ pub fn work(
                 }
             };
             (Bytes::from_owner(buffer), frame, sha256)
+        } else {
+            let len = u64_as_usize(place.range.len().get());
+            let known = zero_chunks.get(len, encoder.as_mut())?;
+            (known.data, known.frame, known.sha256)
         };
         let done = FinishedChunk {
             sequence,
