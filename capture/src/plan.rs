@@ -67,6 +67,8 @@ pub struct ImageSpec {
     pub merge_gaps: PhysLen,
     /// AFF4: the case that the image belongs to.
     pub case: CaseDetails,
+    /// AFF4: whether the memory at all addresses, holes included, gets a SHA-256.
+    pub linear_hash: bool,
 }
 
 /// The compression around an image.

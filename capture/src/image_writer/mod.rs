@@ -64,8 +64,9 @@ pub(crate) fn open_writer(
                 members(parts.artifacts, parts.manifest),
             )
             .map_err(AcquireError::io("reading /dev/urandom"))?;
+            let is_wanted = !options.linear_hashes.is_empty();
             let writer = Aff4Writer::new(image, options)?;
-            warnings.extend(aff4::lacks_linear_hash(&writer));
+            warnings.extend(aff4::lacks_linear_hash(is_wanted, &writer));
             Box::new(writer)
         }
     })

@@ -18,8 +18,8 @@ pub struct RawChunk {
     pub sequence: u64,
     /// Where it is.
     pub place: Place,
-    /// Its bytes.
-    pub buffer: Pooled<PageBuffer>,
+    /// Its bytes; none if they are known to be zero without reading them.
+    pub buffer: Option<Pooled<PageBuffer>>,
     /// What could not be read; zero in `buffer`.
     pub unreadable: Unreadables,
     /// When it was read.
@@ -76,13 +76,18 @@ pub fn read_all(
         if stop.is_raised() {
             return Ok(());
         }
-        let Some(mut buffer) = pool.take() else {
-            return Ok(());
-        };
-        buffer.set_len(u64_as_usize(place.range.len().get()));
         let mut unreadable = Unreadables::new();
         let begin_ns = monotonic_ns();
-        source.read_pages(place.range.start(), &mut buffer, &mut unreadable)?;
+        let buffer = if source.is_known_zero(place.range) {
+            None
+        } else {
+            let Some(mut buffer) = pool.take() else {
+                return Ok(());
+            };
+            buffer.set_len(u64_as_usize(place.range.len().get()));
+            source.read_pages(place.range.start(), &mut buffer, &mut unreadable)?;
+            Some(buffer)
+        };
         let time = ReadTime {
             begin_ns,
             end_ns: monotonic_ns(),

@@ -2,13 +2,14 @@
 //! What is done to each chunk alone: zero blocks, hash, compression.
 
 use super::read::{Place, RawChunk, ReadTime};
-use crate::buffer::{CHUNK_BYTES, Pool};
+use crate::buffer::{CHUNK_BYTES, Pool, Pooled};
 use crate::frame::FrameEncoder;
 use crate::hash::{Backend, sha256};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, select};
 use linpmem_formats::{ChunkEncoder, Codec};
 use linpmem_manifest::Sha256Sum;
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PageBuffer, Unreadables, ZeroBlocks};
 use std::collections::HashMap;
 use std::io;
@@ -63,7 +64,9 @@ pub struct Queues {
 /// A chunk that is not zero.
 #[derive(Debug)]
 pub struct HashedChunk {
+    /// Without its buffer.
     raw: RawChunk,
+    buffer: Pooled<PageBuffer>,
     zeros: ZeroBlocks,
     sha256: Sha256Sum,
 }
@@ -137,28 +140,32 @@ impl Worker<'_> {
         let most = self.how.backend.at_once(1 + queues.chunks.len());
         let mut batch = Vec::with_capacity(most);
         let mut next = Some(first);
-        while let Some(raw) = next {
-            let zeros = ZeroBlocks::of(&raw.buffer);
-            if zeros.all() {
-                self.pass_zeros(raw, zeros)?;
-            } else {
-                batch.push((raw, zeros));
+        while let Some(mut raw) = next {
+            let read = raw.buffer.take().map(|read| (ZeroBlocks::of(&read), read));
+            match read.filter(|(zeros, _)| !zeros.all()) {
+                Some((zeros, buffer)) => batch.push((raw, buffer, zeros)),
+                // What was not read is zero.
+                None => self.pass_zeros(raw)?,
             }
             next = match batch.len() < most {
                 true => queues.chunks.try_recv().ok(),
                 false => None,
             };
         }
-        let messages: Vec<&[u8]> = batch.iter().map(|(raw, _)| &**raw.buffer).collect();
+        let messages: Vec<&[u8]> = batch.iter().map(|(_, buffer, _)| &***buffer).collect();
         let sums = self.how.backend.digests(&messages);
         // Reader and disk wait for this thread.
         if self.how.buffers.is_exhausted() && queues.finished.is_empty() {
             self.how.buffers.grow();
         }
         let is_encoded = self.how.own.is_some() || self.encoder.is_some();
-        for ((raw, zeros), sum) in batch.into_iter().zip(sums) {
-            let sha256 = Sha256Sum::new(sum);
-            let chunk = HashedChunk { raw, zeros, sha256 };
+        for ((raw, buffer, zeros), sum) in batch.into_iter().zip(sums) {
+            let chunk = HashedChunk {
+                raw,
+                buffer,
+                zeros,
+                sha256: Sha256Sum::new(sum),
+            };
             if is_encoded {
                 queues.hashed.send(chunk).map_err(|_| Stopped::Ended)?;
             } else {
@@ -171,11 +178,11 @@ impl Worker<'_> {
     fn encode(&mut self, chunk: HashedChunk) -> Result<(), Stopped> {
         let mut frame = self.how.frames.take().ok_or(Stopped::Ended)?;
         frame.clear();
-        let raw = &chunk.raw;
+        let start = chunk.raw.place.range.start();
         match (self.how.own, &mut self.encoder) {
-            (Some(own), _) => own.encode(raw.place.range.start(), &raw.buffer, &mut frame),
+            (Some(own), _) => own.encode(start, &chunk.buffer, &mut frame),
             (None, Some(encoder)) => encoder
-                .encode(&raw.buffer, &mut frame)
+                .encode(&chunk.buffer, &mut frame)
                 .map_err(Stopped::Failed)?,
             (None, None) => {}
         }
@@ -183,11 +190,16 @@ impl Worker<'_> {
     }
 
     fn pass(&self, chunk: HashedChunk, frame: Option<Bytes>) -> Result<(), Stopped> {
-        let HashedChunk { raw, zeros, sha256 } = chunk;
+        let HashedChunk {
+            raw,
+            buffer,
+            zeros,
+            sha256,
+        } = chunk;
         self.finish(FinishedChunk {
             sequence: raw.sequence,
             place: raw.place,
-            data: Bytes::from_owner(raw.buffer),
+            data: Bytes::from_owner(buffer),
             zeros,
             frame,
             sha256,
@@ -196,16 +208,17 @@ impl Worker<'_> {
         })
     }
 
-    fn pass_zeros(&mut self, raw: RawChunk, zeros: ZeroBlocks) -> Result<(), Stopped> {
+    fn pass_zeros(&mut self, raw: RawChunk) -> Result<(), Stopped> {
+        let len = u64_as_usize(raw.place.range.len().get());
         let known = self
             .zero_chunks
-            .get(raw.buffer.len(), self.encoder.as_mut())
+            .get(len, self.encoder.as_mut())
             .map_err(Stopped::Failed)?;
         self.finish(FinishedChunk {
             sequence: raw.sequence,
             place: raw.place,
             data: known.data,
-            zeros,
+            zeros: ZeroBlocks::zero(),
             frame: known.frame,
             sha256: known.sha256,
             unreadable: raw.unreadable,
@@ -289,7 +302,7 @@ mod tests {
                 range_index: 0,
                 range: PhysRange::from_len(start, PhysLen::new(LEN)).unwrap(),
             },
-            buffer,
+            buffer: Some(buffer),
             unreadable: Unreadables::new(),
             time: ReadTime {
                 begin_ns: sequence,

@@ -50,6 +50,9 @@ pub struct ImageArgs {
     pub case: CaseArgs,
 
     #[command(flatten)]
+    pub linear: LinearArgs,
+
+    #[command(flatten)]
     pub hashes: HashArgs,
 }
 
@@ -152,6 +155,19 @@ pub struct CaseArgs {
     /// Free-text notes
     #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
     pub notes: Option<String>,
+}
+
+/// The hash over all addresses.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct LinearArgs {
+    /// Also store the SHA-256 over all addresses, holes included
+    ///
+    /// For programs that check an image against one hash of its whole address space. A
+    /// single thread has to compute it from front to back, which can take as long as
+    /// everything else together. Without it, the hashes of the chunks, of the map and of
+    /// the image still cover every byte.
+    #[arg(long, help_heading = "AFF4")]
+    pub linear_hash: bool,
 }
 
 impl ArtifactsArgs {

@@ -136,6 +136,7 @@ fn plan(
             compression,
             merge_gaps: image.merge_gaps.unwrap_or(PhysLen::ZERO),
             case: image.case.details(),
+            linear_hash: image.linear.linear_hash,
         },
         artifacts: image.artifacts.spec(),
         hashes: image.hashes.spec(),

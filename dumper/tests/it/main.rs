@@ -40,6 +40,8 @@ mod raw_input;
 #[cfg(test)]
 mod resident;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod second_pass;

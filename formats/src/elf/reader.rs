@@ -10,7 +10,7 @@ use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use goblin::elf::header::{EM_NONE, EM_X86_64};
 use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
-use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads ELF64 cores of x86-64, made by linpmem, kexec, QEMU and others.
 ///
@@ -139,6 +139,10 @@ impl<S: ReadAt> ReadPhys for Reader<S> {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         self.memory.read_phys(start, buf, unreadable)
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.memory.is_known_zero(range)
     }
 }
 

@@ -9,6 +9,7 @@ mod kmod;
 mod memory;
 mod pages;
 mod peers;
+mod scale;
 mod sums;
 
 use self::peers::{Peer, Peers};
@@ -83,6 +84,11 @@ const BENCHES: &[Bench] = &[
         name: "kmod",
         about: "reading through the module, compared with a plain copy",
         run: kmod::run,
+    },
+    Bench {
+        name: "scale",
+        about: "sparse memory of up to 16 TiB, converted and verified: time and peak memory",
+        run: scale::run,
     },
     Bench {
         name: "sums",
