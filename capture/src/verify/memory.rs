@@ -3,9 +3,9 @@
 
 use super::check::Fault;
 use super::layout::{Chunk, ZeroSums};
-use super::remainder::hole;
 use crate::frame::FrameDecoder;
 use crate::hash::{sha256, sha256_of};
+use crate::sink::hole;
 use linpmem_formats::{Format, ImageReader, Truncation};
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
