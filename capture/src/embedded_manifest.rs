@@ -57,6 +57,12 @@ impl EmbeddedManifest {
         });
     }
 
+    /// The lines that were written so far; `None` if there is no file with them.
+    pub(crate) fn lines(&self) -> Option<impl Read + '_> {
+        let file = &self.0.begun.get()?.file;
+        Some(At { file, position: 0 })
+    }
+
     /// Sets the totals over all ranges, which must all be in the file by now.
     pub fn complete(&self, checkpoint: Checkpoint) {
         let _ = self.0.checkpoint.set(checkpoint);
@@ -83,6 +89,7 @@ impl EmbeddedManifest {
                 sha256_tree: done.sha256_tree,
                 sha256_remainder: None,
             },
+            hashed: None,
             warnings,
             error: done.stopped.clone(),
             ended: Moment::now().stamp(),

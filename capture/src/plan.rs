@@ -115,6 +115,9 @@ pub struct HashSpec {
     pub file_sha256: bool,
     /// Other hashes of the file, each once.
     pub further: Vec<FurtherHash>,
+    /// Whether all of the file is read back from the disk and compared with what was in
+    /// memory, and not only what hashes did not see while it was written.
+    pub read_back: bool,
 }
 
 /// Limits on the impact on the running machine.

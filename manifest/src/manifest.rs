@@ -3,7 +3,7 @@
 
 use crate::{
     Footer, Header, LineProblem, RangeEnd, RangeRecord, ReadError, Reader, Record, SecondPassRange,
-    SecondPassTotals, Stamp,
+    SecondPassTotals, Stamp, WrittenRecord,
 };
 use linpmem_phys::{PhysRange, RegionKind, Unreadable, Unreadables};
 use std::io::{BufRead, BufReader, Read};
@@ -22,6 +22,8 @@ pub struct Manifest {
     pub header: Header,
     /// The ranges in the image, by address.
     pub ranges: Vec<Range>,
+    /// When the image was on the disk, if it is whole.
+    pub written: Option<WrittenRecord>,
     /// What a second pass found, if there was one.
     pub second_pass: Option<SecondPass>,
     /// What was known at the end.
@@ -96,11 +98,13 @@ impl Manifest {
                 header: Some(header),
                 footer: Some(footer),
                 ranges,
+                written,
                 second_pass,
                 ..
             } => Ok(Self {
                 header,
                 ranges,
+                written,
                 second_pass,
                 footer,
             }),
@@ -121,6 +125,7 @@ struct Parts {
     ranges: Vec<Range>,
     /// Unreadable ranges in all ranges that have ended.
     unreadable: usize,
+    written: Option<WrittenRecord>,
     second_pass_started: Option<Stamp>,
     second_pass_ranges: Vec<SecondPassRange>,
     second_pass: Option<SecondPass>,
@@ -170,6 +175,7 @@ impl Parts {
                     });
                 }
             }
+            Record::Written(written) => self.written = Some(*written),
             Record::SecondPass(start) => self.second_pass_started = Some(start.started),
             Record::Changed(_) => {}
             Record::SecondPassRange(range) => {

@@ -3,7 +3,7 @@
 
 use crate::{
     ChangedRecord, ChunkRecord, Footer, Header, RangeEnd, RangeRecord, SecondPassRange,
-    SecondPassStart, SecondPassTotals, UnreadableRecord, ZeroChunks,
+    SecondPassStart, SecondPassTotals, UnreadableRecord, WrittenRecord, ZeroChunks,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -27,6 +27,8 @@ pub enum Record {
     Unreadable(UnreadableRecord),
     /// The range ends.
     RangeEnd(RangeEnd),
+    /// All memory is in the image, which is on the disk.
+    Written(Box<WrittenRecord>),
     /// Memory was read a second time. What follows, up to its end, belongs to it.
     SecondPass(SecondPassStart),
     /// Pages that changed between the two readings.
@@ -50,6 +52,7 @@ impl Record {
             Self::ZeroChunks(_) => "zero_chunks",
             Self::Unreadable(_) => "unreadable",
             Self::RangeEnd(_) => "range_end",
+            Self::Written(_) => "written",
             Self::SecondPass(_) => "second_pass",
             Self::Changed(_) => "changed",
             Self::SecondPassRange(_) => "second_pass_range",

@@ -31,7 +31,8 @@ use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
-    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State, Version,
+    ArtifactsRecord, Header, Host, MachineRecord, ReadBackRecord, ReadSpan, SecondPassTotals,
+    SourceRecord, State, Version,
 };
 use linpmem_phys::{PhysLen, PhysRange};
 use records::{image_record, map_entries, prefetched_record};
@@ -70,8 +71,14 @@ pub struct Acquired {
     pub crash: Option<CrashOptions>,
     /// What had changed when the second pass read it again, if there was one.
     pub second_pass: Option<SecondPassTotals>,
-    /// The time it took, without the second pass.
+    /// When memory was read, from the first page to the last.
+    pub read: Option<ReadSpan>,
+    /// The time until the image was on the disk.
+    pub synced: Duration,
+    /// The time until its hashes were ready, without the second pass.
     pub elapsed: Duration,
+    /// What of the file was read back from the disk to be hashed.
+    pub read_back: Option<ReadBackRecord>,
     /// What was collected with the memory.
     pub artifacts: Option<ArtifactsRecord>,
 }
@@ -261,7 +268,10 @@ impl<'a> Run<'a> {
             shape: self.shape,
             crash,
             second_pass: written.second_pass,
+            read: written.read,
+            synced: written.synced,
             elapsed: written.elapsed,
+            read_back: written.read_back,
             outcome: written.outcome,
             artifacts,
         })
@@ -275,7 +285,8 @@ impl<'a> Run<'a> {
         let has_holes = is_padded && self.shape.codec == Codec::None;
         // The ranges are disjoint and lie below the end of the last one.
         let holes = plan.end().get() - plan.total().get();
-        if !has_holes || holes <= MAX_HASHED_HOLES_BYTES || *wanted == HashSpec::default() {
+        let has_hash = wanted.file_sha256 || !wanted.further.is_empty();
+        if !has_holes || holes <= MAX_HASHED_HOLES_BYTES || !has_hash {
             return wanted.clone();
         }
         warnings.add(format!(
@@ -284,7 +295,10 @@ impl<'a> Run<'a> {
              byte (--format elf has no holes)",
             PhysLen::new(holes)
         ));
-        HashSpec::default()
+        HashSpec {
+            read_back: wanted.read_back,
+            ..HashSpec::default()
+        }
     }
 
     /// Collects the artifacts. They are dropped if the image would not fit with them.

@@ -38,6 +38,8 @@ pub struct Assembly<'a, W> {
     written: u64,
     /// Bytes of memory that were read.
     read_bytes: u64,
+    /// When they were read.
+    read: Option<ReadSpan>,
     /// The Merkle tree over the chunks of all ranges.
     tree: MerkleTree,
     unreadable_pages: u64,
@@ -80,6 +82,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             range: None,
             written: 0,
             read_bytes: 0,
+            read: None,
             tree: MerkleTree::default(),
             unreadable_pages: 0,
             first_unreadable: Vec::new(),
@@ -98,7 +101,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.early.insert(chunk.sequence, chunk);
         while let Some(chunk) = self.early.remove(&self.next) {
             let len = chunk.place.range.len().get();
+            let read = self.span(chunk.time);
             self.write(chunk)?;
+            self.read = Some(self.read.map_or(read, |before| before.until(read)));
             self.next += 1;
             self.read_bytes += len;
             self.meter.add_written(len, self.stream.file_position());
@@ -161,6 +166,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             file,
             tree: self.tree,
             read_bytes: self.read_bytes,
+            read: self.read,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         };
@@ -175,6 +181,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             file: self.stream.abandon(),
             tree: self.tree,
             read_bytes: self.read_bytes,
+            read: self.read,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         }
@@ -211,15 +218,13 @@ impl<'a, W: Write> Assembly<'a, W> {
             unreadable: chunk.unreadable.as_slice(),
         };
         self.writer.chunk(&bytes, &mut self.stream)?;
-        let [begin_us, end_us] = [chunk.time.begin_ns, chunk.time.end_ns]
-            .map(|moment| self.started.micros_until(moment));
         let record = ImageChunk {
             addresses: place.range,
             content: match bytes.is_zero() {
                 true => ChunkContent::Zero,
                 false => ChunkContent::Sha256(chunk.sha256),
             },
-            read: ReadSpan::between(begin_us, end_us),
+            read: self.span(chunk.time),
             frame: self.stream.take_frame(),
         };
         self.manifest
@@ -238,6 +243,13 @@ impl<'a, W: Write> Assembly<'a, W> {
         }
         self.written += len;
         Ok(())
+    }
+
+    /// A time as the manifest records it.
+    fn span(&self, time: ReadTime) -> ReadSpan {
+        let [begin_us, end_us] =
+            [time.begin_ns, time.end_ns].map(|moment| self.started.micros_until(moment));
+        ReadSpan::between(begin_us, end_us)
     }
 
     fn begin_range(&mut self, index: usize) -> Result<(), RunError> {
@@ -279,6 +291,8 @@ pub struct Finished {
     pub tree: MerkleTree,
     /// Bytes of memory that were read and written.
     pub read_bytes: u64,
+    /// When they were read.
+    pub read: Option<ReadSpan>,
     /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
     /// The first unreadable ranges.

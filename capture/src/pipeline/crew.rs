@@ -131,12 +131,13 @@ impl From<Backend> for Hashing {
 
 impl Crew {
     /// The crew for a machine with `cpus`. `asked` is how many threads the user wants, even
-    /// if they take more memory.
+    /// if they take more memory; `waiting` is how many chunks may wait for the file's hashes.
     pub fn new(
         asked: Option<NonZeroUsize>,
         cpus: NonZeroUsize,
         encoding: Encoding,
         hashing: Hashing,
+        waiting: usize,
     ) -> Self {
         let workers = asked.unwrap_or_else(|| threads(cpus, encoding, hashing));
         let states = workers.get().saturating_mul(encoding.state_bytes());
@@ -147,7 +148,8 @@ impl Crew {
             Hashing::Lanes(lanes) => workers.get().saturating_add(1).saturating_mul(lanes) / 2,
             _ => 0,
         };
-        let useful = |held: usize| held.saturating_add(SPARE).min(fit).max(least);
+        let spare = SPARE.saturating_add(waiting);
+        let useful = |held: usize| held.saturating_add(spare).min(fit).max(least);
         Self {
             workers,
             first_buffers: useful(workers.get()),
@@ -204,7 +206,7 @@ mod tests {
     }
 
     fn of(cpus: usize, encoding: Encoding, hashing: Hashing) -> Crew {
-        Crew::new(None, NonZeroUsize::new(cpus).unwrap(), encoding, hashing)
+        Crew::new(None, NonZeroUsize::new(cpus).unwrap(), encoding, hashing, 0)
     }
 
     #[test]
@@ -275,6 +277,7 @@ mod tests {
             NonZeroUsize::MIN,
             zstd(19),
             Hashing::Instructions,
+            0,
         );
         assert_eq!(crew.workers.get(), 32);
         assert!(crew.first_buffers > 32);

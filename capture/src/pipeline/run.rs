@@ -4,9 +4,10 @@
 use super::CHUNK_BYTES;
 use super::assemble::{Assembly, Finished};
 use super::crew::{Crew, Encoding, cpus};
-use super::hash::FileHashes;
+use super::hash::{FileHashes, HashSource, QUEUE};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
+use super::read_back::ReadBackError;
 use super::work::{FinishedChunk, Queues, Work, work};
 use crate::buffer::Pool;
 use crate::clock::Moment;
@@ -19,8 +20,7 @@ use crate::sink::Sink;
 use crate::stop::{Stop, StopReason};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_manifest::ManifestWriter;
-use linpmem_manifest::Sha256Sum;
+use linpmem_manifest::{ManifestWriter, ReadSpan, Sha256Sum};
 use linpmem_phys::{PageBuffer, SourceError, Unreadable};
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -64,6 +64,8 @@ pub struct Outcome {
     pub sha256_tree: Sha256Sum,
     /// Bytes of memory that were read and written before the end.
     pub read_bytes: u64,
+    /// When memory was read, from before the first page to after the last; `None` if none was.
+    pub read: Option<ReadSpan>,
     /// Pages that could not be read.
     pub unreadable_pages: u64,
     /// The first unreadable ranges.
@@ -94,6 +96,9 @@ pub enum RunError {
     /// The image could not be synced to disk.
     #[error("syncing the image to disk: {0}")]
     Sink(#[source] io::Error),
+    /// The disk does not give back what was written.
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
     /// The manifest could not be written.
     #[error("writing the manifest: {0}")]
     Manifest(#[source] io::Error),
@@ -120,7 +125,12 @@ pub fn run<W: Write>(
 ) -> Outcome {
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
-        let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
+        let source = match (sink.file(), embedded.lines()) {
+            (Some(_), Some(_)) if acquisition.hashes.read_back => HashSource::File,
+            (Some(_), Some(_)) => HashSource::StreamThenFile,
+            _ => HashSource::Stream,
+        };
+        let threads = Threads::spawn(scope, acquisition, writer.encoder(), source)?;
         // If memory is in the file unchanged, the rest of the file gets a hash.
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
@@ -181,20 +191,29 @@ impl<'scope> Threads<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         acquisition: Acquisition<'env>,
         own: Option<Arc<dyn ChunkEncoder>>,
+        source: HashSource,
     ) -> Result<Self, RunError> {
+        let file_hashes = FileHashes::spawn(scope, acquisition.hashes, source, acquisition.stop)
+            .map_err(RunError::Thread)?;
         let encoding = match &own {
             Some(own) => Encoding::Own {
                 frame_bytes: own.bound(CHUNK_BYTES),
             },
             None => Encoding::Around(acquisition.codec),
         };
-        let hashing = acquisition.backend.into();
         let Crew {
             workers,
             first_buffers,
             most_buffers,
             frame_bytes,
-        } = Crew::new(acquisition.workers, cpus(), encoding, hashing);
+        } = Crew::new(
+            acquisition.workers,
+            cpus(),
+            encoding,
+            acquisition.backend.into(),
+            // What waits for a hash must not be lacking where memory is read.
+            if file_hashes.is_fed() { QUEUE } else { 0 },
+        );
         let (running, ended) = bounded(0);
         let make = || PageBuffer::new(CHUNK_BYTES);
         let pool = Pool::growing(first_buffers, most_buffers, make).until(ended.clone());
@@ -245,8 +264,7 @@ impl<'scope> Threads<'scope> {
             workers,
             finished,
             running,
-            file_hashes: FileHashes::spawn(scope, acquisition.hashes, acquisition.stop)
-                .map_err(RunError::Thread)?,
+            file_hashes,
         })
     }
 }
@@ -258,6 +276,7 @@ impl Outcome {
             file: finished.file,
             sha256_tree: finished.tree.root(),
             read_bytes: finished.read_bytes,
+            read: finished.read,
             unreadable_pages: finished.unreadable_pages,
             first_unreadable: finished.first_unreadable,
         }

@@ -3,10 +3,10 @@
 
 use super::check::Fault;
 use super::layout::{Chunk, ZeroSums};
-use super::remainder::hole;
 use super::side_by_side::{Plain, sums};
 use crate::frame::FrameDecoder;
 use crate::hash::{Backend, sha256};
+use crate::sink::hole;
 use linpmem_formats::{Format, ImageReader, Truncation};
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::u64_as_usize;

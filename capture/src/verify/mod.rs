@@ -120,7 +120,7 @@ impl Verification {
             volume => {
                 let found = ManifestFile::open(&path)?;
                 // A run that was killed at its very end left a whole one inside.
-                let whole = volume.filter(|_| found.listed().footer.is_none());
+                let whole = volume.filter(|_| found.listed().is_cut);
                 let whole = whole.and_then(|volume| embedded(volume).ok().flatten());
                 Some(whole.unwrap_or(found))
             }
@@ -155,7 +155,7 @@ impl Verification {
         Some(&self.manifest.as_ref()?.listed().header)
     }
 
-    /// Whether there is a manifest that does not end early.
+    /// Whether there is a manifest that does not end before the image was whole.
     #[must_use]
     pub fn has_whole_manifest(&self) -> bool {
         let manifest = self.manifest.as_ref();

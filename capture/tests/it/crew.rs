@@ -129,6 +129,7 @@ fn acquire(
         hashes: &HashSpec {
             file_sha256: false,
             further: Vec::new(),
+            ..HashSpec::default()
         },
         workers: workers.map(|count| NonZeroUsize::new(count).unwrap()),
         backend,

@@ -126,7 +126,7 @@ fn what_the_disk_gets_lies_where_it_was_read() {
             codec: Codec::None,
             hashes: &HashSpec {
                 file_sha256: hashes,
-                further: Vec::new(),
+                ..HashSpec::default()
             },
             workers: NonZeroUsize::new(2),
             backend: Backend::best(),

@@ -214,12 +214,21 @@ pub struct HashArgs {
 
     /// Do not compute the SHA-256 of OUTPUT as a whole
     ///
-    /// A single thread has to compute it from front to back; on processors without SHA
-    /// instructions (sha_ni) that is slower than many disks. The hashes of the chunks
-    /// and of everything outside them still cover every byte. No OUTPUT.sha256 is
-    /// written.
+    /// A single thread has to compute it from front to back. Nobody waits for it while
+    /// memory is read: what it could not take is read back from the disk afterwards, which
+    /// can take as long again. The hashes of the chunks and of everything outside them still
+    /// cover every byte. No OUTPUT.sha256 is written.
     #[arg(long)]
     pub no_file_hash: bool,
+
+    /// Read all of OUTPUT back from the disk, and compare it with what was in memory
+    ///
+    /// Without it, only what the hashes of the file could not take in time is read back.
+    /// The file is read past the page cache where its file system can do that. Its hashes
+    /// are then computed from what the disk has; a chunk that differs from what was hashed in
+    /// memory ends the run with an error.
+    #[arg(long)]
+    pub read_back: bool,
 }
 
 /// An argument of --hash.
@@ -256,6 +265,7 @@ impl HashArgs {
         HashSpec {
             file_sha256: !self.no_file_hash,
             further,
+            read_back: self.read_back,
         }
     }
 }

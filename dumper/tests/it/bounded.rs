@@ -62,6 +62,7 @@ fn made_up(folder: &Path, gib: u64) -> PathBuf {
             sha256_tree: tree.root(),
             sha256_remainder: None,
         },
+        hashed: None,
         warnings: Vec::new(),
         error: None,
         ended: Moment::now().stamp(),

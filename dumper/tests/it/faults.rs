@@ -85,7 +85,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
         codec: Codec::None,
         hashes: &HashSpec {
             file_sha256: true,
-            further: Vec::new(),
+            ..HashSpec::default()
         },
         workers: NonZeroUsize::new(2),
         backend: Backend::best(),
@@ -147,6 +147,7 @@ fn footer() -> Footer {
             sha256_tree: sha256(&[]),
             sha256_remainder: None,
         },
+        hashed: None,
         warnings: Vec::new(),
         error: None,
         ended: Moment::now().stamp(),

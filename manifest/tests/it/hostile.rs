@@ -106,7 +106,8 @@ fn hostile_lines_are_refused_with_file_and_line() {
             &lines[6].replace("0x1000000", "0x2ff000"),
             "not a range above",
         ),
-        (11, lines[9], "second_pass is not expected here"),
+        (12, lines[10], "second_pass is not expected here"),
+        (11, lines[9], "written is not expected here"),
         (
             lines.len(),
             &lines.last().unwrap().replace("_pages\":1", "_pages\":0"),
