@@ -17,9 +17,19 @@ enum FrameCompressor {
     Zstd(Compressor<'static>),
     Lz4,
     Snappy,
+    #[cfg(test)]
+    Failing,
 }
 
 impl FrameEncoder {
+    /// An encoder for which there is never enough memory.
+    #[cfg(test)]
+    pub fn failing() -> Self {
+        Self {
+            compressor: FrameCompressor::Failing,
+        }
+    }
+
     /// An encoder; `None` if `codec` does not compress.
     ///
     /// # Errors
@@ -95,6 +105,8 @@ impl FrameEncoder {
             }
             FrameCompressor::Lz4 => frames::encode_lz4(data, frame),
             FrameCompressor::Snappy => frames::encode_snappy(data, frame),
+            #[cfg(test)]
+            FrameCompressor::Failing => Err(io::ErrorKind::OutOfMemory.into()),
         }
     }
 }

@@ -7,9 +7,10 @@
 //!                                             range's hash        file's hash
 //! ```
 //!
-//! One thread reads. Workers hash and compress chunks, each independently. The calling
-//! thread puts the chunks back in order, writes them and records them. Further threads
-//! compute the hashes that need all bytes in order. All share the same few buffers.
+//! One thread reads. Workers hash the chunks that wait, several at once, and compress each
+//! alone; `crew` says how many workers and buffers there are. The calling thread puts the
+//! chunks back in order, writes them and records them. Further threads compute the hashes
+//! that need all bytes in order. All share the same few buffers.
 //!
 //! Nobody waits for those further threads if the sink is a file: what a hash could not take
 //! is read back from the disk afterwards (`read_back`).

@@ -142,14 +142,15 @@ pub fn run<W: Write>(
             threads
                 .finished
                 .iter()
-                .try_for_each(|chunk| assembly.take(chunk))
+                .try_for_each(|chunk| assembly.take(chunk.map_err(RunError::Compress)?))
         });
         // Ends the workers and the reader if they still run.
         drop((threads.running, threads.finished));
         let read = join(threads.reader, "reading").and_then(|read| Ok(read?));
-        let worked = threads.workers.into_iter().try_for_each(|worker| {
-            join(worker, "worker").and_then(|worked| worked.map_err(RunError::Compress))
-        });
+        let worked = threads
+            .workers
+            .into_iter()
+            .try_for_each(|worker| join(worker, "worker"));
         // The sink's error first: it is why the others stopped.
         Ok(match written.and(read).and(worked) {
             Ok(()) => {
@@ -179,8 +180,8 @@ pub fn run<W: Write>(
 /// The threads besides the calling one, and the channel that their results come from.
 struct Threads<'scope> {
     reader: ScopedJoinHandle<'scope, Result<(), SourceError>>,
-    workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
-    finished: Receiver<FinishedChunk>,
+    workers: Vec<ScopedJoinHandle<'scope, ()>>,
+    finished: Receiver<io::Result<FinishedChunk>>,
     /// Dropped when no more chunks are wanted.
     running: Sender<Infallible>,
     file_hashes: FileHashes<'scope>,

@@ -57,8 +57,8 @@ pub struct Queues {
     pub hashed: Sender<HashedChunk>,
     /// The same.
     pub unencoded: Receiver<HashedChunk>,
-    /// To the writing end.
-    pub finished: Sender<FinishedChunk>,
+    /// To the writing end: chunks, or why there will not be all of them.
+    pub finished: Sender<io::Result<FinishedChunk>>,
 }
 
 /// A chunk that is not zero.
@@ -79,21 +79,24 @@ enum Stopped {
     Failed(io::Error),
 }
 
-/// Works on chunks until there are no more, or until no thread takes the results.
-///
-/// # Errors
-/// If the compression failed.
-pub fn work(queues: &Queues, how: &Work<'_>) -> io::Result<()> {
-    let worker = Worker {
-        queues,
-        how,
-        encoder: FrameEncoder::new(how.codec)?,
-        zero_chunks: ZeroChunks::default(),
-    };
-    match worker.run() {
-        Stopped::Ended => Ok(()),
-        Stopped::Failed(error) => Err(error),
+impl Stopped {
+    fn tell(self, queues: &Queues) {
+        if let Self::Failed(error) = self {
+            // If nobody listens, the writing end has failed itself.
+            let _ = queues.finished.send(Err(error));
+        }
     }
+}
+
+/// Works on chunks until there are no more, or until no thread takes the results. If the
+/// compression fails, the writing end is told: it would wait for the chunk forever, and
+/// the reader for the buffers of those behind it.
+pub fn work(queues: &Queues, how: &Work<'_>) {
+    let stopped = match FrameEncoder::new(how.codec) {
+        Ok(encoder) => Worker::new(queues, how, encoder).run(),
+        Err(error) => Stopped::Failed(error),
+    };
+    stopped.tell(queues);
 }
 
 struct Worker<'a> {
@@ -103,7 +106,16 @@ struct Worker<'a> {
     zero_chunks: ZeroChunks,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(queues: &'a Queues, how: &'a Work<'a>, encoder: Option<FrameEncoder>) -> Self {
+        Self {
+            queues,
+            how,
+            encoder,
+            zero_chunks: ZeroChunks::default(),
+        }
+    }
+
     fn run(mut self) -> Stopped {
         loop {
             if let Err(stopped) = self.step() {
@@ -227,7 +239,7 @@ impl Worker<'_> {
     }
 
     fn finish(&self, chunk: FinishedChunk) -> Result<(), Stopped> {
-        let sent = self.queues.finished.send(chunk);
+        let sent = self.queues.finished.send(Ok(chunk));
         sent.map_err(|_| Stopped::Ended)
     }
 }
@@ -334,7 +346,7 @@ mod tests {
         }
         drop(reader);
         for chunk in finished {
-            done.send(chunk.copy()).unwrap();
+            done.send(Ok(chunk.copy())).unwrap();
         }
         let queues = Queues {
             chunks,
@@ -349,9 +361,9 @@ mod tests {
             buffers,
             frames: &Pool::new(32, || Vec::with_capacity(FrameEncoder::bound(1 << 20))),
         };
-        work(&queues, &how).unwrap();
+        work(&queues, &how);
         drop(queues);
-        results.iter().collect()
+        results.iter().map(Result::unwrap).collect()
     }
 
     impl FinishedChunk {
@@ -415,5 +427,33 @@ mod tests {
         assert_eq!(one.len(), 1);
         let _last = buffers.take().unwrap();
         assert!(buffers.is_exhausted());
+    }
+    #[test]
+    fn the_writing_end_is_told_of_a_failed_compression() {
+        let (reader, chunks) = bounded(2);
+        let (hashed, unencoded) = bounded(2);
+        let (finished, results) = bounded(2);
+        let buffers = pool(2);
+        let frames = Pool::new(2, || Vec::with_capacity(1 << 20));
+        let how = Work {
+            codec: Codec::Lz4,
+            own: None,
+            backend: Backend::alone(),
+            buffers: &buffers,
+            frames: &frames,
+        };
+        let queues = Queues {
+            chunks,
+            hashed,
+            unencoded,
+            finished,
+        };
+        for sequence in 0..2 {
+            reader.send(raw(sequence, 1, &buffers)).unwrap();
+        }
+        let worker = Worker::new(&queues, &how, Some(FrameEncoder::failing()));
+        worker.run().tell(&queues);
+        let error = results.try_recv().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
     }
 }
