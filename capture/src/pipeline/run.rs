@@ -120,6 +120,10 @@ pub fn default_workers() -> NonZeroUsize {
 /// the workers and the disk. Each is a megabyte of the memory that is being acquired.
 const SPARE_BUFFERS: usize = 4;
 
+/// Chunks in flight. Those that are zero keep no buffer, and thousands of them may be read
+/// while a worker compresses the one before them.
+const MOST_IN_FLIGHT: usize = 512;
+
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
 /// range and chunk. Whatever happens, `manifest` is left between two ranges unless
 /// writing it failed.
@@ -208,7 +212,8 @@ impl<'scope> Threads<'scope> {
             0 => 0,
             _ => buffers,
         };
-        let frames = Pool::new(frames, || Vec::with_capacity(frame_bytes)).until(ended);
+        let frames = Pool::new(frames, || Vec::with_capacity(frame_bytes)).until(ended.clone());
+        let turns = Pool::new(buffers.max(MOST_IN_FLIGHT), || ()).until(ended);
         let frames = Arc::new(frames);
         // The pool limits both as well, except for zero chunks, which keep no buffer.
         let (chunks, queue) = bounded(buffers);
@@ -216,7 +221,9 @@ impl<'scope> Threads<'scope> {
 
         let reader = Builder::new()
             .name("read".to_owned())
-            .spawn_scoped(scope, move || read_all(&acquisition, &pool, &chunks))
+            .spawn_scoped(scope, move || {
+                read_all(&acquisition, &pool, &turns, &chunks)
+            })
             .map_err(RunError::Thread)?;
         let workers = (0..count)
             .map(|number| {

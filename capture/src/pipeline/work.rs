@@ -2,7 +2,7 @@
 //! What is done to each chunk alone: zero blocks, hash, compression.
 
 use super::read::{Place, RawChunk, ReadTime};
-use crate::buffer::{CHUNK_BYTES, Pool};
+use crate::buffer::{CHUNK_BYTES, Pool, Pooled};
 use crate::frame::FrameEncoder;
 use crate::hash::sha256;
 use bytes::Bytes;
@@ -19,6 +19,8 @@ use std::io;
 pub struct FinishedChunk {
     /// Counts the chunks of the plan from 0, in order.
     pub sequence: u64,
+    /// Goes back when the chunk was written; none if it was not read.
+    pub turn: Option<Pooled<()>>,
     /// Where it is.
     pub place: Place,
     /// Its bytes, in the buffer that they were read into.
@@ -59,6 +61,7 @@ pub fn work(
     for raw in chunks {
         let RawChunk {
             sequence,
+            turn,
             place,
             buffer,
             unreadable,
@@ -95,6 +98,7 @@ pub fn work(
         };
         let done = FinishedChunk {
             sequence,
+            turn: Some(turn),
             place,
             data,
             zeros,
