@@ -29,8 +29,7 @@ pub struct Assembly<'a, W> {
     manifest: &'a mut ManifestWriter<W>,
     started: Moment,
     meter: &'a Meter,
-    /// Chunks that arrived before their turn: never more than there are buffers and zero
-    /// chunks in flight.
+    /// Chunks that arrived before their turn: never more than may be in flight.
     early: BTreeMap<u64, FinishedChunk>,
     next: u64,
     range: Option<OpenRange>,
@@ -133,6 +132,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             unreadable.push(place.range, Errno::ECANCELED);
             self.write(FinishedChunk {
                 sequence,
+                turn: None,
                 place,
                 data: known.data,
                 zeros: ZeroBlocks::zero(),
@@ -242,6 +242,8 @@ impl<'a, W: Write> Assembly<'a, W> {
             }
         }
         self.written += len;
+        // The reader may go on.
+        drop(chunk.turn);
         Ok(())
     }
 

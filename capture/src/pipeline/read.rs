@@ -16,6 +16,8 @@ use linpmem_phys::{PageBuffer, PhysLen, PhysRange, SourceError, Unreadables};
 pub struct RawChunk {
     /// Counts the chunks of the plan from 0, in order.
     pub sequence: u64,
+    /// Goes back when the chunk was written.
+    pub turn: Pooled<()>,
     /// Where it is.
     pub place: Place,
     /// Its bytes; none if they are known to be zero without reading them.
@@ -62,6 +64,7 @@ pub fn places(plan: &ImagePlan) -> impl Iterator<Item = Place> + '_ {
 pub fn read_all(
     acquisition: &Acquisition<'_>,
     pool: &Pool<PageBuffer>,
+    turns: &Pool<()>,
     chunks: &Sender<RawChunk>,
 ) -> Result<(), SourceError> {
     let Acquisition {
@@ -76,6 +79,9 @@ pub fn read_all(
         if stop.is_raised() {
             return Ok(());
         }
+        let Some(turn) = turns.take() else {
+            return Ok(());
+        };
         let mut unreadable = Unreadables::new();
         let begin_ns = monotonic_ns();
         let buffer = if source.is_known_zero(place.range) {
@@ -95,6 +101,7 @@ pub fn read_all(
         meter.add_read(place.range.len().get(), unreadable.total().pages());
         let raw = RawChunk {
             sequence,
+            turn,
             place,
             buffer,
             unreadable,

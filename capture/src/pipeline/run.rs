@@ -113,6 +113,10 @@ pub enum RunError {
     Panicked(&'static str),
 }
 
+/// Chunks in flight. Those that are zero keep no buffer, and thousands of them may be read
+/// while a worker compresses the one before them.
+const MOST_IN_FLIGHT: usize = 512;
+
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
 /// range and chunk. Whatever happens, `manifest` is left between two ranges unless
 /// writing it failed.
@@ -224,9 +228,10 @@ impl<'scope> Threads<'scope> {
             0 => 0,
             _ => most_buffers,
         };
-        let frames = Pool::new(frames, move || Vec::with_capacity(frame_bytes)).until(ended);
+        let make = move || Vec::with_capacity(frame_bytes);
+        let frames = Pool::new(frames, make).until(ended.clone());
+        let turns = Pool::new(most_buffers.max(MOST_IN_FLIGHT), || ()).until(ended);
         let frames = Arc::new(frames);
-        // The pool limits all of them as well, except for zero chunks, which keep no buffer.
         let (chunks, queue) = bounded(most_buffers);
         let (hashed, unencoded) = bounded(most_buffers);
         let (done, finished) = bounded(most_buffers);
@@ -234,7 +239,9 @@ impl<'scope> Threads<'scope> {
         let buffers = Arc::clone(&pool);
         let reader = Builder::new()
             .name("read".to_owned())
-            .spawn_scoped(scope, move || read_all(&acquisition, &buffers, &chunks))
+            .spawn_scoped(scope, move || {
+                read_all(&acquisition, &buffers, &turns, &chunks)
+            })
             .map_err(RunError::Thread)?;
         let workers = (0..workers.get())
             .map(|number| {

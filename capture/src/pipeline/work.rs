@@ -19,6 +19,8 @@ use std::io;
 pub struct FinishedChunk {
     /// Counts the chunks of the plan from 0, in order.
     pub sequence: u64,
+    /// Goes back when the chunk was written; none if it was not read.
+    pub turn: Option<Pooled<()>>,
     /// Where it is.
     pub place: Place,
     /// Its bytes, in the buffer that they were read into.
@@ -210,6 +212,7 @@ impl<'a> Worker<'a> {
         } = chunk;
         self.finish(FinishedChunk {
             sequence: raw.sequence,
+            turn: Some(raw.turn),
             place: raw.place,
             data: Bytes::from_owner(buffer),
             zeros,
@@ -228,6 +231,7 @@ impl<'a> Worker<'a> {
             .map_err(Stopped::Failed)?;
         self.finish(FinishedChunk {
             sequence: raw.sequence,
+            turn: Some(raw.turn),
             place: raw.place,
             data: known.data,
             zeros: ZeroBlocks::zero(),
@@ -310,6 +314,7 @@ mod tests {
         let start = PhysAddr::new(sequence * LEN);
         RawChunk {
             sequence,
+            turn: Pool::new(1, || ()).take().unwrap(),
             place: Place {
                 range_index: 0,
                 range: PhysRange::from_len(start, PhysLen::new(LEN)).unwrap(),
@@ -369,6 +374,7 @@ mod tests {
     impl FinishedChunk {
         fn copy(&self) -> Self {
             Self {
+                turn: None,
                 data: self.data.clone(),
                 zeros: ZeroBlocks::of(&self.data),
                 frame: self.frame.clone(),

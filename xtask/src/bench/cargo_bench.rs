@@ -47,6 +47,15 @@ pub fn aff4(_: &Setting, report: &mut Report) -> Result<()> {
     run("aff4", cargo_bench("linpmem-formats", "aff4"), report)
 }
 
+/// Reading stored images by pread, compared with memory maps.
+pub fn read_at(report: &mut Report) -> Result<()> {
+    run(
+        "convert",
+        cargo_bench("linpmem-formats", "read_at"),
+        report,
+    )
+}
+
 /// Symbol files of the default kernel, compared with its types and with xz alone.
 pub fn symbols(_: &Setting, report: &mut Report) -> Result<()> {
     let kernel = Kernel::default(&Cache::open()?)?;
