@@ -3,7 +3,7 @@
 
 use super::CHUNK_BYTES;
 use super::assemble::{Assembly, Finished};
-use super::hash::{FileHashes, HashSource, QUEUE};
+use super::hash::{FileHashes, HashSource, OWED_BUFFERS};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
 use super::read_back::ReadBackError;
@@ -214,7 +214,11 @@ impl<'scope> Threads<'scope> {
             (None, _) => FrameEncoder::bound(CHUNK_BYTES),
         };
         // What waits for a hash must not be lacking where memory is read.
-        let hashed = if file_hashes.is_fed() { QUEUE } else { 0 };
+        let hashed = if file_hashes.is_fed() {
+            OWED_BUFFERS
+        } else {
+            0
+        };
         let buffers = count + SPARE_BUFFERS + hashed;
         let (running, ended) = bounded(0);
         let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES)).until(ended.clone());
