@@ -25,6 +25,7 @@ mod unseen;
 mod work;
 
 pub use crate::buffer::CHUNK_BYTES;
+pub use assemble::AfterMemory;
 pub use hash::{Feed, FileHashes, HashEnd, HashSource};
 pub use out::{ImageStream, Streamed};
 pub use pace::Pace;

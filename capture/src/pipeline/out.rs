@@ -373,7 +373,11 @@ impl ImageOutput for ImageStream<'_> {
         let result = match &mut self.frames {
             Some(frames) => {
                 frames.pending.extend_from_slice(bytes);
-                Ok(())
+                match len_bytes(&frames.pending) < ZERO_FRAME_BYTES {
+                    true => Ok(()),
+                    // Artifacts behind the memory have any length.
+                    false => self.flush_pending(),
+                }
             }
             None => self.sink.bytes(bytes).map(|()| {
                 self.hash_bytes(bytes);

@@ -2,7 +2,7 @@
 //! The threads of one acquisition.
 
 use super::CHUNK_BYTES;
-use super::assemble::{Assembly, Finished};
+use super::assemble::{AfterMemory, Assembly, Finished};
 use super::hash::{FileHashes, HashSource, OWED_BUFFERS};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
@@ -126,7 +126,7 @@ pub fn default_workers() -> NonZeroUsize {
 const SPARE_BUFFERS: usize = 4;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
-/// range and chunk. Whatever happens, `manifest` is left between two ranges unless
+/// range and chunk. When memory has been read, `after` has its turn. Whatever happens, `manifest` is left between two ranges unless
 /// writing it failed.
 pub fn run<W: Write>(
     acquisition: Acquisition<'_>,
@@ -134,6 +134,7 @@ pub fn run<W: Write>(
     sink: &mut dyn Sink,
     manifest: &mut ManifestWriter<W>,
     embedded: &EmbeddedManifest,
+    after: &mut dyn AfterMemory,
 ) -> Outcome {
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
@@ -149,7 +150,7 @@ pub fn run<W: Write>(
                 .all(|index| writer.data_offset(index).is_some());
         let stream = ImageStream::new(sink, acquisition.codec, threads.file_hashes, is_plain)
             .map_err(RunError::Compress)?;
-        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded);
+        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded, after);
         let written = assembly.begin().and_then(|()| {
             threads
                 .finished
