@@ -44,6 +44,8 @@ pub struct Checkpoint {
     pub unreadable_pages: u64,
     /// Why the run was stopped, if it was.
     pub stopped: Option<String>,
+    /// What the user should know since the manifest was begun.
+    pub warnings: Vec<String>,
 }
 
 impl EmbeddedManifest {
@@ -69,7 +71,7 @@ impl EmbeddedManifest {
     }
 
     fn footer(begun: &Begun, done: &Checkpoint) -> io::Result<Vec<u8>> {
-        let mut warnings = begun.warnings.clone();
+        let mut warnings = [&begun.warnings[..], &done.warnings].concat();
         let source_sha256 = match begun.input_hash.as_deref().map(InputHash::get) {
             Some(Err(why)) => {
                 warnings.push(why.to_owned());

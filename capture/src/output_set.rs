@@ -2,7 +2,8 @@
 //! The files of one run. They have working names until the end, and are removed if they
 //! are dropped before it.
 
-use crate::artifacts::CollectedArtifacts;
+use crate::after_memory::{After, hash_rest};
+use crate::artifacts::{CollectedArtifacts, LateArtifacts};
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
@@ -10,7 +11,7 @@ use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
 use crate::pipeline::{
-    Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, ReadBackError, RunError, default_readers, run,
+    Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, default_readers, run,
 };
 use crate::plan::Plan;
 use crate::reader::ReadPages;
@@ -70,6 +71,8 @@ pub(crate) struct Extras<'a> {
     pub(crate) input_hash: Option<Arc<InputHash>>,
     /// The image's own copy of the manifest.
     pub(crate) embedded: &'a EmbeddedManifest,
+    /// What is collected when memory has been read.
+    pub(crate) late: Option<LateArtifacts<'a>>,
 }
 
 /// What was written.
@@ -77,6 +80,8 @@ pub(crate) struct Written {
     pub(crate) outcome: Outcome,
     pub(crate) state: State,
     pub(crate) second_pass: Option<SecondPassTotals>,
+    /// What was collected after the memory.
+    pub(crate) late: Option<CollectedArtifacts>,
     /// When memory was read.
     pub(crate) read: Option<ReadSpan>,
     /// The time until the image was on the disk.
@@ -167,13 +172,36 @@ impl OutputSet {
         let mut sink = self
             .sink()
             .map_err(AcquireError::io("opening the output"))?;
+        let mut after = After {
+            is_read_again: extras.second_pass.is_some(),
+            frozen: extras.frozen,
+            late: extras.late,
+            collected: None,
+            image: self.image.as_ref().map(PartialFile::path),
+            limits: self.limits,
+            warnings,
+        };
         let mut outcome = run(
             acquisition,
             writer,
             &mut *sink,
             &mut manifest,
             extras.embedded,
+            &mut after,
         );
+        let After {
+            frozen,
+            late,
+            collected,
+            warnings,
+            ..
+        } = after;
+        if late.is_some() {
+            warnings.add(
+                "kernel artifacts were not collected, because the image ends before its memory does"
+                    .to_owned(),
+            );
+        }
         let synced = Moment::now();
         let mut elapsed = acquisition.started.elapsed();
         let second_pass = self
@@ -188,7 +216,7 @@ impl OutputSet {
                 }
                 _ => Ok(None),
             });
-        warnings.extend(extras.frozen.and_then(Frozen::thaw));
+        warnings.extend(frozen.and_then(Frozen::thaw));
         if let Ok(Some(totals)) = &second_pass {
             let ended_early = |error| format!("the second pass ended early: {error}");
             warnings.extend(totals.error.as_ref().map(ended_early));
@@ -242,6 +270,7 @@ impl OutputSet {
             read: read_span(&outcome, header),
             outcome,
             second_pass,
+            late: collected,
             synced: acquisition.started.until(synced),
             elapsed,
             read_back,
@@ -379,33 +408,6 @@ fn read_span(outcome: &Outcome, header: &Header) -> Option<ReadSpan> {
     match (first, outcome.read) {
         (Some(first), Some(read)) => Some(first.until(read)),
         (first, read) => first.or(read),
-    }
-}
-
-/// Computes the hashes that `outcome` still lacks, if its image is whole. Without them it is
-/// whole as well, unless the disk has lost something of it.
-fn hash_rest(
-    read_back: ReadBack<'_>,
-    outcome: &mut Outcome,
-    warnings: &mut Warnings<'_>,
-) -> Option<ReadBackRecord> {
-    if !matches!(outcome.end, End::Whole) {
-        return None;
-    }
-    match read_back.complete(&mut outcome.file) {
-        Ok(read_back) => read_back,
-        Err(ReadBackError::Stopped(reason)) => {
-            warnings.add(format!(
-                "{reason} while the file was read back from the disk to be hashed: the image is \
-                 whole, but not every hash of its file was made, and it was not compared with \
-                 what was in memory to its end; `verify` does that"
-            ));
-            None
-        }
-        Err(error) => {
-            outcome.end = End::Failed(error.into());
-            None
-        }
     }
 }
 

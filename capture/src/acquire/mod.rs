@@ -4,7 +4,7 @@
 mod disk_space;
 mod records;
 
-use crate::artifacts::{ArtifactsRequest, CollectedArtifacts};
+use crate::artifacts::{ArtifactsRequest, CollectedArtifacts, LateArtifacts};
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
@@ -191,7 +191,13 @@ impl<'a> Run<'a> {
         warnings.extend(outputs.exposure());
         self.check_length(outputs.image(), &plan, &mut warnings)?;
         let embedded = EmbeddedManifest::default();
-        let artifacts = self.collect_artifacts(source, &plan, is_tight, stop, &mut warnings)?;
+        let request = self.artifacts_request(source, stop);
+        let (artifacts, late) = if request.is_late() {
+            (None, Some(LateArtifacts::prepare(request)?))
+        } else {
+            let kept = self.collect_artifacts(&request, &plan, is_tight, &mut warnings)?;
+            (kept, None)
+        };
         let mut writer = open_writer(
             self.plan,
             self.shape,
@@ -200,6 +206,7 @@ impl<'a> Run<'a> {
                 file_name: self.target.file_name(),
                 machine: &source.machine_record,
                 artifacts: artifacts.as_ref(),
+                late: late.as_ref(),
                 manifest: &embedded,
             },
             &mut warnings,
@@ -217,6 +224,7 @@ impl<'a> Run<'a> {
                 .as_ref()
                 .map(|prefetched| prefetched_record(prefetched, self.started)),
             artifacts: artifacts.clone(),
+            artifacts_file: late.as_ref().and_then(LateArtifacts::file_name),
             ..self.header(source, &selected, &plan)
         };
 
@@ -247,10 +255,13 @@ impl<'a> Run<'a> {
             frozen,
             input_hash: InputHash::wanted(self.plan, stop),
             embedded: &embedded,
+            late,
         };
-        let written = outputs.write(acquisition, &mut *writer, &header, &mut warnings, extras)?;
+        let mut written =
+            outputs.write(acquisition, &mut *writer, &header, &mut warnings, extras)?;
         warnings.events().finished();
 
+        let late = written.late.take().map(|kept| outputs.hold(kept));
         let (image, manifest) = outputs.commit(&written)?;
         let crash = self.write_crash_files(&image, written.state, &plan, &mut warnings);
         Ok(Acquired {
@@ -273,7 +284,7 @@ impl<'a> Run<'a> {
             elapsed: written.elapsed,
             read_back: written.read_back,
             outcome: written.outcome,
-            artifacts,
+            artifacts: artifacts.or(late),
         })
     }
 
@@ -301,16 +312,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Collects the artifacts. They are dropped if the image would not fit with them.
-    fn collect_artifacts(
-        &self,
-        source: &Source,
-        plan: &ImagePlan,
-        is_tight: bool,
-        stop: &Stop,
-        warnings: &mut Warnings<'_>,
-    ) -> Result<Option<CollectedArtifacts>, AcquireError> {
-        let run = ArtifactsRequest {
+    /// Which artifacts are to be collected.
+    fn artifacts_request<'s>(&'s self, source: &'s Source, stop: &'s Stop) -> ArtifactsRequest<'s> {
+        ArtifactsRequest {
             wanted: &self.plan.artifacts,
             format: self.shape.format,
             target: &self.target,
@@ -320,8 +324,18 @@ impl<'a> Run<'a> {
             reading: &self.plan.reading,
             timeout: self.plan.page_timeout,
             stop,
-        };
-        let kept = run.collect(&mut |warning| warnings.add(warning))?;
+        }
+    }
+
+    /// Collects the artifacts now. They are dropped if the image would not fit with them.
+    fn collect_artifacts(
+        &self,
+        request: &ArtifactsRequest<'_>,
+        plan: &ImagePlan,
+        is_tight: bool,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<Option<CollectedArtifacts>, AcquireError> {
+        let kept = request.collect(&mut |warning| warnings.add(warning))?;
         match kept {
             // Otherwise the user already has the warning that the image may not fit.
             Some(kept) if !is_tight => Ok(self.drop_artifacts_if_full(kept, plan, warnings)?),
@@ -400,6 +414,7 @@ impl<'a> Run<'a> {
             map: map_entries(selected, &source.record),
             image: image_record(&self.target, self.shape, plan),
             artifacts: None,
+            artifacts_file: None,
         }
     }
 

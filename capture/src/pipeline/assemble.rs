@@ -12,7 +12,9 @@ use crate::hash::MerkleTree;
 use crate::meter::Meter;
 use crate::stop::StopReason;
 use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_manifest::{ChunkContent, ImageChunk, ManifestWriter, RangeRecord, ReadSpan};
+use linpmem_manifest::{
+    ArtifactsRecord, ChunkContent, ImageChunk, ManifestWriter, RangeRecord, ReadSpan,
+};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
 use std::collections::BTreeMap;
@@ -44,8 +46,23 @@ pub struct Assembly<'a, W> {
     unreadable_pages: u64,
     first_unreadable: Vec<Unreadable>,
     embedded: &'a EmbeddedManifest,
+    after: &'a mut dyn AfterMemory,
     /// Why the run was stopped before its end.
     stopped: Option<String>,
+}
+
+/// What is done when all memory has been read and written, before the image ends.
+pub trait AfterMemory {
+    /// Does it; the file has `file_bytes` by now. Returns the artifacts that were collected,
+    /// and what the user should know.
+    fn memory_is_read(&mut self, file_bytes: u64) -> (Option<ArtifactsRecord>, Vec<String>);
+}
+
+/// Nothing.
+impl AfterMemory for () {
+    fn memory_is_read(&mut self, _: u64) -> (Option<ArtifactsRecord>, Vec<String>) {
+        (None, Vec::new())
+    }
 }
 
 /// The range that is being written.
@@ -62,6 +79,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         stream: ImageStream<'a>,
         manifest: &'a mut ManifestWriter<W>,
         embedded: &'a EmbeddedManifest,
+        after: &'a mut dyn AfterMemory,
     ) -> Self {
         let Acquisition {
             plan,
@@ -86,6 +104,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             unreadable_pages: 0,
             first_unreadable: Vec::new(),
             embedded,
+            after,
             stopped: None,
         }
     }
@@ -190,6 +209,11 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn end(&mut self) -> Result<(), RunError> {
         self.end_range()?;
         if self.is_whole() {
+            let (artifacts, warnings) = self.after.memory_is_read(self.stream.file_position());
+            if let Some(artifacts) = artifacts {
+                let recorded = self.manifest.artifacts(&artifacts);
+                recorded.map_err(RunError::Manifest)?;
+            }
             // Some formats contain the manifest, as far as it is known here.
             let manifest_bytes = self.manifest.checkpoint().map_err(RunError::Manifest)?;
             self.embedded.complete(Checkpoint {
@@ -197,6 +221,7 @@ impl<'a, W: Write> Assembly<'a, W> {
                 sha256_tree: self.tree.root(),
                 unreadable_pages: self.unreadable_pages,
                 stopped: self.stopped.take(),
+                warnings,
             });
             self.writer.finish(&mut self.stream)?;
         }

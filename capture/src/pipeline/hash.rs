@@ -15,6 +15,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use linpmem_manifest::FurtherHash;
 use linpmem_phys::num::len_bytes;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// Hashes over bytes in shared buffers. Each hash has to be computed in order, by a
@@ -71,8 +73,6 @@ struct FileHash<'scope> {
     /// `None` is SHA-256.
     algorithm: Option<FurtherHash>,
     work: Work<'scope>,
-    /// Zero bytes that have yet to be fed. They take no buffer, so they can wait.
-    zeros: u64,
     /// The first byte that it did not get, once it has fallen behind.
     behind: Option<u64>,
 }
@@ -86,19 +86,29 @@ enum Work<'scope> {
         /// `None` once the hash has fallen behind.
         feed: Option<Sender<Feed>>,
         thread: ScopedJoinHandle<'scope, Option<Hasher>>,
+        /// What it was fed and has not hashed.
+        owed: Arc<AtomicU64>,
     },
 }
 
 /// Between two looks at the stop.
 const ZEROS_AT_ONCE: u64 = 64 << 20;
 
-/// The most zero bytes that wait besides the pieces in the queue: the end of the run waits for
-/// all of them.
-const ZEROS_OWED: u64 = 16 << 20;
+/// How many pieces may wait where the writer waits for the hash.
+const QUEUE: usize = 16;
 
-/// How many pieces may wait. Each is a buffer that cannot be read into, besides the one that
-/// is being hashed; chunks that were waiting for their turn come several at once.
-pub const QUEUE: usize = 4;
+/// How many pieces may wait where it does not; some formats write a page at a time.
+const LONG_QUEUE: usize = 4096;
+
+/// The most bytes that a hash may owe without falling behind: chunks that were waiting for
+/// their turn come several at once.
+const MAX_OWED: u64 = 4 << 20;
+
+/// How many buffers may wait for a hash, and cannot be read into.
+pub const OWED_BUFFERS: usize = 4;
+
+/// Zero bytes take no buffer, but the end of the run waits for them too.
+const ZEROS_FOR_A_BYTE: u64 = 16;
 
 /// How much less a hash that may fall behind counts than the threads that read and work.
 const NICE: i32 = 10;
@@ -110,6 +120,14 @@ impl Feed {
         match self {
             Self::Bytes(bytes) => len_bytes(bytes),
             Self::Zeros(len) => *len,
+        }
+    }
+
+    /// What waiting for it costs, in bytes that are hashed.
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => len_bytes(bytes),
+            Self::Zeros(len) => len / ZEROS_FOR_A_BYTE,
         }
     }
 }
@@ -138,7 +156,6 @@ impl<'scope> FileHashes<'scope> {
                     true => Work::Later(hasher),
                     false => Work::spawn(scope, format!("hash-{name}"), hasher, source, stop)?,
                 },
-                zeros: 0,
                 behind: is_later.then_some(0),
             })
         });
@@ -195,7 +212,9 @@ impl FileHash<'_> {
     /// Adds a piece that begins at `position` of the file.
     fn feed(&mut self, piece: &Feed, position: u64, source: HashSource) {
         let Work::Thread {
-            feed: Some(feed), ..
+            feed: Some(feed),
+            owed,
+            ..
         } = &self.work
         else {
             return;
@@ -205,31 +224,18 @@ impl FileHash<'_> {
             let _ = feed.send(piece.clone());
             return;
         }
-        let is_full = |piece| matches!(feed.try_send(piece), Err(TrySendError::Full(_)));
-        let owed_from = position.saturating_sub(self.zeros);
-        let begin = match piece {
-            Feed::Zeros(len) => {
-                self.zeros = self.zeros.saturating_add(*len);
-                if !is_full(Feed::Zeros(self.zeros)) {
-                    self.zeros = 0;
-                    return;
-                }
-                if self.zeros <= ZEROS_OWED {
-                    return;
-                }
-                owed_from
+        let cost = piece.cost();
+        let before = owed.load(Ordering::Acquire);
+        // One piece of any length is taken, since it is in memory already.
+        let is_taken = before == 0 && matches!(piece, Feed::Bytes(_));
+        let is_late = before.saturating_add(cost) > MAX_OWED && !is_taken;
+        if !is_late {
+            owed.fetch_add(cost, Ordering::AcqRel);
+            if !matches!(feed.try_send(piece.clone()), Err(TrySendError::Full(_))) {
+                return;
             }
-            Feed::Bytes(_) if self.zeros > 0 && is_full(Feed::Zeros(self.zeros)) => owed_from,
-            Feed::Bytes(_) => {
-                self.zeros = 0;
-                if !is_full(piece.clone()) {
-                    return;
-                }
-                position
-            }
-        };
-        self.zeros = 0;
-        self.behind = Some(begin);
+        }
+        self.behind = Some(position);
         if let Work::Thread { feed, .. } = &mut self.work {
             *feed = None;
         }
@@ -238,10 +244,8 @@ impl FileHash<'_> {
     fn finish(self) -> io::Result<HashEnd> {
         let hasher = match self.work {
             Work::Later(hasher) => Some(hasher),
-            Work::Thread { feed, thread } => {
-                if let Some(feed) = feed.filter(|_| self.zeros > 0) {
-                    let _ = feed.send(Feed::Zeros(self.zeros));
-                }
+            Work::Thread { feed, thread, .. } => {
+                drop(feed);
                 thread.join().map_err(|_| {
                     io::Error::other(
                         "a thread that hashes the image panicked; this is a bug in linpmem-dump",
@@ -268,28 +272,44 @@ impl<'scope> Work<'scope> {
         source: HashSource,
         stop: &'scope Stop,
     ) -> io::Result<Self> {
-        let (feed, pieces) = bounded(QUEUE);
+        let (feed, pieces) = bounded(match source {
+            HashSource::Stream => QUEUE,
+            _ => LONG_QUEUE,
+        });
+        let owed = Arc::new(AtomicU64::new(0));
+        let paid = Arc::clone(&owed);
         let thread = Builder::new().name(name).spawn_scoped(scope, move || {
             if source == HashSource::StreamThenFile {
                 // Reading comes first. On Linux this is the priority of this thread alone;
                 // with the usual one the sums are right as well.
                 let _ = rustix::process::nice(NICE);
             }
-            hash(&pieces, hasher, stop)
+            hash(&pieces, hasher, &paid, stop)
         })?;
         Ok(Self::Thread {
             feed: Some(feed),
             thread,
+            owed,
         })
     }
 }
 
-fn hash(pieces: &Receiver<Feed>, mut hasher: Hasher, stop: &Stop) -> Option<Hasher> {
+fn hash(
+    pieces: &Receiver<Feed>,
+    mut hasher: Hasher,
+    owed: &AtomicU64,
+    stop: &Stop,
+) -> Option<Hasher> {
     for piece in pieces {
+        let cost = piece.cost();
         match piece {
             Feed::Bytes(bytes) => hasher.update(&bytes),
             Feed::Zeros(len) => hash_zeros(&mut hasher, len, stop)?,
         }
+        // Fed with a stream, nobody counts.
+        let _ = owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |owed| {
+            Some(owed.saturating_sub(cost))
+        });
     }
     Some(hasher)
 }
@@ -352,92 +372,91 @@ mod tests {
         }
     }
 
-    /// The writer goes on at once, and the hash knows where it stopped.
-    #[test]
-    fn a_hash_that_cannot_keep_up_falls_behind_and_delays_nobody() {
-        std::thread::scope(|scope| {
-            let (feed, pieces) = bounded(QUEUE);
-            let (go, wait) = bounded::<()>(0);
-            let thread = scope.spawn(move || {
-                let _ = wait.recv();
-                hash(&pieces, Hasher::sha256(), &Stop::default())
-            });
-            let mut file_hashes = FileHashes {
-                hashes: vec![FileHash {
-                    algorithm: None,
-                    work: Work::Thread {
-                        feed: Some(feed),
-                        thread,
-                    },
-                    zeros: 0,
-                    behind: None,
-                }],
-                source: HashSource::StreamThenFile,
-                position: 0,
-            };
-            for number in 0..20_u8 {
-                file_hashes.feed(&Feed::Bytes(Bytes::from(vec![number])));
-                assert_eq!(file_hashes.is_behind(), usize::from(number) >= QUEUE);
-            }
-            drop(go);
-            let [(None, HashEnd::Behind { hasher, position })] = &file_hashes.finish().unwrap()[..]
-            else {
-                panic!("it is not behind");
-            };
-            assert_eq!(*position, u64::try_from(QUEUE).unwrap());
-            let seen: Vec<u8> = (0..20).take(QUEUE).collect();
-            assert_eq!(
-                hasher.clone().finish(),
-                crate::hash::sha256(&seen).as_bytes()
-            );
-        });
-    }
-
-    /// A hash whose queue is full until the sender is dropped.
-    fn full<'scope>(scope: &'scope Scope<'scope, '_>) -> (FileHash<'scope>, Sender<()>) {
-        let (feed, pieces) = bounded(1);
-        feed.send(Feed::Zeros(0)).unwrap();
+    /// A hash that takes nothing until the sender is dropped.
+    fn held<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        source: HashSource,
+    ) -> (FileHashes<'scope>, Sender<()>) {
+        let (feed, pieces) = bounded(LONG_QUEUE);
         let (go, wait) = bounded::<()>(0);
+        let owed = Arc::new(AtomicU64::new(0));
+        let paid = Arc::clone(&owed);
         let thread = scope.spawn(move || {
             let _ = wait.recv();
-            hash(&pieces, Hasher::sha256(), &Stop::default())
+            hash(&pieces, Hasher::sha256(), &paid, &Stop::default())
         });
         let work = Work::Thread {
             feed: Some(feed),
             thread,
+            owed,
         };
-        let hash = FileHash {
-            algorithm: None,
-            work,
-            zeros: 0,
-            behind: None,
+        let file_hashes = FileHashes {
+            hashes: vec![FileHash {
+                algorithm: None,
+                work,
+                behind: None,
+            }],
+            source,
+            position: 0,
         };
-        (hash, go)
+        (file_hashes, go)
     }
 
-    /// Zero bytes wait without a buffer, and count from where the first of them is.
+    /// The writer goes on at once, and the hash knows where it stopped.
     #[test]
-    fn zeros_wait_until_they_are_many() {
+    fn a_hash_that_cannot_keep_up_falls_behind_and_delays_nobody() {
+        // Chunks, pages, and zeros.
+        for (piece, most) in [
+            (Feed::Bytes(Bytes::from(vec![7; 1 << 20])), 4),
+            (Feed::Bytes(Bytes::from(vec![7; 4096])), 1024),
+            (Feed::Zeros(16 << 20), 4),
+        ] {
+            std::thread::scope(|scope| {
+                let (mut file_hashes, go) = held(scope, HashSource::StreamThenFile);
+                for number in 0..most + 20 {
+                    file_hashes.feed(&piece);
+                    assert_eq!(file_hashes.is_behind(), number >= most, "{number}");
+                }
+                drop(go);
+                let [(None, HashEnd::Behind { hasher, position })] =
+                    &file_hashes.finish().unwrap()[..]
+                else {
+                    panic!("it is not behind");
+                };
+                assert_eq!(*position, most * piece.size());
+                let mut seen = Hasher::sha256();
+                for _ in 0..most {
+                    match &piece {
+                        Feed::Bytes(bytes) => seen.update(bytes),
+                        Feed::Zeros(len) => seen.update_zeros(*len),
+                    }
+                }
+                assert_eq!(hasher.clone().finish(), seen.finish());
+            });
+        }
+    }
+
+    /// What it has hashed, it owes no more.
+    #[test]
+    fn a_hash_that_keeps_up_never_falls_behind() {
         std::thread::scope(|scope| {
-            let (mut hash, go) = full(scope);
-            hash.feed(&Feed::Zeros(5), 10, HashSource::StreamThenFile);
-            hash.feed(&Feed::Zeros(6), 15, HashSource::StreamThenFile);
-            assert_eq!((hash.zeros, hash.behind), (11, None));
-            hash.feed(
-                &Feed::Bytes(Bytes::from_static(b"x")),
-                21,
-                HashSource::StreamThenFile,
+            let (mut file_hashes, go) = held(scope, HashSource::StreamThenFile);
+            drop(go);
+            for _ in 0..20 {
+                file_hashes.feed(&Feed::Bytes(Bytes::from(vec![7; 1 << 20])));
+                let Work::Thread { owed, .. } = &file_hashes.hashes[0].work else {
+                    panic!("it has no thread");
+                };
+                while owed.load(Ordering::Acquire) > 0 {
+                    std::thread::yield_now();
+                }
+            }
+            assert!(!file_hashes.is_behind());
+            let ends = file_hashes.finish().unwrap();
+            assert_eq!(
+                digests(ends)[0],
+                crate::hash::sha256(&vec![7; 20 << 20]).as_bytes()
             );
-            assert_eq!((hash.zeros, hash.behind), (0, Some(10)));
-            drop(go);
-            hash.finish().unwrap();
-            let (mut hash, go) = full(scope);
-            hash.feed(&Feed::Zeros(ZEROS_OWED), 7, HashSource::StreamThenFile);
-            assert_eq!(hash.behind, None);
-            hash.feed(&Feed::Zeros(1), 7 + ZEROS_OWED, HashSource::StreamThenFile);
-            assert_eq!(hash.behind, Some(7));
-            drop(go);
-            hash.finish().unwrap();
         });
     }
 
@@ -452,8 +471,8 @@ mod tests {
                     work: Work::Thread {
                         feed: Some(feed),
                         thread,
+                        owed: Arc::default(),
                     },
-                    zeros: 0,
                     behind: None,
                 }],
                 source: HashSource::Stream,

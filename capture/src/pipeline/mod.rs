@@ -27,6 +27,7 @@ mod unseen;
 mod work;
 
 pub use crate::buffer::CHUNK_BYTES;
+pub use assemble::AfterMemory;
 pub use crew::{default_readers, default_threads};
 pub use hash::{Feed, FileHashes, HashEnd, HashSource};
 pub use out::{ImageStream, Streamed};

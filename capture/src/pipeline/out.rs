@@ -193,6 +193,18 @@ impl<'a> ImageStream<'a> {
         }
     }
 
+    /// A piece for the hashes. A small one is copied: the buffer of a frame is as large as a
+    /// chunk, however little is in it.
+    fn for_hash(&self, bytes: &Bytes) -> Feed {
+        const SMALL_BYTES: usize = 256 << 10;
+        Feed::Bytes(
+            match bytes.len() < SMALL_BYTES && self.file_hashes.is_fed() {
+                true => Bytes::copy_from_slice(bytes),
+                false => bytes.clone(),
+            },
+        )
+    }
+
     /// Gives a piece that was written to the hashes. `is_chunk` says that the manifest will
     /// have its place and its hash.
     fn hash(&mut self, piece: &Feed, is_chunk: bool) {
@@ -261,7 +273,8 @@ impl<'a> ImageStream<'a> {
         };
         let offset = self.sink.position();
         self.sink.shared(frame)?;
-        self.hash(&Feed::Bytes(frame.clone()), true);
+        let piece = self.for_hash(frame);
+        self.hash(&piece, true);
         self.list(frame.len(), len_bytes(&chunk.data))?;
         self.last_frame = Some(FrameRecord {
             offset,
@@ -360,7 +373,11 @@ impl ImageOutput for ImageStream<'_> {
         let result = match &mut self.frames {
             Some(frames) => {
                 frames.pending.extend_from_slice(bytes);
-                Ok(())
+                match len_bytes(&frames.pending) < ZERO_FRAME_BYTES {
+                    true => Ok(()),
+                    // Artifacts behind the memory have any length.
+                    false => self.flush_pending(),
+                }
             }
             None => self.sink.bytes(bytes).map(|()| {
                 self.hash_bytes(bytes);
@@ -377,7 +394,8 @@ impl ImageOutput for ImageStream<'_> {
             return self.bytes(bytes);
         }
         let result = self.sink.shared(bytes).map(|()| {
-            self.hash(&Feed::Bytes(bytes.clone()), false);
+            let piece = self.for_hash(bytes);
+            self.hash(&piece, false);
             if let Some(outside) = &mut self.outside {
                 outside.bytes(bytes);
             }

@@ -2,9 +2,9 @@
 //! The threads of one acquisition.
 
 use super::CHUNK_BYTES;
-use super::assemble::{Assembly, Finished};
+use super::assemble::{AfterMemory, Assembly, Finished};
 use super::crew::{Crew, Encoding, cpus};
-use super::hash::{FileHashes, HashSource, QUEUE};
+use super::hash::{FileHashes, HashSource, OWED_BUFFERS};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
 use super::read_back::ReadBackError;
@@ -118,7 +118,7 @@ pub enum RunError {
 const MOST_IN_FLIGHT: usize = 512;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
-/// range and chunk. Whatever happens, `manifest` is left between two ranges unless
+/// range and chunk. When memory has been read, `after` has its turn. Whatever happens, `manifest` is left between two ranges unless
 /// writing it failed.
 pub fn run<W: Write>(
     acquisition: Acquisition<'_>,
@@ -126,6 +126,7 @@ pub fn run<W: Write>(
     sink: &mut dyn Sink,
     manifest: &mut ManifestWriter<W>,
     embedded: &EmbeddedManifest,
+    after: &mut dyn AfterMemory,
 ) -> Outcome {
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
@@ -141,7 +142,7 @@ pub fn run<W: Write>(
                 .all(|index| writer.data_offset(index).is_some());
         let stream = ImageStream::new(sink, acquisition.codec, threads.file_hashes, is_plain)
             .map_err(RunError::Compress)?;
-        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded);
+        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded, after);
         let written = assembly.begin().and_then(|()| {
             threads
                 .finished
@@ -217,7 +218,11 @@ impl<'scope> Threads<'scope> {
             encoding,
             acquisition.backend.into(),
             // What waits for a hash must not be lacking where memory is read.
-            if file_hashes.is_fed() { QUEUE } else { 0 },
+            if file_hashes.is_fed() {
+                OWED_BUFFERS
+            } else {
+                0
+            },
         );
         let (running, ended) = bounded(0);
         let make = || PageBuffer::new(CHUNK_BYTES);

@@ -21,7 +21,7 @@ use check::Check;
 use layout::Layout;
 use linpmem_formats::{FileSource, ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{Beginning, Header, ReadError};
+use linpmem_manifest::{ArtifactsRecord, Beginning, Header, ReadError};
 use manifest_file::ManifestFile;
 use memory::Memory;
 use std::fs::File;
@@ -153,6 +153,14 @@ impl Verification {
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         Some(&self.manifest.as_ref()?.listed().header)
+    }
+
+    /// What the manifest says of the image's artifacts.
+    #[must_use]
+    pub fn artifacts(&self) -> Option<&ArtifactsRecord> {
+        let listed = self.manifest.as_ref()?.listed();
+        let early = listed.header.artifacts.as_ref();
+        early.or(listed.late_artifacts.as_ref())
     }
 
     /// Whether there is a manifest that does not end before the image was whole.

@@ -140,7 +140,7 @@ fn acquire(
     };
     let mut manifest = ManifestWriter::new(io::sink(), &header()).unwrap();
     let embedded = EmbeddedManifest::default();
-    let outcome = run(acquisition, writer, disk, &mut manifest, &embedded);
+    let outcome = run(acquisition, writer, disk, &mut manifest, &embedded, &mut ());
     assert!(matches!(outcome.end, End::Whole), "{:?}", outcome.end);
     outcome
 }

@@ -101,6 +101,7 @@ pub(crate) fn header() -> Header {
         read_first: None,
         map: Vec::new(),
         artifacts: None,
+        artifacts_file: None,
         image: ImageRecord {
             name: "-".to_owned(),
             format: "test".to_owned(),
@@ -142,6 +143,7 @@ fn what_the_disk_gets_lies_where_it_was_read() {
             &mut disk,
             &mut manifest,
             &embedded,
+            &mut (),
         );
         assert!(matches!(outcome.end, End::Whole), "{:?}", outcome.end);
         let read = source.0.into_inner().unwrap();

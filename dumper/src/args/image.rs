@@ -112,21 +112,24 @@ pub struct ArtifactsArgs {
     /// Collect memory only, no kernel artifacts
     ///
     /// By default the kernel's own description of itself is collected: symbols, types,
-    /// modules, memory map, command line and so on, a few MiB in all. ELF and AFF4
-    /// images hold it; for other formats it goes to OUTPUT.artifacts.tar.zst.
+    /// modules, memory map, command line and so on, a few MiB in all. That is done when
+    /// memory has been read; for an image in a pipe, before. ELF and AFF4 images hold it; for
+    /// other formats it goes to OUTPUT.artifacts.tar.zst.
     /// `linpmem-dump ls` lists it.
     #[arg(long, help_heading = "Artifacts", conflicts_with = "bundle")]
     pub no_artifacts: bool,
 
     /// Require the artifacts to be inside the image (ELF, AFF4)
+    ///
+    /// They are collected before memory is read, and the run fails if that is not possible.
     #[arg(long, help_heading = "Artifacts")]
     pub bundle: bool,
 
     /// Collect FILE as well. Repeatable; accepts a quoted glob
     ///
     /// As in --add '/etc/*.conf': *, ? and [a-z] match within one path component. A FILE that
-    /// cannot be read ends the run before it begins; what a GLOB matched is listed as
-    /// missing.
+    /// cannot be read ends the run before it begins, so all artifacts are collected before
+    /// memory is read; what a GLOB matched is listed as missing.
     #[arg(long, value_name = "FILE|GLOB", help_heading = "Artifacts")]
     pub add: Vec<PathBuf>,
 

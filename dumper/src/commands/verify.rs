@@ -76,7 +76,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         }
         Err(error) => return Err(error.into()),
     }
-    if let Some(record) = &header.artifacts {
+    if let Some(record) = image.artifacts() {
         document.artifacts = artifacts_check(artifacts::check(&args.image, record, &reading));
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)

@@ -382,7 +382,7 @@ impl CollectedArtifacts {
             missing: record.missing.len(),
             file: match record.place {
                 ArtifactsPlace::File => record.file.clone(),
-                ArtifactsPlace::Note | ArtifactsPlace::Members => None,
+                ArtifactsPlace::Note | ArtifactsPlace::Tail | ArtifactsPlace::Members => None,
             },
         }
     }

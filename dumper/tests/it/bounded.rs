@@ -97,6 +97,7 @@ fn header(planned_bytes: u64) -> Header {
             planned_bytes,
         },
         artifacts: None,
+        artifacts_file: None,
     }
 }
 

@@ -101,6 +101,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
         &mut sink,
         &mut manifest,
         &embedded,
+        &mut (),
     );
     manifest.finish(&footer()).unwrap();
     let manifest = linpmem_manifest::parse(text.as_slice(), "m".as_ref()).unwrap();
@@ -124,6 +125,7 @@ fn header() -> Header {
         read_first: None,
         map: Vec::new(),
         artifacts: None,
+        artifacts_file: None,
         image: ImageRecord {
             name: "-".to_owned(),
             format: "elf".to_owned(),

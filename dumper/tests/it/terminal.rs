@@ -85,7 +85,7 @@ fn is_free(text: &str) -> bool {
 }
 
 /// Texts of a manifest that are one of a few words.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 11] = [
     "format",
     "raw_layout",
     "compression",
@@ -94,6 +94,7 @@ const WORDS: [&str; 10] = [
     "algorithm",
     "utc",
     "way",
+    "artifacts_file",
     "errno",
     "file",
 ];

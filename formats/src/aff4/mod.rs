@@ -66,7 +66,7 @@ mod writer;
 mod zip;
 
 pub use compression::{Compression, CompressionError};
-pub use content::{Content, File};
+pub use content::{Content, File, LateFiles};
 pub use digest::{HashAlgorithm, Sha256Many, UnknownHash, sha256_many};
 pub use error::Error;
 pub use graph::FileInfo;

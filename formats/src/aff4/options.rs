@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How to write an AFF4 image, and what to store in it besides the memory.
 
-use super::{Compression, File, HashAlgorithm, Sha256Many, Urn, sha256_many};
+use super::{Compression, File, HashAlgorithm, LateFiles, Sha256Many, Urn, sha256_many};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub struct Options {
     pub case: Case,
     /// Files to store next to the memory.
     pub files: Vec<File>,
+    /// Further files, which are set before the image is finished.
+    pub late_files: LateFiles,
 }
 
 /// The URNs of a volume's objects. Every image needs its own.
@@ -93,6 +95,7 @@ impl Options {
             facts: Facts::default(),
             case: Case::default(),
             files: Vec::new(),
+            late_files: LateFiles::default(),
         }
     }
 }

@@ -94,6 +94,10 @@ impl<S: ReadAt> Reader<S> {
         if machine.paging_levels.is_none() {
             machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
+        let tail = notes.tail.and_then(|offset| {
+            let bytes = source.len().checked_sub(offset)?;
+            (bytes > 0).then_some((offset, bytes))
+        });
         let memory = StoredSpans::cut(source, ranges, headers.is_cut);
         if let Some(truncation) = memory.truncation() {
             notes.warnings.insert(0, truncation.to_string());
@@ -102,7 +106,7 @@ impl<S: ReadAt> Reader<S> {
             memory,
             machine,
             warnings: notes.warnings,
-            artifacts: notes.artifacts,
+            artifacts: notes.artifacts.or(tail),
         })
     }
 

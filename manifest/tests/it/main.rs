@@ -10,10 +10,10 @@
 mod hostile;
 
 use linpmem_manifest::{
-    ChunkContent, Chunks, FileRecord, Footer, FrameRecord, FurtherHash, HashRecord, Header, Host,
-    ImageChunk, ImageRecord, ListedChunk, MachineRecord, Manifest, ManifestWriter, RangeRecord,
-    ReadError, ReadSpan, Reader, Record, Sha256Sum, SourceRecord, Stamp, State, Tally, Tool,
-    Version, WrittenRecord, ZeroChunks, parse,
+    ArtifactsPlace, ArtifactsRecord, ChunkContent, Chunks, FileRecord, Footer, FrameRecord,
+    FurtherHash, HashRecord, Header, Host, ImageChunk, ImageRecord, ListedChunk, MachineRecord,
+    Manifest, ManifestWriter, RangeRecord, ReadError, ReadSpan, Reader, Record, Sha256Sum,
+    SourceRecord, Stamp, State, Tally, Tool, Version, WrittenRecord, ZeroChunks, parse,
 };
 use linpmem_phys::{Errno, PhysAddr, PhysLen, PhysRange, Unreadable, Unreadables};
 use proptest::prelude::*;
@@ -76,6 +76,7 @@ fn header() -> Header {
             planned_bytes: 0,
         },
         artifacts: None,
+        artifacts_file: None,
     }
 }
 
@@ -99,6 +100,18 @@ fn footer(unreadable_pages: u64) -> Footer {
         error: None,
         ended: stamp(2),
         state: State::Complete,
+    }
+}
+
+fn artifacts() -> ArtifactsRecord {
+    ArtifactsRecord {
+        place: ArtifactsPlace::Tail,
+        file: None,
+        length: Some(5),
+        sha256: Some(Sha256Sum::new([6; 32])),
+        files: Vec::new(),
+        missing: Vec::new(),
+        remarks: Vec::new(),
     }
 }
 
@@ -127,6 +140,7 @@ fn written(ranges: &[Planned], has_second_pass: bool) -> Vec<u8> {
         writer.end_range(Sha256Sum::new([7; 32])).unwrap();
     }
     if has_second_pass {
+        writer.artifacts(&artifacts()).unwrap();
         writer.written(&whole(pages)).unwrap();
         let tally = Tally {
             pages: 2,
@@ -234,6 +248,7 @@ proptest! {
         let pages = pages.map(|part| part.total().pages()).sum::<u64>();
         prop_assert_eq!(&manifest.footer, &footer(pages));
         prop_assert_eq!(manifest.ranges.len(), ranges.len());
+        prop_assert_eq!(manifest.artifacts().cloned(), has_second_pass.then(artifacts));
         prop_assert_eq!(manifest.written, has_second_pass.then(|| whole(pages)));
         prop_assert_eq!(manifest.second_pass.is_some(), has_second_pass);
         for (index, (found, planned)) in (0..).zip(manifest.ranges.iter().zip(&ranges)) {

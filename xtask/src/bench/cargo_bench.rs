@@ -49,11 +49,7 @@ pub fn aff4(_: &Setting, report: &mut Report) -> Result<()> {
 
 /// Reading stored images by pread, compared with memory maps.
 pub fn read_at(report: &mut Report) -> Result<()> {
-    run(
-        "convert",
-        cargo_bench("linpmem-formats", "read_at"),
-        report,
-    )
+    run("convert", cargo_bench("linpmem-formats", "read_at"), report)
 }
 
 /// Symbol files of the default kernel, compared with its types and with xz alone.

@@ -84,7 +84,7 @@ impl Writer {
         if let Some(text) = &plan.machine().vmcoreinfo {
             options.files.push(File::new(VMCOREINFO, text.clone()));
         }
-        check_files(&options)?;
+        check_names(options.files.iter())?;
         let mut zip = ZipStream::default();
         let stream = StreamBuilder::new(
             &options.urns,
@@ -222,7 +222,9 @@ impl ImageWriter for Writer {
             blocks.update(digest.as_bytes());
         }
         let mut files = Vec::with_capacity(self.options.files.len());
-        for file in &self.options.files {
+        let late = self.options.late_files.get();
+        check_names(self.options.files.iter().chain(late))?;
+        for file in late.iter().chain(&self.options.files) {
             files.push(file.write(&escaped_path(&file.path), &mut self.zip, out)?);
         }
         let ending = Ending {
@@ -247,12 +249,8 @@ impl ImageWriter for Writer {
 }
 
 /// Checks that no two members would have the same name.
-fn check_files(options: &Options) -> Result<(), WriteError> {
-    let mut names: Vec<String> = options
-        .files
-        .iter()
-        .map(|file| escaped_path(&file.path))
-        .collect();
+fn check_names<'a>(files: impl Iterator<Item = &'a File>) -> Result<(), WriteError> {
+    let mut names: Vec<String> = files.map(|file| escaped_path(&file.path)).collect();
     names.extend([DESCRIPTION, VERSION, JOURNAL, INFORMATION].map(str::to_owned));
     names.sort_unstable();
     match names
