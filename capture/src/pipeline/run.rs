@@ -126,8 +126,8 @@ pub fn default_workers() -> NonZeroUsize {
 const SPARE_BUFFERS: usize = 4;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
-/// range and chunk. When memory has been read, `after` has its turn. Whatever happens, `manifest` is left between two ranges unless
-/// writing it failed.
+/// range and chunk. When memory has been read, `after` has its turn. Whatever happens,
+/// `manifest` is left between two ranges unless writing it failed.
 pub fn run<W: Write>(
     acquisition: Acquisition<'_>,
     writer: &mut dyn ImageWriter,
