@@ -118,8 +118,8 @@ pub enum RunError {
 const MOST_IN_FLIGHT: usize = 512;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
-/// range and chunk. When memory has been read, `after` has its turn. Whatever happens, `manifest` is left between two ranges unless
-/// writing it failed.
+/// range and chunk. When memory has been read, `after` has its turn. Whatever happens,
+/// `manifest` is left between two ranges unless writing it failed.
 pub fn run<W: Write>(
     acquisition: Acquisition<'_>,
     writer: &mut dyn ImageWriter,
