@@ -47,7 +47,7 @@ fn main() {
                 best[1] = best[1].min(by_pread(&path, len, size, count, is_random));
             }
             let [mapped, by_pread] = best.map(|seconds| {
-                let kib = u32::try_from(count * size >> 10).unwrap();
+                let kib = u32::try_from((count * size) >> 10).unwrap();
                 f64::from(kib) / 1024.0 / seconds
             });
             println!(
