@@ -2,7 +2,7 @@
 //! The options of an AFF4 image, from the plan and the source.
 
 use crate::clock::Moment;
-use crate::hash::aff4_hash;
+use crate::hash::{Backend, aff4_hash};
 use crate::plan::Plan;
 use linpmem_formats::aff4;
 use linpmem_manifest::MachineRecord;
@@ -59,6 +59,7 @@ pub fn options(
         },
         files,
         chunks_in_segment: chunks_in_segment(total),
+        sha256: |blocks| Backend::best().digests(blocks),
         ..aff4::Options::new(urns, clock, tool)
     })
 }
