@@ -40,6 +40,12 @@ impl Moment {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.monotonic_ns))
     }
 
+    /// Monotonic time from this moment to `later`; 0 if that is earlier.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_nanos(later.monotonic_ns.saturating_sub(self.monotonic_ns))
+    }
+
     /// The moment as the manifest records it.
     #[must_use]
     pub fn stamp(self) -> Stamp {

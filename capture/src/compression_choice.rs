@@ -7,6 +7,7 @@
 //! also in the manifest, says what was measured.
 
 use crate::frame::FrameEncoder;
+use crate::pipeline::default_threads;
 use crate::sink::{FileSink, Sink};
 use linpmem_formats::Codec;
 use linpmem_phys::num::u64_as_usize;
@@ -29,14 +30,13 @@ const AS_GOOD: f64 = 0.95;
 /// The choices, the strongest first.
 const CANDIDATES: [Codec; 3] = [Codec::Zstd { level: 1 }, Codec::Lz4, Codec::None];
 
-/// The compression by `workers` threads for an image in `folder`, or in a pipe, and the
-/// reason in words.
+/// The compression by `threads`, or by as many as the machine suggests for each, for an
+/// image in `folder`, or in a pipe, and the reason in words.
 ///
 /// # Errors
 /// If nothing could be compressed for a measurement.
-pub fn choose(folder: Option<&Path>, workers: NonZeroUsize) -> io::Result<(Codec, String)> {
+pub fn choose(folder: Option<&Path>, threads: Option<NonZeroUsize>) -> io::Result<(Codec, String)> {
     let sample = sample()?;
-    let workers = float(workers.get())?;
     let measured = folder.and_then(|folder| disk(folder, &sample).ok());
     let disk = measured.unwrap_or(PIPE_MIB_PER_S);
     let mut best: Option<(Codec, f64)> = None;
@@ -44,7 +44,8 @@ pub fn choose(folder: Option<&Path>, workers: NonZeroUsize) -> io::Result<(Codec
         let mut arrives = disk;
         if let Some(mut encoder) = FrameEncoder::new(codec)? {
             let (speed, share) = encoding(&mut encoder, &sample)?;
-            arrives = (disk / share).min(speed * workers);
+            let threads = threads.unwrap_or_else(|| default_threads(codec));
+            arrives = (disk / share).min(speed * float(threads.get())?);
         }
         if best.is_none_or(|(_, other)| arrives * AS_GOOD > other) {
             best = Some((codec, arrives));
@@ -126,11 +127,11 @@ mod tests {
     #[test]
     fn a_choice_is_made_and_says_what_was_measured() {
         let folder = tempfile::tempdir().unwrap();
-        let (codec, said) = choose(Some(folder.path()), NonZeroUsize::MIN).unwrap();
+        let (codec, said) = choose(Some(folder.path()), Some(NonZeroUsize::MIN)).unwrap();
         assert!(said.contains(&codec.to_string()), "{said}");
         assert!(said.contains("the disk writes"), "{said}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let (_, said) = choose(None, NonZeroUsize::MIN).unwrap();
+        let (_, said) = choose(None, None).unwrap();
         assert!(said.contains("assumed"), "{said}");
     }
 }

@@ -44,6 +44,8 @@ pub struct Checkpoint {
     pub unreadable_pages: u64,
     /// Why the run was stopped, if it was.
     pub stopped: Option<String>,
+    /// What the user should know since the manifest was begun.
+    pub warnings: Vec<String>,
 }
 
 impl EmbeddedManifest {
@@ -57,13 +59,19 @@ impl EmbeddedManifest {
         });
     }
 
+    /// The lines that were written so far; `None` if there is no file with them.
+    pub(crate) fn lines(&self) -> Option<impl Read + '_> {
+        let file = &self.0.begun.get()?.file;
+        Some(At { file, position: 0 })
+    }
+
     /// Sets the totals over all ranges, which must all be in the file by now.
     pub fn complete(&self, checkpoint: Checkpoint) {
         let _ = self.0.checkpoint.set(checkpoint);
     }
 
     fn footer(begun: &Begun, done: &Checkpoint) -> io::Result<Vec<u8>> {
-        let mut warnings = begun.warnings.clone();
+        let mut warnings = [&begun.warnings[..], &done.warnings].concat();
         let source_sha256 = match begun.input_hash.as_deref().map(InputHash::get) {
             Some(Err(why)) => {
                 warnings.push(why.to_owned());
@@ -83,6 +91,7 @@ impl EmbeddedManifest {
                 sha256_tree: done.sha256_tree,
                 sha256_remainder: None,
             },
+            hashed: None,
             warnings,
             error: done.stopped.clone(),
             ended: Moment::now().stamp(),

@@ -3,15 +3,19 @@
 //! gets its name.
 
 use crate::Reading;
+use crate::clock::Moment;
 use crate::meter::Meter;
-use crate::pipeline::default_workers;
+use crate::pipeline::default_readers;
 use crate::sidecar;
 use crate::sink::PartialError;
 use crate::verify::{Thoroughness, Verification, VerifyError};
 use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of};
+use linpmem_manifest::{Reader, Record};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The final name of an image that has its working name; `None` if it does not.
@@ -22,7 +26,7 @@ pub fn final_name(partial: &Path) -> Option<PathBuf> {
 }
 
 /// Whether the image at `path` is whole: its manifest says so, and every byte is what the
-/// manifest says. `None` if there is no manifest with an end.
+/// manifest says. `None` if there is no manifest that says whether the image is.
 ///
 /// # Errors
 /// If the comparison failed.
@@ -37,10 +41,11 @@ pub fn is_whole(path: &Path, reading: &Reading) -> Result<Option<bool>, VerifyEr
     }
     let thoroughness = Thoroughness {
         full: false,
-        workers: default_workers(),
+        workers: default_readers(),
     };
     let report = verification.compare(thoroughness, &Meter::default())?;
-    Ok(report.map(|report| report.is_good()))
+    // The manifest has an end or says that the image is written: nothing else is unknown.
+    Ok(report.map(|report| report.damages.is_empty()))
 }
 
 /// Gives the whole image at `partial` the name `target`, and the files that belong to it
@@ -58,7 +63,7 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
         if let Some(found) = found.filter(|found| *found != of(target)) {
             // The beginning of a manifest stays where it is: it names nothing.
             let is_manifest = found == manifest_of(partial) || found == manifest_of(&own);
-            if is_manifest && linpmem_manifest::read(&found).is_err() {
+            if is_manifest && !has_end(&found)? {
                 continue;
             }
             rename(&found, &of(target))?;
@@ -71,6 +76,50 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
         sidecar::write_checksum(target, sum, true)?;
     }
     rename(partial, target)
+}
+
+/// Whether the manifest at `path` is whole. One that ends where only hashes of the file were
+/// missing gets its last line.
+fn has_end(path: &Path) -> Result<bool, PartialError> {
+    let Ok(mut lines) = Reader::open(path) else {
+        return Ok(false);
+    };
+    let mut written = None;
+    let mut end = 0;
+    while let Some(record) = lines.next() {
+        match record {
+            Ok(Record::Footer(_)) => return Ok(true),
+            Ok(Record::Written(record)) => {
+                written = Some(record);
+                end = lines.position();
+            }
+            Ok(Record::SecondPassEnd(_)) => end = lines.position(),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    let Some(written) = written else {
+        return Ok(false);
+    };
+    let warning = "the run was killed while it hashed the image's file: the image is whole, but its \
+                   file has no hash, and warnings of that run are lost";
+    let footer = written.footer(vec![warning.to_owned()], Moment::now().stamp());
+    let mut line = Vec::new();
+    Record::Footer(Box::new(footer))
+        .write_line(&mut line)
+        .and_then(|()| {
+            let manifest = OpenOptions::new().write(true).open(path)?;
+            // What follows is the beginning of a line, or of a second pass.
+            manifest.set_len(end)?;
+            manifest.write_all_at(&line, end)?;
+            manifest.sync_all()
+        })
+        .map_err(|source| PartialError::Io {
+            action: "completing",
+            path: path.to_path_buf(),
+            source,
+        })?;
+    Ok(true)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), PartialError> {

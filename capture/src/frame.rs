@@ -17,9 +17,19 @@ enum FrameCompressor {
     Zstd(Compressor<'static>),
     Lz4,
     Snappy,
+    #[cfg(test)]
+    Failing,
 }
 
 impl FrameEncoder {
+    /// An encoder for which there is never enough memory.
+    #[cfg(test)]
+    pub fn failing() -> Self {
+        Self {
+            compressor: FrameCompressor::Failing,
+        }
+    }
+
     /// An encoder; `None` if `codec` does not compress.
     ///
     /// # Errors
@@ -37,6 +47,41 @@ impl FrameEncoder {
             _ => return Ok(None),
         };
         Ok(Some(Self { compressor }))
+    }
+
+    /// An encoder for what lies between chunks; `None` if `codec` does not compress.
+    ///
+    /// Stronger levels take up to 17 MiB, and do not make headers and zeros shorter.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn between_chunks(codec: Codec) -> io::Result<Option<Self>> {
+        Self::new(match codec {
+            Codec::Zstd { level } => Codec::Zstd {
+                level: level.min(Codec::DEFAULT_ZSTD_LEVEL),
+            },
+            other => other,
+        })
+    }
+
+    /// Bytes of memory that an encoder keeps between chunks of a MiB, about.
+    #[must_use]
+    pub const fn state_bytes(codec: Codec) -> usize {
+        let kib: usize = match codec {
+            Codec::Zstd { level } => match level {
+                ..=1 => 576,
+                2 => 768,
+                3 => 1280,
+                4 => 2560,
+                5 | 6 => 3072,
+                7 | 8 => 5632,
+                9..=12 => 10752,
+                _ => 17728,
+            },
+            Codec::Lz4 | Codec::Snappy => 256,
+            _ => 0,
+        };
+        kib << 10
     }
 
     /// The most bytes that a frame of `len` bytes can have, with any codec.
@@ -60,6 +105,8 @@ impl FrameEncoder {
             }
             FrameCompressor::Lz4 => frames::encode_lz4(data, frame),
             FrameCompressor::Snappy => frames::encode_snappy(data, frame),
+            #[cfg(test)]
+            FrameCompressor::Failing => Err(io::ErrorKind::OutOfMemory.into()),
         }
     }
 }
@@ -100,5 +147,46 @@ impl FrameDecoder {
 impl fmt::Debug for FrameEncoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameEncoder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zstd_keeps_as_much_memory_as_is_planned_for() {
+        let zeros = vec![0; 1 << 20];
+        for level in (-7..=22).filter(|level| *level != 0) {
+            let mut zstd = Compressor::new(level).unwrap();
+            let mut frame = Vec::with_capacity(zstd::zstd_safe::compress_bound(zeros.len()));
+            zstd.compress_to_buffer(&zeros, &mut frame).unwrap();
+            let planned = FrameEncoder::state_bytes(Codec::Zstd { level });
+            let kept = zstd.context_mut().sizeof();
+            assert!(
+                kept <= planned,
+                "level {level}: {kept} bytes, not {planned}"
+            );
+            assert!(
+                kept > planned / 10 * 9,
+                "level {level}: {kept} bytes, not {planned}"
+            );
+        }
+    }
+    #[test]
+    fn what_lies_between_chunks_takes_little_memory() {
+        let zeros = vec![0; 1 << 20];
+        let codec = Codec::Zstd { level: 22 };
+        let mut encoder = FrameEncoder::between_chunks(codec).unwrap().unwrap();
+        let mut frame = Vec::new();
+        encoder.encode(&zeros, &mut frame).unwrap();
+        let FrameCompressor::Zstd(zstd) = &mut encoder.compressor else {
+            panic!("not zstd");
+        };
+        let kept = zstd.context_mut().sizeof();
+        assert!(kept < 2 << 20, "{kept} bytes");
+        let mut decoded = vec![1; zeros.len()];
+        let decoding = FrameDecoder::default().decode(&frame, &mut decoded);
+        assert!(decoding.is_ok() && decoded == zeros);
     }
 }

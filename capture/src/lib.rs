@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod after_memory;
 pub mod artifacts;
 pub mod buffer;
 pub mod clock;

@@ -5,7 +5,7 @@ use crate::plan::{OnUnreadable, Plan};
 use crate::reader::ReadPages;
 use crate::source::{Source, SourceSpec};
 use crate::timeout::TimeoutReader;
-use linpmem_phys::{PageBuffer, PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PageBuffer, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::sync::Arc;
 
 /// The memory of a source, read as a plan says: with a time limit, and with a failed run
@@ -55,6 +55,13 @@ impl ReadPages for LiveMemory {
                     first.range, first.errno
                 ),
             )),
+        }
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        match &self.way {
+            Way::Direct(reader) => reader.is_known_zero(range),
+            Way::Timeout(_) => false,
         }
     }
 }

@@ -13,6 +13,9 @@ pub struct Meter {
     unreadable_pages: AtomicU64,
     compared_bytes: AtomicU64,
     is_second_pass: AtomicBool,
+    hashed_bytes: AtomicU64,
+    to_hash_bytes: AtomicU64,
+    is_hashing: AtomicBool,
 }
 
 /// The counters at one moment.
@@ -29,6 +32,12 @@ pub struct MeterReading {
     /// Bytes compared so far; only in the second pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared_bytes: Option<u64>,
+    /// Bytes of the file read back so far; only while it is read back to be hashed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashed_bytes: Option<u64>,
+    /// Bytes of the file to read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_hash_bytes: Option<u64>,
 }
 
 impl Meter {
@@ -55,6 +64,17 @@ impl Meter {
         self.compared_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// The image is read back to be hashed: this many bytes of its file.
+    pub fn begin_hashing(&self, bytes: u64) {
+        self.to_hash_bytes.store(bytes, Ordering::Relaxed);
+        self.is_hashing.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of the file that were read back.
+    pub fn add_hashed(&self, bytes: u64) {
+        self.hashed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// A number that changes whenever there is progress.
     #[must_use]
     pub fn activity(&self) -> u64 {
@@ -63,6 +83,7 @@ impl Meter {
             &self.image_bytes,
             &self.file_bytes,
             &self.compared_bytes,
+            &self.hashed_bytes,
         ]
         .iter()
         .fold(0, |sum, counter| {
@@ -73,6 +94,8 @@ impl Meter {
     /// The counters now.
     #[must_use]
     pub fn reading(&self) -> MeterReading {
+        let is_hashing = self.is_hashing.load(Ordering::Relaxed);
+        let hashing = |counter: &AtomicU64| is_hashing.then(|| counter.load(Ordering::Relaxed));
         MeterReading {
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
             image_bytes: self.image_bytes.load(Ordering::Relaxed),
@@ -82,6 +105,8 @@ impl Meter {
                 .is_second_pass
                 .load(Ordering::Relaxed)
                 .then(|| self.compared_bytes.load(Ordering::Relaxed)),
+            hashed_bytes: hashing(&self.hashed_bytes),
+            to_hash_bytes: hashing(&self.to_hash_bytes),
         }
     }
 }

@@ -2,14 +2,17 @@
 //! The files of one run. They have working names until the end, and are removed if they
 //! are dropped before it.
 
-use crate::artifacts::CollectedArtifacts;
+use crate::after_memory::{After, hash_rest};
+use crate::artifacts::{CollectedArtifacts, LateArtifacts};
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
-use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, RunError, run};
+use crate::pipeline::{
+    Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, default_readers, run,
+};
 use crate::plan::Plan;
 use crate::reader::ReadPages;
 use crate::second_pass::second_pass;
@@ -22,7 +25,8 @@ use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, ImageWriter};
 use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
 use linpmem_manifest::{
-    ArtifactsRecord, FileRecord, Footer, Header, ManifestWriter, SecondPassTotals, Sha256Sum, State,
+    ArtifactsRecord, FileRecord, Footer, HashedRecord, Header, ManifestWriter, ReadBackRecord,
+    ReadSpan, SecondPassTotals, Sha256Sum, State, WrittenRecord,
 };
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
@@ -67,6 +71,8 @@ pub(crate) struct Extras<'a> {
     pub(crate) input_hash: Option<Arc<InputHash>>,
     /// The image's own copy of the manifest.
     pub(crate) embedded: &'a EmbeddedManifest,
+    /// What is collected when memory has been read.
+    pub(crate) late: Option<LateArtifacts<'a>>,
 }
 
 /// What was written.
@@ -74,8 +80,16 @@ pub(crate) struct Written {
     pub(crate) outcome: Outcome,
     pub(crate) state: State,
     pub(crate) second_pass: Option<SecondPassTotals>,
-    /// The time it took, without the second pass.
+    /// What was collected after the memory.
+    pub(crate) late: Option<CollectedArtifacts>,
+    /// When memory was read.
+    pub(crate) read: Option<ReadSpan>,
+    /// The time until the image was on the disk.
+    pub(crate) synced: Duration,
+    /// The time until its hashes were ready, without the second pass.
     pub(crate) elapsed: Duration,
+    /// What was read back for them.
+    pub(crate) read_back: Option<ReadBackRecord>,
 }
 
 impl OutputSet {
@@ -158,29 +172,80 @@ impl OutputSet {
         let mut sink = self
             .sink()
             .map_err(AcquireError::io("opening the output"))?;
+        let mut after = After {
+            is_read_again: extras.second_pass.is_some(),
+            frozen: extras.frozen,
+            late: extras.late,
+            collected: None,
+            image: self.image.as_ref().map(PartialFile::path),
+            limits: self.limits,
+            warnings,
+        };
         let mut outcome = run(
             acquisition,
             writer,
             &mut *sink,
             &mut manifest,
             extras.embedded,
+            &mut after,
         );
-        let elapsed = acquisition.started.elapsed();
-        let second_pass = match (extras.second_pass, &self.image, &outcome.end) {
-            (Some((format, source)), Some(image), End::Whole) => {
-                let again = Acquisition {
-                    source,
-                    ..acquisition
-                };
-                second_pass(&again, image.partial(), format, &mut manifest).map(Some)
-            }
-            _ => Ok(None),
-        };
-        warnings.extend(extras.frozen.and_then(Frozen::thaw));
+        let After {
+            frozen,
+            late,
+            collected,
+            warnings,
+            ..
+        } = after;
+        if late.is_some() {
+            warnings.add(
+                "kernel artifacts were not collected, because the image ends before its memory does"
+                    .to_owned(),
+            );
+        }
+        let synced = Moment::now();
+        let mut elapsed = acquisition.started.elapsed();
+        let second_pass = self
+            .record_written(&outcome, header, synced, &mut manifest)
+            .and_then(|()| match (extras.second_pass, &self.image, &outcome.end) {
+                (Some((format, source)), Some(image), End::Whole) => {
+                    let again = Acquisition {
+                        source,
+                        ..acquisition
+                    };
+                    second_pass(&again, image.partial(), format, &mut manifest).map(Some)
+                }
+                _ => Ok(None),
+            });
+        warnings.extend(frozen.and_then(Frozen::thaw));
         if let Ok(Some(totals)) = &second_pass {
             let ended_early = |error| format!("the second pass ended early: {error}");
             warnings.extend(totals.error.as_ref().map(ended_early));
         }
+        let hashing = Moment::now();
+        let read_back = match (sink.file(), extras.embedded.lines(), &second_pass) {
+            (Some(file), Some(lines), Ok(_)) => {
+                let read_back = ReadBack {
+                    file,
+                    manifest: Box::new(lines),
+                    plan: acquisition.plan,
+                    writer: &*writer,
+                    workers: acquisition.workers.unwrap_or_else(default_readers),
+                    stop: acquisition.stop,
+                    meter: acquisition.meter,
+                };
+                hash_rest(read_back, &mut outcome, warnings)
+            }
+            _ => None,
+        };
+        elapsed += hashing.elapsed();
+        let has_hash = outcome.file.sha256.is_some() || !outcome.file.hashes.is_empty();
+        let hashed = (has_hash || read_back.is_some()).then(|| HashedRecord {
+            ready: match read_back {
+                Some(_) => Moment::now().stamp(),
+                None => synced.stamp(),
+            },
+            read_back,
+        });
         let input_sha256 = input_hash.and_then(|hash| match hash.get() {
             Ok(sum) => Some(sum),
             Err(why) => {
@@ -189,7 +254,8 @@ impl OutputSet {
             }
         });
         let ended = second_pass.and_then(|second_pass| {
-            end_manifest(manifest, &outcome, warnings.all().to_vec(), input_sha256)?;
+            let warnings = warnings.all().to_vec();
+            end_manifest(manifest, &outcome, hashed, warnings, input_sha256)?;
             Ok(second_pass)
         });
         let second_pass = ended.unwrap_or_else(|error| {
@@ -201,10 +267,41 @@ impl OutputSet {
         });
         Ok(Written {
             state: state_of(&outcome),
+            read: read_span(&outcome, header),
             outcome,
             second_pass,
+            late: collected,
+            synced: acquisition.started.until(synced),
             elapsed,
+            read_back,
         })
+    }
+
+    /// Records that the image is whole, if it is: what is left are hashes, and a run that is
+    /// killed then leaves an image that can be finished.
+    fn record_written(
+        &self,
+        outcome: &Outcome,
+        header: &Header,
+        synced: Moment,
+        manifest: &mut ManifestWriter<BufWriter<File>>,
+    ) -> io::Result<()> {
+        if !matches!(outcome.end, End::Whole) {
+            return Ok(());
+        }
+        manifest.written(&WrittenRecord {
+            length: outcome.file.file_length,
+            image_length: outcome.file.image_length,
+            sha256_tree: outcome.sha256_tree,
+            sha256_remainder: outcome.file.sha256_remainder,
+            unreadable_pages: outcome.unreadable_pages,
+            read_us: read_span(outcome, header).unwrap_or_default(),
+            synced: synced.stamp(),
+        })?;
+        match outcome.file.unhashed {
+            Some(_) => self.manifest.file().sync_data(),
+            None => Ok(()),
+        }
     }
 
     fn sink(&self) -> io::Result<Box<dyn Sink>> {
@@ -272,6 +369,7 @@ pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
 fn end_manifest(
     manifest: ManifestWriter<BufWriter<File>>,
     outcome: &Outcome,
+    hashed: Option<HashedRecord>,
     warnings: Vec<String>,
     source_sha256: Option<Sha256Sum>,
 ) -> io::Result<()> {
@@ -286,6 +384,7 @@ fn end_manifest(
             sha256_tree: outcome.sha256_tree,
             sha256_remainder: outcome.file.sha256_remainder,
         },
+        hashed,
         warnings,
         error: match &outcome.end {
             End::Failed(error) => Some(error.to_string()),
@@ -301,6 +400,15 @@ fn end_manifest(
     let length = manifest.stream_position()?;
     manifest.set_len(length)?;
     manifest.sync_all()
+}
+
+/// When memory was read, from the first page to the last.
+fn read_span(outcome: &Outcome, header: &Header) -> Option<ReadSpan> {
+    let first = header.read_first.as_ref().map(|first| first.read_us);
+    match (first, outcome.read) {
+        (Some(first), Some(read)) => Some(first.until(read)),
+        (first, read) => first.or(read),
+    }
 }
 
 const fn state_of(outcome: &Outcome) -> State {

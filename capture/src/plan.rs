@@ -67,6 +67,8 @@ pub struct ImageSpec {
     pub merge_gaps: PhysLen,
     /// AFF4: the case that the image belongs to.
     pub case: CaseDetails,
+    /// AFF4: whether the memory at all addresses, holes included, gets a SHA-256.
+    pub linear_hash: bool,
 }
 
 /// The compression around an image.
@@ -113,6 +115,9 @@ pub struct HashSpec {
     pub file_sha256: bool,
     /// Other hashes of the file, each once.
     pub further: Vec<FurtherHash>,
+    /// Whether all of the file is read back from the disk and compared with what was in
+    /// memory, and not only what hashes did not see while it was written.
+    pub read_back: bool,
 }
 
 /// Limits on the impact on the running machine.

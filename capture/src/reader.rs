@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading memory into page buffers.
 
-use linpmem_phys::{PageBuffer, PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PageBuffer, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads memory into page buffers, without copying it on the way.
 pub trait ReadPages: Send + Sync {
@@ -17,6 +17,12 @@ pub trait ReadPages: Send + Sync {
         buffer: &mut PageBuffer,
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError>;
+
+    /// As [`ReadPhys::is_known_zero`].
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        let _ = range;
+        false
+    }
 }
 
 /// A source without any layer.
@@ -30,5 +36,9 @@ impl ReadPages for Direct<'_> {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         self.0.read_phys(start, buffer, unreadable)
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.0.is_known_zero(range)
     }
 }

@@ -2,7 +2,7 @@
 //! An image whose ranges are charged to an account.
 
 use crate::{Account, Format, ImageReader, MachineFacts, OverBudget, StoredRange, Truncation};
-use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// An image, and the account that its ranges are charged to.
 struct Charged {
@@ -30,6 +30,10 @@ impl ReadPhys for Charged {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         self.image.read_phys(start, buf, unreadable)
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.image.is_known_zero(range)
     }
 }
 

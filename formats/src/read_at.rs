@@ -2,6 +2,8 @@
 //! Random access to bytes.
 
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
+use rustix::fs::seek;
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
@@ -31,6 +33,13 @@ pub trait ReadAt: Send + Sync {
     /// `UnexpectedEof` if the bytes end before `buf` is full, or the underlying
     /// error. The content of `buf` is unspecified then.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// How many bytes from `offset` on are zero because no disk space was ever given to them,
+    /// as far as that is known.
+    fn hole(&self, offset: u64) -> u64 {
+        let _ = offset;
+        0
+    }
 
     /// Whether the bytes are the beginning of something longer, such as the content of a
     /// compressed file that was cut off.
@@ -99,6 +108,23 @@ impl ReadAt for FileSource {
         self.stored_bytes
     }
 
+    fn hole(&self, offset: u64) -> u64 {
+        // Every hole makes a file smaller.
+        if self.stored_bytes == self.len || offset >= self.len {
+            return 0;
+        }
+        // No read depends on the position of the file.
+        match seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(data) => data.min(self.len).saturating_sub(offset),
+            // There is nothing but a hole up to the end, which is still where it was?
+            Err(Errno::NXIO) => match self.file.metadata() {
+                Ok(metadata) if metadata.len() >= self.len => self.len - offset,
+                _ => 0,
+            },
+            Err(_) => 0,
+        }
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         match offset.checked_add(usize_as_u64(buf.len())) {
             Some(end) if end <= self.len => FileExt::read_exact_at(&self.file, buf, offset),
@@ -143,6 +169,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
         (**self).stored_bytes()
     }
 
+    fn hole(&self, offset: u64) -> u64 {
+        (**self).hole(offset)
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
@@ -161,6 +191,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
         (**self).stored_bytes()
     }
 
+    fn hole(&self, offset: u64) -> u64 {
+        (**self).hole(offset)
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
@@ -177,6 +211,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
 
     fn stored_bytes(&self) -> u64 {
         (**self).stored_bytes()
+    }
+
+    fn hole(&self, offset: u64) -> u64 {
+        (**self).hole(offset)
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
@@ -210,6 +248,26 @@ mod tests {
                 assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{offset}");
             }
         }
+    }
+
+    #[test]
+    fn holes_are_known_up_to_the_next_data() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 0x1_0000]).unwrap();
+        file.seek(SeekFrom::Start(64 << 20)).unwrap();
+        file.write_all(&[1]).unwrap();
+        file.set_len(256 << 20).unwrap();
+        let other = file.try_clone().unwrap();
+        let file = Arc::new(FileSource::new(file).unwrap());
+        assert_eq!(file.hole(0), 0);
+        assert_eq!(file.hole(1 << 20), 63 << 20);
+        assert_eq!(file.hole(64 << 20), 0);
+        assert_eq!(file.hole(255 << 20), 1 << 20);
+        assert_eq!(file.hole(256 << 20), 0);
+        assert_eq!(file.hole(u64::MAX), 0);
+        // What was cut off is missing, not zero.
+        other.set_len(128 << 20).unwrap();
+        assert_eq!(file.hole(200 << 20), 0);
     }
 
     #[test]

@@ -70,6 +70,29 @@ impl<S: ReadAt> StoredSpans<S> {
         )
     }
 
+    /// As [`linpmem_phys::ReadPhys::is_known_zero`].
+    pub(crate) fn is_known_zero(&self, range: PhysRange) -> bool {
+        let first = self
+            .ranges
+            .partition_point(|stored| stored.range.end() <= range.start());
+        let Some(stored) = self.ranges.get(first) else {
+            return false;
+        };
+        if stored.range.intersect(range) != Some(range) {
+            return false;
+        }
+        match stored.content {
+            Content::Zero => true,
+            Content::Data => {
+                let within = range.start().checked_sub(stored.range.start());
+                let offset = stored.offset.zip(within);
+                let offset = offset.and_then(|(offset, within)| offset.checked_add(within.get()));
+                offset.is_some_and(|offset| self.source.hole(offset) >= range.len().get())
+            }
+            _ => false,
+        }
+    }
+
     /// Reads `part` of a stored range; page by page if the source does not give it
     /// as a whole.
     fn read_part(

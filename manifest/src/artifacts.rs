@@ -30,6 +30,8 @@ pub struct ArtifactsRecord {
 pub enum ArtifactsPlace {
     /// In a note of an ELF core, as an archive.
     Note,
+    /// Behind the memory of an ELF core, as an archive.
+    Tail,
     /// In an AFF4 volume, as files.
     Members,
     /// In a file of its own next to the image.

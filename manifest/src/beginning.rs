@@ -19,7 +19,7 @@ pub struct Beginning {
     pub header: Header,
     /// The ranges that were begun. Only the last one may not be complete.
     pub ranges: Vec<BegunRange>,
-    /// Whether the manifest ends before its footer.
+    /// Whether the manifest ends before it says that the image is written.
     pub is_truncated: bool,
 }
 
@@ -82,7 +82,8 @@ impl Beginning {
                     }
                     close(&mut ranges, &mut unreadable);
                 }
-                Record::Footer(_) => is_truncated = false,
+                // After this line only hashes of the file may be missing.
+                Record::Written(_) | Record::Footer(_) => is_truncated = false,
                 _ => {}
             }
             // The unreadable pages of the latest chunks may not be listed yet.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The last line: what is known at the end.
 
-use crate::{HashRecord, Sha256Sum, Stamp};
+use crate::{HashRecord, HashedRecord, Sha256Sum, Stamp};
 use serde::{Deserialize, Serialize};
 
 /// What is known at the end of a run. A manifest without it is truncated.
@@ -15,6 +15,9 @@ pub struct Footer {
     pub source_sha256: Option<Sha256Sum>,
     /// The output file as written. In a manifest inside that file, its lengths are 0.
     pub file: FileRecord,
+    /// How the hashes of the file were computed; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashed: Option<HashedRecord>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// Why the run ended early.
@@ -34,7 +37,8 @@ pub struct FileRecord {
     pub length: u64,
     /// Bytes of the image before compression.
     pub image_length: u64,
-    /// The SHA-256 of the file; null if a write failed, or if it was not asked for.
+    /// The SHA-256 of the file; null if a write failed, if it was not asked for, or if the
+    /// run was stopped before it was ready.
     #[serde(deserialize_with = "Option::deserialize")]
     pub sha256: Option<Sha256Sum>,
     /// Further hashes of the file.

@@ -36,9 +36,13 @@ pub struct Header {
     pub map: Vec<MapEntry>,
     /// The image.
     pub image: ImageRecord,
-    /// The artifacts collected with the memory; null if there are none.
+    /// The artifacts collected before the memory; null if there are none.
     #[serde(deserialize_with = "Option::deserialize")]
     pub artifacts: Option<ArtifactsRecord>,
+    /// The file next to the image, in the same folder, for artifacts that are collected after
+    /// the memory, if the image does not hold them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts_file: Option<String>,
 }
 
 /// Who wrote a manifest.

@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod footer;
 mod hash;
+mod hashed;
 mod header;
 mod lines;
 mod manifest;
@@ -24,6 +25,7 @@ mod stamp;
 mod tally;
 mod version;
 mod writer;
+mod written;
 
 pub use address::Address;
 pub use artifacts::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord, Missing, Remark};
@@ -33,6 +35,7 @@ pub use digest::{NotASum, Sha256Sum};
 pub use error::{LineProblem, ReadError};
 pub use footer::{FileRecord, Footer, State};
 pub use hash::{FurtherHash, HashRecord};
+pub use hashed::{HashedRecord, ReadBackRecord, ReadBackWay};
 pub use header::{
     Header, Host, ImageRecord, MachineRecord, MapEntry, ReadFirst, Tool, VmcoreinfoRecord,
 };
@@ -49,3 +52,4 @@ pub use stamp::Stamp;
 pub use tally::Tally;
 pub use version::{VERSION, Version};
 pub use writer::{ManifestWriter, SecondPassWriter};
+pub use written::WrittenRecord;

@@ -2,8 +2,8 @@
 //! A manifest as a whole, without its chunks.
 
 use crate::{
-    Footer, Header, LineProblem, RangeEnd, RangeRecord, ReadError, Reader, Record, SecondPassRange,
-    SecondPassTotals, Stamp,
+    ArtifactsRecord, Footer, Header, LineProblem, RangeEnd, RangeRecord, ReadError, Reader, Record,
+    SecondPassRange, SecondPassTotals, Stamp, WrittenRecord,
 };
 use linpmem_phys::{PhysRange, RegionKind, Unreadable, Unreadables};
 use std::io::{BufRead, BufReader, Read};
@@ -22,6 +22,10 @@ pub struct Manifest {
     pub header: Header,
     /// The ranges in the image, by address.
     pub ranges: Vec<Range>,
+    /// The artifacts, if they were collected after the memory.
+    pub late_artifacts: Option<ArtifactsRecord>,
+    /// When the image was on the disk, if it is whole.
+    pub written: Option<WrittenRecord>,
     /// What a second pass found, if there was one.
     pub second_pass: Option<SecondPass>,
     /// What was known at the end.
@@ -80,6 +84,15 @@ pub fn parse(content: impl Read, path: &Path) -> Result<Manifest, ReadError> {
 }
 
 impl Manifest {
+    /// The artifacts of the image, whenever they were collected.
+    #[must_use]
+    pub const fn artifacts(&self) -> Option<&ArtifactsRecord> {
+        match &self.header.artifacts {
+            Some(record) => Some(record),
+            None => self.late_artifacts.as_ref(),
+        }
+    }
+
     /// What `reader` says, from the first line to the last.
     ///
     /// # Errors
@@ -96,11 +109,15 @@ impl Manifest {
                 header: Some(header),
                 footer: Some(footer),
                 ranges,
+                late_artifacts,
+                written,
                 second_pass,
                 ..
             } => Ok(Self {
                 header,
                 ranges,
+                late_artifacts,
+                written,
                 second_pass,
                 footer,
             }),
@@ -121,6 +138,8 @@ struct Parts {
     ranges: Vec<Range>,
     /// Unreadable ranges in all ranges that have ended.
     unreadable: usize,
+    late_artifacts: Option<ArtifactsRecord>,
+    written: Option<WrittenRecord>,
     second_pass_started: Option<Stamp>,
     second_pass_ranges: Vec<SecondPassRange>,
     second_pass: Option<SecondPass>,
@@ -170,6 +189,8 @@ impl Parts {
                     });
                 }
             }
+            Record::Artifacts(record) => self.late_artifacts = Some(*record),
+            Record::Written(written) => self.written = Some(*written),
             Record::SecondPass(start) => self.second_pass_started = Some(start.started),
             Record::Changed(_) => {}
             Record::SecondPassRange(range) => {

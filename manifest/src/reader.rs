@@ -5,6 +5,7 @@ use crate::lines::{Line, read_line};
 use crate::sequence::Sequence;
 use crate::version::probe;
 use crate::{LineProblem, ReadError, Record, VERSION};
+use linpmem_phys::num::usize_as_u64;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct Reader<R> {
     path: PathBuf,
     line: Vec<u8>,
     number: u64,
+    /// Bytes of the records so far.
+    length: u64,
     sequence: Sequence,
     is_over: bool,
 }
@@ -66,6 +69,7 @@ impl<R: BufRead> Reader<R> {
             path: path.to_path_buf(),
             line: Vec::new(),
             number: 0,
+            length: 0,
             sequence: Sequence::default(),
             is_over: false,
         }
@@ -75,6 +79,12 @@ impl<R: BufRead> Reader<R> {
     #[must_use]
     pub const fn line_number(&self) -> u64 {
         self.number
+    }
+
+    /// Where the latest record's line ends, in bytes from the beginning; 0 before the first.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.length
     }
 
     /// `problem` as the error of the latest line.
@@ -129,6 +139,7 @@ impl<R: BufRead> Reader<R> {
         self.sequence
             .pass(&record)
             .map_err(|problem| self.error(problem))?;
+        self.length += usize_as_u64(self.line.len());
         Ok(Some(record))
     }
 

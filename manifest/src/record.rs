@@ -2,8 +2,9 @@
 //! A line of a manifest.
 
 use crate::{
-    ChangedRecord, ChunkRecord, Footer, Header, RangeEnd, RangeRecord, SecondPassRange,
-    SecondPassStart, SecondPassTotals, UnreadableRecord, ZeroChunks,
+    ArtifactsRecord, ChangedRecord, ChunkRecord, Footer, Header, RangeEnd, RangeRecord,
+    SecondPassRange, SecondPassStart, SecondPassTotals, UnreadableRecord, WrittenRecord,
+    ZeroChunks,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -27,6 +28,10 @@ pub enum Record {
     Unreadable(UnreadableRecord),
     /// The range ends.
     RangeEnd(RangeEnd),
+    /// The artifacts, if they were collected after the memory.
+    Artifacts(Box<ArtifactsRecord>),
+    /// All memory is in the image, which is on the disk.
+    Written(Box<WrittenRecord>),
     /// Memory was read a second time. What follows, up to its end, belongs to it.
     SecondPass(SecondPassStart),
     /// Pages that changed between the two readings.
@@ -50,6 +55,8 @@ impl Record {
             Self::ZeroChunks(_) => "zero_chunks",
             Self::Unreadable(_) => "unreadable",
             Self::RangeEnd(_) => "range_end",
+            Self::Artifacts(_) => "artifacts",
+            Self::Written(_) => "written",
             Self::SecondPass(_) => "second_pass",
             Self::Changed(_) => "changed",
             Self::SecondPassRange(_) => "second_pass_range",

@@ -25,6 +25,10 @@ enum State {
     Ranges,
     /// In a range.
     Range(OpenRange),
+    /// After the artifacts that were collected when memory had been read.
+    Artifacts,
+    /// After the line that says that the image is written.
+    Written,
     /// In the second pass.
     SecondPass {
         /// The address after its last range.
@@ -112,7 +116,13 @@ impl Sequence {
                 self.state = State::Ranges;
             }
             (State::Ranges, Record::Range(range)) => self.begin(range)?,
-            (State::Ranges, Record::SecondPass(_)) => {
+            (State::Ranges, Record::Artifacts(_)) => self.state = State::Artifacts,
+            (State::Ranges | State::Artifacts, Record::Written(written)) => {
+                let expected = self.unreadable_pages;
+                equal("unreadable_pages", written.unreadable_pages, expected)?;
+                self.state = State::Written;
+            }
+            (State::Ranges | State::Artifacts | State::Written, Record::SecondPass(_)) => {
                 self.state = State::SecondPass {
                     ranges_end: PhysAddr::ZERO,
                     changed_end: PhysAddr::ZERO,
@@ -152,7 +162,10 @@ impl Sequence {
             (State::SecondPass { .. }, Record::SecondPassEnd(_)) => {
                 self.state = State::AfterSecondPass;
             }
-            (State::Ranges | State::AfterSecondPass, Record::Footer(footer)) => {
+            (
+                State::Ranges | State::Artifacts | State::Written | State::AfterSecondPass,
+                Record::Footer(footer),
+            ) => {
                 let expected = self.unreadable_pages;
                 equal("unreadable_pages", footer.unreadable_pages, expected)?;
                 self.state = State::End;
@@ -197,6 +210,8 @@ impl State {
             Self::Start => "the first line is the header",
             Self::Ranges => "a range, a second pass or the footer comes next",
             Self::Range(_) => "chunks come next, or the range's end",
+            Self::Artifacts => "the end of the image, a second pass or the footer comes next",
+            Self::Written => "a second pass or the footer comes next",
             Self::SecondPass { .. } => "changed pages come next, or the second pass's end",
             Self::AfterSecondPass => "the footer comes next",
             Self::End => "the footer is the last line",

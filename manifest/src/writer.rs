@@ -4,9 +4,9 @@
 use crate::lines::MAX_LINE_BYTES;
 use crate::sequence::Sequence;
 use crate::{
-    ChangedRecord, ChunkContent, ChunkRecord, Footer, Header, ImageChunk, LineProblem, RangeEnd,
-    RangeRecord, Record, SecondPassRange, SecondPassStart, SecondPassTotals, Sha256Sum, Stamp,
-    Tally, ZeroChunks,
+    ArtifactsRecord, ChangedRecord, ChunkContent, ChunkRecord, Footer, Header, ImageChunk,
+    LineProblem, RangeEnd, RangeRecord, Record, SecondPassRange, SecondPassStart, SecondPassTotals,
+    Sha256Sum, Stamp, Tally, WrittenRecord, ZeroChunks,
 };
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PhysRange, Unreadables};
@@ -17,7 +17,7 @@ const MAX_ZERO_UNREADABLE: usize = 64;
 
 /// Writes a manifest. The calls come in this order: [`new`](Self::new), for each range
 /// [`begin_range`](Self::begin_range), [`chunk`](Self::chunk)s and
-/// [`end_range`](Self::end_range), perhaps
+/// [`end_range`](Self::end_range), perhaps [`artifacts`](Self::artifacts), [`written`](Self::written) and
 /// [`begin_second_pass`](Self::begin_second_pass), and [`finish`](Self::finish). A call
 /// out of order is an error, and so is a chunk that is not the next.
 #[derive(Debug)]
@@ -122,6 +122,24 @@ impl<W: Write> ManifestWriter<W> {
             read_us: range.read(),
         };
         self.put(&Record::RangeEnd(end))
+    }
+
+    /// After the last range: records the artifacts that were collected since.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn artifacts(&mut self, artifacts: &ArtifactsRecord) -> io::Result<()> {
+        self.put(&Record::Artifacts(Box::new(artifacts.clone())))
+    }
+
+    /// After the last range: records that the image is whole and on the disk, and flushes
+    /// that.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn written(&mut self, written: &WrittenRecord) -> io::Result<()> {
+        self.put(&Record::Written(Box::new(written.clone())))?;
+        self.out.flush()
     }
 
     /// After the last range: begins the findings of a second pass.

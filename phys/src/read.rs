@@ -22,6 +22,13 @@ pub trait ReadPhys: Send + Sync {
         buf: &mut [u8],
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError>;
+
+    /// Whether all memory of `range` can be read and is zero, as the source knows without
+    /// reading it: it is in a hole of an image's file. `false` says nothing.
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        let _ = range;
+        false
+    }
 }
 
 /// A range that could not be read, and why.

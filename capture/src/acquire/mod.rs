@@ -4,7 +4,7 @@
 mod disk_space;
 mod records;
 
-use crate::artifacts::{ArtifactsRequest, CollectedArtifacts};
+use crate::artifacts::{ArtifactsRequest, CollectedArtifacts, LateArtifacts};
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
@@ -12,13 +12,14 @@ use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
+use crate::hash::Backend;
 use crate::image_format::{ImageFormat, Output, Shape, Target};
 use crate::image_writer::{ImageParts, open_writer};
 use crate::input_hash::InputHash;
 use crate::live_memory::LiveMemory;
 use crate::meter::Meter;
 use crate::output_set::{Extras, OutputSet};
-use crate::pipeline::{Acquisition, Outcome, default_workers};
+use crate::pipeline::{Acquisition, Outcome};
 use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
 use crate::reader::ReadPages;
@@ -30,7 +31,8 @@ use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
-    ArtifactsRecord, Header, Host, MachineRecord, SecondPassTotals, SourceRecord, State, Version,
+    ArtifactsRecord, Header, Host, MachineRecord, ReadBackRecord, ReadSpan, SecondPassTotals,
+    SourceRecord, State, Version,
 };
 use linpmem_phys::{PhysLen, PhysRange};
 use records::{image_record, map_entries, prefetched_record};
@@ -69,8 +71,14 @@ pub struct Acquired {
     pub crash: Option<CrashOptions>,
     /// What had changed when the second pass read it again, if there was one.
     pub second_pass: Option<SecondPassTotals>,
-    /// The time it took, without the second pass.
+    /// When memory was read, from the first page to the last.
+    pub read: Option<ReadSpan>,
+    /// The time until the image was on the disk.
+    pub synced: Duration,
+    /// The time until its hashes were ready, without the second pass.
     pub elapsed: Duration,
+    /// What of the file was read back from the disk to be hashed.
+    pub read_back: Option<ReadBackRecord>,
     /// What was collected with the memory.
     pub artifacts: Option<ArtifactsRecord>,
 }
@@ -145,8 +153,8 @@ impl<'a> Run<'a> {
                     Output::File { image, .. } => Some(folder_of(image)),
                     Output::Stream { .. } => None,
                 };
-                let workers = plan.threads.unwrap_or_else(default_workers);
-                let (codec, why) = compression_choice::choose(folder, workers)
+
+                let (codec, why) = compression_choice::choose(folder, plan.threads)
                     .map_err(AcquireError::io("choosing a compression"))?;
                 (codec, Some(why))
             }
@@ -183,7 +191,13 @@ impl<'a> Run<'a> {
         warnings.extend(outputs.exposure());
         self.check_length(outputs.image(), &plan, &mut warnings)?;
         let embedded = EmbeddedManifest::default();
-        let artifacts = self.collect_artifacts(source, &plan, is_tight, stop, &mut warnings)?;
+        let request = self.artifacts_request(source, stop);
+        let (artifacts, late) = if request.is_late() {
+            (None, Some(LateArtifacts::prepare(request)?))
+        } else {
+            let kept = self.collect_artifacts(&request, &plan, is_tight, &mut warnings)?;
+            (kept, None)
+        };
         let mut writer = open_writer(
             self.plan,
             self.shape,
@@ -192,6 +206,7 @@ impl<'a> Run<'a> {
                 file_name: self.target.file_name(),
                 machine: &source.machine_record,
                 artifacts: artifacts.as_ref(),
+                late: late.as_ref(),
                 manifest: &embedded,
             },
             &mut warnings,
@@ -209,6 +224,7 @@ impl<'a> Run<'a> {
                 .as_ref()
                 .map(|prefetched| prefetched_record(prefetched, self.started)),
             artifacts: artifacts.clone(),
+            artifacts_file: late.as_ref().and_then(LateArtifacts::file_name),
             ..self.header(source, &selected, &plan)
         };
 
@@ -223,7 +239,8 @@ impl<'a> Run<'a> {
             plan: &plan,
             codec: self.shape.codec,
             hashes: &hashes,
-            workers: self.plan.threads.unwrap_or_else(default_workers),
+            workers: self.plan.threads,
+            backend: Backend::best(),
             bytes_per_s: self.plan.impact.bytes_per_s,
             started: self.started,
             stop,
@@ -238,10 +255,13 @@ impl<'a> Run<'a> {
             frozen,
             input_hash: InputHash::wanted(self.plan, stop),
             embedded: &embedded,
+            late,
         };
-        let written = outputs.write(acquisition, &mut *writer, &header, &mut warnings, extras)?;
+        let mut written =
+            outputs.write(acquisition, &mut *writer, &header, &mut warnings, extras)?;
         warnings.events().finished();
 
+        let late = written.late.take().map(|kept| outputs.hold(kept));
         let (image, manifest) = outputs.commit(&written)?;
         let crash = self.write_crash_files(&image, written.state, &plan, &mut warnings);
         Ok(Acquired {
@@ -259,9 +279,12 @@ impl<'a> Run<'a> {
             shape: self.shape,
             crash,
             second_pass: written.second_pass,
+            read: written.read,
+            synced: written.synced,
             elapsed: written.elapsed,
+            read_back: written.read_back,
             outcome: written.outcome,
-            artifacts,
+            artifacts: artifacts.or(late),
         })
     }
 
@@ -273,7 +296,8 @@ impl<'a> Run<'a> {
         let has_holes = is_padded && self.shape.codec == Codec::None;
         // The ranges are disjoint and lie below the end of the last one.
         let holes = plan.end().get() - plan.total().get();
-        if !has_holes || holes <= MAX_HASHED_HOLES_BYTES || *wanted == HashSpec::default() {
+        let has_hash = wanted.file_sha256 || !wanted.further.is_empty();
+        if !has_holes || holes <= MAX_HASHED_HOLES_BYTES || !has_hash {
             return wanted.clone();
         }
         warnings.add(format!(
@@ -282,19 +306,15 @@ impl<'a> Run<'a> {
              byte (--format elf has no holes)",
             PhysLen::new(holes)
         ));
-        HashSpec::default()
+        HashSpec {
+            read_back: wanted.read_back,
+            ..HashSpec::default()
+        }
     }
 
-    /// Collects the artifacts. They are dropped if the image would not fit with them.
-    fn collect_artifacts(
-        &self,
-        source: &Source,
-        plan: &ImagePlan,
-        is_tight: bool,
-        stop: &Stop,
-        warnings: &mut Warnings<'_>,
-    ) -> Result<Option<CollectedArtifacts>, AcquireError> {
-        let run = ArtifactsRequest {
+    /// Which artifacts are to be collected.
+    fn artifacts_request<'s>(&'s self, source: &'s Source, stop: &'s Stop) -> ArtifactsRequest<'s> {
+        ArtifactsRequest {
             wanted: &self.plan.artifacts,
             format: self.shape.format,
             target: &self.target,
@@ -304,8 +324,18 @@ impl<'a> Run<'a> {
             reading: &self.plan.reading,
             timeout: self.plan.page_timeout,
             stop,
-        };
-        let kept = run.collect(&mut |warning| warnings.add(warning))?;
+        }
+    }
+
+    /// Collects the artifacts now. They are dropped if the image would not fit with them.
+    fn collect_artifacts(
+        &self,
+        request: &ArtifactsRequest<'_>,
+        plan: &ImagePlan,
+        is_tight: bool,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<Option<CollectedArtifacts>, AcquireError> {
+        let kept = request.collect(&mut |warning| warnings.add(warning))?;
         match kept {
             // Otherwise the user already has the warning that the image may not fit.
             Some(kept) if !is_tight => Ok(self.drop_artifacts_if_full(kept, plan, warnings)?),
@@ -384,6 +414,7 @@ impl<'a> Run<'a> {
             map: map_entries(selected, &source.record),
             image: image_record(&self.target, self.shape, plan),
             artifacts: None,
+            artifacts_file: None,
         }
     }
 

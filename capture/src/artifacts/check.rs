@@ -39,7 +39,9 @@ pub enum ArtifactsVerdict {
 pub fn check(image: &Path, record: &ArtifactsRecord, reading: &Reading) -> ArtifactsVerdict {
     let (path, found) = match record.place {
         ArtifactsPlace::Members => return ArtifactsVerdict::InVolume,
-        ArtifactsPlace::Note => (image.to_path_buf(), in_note(image, &reading.budget)),
+        ArtifactsPlace::Note | ArtifactsPlace::Tail => {
+            (image.to_path_buf(), in_note(image, &reading.budget))
+        }
         ArtifactsPlace::File => match artifacts_file(image) {
             Some(path) => (path.clone(), whole(&path)),
             None => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Collecting the artifacts of one acquisition, before the first page is read.
+//! Collecting the artifacts of one acquisition.
 //!
 //! All of them are compressed into a file, none is kept in memory. What cannot be
 //! collected is listed and does not end the run, unless the user named it.
@@ -68,7 +68,7 @@ pub enum GatherError {
     #[error("writing the artifacts: {0}")]
     Write(#[source] io::Error),
     /// The run was interrupted.
-    #[error("interrupted before the first page was read")]
+    #[error("interrupted before all of them were read")]
     Interrupted,
 }
 

@@ -109,7 +109,8 @@ fn named_in_manifest(path: &Path) -> Result<Option<String>, ReadError> {
         Some(Record::Header(header)) => header,
         _ => return Ok(None),
     };
-    let name = header.artifacts.and_then(|artifacts| artifacts.file);
+    let early = header.artifacts.and_then(|artifacts| artifacts.file);
+    let name = early.or(header.artifacts_file);
     Ok(name.filter(|name| !name.contains('/') && name != ".." && name != "."))
 }
 

@@ -100,7 +100,22 @@ impl ArtifactsRequest<'_> {
         }
     }
 
-    fn gather(&self, file: File, folder: PathBuf) -> Result<Option<Gathered>, GatherError> {
+    /// Whether the artifacts can be collected when memory has been read: making them replaces
+    /// free pages. A stream has to have them before. An image does not change, and what the
+    /// user asked for in particular ends the run before it begins if it cannot be had.
+    pub(crate) fn is_late(&self) -> bool {
+        self.wanted.is_wanted()
+            && !self.wanted.is_demanded()
+            && matches!(self.target, Target::File { .. })
+            && !matches!(self.spec, SourceSpec::Image(_))
+    }
+
+    pub(super) fn gather(
+        &self,
+        file: File,
+        folder: PathBuf,
+        stop: &Stop,
+    ) -> Result<Option<Gathered>, GatherError> {
         let gathering = Gathering {
             origin: match self.spec {
                 _ if !self.wanted.kernel => Origin::Nothing,
@@ -111,7 +126,7 @@ impl ArtifactsRequest<'_> {
             added_by: self.wanted.add_reader.as_deref(),
             added_limit: self.wanted.add_limit,
             timeout: self.timeout,
-            stop: self.stop,
+            stop,
         };
         gather(gathering, file, folder)
     }
@@ -129,13 +144,13 @@ impl ArtifactsRequest<'_> {
         let Some(inside) = inside else {
             let file = create()?;
             let archive = file.file().try_clone().map_err(write)?;
-            let gathered = self.gather(archive, folder)?;
+            let gathered = self.gather(archive, folder, self.stop)?;
             return gathered
                 .map(|gathered| in_own_file(gathered, file))
                 .transpose();
         };
         let archive = unnamed_file(&folder).map_err(write)?;
-        let Some(gathered) = self.gather(archive, folder)? else {
+        let Some(gathered) = self.gather(archive, folder, self.stop)? else {
             return Ok(None);
         };
         let length = gathered.archive.length;
@@ -151,7 +166,7 @@ impl ArtifactsRequest<'_> {
     }
 
     /// The file next to the image, and its name until it is complete.
-    fn file_paths(&self) -> (PathBuf, PathBuf) {
+    pub(super) fn file_paths(&self) -> (PathBuf, PathBuf) {
         match self.target {
             Target::File { image, .. } => (artifacts_of(image), artifacts_of(&partial_of(image))),
             Target::Stream { manifest, .. } => {
@@ -176,7 +191,7 @@ fn move_to(gathered: Gathered, file: &PartialFile) -> io::Result<Gathered> {
     })
 }
 
-fn in_own_file(
+pub(super) fn in_own_file(
     gathered: Gathered,
     file: PartialFile,
 ) -> Result<CollectedArtifacts, PlacementError> {
@@ -199,7 +214,7 @@ impl ArchivedFile {
 }
 
 impl CollectedArtifacts {
-    fn new(
+    pub(super) fn new(
         gathered: Gathered,
         place: ArtifactsPlace,
         file: Option<PartialFile>,
@@ -229,14 +244,17 @@ impl CollectedArtifacts {
 
     /// The archive, for a note.
     pub(crate) fn note(&self) -> Option<Arc<dyn ReadAt>> {
-        let archive: Arc<dyn ReadAt> = self.archive.clone();
-        (self.record.place == ArtifactsPlace::Note).then_some(archive)
+        (self.record.place == ArtifactsPlace::Note).then(|| self.archive())
+    }
+
+    pub(super) fn archive(&self) -> Arc<dyn ReadAt> {
+        self.archive.clone()
     }
 
     /// The bytes that they take inside the image.
     pub(crate) fn bytes_inside(&self) -> u64 {
         match self.record.place {
-            ArtifactsPlace::Note => self.archive.len(),
+            ArtifactsPlace::Note | ArtifactsPlace::Tail => self.archive.len(),
             // Not compressed. The writer of the archive limits the sum.
             ArtifactsPlace::Members => self.files.iter().map(|file| file.length).sum(),
             ArtifactsPlace::File => 0,
@@ -244,7 +262,7 @@ impl CollectedArtifacts {
     }
 
     /// The files for an AFF4 volume, whose writer adds VMCOREINFO itself.
-    fn members(&self) -> impl Iterator<Item = aff4::File> + '_ {
+    pub(super) fn members(&self) -> impl Iterator<Item = aff4::File> + '_ {
         let files = self
             .files
             .iter()
@@ -270,7 +288,7 @@ pub(crate) fn members(
 }
 
 /// The name without a folder.
-fn file_name(file: &PartialFile) -> io::Result<String> {
+pub(super) fn file_name(file: &PartialFile) -> io::Result<String> {
     let name = file.path().file_name();
     let name = name.ok_or_else(|| io::Error::other("the file for the artifacts has no name"))?;
     Ok(name.to_string_lossy().into_owned())

@@ -6,6 +6,7 @@ mod merkle;
 mod remainder;
 
 pub use file::{file_sha256, sha256_of_reader};
+pub use linpmem_sha256::Backend;
 pub use merkle::MerkleTree;
 pub use remainder::{RemainderDigest, feed_zeros};
 

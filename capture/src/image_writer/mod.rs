@@ -3,7 +3,7 @@
 
 mod aff4;
 
-use crate::artifacts::{CollectedArtifacts, members};
+use crate::artifacts::{CollectedArtifacts, LateArtifacts, members};
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::image_format::{ImageFormat, Shape};
@@ -23,6 +23,8 @@ pub(crate) struct ImageParts<'a> {
     pub(crate) file_name: Option<String>,
     pub(crate) machine: &'a MachineRecord,
     pub(crate) artifacts: Option<&'a CollectedArtifacts>,
+    /// Artifacts that are collected before the image ends.
+    pub(crate) late: Option<&'a LateArtifacts<'a>>,
     pub(crate) manifest: &'a EmbeddedManifest,
 }
 
@@ -40,9 +42,11 @@ pub(crate) fn open_writer(
     Ok(match shape.format {
         ImageFormat::Elf => {
             let gap = plan.image.merge_gaps;
-            let writer = match parts.artifacts.and_then(CollectedArtifacts::note) {
-                Some(archive) => elf::Writer::with_artifacts(image, gap, archive)?,
-                None => elf::Writer::merging(image, gap)?,
+            let note = parts.artifacts.and_then(CollectedArtifacts::note);
+            let writer = match (note, parts.late.and_then(LateArtifacts::tail)) {
+                (Some(archive), _) => elf::Writer::with_artifacts(image, gap, archive)?,
+                (None, Some(tail)) => elf::Writer::with_tail(image, gap, tail)?,
+                (None, None) => elf::Writer::merging(image, gap)?,
             };
             warnings.extend(elf_warning(writer.segments()));
             Box::new(writer)
@@ -55,7 +59,7 @@ pub(crate) fn open_writer(
             Box::new(avml::Writer::new(image))
         }
         ImageFormat::Aff4(compression) => {
-            let options = aff4::options(
+            let mut options = aff4::options(
                 plan,
                 compression,
                 parts.file_name,
@@ -64,8 +68,12 @@ pub(crate) fn open_writer(
                 members(parts.artifacts, parts.manifest),
             )
             .map_err(AcquireError::io("reading /dev/urandom"))?;
+            if let Some(files) = parts.late.and_then(LateArtifacts::members) {
+                options.late_files = files;
+            }
+            let is_wanted = !options.linear_hashes.is_empty();
             let writer = Aff4Writer::new(image, options)?;
-            warnings.extend(aff4::lacks_linear_hash(&writer));
+            warnings.extend(aff4::lacks_linear_hash(is_wanted, &writer));
             Box::new(writer)
         }
     })

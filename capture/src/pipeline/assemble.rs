@@ -12,7 +12,9 @@ use crate::hash::MerkleTree;
 use crate::meter::Meter;
 use crate::stop::StopReason;
 use linpmem_formats::{Chunk, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_manifest::{ChunkContent, ImageChunk, ManifestWriter, RangeRecord, ReadSpan};
+use linpmem_manifest::{
+    ArtifactsRecord, ChunkContent, ImageChunk, ManifestWriter, RangeRecord, ReadSpan,
+};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{Errno, Unreadable, Unreadables, ZeroBlocks};
 use std::collections::BTreeMap;
@@ -29,8 +31,7 @@ pub struct Assembly<'a, W> {
     manifest: &'a mut ManifestWriter<W>,
     started: Moment,
     meter: &'a Meter,
-    /// Chunks that arrived before their turn: never more than there are buffers and zero
-    /// chunks in flight.
+    /// Chunks that arrived before their turn: never more than may be in flight.
     early: BTreeMap<u64, FinishedChunk>,
     next: u64,
     range: Option<OpenRange>,
@@ -38,13 +39,30 @@ pub struct Assembly<'a, W> {
     written: u64,
     /// Bytes of memory that were read.
     read_bytes: u64,
+    /// When they were read.
+    read: Option<ReadSpan>,
     /// The Merkle tree over the chunks of all ranges.
     tree: MerkleTree,
     unreadable_pages: u64,
     first_unreadable: Vec<Unreadable>,
     embedded: &'a EmbeddedManifest,
+    after: &'a mut dyn AfterMemory,
     /// Why the run was stopped before its end.
     stopped: Option<String>,
+}
+
+/// What is done when all memory has been read and written, before the image ends.
+pub trait AfterMemory {
+    /// Does it; the file has `file_bytes` by now. Returns the artifacts that were collected,
+    /// and what the user should know.
+    fn memory_is_read(&mut self, file_bytes: u64) -> (Option<ArtifactsRecord>, Vec<String>);
+}
+
+/// Nothing.
+impl AfterMemory for () {
+    fn memory_is_read(&mut self, _: u64) -> (Option<ArtifactsRecord>, Vec<String>) {
+        (None, Vec::new())
+    }
 }
 
 /// The range that is being written.
@@ -61,6 +79,7 @@ impl<'a, W: Write> Assembly<'a, W> {
         stream: ImageStream<'a>,
         manifest: &'a mut ManifestWriter<W>,
         embedded: &'a EmbeddedManifest,
+        after: &'a mut dyn AfterMemory,
     ) -> Self {
         let Acquisition {
             plan,
@@ -80,10 +99,12 @@ impl<'a, W: Write> Assembly<'a, W> {
             range: None,
             written: 0,
             read_bytes: 0,
+            read: None,
             tree: MerkleTree::default(),
             unreadable_pages: 0,
             first_unreadable: Vec::new(),
             embedded,
+            after,
             stopped: None,
         }
     }
@@ -98,7 +119,9 @@ impl<'a, W: Write> Assembly<'a, W> {
         self.early.insert(chunk.sequence, chunk);
         while let Some(chunk) = self.early.remove(&self.next) {
             let len = chunk.place.range.len().get();
+            let read = self.span(chunk.time);
             self.write(chunk)?;
+            self.read = Some(self.read.map_or(read, |before| before.until(read)));
             self.next += 1;
             self.read_bytes += len;
             self.meter.add_written(len, self.stream.file_position());
@@ -128,6 +151,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             unreadable.push(place.range, Errno::ECANCELED);
             self.write(FinishedChunk {
                 sequence,
+                turn: None,
                 place,
                 data: known.data,
                 zeros: ZeroBlocks::zero(),
@@ -161,6 +185,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             file,
             tree: self.tree,
             read_bytes: self.read_bytes,
+            read: self.read,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         };
@@ -175,6 +200,7 @@ impl<'a, W: Write> Assembly<'a, W> {
             file: self.stream.abandon(),
             tree: self.tree,
             read_bytes: self.read_bytes,
+            read: self.read,
             unreadable_pages: self.unreadable_pages,
             first_unreadable: self.first_unreadable,
         }
@@ -183,6 +209,11 @@ impl<'a, W: Write> Assembly<'a, W> {
     fn end(&mut self) -> Result<(), RunError> {
         self.end_range()?;
         if self.is_whole() {
+            let (artifacts, warnings) = self.after.memory_is_read(self.stream.file_position());
+            if let Some(artifacts) = artifacts {
+                let recorded = self.manifest.artifacts(&artifacts);
+                recorded.map_err(RunError::Manifest)?;
+            }
             // Some formats contain the manifest, as far as it is known here.
             let manifest_bytes = self.manifest.checkpoint().map_err(RunError::Manifest)?;
             self.embedded.complete(Checkpoint {
@@ -190,6 +221,7 @@ impl<'a, W: Write> Assembly<'a, W> {
                 sha256_tree: self.tree.root(),
                 unreadable_pages: self.unreadable_pages,
                 stopped: self.stopped.take(),
+                warnings,
             });
             self.writer.finish(&mut self.stream)?;
         }
@@ -211,15 +243,13 @@ impl<'a, W: Write> Assembly<'a, W> {
             unreadable: chunk.unreadable.as_slice(),
         };
         self.writer.chunk(&bytes, &mut self.stream)?;
-        let [begin_us, end_us] = [chunk.time.begin_ns, chunk.time.end_ns]
-            .map(|moment| self.started.micros_until(moment));
         let record = ImageChunk {
             addresses: place.range,
             content: match bytes.is_zero() {
                 true => ChunkContent::Zero,
                 false => ChunkContent::Sha256(chunk.sha256),
             },
-            read: ReadSpan::between(begin_us, end_us),
+            read: self.span(chunk.time),
             frame: self.stream.take_frame(),
         };
         self.manifest
@@ -237,7 +267,16 @@ impl<'a, W: Write> Assembly<'a, W> {
             }
         }
         self.written += len;
+        // The reader may go on.
+        drop(chunk.turn);
         Ok(())
+    }
+
+    /// A time as the manifest records it.
+    fn span(&self, time: ReadTime) -> ReadSpan {
+        let [begin_us, end_us] =
+            [time.begin_ns, time.end_ns].map(|moment| self.started.micros_until(moment));
+        ReadSpan::between(begin_us, end_us)
     }
 
     fn begin_range(&mut self, index: usize) -> Result<(), RunError> {
@@ -279,6 +318,8 @@ pub struct Finished {
     pub tree: MerkleTree,
     /// Bytes of memory that were read and written.
     pub read_bytes: u64,
+    /// When they were read.
+    pub read: Option<ReadSpan>,
     /// Pages that could not be read, over all ranges.
     pub unreadable_pages: u64,
     /// The first unreadable ranges.

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Between a format's writer and the sink: compression and the file's hash.
 
-use super::hash::{Feed, FileHashes};
+use super::hash::{Feed, FileHashes, HashEnd};
+use super::unseen::{Unhashed, Unseen};
 use crate::frame::FrameEncoder;
 use crate::hash::RemainderDigest;
 use crate::sink::Sink;
 use bytes::Bytes;
 use linpmem_formats::{Chunk, Codec, ImageOutput, OutputError, frames};
 use linpmem_manifest::FrameRecord;
-use linpmem_manifest::HashRecord;
-use linpmem_manifest::Sha256Sum;
+use linpmem_manifest::{FurtherHash, HashRecord, Sha256Sum};
+use linpmem_phys::hex;
 use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use std::io;
 
@@ -24,6 +25,8 @@ pub struct ImageStream<'a> {
     frames: Option<Frames>,
     /// The hash over the bytes outside the chunks, if chunks are in the file unchanged.
     outside: Option<RemainderDigest>,
+    /// What will have to be read back, once there is anything.
+    unseen: Option<Unseen>,
     position: u64,
     last_frame: Option<FrameRecord>,
 }
@@ -49,8 +52,28 @@ pub struct Streamed {
     pub sha256: Option<Sha256Sum>,
     /// Further hashes of it.
     pub hashes: Vec<HashRecord>,
+    /// What is missing of its hashes, until the file has been read back.
+    pub unhashed: Option<Box<Unhashed>>,
     /// The hash over the bytes outside the chunks, if chunks are in the file unchanged.
     pub sha256_remainder: Option<Sha256Sum>,
+}
+
+impl Streamed {
+    /// Adds a hash of the file; `None` is SHA-256.
+    ///
+    /// # Errors
+    /// If it has a wrong length, which is a bug.
+    pub fn add_hash(&mut self, algorithm: Option<FurtherHash>, digest: &[u8]) -> io::Result<()> {
+        match algorithm {
+            None => self.sha256 = Some(Sha256Sum::try_from(digest).map_err(io::Error::other)?),
+            Some(algorithm) => {
+                let digest = hex::encode(digest);
+                self.hashes.push(HashRecord { algorithm, digest });
+                self.hashes.sort_unstable_by_key(|record| record.algorithm);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> ImageStream<'a> {
@@ -65,7 +88,7 @@ impl<'a> ImageStream<'a> {
         file_hashes: FileHashes<'a>,
         is_plain: bool,
     ) -> io::Result<Self> {
-        let frames = FrameEncoder::new(codec)?.map(|encoder| Frames {
+        let frames = FrameEncoder::between_chunks(codec)?.map(|encoder| Frames {
             encoder,
             table: Vec::new(),
             pending: Vec::new(),
@@ -77,6 +100,7 @@ impl<'a> ImageStream<'a> {
             codec,
             frames,
             outside: is_plain.then(RemainderDigest::default),
+            unseen: None,
             position: 0,
             last_frame: None,
         })
@@ -110,17 +134,40 @@ impl<'a> ImageStream<'a> {
         if let Err(error) = self.end() {
             return (self.abandon(), Err(error));
         }
-        let (sha256, hashes) = match self.file_hashes.finish() {
-            Ok(hashes) => hashes,
+        let file_length = self.sink.position();
+        let is_behind = self.file_hashes.is_behind();
+        let ends = match self.file_hashes.finish() {
+            Ok(ends) => ends,
             Err(error) => return (self.abandon(), Err(error)),
         };
-        let streamed = Streamed {
-            file_length: self.sink.position(),
+        let mut streamed = Streamed {
+            file_length,
             image_length: self.position,
-            sha256,
-            hashes,
             sha256_remainder: self.outside.take().map(RemainderDigest::finish),
+            ..Streamed::default()
         };
+        let mut behind = Vec::new();
+        for (algorithm, end) in ends {
+            match end {
+                HashEnd::Done(digest) => {
+                    if let Err(error) = streamed.add_hash(algorithm, &digest) {
+                        return (self.abandon(), Err(error));
+                    }
+                }
+                HashEnd::Behind { hasher, position } => behind.push((algorithm, *hasher, position)),
+                HashEnd::Stopped => {}
+            }
+        }
+        if is_behind {
+            let unseen = self
+                .unseen
+                .take()
+                .unwrap_or_else(|| self.nothing_seen(file_length));
+            streamed.unhashed = Some(Box::new(Unhashed {
+                hashes: behind,
+                unseen,
+            }));
+        }
         (streamed, Ok(()))
     }
 
@@ -131,7 +178,7 @@ impl<'a> ImageStream<'a> {
         if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
             let table = frames::seek_table(&frames.table);
             self.sink.bytes(&table)?;
-            self.file_hashes.feed(Feed::Bytes(table.into()));
+            self.hash(&Feed::Bytes(table.into()), false);
         }
         self.sink.finish()
     }
@@ -142,10 +189,60 @@ impl<'a> ImageStream<'a> {
         Streamed {
             file_length: self.sink.position(),
             image_length: self.position,
-            sha256: None,
-            hashes: Vec::new(),
-            sha256_remainder: None,
+            ..Streamed::default()
         }
+    }
+
+    /// A piece for the hashes. A small one is copied: the buffer of a frame is as large as a
+    /// chunk, however little is in it.
+    fn for_hash(&self, bytes: &Bytes) -> Feed {
+        const SMALL_BYTES: usize = 256 << 10;
+        Feed::Bytes(
+            match bytes.len() < SMALL_BYTES && self.file_hashes.is_fed() {
+                true => Bytes::copy_from_slice(bytes),
+                false => bytes.clone(),
+            },
+        )
+    }
+
+    /// Gives a piece that was written to the hashes. `is_chunk` says that the manifest will
+    /// have its place and its hash.
+    fn hash(&mut self, piece: &Feed, is_chunk: bool) {
+        self.file_hashes.feed(piece);
+        if let Some(unseen) = self.unseen(piece.size()) {
+            match piece {
+                _ if is_chunk => unseen.chunk(piece),
+                Feed::Bytes(bytes) => unseen.bytes(bytes),
+                Feed::Zeros(len) => unseen.zeros(*len),
+            }
+        }
+    }
+
+    /// The same for bytes outside the chunks that are not shared yet.
+    fn hash_bytes(&mut self, bytes: &[u8]) {
+        if self.file_hashes.is_fed() {
+            return self.hash(&Feed::Bytes(Bytes::copy_from_slice(bytes)), false);
+        }
+        self.file_hashes.skip(len_bytes(bytes));
+        if let Some(unseen) = self.unseen(len_bytes(bytes)) {
+            unseen.bytes(bytes);
+        }
+    }
+
+    /// Where what has to be read back is remembered, if anything has to be. It begins with
+    /// the piece of `len` bytes that was written last.
+    fn unseen(&mut self, len: u64) -> Option<&mut Unseen> {
+        if self.file_hashes.is_behind() && self.unseen.is_none() {
+            let start = self.sink.position().saturating_sub(len);
+            self.unseen = Some(self.nothing_seen(start));
+        }
+        self.unseen.as_mut()
+    }
+
+    fn nothing_seen(&self, start: u64) -> Unseen {
+        // Chunks have places if they are in the file unchanged, or in frames of their own.
+        let are_placed = self.outside.is_some() || self.codec != Codec::None;
+        Unseen::new(start, are_placed)
     }
 
     /// Writes bytes unchanged: the buffer that they were read into goes to the disk and to
@@ -161,10 +258,11 @@ impl<'a> ImageStream<'a> {
                 self.sink.shared(&chunk.data.slice(run))?;
             }
         }
-        self.file_hashes.feed(match chunk.is_zero() {
+        let piece = match chunk.is_zero() {
             true => Feed::Zeros(len_bytes(&chunk.data)),
             false => Feed::Bytes(chunk.data.clone()),
-        });
+        };
+        self.hash(&piece, self.outside.is_some());
         Ok(())
     }
 
@@ -175,7 +273,8 @@ impl<'a> ImageStream<'a> {
         };
         let offset = self.sink.position();
         self.sink.shared(frame)?;
-        self.file_hashes.feed(Feed::Bytes(frame.clone()));
+        let piece = self.for_hash(frame);
+        self.hash(&piece, true);
         self.list(frame.len(), len_bytes(&chunk.data))?;
         self.last_frame = Some(FrameRecord {
             offset,
@@ -193,7 +292,7 @@ impl<'a> ImageStream<'a> {
                 let frame = self.zero_frame()?;
                 self.sink.shared(&frame)?;
                 self.list(frame.len(), step)?;
-                self.file_hashes.feed(Feed::Bytes(frame));
+                self.hash(&Feed::Bytes(frame), false);
             } else {
                 self.encode(&vec![0; u64_as_usize(step)])?;
             }
@@ -239,7 +338,7 @@ impl<'a> ImageStream<'a> {
         }
         self.sink.bytes(&frame)?;
         self.list(frame.len(), len_bytes(data))?;
-        self.file_hashes.feed(Feed::Bytes(frame.into()));
+        self.hash(&Feed::Bytes(frame.into()), false);
         Ok(())
     }
 
@@ -274,13 +373,14 @@ impl ImageOutput for ImageStream<'_> {
         let result = match &mut self.frames {
             Some(frames) => {
                 frames.pending.extend_from_slice(bytes);
-                Ok(())
+                match len_bytes(&frames.pending) < ZERO_FRAME_BYTES {
+                    true => Ok(()),
+                    // Artifacts behind the memory have any length.
+                    false => self.flush_pending(),
+                }
             }
             None => self.sink.bytes(bytes).map(|()| {
-                if self.file_hashes.is_wanted() {
-                    self.file_hashes
-                        .feed(Feed::Bytes(Bytes::copy_from_slice(bytes)));
-                }
+                self.hash_bytes(bytes);
                 if let Some(outside) = &mut self.outside {
                     outside.bytes(bytes);
                 }
@@ -294,7 +394,8 @@ impl ImageOutput for ImageStream<'_> {
             return self.bytes(bytes);
         }
         let result = self.sink.shared(bytes).map(|()| {
-            self.file_hashes.feed(Feed::Bytes(bytes.clone()));
+            let piece = self.for_hash(bytes);
+            self.hash(&piece, false);
             if let Some(outside) = &mut self.outside {
                 outside.bytes(bytes);
             }
@@ -312,7 +413,7 @@ impl ImageOutput for ImageStream<'_> {
             }
             Some(_) => self.framed_zeros(len),
             None => self.sink.zeros(len).map(|()| {
-                self.file_hashes.feed(Feed::Zeros(len));
+                self.hash(&Feed::Zeros(len), false);
                 if let Some(outside) = &mut self.outside {
                     outside.zeros(len);
                 }

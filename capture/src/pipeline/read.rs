@@ -16,10 +16,12 @@ use linpmem_phys::{PageBuffer, PhysLen, PhysRange, SourceError, Unreadables};
 pub struct RawChunk {
     /// Counts the chunks of the plan from 0, in order.
     pub sequence: u64,
+    /// Goes back when the chunk was written.
+    pub turn: Pooled<()>,
     /// Where it is.
     pub place: Place,
-    /// Its bytes.
-    pub buffer: Pooled<PageBuffer>,
+    /// Its bytes; none if they are known to be zero without reading them.
+    pub buffer: Option<Pooled<PageBuffer>>,
     /// What could not be read; zero in `buffer`.
     pub unreadable: Unreadables,
     /// When it was read.
@@ -62,6 +64,7 @@ pub fn places(plan: &ImagePlan) -> impl Iterator<Item = Place> + '_ {
 pub fn read_all(
     acquisition: &Acquisition<'_>,
     pool: &Pool<PageBuffer>,
+    turns: &Pool<()>,
     chunks: &Sender<RawChunk>,
 ) -> Result<(), SourceError> {
     let Acquisition {
@@ -76,13 +79,21 @@ pub fn read_all(
         if stop.is_raised() {
             return Ok(());
         }
-        let Some(mut buffer) = pool.take() else {
+        let Some(turn) = turns.take() else {
             return Ok(());
         };
-        buffer.set_len(u64_as_usize(place.range.len().get()));
         let mut unreadable = Unreadables::new();
         let begin_ns = monotonic_ns();
-        source.read_pages(place.range.start(), &mut buffer, &mut unreadable)?;
+        let buffer = if source.is_known_zero(place.range) {
+            None
+        } else {
+            let Some(mut buffer) = pool.take() else {
+                return Ok(());
+            };
+            buffer.set_len(u64_as_usize(place.range.len().get()));
+            source.read_pages(place.range.start(), &mut buffer, &mut unreadable)?;
+            Some(buffer)
+        };
         let time = ReadTime {
             begin_ns,
             end_ns: monotonic_ns(),
@@ -90,6 +101,7 @@ pub fn read_all(
         meter.add_read(place.range.len().get(), unreadable.total().pages());
         let raw = RawChunk {
             sequence,
+            turn,
             place,
             buffer,
             unreadable,

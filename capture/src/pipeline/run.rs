@@ -2,15 +2,17 @@
 //! The threads of one acquisition.
 
 use super::CHUNK_BYTES;
-use super::assemble::{Assembly, Finished};
-use super::hash::FileHashes;
+use super::assemble::{AfterMemory, Assembly, Finished};
+use super::crew::{Crew, Encoding, cpus};
+use super::hash::{FileHashes, HashSource, OWED_BUFFERS};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
-use super::work::{FinishedChunk, Work, work};
+use super::read_back::ReadBackError;
+use super::work::{FinishedChunk, Queues, Work, work};
 use crate::buffer::Pool;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
-use crate::frame::FrameEncoder;
+use crate::hash::Backend;
 use crate::meter::Meter;
 use crate::plan::HashSpec;
 use crate::reader::ReadPages;
@@ -18,8 +20,7 @@ use crate::sink::Sink;
 use crate::stop::{Stop, StopReason};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use linpmem_formats::{ChunkEncoder, Codec, ImagePlan, ImageWriter, WriteError};
-use linpmem_manifest::ManifestWriter;
-use linpmem_manifest::Sha256Sum;
+use linpmem_manifest::{ManifestWriter, ReadSpan, Sha256Sum};
 use linpmem_phys::{PageBuffer, SourceError, Unreadable};
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -38,8 +39,10 @@ pub struct Acquisition<'a> {
     pub codec: Codec,
     /// The hashes of the output file.
     pub hashes: &'a HashSpec,
-    /// Threads that hash and compress.
-    pub workers: NonZeroUsize,
+    /// Threads that hash and compress; `None` decides by the machine.
+    pub workers: Option<NonZeroUsize>,
+    /// How chunks are hashed.
+    pub backend: Backend,
     /// The most bytes read per second.
     pub bytes_per_s: Option<NonZeroU64>,
     /// When the run began.
@@ -61,6 +64,8 @@ pub struct Outcome {
     pub sha256_tree: Sha256Sum,
     /// Bytes of memory that were read and written before the end.
     pub read_bytes: u64,
+    /// When memory was read, from before the first page to after the last; `None` if none was.
+    pub read: Option<ReadSpan>,
     /// Pages that could not be read.
     pub unreadable_pages: u64,
     /// The first unreadable ranges.
@@ -91,6 +96,9 @@ pub enum RunError {
     /// The image could not be synced to disk.
     #[error("syncing the image to disk: {0}")]
     Sink(#[source] io::Error),
+    /// The disk does not give back what was written.
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
     /// The manifest could not be written.
     #[error("writing the manifest: {0}")]
     Manifest(#[source] io::Error),
@@ -105,53 +113,49 @@ pub enum RunError {
     Panicked(&'static str),
 }
 
-/// More workers than this would wait for the one reader.
-const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-
-/// How many threads hash and compress unless the plan says otherwise: one per CPU,
-/// as far as one reader can feed them.
-#[must_use]
-pub fn default_workers() -> NonZeroUsize {
-    std::thread::available_parallelism()
-        .map_or(NonZeroUsize::MIN, |cpus| cpus.min(MAX_DEFAULT_WORKERS))
-}
-
-/// Buffers besides the one that each worker holds: one for the reader, and three between
-/// the workers and the disk. Each is a megabyte of the memory that is being acquired.
-const SPARE_BUFFERS: usize = 4;
+/// Chunks in flight. Those that are zero keep no buffer, and thousands of them may be read
+/// while a worker compresses the one before them.
+const MOST_IN_FLIGHT: usize = 512;
 
 /// Runs one acquisition: `writer` makes the image in `sink`, and `manifest` records every
-/// range and chunk. Whatever happens, `manifest` is left between two ranges unless
-/// writing it failed.
+/// range and chunk. When memory has been read, `after` has its turn. Whatever happens,
+/// `manifest` is left between two ranges unless writing it failed.
 pub fn run<W: Write>(
     acquisition: Acquisition<'_>,
     writer: &mut dyn ImageWriter,
     sink: &mut dyn Sink,
     manifest: &mut ManifestWriter<W>,
     embedded: &EmbeddedManifest,
+    after: &mut dyn AfterMemory,
 ) -> Outcome {
     let stop = acquisition.stop;
     let result = std::thread::scope(|scope| {
-        let threads = Threads::spawn(scope, acquisition, writer.encoder())?;
+        let source = match (sink.file(), embedded.lines()) {
+            (Some(_), Some(_)) if acquisition.hashes.read_back => HashSource::File,
+            (Some(_), Some(_)) => HashSource::StreamThenFile,
+            _ => HashSource::Stream,
+        };
+        let threads = Threads::spawn(scope, acquisition, writer.encoder(), source)?;
         // If memory is in the file unchanged, the rest of the file gets a hash.
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
                 .all(|index| writer.data_offset(index).is_some());
         let stream = ImageStream::new(sink, acquisition.codec, threads.file_hashes, is_plain)
             .map_err(RunError::Compress)?;
-        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded);
+        let mut assembly = Assembly::new(&acquisition, writer, stream, manifest, embedded, after);
         let written = assembly.begin().and_then(|()| {
             threads
                 .finished
                 .iter()
-                .try_for_each(|chunk| assembly.take(chunk))
+                .try_for_each(|chunk| assembly.take(chunk.map_err(RunError::Compress)?))
         });
         // Ends the workers and the reader if they still run.
         drop((threads.running, threads.finished));
         let read = join(threads.reader, "reading").and_then(|read| Ok(read?));
-        let worked = threads.workers.into_iter().try_for_each(|worker| {
-            join(worker, "worker").and_then(|worked| worked.map_err(RunError::Compress))
-        });
+        let worked = threads
+            .workers
+            .into_iter()
+            .try_for_each(|worker| join(worker, "worker"));
         // The sink's error first: it is why the others stopped.
         Ok(match written.and(read).and(worked) {
             Ok(()) => {
@@ -181,8 +185,8 @@ pub fn run<W: Write>(
 /// The threads besides the calling one, and the channel that their results come from.
 struct Threads<'scope> {
     reader: ScopedJoinHandle<'scope, Result<(), SourceError>>,
-    workers: Vec<ScopedJoinHandle<'scope, io::Result<()>>>,
-    finished: Receiver<FinishedChunk>,
+    workers: Vec<ScopedJoinHandle<'scope, ()>>,
+    finished: Receiver<io::Result<FinishedChunk>>,
     /// Dropped when no more chunks are wanted.
     running: Sender<Infallible>,
     file_hashes: FileHashes<'scope>,
@@ -193,44 +197,77 @@ impl<'scope> Threads<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         acquisition: Acquisition<'env>,
         own: Option<Arc<dyn ChunkEncoder>>,
+        source: HashSource,
     ) -> Result<Self, RunError> {
-        let count = acquisition.workers.get();
-        let frame_bytes = match (&own, acquisition.codec) {
-            (Some(own), _) => own.bound(CHUNK_BYTES),
-            (None, Codec::None) => 0,
-            (None, _) => FrameEncoder::bound(CHUNK_BYTES),
+        let file_hashes = FileHashes::spawn(scope, acquisition.hashes, source, acquisition.stop)
+            .map_err(RunError::Thread)?;
+        let encoding = match &own {
+            Some(own) => Encoding::Own {
+                frame_bytes: own.bound(CHUNK_BYTES),
+            },
+            None => Encoding::Around(acquisition.codec),
         };
-        let buffers = count + SPARE_BUFFERS;
+        let Crew {
+            workers,
+            first_buffers,
+            most_buffers,
+            frame_bytes,
+        } = Crew::new(
+            acquisition.workers,
+            cpus(),
+            encoding,
+            acquisition.backend.into(),
+            // What waits for a hash must not be lacking where memory is read.
+            if file_hashes.is_fed() {
+                OWED_BUFFERS
+            } else {
+                0
+            },
+        );
         let (running, ended) = bounded(0);
-        let pool = Pool::new(buffers, || PageBuffer::new(CHUNK_BYTES)).until(ended.clone());
+        let make = || PageBuffer::new(CHUNK_BYTES);
+        let pool = Pool::growing(first_buffers, most_buffers, make).until(ended.clone());
+        let pool = Arc::new(pool);
         // As many as buffers, so that a thread with a buffer never waits for a frame.
         let frames = match frame_bytes {
             0 => 0,
-            _ => buffers,
+            _ => most_buffers,
         };
-        let frames = Pool::new(frames, || Vec::with_capacity(frame_bytes)).until(ended);
+        let make = move || Vec::with_capacity(frame_bytes);
+        let frames = Pool::new(frames, make).until(ended.clone());
+        let turns = Pool::new(most_buffers.max(MOST_IN_FLIGHT), || ()).until(ended);
         let frames = Arc::new(frames);
-        // The pool limits both as well, except for zero chunks, which keep no buffer.
-        let (chunks, queue) = bounded(buffers);
-        let (done, finished) = bounded(buffers);
+        let (chunks, queue) = bounded(most_buffers);
+        let (hashed, unencoded) = bounded(most_buffers);
+        let (done, finished) = bounded(most_buffers);
 
+        let buffers = Arc::clone(&pool);
         let reader = Builder::new()
             .name("read".to_owned())
-            .spawn_scoped(scope, move || read_all(&acquisition, &pool, &chunks))
+            .spawn_scoped(scope, move || {
+                read_all(&acquisition, &buffers, &turns, &chunks)
+            })
             .map_err(RunError::Thread)?;
-        let workers = (0..count)
+        let workers = (0..workers.get())
             .map(|number| {
-                let (queue, done) = (queue.clone(), done.clone());
-                let (own, frames) = (own.clone(), Arc::clone(&frames));
+                let queues = Queues {
+                    chunks: queue.clone(),
+                    hashed: hashed.clone(),
+                    unencoded: unencoded.clone(),
+                    finished: done.clone(),
+                };
+                let (own, frames, pool) = (own.clone(), Arc::clone(&frames), Arc::clone(&pool));
                 Builder::new()
                     .name(format!("work-{number}"))
                     .spawn_scoped(scope, move || {
                         let how = Work {
                             codec: acquisition.codec,
                             own: own.as_deref(),
+                            backend: acquisition.backend,
+                            buffers: &pool,
                             frames: &frames,
                         };
-                        work(&queue, &done, &how)
+                        work(&queues, &how)
                     })
             })
             .collect::<io::Result<Vec<_>>>()
@@ -240,8 +277,7 @@ impl<'scope> Threads<'scope> {
             workers,
             finished,
             running,
-            file_hashes: FileHashes::spawn(scope, acquisition.hashes, acquisition.stop)
-                .map_err(RunError::Thread)?,
+            file_hashes,
         })
     }
 }
@@ -253,6 +289,7 @@ impl Outcome {
             file: finished.file,
             sha256_tree: finished.tree.root(),
             read_bytes: finished.read_bytes,
+            read: finished.read,
             unreadable_pages: finished.unreadable_pages,
             first_unreadable: finished.first_unreadable,
         }

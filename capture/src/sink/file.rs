@@ -103,6 +103,10 @@ impl Sink for FileSink {
         unnamed_file(&self.folder).is_ok_and(|file| has_holes(&file).unwrap_or(false))
     }
 
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
         // A hole at the end exists only once the file has its length.

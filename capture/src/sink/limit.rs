@@ -6,6 +6,7 @@ use super::space::{SpaceError, free_space};
 use bytes::Bytes;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::len_bytes;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -104,6 +105,10 @@ impl<S: Sink> Sink for LimitedSink<S> {
 
     fn has_free_holes(&self) -> bool {
         self.inner.has_free_holes()
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.inner.file()
     }
 
     fn abandon(&mut self) {

@@ -5,19 +5,24 @@ mod behind;
 mod direct;
 mod exposure;
 mod file;
+mod hole;
 mod limit;
 mod partial;
 mod pipe;
 mod space;
+mod written;
 
 pub use exposure::{exposed_folder, exposure};
 pub use file::FileSink;
+pub use hole::hole;
 pub use limit::{LimitedSink, Limits};
 pub use partial::{PartialError, PartialFile, folder_of};
 pub use pipe::{PipeError, PipeSink, open_pipe};
 pub use space::{SpaceError, check as check_space, check_length};
+pub use written::WrittenFile;
 
 use bytes::Bytes;
+use std::fs::File;
 use std::io;
 
 /// Takes the bytes of a file from front to back.
@@ -56,6 +61,12 @@ pub trait Sink: Send {
     /// Whether any number of zero bytes takes neither time nor space.
     fn has_free_holes(&self) -> bool {
         false
+    }
+
+    /// The file, if what was written can be read back from it after
+    /// [`finish`](Self::finish).
+    fn file(&self) -> Option<&File> {
+        None
     }
 
     /// After an error: removes, if possible, what arrived of the call that failed, so that

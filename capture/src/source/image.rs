@@ -6,6 +6,7 @@ use super::image_with_manifest::ImageWithManifest;
 use super::interrupted::completed;
 use super::raw_image::{self, StatedError};
 use super::regions::regions;
+use super::watched_image::ImageFiles;
 use super::{Source, SourceError, Subject, vmcoreinfo};
 use crate::Reading;
 use linpmem_formats::{
@@ -14,7 +15,7 @@ use linpmem_formats::{
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An image that cannot be a source.
@@ -84,6 +85,16 @@ pub fn read_image(
 /// # Errors
 /// As [`read_image`].
 pub(crate) fn read_known(
+    path: &Path,
+    known: Option<Beginning>,
+    reading: &Reading,
+) -> Result<Box<dyn ImageReader>, ImageSourceError> {
+    let volumes = reading.volumes.iter().map(PathBuf::as_path);
+    let files = ImageFiles::of(volumes.chain([path]));
+    Ok(files.watch(read_unwatched(path, known, reading)?))
+}
+
+fn read_unwatched(
     path: &Path,
     known: Option<Beginning>,
     reading: &Reading,

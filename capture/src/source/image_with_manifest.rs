@@ -91,6 +91,15 @@ impl ReadPhys for ImageWithManifest {
         }
         Ok(())
     }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        let known = self
+            .unreadable
+            .partition_point(|known| known.range.end() <= range.start());
+        let next = self.unreadable.get(known);
+        let is_unread = next.is_some_and(|known| known.range.intersect(range).is_some());
+        !is_unread && self.image.is_known_zero(range)
+    }
 }
 
 /// The part of `told` that is within `range`.

@@ -26,6 +26,7 @@ mod split;
 mod vmcore;
 mod vmcoreinfo;
 mod volatile;
+mod watched_image;
 
 pub use aff4::{open_aff4, read_aff4};
 pub(crate) use image::read_known;

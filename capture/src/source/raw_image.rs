@@ -218,6 +218,10 @@ impl ReadPhys for Remarked {
     ) -> Result<(), SourceError> {
         self.image.read_phys(start, buf, unreadable)
     }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.image.is_known_zero(range)
+    }
 }
 
 impl ImageReader for Remarked {
@@ -249,6 +253,10 @@ impl ReadAt for Head {
 
     fn stored_bytes(&self) -> u64 {
         self.bytes.stored_bytes().min(self.len)
+    }
+
+    fn hole(&self, offset: u64) -> u64 {
+        self.bytes.hole(offset).min(self.len.saturating_sub(offset))
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -7,7 +7,7 @@ use super::VerifyError;
 use super::layout::{Chunk, Layout};
 use super::memory::Memory;
 use super::remainder::remainder_digest;
-use crate::hash::Hasher;
+use crate::hash::{Backend, Hasher};
 use crate::meter::Meter;
 use crate::pipeline::CHUNK_BYTES;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -143,7 +143,9 @@ impl<'a> Check<'a> {
             let outside = start(scope, has_outside, "hash-remainder", || {
                 remainder_digest(self)
             })?;
-            let (sender, chunks) = bounded(self.workers.get());
+            // As many as the workers hash at once.
+            let waiting = self.workers.get().saturating_mul(Backend::best().lanes());
+            let (sender, chunks) = bounded(waiting);
             let workers = (0..self.workers.get())
                 .map(|number| {
                     let (chunks, faults) = (chunks.clone(), &faults);
@@ -196,12 +198,17 @@ impl<'a> Check<'a> {
     /// Compares the chunks that no other thread has taken.
     fn work(&self, chunks: &Receiver<Chunk<'a>>, faults: &Mutex<Faults<'a>>) {
         let mut looking = self.memory.looking(self.file, self.length);
-        for chunk in chunks {
-            if let Err(fault) = looking.at(&chunk) {
-                let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
-                faults.add(chunk, fault);
+        for first in chunks {
+            let most = Backend::best().at_once(1 + chunks.len());
+            let mut batch = vec![first];
+            batch.extend(chunks.try_iter().take(most.saturating_sub(1)));
+            for (found, chunk) in looking.at(&batch).into_iter().zip(batch) {
+                self.meter.add_written(chunk.bytes(), 0);
+                if let Err(fault) = found {
+                    let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
+                    faults.add(chunk, fault);
+                }
             }
-            self.meter.add_written(chunk.bytes(), 0);
         }
     }
 

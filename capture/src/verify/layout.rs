@@ -261,7 +261,7 @@ impl<'a> Iterator for Places<'a> {
         let listed = match self.chunks.next()? {
             Ok(listed) => listed,
             // That it ends early is known.
-            Err(ReadError::Truncated { .. }) if self.file.listed().footer.is_none() => {
+            Err(ReadError::Truncated { .. }) if self.file.listed().is_cut => {
                 return None;
             }
             Err(error) => return Some(Err(error.into())),

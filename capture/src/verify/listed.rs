@@ -2,7 +2,7 @@
 //! What a manifest says, to its end or as far as it goes.
 
 use linpmem_manifest::{
-    Footer, Header, LineProblem, RangeEnd, RangeRecord, ReadError, Reader, Record,
+    ArtifactsRecord, Footer, Header, LineProblem, RangeEnd, RangeRecord, ReadError, Reader, Record,
 };
 use linpmem_phys::{PhysRange, Unreadable, Unreadables};
 use std::io::BufRead;
@@ -20,8 +20,13 @@ pub struct Listed {
     pub header: Header,
     /// The ranges that were begun.
     pub ranges: Vec<ListedRange>,
-    /// What was known at the end; none if the manifest ends early.
+    /// The artifacts, if they were collected after the memory.
+    pub late_artifacts: Option<ArtifactsRecord>,
+    /// What was known at the end; none if the manifest ends early. If the run was killed when
+    /// the image was whole, that is what was known then.
     pub footer: Option<Footer>,
+    /// Whether the manifest ends before its last line.
+    pub is_cut: bool,
     /// Complete lines.
     pub lines: u64,
     /// The line with the latest chunks of a range without an end: pages of theirs that could
@@ -59,7 +64,8 @@ impl Listed {
     /// # Errors
     /// If the manifest is damaged, has another version, or ends before its first line does.
     pub fn read<R: BufRead>(mut reader: Reader<R>) -> Result<Self, ReadError> {
-        let (mut header, mut footer) = (None, None);
+        let (mut header, mut late_artifacts) = (None, None);
+        let (mut written, mut footer) = (None, None);
         let mut ranges: Vec<ListedRange> = Vec::new();
         let mut open: Option<Open> = None;
         let mut kept = 0;
@@ -104,10 +110,17 @@ impl Listed {
                     kept += ended.as_ref().map_or(0, |range| range.unreadable.len());
                     ranges.extend(ended);
                 }
+                Record::Artifacts(record) => late_artifacts = Some(*record),
+                Record::Written(record) => written = Some(record),
                 Record::Footer(last) => footer = Some(*last),
                 _ => {}
             }
         }
+        let is_cut = footer.is_none();
+        let footer = footer.or_else(|| {
+            let written = written?;
+            Some(written.footer(Vec::new(), written.synced.clone()))
+        });
         let open_line = open.as_ref().and_then(|range| range.line);
         ranges.extend(open.map(|range| range.closed(None)));
         let lines = reader.line_number();
@@ -115,7 +128,9 @@ impl Listed {
             Some(header) => Ok(Self {
                 header,
                 ranges,
+                late_artifacts,
                 footer,
+                is_cut,
                 lines,
                 open_line,
             }),

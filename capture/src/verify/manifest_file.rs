@@ -66,8 +66,7 @@ impl ManifestFile {
                 // What follows the last line is all zero, and the rest ends early.
                 let rest = Some(len).filter(|&len| len < bytes.len());
                 let rest = rest.and_then(|len| read(len).ok());
-                rest.filter(|listed| listed.footer.is_none())
-                    .ok_or(damaged)?
+                rest.filter(|listed| listed.is_cut).ok_or(damaged)?
             }
             read => read?,
         };

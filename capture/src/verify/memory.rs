@@ -3,20 +3,17 @@
 
 use super::check::Fault;
 use super::layout::{Chunk, ZeroSums};
-use super::remainder::hole;
+use super::side_by_side::{Plain, sums};
 use crate::frame::FrameDecoder;
-use crate::hash::{sha256, sha256_of};
+use crate::hash::{Backend, sha256};
+use crate::sink::hole;
 use linpmem_formats::{Format, ImageReader, Truncation};
 use linpmem_manifest::Sha256Sum;
-use linpmem_phys::num::{len_bytes, u64_as_usize};
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange, Unreadable, Unreadables};
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-
-/// Bytes that are read and hashed while they are in a processor's cache.
-const STEP_BYTES: usize = 256 << 10;
 
 /// How memory is found in an image.
 #[derive(Clone, Copy)]
@@ -36,6 +33,13 @@ pub struct Looking<'a> {
     frame: Vec<u8>,
     decoder: FrameDecoder,
     zeros: ZeroSums,
+    backend: Backend,
+}
+
+/// The sum of a chunk, if it is known without those of others.
+enum Sum {
+    Known(Sha256Sum),
+    OfPlain(Plain),
 }
 
 impl<'a> Memory<'a> {
@@ -49,57 +53,67 @@ impl<'a> Memory<'a> {
             frame: Vec::new(),
             decoder: FrameDecoder::default(),
             zeros: ZeroSums::default(),
+            backend: Backend::best(),
         }
     }
 }
 
 impl Looking<'_> {
-    /// Compares a chunk.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn at(&mut self, chunk: &Chunk<'_>) -> Result<(), Fault> {
-        let sum = match (self.memory, chunk.offset) {
-            (Memory::Read(image), _) => return self.read(image, chunk),
-            (Memory::InPlace, Some(offset)) => {
-                if offset.saturating_add(chunk.length) > self.length {
-                    return Err(Fault::Missing);
+    /// Compares chunks, and says what is wrong with each.
+    pub fn at(&mut self, chunks: &[Chunk<'_>]) -> Vec<Result<(), Fault>> {
+        let mut plain = Vec::new();
+        let found: Vec<Result<Option<Sha256Sum>, Fault>> = chunks
+            .iter()
+            .map(|chunk| match self.sum(chunk)? {
+                Sum::Known(sum) => Ok(Some(sum)),
+                Sum::OfPlain(place) => {
+                    plain.push(place);
+                    Ok(None)
                 }
-                if chunk.is_compressed {
-                    self.compressed(chunk, offset)?
-                } else if hole(self.file, self.length, offset, chunk.length) == chunk.length {
-                    self.zeros.of(chunk.length)
-                } else {
-                    self.plain(chunk.length, offset)?
-                }
-            }
-            (Memory::InPlace, None) => return Err(Fault::Missing),
+            })
+            .collect();
+        let mut sums = sums(self.file, &plain, self.backend).into_iter();
+        let missing = || {
+            Err(Fault::Unreadable(
+                "it was not hashed; this is a bug".to_owned(),
+            ))
         };
-        if sum == self.zeros.of_chunk(chunk) {
-            Ok(())
-        } else {
-            Err(Fault::Differs)
-        }
+        found
+            .into_iter()
+            .zip(chunks)
+            .map(|(found, chunk)| {
+                let sum = match found? {
+                    Some(sum) => sum,
+                    None => sums.next().unwrap_or_else(missing)?,
+                };
+                match sum == self.zeros.of_chunk(chunk) {
+                    true => Ok(()),
+                    false => Err(Fault::Differs),
+                }
+            })
+            .collect()
     }
 
-    fn plain(&mut self, len: u64, offset: u64) -> Result<Sha256Sum, Fault> {
-        self.buffer.resize(STEP_BYTES, 0);
-        let mut hasher = Sha256::new();
-        let (mut position, mut left) = (offset, len);
-        while left > 0 {
-            let step = left.min(len_bytes(&self.buffer));
-            let bytes = self
-                .buffer
-                .get_mut(..u64_as_usize(step))
-                .unwrap_or_default();
-            self.file
-                .read_exact_at(bytes, position)
-                .map_err(|error| unreadable(&error))?;
-            hasher.update(bytes);
-            position = position.saturating_add(step);
-            left -= step;
+    fn sum(&mut self, chunk: &Chunk<'_>) -> Result<Sum, Fault> {
+        let offset = match (self.memory, chunk.offset) {
+            (Memory::Read(image), _) => {
+                self.read(image, chunk)?;
+                return Ok(Sum::Known(self.zeros.of_chunk(chunk)));
+            }
+            (Memory::InPlace, Some(offset)) => offset,
+            (Memory::InPlace, None) => return Err(Fault::Missing),
+        };
+        let length = chunk.length;
+        if offset.saturating_add(length) > self.length {
+            return Err(Fault::Missing);
         }
-        Ok(sha256_of(hasher))
+        if chunk.is_compressed {
+            return self.compressed(chunk, offset).map(Sum::Known);
+        }
+        Ok(match hole(self.file, self.length, offset, length) {
+            whole if whole == length => Sum::Known(self.zeros.of(length)),
+            _ => Sum::OfPlain(Plain { offset, length }),
+        })
     }
 
     fn compressed(&mut self, chunk: &Chunk<'_>, offset: u64) -> Result<Sha256Sum, Fault> {

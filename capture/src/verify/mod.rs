@@ -8,6 +8,7 @@ mod manifest_file;
 mod memory;
 mod remainder;
 mod report;
+mod side_by_side;
 
 pub use check::{CheckError, Fault};
 pub use layout::LayoutError;
@@ -20,7 +21,7 @@ use check::Check;
 use layout::Layout;
 use linpmem_formats::{FileSource, ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{Beginning, Header, ReadError};
+use linpmem_manifest::{ArtifactsRecord, Beginning, Header, ReadError};
 use manifest_file::ManifestFile;
 use memory::Memory;
 use std::fs::File;
@@ -119,7 +120,7 @@ impl Verification {
             volume => {
                 let found = ManifestFile::open(&path)?;
                 // A run that was killed at its very end left a whole one inside.
-                let whole = volume.filter(|_| found.listed().footer.is_none());
+                let whole = volume.filter(|_| found.listed().is_cut);
                 let whole = whole.and_then(|volume| embedded(volume).ok().flatten());
                 Some(whole.unwrap_or(found))
             }
@@ -154,7 +155,15 @@ impl Verification {
         Some(&self.manifest.as_ref()?.listed().header)
     }
 
-    /// Whether there is a manifest that does not end early.
+    /// What the manifest says of the image's artifacts.
+    #[must_use]
+    pub fn artifacts(&self) -> Option<&ArtifactsRecord> {
+        let listed = self.manifest.as_ref()?.listed();
+        let early = listed.header.artifacts.as_ref();
+        early.or(listed.late_artifacts.as_ref())
+    }
+
+    /// Whether there is a manifest that does not end before the image was whole.
     #[must_use]
     pub fn has_whole_manifest(&self) -> bool {
         let manifest = self.manifest.as_ref();

@@ -5,9 +5,8 @@ use super::VerifyError;
 use super::check::{Check, Computed};
 use crate::hash::RemainderDigest;
 use crate::pipeline::CHUNK_BYTES;
+use crate::sink::hole;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
-use rustix::fs::{SeekFrom, seek};
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -63,15 +62,4 @@ fn stretch(
         position = position.saturating_add(step);
     }
     Ok(())
-}
-
-/// How many of the `len` bytes from `position` on are in a hole of `file`, which has
-/// `length` bytes.
-pub fn hole(file: &File, length: u64, position: u64, len: u64) -> u64 {
-    let data = match seek(file, SeekFrom::Data(position)) {
-        Ok(data) => data,
-        Err(rustix::io::Errno::NXIO) => length,
-        Err(_) => position,
-    };
-    data.saturating_sub(position).min(len)
 }

@@ -33,18 +33,35 @@ pub struct Report {
 
 /// What a manifest that ends early does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the manifest ends early, after line {lines}: the run that wrote it did not finish. It lists \
-     {listed} of the {planned} of memory that were planned; the rest, and everything outside of \
-     memory, could not be verified"
-)]
+#[error("the manifest ends early, after line {lines}: the run that wrote it did not finish. {}", self.rest())]
 pub struct Unverified {
     /// Complete lines of the manifest.
     pub lines: u64,
+    /// Whether the image was whole by then, and only hashes of its file are not known.
+    pub is_image_whole: bool,
     /// Memory that it lists.
     pub listed: PhysLen,
     /// Memory that was planned.
     pub planned: PhysLen,
+}
+
+impl Unverified {
+    fn rest(&self) -> String {
+        let Self {
+            listed, planned, ..
+        } = self;
+        match self.is_image_whole {
+            true => {
+                "The image was whole by then, only the hash of its file is not known and could \
+                     not be verified; `linpmem-dump recover` gives a `.partial` its name"
+                    .to_owned()
+            }
+            false => format!(
+                "It lists {listed} of the {planned} of memory that were planned; the rest, and \
+                 everything outside of memory, could not be verified"
+            ),
+        }
+    }
 }
 
 /// One way in which an image differs from its manifest.
@@ -179,8 +196,9 @@ impl Report {
         Self {
             covered: remainder.is_some(),
             damages,
-            unverified: listed.footer.is_none().then(|| Unverified {
+            unverified: listed.is_cut.then(|| Unverified {
                 lines: listed.lines,
+                is_image_whole: listed.footer.is_some(),
                 listed: PhysLen::new(layout.bytes),
                 planned: PhysLen::new(listed.header.image.planned_bytes),
             }),

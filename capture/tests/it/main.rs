@@ -4,4 +4,6 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod crew;
+#[cfg(test)]
 mod no_copy;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use linpmem_capture::clock::Moment;
+use linpmem_capture::hash::Backend;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, CHUNK_BYTES, End, run};
 use linpmem_capture::reader::ReadPages;
@@ -83,7 +84,7 @@ fn plan() -> ImagePlan {
     ImagePlan::new(vec![planned], MachineFacts::default()).unwrap()
 }
 
-fn header() -> Header {
+pub(crate) fn header() -> Header {
     Header {
         manifest_version: Version,
         tool: Tool {
@@ -100,6 +101,7 @@ fn header() -> Header {
         read_first: None,
         map: Vec::new(),
         artifacts: None,
+        artifacts_file: None,
         image: ImageRecord {
             name: "-".to_owned(),
             format: "test".to_owned(),
@@ -125,9 +127,10 @@ fn what_the_disk_gets_lies_where_it_was_read() {
             codec: Codec::None,
             hashes: &HashSpec {
                 file_sha256: hashes,
-                further: Vec::new(),
+                ..HashSpec::default()
             },
-            workers: NonZeroUsize::new(2).unwrap(),
+            workers: NonZeroUsize::new(2),
+            backend: Backend::best(),
             bytes_per_s: None,
             started: Moment::now(),
             stop: &Stop::default(),
@@ -140,6 +143,7 @@ fn what_the_disk_gets_lies_where_it_was_read() {
             &mut disk,
             &mut manifest,
             &embedded,
+            &mut (),
         );
         assert!(matches!(outcome.end, End::Whole), "{:?}", outcome.end);
         let read = source.0.into_inner().unwrap();

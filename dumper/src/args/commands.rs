@@ -122,7 +122,7 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub full: bool,
 
-    /// Threads that hash [default: one per CPU, at most 4]
+    /// Threads that read and hash [default: one per CPU, at most 16]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 

@@ -50,6 +50,9 @@ pub struct ImageArgs {
     pub case: CaseArgs,
 
     #[command(flatten)]
+    pub linear: LinearArgs,
+
+    #[command(flatten)]
     pub hashes: HashArgs,
 }
 
@@ -109,21 +112,24 @@ pub struct ArtifactsArgs {
     /// Collect memory only, no kernel artifacts
     ///
     /// By default the kernel's own description of itself is collected: symbols, types,
-    /// modules, memory map, command line and so on, a few MiB in all. ELF and AFF4
-    /// images hold it; for other formats it goes to OUTPUT.artifacts.tar.zst.
+    /// modules, memory map, command line and so on, a few MiB in all. That is done when
+    /// memory has been read; for an image in a pipe, before. ELF and AFF4 images hold it; for
+    /// other formats it goes to OUTPUT.artifacts.tar.zst.
     /// `linpmem-dump ls` lists it.
     #[arg(long, help_heading = "Artifacts", conflicts_with = "bundle")]
     pub no_artifacts: bool,
 
     /// Require the artifacts to be inside the image (ELF, AFF4)
+    ///
+    /// They are collected before memory is read, and the run fails if that is not possible.
     #[arg(long, help_heading = "Artifacts")]
     pub bundle: bool,
 
     /// Collect FILE as well. Repeatable; accepts a quoted glob
     ///
     /// As in --add '/etc/*.conf': *, ? and [a-z] match within one path component. A FILE that
-    /// cannot be read ends the run before it begins; what a GLOB matched is listed as
-    /// missing.
+    /// cannot be read ends the run before it begins, so all artifacts are collected before
+    /// memory is read; what a GLOB matched is listed as missing.
     #[arg(long, value_name = "FILE|GLOB", help_heading = "Artifacts")]
     pub add: Vec<PathBuf>,
 
@@ -152,6 +158,19 @@ pub struct CaseArgs {
     /// Free-text notes
     #[arg(long, value_name = "TEXT", help_heading = "AFF4")]
     pub notes: Option<String>,
+}
+
+/// The hash over all addresses.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct LinearArgs {
+    /// Also store the SHA-256 over all addresses, holes included
+    ///
+    /// For programs that check an image against one hash of its whole address space. A
+    /// single thread has to compute it from front to back, which can take as long as
+    /// everything else together. Without it, the hashes of the chunks, of the map and of
+    /// the image still cover every byte.
+    #[arg(long, help_heading = "AFF4")]
+    pub linear_hash: bool,
 }
 
 impl ArtifactsArgs {
@@ -198,12 +217,21 @@ pub struct HashArgs {
 
     /// Do not compute the SHA-256 of OUTPUT as a whole
     ///
-    /// A single thread has to compute it from front to back; on processors without SHA
-    /// instructions (sha_ni) that is slower than many disks. The hashes of the chunks
-    /// and of everything outside them still cover every byte. No OUTPUT.sha256 is
-    /// written.
+    /// A single thread has to compute it from front to back. Nobody waits for it while
+    /// memory is read: what it could not take is read back from the disk afterwards, which
+    /// can take as long again. The hashes of the chunks and of everything outside them still
+    /// cover every byte. No OUTPUT.sha256 is written.
     #[arg(long)]
     pub no_file_hash: bool,
+
+    /// Read all of OUTPUT back from the disk, and compare it with what was in memory
+    ///
+    /// Without it, only what the hashes of the file could not take in time is read back.
+    /// The file is read past the page cache where its file system can do that. Its hashes
+    /// are then computed from what the disk has; a chunk that differs from what was hashed in
+    /// memory ends the run with an error.
+    #[arg(long)]
+    pub read_back: bool,
 }
 
 /// An argument of --hash.
@@ -240,6 +268,7 @@ impl HashArgs {
         HashSpec {
             file_sha256: !self.no_file_hash,
             further,
+            read_back: self.read_back,
         }
     }
 }

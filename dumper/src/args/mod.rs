@@ -22,6 +22,7 @@ pub use commands::{
 };
 pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
+    LinearArgs,
 };
 pub use plan::UsageError;
 pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};

@@ -33,6 +33,11 @@ pub enum UsageError {
     /// An image in a stream cannot be read again.
     #[error("--second-pass reads the image again: write it to a file instead of stdout or a pipe")]
     SecondPassOfStream,
+    /// An image in a stream cannot be read back.
+    #[error(
+        "--read-back reads the image from the disk: write it to a file instead of stdout or a pipe"
+    )]
+    ReadBackOfStream,
     /// An image does not change while it is read.
     #[error("--order volatile-first applies to a running machine, not to an image: drop it")]
     OrderOfImage,
@@ -118,6 +123,9 @@ fn plan(
     command: Vec<String>,
 ) -> Result<Plan, UsageError> {
     let (format, compression) = shape(image, name)?;
+    if image.hashes.read_back && matches!(output, Output::Stream { .. }) {
+        return Err(UsageError::ReadBackOfStream);
+    }
     Ok(Plan {
         command,
         tool: Tool {
@@ -136,6 +144,7 @@ fn plan(
             compression,
             merge_gaps: image.merge_gaps.unwrap_or(PhysLen::ZERO),
             case: image.case.details(),
+            linear_hash: image.linear.linear_hash,
         },
         artifacts: image.artifacts.spec(),
         hashes: image.hashes.spec(),
@@ -196,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn stdout_needs_a_manifest_and_takes_no_second_pass() {
+    fn stdout_needs_a_manifest_and_is_not_read_again() {
         assert_eq!(plan(&["-"]).unwrap_err(), UsageError::StreamWithoutManifest);
         let with = ["-", "--manifest", "m.json"];
         assert_eq!(
@@ -209,6 +218,10 @@ mod tests {
         assert_eq!(
             plan(&["-", "--manifest", "m.json", "--second-pass"]).unwrap_err(),
             UsageError::SecondPassOfStream
+        );
+        assert_eq!(
+            plan(&["-", "--manifest", "m.json", "--read-back"]).unwrap_err(),
+            UsageError::ReadBackOfStream
         );
     }
 

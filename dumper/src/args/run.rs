@@ -14,7 +14,12 @@ use std::time::Duration;
 /// How an acquisition or a conversion runs.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Threads that hash and compress [default: one per CPU, at most 4]
+    /// Threads that hash and compress [default: by CPUs and compression]
+    ///
+    /// The default is one per CPU, as far as there is work for them and the run stays
+    /// within 32 MiB: up to 16 that only hash on a processor without AVX2 or SHA
+    /// instructions, otherwise 3 or 4; 6 with zstd:1, and 1 with zstd:9 and above. More
+    /// threads take more memory.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 

@@ -40,6 +40,11 @@ pub enum ShapeError {
          or name OUTPUT *.aff4"
     )]
     CaseWithoutAff4,
+    /// --linear-hash for another format.
+    #[error(
+        "--linear-hash applies to AFF4 images: drop it, add --format aff4, or name OUTPUT *.aff4"
+    )]
+    LinearWithoutAff4,
     /// --bundle for a format that cannot hold artifacts.
     #[error(
         "--bundle: only ELF and AFF4 images can hold artifacts; drop --bundle to store them in a \
@@ -65,6 +70,9 @@ pub fn shape(
     let format = args.format.unwrap_or_else(|| by_extension(&bare));
     if format != Format::Aff4 && args.case.is_given() {
         return Err(ShapeError::CaseWithoutAff4);
+    }
+    if format != Format::Aff4 && args.linear.linear_hash {
+        return Err(ShapeError::LinearWithoutAff4);
     }
     if !matches!(format, Format::Aff4 | Format::Elf) && args.artifacts.bundle {
         return Err(ShapeError::NoRoomForArtifacts);
@@ -230,6 +238,7 @@ mod tests {
                 ShapeError::AvmlCompression,
             ),
             (&["a.raw", "--examiner", "x"], ShapeError::CaseWithoutAff4),
+            (&["a.core", "--linear-hash"], ShapeError::LinearWithoutAff4),
             (&["a.lime", "--bundle"], ShapeError::NoRoomForArtifacts),
         ] {
             assert_eq!(shape_of(words), Err(expected), "{words:?}");

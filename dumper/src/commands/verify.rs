@@ -8,7 +8,7 @@ use crate::text::verify::{
 };
 use linpmem_capture::artifacts::{self, ArtifactsVerdict};
 use linpmem_capture::meter::Meter;
-use linpmem_capture::pipeline::default_workers;
+use linpmem_capture::pipeline::default_readers;
 use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, VerifyError};
 use linpmem_cli::ExitStatus;
 use linpmem_formats::{ImageReader, OverBudget, aff4};
@@ -60,7 +60,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     document.manifest = Some(manifest_path);
     let thoroughness = Thoroughness {
         full: args.full,
-        workers: args.threads.unwrap_or_else(default_workers),
+        workers: args.threads.unwrap_or_else(default_readers),
     };
     let meter = Arc::new(Meter::default());
     let planned = header.image.planned_bytes;
@@ -76,7 +76,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         }
         Err(error) => return Err(error.into()),
     }
-    if let Some(record) = &header.artifacts {
+    if let Some(record) = image.artifacts() {
         document.artifacts = artifacts_check(artifacts::check(&args.image, record, &reading));
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)

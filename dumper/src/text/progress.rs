@@ -15,7 +15,29 @@ use std::time::{Duration, Instant};
 
 /// How much of the total the current pass has done.
 fn done(reading: MeterReading) -> u64 {
-    reading.compared_bytes.unwrap_or(reading.image_bytes)
+    let again = reading.hashed_bytes.or(reading.compared_bytes);
+    again.unwrap_or(reading.image_bytes)
+}
+
+/// What a run does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// It reads memory.
+    First,
+    /// It reads memory again.
+    Second,
+    /// It reads the image back.
+    Hashing,
+}
+
+impl Pass {
+    const fn of(reading: MeterReading) -> Self {
+        match (reading.hashed_bytes, reading.compared_bytes) {
+            (Some(_), _) => Self::Hashing,
+            (None, Some(_)) => Self::Second,
+            (None, None) => Self::First,
+        }
+    }
 }
 
 /// Shows a meter on stderr until it is dropped.
@@ -42,14 +64,14 @@ impl Progress {
             .name("progress".to_owned())
             .spawn(move || {
                 let mut begun = Instant::now();
-                let mut second = None;
+                let mut pass = Pass::First;
                 while ended.recv_timeout(display.interval())
                     == Err(crossbeam_channel::RecvTimeoutError::Timeout)
                 {
                     let reading = meter.reading();
-                    if second != reading.compared_bytes.map(|_| ()) {
-                        second = Some(());
-                        display.restart();
+                    if pass != Pass::of(reading) {
+                        pass = Pass::of(reading);
+                        display.restart(reading.to_hash_bytes);
                         begun = Instant::now();
                     }
                     display.update(reading, begun.elapsed());
@@ -124,11 +146,19 @@ impl Display {
         }
     }
 
-    /// Starts again from 0, for the second pass.
-    fn restart(&mut self) {
-        if let Self::Bar { bar, .. } = self {
-            bar.set_position(0);
-            bar.reset_eta();
+    /// Starts again from 0, for another pass; `total` is for its own bytes.
+    fn restart(&mut self, new_total: Option<u64>) {
+        match self {
+            Self::Bar { bar, .. } => {
+                if let Some(total) = new_total {
+                    bar.set_length(total);
+                }
+                bar.set_position(0);
+                bar.reset_eta();
+            }
+            Self::Plain { total, .. } => *total = new_total.unwrap_or(*total),
+            // The event has a field of its own for them.
+            Self::Json { .. } => {}
         }
     }
 
@@ -190,8 +220,10 @@ fn remaining(part: u64, total: u64, elapsed: Duration) -> String {
 
 fn extras(reading: MeterReading, ratio: bool) -> String {
     let mut text = String::new();
-    if reading.compared_bytes.is_some() {
-        return "  second pass".to_owned();
+    match Pass::of(reading) {
+        Pass::First => {}
+        Pass::Second => return "  second pass".to_owned(),
+        Pass::Hashing => return "  hashing: the image is read back from the disk".to_owned(),
     }
     if ratio && reading.file_bytes > 0 {
         let hundredths = u128::from(reading.image_bytes) * 100 / u128::from(reading.file_bytes);
@@ -216,8 +248,18 @@ mod tests {
             file_bytes: 200,
             unreadable_pages: 7,
             compared_bytes: None,
+            hashed_bytes: None,
+            to_hash_bytes: None,
         };
         assert_eq!(extras(reading, true), "  1.50:1  7 pages unreadable");
         assert_eq!(extras(reading, false), "  7 pages unreadable");
+        let hashing = MeterReading {
+            compared_bytes: Some(300),
+            hashed_bytes: Some(20),
+            to_hash_bytes: Some(200),
+            ..reading
+        };
+        assert_eq!(done(hashing), 20);
+        assert!(extras(hashing, true).contains("hashing"));
     }
 }

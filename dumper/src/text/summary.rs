@@ -68,9 +68,17 @@ pub struct SummaryDocument {
     pub image_bytes: u64,
     /// Size of the file.
     pub file_bytes: u64,
-    /// The time it took, without the second pass.
+    /// The time it took until all hashes were ready, without the second pass.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub elapsed: Duration,
+    /// From before the first page was read to after the last.
+    #[serde(rename = "read_seconds", serialize_with = "seconds")]
+    pub read: Duration,
+    /// The time it took until the image was on the disk.
+    #[serde(rename = "synced_seconds", serialize_with = "seconds")]
+    pub synced: Duration,
+    /// Bytes of the file that were read back from the disk, to be compared and hashed.
+    pub read_back_bytes: Option<u64>,
     /// The hash of the file.
     pub sha256: Option<Sha256Sum>,
     /// Further hashes of the file.
@@ -156,7 +164,10 @@ impl Summary {
             shape,
             crash,
             second_pass,
+            read,
+            synced,
             elapsed,
+            read_back,
             artifacts,
             // The source's name and a warning have said whose memory it is.
             subject,
@@ -187,6 +198,9 @@ impl Summary {
             image_bytes: file.image_length,
             file_bytes: file.file_length,
             elapsed: *elapsed,
+            read: Duration::from_micros(read.map_or(0, |read| read.duration_us)),
+            synced: *synced,
+            read_back_bytes: read_back.map(|part| part.bytes),
             sha256: file.sha256,
             hashes: file.hashes.clone(),
             unreadable_pages: outcome.unreadable_pages,
@@ -291,10 +305,15 @@ impl SummaryDocument {
         match self.state {
             State::Complete | State::CompleteWithUnreadable => writeln!(
                 out,
-                "{image} is complete: {planned} in {}, {:.1} s, {}",
+                "{image} is complete: {planned} in {}; memory read in {:.1} s, {}; {} in {:.1} s",
                 count(usize_as_u64(self.ranges), "range"),
+                self.read.as_secs_f64(),
+                rate(self.planned_bytes, self.read),
+                match (&self.sha256, self.hashes.as_slice()) {
+                    (None, []) => "synced",
+                    _ => "hashed and synced",
+                },
                 self.elapsed.as_secs_f64(),
-                rate(self.planned_bytes, self.elapsed),
             ),
             State::Interrupted => writeln!(
                 out,
@@ -363,7 +382,7 @@ impl CollectedArtifacts {
             missing: record.missing.len(),
             file: match record.place {
                 ArtifactsPlace::File => record.file.clone(),
-                ArtifactsPlace::Note | ArtifactsPlace::Members => None,
+                ArtifactsPlace::Note | ArtifactsPlace::Tail | ArtifactsPlace::Members => None,
             },
         }
     }

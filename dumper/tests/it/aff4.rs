@@ -251,6 +251,27 @@ fn files_are_stored_with_the_memory_and_listed() {
         .stdout(contains("file          sha256"));
 }
 
+/// One thread would have to compute it, in the time of everything else together.
+#[test]
+fn the_hash_over_all_addresses_is_there_on_request_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for (options, is_there) in [
+        (&["a.aff4"][..], false),
+        (&["b.aff4", "--linear-hash"], true),
+    ] {
+        let words = [options, &["--range", "0-0x8fffff"]].concat();
+        Fake::default().acquire(folder.path(), &words).unwrap();
+        let run = dump(folder.path())
+            .args(["verify", options[0]])
+            .assert()
+            .success();
+        let said = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+        assert_eq!(said.contains("linear        sha256"), is_there, "{said}");
+        assert!(said.contains("chunks        sha256"), "{said}");
+        assert!(said.contains("image "), "{said}");
+    }
+}
+
 #[test]
 fn impossible_options_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
@@ -318,7 +339,14 @@ fn content_of(path: &Path, ending: &str) -> u64 {
 fn verify_says_which_level_failed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.aff4");
-    let words = ["a.aff4", "--compress", "none", "--range", "0-0x8fffff"];
+    let words = [
+        "a.aff4",
+        "--compress",
+        "none",
+        "--range",
+        "0-0x8fffff",
+        "--linear-hash",
+    ];
     Fake::default().acquire(folder.path(), &words).unwrap();
     // A chunk, its hash, its index, the map, and the map's list of streams.
     for (ending, offset, levels) in [

@@ -6,8 +6,10 @@ use assert_cmd::Command;
 use linpmem_capture::AcquireError;
 use linpmem_capture::artifacts::{Artifacts, MACHINE, MANIFEST};
 use linpmem_capture::sink::SpaceError;
+use linpmem_capture::stop::Stop;
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_manifest::{ArtifactsPlace, Manifest, State};
+use linpmem_phys::PhysAddr;
 use predicates::str::contains;
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -108,7 +110,7 @@ fn space_is_reserved_for_artifacts_and_goes_to_memory_first() {
     let words = ["b.aff4", "--compress", "none", "--max-size", &just];
     let manifest = manifest_of(&run(true, &words).unwrap());
     assert_eq!(manifest.footer.state, State::Complete);
-    assert_eq!(manifest.header.artifacts, None);
+    assert_eq!(manifest.artifacts(), None);
     assert!(
         manifest
             .footer
@@ -128,7 +130,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
     let archive = folder.path().join("a.lime.artifacts.tar.zst");
     let mode = fs::metadata(&archive).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let record = manifest.header.artifacts.unwrap();
+    let record = manifest.artifacts().unwrap();
     assert_eq!(record.place, ArtifactsPlace::File);
     assert_eq!(record.file.as_deref(), Some("a.lime.artifacts.tar.zst"));
     let files = files(&image);
@@ -196,10 +198,7 @@ fn formats_without_room_get_a_file_of_artifacts_which_is_verified() {
 fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = acquire(folder.path(), "a.core");
-    assert_eq!(
-        manifest.header.artifacts.unwrap().place,
-        ArtifactsPlace::Note
-    );
+    assert_eq!(manifest.artifacts().unwrap().place, ArtifactsPlace::Tail);
     assert!(!folder.path().join("a.core.artifacts.tar.zst").exists());
     let original = files(&folder.path().join("a.core"));
     assert!(original.iter().any(|(name, _)| name == MACHINE));
@@ -216,6 +215,10 @@ fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
         assert!(files(&folder.path().join(to)) == original, "{to}");
         dump(folder.path()).args(["verify", to]).assert().success();
     }
+    // What is converted does not change: its artifacts come first, in a note.
+    let converted = folder.path().join("e.core.manifest.jsonl");
+    let record = linpmem_manifest::read(&converted).unwrap().header.artifacts;
+    assert_eq!(record.unwrap().place, ArtifactsPlace::Note);
     // A volume has the names that the files had on the machine.
     let image = linpmem_capture::source::open_aff4(&folder.path().join("c.aff4"), &[]);
     let paths: Vec<String> = image
@@ -229,6 +232,77 @@ fn cores_and_volumes_hold_artifacts_and_conversions_keep_them() {
         paths.iter().any(|path| path == "/proc/cmdline"),
         "{paths:?}"
     );
+}
+
+/// Making them replaces free pages, which nobody could read any more.
+#[test]
+fn artifacts_are_collected_when_the_last_page_has_been_read() {
+    for name in [
+        "a.core",
+        "a.core.zst",
+        "a.lime",
+        "a.aff4",
+        "a.padded",
+        "a.kdump",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = acquire(folder.path(), name);
+        let image = folder.path().join(name);
+        let artifacts = Artifacts::of_image(&image).unwrap().unwrap();
+        let collected_ns = artifacts.machine().unwrap().clocks.monotonic_ns;
+        let written = manifest.written.as_ref().unwrap();
+        let started_ns = manifest.header.started.monotonic_ns;
+        let read_end_ns = started_ns + written.read_us.end_us() * 1000;
+        assert!(read_end_ns < collected_ns, "{name}: too early");
+        assert!(
+            collected_ns < written.synced.monotonic_ns,
+            "{name}: too late"
+        );
+        let record = manifest.artifacts().unwrap();
+        assert!(record.files.len() > 3, "{name}");
+        assert_eq!(manifest.header.artifacts_file, record.file, "{name}");
+        dump(folder.path())
+            .args(["verify", name])
+            .assert()
+            .success();
+    }
+}
+
+/// What the user names can end the run, and what goes to a pipe has its order.
+#[test]
+fn artifacts_that_are_demanded_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake {
+        with_artifacts: true,
+        ..Fake::default()
+    };
+    let words = [&["a.core", "--bundle"][..], &LOW].concat();
+    let manifest = manifest_of(&fake.acquire(folder.path(), &words).unwrap());
+    let record = manifest.header.artifacts.as_ref().unwrap();
+    assert_eq!(record.place, ArtifactsPlace::Note);
+    let artifacts = Artifacts::of_image(&folder.path().join("a.core")).unwrap();
+    let collected_ns = artifacts.unwrap().machine().unwrap().clocks.monotonic_ns;
+    let first = manifest.written.unwrap().read_us.begin_us * 1000;
+    assert!(collected_ns < manifest.header.started.monotonic_ns + first);
+}
+
+/// After a signal as well: an image without them is worth little.
+#[test]
+fn an_interrupted_image_has_its_artifacts() {
+    for name in ["a.core", "a.lime", "a.aff4"] {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake {
+            stop_at: Some((PhysAddr::new(0x40_1000), Stop::default())),
+            with_artifacts: true,
+            ..Fake::default()
+        };
+        let words = [&[name][..], &LOW].concat();
+        let summary = fake.acquire(folder.path(), &words).unwrap();
+        assert_eq!(summary.acquired.state, State::Interrupted);
+        assert!(manifest_of(&summary).artifacts().is_some(), "{name}");
+        let artifacts = Artifacts::of_image(&summary.acquired.image).unwrap();
+        assert_eq!(artifacts.unwrap().damage(), None);
+    }
 }
 
 #[test]
@@ -259,7 +333,7 @@ fn options_decide_whether_artifacts_are_collected_and_where() {
     let folder = tempfile::tempdir().unwrap();
     let words = [&["a.core"][..], &LOW].concat();
     let summary = Fake::default().acquire(folder.path(), &words).unwrap();
-    assert_eq!(manifest_of(&summary).header.artifacts, None);
+    assert_eq!(manifest_of(&summary).artifacts(), None);
     assert!(
         Artifacts::of_image(&summary.acquired.image)
             .unwrap()

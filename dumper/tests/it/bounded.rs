@@ -62,6 +62,7 @@ fn made_up(folder: &Path, gib: u64) -> PathBuf {
             sha256_tree: tree.root(),
             sha256_remainder: None,
         },
+        hashed: None,
         warnings: Vec::new(),
         error: None,
         ended: Moment::now().stamp(),
@@ -96,6 +97,7 @@ fn header(planned_bytes: u64) -> Header {
             planned_bytes,
         },
         artifacts: None,
+        artifacts_file: None,
     }
 }
 

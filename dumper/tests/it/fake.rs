@@ -18,7 +18,8 @@ use linpmem_phys::{
     Unreadables,
 };
 use std::collections::HashSet;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Fake {
     pub stop_at: Option<(PhysAddr, Stop)>,
     /// Requests the end of the run when this is read again.
     pub stop_again_at: Option<(PhysAddr, Stop)>,
+    /// Changes a byte of this file, at this offset, when this is read again.
+    pub spoil_again_at: Option<(PhysAddr, PathBuf, u64)>,
     /// Time that each read takes.
     pub delay: Duration,
     /// Pages whose first byte differs when they are read again.
@@ -112,6 +115,11 @@ impl ReadPhys for Fake {
             if let Some((_, stop)) = stops.filter(|(here, _)| *here == at && !is_new) {
                 stop.raise();
             }
+            if let Some((here, path, offset)) = &self.spoil_again_at {
+                if *here == at && !is_new {
+                    flip(path, *offset);
+                }
+            }
             if !is_new && self.restless.iter().any(|range| range.contains(at)) {
                 target[0] ^= 1;
             }
@@ -119,6 +127,19 @@ impl ReadPhys for Fake {
         }
         Ok(())
     }
+}
+
+/// Changes the byte of a file at `offset`, on the disk as well.
+pub fn flip(path: &Path, offset: u64) {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path);
+    let file = file.unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+    file.sync_all().unwrap();
 }
 
 impl Fake {

@@ -3,7 +3,7 @@
 
 use crate::fake::{Fake, range};
 use linpmem_capture::clock::Moment;
-use linpmem_capture::hash::sha256;
+use linpmem_capture::hash::{Backend, sha256};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::{Acquisition, End, Outcome, run};
 use linpmem_capture::reader::Direct;
@@ -85,9 +85,10 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
         codec: Codec::None,
         hashes: &HashSpec {
             file_sha256: true,
-            further: Vec::new(),
+            ..HashSpec::default()
         },
-        workers: NonZeroUsize::new(2).unwrap(),
+        workers: NonZeroUsize::new(2),
+        backend: Backend::best(),
         bytes_per_s: None,
         started: Moment::now(),
         stop: &Stop::default(),
@@ -100,6 +101,7 @@ fn acquire(fails_at: u64) -> (Outcome, Failing, Manifest) {
         &mut sink,
         &mut manifest,
         &embedded,
+        &mut (),
     );
     manifest.finish(&footer()).unwrap();
     let manifest = linpmem_manifest::parse(text.as_slice(), "m".as_ref()).unwrap();
@@ -123,6 +125,7 @@ fn header() -> Header {
         read_first: None,
         map: Vec::new(),
         artifacts: None,
+        artifacts_file: None,
         image: ImageRecord {
             name: "-".to_owned(),
             format: "elf".to_owned(),
@@ -146,6 +149,7 @@ fn footer() -> Footer {
             sha256_tree: sha256(&[]),
             sha256_remainder: None,
         },
+        hashed: None,
         warnings: Vec::new(),
         error: None,
         ended: Moment::now().stamp(),

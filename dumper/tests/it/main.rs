@@ -38,6 +38,12 @@ mod pasted;
 #[cfg(test)]
 mod raw_input;
 #[cfg(test)]
+mod read_back;
+#[cfg(test)]
+mod resident;
+#[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod second_pass;

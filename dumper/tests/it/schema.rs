@@ -107,7 +107,7 @@ fn manifests_of_every_kind_of_run_keep_to_it() {
     let mut seen = BTreeSet::new();
     for (fake, words, state) in [
         (with_artifacts, &["a.lime"][..], "complete"),
-        (Fake::default(), &["a.core"], "complete"),
+        (Fake::default(), &["a.core", "--read-back"], "complete"),
         (composed, &["b.core"], "complete"),
         (restless, &["c.core", "--second-pass"], "complete"),
         (
@@ -166,7 +166,7 @@ fn it_refuses_what_is_no_manifest() {
         found.unwrap_or_else(|| panic!("no {name}")).clone()
     };
     type Break = (&'static str, fn(&mut Value));
-    let breaks: [Break; 13] = [
+    let breaks: [Break; 15] = [
         ("footer", |value| value["state"] = "perfect".into()),
         ("footer", |value| value["surplus"] = 1.into()),
         ("footer", |value| value["file"]["length"] = (-1).into()),
@@ -183,6 +183,8 @@ fn it_refuses_what_is_no_manifest() {
             value.as_array_mut().unwrap().push(1.into())
         }),
         ("chunk", |value| value.as_array_mut().unwrap().truncate(1)),
+        ("written", |value| value["synced"] = "late".into()),
+        ("footer", |value| value["hashed"]["ready"] = Value::Null),
         ("zero_chunks", |value| value["count"] = 1025.into()),
     ];
     for (number, (name, damage)) in breaks.iter().enumerate() {

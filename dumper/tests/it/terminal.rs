@@ -85,7 +85,7 @@ fn is_free(text: &str) -> bool {
 }
 
 /// Texts of a manifest that are one of a few words.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 11] = [
     "format",
     "raw_layout",
     "compression",
@@ -93,6 +93,8 @@ const WORDS: [&str; 9] = [
     "place",
     "algorithm",
     "utc",
+    "way",
+    "artifacts_file",
     "errno",
     "file",
 ];

@@ -61,17 +61,33 @@ impl Compression {
         }
     }
 
+    /// What compresses chunks this way.
+    pub(super) fn compressor(self) -> Compressor {
+        Compressor {
+            compression: self,
+            snappy: snap::raw::Encoder::new(),
+        }
+    }
+}
+
+/// Compresses chunks one after the other, with the same tables.
+pub(super) struct Compressor {
+    compression: Compression,
+    snappy: snap::raw::Encoder,
+}
+
+impl Compressor {
     /// Appends the stored form of `chunk`: compressed, or as it is if compression does
     /// not save enough.
-    pub(super) fn append(self, chunk: &[u8], target: &mut Vec<u8>) {
+    pub(super) fn append(&mut self, chunk: &[u8], target: &mut Vec<u8>) {
         let begin = target.len();
-        target.resize(begin + self.bound(chunk.len()), 0);
+        target.resize(begin + self.compression.bound(chunk.len()), 0);
         let (_, room) = target.split_at_mut(begin);
-        let compressed = match self {
-            Self::None => None,
-            Self::Snappy => snap::raw::Encoder::new().compress(chunk, room).ok(),
-            Self::Lz4 => lz4_flex::block::compress_into(chunk, room).ok(),
-            Self::Zlib => zlib(chunk, room),
+        let compressed = match self.compression {
+            Compression::None => None,
+            Compression::Snappy => self.snappy.compress(chunk, room).ok(),
+            Compression::Lz4 => lz4_flex::block::compress_into(chunk, room).ok(),
+            Compression::Zlib => zlib(chunk, room),
         };
         let is_gain = |len: &usize| *len + LEAST_GAIN_BYTES < chunk.len();
         match compressed.filter(is_gain) {
@@ -209,7 +225,7 @@ mod tests {
             assert_eq!(Method::from_uri(compression.uri()), Some(method));
             assert_eq!(compression.to_string().parse(), Ok(compression));
             let mut target = b"before".to_vec();
-            compression.append(&chunk, &mut target);
+            compression.compressor().append(&chunk, &mut target);
             let compressed = target.split_off(6);
             assert_eq!(target, b"before");
             if compression == Compression::None {
@@ -265,7 +281,7 @@ mod tests {
             .collect();
         for (compression, _) in ALL {
             let mut target = Vec::new();
-            compression.append(&noise, &mut target);
+            compression.compressor().append(&noise, &mut target);
             assert_eq!(target, noise);
         }
         assert_eq!("zstd:3".parse::<Compression>(), Err(CompressionError::Zstd));

@@ -8,7 +8,7 @@ use crate::{ImageOutput, WriteError};
 use linpmem_phys::num::usize_as_u64;
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A file to store in a volume next to the memory.
 #[derive(Clone)]
@@ -26,6 +26,22 @@ pub trait Content: Send + Sync {
     /// # Errors
     /// The underlying error.
     fn open(&self) -> io::Result<Box<dyn Read + '_>>;
+}
+
+/// Files that do not exist yet: they are written behind the memory, if they are set by then.
+#[derive(Clone, Debug, Default)]
+pub struct LateFiles(Arc<OnceLock<Vec<File>>>);
+
+impl LateFiles {
+    /// Sets the files, once.
+    pub fn set(&self, files: Vec<File>) {
+        let _ = self.0.set(files);
+    }
+
+    /// The files, if they have been set.
+    pub(super) fn get(&self) -> &[File] {
+        self.0.get().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// What is known about a file once it is in the volume.

@@ -2,10 +2,12 @@
 //! Turning a piece of memory into blocks, which several threads can do: finding zero
 //! blocks, compression, hashes.
 
-use super::{Compression, HashAlgorithm};
+use super::digest::Digest;
+use super::{Compression, HashAlgorithm, Sha256Many};
 use crate::ChunkEncoder;
-use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
+use linpmem_phys::num::{u32_as_usize, u64_as_usize};
 use linpmem_phys::{PhysAddr, is_zero};
+use std::ops::Range;
 
 /// Size of a chunk of a stream, called a block here to tell it from [`crate::Chunk`].
 /// A block begins at a multiple of this in the stream, and holds the memory between two
@@ -15,24 +17,24 @@ pub(super) const BLOCK_BYTES: u32 = 32 << 10;
 pub(super) const BLOCK: usize = u32_as_usize(BLOCK_BYTES);
 
 /// The first bytes of the encoded form of a piece of memory, so that nothing else is
-/// mistaken for it. The encoded form is for the writer alone: for each block a byte, 0
-/// for a zero block and 1 otherwise; then, unless it is a zero block, the length of its
-/// stored form, its digests and the stored form.
-const MAGIC: [u8; 4] = *b"blk1";
-/// Size of the length of a block.
-const LEN_BYTES: usize = 8;
-/// The length of a block until it is known. No block is that long.
-const NO_LEN: u64 = u64::MAX;
+/// mistaken for it. The encoded form is for the writer alone: the number of blocks, a
+/// description of each (the size of its stored form, 0 for a zero block; the checksum of
+/// that; the digests), and then the stored forms one after the other, so that neighbours
+/// go into the file as one.
+const MAGIC: [u8; 4] = *b"blk2";
+/// Size of a number: how many blocks, a size, a checksum.
+const NUMBER_BYTES: usize = 4;
 
 /// Turns pieces of memory into blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Encoder {
     compression: Compression,
     hashes: Vec<HashAlgorithm>,
+    sha256: Sha256Many,
 }
 
 /// An encoded block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Block<'a> {
     /// All zeros.
     Zero,
@@ -40,79 +42,136 @@ pub(super) enum Block<'a> {
     Data {
         /// The digests, concatenated.
         digests: &'a [u8],
-        /// The stored form; as long as a block if it is not compressed.
-        bytes: &'a [u8],
+        /// The checksum of the stored form.
+        crc: u32,
+        /// Where the encoded form of the piece has the stored form; as long as a block if
+        /// it is not compressed.
+        stored: Range<usize>,
     },
 }
 
 impl Encoder {
-    pub(super) fn new(compression: Compression, hashes: Vec<HashAlgorithm>) -> Self {
+    pub(super) fn new(
+        compression: Compression,
+        hashes: Vec<HashAlgorithm>,
+        sha256: Sha256Many,
+    ) -> Self {
         Self {
             compression,
             hashes,
+            sha256,
         }
     }
 
-    /// Appends a block, even if it is all zeros.
-    pub(super) fn encode_block(&self, block: &[u8], target: &mut Vec<u8>) {
-        target.push(1);
-        let len_at = target.len();
-        target.extend(NO_LEN.to_le_bytes());
-        for algorithm in &self.hashes {
-            target.extend_from_slice(algorithm.digest(block).as_bytes());
-        }
-        let begin = target.len();
-        self.compression.append(block, target);
-        let len = usize_as_u64(target.len() - begin);
-        if let Some(place) = target.get_mut(len_at..len_at + LEN_BYTES) {
-            place.copy_from_slice(&len.to_le_bytes());
+    /// A block of zeros, encoded as if it were not zero.
+    pub(super) fn zero_block(&self) -> Vec<u8> {
+        let mut target = Vec::new();
+        self.encode_blocks(&[Some(&[0; BLOCK])], &mut target);
+        target
+    }
+
+    /// Replaces `target` with `blocks`; `None` is a zero block.
+    fn encode_blocks(&self, blocks: &[Option<&[u8]>], target: &mut Vec<u8>) {
+        target.clear();
+        target.extend(MAGIC);
+        // A piece of memory that is in memory has fewer blocks than 2^32.
+        target.extend(number(blocks.len()));
+        let mut next = target.len();
+        target.resize(next + blocks.len() * self.head_bytes(), 0);
+        let data: Vec<&[u8]> = blocks.iter().copied().flatten().collect();
+        let digests: Vec<Vec<Digest>> = self
+            .hashes
+            .iter()
+            .map(|&algorithm| digests(algorithm, self.sha256, &data))
+            .collect();
+        let mut compressor = self.compression.compressor();
+        let mut index = 0;
+        for block in blocks {
+            if let Some(block) = block {
+                let begin = target.len();
+                compressor.append(block, target);
+                let (heads, stored) = target.split_at_mut(begin);
+                let mut head = number(stored.len()).to_vec();
+                head.extend(crc32fast::hash(stored).to_le_bytes());
+                for digests in &digests {
+                    head.extend(digests.get(index).map(Digest::as_bytes).unwrap_or_default());
+                }
+                if let Some(place) = heads.get_mut(next..next + head.len()) {
+                    place.copy_from_slice(&head);
+                }
+                index += 1;
+            }
+            next += self.head_bytes();
         }
     }
 
     /// The blocks in `encoded`; `None` if it is something else.
     pub(super) fn decode<'a>(&self, encoded: &'a [u8]) -> Option<Blocks<'a>> {
-        Some(self.blocks(encoded.strip_prefix(&MAGIC)?))
+        let rest = encoded.strip_prefix(&MAGIC)?;
+        let (count, rest) = rest.split_first_chunk::<NUMBER_BYTES>()?;
+        let count = u32_as_usize(u32::from_le_bytes(*count));
+        let heads = count.checked_mul(self.head_bytes())?;
+        let (heads, bodies) = rest.split_at_checked(heads)?;
+        Some(Blocks {
+            heads,
+            head_bytes: self.head_bytes(),
+            next: encoded.len() - bodies.len(),
+            end: encoded.len(),
+        })
     }
 
-    /// The blocks in `encoded`, which begins with one.
-    pub(super) fn blocks<'a>(&self, encoded: &'a [u8]) -> Blocks<'a> {
-        Blocks {
-            rest: encoded,
-            digest_bytes: self.digest_bytes(),
-        }
+    /// Size of the description of a block.
+    fn head_bytes(&self) -> usize {
+        let digests = self.hashes.iter().map(|hash| hash.digest_bytes());
+        2 * NUMBER_BYTES + digests.sum::<usize>()
     }
+}
 
-    fn digest_bytes(&self) -> usize {
-        self.hashes.iter().map(|hash| hash.digest_bytes()).sum()
+/// A number in an encoded piece. Neither the size of a block nor the number of blocks in a
+/// piece comes near 2^32; should one ever, it decodes as nothing that the writer accepts.
+fn number(number: usize) -> [u8; NUMBER_BYTES] {
+    u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+/// The digest of each of `blocks`.
+fn digests(algorithm: HashAlgorithm, sha256: Sha256Many, blocks: &[&[u8]]) -> Vec<Digest> {
+    match algorithm {
+        HashAlgorithm::Sha256 => sha256(blocks).into_iter().map(Digest::from).collect(),
+        other => blocks.iter().map(|block| other.digest(block)).collect(),
     }
 }
 
 impl ChunkEncoder for Encoder {
     fn encode(&self, start: PhysAddr, data: &[u8], target: &mut Vec<u8>) {
-        target.clear();
-        target.extend(MAGIC);
-        let mut padded = Vec::new();
-        for (within, part) in parts(start, data) {
-            if is_zero(part) {
-                target.push(0);
-            } else if part.len() == BLOCK {
-                self.encode_block(part, target);
-            } else {
-                padded.clear();
-                padded.resize(within, 0);
+        // Only the first and the last can be parts of blocks.
+        let padded: Vec<Vec<u8>> = parts(start, data)
+            .filter(|(_, part)| part.len() < BLOCK && !is_zero(part))
+            .map(|(within, part)| {
+                let mut padded = vec![0; within];
                 padded.extend_from_slice(part);
                 padded.resize(BLOCK, 0);
-                self.encode_block(&padded, target);
-            }
-        }
+                padded
+            })
+            .collect();
+        let mut padded = padded.iter();
+        let blocks: Vec<Option<&[u8]>> = parts(start, data)
+            .map(|(_, part)| match is_zero(part) {
+                true => None,
+                false if part.len() == BLOCK => Some(part),
+                false => padded.next().map(Vec::as_slice),
+            })
+            .collect();
+        self.encode_blocks(&blocks, target);
     }
 
     fn bound(&self, len: usize) -> usize {
         // A piece that begins and ends within a block touches two more than it fills.
         let blocks = len / BLOCK + 2;
-        let head = 1 + LEN_BYTES + self.digest_bytes();
         // The last block needs room to be compressed in.
-        MAGIC.len() + blocks * (head + BLOCK) + self.compression.bound(BLOCK)
+        MAGIC.len()
+            + NUMBER_BYTES
+            + blocks * (self.head_bytes() + BLOCK)
+            + self.compression.bound(BLOCK)
     }
 }
 
@@ -141,30 +200,39 @@ pub(super) fn offset_in_block(addr: u64) -> usize {
 /// The blocks of an encoded piece of memory. Ends early if it is damaged.
 #[derive(Clone, Debug)]
 pub(super) struct Blocks<'a> {
-    rest: &'a [u8],
-    digest_bytes: usize,
+    heads: &'a [u8],
+    head_bytes: usize,
+    /// Where the next stored form begins, and where the last one ends.
+    next: usize,
+    end: usize,
 }
 
 impl<'a> Iterator for Blocks<'a> {
     type Item = Block<'a>;
 
     fn next(&mut self) -> Option<Block<'a>> {
-        let (&kind, rest) = self.rest.split_first()?;
-        if kind == 0 {
-            self.rest = rest;
+        let (head, heads) = self.heads.split_at_checked(self.head_bytes)?;
+        let (len, rest) = head.split_first_chunk::<NUMBER_BYTES>()?;
+        let (crc, digests) = rest.split_first_chunk::<NUMBER_BYTES>()?;
+        let len = u32_as_usize(u32::from_le_bytes(*len));
+        self.heads = heads;
+        if len == 0 {
             return Some(Block::Zero);
         }
-        let (len, rest) = rest.split_first_chunk::<LEN_BYTES>()?;
-        let len = u64_as_usize(u64::from_le_bytes(*len));
-        let (digests, rest) = rest.split_at_checked(self.digest_bytes)?;
-        let (bytes, rest) = rest.split_at_checked(len)?;
-        self.rest = rest;
-        Some(Block::Data { digests, bytes })
+        let end = self.next.checked_add(len).filter(|end| *end <= self.end)?;
+        let stored = self.next..end;
+        self.next = end;
+        Some(Block::Data {
+            digests,
+            crc: u32::from_le_bytes(*crc),
+            stored,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sha256_many;
     use super::*;
 
     #[test]
@@ -172,6 +240,7 @@ mod tests {
         let encoder = Encoder::new(
             Compression::None,
             vec![HashAlgorithm::Md5, HashAlgorithm::Sha1],
+            sha256_many,
         );
         // The end of one block, a whole zero one, and a page of a third.
         let mut data = vec![7; 0x1000];
@@ -187,15 +256,23 @@ mod tests {
         last[..0x1000].fill(9);
         assert_eq!(blocks.len(), 3);
         assert_eq!(blocks[1], Block::Zero);
-        for (block, expected) in [(blocks[0], first), (blocks[2], last)] {
-            let Block::Data { digests, bytes } = block else {
+        for (block, expected) in [(&blocks[0], first), (&blocks[2], last)] {
+            let Block::Data {
+                digests,
+                crc,
+                stored,
+            } = block
+            else {
                 panic!("{block:?}");
             };
-            assert_eq!(bytes, expected);
+            assert_eq!(encoded[stored.clone()], expected);
+            assert_eq!(*crc, crc32fast::hash(&expected));
             let md5 = HashAlgorithm::Md5.digest(&expected);
             let sha1 = HashAlgorithm::Sha1.digest(&expected);
-            assert_eq!(digests, [md5.as_bytes(), sha1.as_bytes()].concat());
+            assert_eq!(*digests, [md5.as_bytes(), sha1.as_bytes()].concat());
         }
+        // The stored forms of neighbours are neighbours.
+        assert_eq!(encoded.len(), 8 + 3 * encoder.head_bytes() + 2 * BLOCK);
         assert!(encoder.decode(b"\x28\xb5\x2f\xfd").is_none());
     }
 
@@ -216,7 +293,7 @@ mod tests {
             Compression::Zlib,
             Compression::None,
         ] {
-            let encoder = Encoder::new(compression, vec![HashAlgorithm::Sha256]);
+            let encoder = Encoder::new(compression, vec![HashAlgorithm::Sha256], sha256_many);
             // Whole blocks; most of one, two whole ones, and two bytes of another.
             for (start, len) in [(0, 4 * BLOCK), (BLOCK - 30_000, 2 * BLOCK + 30_002)] {
                 let mut target = Vec::with_capacity(encoder.bound(len));

@@ -4,14 +4,14 @@
 use super::HashAlgorithm;
 use super::digest::{Digest, Hasher};
 use super::symbolic::Symbolic;
-use crate::WriteError;
+use crate::{Chunk, WriteError};
+use bytes::Bytes;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
-use linpmem_phys::{PhysAddr, Unreadable};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 /// The most pieces that wait for the hashing thread.
-const QUEUE: usize = 4;
+const QUEUE: usize = 2;
 
 /// Hashes over bytes that come in order, computed by a thread of their own.
 #[derive(Debug)]
@@ -24,7 +24,10 @@ pub(super) struct LinearHash {
 
 #[derive(Debug)]
 enum Piece {
-    Data(Vec<u8>),
+    /// Memory as it was read, in the buffer that it was read into.
+    Shared(Bytes),
+    /// A copy in which the unreadable parts are filled.
+    Filled(Vec<u8>),
     Zeros(u64),
 }
 
@@ -59,21 +62,25 @@ impl LinearHash {
         }
     }
 
-    /// Adds `data`, the memory from `start` on. Its `unreadable` parts are hashed as the
-    /// standard defines.
-    pub(super) fn data(
-        &self,
-        start: PhysAddr,
-        data: &[u8],
-        unreadable: &[Unreadable],
-    ) -> Result<(), WriteError> {
+    /// Adds the memory in `chunk`. Its unreadable parts are hashed as the standard defines.
+    pub(super) fn data(&self, chunk: &Chunk<'_>) -> Result<(), WriteError> {
+        let piece = match chunk.unreadable {
+            [] => Piece::Shared(chunk.data.clone()),
+            _ => Piece::Filled(self.filled(chunk)?),
+        };
+        // If the thread panicked, `finish` reports it.
+        let _ = self.feed.send(piece);
+        Ok(())
+    }
+
+    fn filled(&self, chunk: &Chunk<'_>) -> Result<Vec<u8>, WriteError> {
         let mut copy = self.spare.try_recv().unwrap_or_default();
         copy.clear();
-        copy.extend_from_slice(data);
-        for item in unreadable {
+        copy.extend_from_slice(&chunk.data);
+        for item in chunk.unreadable {
             let addr = item.range.start();
             let part = addr
-                .checked_sub(start)
+                .checked_sub(chunk.start)
                 .and_then(|within| {
                     let from = u64_as_usize(within.get());
                     let len = u64_as_usize(item.range.len().get());
@@ -84,9 +91,7 @@ impl LinearHash {
                 ))?;
             Symbolic::Unreadable.fill(addr.get(), part);
         }
-        // If the thread panicked, `finish` reports it.
-        let _ = self.feed.send(Piece::Data(copy));
-        Ok(())
+        Ok(copy)
     }
 
     /// Returns the hashes.
@@ -106,11 +111,12 @@ fn run(
     for piece in pieces {
         for (_, hasher) in &mut hashers {
             match &piece {
-                Piece::Data(data) => hasher.update(data),
+                Piece::Shared(data) => hasher.update(data),
+                Piece::Filled(data) => hasher.update(data),
                 Piece::Zeros(len) => zeros(hasher, *len),
             }
         }
-        if let Piece::Data(data) = piece {
+        if let Piece::Filled(data) = piece {
             // Without a taker, the buffer is freed.
             let _ = back.send(data);
         }

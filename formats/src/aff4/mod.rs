@@ -66,8 +66,8 @@ mod writer;
 mod zip;
 
 pub use compression::{Compression, CompressionError};
-pub use content::{Content, File};
-pub use digest::{HashAlgorithm, UnknownHash};
+pub use content::{Content, File, LateFiles};
+pub use digest::{HashAlgorithm, Sha256Many, UnknownHash, sha256_many};
 pub use error::Error;
 pub use graph::FileInfo;
 pub use options::{Case, Clock, Facts, Options, Urns};

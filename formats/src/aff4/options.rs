@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How to write an AFF4 image, and what to store in it besides the memory.
 
-use super::{Compression, File, HashAlgorithm, Urn};
+use super::{Compression, File, HashAlgorithm, LateFiles, Sha256Many, Urn, sha256_many};
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,11 +22,13 @@ pub struct Options {
     pub compression: Compression,
     /// The hashes of every chunk.
     pub block_hashes: Vec<HashAlgorithm>,
+    /// How SHA-256 is computed of chunks.
+    pub sha256: Sha256Many,
     /// The hashes over the memory at all addresses from 0 to the end of the last range,
-    /// including holes.
+    /// including holes. One thread has to compute each of them from front to back.
     pub linear_hashes: Vec<HashAlgorithm>,
-    /// The number of chunks of 32 KiB in a segment, 1 to 65,536. The writer keeps a
-    /// segment in memory until it is full.
+    /// The number of chunks of 32 KiB in a segment, 1 to 65,536. Until a segment is full,
+    /// the writer keeps the index and the hashes of its chunks.
     pub chunks_in_segment: u32,
     /// Facts about the machine that the plan does not have.
     pub facts: Facts,
@@ -34,6 +36,8 @@ pub struct Options {
     pub case: Case,
     /// Files to store next to the memory.
     pub files: Vec<File>,
+    /// Further files, which are set before the image is finished.
+    pub late_files: LateFiles,
 }
 
 /// The URNs of a volume's objects. Every image needs its own.
@@ -74,8 +78,8 @@ pub struct Case {
 }
 
 impl Options {
-    /// The defaults: Snappy, SHA-256 of chunks and of the whole memory, segments of
-    /// 64 MiB, no files.
+    /// The defaults: Snappy, SHA-256 of chunks, segments of 64 MiB, no linear hashes, no
+    /// files.
     #[must_use]
     pub fn new(urns: Urns, clock: Clock, tool: impl Into<String>) -> Self {
         Self {
@@ -85,11 +89,13 @@ impl Options {
             file_name: None,
             compression: Compression::Snappy,
             block_hashes: vec![HashAlgorithm::Sha256],
-            linear_hashes: vec![HashAlgorithm::Sha256],
+            sha256: sha256_many,
+            linear_hashes: Vec::new(),
             chunks_in_segment: 2048,
             facts: Facts::default(),
             case: Case::default(),
             files: Vec::new(),
+            late_files: LateFiles::default(),
         }
     }
 }

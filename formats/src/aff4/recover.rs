@@ -274,12 +274,12 @@ impl Left<'_> {
         let names = format!("{}{}\n", idx(&stream), UNKNOWN);
         for (name, content) in [("map", encoded(&records)), ("idx", names.into_bytes())] {
             let name = member_name(self.volume, &format!("{map}/{name}"));
-            zip.member(&name, &[&content], out)?;
+            zip.member(name.as_str(), &content, out)?;
         }
         let mut addition = Turtle::new();
         addition.write_triples(&stream, &[("size", Value::Long(size))]);
         let information = [journal, addition.into_bytes()].concat();
-        zip.member(INFORMATION, &[&information], out)?;
+        zip.member(INFORMATION, &information, out)?;
         Ok(mapped)
     }
 

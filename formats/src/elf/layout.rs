@@ -9,6 +9,7 @@
 //! …        notes
 //! …        zeros up to a page boundary
 //! …        the ranges, back to back, or with zeros in the gaps of a PT_LOAD
+//! …        the archive of artifacts, if they are made when memory has been read
 //! ```
 
 use super::{artifacts, kernel_text, range_note};
@@ -43,6 +44,8 @@ pub(super) struct Layout {
     pub(super) data: Vec<u64>,
     /// The PT_LOADs, except for the one of the kernel's text.
     pub(super) segments: Vec<Segment>,
+    /// Where the last of them ends.
+    pub(super) end: u64,
     /// The kernel's text, once more, at its own virtual address.
     pub(super) text: Option<Alias>,
 }
@@ -64,7 +67,8 @@ pub(super) struct Alias {
 
 impl Layout {
     /// Ranges with less than `merge` between them share a PT_LOAD. `artifacts` is the
-    /// size of the archive of artifacts in bytes, if there is one.
+    /// size in bytes of the note of artifacts, if there is one: of the archive, or of the
+    /// offset of what follows the memory.
     pub(super) fn new(
         plan: &ImagePlan,
         merge: PhysLen,
@@ -112,6 +116,7 @@ impl Layout {
             notes_bytes,
             data: offsets(plan, &segments)?,
             segments,
+            end: next,
             text,
         })
     }

@@ -14,7 +14,7 @@ mod unplaced;
 mod writer;
 mod xen;
 
-pub use artifacts::MAX_ARTIFACTS_BYTES;
+pub use artifacts::{MAX_ARTIFACTS_BYTES, Tail};
 pub use error::Error;
 pub use reader::Reader;
 pub use writer::Writer;

@@ -18,6 +18,8 @@ pub(super) struct Notes {
     pub(super) own: Option<RangeNote>,
     /// The archive of artifacts: its offset in the file and its size in bytes.
     pub(super) artifacts: Option<(u64, u64)>,
+    /// The offset in the file at which such an archive begins that has no note.
+    pub(super) tail: Option<u64>,
     /// All others.
     pub(super) others: Vec<CoreNote>,
     pub(super) warnings: Vec<String>,
@@ -98,6 +100,11 @@ impl Notes {
             }
         } else if is(range_note::NAME) && note.kind == artifacts::TYPE {
             self.artifacts = self.artifacts.or(Some(note.place));
+        } else if is(range_note::NAME) && note.kind == artifacts::TAIL_TYPE {
+            let content = note.content(source, left)?;
+            let offset = content.first_chunk().copied().map(u64::from_le_bytes);
+            let offset = offset.ok_or("is too short for the offset of the artifacts")?;
+            self.tail = self.tail.or(Some(offset));
         } else if usize_as_u64(note.name.len()) < MAX_NAME_BYTES {
             self.others.push(CoreNote {
                 name: trim(&note.name).to_vec(),

@@ -10,7 +10,7 @@ use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use goblin::elf::header::{EM_NONE, EM_X86_64};
 use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
-use linpmem_phys::{PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads ELF64 cores of x86-64, made by linpmem, kexec, QEMU and others.
 ///
@@ -94,6 +94,10 @@ impl<S: ReadAt> Reader<S> {
         if machine.paging_levels.is_none() {
             machine.paging_levels = machine.kernel().and_then(Vmcoreinfo::paging_levels);
         }
+        let tail = notes.tail.and_then(|offset| {
+            let bytes = source.len().checked_sub(offset)?;
+            (bytes > 0).then_some((offset, bytes))
+        });
         let memory = StoredSpans::cut(source, ranges, headers.is_cut);
         if let Some(truncation) = memory.truncation() {
             notes.warnings.insert(0, truncation.to_string());
@@ -102,7 +106,7 @@ impl<S: ReadAt> Reader<S> {
             memory,
             machine,
             warnings: notes.warnings,
-            artifacts: notes.artifacts,
+            artifacts: notes.artifacts.or(tail),
         })
     }
 
@@ -139,6 +143,10 @@ impl<S: ReadAt> ReadPhys for Reader<S> {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         self.memory.read_phys(start, buf, unreadable)
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.memory.is_known_zero(range)
     }
 }
 

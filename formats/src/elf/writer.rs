@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing an ELF core, front to back.
 
-use super::artifacts::{self, Content};
+use super::artifacts::{self, Content, TAIL_BYTES, Tail};
 use super::layout::{EHDR_BYTES, Layout, PHDR_BYTES, PN_XNUM, SHDR_BYTES, note_too_long};
 use super::range_note;
 use crate::write_order::WriteOrder;
@@ -61,6 +61,7 @@ pub struct Writer {
     layout: Layout,
     order: WriteOrder,
     artifacts: Option<Content>,
+    tail: Option<Tail>,
     /// Where the last chunk ended in the file.
     position: u64,
 }
@@ -87,6 +88,7 @@ impl Writer {
             order: WriteOrder::new(plan),
             plan: plan.clone(),
             artifacts: None,
+            tail: None,
             position: 0,
         })
     }
@@ -106,6 +108,19 @@ impl Writer {
         Ok(Self {
             layout: Layout::new(plan, gap, Some(artifacts.len()))?,
             artifacts: Some(artifacts),
+            ..Self::merging(plan, gap)?
+        })
+    }
+
+    /// As [`merging`](Self::merging), and writes what `tail` has by then behind the memory,
+    /// without a limit.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_tail(plan: &ImagePlan, gap: PhysLen, tail: Tail) -> Result<Self, WriteError> {
+        Ok(Self {
+            layout: Layout::new(plan, gap, Some(TAIL_BYTES))?,
+            tail: Some(tail),
             ..Self::merging(plan, gap)?
         })
     }
@@ -168,6 +183,11 @@ impl Writer {
             let (name, kind) = (range_note::NAME, artifacts::TYPE);
             notes::append_head(&mut preamble, name, kind, artifacts.len())
                 .map_err(note_too_long)?;
+        }
+        if self.tail.is_some() {
+            let (name, kind) = (range_note::NAME, artifacts::TAIL_TYPE);
+            let offset = self.layout.end.to_le_bytes();
+            notes::append(&mut preamble, name, kind, &offset).map_err(note_too_long)?;
         }
         Ok(preamble)
     }
@@ -236,7 +256,7 @@ impl ImageWriter for Writer {
         let begin = out.position();
         out.bytes(&self.preamble()?)?;
         if let Some(artifacts) = &self.artifacts {
-            artifacts.write(out)?;
+            artifacts.write_padded(out)?;
         }
         let padding = out
             .position()
@@ -265,8 +285,15 @@ impl ImageWriter for Writer {
         Ok(())
     }
 
-    fn finish(&mut self, _out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        self.order.finish()
+    fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
+        self.order.finish()?;
+        let Some(content) = self.tail.as_ref().and_then(Tail::content) else {
+            return Ok(());
+        };
+        if self.position != self.layout.end {
+            return Err(OVERTAKEN);
+        }
+        content.write(out)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::records::{self, HEADER_BYTES, RecordHeader, sort};
 use crate::truncation::missing;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
-use linpmem_phys::{Content, PhysAddr, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{Content, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads a LiME image.
 ///
@@ -213,6 +213,10 @@ impl<S: ReadAt> ReadPhys for Reader<S> {
         unreadable: &mut Unreadables,
     ) -> Result<(), SourceError> {
         self.memory.read_phys(start, buf, unreadable)
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.memory.is_known_zero(range)
     }
 }
 

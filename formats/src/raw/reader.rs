@@ -126,6 +126,10 @@ impl<S: ReadAt> ReadPhys for Reader<S> {
     ) -> Result<(), SourceError> {
         self.memory.read_phys(start, buf, unreadable)
     }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.memory.is_known_zero(range)
+    }
 }
 
 impl<S: ReadAt> ImageReader for Reader<S> {

@@ -13,6 +13,7 @@ pub fn options(compression: aff4::Compression) -> aff4::Options {
     let clock = aff4::Clock::new(|| "2025-01-31T12:00:00Z".to_owned());
     aff4::Options {
         compression,
+        linear_hashes: vec![aff4::HashAlgorithm::Sha256],
         chunks_in_segment: 4,
         ..aff4::Options::new(urns, clock, "linpmem-formats test")
     }

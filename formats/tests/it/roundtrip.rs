@@ -162,6 +162,44 @@ proptest! {
         check(&plan, &writer, &image);
     }
 
+    /// The archive is not there before the memory is written, or at all.
+    #[test]
+    fn artifacts_behind_the_memory_come_back_and_move_nothing_else(
+        plan in plans(0..64),
+        archive in prop::option::of(vec(any::<u8>(), 1..9000)),
+        gap in 0..3_u64,
+    ) {
+        let (tail, late) = (elf::Tail::default(), elf::Tail::default());
+        let gap = PhysLen::new(gap << 12);
+        let mut without = elf::Writer::with_tail(&plan, gap, tail.clone()).unwrap();
+        let mut bare = VecOutput::default();
+        write(&plan, &mut without, 0x3000, Codec::None, &mut bare);
+        let mut writer = elf::Writer::with_tail(&plan, gap, late.clone()).unwrap();
+        if let Some(archive) = &archive {
+            late.set(std::sync::Arc::new(archive.clone()));
+        }
+        let mut out = VecOutput::default();
+        write(&plan, &mut writer, 0x3000, Codec::None, &mut out);
+        let image = elf::Reader::new(out.0.as_slice()).unwrap();
+        prop_assert!(image.warnings().is_empty());
+        prop_assert!(image.machine().notes == plan.machine().notes);
+        prop_assert!(out.0.starts_with(&bare.0));
+        let end = u64::try_from(bare.0.len()).unwrap();
+        match archive {
+            None => prop_assert_eq!(image.artifacts(), None),
+            Some(archive) => {
+                let len = u64::try_from(archive.len()).unwrap();
+                prop_assert_eq!(image.artifacts(), Some((end, len)));
+                prop_assert!(out.0.ends_with(&archive));
+            }
+        }
+        let merged = elf::Writer::merging(&plan, gap).unwrap();
+        prop_assert_eq!(merged.segments(), writer.segments());
+        if gap == PhysLen::ZERO {
+            check(&plan, &writer, &image);
+        }
+    }
+
     #[test]
     fn a_raw_image_gives_back_bytes_to_who_knows_its_ranges(
         plan in plans(0..64),

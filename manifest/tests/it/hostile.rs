@@ -106,7 +106,9 @@ fn hostile_lines_are_refused_with_file_and_line() {
             &lines[6].replace("0x1000000", "0x2ff000"),
             "not a range above",
         ),
-        (11, lines[9], "second_pass is not expected here"),
+        (13, lines[11], "second_pass is not expected here"),
+        (11, lines[9], "artifacts is not expected here"),
+        (12, lines[10], "written is not expected here"),
         (
             lines.len(),
             &lines.last().unwrap().replace("_pages\":1", "_pages\":0"),

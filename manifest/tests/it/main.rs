@@ -10,10 +10,10 @@
 mod hostile;
 
 use linpmem_manifest::{
-    ChunkContent, Chunks, FileRecord, Footer, FrameRecord, FurtherHash, HashRecord, Header, Host,
-    ImageChunk, ImageRecord, ListedChunk, MachineRecord, Manifest, ManifestWriter, RangeRecord,
-    ReadError, ReadSpan, Reader, Record, Sha256Sum, SourceRecord, Stamp, State, Tally, Tool,
-    Version, ZeroChunks, parse,
+    ArtifactsPlace, ArtifactsRecord, ChunkContent, Chunks, FileRecord, Footer, FrameRecord,
+    FurtherHash, HashRecord, Header, Host, ImageChunk, ImageRecord, ListedChunk, MachineRecord,
+    Manifest, ManifestWriter, RangeRecord, ReadError, ReadSpan, Reader, Record, Sha256Sum,
+    SourceRecord, Stamp, State, Tally, Tool, Version, WrittenRecord, ZeroChunks, parse,
 };
 use linpmem_phys::{Errno, PhysAddr, PhysLen, PhysRange, Unreadable, Unreadables};
 use proptest::prelude::*;
@@ -76,6 +76,7 @@ fn header() -> Header {
             planned_bytes: 0,
         },
         artifacts: None,
+        artifacts_file: None,
     }
 }
 
@@ -94,10 +95,35 @@ fn footer(unreadable_pages: u64) -> Footer {
             sha256_tree: Sha256Sum::new([3; 32]),
             sha256_remainder: None,
         },
+        hashed: None,
         warnings: vec!["mind \u{1f4be}".to_owned()],
         error: None,
         ended: stamp(2),
         state: State::Complete,
+    }
+}
+
+fn artifacts() -> ArtifactsRecord {
+    ArtifactsRecord {
+        place: ArtifactsPlace::Tail,
+        file: None,
+        length: Some(5),
+        sha256: Some(Sha256Sum::new([6; 32])),
+        files: Vec::new(),
+        missing: Vec::new(),
+        remarks: Vec::new(),
+    }
+}
+
+fn whole(unreadable_pages: u64) -> WrittenRecord {
+    WrittenRecord {
+        length: 1,
+        image_length: 2,
+        sha256_tree: Sha256Sum::new([3; 32]),
+        sha256_remainder: Some(Sha256Sum::new([4; 32])),
+        unreadable_pages,
+        read_us: ReadSpan::between(1, 9),
+        synced: stamp(2),
     }
 }
 
@@ -114,6 +140,8 @@ fn written(ranges: &[Planned], has_second_pass: bool) -> Vec<u8> {
         writer.end_range(Sha256Sum::new([7; 32])).unwrap();
     }
     if has_second_pass {
+        writer.artifacts(&artifacts()).unwrap();
+        writer.written(&whole(pages)).unwrap();
         let tally = Tally {
             pages: 2,
             different_pages: 1,
@@ -220,6 +248,8 @@ proptest! {
         let pages = pages.map(|part| part.total().pages()).sum::<u64>();
         prop_assert_eq!(&manifest.footer, &footer(pages));
         prop_assert_eq!(manifest.ranges.len(), ranges.len());
+        prop_assert_eq!(manifest.artifacts().cloned(), has_second_pass.then(artifacts));
+        prop_assert_eq!(manifest.written, has_second_pass.then(|| whole(pages)));
         prop_assert_eq!(manifest.second_pass.is_some(), has_second_pass);
         for (index, (found, planned)) in (0..).zip(manifest.ranges.iter().zip(&ranges)) {
             prop_assert_eq!(&found.record, &record(index, planned));
@@ -282,6 +312,43 @@ proptest! {
             prop_assert_eq!(manifest.ranges.len(), same.ranges.len());
         }
     }
+}
+
+/// A run that was killed after this line has a whole image: its manifest can be ended there.
+#[test]
+fn a_manifest_that_ends_after_the_image_was_written_can_be_completed() {
+    let text = written(&sample(), true);
+    let mut reader = Reader::new(text.as_slice(), Path::new(NAME));
+    let found = reader.find_map(|record| match record.unwrap() {
+        Record::Written(found) => Some(found),
+        _ => None,
+    });
+    let found = found.unwrap();
+    let end = usize::try_from(reader.position()).unwrap();
+    assert!(text[..end].ends_with(b"}\n"));
+    let cut = &text[..end];
+    assert!(read(cut).is_err());
+    let mut completed = cut.to_vec();
+    let footer = found.footer(vec!["killed".to_owned()], stamp(5));
+    Record::Footer(Box::new(footer))
+        .write_line(&mut completed)
+        .unwrap();
+    let manifest = read(&completed).unwrap();
+    assert_eq!(manifest.footer.state, State::CompleteWithUnreadable);
+    assert_eq!(manifest.footer.file.length, found.length);
+    let beginning = |text: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        std::fs::write(&path, text).unwrap();
+        linpmem_manifest::Beginning::read(&path).unwrap()
+    };
+    assert!(!beginning(cut).is_truncated);
+    let last_line = cut[..end - 1]
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .unwrap()
+        + 1;
+    assert!(beginning(&cut[..last_line]).is_truncated);
 }
 
 fn sample() -> Vec<Planned> {

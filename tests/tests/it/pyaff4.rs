@@ -22,6 +22,7 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
         "the test",
         "--examiner",
         "the examiner",
+        "--linear-hash",
         "--hash",
         "md5",
     ];
@@ -47,7 +48,13 @@ fn a_machine_is_acquired_and_pyaff4_agrees() -> Result<()> {
     for compression in ["snappy", "lz4", "zlib", "none"] {
         let part = acquired.image.with_file_name(format!("{compression}.aff4"));
         let source = format!("file:{}", acquired.image.display());
-        let options = ["--range", "0+7MiB", "--compress", compression];
+        let options = [
+            "--range",
+            "0+7MiB",
+            "--linear-hash",
+            "--compress",
+            compression,
+        ];
         dumper(&[&["--source", &source], &options[..]].concat(), &part)?;
         let found = examine(&part, true)?;
         agrees(&found, &open(&part)?)?;

@@ -14,15 +14,42 @@ use std::process::{Command, Stdio};
 
 /// A line of a benchmark's output.
 #[derive(Deserialize)]
-struct Line {
-    name: String,
-    value: f64,
-    baseline: Option<f64>,
+pub struct Line {
+    /// What was measured.
+    pub name: String,
+    /// MiB/s.
+    pub value: f64,
+    /// MiB/s of what it is compared with, if the benchmark measures that too.
+    pub baseline: Option<f64>,
+}
+
+/// What the benchmark `bench` of `package` measures.
+pub fn measure(package: &str, bench: &str) -> Result<Vec<Line>> {
+    lines(cargo_bench(package, bench))
+}
+
+fn lines(mut cargo: Command) -> Result<Vec<Line>> {
+    let output = cargo.stderr(Stdio::inherit()).output();
+    let output = output.context("cannot start cargo bench")?;
+    ensure!(
+        output.status.success(),
+        "cargo bench failed ({})",
+        output.status
+    );
+    String::from_utf8(output.stdout)?
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("in {line}")))
+        .collect()
 }
 
 /// AFF4 images written and read, compared with raw ones and with the codec alone.
 pub fn aff4(_: &Setting, report: &mut Report) -> Result<()> {
-    run("aff4", &mut cargo_bench("linpmem-formats", "aff4"), report)
+    run("aff4", cargo_bench("linpmem-formats", "aff4"), report)
+}
+
+/// Reading stored images by pread, compared with memory maps.
+pub fn read_at(report: &mut Report) -> Result<()> {
+    run("convert", cargo_bench("linpmem-formats", "read_at"), report)
 }
 
 /// Symbol files of the default kernel, compared with its types and with xz alone.
@@ -36,7 +63,7 @@ pub fn symbols(_: &Setting, report: &mut Report) -> Result<()> {
     let mut cargo = cargo_bench("linpmem-symbols", "isf");
     cargo.env("LINPMEM_BENCH_BTF", file.path());
     cargo.env("LINPMEM_BENCH_SYMBOLS", kernel.system_map());
-    run("symbols", &mut cargo, report)
+    run("symbols", cargo, report)
 }
 
 fn cargo_bench(package: &str, bench: &str) -> Command {
@@ -46,16 +73,8 @@ fn cargo_bench(package: &str, bench: &str) -> Command {
     cargo
 }
 
-fn run(name: &str, cargo: &mut Command, report: &mut Report) -> Result<()> {
-    let output = cargo.stderr(Stdio::inherit()).output();
-    let output = output.context("cannot start cargo bench")?;
-    ensure!(
-        output.status.success(),
-        "cargo bench failed ({})",
-        output.status
-    );
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let line: Line = serde_json::from_str(line).with_context(|| format!("in {line}"))?;
+fn run(name: &str, cargo: Command, report: &mut Report) -> Result<()> {
+    for line in lines(cargo)? {
         let name = format!("{name}/{}", line.name);
         report.add(&name, line.value, "MiB/s", line.baseline);
     }

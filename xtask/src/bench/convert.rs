@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Work on images on this machine, with the source in the page cache.
 
+use super::cargo_bench;
 use super::memory::Memory;
 use super::{Report, Setting};
 use crate::dist;
@@ -98,7 +99,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         let [own, other] = [bench.path(&output), avml_image.clone()].map(|path| size_mib(&path));
         report.add("convert/its size", own?, "MiB", Some(other?));
     }
-    Ok(())
+    cargo_bench::read_at(report)
 }
 
 impl Bench {

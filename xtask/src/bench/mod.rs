@@ -9,6 +9,8 @@ mod kmod;
 mod memory;
 mod pages;
 mod peers;
+mod scale;
+mod sums;
 
 use self::peers::{Peer, Peers};
 use anyhow::{Result, bail};
@@ -82,6 +84,16 @@ const BENCHES: &[Bench] = &[
         name: "kmod",
         about: "reading through the module, compared with a plain copy",
         run: kmod::run,
+    },
+    Bench {
+        name: "scale",
+        about: "sparse memory of up to 16 TiB, converted and verified: time and peak memory",
+        run: scale::run,
+    },
+    Bench {
+        name: "sums",
+        about: "chunk sums on one processor, compared with openssl without SHA instructions",
+        run: sums::run,
     },
     Bench {
         name: "symbols",

@@ -2,6 +2,8 @@
 //! Writing an AFF4 image, front to back.
 
 mod placement;
+#[cfg(test)]
+mod tests;
 
 use super::bevy::StreamBuilder;
 use super::describe::{Ending, MapHashes, document};
@@ -11,10 +13,11 @@ use super::linear_hash::LinearHash;
 use super::map::{MapBuilder, idx};
 use super::schema::{DESCRIPTION, INFORMATION, JOURNAL, VERSION, VMCOREINFO};
 use super::urn::{escaped_path, member_name};
-use super::zip::ZipStream;
+use super::zip::{Family, ZipStream};
 use super::{File, HashAlgorithm, Options};
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
+use bytes::Bytes;
 use linpmem_phys::num::usize_as_u64;
 use placement::Zeros;
 use std::sync::Arc;
@@ -26,8 +29,9 @@ use std::sync::Arc;
 /// hashes blocks, which several threads can do; the writer does it itself for a chunk
 /// without [`Chunk::frame`]. The file is the same either way.
 ///
-/// The writer needs memory for one segment (64 MiB by default), the map (28 bytes per
-/// record) and a directory entry per member. The linear hashes have a thread of their own.
+/// The writer keeps no memory: blocks go to the output as they come. It needs room for the
+/// index and the digests of one segment, the map (28 bytes per record) and a directory entry
+/// per member. The linear hashes, if there are any, have a thread of their own.
 #[derive(Debug)]
 pub struct Writer {
     plan: ImagePlan,
@@ -44,8 +48,9 @@ pub struct Writer {
     /// Zeros that are not mapped yet, since they may become blocks.
     zeros: Option<Zeros>,
     /// An encoded block of zeros, once one was needed.
-    zero_block: Vec<u8>,
-    scratch: Vec<u8>,
+    zero_block: Bytes,
+    /// The names of the map's journal.
+    journal: Family,
 }
 
 /// The most bytes of holes with which linear hashes are computed. Zeros are hashed like
@@ -79,26 +84,33 @@ impl Writer {
         if let Some(text) = &plan.machine().vmcoreinfo {
             options.files.push(File::new(VMCOREINFO, text.clone()));
         }
-        check_files(&options)?;
+        check_names(options.files.iter())?;
+        let mut zip = ZipStream::default();
+        let stream = StreamBuilder::new(
+            &options.urns,
+            &options.block_hashes,
+            options.chunks_in_segment,
+            &mut zip,
+        );
+        let urns = &options.urns;
+        let journal = member_name(urns.volume.as_str(), urns.map.join("journal/").as_str());
+        let journal = zip.family(journal, String::new());
         Ok(Self {
             order: WriteOrder::new(plan),
             encoder: Arc::new(Encoder::new(
                 options.compression,
                 options.block_hashes.clone(),
+                options.sha256,
             )),
-            zip: ZipStream::default(),
-            stream: StreamBuilder::new(
-                &options.urns,
-                &options.block_hashes,
-                options.chunks_in_segment,
-            ),
+            zip,
+            stream,
+            journal,
             map: MapBuilder::default(),
             linear: None,
             start_time: String::new(),
             next: 0,
             zeros: None,
-            zero_block: Vec::new(),
-            scratch: Vec::new(),
+            zero_block: Bytes::new(),
             plan: plan.clone(),
             options,
         })
@@ -124,7 +136,7 @@ impl Writer {
             linear.zeros(usize_as_u64(chunk.data.len()));
             return Ok(());
         }
-        linear.data(chunk.start, &chunk.data, chunk.unreadable)
+        linear.data(chunk)
     }
 
     /// Bytes between the last chunk and this one.
@@ -140,7 +152,7 @@ impl Writer {
         let idx = idx(self.options.urns.stream.as_str());
         for (name, content) in [("map", points.as_slice()), ("idx", idx.as_bytes())] {
             let name = self.member(self.options.urns.map.join(name).as_str());
-            self.zip.member(&name, &[content], out)?;
+            self.zip.member(name.as_str(), content, out)?;
         }
         let mut both = HashAlgorithm::Sha512.hasher();
         both.update(&points);
@@ -170,34 +182,31 @@ impl ImageWriter for Writer {
             self.linear = Some(LinearHash::start(&self.options.linear_hashes)?);
         }
         let volume = self.options.urns.volume.as_str().as_bytes();
-        self.zip.member(DESCRIPTION, &[volume], out)?;
+        self.zip.member(DESCRIPTION, volume, out)?;
         let version = format!("major=1\nminor=0\ntool={}\n", one_line(&self.options.tool));
-        self.zip.member(VERSION, &[version.as_bytes()], out)?;
+        self.zip.member(VERSION, version.as_bytes(), out)?;
         let journal = document(&self.options, &self.plan, &self.start_time, None);
-        self.zip.member(JOURNAL, &[&journal], out)
+        self.zip.member(JOURNAL, &journal, out)
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.order.advance(chunk)?;
         self.feed_linear(chunk)?;
         if chunk.is_zero() {
-            return self.place(chunk, &mut std::iter::repeat(Block::Zero), out);
+            let blocks = &mut std::iter::repeat(Block::Zero);
+            return self.place(chunk, &Bytes::new(), blocks, out);
         }
         let encoder = Arc::clone(&self.encoder);
-        let mut scratch = std::mem::take(&mut self.scratch);
         let encoded = match &chunk.frame {
-            Some(frame) => frame,
+            Some(frame) => frame.clone(),
             None => {
-                encoder.encode(chunk.start, &chunk.data, &mut scratch);
-                scratch.as_slice()
+                let mut encoded = Vec::new();
+                encoder.encode(chunk.start, &chunk.data, &mut encoded);
+                encoded.into()
             }
         };
-        let placed = match encoder.decode(encoded) {
-            Some(mut blocks) => self.place(chunk, &mut blocks, out),
-            None => Err(OTHER_ENCODER),
-        };
-        self.scratch = scratch;
-        placed
+        let mut blocks = encoder.decode(&encoded).ok_or(OTHER_ENCODER)?;
+        self.place(chunk, &encoded, &mut blocks, out)
     }
 
     fn finish(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
@@ -213,7 +222,9 @@ impl ImageWriter for Writer {
             blocks.update(digest.as_bytes());
         }
         let mut files = Vec::with_capacity(self.options.files.len());
-        for file in &self.options.files {
+        let late = self.options.late_files.get();
+        check_names(self.options.files.iter().chain(late))?;
+        for file in late.iter().chain(&self.options.files) {
             files.push(file.write(&escaped_path(&file.path), &mut self.zip, out)?);
         }
         let ending = Ending {
@@ -232,18 +243,14 @@ impl ImageWriter for Writer {
             },
         };
         let information = document(&self.options, &self.plan, &self.start_time, Some(&ending));
-        self.zip.member(INFORMATION, &[&information], out)?;
+        self.zip.member(INFORMATION, &information, out)?;
         self.zip.finish(self.options.urns.volume.as_str(), out)
     }
 }
 
 /// Checks that no two members would have the same name.
-fn check_files(options: &Options) -> Result<(), WriteError> {
-    let mut names: Vec<String> = options
-        .files
-        .iter()
-        .map(|file| escaped_path(&file.path))
-        .collect();
+fn check_names<'a>(files: impl Iterator<Item = &'a File>) -> Result<(), WriteError> {
+    let mut names: Vec<String> = files.map(|file| escaped_path(&file.path)).collect();
     names.extend([DESCRIPTION, VERSION, JOURNAL, INFORMATION].map(str::to_owned));
     names.sort_unstable();
     match names

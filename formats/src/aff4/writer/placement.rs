@@ -4,7 +4,9 @@
 use super::{OTHER_ENCODER, Writer};
 use crate::aff4::encoder::{BLOCK, BLOCK_BYTES, Block, offset_in_block, parts};
 use crate::aff4::map::Target;
+use crate::aff4::zip::Name;
 use crate::{Chunk, ImageOutput, WriteError};
+use bytes::Bytes;
 use linpmem_phys::Unreadable;
 use linpmem_phys::num::usize_as_u64;
 
@@ -24,10 +26,12 @@ const RECORDS_PER_DOUBLING: usize = 4 << 10;
 const MAX_DOUBLINGS: usize = 20;
 
 impl Writer {
-    /// Maps the hole before the chunk as zeros, and then the chunk.
+    /// Maps the hole before the chunk as zeros, and then the chunk, whose `blocks` are in
+    /// `encoded`.
     pub(super) fn place(
         &mut self,
         chunk: &Chunk<'_>,
+        encoded: &Bytes,
         blocks: &mut dyn Iterator<Item = Block<'_>>,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
@@ -49,29 +53,35 @@ impl Writer {
                 }
                 unreadable = rest;
             }
-            self.place_block(addr, end, block, unreadable, out)?;
+            self.place_block((addr, end), (block, encoded), unreadable, out)?;
             addr = end;
         }
         self.next = addr;
-        Ok(())
+        // The buffer of `encoded` is wanted for other chunks.
+        self.stream.write_pending(out)
     }
 
     fn place_block(
         &mut self,
-        start: u64,
-        end: u64,
-        block: Block<'_>,
+        (start, end): (u64, u64),
+        (block, encoded): (Block<'_>, &Bytes),
         unreadable: &[Unreadable],
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         // Where the stream holds the memory at `start`, if it does.
         let mut base = None;
         let mut is_full = false;
-        if let Block::Data { digests, bytes } = block {
+        if let Block::Data {
+            digests,
+            crc,
+            stored,
+        } = block
+        {
             self.settle_zeros(out)?;
             let within = usize_as_u64(offset_in_block(start));
             base = Some(self.stream.next_offset() + within);
-            is_full = self.stream.push(digests, bytes)?;
+            let block = (digests, crc, stored);
+            is_full = self.stream.push(block, encoded, &mut self.zip, out)?;
         }
         let mut next = start;
         for item in unreadable {
@@ -135,19 +145,15 @@ impl Writer {
             return Ok(());
         }
         if self.zero_block.is_empty() {
-            let mut encoded = Vec::new();
-            self.encoder.encode_block(&[0; BLOCK], &mut encoded);
-            self.zero_block = encoded;
+            self.zero_block = self.encoder.zero_block().into();
         }
-        let zero_block = std::mem::take(&mut self.zero_block);
-        let placed = self.place_zero_blocks(&zero_block, zeros, out);
-        self.zero_block = zero_block;
-        placed
+        let zero_block = self.zero_block.clone();
+        self.place_zero_blocks(&zero_block, zeros, out)
     }
 
     fn place_zero_blocks(
         &mut self,
-        encoded: &[u8],
+        encoded: &Bytes,
         zeros: Zeros,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
@@ -155,11 +161,14 @@ impl Writer {
         while start < zeros.end {
             let left = usize_as_u64(BLOCK - offset_in_block(start));
             let end = zeros.end.min(start + left);
-            let block = self.encoder.blocks(encoded).next();
+            let block = self
+                .encoder
+                .decode(encoded)
+                .and_then(|mut blocks| blocks.next());
             let Some(block @ Block::Data { .. }) = block else {
                 return Err(WriteError::Misuse("a block of zeros was not encoded"));
             };
-            self.place_block(start, end, block, &[], out)?;
+            self.place_block((start, end), (block, encoded), &[], out)?;
             start = end;
         }
         Ok(())
@@ -169,9 +178,8 @@ impl Writer {
     pub(super) fn flush(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         let number = self.stream.segments();
         self.stream.flush(&mut self.zip, out)?;
-        let name = self.options.urns.map.join(&format!("journal/{number:08}"));
-        let name = self.member(name.as_str());
         let journal = self.map.journal();
-        self.zip.member(&name, &[&journal], out)
+        self.zip
+            .member(Name::Numbered(self.journal, number), &journal, out)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::fields::{
     CENTRAL, CENTRAL_BYTES, END, END_BYTES, END64, END64_BYTES, EXTRA64, LOCAL_BYTES, LOCATOR64,
-    LOCATOR64_BYTES, extra, widened,
+    LOCATOR64_BYTES, SIZES_FOLLOW, extra, widened,
 };
 use crate::aff4::Error;
 use crate::fields::Fields;
@@ -23,6 +23,8 @@ pub(in crate::aff4) struct Entry {
     pub(in crate::aff4) crc: u32,
     /// 0: stored; 8: deflated.
     pub(in crate::aff4) method: u16,
+    /// Whether checksum and sizes are behind the content, not in the local header.
+    pub(in crate::aff4) is_streamed: bool,
 }
 
 /// The directory at the end of an archive.
@@ -257,6 +259,7 @@ fn entry(record: &[u8], [name, extras, _]: [u16; 3]) -> Option<Entry> {
         content_bytes,
         crc,
         method,
+        is_streamed: flags & SIZES_FOLLOW != 0,
     })
 }
 

@@ -5,6 +5,8 @@ use crate::fields::Fields;
 
 /// The signature of a member's local header.
 pub(super) const LOCAL: u32 = 0x0403_4b50;
+/// The signature of a data descriptor: checksum and sizes behind a member's content.
+pub(super) const DESCRIPTOR: u32 = 0x0807_4b50;
 /// The signature of a directory entry.
 pub(super) const CENTRAL: u32 = 0x0201_4b50;
 /// The signature of the end of the directory.
@@ -17,6 +19,8 @@ pub(super) const LOCATOR64: u32 = 0x0706_4b50;
 
 /// Size of a local header without name and extra fields.
 pub(super) const LOCAL_BYTES: u64 = 30;
+/// Size of a data descriptor with 64-bit sizes.
+pub(super) const DESCRIPTOR_BYTES: u64 = 24;
 /// Size of a directory entry without name, extra fields and comment.
 pub(super) const CENTRAL_BYTES: u64 = 46;
 /// Size of the end of the directory without its comment.
@@ -25,6 +29,9 @@ pub(super) const END_BYTES: u64 = 22;
 pub(super) const END64_BYTES: u64 = 56;
 /// Size of the locator.
 pub(super) const LOCATOR64_BYTES: u64 = 20;
+
+/// The flag of members that have a data descriptor.
+pub(super) const SIZES_FOLLOW: u16 = 1 << 3;
 
 /// The id of the extra field with 64-bit sizes.
 pub(super) const EXTRA64: u16 = 1;

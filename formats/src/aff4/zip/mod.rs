@@ -11,4 +11,4 @@ mod writer;
 pub(super) use archive::{Archive, Member, content, has_directory};
 pub(super) use directory::{Entry, MAX_MEMBER_IN_MEMORY_BYTES};
 pub(super) use local::{Scanned, scan};
-pub(super) use writer::ZipStream;
+pub(super) use writer::{Family, Name, OpenMember, ZipStream};

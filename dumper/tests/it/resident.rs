@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory of the machine that a run takes for itself.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A run takes 32 MiB at most, of which the program's file is 6.
+const OWN_KIB: u64 = 26 << 10;
+
+/// Enough to fill all buffers, and nothing that a compression makes shorter.
+const IMAGE_BYTES: usize = 40 << 20;
+
+fn write_noise(path: &Path) {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = vec![0; IMAGE_BYTES];
+    for word in bytes.chunks_exact_mut(8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        word.copy_from_slice(&state.to_le_bytes());
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+/// The most memory that linpmem-dump had for itself at any of many moments, in KiB.
+fn most_own_kib(folder: &Path, words: &[&str]) -> u64 {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .args(["convert", "in.padded", "--progress=none", "--force"])
+        .args(words)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        most = most.max(kib.map_or(0, |kib| kib.parse().unwrap()));
+        if let Some(ended) = child.try_wait().unwrap() {
+            assert!(ended.success(), "{words:?}: {ended}");
+            return most;
+        }
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// With as many threads as large machines get.
+#[test]
+fn no_run_takes_more_than_32_mib() {
+    let folder = tempfile::tempdir().unwrap();
+    write_noise(&folder.path().join("in.padded"));
+    for words in [
+        &["a.lime"][..],
+        &["a.lime", "--threads", "3"],
+        &["a.core", "--threads", "16"],
+        &["a.lime.zst", "--compress", "zstd:1"],
+        &["a.lime.zst", "--compress", "zstd:1", "--threads", "6"],
+        &["a.lime.zst", "--compress", "zstd:7"],
+        &["a.lime.lz4", "--threads", "6"],
+        &["a.lime.sz", "--threads", "6"],
+        &["a.avml", "--format", "avml", "--threads", "4"],
+    ] {
+        let own = most_own_kib(folder.path(), words);
+        println!("{words:?}: {own} KiB");
+        assert!(
+            own > 4 << 10,
+            "{words:?}: {own} KiB is too little to be true"
+        );
+        assert!(own <= OWN_KIB, "{words:?}: {own} KiB of its own");
+    }
+}

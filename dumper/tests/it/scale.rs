@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory of a large machine, most of it never used: what a conversion takes. `cargo xtask
+//! bench scale` does the same with more.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const GIB: u64 = 1 << 30;
+const RANGES: u64 = 1000;
+/// Noise at the beginning of memory, more than a segment of 64 MiB.
+const NOISE_MIB: u64 = 96;
+/// The most memory that any conversion may take.
+const MOST_RSS_KIB: u64 = 32 << 10;
+
+/// A padded image of `gib` GiB in [`RANGES`] ranges, and the list of these. Almost all of it is
+/// a hole.
+fn sparse(folder: &Path, gib: u64) {
+    let each = gib * GIB / RANGES / 4096 * 4096;
+    let mut list = String::new();
+    let mut image = File::create(folder.join("memory.padded")).unwrap();
+    let mut start = 1 << 20;
+    for _ in 0..RANGES {
+        list.push_str(&format!("{start:x}-{:x} : System RAM\n", start + each - 1));
+        image.seek(SeekFrom::Start(start)).unwrap();
+        image.write_all(&[7; 4096]).unwrap();
+        start += each + (1 << 20);
+    }
+    image.set_len(start - (1 << 20)).unwrap();
+    image.seek(SeekFrom::Start(1 << 20)).unwrap();
+    let mut state = 1_u64;
+    for _ in 0..NOISE_MIB {
+        let words = (0..1 << 17).map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            state
+        });
+        let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        image.write_all(&bytes).unwrap();
+    }
+    fs::write(folder.join("ranges"), list).unwrap();
+}
+
+/// The largest resident set of `linpmem-dump` with these words, in KiB.
+fn peak_kib(folder: &Path, words: &[&str]) -> u64 {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
+        .args(words)
+        .current_dir(folder)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {said}");
+    assert!(peak > 0);
+    peak
+}
+
+/// Reading all zeros of 64 GiB takes a debug build half a minute, and holding a segment of an
+/// AFF4 image takes 64 MiB.
+#[test]
+fn sparse_memory_of_64_gib_takes_seconds_and_32_mib() {
+    let folder = tempfile::tempdir().unwrap();
+    sparse(folder.path(), 64);
+    let words = [
+        "--source=file:memory.padded",
+        "--input-layout=padded",
+        "--input-ranges=ranges",
+        "--progress=none",
+        "--no-artifacts",
+        "--no-file-hash",
+        "--min-free=0",
+        "--threads=2",
+        "out.aff4",
+    ];
+    let peak = peak_kib(folder.path(), &words);
+    assert!(peak <= MOST_RSS_KIB, "{peak} KiB");
+    let written = fs::metadata(folder.path().join("out.aff4")).unwrap().len();
+    let least = NOISE_MIB << 20;
+    assert!((least..least + (8 << 20)).contains(&written), "{written}");
+    let manifest = folder.path().join("out.aff4.manifest.jsonl");
+    let manifest = fs::metadata(manifest).unwrap().len();
+    assert!(manifest < 2 << 20, "{manifest}");
+}
