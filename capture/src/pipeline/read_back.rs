@@ -36,8 +36,9 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 const QUEUE: usize = 2;
 
 /// The most threads that compare chunks: each holds a chunk, and for a compressed image its
-/// content, of the memory of the machine.
-const MAX_WORKERS: usize = 6;
+/// content, of the memory of the machine. One thread hashes the file meanwhile, and each of
+/// these is about as fast.
+const MAX_WORKERS: usize = 3;
 
 /// Buffers besides those that wait for the slowest hash and that the workers hold.
 const SPARE_BUFFERS: usize = 3;
