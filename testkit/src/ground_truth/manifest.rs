@@ -59,7 +59,7 @@ impl Manifest {
                 ("range_end", Value::Object(members)) => {
                     range.context("the end of no range")?.extend(members);
                 }
-                ("second_pass_end", value) => {
+                ("second_pass_end" | "artifacts", value) => {
                     whole.insert(name.clone(), value);
                 }
                 _ => {}

@@ -70,7 +70,7 @@ fn the_artifacts_are_what_the_machine_says() -> Result<()> {
         .into_iter()
         .map(|name| Ok((name, target.vm.kernel_file(&format!("/{name}"))?)))
         .collect::<Result<Vec<_>>>()?;
-    for (name, place) in [("a.core", "note"), ("a.aff4", "members"), ("a.raw", "file")] {
+    for (name, place) in [("a.core", "tail"), ("a.aff4", "members"), ("a.raw", "file")] {
         let output = target.dump(&LITTLE, name)?;
         println!("{}", output.text());
         contains(&output.text(), &["complete"])?;
