@@ -13,11 +13,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// How many views of the memory are saved while the dumper runs, at most.
-const VIEWS_DURING: u32 = 5;
+const VIEWS_DURING: u32 = 6;
 
 /// How long the dumper runs before the first of them. The interval grows by as much
 /// each time, so that the views reach far into a long run.
-const BETWEEN_VIEWS: Duration = Duration::from_millis(1500);
+const BETWEEN_VIEWS: Duration = Duration::from_millis(700);
 
 /// A machine to be acquired, with the dumper in its `PATH`.
 #[derive(Debug)]

@@ -13,6 +13,8 @@ use std::fs;
 /// What pahole and readelf say about a series of kernels.
 struct Known {
     series: &'static str,
+    /// A word of its flavour's name; empty for all others.
+    flavour: &'static str,
     /// Its size, and the offsets of init and exit.
     struct_module: [u32; 3],
     /// Its size, and the offsets of llseek and read.
@@ -25,9 +27,17 @@ struct Known {
     is_versioned: bool,
 }
 
-const KNOWN: [Known; 4] = [
+impl Known {
+    fn is(&self, release: &str) -> bool {
+        release.starts_with(self.series) && release.contains(self.flavour)
+    }
+}
+
+/// The first that is of a kernel's series and flavour.
+const KNOWN: [Known; 5] = [
     Known {
         series: "5.10.",
+        flavour: "",
         struct_module: [960, 336, 896],
         file_operations: [264, 8, 16],
         pgd: 80,
@@ -39,6 +49,7 @@ const KNOWN: [Known; 4] = [
     },
     Known {
         series: "6.1.",
+        flavour: "",
         struct_module: [896, 312, 848],
         file_operations: [280, 8, 16],
         pgd: 72,
@@ -50,6 +61,19 @@ const KNOWN: [Known; 4] = [
     },
     Known {
         series: "6.12.",
+        flavour: "-rt-",
+        struct_module: [1280, 312, 1200],
+        file_operations: [264, 16, 24],
+        pgd: 152,
+        offline: [0xff00_0000, 0xf100_0000],
+        printk: "_printk",
+        current: "const_pcpu_hot",
+        online_page: Some("pfn_to_online_page"),
+        is_versioned: true,
+    },
+    Known {
+        series: "6.12.",
+        flavour: "",
         struct_module: [1280, 312, 1200],
         file_operations: [264, 16, 24],
         pgd: 120,
@@ -61,6 +85,7 @@ const KNOWN: [Known; 4] = [
     },
     Known {
         series: "7.3.",
+        flavour: "",
         struct_module: [1280, 304, 1208],
         file_operations: [272, 16, 24],
         pgd: 120,
@@ -106,10 +131,7 @@ fn layouts_and_names_are_those_that_other_readers_find() {
     let mut compared = 0;
     for kernel in kernels() {
         let Fitted { explanation, .. } = fit(&object, &sources(&kernel)).unwrap();
-        let Some(known) = KNOWN
-            .iter()
-            .find(|known| kernel.release().starts_with(known.series))
-        else {
+        let Some(known) = KNOWN.iter().find(|known| known.is(kernel.release())) else {
             continue;
         };
         compared += 1;

@@ -15,7 +15,7 @@ use linpmem_testkit::vm::{Vm, guest, iomem};
 use serde_json::Value;
 
 /// For the crash kernel and its initramfs.
-const CRASH_MEMORY: &str = "192M";
+const CRASH_MEMORY: &str = "224M";
 const COMMAND_LINE: &str =
     "console=ttyS0 nr_cpus=1 irqpoll reset_devices panic=-1 scratch_disk=vda";
 
@@ -26,7 +26,7 @@ const FIRST_MIB: u64 = 1 << 20;
 fn the_memory_of_a_kernel_that_crashed_is_acquired() -> Result<()> {
     let target = target_on(&KernelPackage::newest(), |machine| {
         machine
-            .memory_mib(448)
+            .memory_mib(512)
             .append(&format!("crashkernel={CRASH_MEMORY}"))
     })?;
     load_crash_kernel(&target.vm)?;
