@@ -11,7 +11,7 @@ use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
 use crate::pipeline::{
-    Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, default_readers, run,
+    Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, run,
 };
 use crate::plan::Plan;
 use crate::reader::ReadPages;
@@ -229,7 +229,6 @@ impl OutputSet {
                     manifest: Box::new(lines),
                     plan: acquisition.plan,
                     writer: &*writer,
-                    workers: acquisition.workers.unwrap_or_else(default_readers),
                     stop: acquisition.stop,
                     meter: acquisition.meter,
                 };

@@ -34,10 +34,6 @@ enum Kind {
 /// A message in lanes is hashed slower than one by plain code alone, two are faster.
 const LEAST: usize = 2;
 
-/// On a processor with SHA instructions, which hash one message half as fast as AVX-512
-/// hashes eight. Fewer than five would lose, and five gain little.
-const LEAST_BESIDE_INSTRUCTIONS: usize = 6;
-
 /// The hash of a message whose first blocks are known.
 #[derive(Clone, Debug)]
 pub struct Hasher {
@@ -55,18 +51,6 @@ impl Default for Hasher {
 }
 
 impl Backend {
-    /// The fastest one.
-    #[must_use]
-    pub fn best() -> Self {
-        let alone = Self::alone();
-        let [avx2, avx512] = Self::vectors();
-        match alone.kind {
-            Kind::Instructions => avx512.map(Self::beside_instructions),
-            _ => avx512.or(avx2),
-        }
-        .unwrap_or(alone)
-    }
-
     /// One message after another, as the crate `sha2` does it.
     #[must_use]
     pub fn alone() -> Self {
@@ -100,11 +84,9 @@ impl Backend {
         Self { kind, least: LEAST }
     }
 
-    fn beside_instructions(self) -> Self {
-        Self {
-            least: LEAST_BESIDE_INSTRUCTIONS,
-            ..self
-        }
+    /// Its lanes are used from `least` messages on.
+    pub(crate) const fn from_messages(self, least: usize) -> Self {
+        Self { least, ..self }
     }
 
     /// Its name.
@@ -144,10 +126,10 @@ impl Backend {
         most
     }
 
-    /// Whether a message alone is hashed with SHA instructions.
+    /// Whether it is SHA instructions.
     #[must_use]
     pub const fn has_instructions(self) -> bool {
-        self.least > LEAST || matches!(self.kind, Kind::Instructions)
+        matches!(self.kind, Kind::Instructions)
     }
 
     /// The SHA-256 of each message, in their order.

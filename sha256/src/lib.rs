@@ -4,7 +4,7 @@
 //! One message has to be hashed from front to back. Processors with SHA instructions do
 //! that as fast as they read; others reach a seventh of it, and have vector instructions
 //! that hash eight messages in the time of one and a half. [`Backend::best`] finds out
-//! what this processor has, and [`Backend::digests`] gives what the crate `sha2` gives.
+//! what is fastest here, and [`Backend::digests`] gives what the crate `sha2` gives.
 //!
 //! ```
 //! use linpmem_sha256::Backend;
@@ -18,6 +18,7 @@
 
 mod backend;
 mod block;
+mod fastest;
 mod jobs;
 #[cfg(target_arch = "x86_64")]
 mod rounds;

@@ -4,11 +4,13 @@
 mod file;
 mod merkle;
 mod remainder;
+mod running_sum;
 
 pub use file::{file_sha256, sha256_of_reader};
 pub use linpmem_sha256::Backend;
 pub use merkle::MerkleTree;
 pub use remainder::{RemainderDigest, feed_zeros};
+pub use running_sum::RunningSum;
 
 use blake2::Blake2b512;
 use linpmem_formats::aff4;

@@ -17,11 +17,13 @@
 
 mod assemble;
 mod crew;
+mod differing;
 mod hash;
 mod out;
 mod pace;
 mod read;
 mod read_back;
+mod read_back_error;
 mod run;
 mod unseen;
 mod work;
@@ -32,6 +34,7 @@ pub use crew::{default_readers, default_threads};
 pub use hash::{Feed, FileHashes, HashEnd, HashSource};
 pub use out::{ImageStream, Streamed};
 pub use pace::Pace;
-pub use read_back::{ReadBack, ReadBackError};
+pub use read_back::ReadBack;
+pub use read_back_error::ReadBackError;
 pub use run::{Acquisition, End, Outcome, RunError, run};
-pub use unseen::{Known, Unhashed, Unseen};
+pub use unseen::{Unhashed, Unseen};

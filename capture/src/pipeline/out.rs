@@ -178,7 +178,7 @@ impl<'a> ImageStream<'a> {
         if let Some(frames) = self.frames.take().filter(|_| is_zstd) {
             let table = frames::seek_table(&frames.table);
             self.sink.bytes(&table)?;
-            self.hash(&Feed::Bytes(table.into()), false);
+            self.hash(&Feed::Bytes(table.into()));
         }
         self.sink.finish()
     }
@@ -205,27 +205,22 @@ impl<'a> ImageStream<'a> {
         )
     }
 
-    /// Gives a piece that was written to the hashes. `is_chunk` says that the manifest will
-    /// have its place and its hash.
-    fn hash(&mut self, piece: &Feed, is_chunk: bool) {
+    /// Gives a piece that was written to the hashes.
+    fn hash(&mut self, piece: &Feed) {
         self.file_hashes.feed(piece);
         if let Some(unseen) = self.unseen(piece.size()) {
-            match piece {
-                _ if is_chunk => unseen.chunk(piece),
-                Feed::Bytes(bytes) => unseen.bytes(bytes),
-                Feed::Zeros(len) => unseen.zeros(*len),
-            }
+            unseen.piece(piece);
         }
     }
 
-    /// The same for bytes outside the chunks that are not shared yet.
+    /// The same for bytes that are not shared yet.
     fn hash_bytes(&mut self, bytes: &[u8]) {
         if self.file_hashes.is_fed() {
-            return self.hash(&Feed::Bytes(Bytes::copy_from_slice(bytes)), false);
+            return self.hash(&Feed::Bytes(Bytes::copy_from_slice(bytes)));
         }
         self.file_hashes.skip(len_bytes(bytes));
         if let Some(unseen) = self.unseen(len_bytes(bytes)) {
-            unseen.bytes(bytes);
+            unseen.sum.bytes(bytes);
         }
     }
 
@@ -241,8 +236,8 @@ impl<'a> ImageStream<'a> {
 
     fn nothing_seen(&self, start: u64) -> Unseen {
         // Chunks have places if they are in the file unchanged, or in frames of their own.
-        let are_placed = self.outside.is_some() || self.codec != Codec::None;
-        Unseen::new(start, are_placed)
+        let are_chunks_placed = self.outside.is_some() || self.codec != Codec::None;
+        Unseen::new(start, are_chunks_placed)
     }
 
     /// Writes bytes unchanged: the buffer that they were read into goes to the disk and to
@@ -262,7 +257,7 @@ impl<'a> ImageStream<'a> {
             true => Feed::Zeros(len_bytes(&chunk.data)),
             false => Feed::Bytes(chunk.data.clone()),
         };
-        self.hash(&piece, self.outside.is_some());
+        self.hash(&piece);
         Ok(())
     }
 
@@ -274,7 +269,7 @@ impl<'a> ImageStream<'a> {
         let offset = self.sink.position();
         self.sink.shared(frame)?;
         let piece = self.for_hash(frame);
-        self.hash(&piece, true);
+        self.hash(&piece);
         self.list(frame.len(), len_bytes(&chunk.data))?;
         self.last_frame = Some(FrameRecord {
             offset,
@@ -292,7 +287,7 @@ impl<'a> ImageStream<'a> {
                 let frame = self.zero_frame()?;
                 self.sink.shared(&frame)?;
                 self.list(frame.len(), step)?;
-                self.hash(&Feed::Bytes(frame), false);
+                self.hash(&Feed::Bytes(frame));
             } else {
                 self.encode(&vec![0; u64_as_usize(step)])?;
             }
@@ -338,7 +333,7 @@ impl<'a> ImageStream<'a> {
         }
         self.sink.bytes(&frame)?;
         self.list(frame.len(), len_bytes(data))?;
-        self.hash(&Feed::Bytes(frame.into()), false);
+        self.hash(&Feed::Bytes(frame.into()));
         Ok(())
     }
 
@@ -395,7 +390,7 @@ impl ImageOutput for ImageStream<'_> {
         }
         let result = self.sink.shared(bytes).map(|()| {
             let piece = self.for_hash(bytes);
-            self.hash(&piece, false);
+            self.hash(&piece);
             if let Some(outside) = &mut self.outside {
                 outside.bytes(bytes);
             }
@@ -413,7 +408,7 @@ impl ImageOutput for ImageStream<'_> {
             }
             Some(_) => self.framed_zeros(len),
             None => self.sink.zeros(len).map(|()| {
-                self.hash(&Feed::Zeros(len), false);
+                self.hash(&Feed::Zeros(len));
                 if let Some(outside) = &mut self.outside {
                     outside.zeros(len);
                 }

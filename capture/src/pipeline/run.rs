@@ -7,7 +7,7 @@ use super::crew::{Crew, Encoding, cpus};
 use super::hash::{FileHashes, HashSource, OWED_BUFFERS};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
-use super::read_back::ReadBackError;
+use super::read_back_error::ReadBackError;
 use super::work::{FinishedChunk, Queues, Work, work};
 use crate::buffer::Pool;
 use crate::clock::Moment;

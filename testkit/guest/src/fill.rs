@@ -8,7 +8,7 @@ use linpmem_guest::content::{Code, Prose};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::thread;
 
@@ -87,13 +87,14 @@ pub fn run(args: &[String]) -> Result<()> {
 
 /// Keeps the kernel from moving locked pages elsewhere.
 fn hold_still() -> Result<()> {
-    for (path, value) in [
-        ("/proc/sys/vm/compact_unevictable_allowed", "0"),
-        ("/sys/kernel/mm/transparent_hugepage/enabled", "never"),
-    ] {
-        fs::write(path, value).with_context(|| format!("writing {path}"))?;
+    let compaction = "/proc/sys/vm/compact_unevictable_allowed";
+    fs::write(compaction, "0").with_context(|| format!("writing {compaction}"))?;
+    let huge_pages = "/sys/kernel/mm/transparent_hugepage/enabled";
+    match fs::write(huge_pages, "never") {
+        // Kernels with PREEMPT_RT have none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.with_context(|| format!("writing {huge_pages}")),
     }
-    Ok(())
 }
 
 /// The physical ranges of `memory`, in the order of its pages, from

@@ -8,6 +8,7 @@ use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 const MIB: usize = 1 << 20;
 
@@ -46,8 +47,7 @@ pub fn user_pages(with_gigantic: bool) -> Result<String> {
         "a PROT_NONE page is elsewhere"
     );
 
-    let mut huge = Memory::anonymous(16 * MIB, 2 * MIB, 0)?;
-    huge.advise(0, 16 * MIB, libc::MADV_HUGEPAGE)?;
+    let mut huge = huge_pages(16 * MIB)?;
     huge.bytes().fill(0x5a);
     said.push(compare(&device, &map, &huge, 16 * MIB, 2 << 20)?);
 
@@ -68,6 +68,20 @@ pub fn user_pages(with_gigantic: bool) -> Result<String> {
         found.outcome
     );
     Ok(format!("user pages: {}", said.join(", ")))
+}
+
+/// Memory in pages of 2 MiB: transparent ones, or reserved ones where the kernel has no
+/// others (PREEMPT_RT).
+fn huge_pages(len: usize) -> Result<Memory> {
+    const RESERVED: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    if Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        let memory = Memory::anonymous(len, 2 * MIB, 0)?;
+        memory.advise(0, len, libc::MADV_HUGEPAGE)?;
+        return Ok(memory);
+    }
+    fs::write(RESERVED, (len / (2 * MIB)).to_string()).context("reserving huge pages")?;
+    let flags = libc::MAP_HUGETLB | 21 << libc::MAP_HUGE_SHIFT;
+    Memory::anonymous(len, 2 * MIB, flags)
 }
 
 /// Checks thousands of addresses of `memory`, and that one of the page sizes is `page`.

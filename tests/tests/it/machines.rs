@@ -2,7 +2,7 @@
 //! The machines that tests boot.
 
 use crate::wait;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use linpmem_testkit::artifacts::Artifacts;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
@@ -64,20 +64,24 @@ pub fn plug_two_blocks(vm: &Vm) -> Result<[Block; 2]> {
 
 /// Plugs 256 MiB, and waits for `count` blocks of them.
 fn plug(vm: &Vm, count: usize) -> Result<Vec<Block>> {
+    const SIZE: u64 = 256 << 20;
+    let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
+    let len = u64::from_str_radix(size.trim(), 16)?;
+    let all = usize::try_from(SIZE / len)?;
+    ensure!(count <= all, "the memory has {all} blocks");
     let before = blocks(vm)?;
-    let backend = json!({ "qom-type": "memory-backend-ram", "id": "bank", "size": 256_u64 << 20 });
+    let backend = json!({ "qom-type": "memory-backend-ram", "id": "bank", "size": SIZE });
     vm.execute("object-add", backend)?;
     let dimm = json!({ "driver": "pc-dimm", "id": "dimm", "memdev": "bank" });
     vm.execute("device_add", dimm)?;
     let mut plugged = wait::until("the plugged memory appears", || {
         let mut now = blocks(vm)?;
         now.retain(|block| !before.contains(block));
-        Ok((now.len() >= count).then_some(now))
+        // While they appear one by one, a listing can have a later one and not the first.
+        Ok((now.len() == all).then_some(now))
     })?;
     plugged.sort_unstable();
     plugged.truncate(count);
-    let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
-    let len = u64::from_str_radix(size.trim(), 16)?;
     let mut online = Vec::new();
     for number in plugged {
         let state = format!("/sys/devices/system/memory/memory{number}/state");
