@@ -10,9 +10,7 @@ use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
-use crate::pipeline::{
-    Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, run,
-};
+use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, run};
 use crate::plan::Plan;
 use crate::reader::ReadPages;
 use crate::second_pass::second_pass;

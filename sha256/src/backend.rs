@@ -85,7 +85,7 @@ impl Backend {
     }
 
     /// Its lanes are used from `least` messages on.
-    pub(crate) const fn from_messages(self, least: usize) -> Self {
+    pub(crate) const fn with_least(self, least: usize) -> Self {
         Self { least, ..self }
     }
 

@@ -68,7 +68,7 @@ fn choose(alone: Timed, others: &[Timed]) -> Backend {
         lanes.took < each.saturating_mul(count)
     };
     let least = (1..MESSAGES).find(is_faster).unwrap_or(MESSAGES);
-    lanes.backend.from_messages(least)
+    lanes.backend.with_least(least)
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use twox_hash::XxHash64;
 /// Blocks begin at multiples of this, counted from where the sum begins.
 const BLOCK_BYTES: u64 = 64 << 10;
 
+/// Zeros to compare with, and to add to a block.
+const ZEROS: [u8; 4096] = [0; 4096];
+
 /// The sum of bytes in their order.
 #[derive(Clone, Debug)]
 pub struct RunningSum {
@@ -29,7 +32,7 @@ pub struct RunningSum {
 impl RunningSum {
     /// The sum of nothing yet, with a secret of its own.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn with_new_secret() -> Self {
         Self::with_secret(RandomState::new().build_hasher().finish())
     }
 
@@ -55,7 +58,7 @@ impl RunningSum {
         while !rest.is_empty() {
             let room = u64_as_usize(BLOCK_BYTES - self.len % BLOCK_BYTES);
             let (part, others) = rest.split_at(room.min(rest.len()));
-            self.is_block_zero &= part.iter().all(|&byte| byte == 0);
+            self.is_block_zero = self.is_block_zero && is_zero(part);
             self.block.write(part);
             self.advance(len_bytes(part));
             rest = others;
@@ -64,7 +67,6 @@ impl RunningSum {
 
     /// Adds zero bytes.
     pub fn zeros(&mut self, len: u64) {
-        const ZEROS: [u8; 4096] = [0; 4096];
         let mut left = len;
         while left > 0 {
             let within = self.len % BLOCK_BYTES;
@@ -114,11 +116,20 @@ impl RunningSum {
     }
 }
 
+fn is_zero(bytes: &[u8]) -> bool {
+    let mut parts = bytes.chunks(ZEROS.len());
+    parts.all(|part| ZEROS.starts_with(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BLOCK: usize = BLOCK_BYTES as usize;
+    const BLOCK: usize = 64 << 10;
+
+    fn some_bytes(count: usize) -> Vec<u8> {
+        (0..=250).cycle().take(count).collect()
+    }
 
     fn sum_of(start: &RunningSum, pieces: &[&[u8]]) -> u64 {
         let mut sum = start.again();
@@ -130,8 +141,8 @@ mod tests {
 
     #[test]
     fn pieces_of_any_length_have_the_same_sum() {
-        let start = RunningSum::new();
-        let mut bytes: Vec<u8> = (0..3 * BLOCK + 77).map(|at| (at % 251) as u8).collect();
+        let start = RunningSum::with_new_secret();
+        let mut bytes = some_bytes(3 * BLOCK + 77);
         // Zeros in the middle, which one side knows as such.
         bytes[BLOCK - 5000..2 * BLOCK + 3].fill(0);
         let whole = sum_of(&start, &[&bytes]);
@@ -148,8 +159,8 @@ mod tests {
 
     #[test]
     fn a_bit_a_place_and_a_length_make_a_difference() {
-        let start = RunningSum::new();
-        let bytes: Vec<u8> = (0..2 * BLOCK).map(|at| (at % 251) as u8).collect();
+        let start = RunningSum::with_new_secret();
+        let bytes = some_bytes(2 * BLOCK);
         let whole = sum_of(&start, &[&bytes]);
         for at in [0, BLOCK - 1, BLOCK, 2 * BLOCK - 1] {
             let mut other = bytes.clone();
@@ -170,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_exbibyte_of_zeros_costs_nothing() {
-        let start = RunningSum::new();
+        let start = RunningSum::with_new_secret();
         let [mut one, mut other] = [start.again(), start.again()];
         one.zeros(1 << 60);
         other.zeros(1 << 59);
@@ -182,7 +193,7 @@ mod tests {
 
     #[test]
     fn each_run_has_a_secret_of_its_own() {
-        let sum = || sum_of(&RunningSum::new(), &[b"abc"]);
+        let sum = || sum_of(&RunningSum::with_new_secret(), &[b"abc"]);
         assert_ne!(sum(), sum());
     }
 }

@@ -17,7 +17,8 @@ use linpmem_phys::num::len_bytes;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 /// Hashes over bytes in shared buffers. Each hash has to be computed in order, by a
 /// thread of its own; this feeds those threads.
@@ -27,6 +28,14 @@ pub struct FileHashes<'scope> {
     source: HashSource,
     /// Bytes of the file so far.
     position: u64,
+    patience: Patience,
+}
+
+/// How long hashes may keep the writer waiting.
+#[derive(Debug)]
+struct Patience {
+    began: Instant,
+    waited: Duration,
 }
 
 /// Where a hash gets the bytes of the file from.
@@ -104,6 +113,15 @@ const LONG_QUEUE: usize = 4096;
 /// their turn come several at once.
 const MAX_OWED: u64 = 4 << 20;
 
+/// A hash that is fast enough can be late for a moment, when the system runs something else
+/// in its place. If it fell behind then, all the rest would have to be read back. So the
+/// writer waits for it: this long at first, and not more than this part of the time since.
+const GRACE: Duration = Duration::from_millis(50);
+const PATIENCE_PART: u32 = 50;
+
+/// Between two looks at what a hash owes.
+const LOOK: Duration = Duration::from_micros(200);
+
 /// How many buffers may wait for a hash, and cannot be read into.
 pub const OWED_BUFFERS: usize = 4;
 
@@ -129,6 +147,30 @@ impl Feed {
             Self::Bytes(bytes) => len_bytes(bytes),
             Self::Zeros(len) => len / ZEROS_FOR_A_BYTE,
         }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+impl Patience {
+    /// Waits until `is_done`; false if that takes too long.
+    fn wait(&mut self, is_done: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        let most = (GRACE + (begun - self.began) / PATIENCE_PART).saturating_sub(self.waited);
+        let mut is_over = false;
+        while !is_over && begun.elapsed() < most {
+            thread::sleep(LOOK);
+            is_over = is_done();
+        }
+        self.waited += begun.elapsed();
+        is_over
     }
 }
 
@@ -162,7 +204,7 @@ impl<'scope> FileHashes<'scope> {
         Ok(Self {
             hashes: hashes.collect::<io::Result<_>>()?,
             source,
-            position: 0,
+            ..Self::default()
         })
     }
 
@@ -186,7 +228,7 @@ impl<'scope> FileHashes<'scope> {
     /// Adds a piece.
     pub fn feed(&mut self, piece: &Feed) {
         for hash in &mut self.hashes {
-            hash.feed(piece, self.position, self.source);
+            hash.feed(piece, self.position, self.source, &mut self.patience);
         }
         self.position += piece.size();
     }
@@ -210,7 +252,7 @@ impl<'scope> FileHashes<'scope> {
 
 impl FileHash<'_> {
     /// Adds a piece that begins at `position` of the file.
-    fn feed(&mut self, piece: &Feed, position: u64, source: HashSource) {
+    fn feed(&mut self, piece: &Feed, position: u64, source: HashSource, patience: &mut Patience) {
         let Work::Thread {
             feed: Some(feed),
             owed,
@@ -225,11 +267,15 @@ impl FileHash<'_> {
             return;
         }
         let cost = piece.cost();
-        let before = owed.load(Ordering::Acquire);
-        // One piece of any length is taken, since it is in memory already.
-        let is_taken = before == 0 && matches!(piece, Feed::Bytes(_));
-        let is_late = before.saturating_add(cost) > MAX_OWED && !is_taken;
-        if !is_late {
+        let has_room = || {
+            let before = owed.load(Ordering::Acquire);
+            // One piece of any length is taken, since it is in memory already.
+            let is_taken = before == 0 && matches!(piece, Feed::Bytes(_));
+            before.saturating_add(cost) <= MAX_OWED || is_taken
+        };
+        // No patience is long enough for so many zeros.
+        let is_short = cost <= MAX_OWED || matches!(piece, Feed::Bytes(_));
+        if has_room() || (is_short && patience.wait(has_room)) {
             owed.fetch_add(cost, Ordering::AcqRel);
             if !matches!(feed.try_send(piece.clone()), Err(TrySendError::Full(_))) {
                 return;
@@ -397,7 +443,7 @@ mod tests {
                 behind: None,
             }],
             source,
-            position: 0,
+            ..FileHashes::default()
         };
         (file_hashes, go)
     }
@@ -433,6 +479,43 @@ mod tests {
                 }
                 assert_eq!(hasher.clone().finish(), seen.finish());
             });
+        }
+    }
+
+    /// Falling behind for a moment's delay would mean to read back all that follows.
+    #[test]
+    fn a_moment_of_delay_does_not_put_a_hash_behind() {
+        std::thread::scope(|scope| {
+            let (mut file_hashes, go) = held(scope, HashSource::StreamThenFile);
+            scope.spawn(move || {
+                std::thread::sleep(GRACE / 5);
+                drop(go);
+            });
+            for _ in 0..8 {
+                file_hashes.feed(&Feed::Bytes(Bytes::from(vec![7; 1 << 20])));
+            }
+            assert!(!file_hashes.is_behind());
+            let ends = file_hashes.finish().unwrap();
+            assert_eq!(
+                digests(ends)[0],
+                crate::hash::sha256(&vec![7; 8 << 20]).as_bytes()
+            );
+        });
+    }
+
+    #[test]
+    fn patience_has_an_end_and_grows_with_time() {
+        let mut patience = Patience::default();
+        let begun = Instant::now();
+        assert!(!patience.wait(|| false));
+        assert!(begun.elapsed() >= GRACE && patience.waited >= GRACE);
+        patience.waited = Duration::from_secs(3600);
+        assert!(!patience.wait(|| true), "what is used up is gone");
+        // Two hours allow for little more than two minutes of waiting.
+        for (waited, is_left) in [(140, true), (150, false)] {
+            patience.began = begun.checked_sub(Duration::from_secs(7200)).unwrap();
+            patience.waited = Duration::from_secs(waited);
+            assert_eq!(patience.wait(|| true), is_left, "{waited}");
         }
     }
 
@@ -475,8 +558,7 @@ mod tests {
                     },
                     behind: None,
                 }],
-                source: HashSource::Stream,
-                position: 0,
+                ..FileHashes::default()
             };
             file_hashes.feed(&Feed::Zeros(1));
             assert!(file_hashes.finish().is_err());

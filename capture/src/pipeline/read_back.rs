@@ -20,8 +20,8 @@ use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use linpmem_formats::{ImagePlan, ImageWriter};
 use linpmem_manifest::{FurtherHash, ReadBackRecord};
-use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::PageBuffer;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::fs::File;
 use std::io::Read;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -190,7 +190,7 @@ impl Walk<'_> {
                 self.hashes.push((feed, position));
                 threads.push((algorithm, thread));
             }
-            let walked = self.to_the_end();
+            let walked = self.all_of_it();
             // The threads end when nobody can send to them any more.
             self.hashes.clear();
             let mut digests = Vec::new();
@@ -211,7 +211,7 @@ impl Walk<'_> {
         })
     }
 
-    fn to_the_end(&mut self) -> Result<(), ReadBackError> {
+    fn all_of_it(&mut self) -> Result<(), ReadBackError> {
         while self.position < self.end {
             // Not across the place where the comparison begins.
             let border = match self.compared_from {

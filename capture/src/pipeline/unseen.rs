@@ -33,7 +33,7 @@ impl Unseen {
     pub fn new(start: u64, are_chunks_placed: bool) -> Self {
         Self {
             start,
-            sum: RunningSum::new(),
+            sum: RunningSum::with_new_secret(),
             are_chunks_placed,
         }
     }

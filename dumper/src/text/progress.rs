@@ -64,6 +64,7 @@ impl Progress {
             .name("progress".to_owned())
             .spawn(move || {
                 let mut begun = Instant::now();
+                let mut looked = begun;
                 let mut pass = Pass::First;
                 while ended.recv_timeout(display.interval())
                     == Err(crossbeam_channel::RecvTimeoutError::Timeout)
@@ -72,9 +73,11 @@ impl Progress {
                     if pass != Pass::of(reading) {
                         pass = Pass::of(reading);
                         display.restart(reading.to_hash_bytes);
-                        begun = Instant::now();
+                        // It began since the last look, and has done something already.
+                        begun = looked;
                     }
-                    display.update(reading, begun.elapsed());
+                    looked = Instant::now();
+                    display.update(reading, looked - begun);
                 }
                 display.end(meter.reading(), begun.elapsed());
             });
