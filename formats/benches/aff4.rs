@@ -22,6 +22,7 @@ use linpmem_formats::{
 };
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables, ZeroBlocks};
+use linpmem_sha256::Backend;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::sync::Arc;
@@ -286,6 +287,7 @@ fn options(compression: aff4::Compression) -> aff4::Options {
     aff4::Options {
         compression,
         chunks_in_segment: CHUNKS_IN_SEGMENT,
+        sha256: |blocks| Backend::best().digests(blocks),
         ..aff4::Options::new(urns, clock, "bench")
     }
 }
@@ -364,31 +366,43 @@ fn write(
                 let (back, spare) = channel::<Vec<u8>>();
                 let encoder = encoder.clone();
                 scope.spawn(move || {
-                    for from in (number * PIECE..BYTES).step_by(threads * PIECE) {
-                        let start = PhysAddr::new(usize_as_u64(from));
-                        let data = memory.0.slice(from..from + PIECE);
-                        let mut chunk = if hashes != Hashes::None {
-                            let copy = Bytes::copy_from_slice(&data);
-                            std::hint::black_box(Sha256::digest(&copy));
-                            Chunk::new(start, copy, &[])
-                        } else {
-                            let zeros = ZeroBlocks::of(b"x");
-                            let frame = None;
-                            Chunk {
-                                start,
-                                data,
-                                zeros,
-                                frame,
-                                unreadable: &[],
+                    let places: Vec<usize> = (number * PIECE..BYTES)
+                        .step_by(threads * PIECE)
+                        .collect();
+                    for group in places.chunks(Backend::best().lanes()) {
+                        let mut pieces: Vec<Bytes> = group
+                            .iter()
+                            .map(|&from| memory.0.slice(from..from + PIECE))
+                            .collect();
+                        if hashes != Hashes::None {
+                            for piece in &mut pieces {
+                                *piece = Bytes::copy_from_slice(piece);
                             }
-                        };
-                        if let Some(encoder) = encoder.as_ref().filter(|_| !chunk.is_zero()) {
-                            let mut frame = spare.try_recv().unwrap_or_default();
-                            encoder.encode(start, &chunk.data, &mut frame);
-                            let back = back.clone();
-                            chunk.frame = Some(Bytes::from_owner(Recycled { frame, back }));
+                            std::hint::black_box(Backend::best().digests(&pieces));
                         }
-                        done.send(chunk).unwrap();
+                        for (&from, data) in group.iter().zip(pieces) {
+                            let start = PhysAddr::new(usize_as_u64(from));
+                            let mut chunk = if hashes == Hashes::None {
+                                let zeros = ZeroBlocks::of(b"x");
+                                let frame = None;
+                                Chunk {
+                                    start,
+                                    data,
+                                    zeros,
+                                    frame,
+                                    unreadable: &[],
+                                }
+                            } else {
+                                Chunk::new(start, data, &[])
+                            };
+                            if let Some(encoder) = encoder.as_ref().filter(|_| !chunk.is_zero()) {
+                                let mut frame = spare.try_recv().unwrap_or_default();
+                                encoder.encode(start, &chunk.data, &mut frame);
+                                let back = back.clone();
+                                chunk.frame = Some(Bytes::from_owner(Recycled { frame, back }));
+                            }
+                            done.send(chunk).unwrap();
+                        }
                     }
                 });
                 ready

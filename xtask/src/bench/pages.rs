@@ -39,6 +39,13 @@ const JOBS: &[Job] = &[
         command: "/scratch/bin/linpmem-dump --progress none --format lime \
                 --driver /scratch/bin/linpmem.ko",
     },
+    // All that comes after the last page then is reading back, into the same buffers.
+    Job {
+        name: "module, without artifacts",
+        baseline: AVML,
+        command: "/scratch/bin/linpmem-dump --progress none --format lime --no-artifacts \
+                --driver /scratch/bin/linpmem.ko",
+    },
     Job {
         name: "kcore",
         baseline: AVML,

@@ -7,6 +7,7 @@ use crate::pattern::PatternFile;
 use crate::sources::serving;
 use anyhow::{Result, ensure};
 use linpmem_testkit::artifacts;
+use linpmem_testkit::kernel_files;
 use linpmem_testkit::target_machine::{Acquired, TargetMachine};
 use linpmem_testkit::vm::Vm;
 
@@ -68,8 +69,20 @@ fn pmem_loads_what_it_carries() -> Result<()> {
     vm.shutdown()
 }
 
-/// Without the kernel's files, the module's exports cannot be established; and a kernel that
-/// takes no modules any more is not asked to.
+/// What it imports has checksums on the stable kernels. A system that lacks the kernel's file
+/// has them in the kernel's own memory, and with the file nothing needs to be unpacked.
+#[test]
+fn checksums_come_from_the_running_kernel() -> Result<()> {
+    let vm = machine(|machine| machine.memory_mib(512).scratch_gib(None))?;
+    vm.push(&artifacts::pmem()?, "/bin/pmem")?;
+    let release = vm.kernel().release().to_owned();
+    vm.run(&["mask", &kernel_files::vmlinuz(&release)])?.ok()?;
+    vm.run(&["pmem", "insmod"])?.ok()?;
+    vm.run(&["pmem", "rmmod"])?.ok()?;
+    vm.shutdown()
+}
+
+/// A kernel that takes no modules any more is not asked to.
 fn says_why_not(vm: &Vm) -> Result<()> {
     vm.write("/proc/sys/kernel/modules_disabled", "1")?;
     let refused = vm.run(&["pmem", "insmod"])?.exited(1)?;
