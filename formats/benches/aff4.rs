@@ -366,9 +366,8 @@ fn write(
                 let (back, spare) = channel::<Vec<u8>>();
                 let encoder = encoder.clone();
                 scope.spawn(move || {
-                    let places: Vec<usize> = (number * PIECE..BYTES)
-                        .step_by(threads * PIECE)
-                        .collect();
+                    let places: Vec<usize> =
+                        (number * PIECE..BYTES).step_by(threads * PIECE).collect();
                     for group in places.chunks(Backend::best().lanes()) {
                         let mut pieces: Vec<Bytes> = group
                             .iter()
