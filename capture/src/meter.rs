@@ -66,6 +66,7 @@ impl Meter {
 
     /// The image is read back to be hashed: this many bytes of its file.
     pub fn begin_hashing(&self, bytes: u64) {
+        self.hashed_bytes.store(0, Ordering::Relaxed);
         self.to_hash_bytes.store(bytes, Ordering::Relaxed);
         self.is_hashing.store(true, Ordering::Relaxed);
     }

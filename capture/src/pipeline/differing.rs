@@ -69,7 +69,9 @@ impl Differing<'_> {
             what,
         };
         let somewhere = outside("somewhere up to its end");
-        let between = outside("headers, notes or padding");
+        let between = outside(
+            "headers, notes or padding, or a chunk that it gives back now and did not before",
+        );
         let Some(places) = places else {
             return somewhere;
         };
