@@ -37,6 +37,8 @@ pub struct MachineFacts {
     /// direct map adds to a physical address (`page_offset_base` of x86-64, `PAGE_OFFSET −
     /// PHYS_OFFSET` of arm64).
     pub direct_map_base: Option<u64>,
+    /// The virtual address after the kernel's image, where kernels choose it (arm64).
+    pub image_end: Option<u64>,
     /// Levels of the page tables: 4 or 5 on x86-64, 2 to 5 on arm64.
     pub paging_levels: Option<u32>,
     /// Further notes: the registers of the processors (`NT_PRSTATUS`), what QEMU knows of
@@ -136,7 +138,8 @@ impl MachineFacts {
 
     /// The same for formats that have to name one. Where nothing is known, it is the one
     /// that most images are of.
-    pub(crate) fn named_architecture(&self) -> Architecture {
+    #[must_use]
+    pub fn named_architecture(&self) -> Architecture {
         self.known_architecture().unwrap_or(Architecture::X86_64)
     }
 

@@ -13,6 +13,7 @@ use linpmem_formats::{
     Format, ImageReader, MachineFacts, OpenError, open_bytes_within, open_reader_within, raw,
 };
 use linpmem_kinfo::layout::Architecture;
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError};
@@ -218,16 +219,24 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
             .vmcoreinfo
             .clone()
             .or_else(|| vmcoreinfo.map(|note| note.text.clone().into_bytes())),
+        image_end: told.image_end,
         direct_map_base: told
             .direct_map_base
             .or(known.direct_map_base.map(|base| base.0)),
         paging_levels: told.paging_levels.or(known.paging_levels),
         notes: told.notes.clone(),
     };
+    let kernel = machine.kernel();
     let record = MachineRecord {
         architecture: machine
             .known_architecture()
             .map(|known| known.name().to_owned()),
+        page_bytes: kernel.and_then(Vmcoreinfo::page_size).or(known.page_bytes),
+        va_bits: kernel.and_then(Vmcoreinfo::va_bits).or(known.va_bits),
+        pointer_auth_mask: kernel
+            .and_then(Vmcoreinfo::pointer_auth_mask)
+            .map(Address)
+            .or(known.pointer_auth_mask),
         paging_levels: machine.paging_levels,
         direct_map_base: machine.direct_map_base.map(Address),
         vmcoreinfo: machine.vmcoreinfo.as_deref().map(vmcoreinfo::record),

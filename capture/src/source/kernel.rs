@@ -290,7 +290,8 @@ impl Search {
                 .map_err(|error| warnings.push(error.to_string()))
                 .ok()
         });
-        let (machine, machine_record) = machine::facts(note, ram.direct_map_base);
+        let end = machine::image_end(note.as_deref(), iomem.kernel_data);
+        let (machine, machine_record) = machine::facts(note, ram.direct_map_base, end);
         Ok(Source {
             reader: reader.into(),
             map,
@@ -343,7 +344,7 @@ fn ram_part(source: KernelSource, path: &str, detail: Option<String>) -> PartRec
 
 /// /dev/mem alone, of a kernel with `CONFIG_STRICT_DEVMEM`.
 fn without_ram(reader: Box<dyn ReadPhys>, part: PartRecord, iomem: Iomem) -> Source {
-    let (machine, machine_record) = machine::facts(None, None);
+    let (machine, machine_record) = machine::facts(None, None, None);
     let mut warnings = iomem.warnings;
     warnings.push(format!(
         "the image will lack System RAM: {} does not allow reading it (the kernel was built \

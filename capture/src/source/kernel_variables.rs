@@ -7,14 +7,11 @@
 //! gives: the names of the kernel, which are data, and its top page table, which is not.
 
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
+use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables, is_zero};
 
 /// A `struct uts_namespace` begins with at most a number, and six names of 65 bytes.
 const NAMES_BYTES: usize = 512;
-
-/// The kernel keeps at least so much for the table. On x86-64, the first half is of processes,
-/// and zero.
-const TABLE_BYTES: usize = 4096;
 
 const NAMES: &str = "init_uts_ns";
 const TABLE: &str = "swapper_pg_dir";
@@ -51,7 +48,7 @@ pub(super) fn check(
 ) -> Result<(), Suspect> {
     let place = |name| kernel.kernel_image()?.phys(kernel.symbol(name)?);
     let (release, at) = kernel.release().zip(place(NAMES)).ok_or(Suspect::Untold)?;
-    let names: [u8; NAMES_BYTES] = read(memory, NAMES, at)?;
+    let names = read(memory, NAMES, at, NAMES_BYTES)?;
     let has = |release: &str| {
         let release = release.as_bytes();
         !release.is_empty() && names.windows(release.len()).any(|window| window == release)
@@ -61,7 +58,7 @@ pub(super) fn check(
         return Err(Suspect::Wrong { at, release });
     }
     if let Some(at) = place(TABLE) {
-        read::<TABLE_BYTES>(memory, TABLE, at)?;
+        read(memory, TABLE, at, table_bytes(kernel))?;
     }
     Ok(())
 }
@@ -90,13 +87,27 @@ pub(super) fn judge(
     }
 }
 
-/// The first bytes of the variable `name`, unless all of them are zero.
-fn read<const N: usize>(
+/// The bytes of the kernel's top page table: a page. Any part of it can be unused and zero: on
+/// x86-64, the first half is of processes; on arm64, a kernel for 52 bits of addresses uses the
+/// last entries if the processor has 48.
+fn table_bytes(kernel: Vmcoreinfo<'_>) -> usize {
+    let sizes = kernel.architecture().map(|known| known.layout().page_sizes);
+    let page = kernel.page_size();
+    let known = sizes
+        .into_iter()
+        .flatten()
+        .find(|&&size| Some(size) == page);
+    known.map_or(4096, |&size| u64_as_usize(size))
+}
+
+/// The first `len` bytes of the variable `name`, unless all of them are zero.
+fn read(
     memory: &dyn ReadPhys,
     name: &'static str,
     at: PhysAddr,
-) -> Result<[u8; N], Suspect> {
-    let mut bytes = [0; N];
+    len: usize,
+) -> Result<Vec<u8>, Suspect> {
+    let mut bytes = vec![0; len];
     let mut unreadable = Unreadables::new();
     let unread = |why: String| Suspect::Unreadable { name, at, why };
     memory
@@ -156,6 +167,32 @@ mod tests {
                 "{table}"
             );
             assert!(table.to_string().contains("returns zeros"), "{table}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_large_page_table_is_looked_at() {
+        let range = PhysRange::new(PhysAddr::ZERO, PhysAddr::new(0x1_4000)).unwrap();
+        let kind = RegionKind::SystemRam;
+        let mut bytes = vec![0; 0x1_4000];
+        bytes[0x1096..0x109e].copy_from_slice(b"6.12.1\0\0");
+        // 52 bits of addresses in pages of 64 KiB, on a processor with 48.
+        bytes[0x5e00] = 0x63;
+        let map = MemoryMap::new([Region { range, kind }]).unwrap();
+        let memory = MemoryImage::new(map, bytes);
+        let text = ARM64.replace("80003000", "80004000");
+        let large = format!("{text}PAGESIZE=65536\n");
+        assert_eq!(
+            check(&memory, Vmcoreinfo::new(large.as_bytes()), None),
+            Ok(())
+        );
+        for other in ["", "PAGESIZE=4096\n", "PAGESIZE=18446744073709551615\n"] {
+            let text = format!("{text}{other}");
+            let suspect = check(&memory, Vmcoreinfo::new(text.as_bytes()), None).unwrap_err();
+            assert!(
+                matches!(suspect, Suspect::Zeros { name: TABLE, .. }),
+                "{other}"
+            );
         }
     }
 

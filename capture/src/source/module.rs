@@ -41,14 +41,15 @@ pub(super) fn open(path: &Path, is_named: bool) -> Result<Source, SourceError> {
             reason: format!("{suspect}. Use another source (--source kcore)"),
         })?);
     }
+    let end = machine::image_end(note.as_deref(), iomem.kernel_data);
     let (machine, machine_record, detail) = match info {
         Some(info) => {
-            let (machine, record) = facts(&info, note);
+            let (machine, record) = facts(&info, note, end);
             let detail = format!("module {}, ABI {}", info.module_version, info.abi_version);
             (machine, record, detail)
         }
         None => {
-            let (machine, record) = machine::facts(note, None);
+            let (machine, record) = machine::facts(note, None, end);
             (machine, record, "the original Linpmem's module".to_owned())
         }
     };
@@ -66,7 +67,11 @@ pub(super) fn open(path: &Path, is_named: bool) -> Result<Source, SourceError> {
 }
 
 /// What the module knows about the machine.
-fn facts(info: &Info, note: Option<Vec<u8>>) -> (MachineFacts, MachineRecord) {
+fn facts(
+    info: &Info,
+    note: Option<Vec<u8>>,
+    image_end: Option<u64>,
+) -> (MachineFacts, MachineRecord) {
     let record = MachineRecord {
         phys_bits: Some(info.phys_bits),
         paging_levels: Some(info.paging_levels),
@@ -78,6 +83,7 @@ fn facts(info: &Info, note: Option<Vec<u8>>) -> (MachineFacts, MachineRecord) {
     let machine = MachineFacts {
         architecture: machine::architecture(note.as_deref()),
         vmcoreinfo: note,
+        image_end,
         direct_map_base: Some(info.page_offset_base),
         paging_levels: Some(info.paging_levels),
         ..MachineFacts::default()

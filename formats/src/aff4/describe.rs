@@ -112,6 +112,9 @@ fn image(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Optio
     if let Some(base) = machine.direct_map_base {
         properties.push(("linpmem:directMapBase", Value::Long(base)));
     }
+    if let Some(end) = machine.image_end {
+        properties.push(("linpmem:imageEnd", Value::Long(end)));
+    }
     if let Some(levels) = machine.paging_levels {
         properties.push(("linpmem:pagingLevels", Value::Int(u64::from(levels))));
     }

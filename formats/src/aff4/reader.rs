@@ -201,6 +201,7 @@ fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
             .text(image, &format!("{LINPMEM}architecture"))
             .and_then(Architecture::from_name),
         vmcoreinfo,
+        image_end: own("imageEnd"),
         direct_map_base: own("directMapBase"),
         paging_levels: own("pagingLevels").and_then(|levels| u32::try_from(levels).ok()),
         notes: Vec::new(),

@@ -3,6 +3,7 @@
 //! that is in the direct map as well.
 
 use super::headers::Load;
+use super::unplaced::Unplaced;
 use linpmem_kinfo::layout::Layout;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use std::collections::BTreeMap;
@@ -50,6 +51,28 @@ impl ImageMapping {
             Self::NotOffset(direct) => offset(load).is_some_and(|offset| offset != direct),
             Self::Nothing => false,
         }
+    }
+}
+
+impl ImageMapping {
+    /// The virtual address after the image, if only this core tells: its segment is that of
+    /// `loads`, as Linux has it, or of `unplaced`, as this project's writer has it.
+    pub(super) fn end(
+        &self,
+        loads: &[Load],
+        unplaced: &[Unplaced],
+        kernel: Option<Vmcoreinfo<'_>>,
+    ) -> Option<u64> {
+        let Self::Offset(_) = self else {
+            return None;
+        };
+        let mut loads = loads.iter().filter(|load| self.has(load));
+        let by_load = loads.find_map(|load| load.vaddr.checked_add(load.stored.get()));
+        let text = kernel.and_then(|kernel| kernel.symbol("_stext"));
+        let mut unplaced = unplaced
+            .iter()
+            .filter(|segment| text.is_some_and(|text| segment.vaddr == text & !0xfff));
+        by_load.or_else(|| unplaced.find_map(|only| only.vaddr.checked_add(only.stored)))
     }
 }
 

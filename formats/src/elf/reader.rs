@@ -53,6 +53,7 @@ impl<S: ReadAt> Reader<S> {
         }
         let kernel = notes.vmcoreinfo.as_deref().map(Vmcoreinfo::new);
         let image = ImageMapping::of(&headers.loads, layout, kernel);
+        let image_end = image.end(&headers.loads, &headers.unplaced, kernel);
         let mut ranges = segments::resolve(&headers.loads, &image)?;
         if ranges.is_empty() {
             return Err(if headers.is_cut {
@@ -80,6 +81,7 @@ impl<S: ReadAt> Reader<S> {
         }
         let mut machine = MachineFacts {
             architecture,
+            image_end,
             direct_map_base: segments::direct_map_base(&headers.loads, &image, layout),
             ..MachineFacts::default()
         };

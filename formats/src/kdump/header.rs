@@ -82,8 +82,10 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     let release = kernel.and_then(Vmcoreinfo::release).unwrap_or(UNKNOWN);
     // The last byte of a name is its terminating zero.
     let release = release.as_bytes().chunks(NAME_BYTES - 1).next();
-    // 0: unknown.
-    let phys_base = kernel.and_then(Vmcoreinfo::phys_base).unwrap_or(0);
+    // makedumpfile has arm64's PHYS_OFFSET in this field. 0: unknown.
+    let phys_base = kernel
+        .and_then(|kernel| kernel.phys_base().or_else(|| kernel.number("PHYS_OFFSET")))
+        .unwrap_or(0);
     let text = machine.vmcoreinfo.as_deref().unwrap_or_default();
     // These fields have 32 bits only and hold their largest value for anything above;
     // since version 6 the sub-header has the real number.

@@ -47,6 +47,7 @@ fn machine(architecture: Architecture) -> impl Strategy<Value = MachineFacts> {
         move |(vmcoreinfo, direct_map_base, paging_levels, notes)| MachineFacts {
             architecture: Some(architecture),
             vmcoreinfo,
+            image_end: None,
             direct_map_base,
             paging_levels,
             notes,

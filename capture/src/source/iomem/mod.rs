@@ -16,6 +16,10 @@
 //!    addresses are messages to the processor's fabric (interrupts, configuration), not
 //!    memory.
 //!
+//! On arm64, memory that the firmware or a driver has set aside is `reserved` within System
+//! RAM if the kernel maps it, and so RAM by rule 1; at the outermost level, it is memory that
+//! the kernel does not map (`no-map`), and `Reserved` by rule 3.
+//!
 //! The module goes by the same rules ([`linpmem_core::resource`]).
 
 #[cfg(test)]
@@ -32,6 +36,9 @@ pub use linpmem_kinfo::iomem::{IomemError as IomemTextError, PATH};
 /// arch/x86/kernel/setup.c; x86 has the bss apart, as `Kernel bss`).
 const KERNEL_DATA: &str = "Kernel data";
 
+/// The name of what `crashkernel=` sets aside (kernel/crash_reserve.c).
+const CRASH_KERNEL: &str = "Crash kernel";
+
 /// The map, and the text that it was made from.
 #[derive(Clone, Debug)]
 pub struct Iomem {
@@ -41,6 +48,8 @@ pub struct Iomem {
     pub map: MemoryMap,
     /// The kernel's data and bss (`Kernel data`), if it is listed.
     pub kernel_data: Option<PhysRange>,
+    /// What is set aside for a crash kernel (`Crash kernel`).
+    pub crash_kernel: Vec<PhysRange>,
     /// Lines that were skipped.
     pub warnings: Vec<String>,
 }
@@ -89,12 +98,14 @@ impl Iomem {
         }
         let mut flat = Flattening::default();
         let listing = iomem::parse(text.as_bytes())?;
-        let kernel_data = listing
-            .entries
-            .iter()
-            .find(|entry| entry.name == KERNEL_DATA)
-            .map(|entry| entry.range);
-        for entry in listing.entries {
+        let named = |name: &'static str| {
+            let entries = listing.entries.iter();
+            let named = entries.filter(move |entry| entry.name == name);
+            named.map(|entry| entry.range)
+        };
+        let kernel_data = named(KERNEL_DATA).next();
+        let crash_kernel = named(CRASH_KERNEL).collect();
+        for entry in &listing.entries {
             flat.enter(entry.depth, entry.range, entry.kind());
         }
         let map = MemoryMap::new(flat.finish().into_iter().flat_map(without_fabric))?;
@@ -106,6 +117,7 @@ impl Iomem {
             text,
             map,
             kernel_data,
+            crash_kernel,
         })
     }
 }

@@ -378,4 +378,163 @@ mod tests {
         assert_eq!(at(0x9_f000, 0x10_0000), None);
         assert_eq!(at(0x2_0000_0000, 0x3_0000_0000), None);
     }
+
+    /// A machine of arm64: 512 MiB from 1 GiB on, the kernel at 0x40200000, its data behind
+    /// a part that was freed after the boot.
+    struct Arm64 {
+        linear: u64,
+        image: u64,
+        ram: u64,
+    }
+
+    const ARM64_DATA: (u64, u64) = (0x4240_0000, 0x42a3_0000);
+
+    impl Arm64 {
+        /// 48 bits of addresses.
+        const USUAL: Self = Self {
+            linear: 0xffff_0000_0000_0000,
+            image: 0xffff_8000_8020_0000,
+            ram: 0x4000_0000,
+        };
+
+        fn headers(&self) -> Headers {
+            let at = |vaddr: u64, paddr: u64, len| ProgramHeader {
+                p_offset: vaddr.wrapping_sub(0xfff0_0000_0000_0000) + DATA,
+                ..load(vaddr, paddr, len)
+            };
+            let offset = self.image.wrapping_sub(self.ram + 0x20_0000);
+            let text = format!("OSRELEASE=7.3.4\nNUMBER(kimage_voffset)={offset:#x}\n");
+            Headers {
+                architecture: Architecture::Aarch64,
+                segments: 5,
+                program: vec![
+                    at(self.image, self.ram + 0x20_0000, ARM64_DATA.1 - 0x4020_0000),
+                    at(0xffff_8000_8000_0000, u64::MAX, 0x7dff_7fff_0000),
+                    at(0xffff_8000_0000_0000, u64::MAX, 0x8000_0000),
+                    at(0xffff_fdff_c000_0000, u64::MAX, 0x80_0000),
+                    at(self.linear, self.ram, 0x2000_0000),
+                ],
+                vmcoreinfo: Some(text.into_bytes()),
+            }
+        }
+
+        fn map(&self) -> MemoryMap {
+            let range = PhysRange::from_len(PhysAddr::new(self.ram), PhysLen::new(0x2000_0000));
+            let kind = RegionKind::SystemRam;
+            MemoryMap::new([Region {
+                range: range.unwrap(),
+                kind,
+            }])
+            .unwrap()
+        }
+
+        fn data(&self) -> PhysRange {
+            let at = |addr: u64| PhysAddr::new(addr - 0x4000_0000 + self.ram);
+            PhysRange::new(at(ARM64_DATA.0), at(ARM64_DATA.1)).unwrap()
+        }
+
+        fn direct_map(&self) -> DirectMap {
+            DirectMap::of(&self.headers(), &self.map(), Some(self.data())).unwrap()
+        }
+
+        /// The virtual address that the memory at `paddr` is read from.
+        fn vaddr_of(&self, direct_map: &DirectMap, paddr: u64) -> u64 {
+            let page = PhysRange::from_len(PhysAddr::new(paddr), PhysLen::new(0x1000)).unwrap();
+            let (part, offset) = direct_map.first_within(page).unwrap();
+            assert_eq!(part, page);
+            (offset - DATA).wrapping_add(0xfff0_0000_0000_0000)
+        }
+    }
+
+    #[test]
+    fn the_linear_map_of_arm64_is_found_wherever_it_is() {
+        for machine in [
+            Arm64::USUAL,
+            // 52 bits; randomised; and RAM that begins at 0.
+            Arm64 {
+                linear: 0xfff0_0000_0000_0000,
+                ..Arm64::USUAL
+            },
+            Arm64 {
+                linear: 0xffff_4ffe_c000_0000,
+                image: 0xffff_b1d0_6f80_0000,
+                ..Arm64::USUAL
+            },
+            Arm64 {
+                ram: 0,
+                ..Arm64::USUAL
+            },
+        ] {
+            let direct_map = machine.direct_map();
+            assert_eq!(direct_map.base(), machine.linear - machine.ram);
+            assert!(!direct_map.is_base_inferred());
+            let len = 0x2000_0000;
+            for at in [0, 0x10_0000, 0x20_0000, len - 0x1000] {
+                let paddr = machine.ram + at;
+                assert_eq!(machine.vaddr_of(&direct_map, paddr), machine.linear + at);
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernels_data_on_arm64_is_read_by_the_images_mapping_and_nothing_else() {
+        let machine = Arm64::USUAL;
+        let direct_map = machine.direct_map();
+        assert!(direct_map.has_image_data());
+        let linear = |paddr: u64| machine.linear + (paddr - machine.ram);
+        let image = |paddr: u64| machine.image + (paddr - 0x4020_0000);
+        let (first, end) = ARM64_DATA;
+        for (paddr, vaddr) in [
+            // Text, and what was freed after the boot.
+            (0x4020_0000, linear(0x4020_0000)),
+            (first - 0x1000, linear(first - 0x1000)),
+            (first, image(first)),
+            (end - 0x1000, image(end - 0x1000)),
+            (end, linear(end)),
+        ] {
+            assert_eq!(machine.vaddr_of(&direct_map, paddr), vaddr, "{paddr:#x}");
+        }
+        // All RAM is there, once.
+        let mut next = PhysAddr::new(machine.ram);
+        for segment in &direct_map.segments {
+            assert_eq!(segment.range.start(), next);
+            next = segment.range.end();
+        }
+        assert_eq!(next, PhysAddr::new(0x6000_0000));
+    }
+
+    #[test]
+    fn without_the_place_of_the_image_its_segment_is_not_used() {
+        let machine = Arm64::USUAL;
+        let without_text = Headers {
+            vmcoreinfo: None,
+            ..machine.headers()
+        };
+        let by_votes = DirectMap::of(&without_text, &machine.map(), Some(machine.data())).unwrap();
+        assert_eq!(by_votes.base(), machine.linear - machine.ram);
+        let without_data = DirectMap::of(&machine.headers(), &machine.map(), None).unwrap();
+        // Data where the image is not.
+        let elsewhere = PhysRange::new(PhysAddr::new(0x5000_0000), PhysAddr::new(0x5010_0000));
+        let elsewhere = DirectMap::of(&machine.headers(), &machine.map(), elsewhere.ok()).unwrap();
+        for direct_map in [by_votes, without_data, elsewhere] {
+            assert!(!direct_map.has_image_data());
+            let data = ARM64_DATA.0;
+            assert_eq!(
+                machine.vaddr_of(&direct_map, data),
+                machine.linear + (data - machine.ram)
+            );
+        }
+    }
+
+    #[test]
+    fn arm64_without_physical_addresses_is_refused() {
+        let machine = Arm64::USUAL;
+        for nothing in [0, u64::MAX] {
+            let mut headers = machine.headers();
+            for header in &mut headers.program {
+                header.p_paddr = nothing;
+            }
+            assert!(DirectMap::of(&headers, &machine.map(), Some(machine.data())).is_err());
+        }
+    }
 }

@@ -15,6 +15,7 @@ use super::page_flags::PageFlags;
 use crate::read_target::{ReadTarget, fill_except, refuse_some};
 use direct_map::{DirectMap, NoDirectMap};
 use headers::{Headers, HeadersError};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadable,
@@ -27,6 +28,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// The file.
 pub(super) const PATH: &str = "/proc/kcore";
+
+/// Whether a crash kernel is loaded.
+const CRASH_LOADED: &str = "/sys/kernel/kexec_crash_loaded";
 
 /// The errno for pages that no segment contains.
 const NOT_MAPPED: Errno = Errno::EFAULT;
@@ -43,8 +47,11 @@ const MAX_TRIES: u32 = 4;
 pub(super) struct Kcore {
     file: File,
     map: MemoryMap,
+    architecture: Architecture,
     /// Where the kernel has its data and bss.
     kernel_data: Option<PhysRange>,
+    /// RAM that the kernel may have taken out of the direct map, where zeros prove nothing.
+    doubtful: Vec<PhysRange>,
     flags: PageFlags,
     current: RwLock<Arc<Snapshot>>,
     vmcoreinfo: Option<Vec<u8>>,
@@ -77,7 +84,19 @@ impl Kcore {
     /// # Errors
     /// If `file` is not a kernel's core, or does not contain that RAM.
     pub(super) fn new(file: File, iomem: &Iomem) -> Result<Self, KcoreError> {
-        Self::with(file, &iomem.map, iomem.kernel_data, PageFlags::open())
+        let kcore = Self::with(file, &iomem.map, iomem.kernel_data, PageFlags::open())?;
+        let is_loaded = std::fs::read(CRASH_LOADED).is_ok_and(|text| text.starts_with(b"1"));
+        Ok(kcore.doubting(&iomem.crash_kernel, is_loaded))
+    }
+
+    /// A crash kernel that `is_loaded` into `memory` is not in the direct map of arm64, before
+    /// Linux 6.4 (arch_kexec_protect_crashkres).
+    fn doubting(self, memory: &[PhysRange], is_loaded: bool) -> Self {
+        let is_doubtful = is_loaded && self.architecture == Architecture::Aarch64;
+        Self {
+            doubtful: memory.iter().copied().filter(|_| is_doubtful).collect(),
+            ..self
+        }
     }
 
     fn with(
@@ -91,7 +110,9 @@ impl Kcore {
         Ok(Self {
             file,
             map: map.clone(),
+            architecture: headers.architecture,
             kernel_data,
+            doubtful: Vec::new(),
             flags,
             current: RwLock::new(Arc::new(snapshot)),
             vmcoreinfo: headers.vmcoreinfo,
@@ -219,11 +240,35 @@ impl Kcore {
             }
         }
         for run in zero.as_slice() {
-            all.extend_from_slice(self.flags.refused(run.range).as_slice());
+            let refused = self.flags.refused(run.range);
+            let doubtful = self.doubtful.iter();
+            for part in doubtful.filter_map(|part| part.intersect(run.range)) {
+                all.extend(
+                    missing_from(part, refused.as_slice()).map(|range| Unreadable {
+                        range,
+                        errno: NOT_MAPPED,
+                    }),
+                );
+            }
+            all.extend_from_slice(refused.as_slice());
         }
         all.sort_unstable_by_key(|item| item.range);
         all
     }
+}
+
+/// The parts of `range` that `listed`, by address, does not have.
+fn missing_from(range: PhysRange, listed: &[Unreadable]) -> impl Iterator<Item = PhysRange> {
+    let mut rest = Some(range);
+    let mut missing = Vec::new();
+    for item in listed {
+        let Some((before, above)) = rest.map(|rest| rest.split_at(item.range.start())) else {
+            break;
+        };
+        missing.extend(before);
+        rest = above.and_then(|above| above.split_at(item.range.end()).1);
+    }
+    missing.into_iter().chain(rest)
 }
 
 impl Snapshot {

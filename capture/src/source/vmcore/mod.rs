@@ -111,6 +111,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let (mut machine, machine_record) = machine::facts(
         core.machine().vmcoreinfo.clone(),
         core.machine().direct_map_base,
+        core.machine().image_end,
     );
     // The registers at the time of the crash are nowhere else.
     machine.notes.clone_from(&core.machine().notes);
