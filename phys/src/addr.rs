@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-/// The smallest page of x86-64, in bytes: memory is readable or unreadable by the page.
+/// The smallest page of x86-64 and of arm64, in bytes: the unit of maps, images and of what
+/// is readable or unreadable. Kernels of arm64 can have larger pages, which are whole numbers
+/// of it.
 pub const PAGE_SIZE: PhysLen = PhysLen::new(4096);
 
 /// A physical address, in bytes from 0.

@@ -12,7 +12,7 @@
 )]
 
 use linpmem_kinfo::btf::Types;
-use linpmem_symbols::{KernelFacts, SymbolFile};
+use linpmem_symbols::{Architecture, KernelFacts, SymbolFile};
 use lzma_rust2::{XzOptions, XzWriter};
 use std::fs;
 use std::io::Write;
@@ -33,6 +33,7 @@ fn main() {
         modules: &[],
         symbols: &symbols,
         kaslr_offset: 0,
+        architecture: Architecture::X86_64,
     };
     let mut json = Vec::new();
     SymbolFile::of(facts)

@@ -14,7 +14,7 @@ pub(crate) struct BaseType {
     endian: &'static str,
 }
 
-/// The base types of x86-64 that Volatility asks for by name, whether or not the
+/// The base types of 64-bit Linux that Volatility asks for by name, whether or not the
 /// kernel's BTF has them.
 const ALWAYS: &[(&str, u32, bool, &str)] = &[
     ("void", 0, false, "void"),

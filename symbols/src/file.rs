@@ -8,6 +8,7 @@ use crate::symbol_types::SymbolTypes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use linpmem_kinfo::btf::{BtfError, Types};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::hex;
 use lzma_rust2::{XzOptions, XzWriter};
 use sha2::{Digest, Sha256};
@@ -29,6 +30,8 @@ pub struct KernelFacts<'a> {
     pub symbols: &'a [u8],
     /// How far KASLR has moved the addresses in `symbols`; 0 for System.map.
     pub kaslr_offset: u64,
+    /// What kind of machine it runs on.
+    pub architecture: Architecture,
 }
 
 /// Why the symbol file cannot be made.
@@ -97,7 +100,7 @@ impl<'a> SymbolFile<'a> {
             let found = text.chars().take(60).collect();
             return Err(SymbolFileError::Banner { found });
         }
-        let symbols = KernelSymbols::parse(facts.symbols, facts.kaslr_offset)?;
+        let symbols = KernelSymbols::parse(facts.symbols, facts.kaslr_offset, facts.architecture)?;
         let mut types = Types::parse(facts.btf)?;
         let mut types_from = vec![origin("BTF of vmlinux", facts.btf)];
         for (name, btf) in facts.modules {

@@ -2,7 +2,7 @@
 //! The kernel's symbols without KASLR's offset, from /proc/kallsyms or System.map.
 
 use linpmem_kinfo::kallsyms::{LineError, Lines, SymbolKind, Visibility};
-use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
+use linpmem_kinfo::layout::Architecture;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -61,11 +61,17 @@ struct Symbol {
 
 impl<'a> KernelSymbols<'a> {
     /// `text` is kallsyms with a `kaslr_offset`, or System.map with 0. Symbols of
-    /// modules are left out: they have another address at each boot.
+    /// modules are left out: they have another address at each boot. `architecture` is the
+    /// kernel's.
     ///
     /// # Errors
     /// When the text is not such a list, or lacks what Volatility cannot do without.
-    pub fn parse(text: &'a [u8], kaslr_offset: u64) -> Result<Self, KernelSymbolsError> {
+    pub fn parse(
+        text: &'a [u8],
+        kaslr_offset: u64,
+        architecture: Architecture,
+    ) -> Result<Self, KernelSymbolsError> {
+        let lowest = lowest(architecture);
         let mut symbols = BTreeMap::new();
         let mut visibility = Visibility::default();
         for found in Lines::new(text) {
@@ -75,7 +81,7 @@ impl<'a> KernelSymbols<'a> {
             }
             visibility.see(found.address);
             let symbol = Symbol {
-                address: unmoved(found.address, kaslr_offset),
+                address: unmoved(found.address, kaslr_offset, lowest),
                 kind: found.kind,
             };
             // Global names are unique; of the others the first counts.
@@ -85,11 +91,16 @@ impl<'a> KernelSymbols<'a> {
             }
         }
         let found = Self { symbols };
-        found.check(visibility, kaslr_offset)?;
+        found.check(visibility, kaslr_offset, lowest)?;
         Ok(found)
     }
 
-    fn check(&self, visibility: Visibility, offset: u64) -> Result<(), KernelSymbolsError> {
+    fn check(
+        &self,
+        visibility: Visibility,
+        offset: u64,
+        lowest: u64,
+    ) -> Result<(), KernelSymbolsError> {
         if visibility.are_hidden() {
             return Err(KernelSymbolsError::Hidden);
         }
@@ -97,8 +108,7 @@ impl<'a> KernelSymbols<'a> {
             let address = self
                 .address(name)
                 .ok_or(KernelSymbolsError::Lacks { name })?;
-            if address < START_KERNEL_MAP || (offset != 0 && address.checked_add(offset).is_none())
-            {
+            if address < lowest || (offset != 0 && address.checked_add(offset).is_none()) {
                 return Err(KernelSymbolsError::Offset {
                     offset,
                     name,
@@ -155,11 +165,21 @@ impl Symbol {
     }
 }
 
+/// The lowest address that the kernel's image can have. On arm64, it can be anywhere in the
+/// kernel's half.
+const fn lowest(architecture: Architecture) -> u64 {
+    let layout = architecture.layout();
+    match layout.image {
+        Some(image) => image.start,
+        None => layout.kernel_half,
+    }
+}
+
 /// The address before KASLR moves it. Values below the kernel's image do not move: they
 /// are absolute, or offsets of per-CPU variables within their area.
-fn unmoved(address: u64, kaslr_offset: u64) -> u64 {
+fn unmoved(address: u64, kaslr_offset: u64, lowest: u64) -> u64 {
     match address.checked_sub(kaslr_offset) {
-        Some(unmoved) if unmoved >= START_KERNEL_MAP => unmoved,
+        Some(unmoved) if unmoved >= lowest => unmoved,
         _ => address,
     }
 }
@@ -186,7 +206,7 @@ ffffffffc0400000 t own\t[some_module]
 
     #[test]
     fn addresses_are_those_before_the_move() {
-        let symbols = KernelSymbols::parse(LIST.as_bytes(), OFFSET).unwrap();
+        let symbols = KernelSymbols::parse(LIST.as_bytes(), OFFSET, Architecture::X86_64).unwrap();
         assert_eq!(symbols.address("_text"), Some(0xffff_ffff_8100_0000));
         assert_eq!(symbols.address("init_task"), Some(0xffff_ffff_8300_0000));
         // Per-CPU variables do not move.
@@ -203,7 +223,9 @@ ffffffffc0400000 t own\t[some_module]
             format!("0000000000000000{rest}\n")
         });
         let zero: String = zero.collect();
-        let parse = |text: &str, offset| KernelSymbols::parse(text.as_bytes(), offset).unwrap_err();
+        let x86_64 = Architecture::X86_64;
+        let parse =
+            |text: &str, offset| KernelSymbols::parse(text.as_bytes(), offset, x86_64).unwrap_err();
         assert_eq!(parse(&zero, 0), KernelSymbolsError::Hidden);
         let functions = LIST.replace("D init_task", "D other");
         assert_eq!(
@@ -217,5 +239,27 @@ ffffffffc0400000 t own\t[some_module]
             KernelSymbolsError::Line(LineError { number: 1, .. })
         ));
         assert!(matches!(parse("", 0), KernelSymbolsError::Lacks { .. }));
+    }
+
+    #[test]
+    fn symbols_of_arm64_are_moved_back_wherever_the_image_is() {
+        let list = "0000000000000000 A _kernel_flags_le_hi32\n\
+            ffffb1d06f800000 T _text\nffffb1d071a00000 d __per_cpu_start\n\
+            ffffb1d071000000 D linux_banner\nffffb1d072000000 D init_task\n\
+            ffffb1d072100000 D init_files\nffffb1d072200000 D init_mm\n";
+        let parse =
+            |offset, architecture| KernelSymbols::parse(list.as_bytes(), offset, architecture);
+        let offset = 0x31cf_ef80_0000;
+        let symbols = parse(offset, Architecture::Aarch64).unwrap();
+        assert_eq!(symbols.address("_text"), Some(0xffff_8000_8000_0000));
+        assert_eq!(
+            symbols.address("__per_cpu_start"),
+            Some(0xffff_8000_8220_0000)
+        );
+        assert_eq!(symbols.address("_kernel_flags_le_hi32"), Some(0));
+        // Not those of x86-64, whose image has its place.
+        assert!(parse(offset, Architecture::X86_64).is_err());
+        // Of another boot.
+        assert!(parse(0xfff0_0000_0000_0000, Architecture::Aarch64).is_err());
     }
 }

@@ -8,7 +8,7 @@
 //! memory at a time.
 //!
 //! ```no_run
-//! use linpmem_symbols::{KernelFacts, SymbolFile};
+//! use linpmem_symbols::{Architecture, KernelFacts, SymbolFile};
 //!
 //! let banner = std::fs::read("/proc/version")?;
 //! let btf = std::fs::read("/sys/kernel/btf/vmlinux")?;
@@ -19,6 +19,7 @@
 //!     modules: &[],
 //!     symbols: &symbols,
 //!     kaslr_offset: 0x1e00_0000,
+//!     architecture: Architecture::X86_64,
 //! })?;
 //! file.write_xz(std::fs::File::create("host.isf.json.xz")?)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,3 +39,4 @@ pub(crate) use file::Origin;
 pub use file::{KernelFacts, SymbolFile, SymbolFileError};
 pub use kernel_symbols::{KernelSymbols, KernelSymbolsError};
 pub use linpmem_kinfo::btf::BtfError;
+pub use linpmem_kinfo::layout::Architecture;

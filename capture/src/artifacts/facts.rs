@@ -6,6 +6,7 @@ use super::machine::{Clocks, Cpus, Machine};
 use super::machine_files::{KALLSYMS, MODULES, MachineFiles, VMLINUX_BTF};
 use super::modules::{build_id, modules};
 use crate::clock;
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::{Address, MachineRecord, Missing, Remark, Tool};
 use std::collections::BTreeMap;
@@ -19,6 +20,9 @@ pub(super) fn machine(
     memory: &MachineRecord,
     symbols: &KnownSymbols,
 ) -> Machine {
+    let host = crate::host::this_machine();
+    let architecture = memory.architecture.as_ref().unwrap_or(&host.machine);
+    let layout = Architecture::from_name(architecture).map(Architecture::layout);
     let vmcoreinfo = memory.vmcoreinfo.as_ref();
     let vmcoreinfo = vmcoreinfo.map(|record| Vmcoreinfo::new(record.text.as_bytes()));
     Machine {
@@ -27,7 +31,7 @@ pub(super) fn machine(
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        host: crate::host::this_machine(),
+        host,
         banner: files.text("proc/version"),
         command_line: files.text("proc/cmdline"),
         build_id: files
@@ -44,7 +48,7 @@ pub(super) fn machine(
         memory: MachineRecord {
             kaslr_offset: memory
                 .kaslr_offset
-                .or_else(|| symbols.kaslr_offset().map(Address)),
+                .or_else(|| symbols.kaslr_offset(layout?).map(Address)),
             ..memory.clone()
         },
         variables: BTreeMap::new(),
@@ -102,8 +106,10 @@ pub(super) fn remarks(machine: &Machine, symbols: &KnownSymbols) -> Vec<Remark> 
 /// What the user should know during the run.
 pub(super) fn warnings(machine: &Machine, missing: &[Missing]) -> Vec<String> {
     let mut warnings = Vec::new();
-    if machine.memory.paging_levels == Some(5) {
-        warnings.push(FIVE_LEVELS.to_owned());
+    // That no version opens memory of arm64 is said where a symbol file is made.
+    if !is_arm64(&machine.memory) {
+        let levels = machine.memory.paging_levels;
+        warnings.extend(no_volatility(false, levels).map(str::to_owned));
     }
     let types = missing.iter().find(|gap| gap.name == VMLINUX_BTF);
     warnings.extend(types.map(|gap| {
@@ -116,6 +122,26 @@ pub(super) fn warnings(machine: &Machine, missing: &[Missing]) -> Vec<String> {
     warnings
 }
 
+/// Whether the machine is one of arm64.
+#[must_use]
+pub fn is_arm64(memory: &MachineRecord) -> bool {
+    memory.architecture.as_deref() == Some(Architecture::Aarch64.name())
+}
+
+/// What Volatility 3 cannot do with an image of such a machine.
+#[must_use]
+pub const fn no_volatility(is_arm64: bool, paging_levels: Option<u32>) -> Option<&'static str> {
+    match paging_levels {
+        _ if is_arm64 => Some(NO_LAYER),
+        Some(5) => Some(FIVE_LEVELS),
+        _ => None,
+    }
+}
+
+/// The note about arm64 (volatility3, pull request 1088).
+const NO_LAYER: &str = "Volatility 3 does not open memory of arm64 machines yet: it has no \
+    translation layer for them; use drgn or crash";
+
 /// The warning about 5 levels of page tables (volatility3, issue 1938).
-pub const FIVE_LEVELS: &str = "the kernel has 5-level page tables: Volatility 3 shows \
+const FIVE_LEVELS: &str = "the kernel has 5-level page tables: Volatility 3 shows \
     empty lists for such images, without an error; use drgn or crash";

@@ -3,14 +3,17 @@
 
 use super::machine::Machine;
 use linpmem_kinfo::kallsyms::{Scanner, Symbol, Visibility};
-use linpmem_kinfo::layout::{KernelImage, X86_64};
+use linpmem_kinfo::layout::{KernelImage, Layout};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::Address;
 use linpmem_phys::{PhysAddr, PhysLen, ReadPhys, Unreadables};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 /// The symbols whose addresses are kept.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 10] = [
+    "kimage_voffset",
+    "memstart_addr",
     "_text",
     "init_top_pgt",
     "linux_banner",
@@ -22,8 +25,15 @@ const KEPT: [&str; 8] = [
 ];
 
 /// Variables of 64 bits: where KASLR put the direct map, vmalloc's area and the page
-/// structures.
-const BASES: [&str; 3] = ["page_offset_base", "vmalloc_base", "vmemmap_base"];
+/// structures; on arm64, the physical address that the linear map begins with, and the
+/// difference between virtual and physical addresses of the image.
+const BASES: [&str; 5] = [
+    "page_offset_base",
+    "vmalloc_base",
+    "vmemmap_base",
+    "memstart_addr",
+    "kimage_voffset",
+];
 
 /// The kernel's own limit, CONFIG_NR_CPUS: a larger number is not one of processors.
 const MAX_CPUS: u32 = 8192;
@@ -56,15 +66,16 @@ impl KnownSymbols {
         self.visibility.are_hidden()
     }
 
-    /// How far KASLR moved the kernel's text.
-    pub(super) fn kaslr_offset(&self) -> Option<u64> {
-        X86_64.kaslr_offset(self.address("_text")?)
+    /// How far KASLR moved the kernel's text, where kernels of this `layout` tell by its
+    /// address.
+    pub(super) fn kaslr_offset(&self, layout: &Layout) -> Option<u64> {
+        layout.kaslr_offset(self.address("_text")?)
     }
 
     /// Adds to `machine` the values that these variables have in `memory`, except for
     /// those that cannot be read.
     pub(super) fn read_variables(&self, machine: &mut Machine, memory: &dyn ReadPhys) {
-        let Some(image) = machine.phys_base.map(KernelImage::x86_64) else {
+        let Some(image) = image_of(machine) else {
             return;
         };
         let place = |name: &str| image.phys(self.address(name)?);
@@ -90,6 +101,14 @@ impl KnownSymbols {
             }
         }
     }
+}
+
+/// Where the kernel's image is, by what VMCOREINFO says.
+fn image_of(machine: &Machine) -> Option<KernelImage> {
+    let by_base = || machine.phys_base.map(KernelImage::x86_64);
+    let note = machine.memory.vmcoreinfo.as_ref();
+    note.and_then(|note| Vmcoreinfo::new(note.text.as_bytes()).kernel_image())
+        .or_else(by_base)
 }
 
 fn read_u64(memory: &dyn ReadPhys, at: PhysAddr) -> Option<u64> {
@@ -137,6 +156,8 @@ impl<R: Read> Read for SymbolTap<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_kinfo::layout::{AARCH64, X86_64};
+    use linpmem_manifest::{MachineRecord, VmcoreinfoRecord};
     use linpmem_phys::{MemoryImage, MemoryMap, PhysRange, Region, RegionKind};
 
     fn tapped(text: &str, step: usize) -> KnownSymbols {
@@ -156,7 +177,7 @@ mod tests {
         for step in [1, 7, 4096] {
             let symbols = tapped(&text, step);
             assert_eq!(symbols.addresses.len(), 1);
-            assert_eq!(symbols.address("_text"), Some(X86_64.linked_text));
+            assert_eq!(symbols.address("_text"), X86_64.linked_text);
         }
     }
 
@@ -165,13 +186,41 @@ mod tests {
         let hidden = "0000000000000000 A fixed_percpu_data\n";
         let symbols = tapped(hidden, 64);
         assert!(symbols.are_hidden());
-        assert_eq!(symbols.kaslr_offset(), None);
+        assert_eq!(symbols.kaslr_offset(&X86_64), None);
         let symbols = tapped(
             &format!("{hidden}ffffffff9d000000 T _text\n00000001 T _text\n"),
             64,
         );
         assert!(!symbols.are_hidden());
-        assert_eq!(symbols.kaslr_offset(), Some(0x1c00_0000));
+        assert_eq!(symbols.kaslr_offset(&X86_64), Some(0x1c00_0000));
+        assert_eq!(symbols.kaslr_offset(&AARCH64), None);
+    }
+
+    #[test]
+    fn variables_of_arm64_are_read_by_the_offset_of_its_image() {
+        let range = PhysRange::new(PhysAddr::ZERO, PhysAddr::new(0x1000)).unwrap();
+        let kind = RegionKind::SystemRam;
+        let mut bytes = vec![0; 0x1000];
+        bytes[0x100..0x108].copy_from_slice(&0xfff0_ed19_8000_0000_u64.to_le_bytes());
+        let symbols = tapped("ffff800080000100 D memstart_addr\n", 64);
+        let text = "NUMBER(kimage_voffset)=0xffff800080000000\n".to_owned();
+        let mut machine = Machine {
+            memory: MachineRecord {
+                vmcoreinfo: Some(VmcoreinfoRecord {
+                    release: None,
+                    text,
+                }),
+                ..MachineRecord::default()
+            },
+            ..Machine::for_tests()
+        };
+        let map = MemoryMap::new([Region { range, kind }]).unwrap();
+        symbols.read_variables(&mut machine, &MemoryImage::new(map, bytes));
+        let value = Address(0xfff0_ed19_8000_0000);
+        assert_eq!(
+            machine.variables,
+            [("memstart_addr".to_owned(), value)].into()
+        );
     }
 
     #[test]

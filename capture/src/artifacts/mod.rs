@@ -30,7 +30,7 @@ pub use added::AddedError;
 pub use added_reader::serve_added;
 pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
-pub use facts::FIVE_LEVELS;
+pub use facts::{is_arm64, no_volatility};
 pub use gather::GatherError;
 pub(crate) use late::LateArtifacts;
 pub use machine::{Clocks, Cpus, Machine, Module};

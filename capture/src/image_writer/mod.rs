@@ -8,9 +8,11 @@ use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::image_format::{ImageFormat, Shape};
 use crate::plan::Plan;
+use crate::source::SourceSpec;
 use crate::warnings::Warnings;
 use linpmem_formats::{
-    CoreNote, ImagePlan, ImageWriter, aff4::Writer as Aff4Writer, avml, elf, kdump, lime, raw,
+    CoreNote, ImagePlan, ImageWriter, MachineFacts, aff4::Writer as Aff4Writer, avml, elf, kdump,
+    lime, raw,
 };
 use linpmem_manifest::MachineRecord;
 
@@ -38,6 +40,8 @@ pub(crate) fn open_writer(
 ) -> Result<Box<dyn ImageWriter>, AcquireError> {
     if !matches!(shape.format, ImageFormat::Elf | ImageFormat::Kdump(_)) {
         warnings.extend(lost_notes(shape.format, &image.machine().notes));
+    } else if matches!(plan.source, SourceSpec::Image(_)) {
+        warnings.extend(unknown_machine(image.machine()));
     }
     Ok(match shape.format {
         ImageFormat::Elf => {
@@ -76,6 +80,18 @@ pub(crate) fn open_writer(
             warnings.extend(aff4::lacks_linear_hash(is_wanted, &writer));
             Box::new(writer)
         }
+    })
+}
+
+/// A warning if the image has to name a machine that nothing tells.
+fn unknown_machine(machine: &MachineFacts) -> Option<String> {
+    machine.known_architecture().is_none().then(|| {
+        let named = machine.named_architecture();
+        format!(
+            "neither the input nor a manifest says what kind of machine it is of: the image will \
+             say {named}. Tools will not open it if that is wrong; LiME and raw images name no \
+             machine"
+        )
     })
 }
 

@@ -12,6 +12,8 @@ use crate::Reading;
 use linpmem_formats::{
     Format, ImageReader, MachineFacts, OpenError, open_bytes_within, open_reader_within, raw,
 };
+use linpmem_kinfo::layout::Architecture;
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError};
@@ -208,18 +210,33 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
         .map(|manifest| manifest.header.machine.clone())
         .unwrap_or_default();
     let vmcoreinfo = known.vmcoreinfo.as_ref();
+    let architecture = known.architecture.as_deref();
     let machine = MachineFacts {
+        architecture: told
+            .known_architecture()
+            .or_else(|| Architecture::from_name(architecture?)),
         vmcoreinfo: told
             .vmcoreinfo
             .clone()
             .or_else(|| vmcoreinfo.map(|note| note.text.clone().into_bytes())),
+        image_end: told.image_end,
         direct_map_base: told
             .direct_map_base
             .or(known.direct_map_base.map(|base| base.0)),
         paging_levels: told.paging_levels.or(known.paging_levels),
         notes: told.notes.clone(),
     };
+    let kernel = machine.kernel();
     let record = MachineRecord {
+        architecture: machine
+            .known_architecture()
+            .map(|known| known.name().to_owned()),
+        page_bytes: kernel.and_then(Vmcoreinfo::page_size).or(known.page_bytes),
+        va_bits: kernel.and_then(Vmcoreinfo::va_bits).or(known.va_bits),
+        pointer_auth_mask: kernel
+            .and_then(Vmcoreinfo::pointer_auth_mask)
+            .map(Address)
+            .or(known.pointer_auth_mask),
         paging_levels: machine.paging_levels,
         direct_map_base: machine.direct_map_base.map(Address),
         vmcoreinfo: machine.vmcoreinfo.as_deref().map(vmcoreinfo::record),

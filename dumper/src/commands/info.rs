@@ -8,10 +8,11 @@ use crate::text::info::{
 };
 use crate::text::shell::own_command;
 use linpmem_capture::Reading;
-use linpmem_capture::artifacts::{Artifacts, ArtifactsError, FIVE_LEVELS, Machine, VMCOREINFO};
+use linpmem_capture::artifacts::{Artifacts, ArtifactsError, Machine, VMCOREINFO, no_volatility};
 use linpmem_capture::source::{ImageSourceError, complete_image, read_aff4, read_image};
 use linpmem_cli::{ExitStatus, SignedHex};
 use linpmem_formats::{ImageReader, OpenError, Truncation};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Manifest, ReadError};
@@ -68,11 +69,10 @@ pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
             path: args.image.clone(),
             source,
         })?;
-    let machine = machine_facts(&*image, &found);
+    let machine = machine_facts(&*image, &found, manifest.as_ref());
     let mut notes = image.warnings().to_vec();
-    if machine.paging_levels == Some(5) {
-        notes.push(FIVE_LEVELS.to_owned());
-    }
+    let is_arm64 = machine.architecture.as_deref() == Some(Architecture::Aarch64.name());
+    notes.extend(no_volatility(is_arm64, machine.paging_levels).map(str::to_owned));
     // The ranges of an image do not overlap.
     let sizes = image.ranges().iter().map(|stored| stored.range.len().get());
     let total_bytes = sizes.sum();
@@ -165,8 +165,13 @@ fn truncation_facts(truncation: Truncation) -> TruncationFacts {
     }
 }
 
-/// What `image` records about its machine; what it lacks comes from its artifacts.
-fn machine_facts(image: &dyn ImageReader, found: &Found) -> MachineFacts {
+/// What `image` records about its machine; what it lacks comes from its artifacts, or from the
+/// manifest (`listed`).
+fn machine_facts(
+    image: &dyn ImageReader,
+    found: &Found,
+    listed: Option<&Manifest>,
+) -> MachineFacts {
     let in_image = image.machine();
     let text = in_image.vmcoreinfo.clone();
     let text = text.or_else(|| found.vmcoreinfo.clone());
@@ -175,7 +180,30 @@ fn machine_facts(image: &dyn ImageReader, found: &Found) -> MachineFacts {
     let memory = known.map(|machine| &machine.memory);
     let in_artifacts =
         |field: fn(&Machine) -> &Option<String>| known.and_then(|m| field(m).clone());
+    let listed = listed.map(|manifest| &manifest.header.machine);
+    let memory_or_listed = || memory.into_iter().chain(listed);
+    let named = || memory_or_listed().find_map(|memory| memory.architecture.clone());
     MachineFacts {
+        architecture: in_image
+            .known_architecture()
+            .or_else(|| note?.architecture())
+            .map(|known| known.name().to_owned())
+            .or_else(named),
+        page_bytes: note
+            .and_then(Vmcoreinfo::page_size)
+            .or_else(|| memory_or_listed().find_map(|memory| memory.page_bytes)),
+        va_bits: note
+            .and_then(Vmcoreinfo::va_bits)
+            .or_else(|| memory_or_listed().find_map(|memory| memory.va_bits)),
+        kimage_voffset: note.and_then(Vmcoreinfo::kimage_voffset).map(Address),
+        pointer_auth_mask: note
+            .and_then(Vmcoreinfo::pointer_auth_mask)
+            .map(Address)
+            .or_else(|| memory_or_listed().find_map(|memory| memory.pointer_auth_mask)),
+        cpu_features: memory_or_listed()
+            .map(|memory| memory.cpu_features.clone())
+            .find(|features| !features.is_empty())
+            .unwrap_or_default(),
         kernel: note
             .and_then(Vmcoreinfo::release)
             .map(str::to_owned)

@@ -5,15 +5,16 @@
 use crate::args::SymbolsArgs;
 use crate::text::symbols::SymbolsDocument;
 use crate::text::volatility::VolatilityImage;
-use linpmem_capture::artifacts::{Artifacts, ArtifactsError};
+use linpmem_capture::artifacts::{Artifacts, ArtifactsError, is_arm64, no_volatility};
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_capture::source::{SourceSpec, Subject, read_image};
 use linpmem_capture::{Acquired, ImageFormat, Output, Plan, Reading, Shape};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::{Codec, Format, ImageReader, open_bytes_within, raw};
+use linpmem_manifest::MachineRecord;
 use linpmem_manifest::paths::{partial_of, with_suffix};
-use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
+use linpmem_symbols::{Architecture, KernelFacts, SymbolFile, SymbolFileError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -97,16 +98,14 @@ pub fn symbols(
     };
     let path = args.output.clone().unwrap_or(path);
     let made = make(&artifacts, args.system_map.as_deref(), &path, args.force)?;
-    let levels = artifacts
-        .machine()
-        .ok()
-        .and_then(|machine| machine.memory.paging_levels);
+    let memory = artifacts.machine().map(|machine| machine.memory);
+    let unsupported = memory.ok().and_then(|memory| unsupported(&memory));
     let status = match opened.as_ref().is_some_and(|opened| opened.is_cut_off) {
         true => ExitStatus::Unreadable,
         false => ExitStatus::Complete,
     };
     let image = opened.map(|opened| opened.image);
-    Ok((made.document(&path, image.as_ref(), levels), status))
+    Ok((made.document(&path, image.as_ref(), unsupported), status))
 }
 
 /// The image that a symbol file is for.
@@ -213,8 +212,13 @@ impl SymbolFilePlan {
             is_readable: is_written_readable(acquired.shape),
             options: Vec::new(),
         });
-        Ok(made.document(&path, image.as_ref(), acquired.machine.paging_levels))
+        Ok(made.document(&path, image.as_ref(), unsupported(&acquired.machine)))
     }
+}
+
+/// What Volatility cannot do with the image of such a machine.
+fn unsupported(memory: &MachineRecord) -> Option<&'static str> {
+    no_volatility(is_arm64(memory), memory.paging_levels)
 }
 
 /// The image that a file of artifacts belongs to; any other file is the image itself.
@@ -238,10 +242,10 @@ impl Made {
         &self,
         path: &Path,
         image: Option<&VolatilityImage>,
-        levels: Option<u32>,
+        unsupported: Option<&str>,
     ) -> SymbolsDocument {
         let counts = [self.types, self.symbols];
-        SymbolsDocument::new(path, self.size_bytes, counts, image, levels)
+        SymbolsDocument::new(path, self.size_bytes, counts, image, unsupported)
     }
 }
 
@@ -250,6 +254,7 @@ struct Parts {
     banner: Vec<u8>,
     btf: Vec<u8>,
     modules: Vec<(String, Vec<u8>)>,
+    architecture: Architecture,
 }
 
 impl Parts {
@@ -264,6 +269,7 @@ impl Parts {
             modules: &self.modules,
             symbols,
             kaslr_offset,
+            architecture: self.architecture,
         })
     }
 }
@@ -278,6 +284,7 @@ fn make(
         banner: artifacts.banner()?,
         btf: artifacts.btf("vmlinux")?,
         modules: modules(artifacts),
+        architecture: architecture(artifacts),
     };
     if let Some(map) = system_map {
         let text = std::fs::read(map).map_err(|source| SymbolsError::SystemMap {
@@ -304,6 +311,18 @@ fn make(
         }
     }
     Err(error)
+}
+
+/// What kind of machine the artifacts are of: as it is recorded, or as `uname -m` said. Older
+/// artifacts without either are of x86-64.
+fn architecture(artifacts: &Artifacts) -> Architecture {
+    let machine = artifacts.machine().ok();
+    let names = machine.into_iter().flat_map(|machine| {
+        let host = machine.host.machine;
+        machine.memory.architecture.into_iter().chain([host])
+    });
+    let mut known = names.filter_map(|name| Architecture::from_name(&name));
+    known.next().unwrap_or(Architecture::X86_64)
 }
 
 /// kallsyms, and how far KASLR moved the symbols in it.

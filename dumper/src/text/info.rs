@@ -61,15 +61,27 @@ pub struct TruncationFacts {
 pub struct MachineFacts {
     /// `uname -r`.
     pub kernel: Option<String>,
+    /// What kind of machine it is, as `uname -m` says.
+    pub architecture: Option<String>,
+    /// Bytes of a page of the kernel.
+    pub page_bytes: Option<u64>,
+    /// Bits of a virtual address, as the machine uses them (arm64).
+    pub va_bits: Option<u32>,
     /// Bits of a physical address.
     pub phys_bits: Option<u32>,
-    /// Levels of page tables: 4 or 5.
+    /// Levels of page tables: 4 or 5 on x86-64, 2 to 5 on arm64.
     pub paging_levels: Option<u32>,
     /// Virtual address of physical address 0 (`page_offset_base`).
     pub direct_map_base: Option<Address>,
     /// Where the kernel's image is in physical memory, relative to the address that
     /// it was linked for.
     pub phys_base: Option<SignedHex>,
+    /// The difference between virtual and physical addresses of the kernel's image (arm64).
+    pub kimage_voffset: Option<Address>,
+    /// The bits of a kernel pointer that the processor can use to sign it (arm64).
+    pub pointer_auth_mask: Option<Address>,
+    /// Features of the processors that concern memory (arm64): `mte`, `paca`, `pacg`.
+    pub cpu_features: Vec<String>,
     /// How far KASLR moved the kernel.
     pub kaslr_offset: Option<Address>,
     /// The kernel's own top page table.
@@ -329,10 +341,18 @@ impl MachineFacts {
         let hex = |address: Address| format!("{:#x}", address.0);
         let kernel = self.kernel.as_deref().unwrap_or("unknown");
         value(out, "kernel", kernel)?;
+        known_value(out, "architecture", self.architecture.as_deref())?;
+        known_value(out, "page size", self.page_bytes.map(PhysLen::new))?;
         known_value(out, "address bits", self.phys_bits)?;
+        known_value(out, "virtual bits", self.va_bits)?;
         known_value(out, "paging levels", self.paging_levels)?;
         known_value(out, "direct map base", self.direct_map_base.map(hex))?;
         known_value(out, "phys_base", self.phys_base)?;
+        known_value(out, "kimage_voffset", self.kimage_voffset.map(hex))?;
+        known_value(out, "pointer signature", self.pointer_auth_mask.map(hex))?;
+        if !self.cpu_features.is_empty() {
+            value(out, "CPU features", self.cpu_features.join(" "))?;
+        }
         known_value(out, "KASLR offset", self.kaslr_offset.map(hex))?;
         known_value(out, "kernel page table", self.kernel_page_table.map(hex))?;
         match self.vmcoreinfo_bytes {

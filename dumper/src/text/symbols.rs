@@ -2,7 +2,6 @@
 //! `linpmem-dump symbols`: a symbol file, and how to use it.
 
 use super::volatility::{self, VolatilityImage};
-use linpmem_capture::artifacts::FIVE_LEVELS;
 use linpmem_cli::{Document, printable};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
@@ -34,7 +33,7 @@ impl SymbolsDocument {
         size_bytes: u64,
         [types, symbols]: [usize; 2],
         image: Option<&VolatilityImage>,
-        paging_levels: Option<u32>,
+        unsupported: Option<&str>,
     ) -> Self {
         let is_other = image.is_some_and(|image| !image.is_readable);
         let notes = [
@@ -42,7 +41,7 @@ impl SymbolsDocument {
                 "Volatility 3 does not open this image as it is: the command makes an ELF core of \
                  it first",
             ),
-            (paging_levels == Some(5)).then_some(FIVE_LEVELS),
+            unsupported,
         ];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         Self {
@@ -79,27 +78,36 @@ impl Document for SymbolsDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_capture::artifacts::no_volatility;
 
     #[test]
     fn the_command_can_be_pasted() {
-        let of = |path: &str, image: Option<VolatilityImage>, levels| {
-            SymbolsDocument::new(Path::new(path), 1, [2, 3], image.as_ref(), levels)
+        let of = |path: &str, image: Option<VolatilityImage>, unsupported| {
+            SymbolsDocument::new(Path::new(path), 1, [2, 3], image.as_ref(), unsupported)
         };
         let image = |path: &str, is_readable| VolatilityImage {
             path: path.into(),
             is_readable,
             options: vec!["--volume".into(), "a b".into()],
         };
-        let plain = of("a b/x.isf.json.xz", Some(image("it's", true)), Some(4));
+        let plain = of("a b/x.isf.json.xz", Some(image("it's", true)), None);
         assert_eq!(
             plain.volatility_command,
             r"vol -s 'a b' -f 'it'\''s' linux.pslist"
         );
         assert_eq!(plain.note, None);
-        let deep = of("x.isf.json.xz", None, Some(5));
+        let arm64 = no_volatility(true, Some(4));
+        let other = of("x.isf.json.xz", None, arm64);
+        assert!(
+            other
+                .note
+                .unwrap()
+                .contains("does not open memory of arm64")
+        );
+        let deep = of("x.isf.json.xz", None, no_volatility(false, Some(5)));
         assert_eq!(deep.volatility_command, "vol -s . -f IMAGE linux.pslist");
         assert!(deep.note.unwrap().contains("5-level"));
-        let other = of("x.isf.json.xz", Some(image("-x.core.zst", false)), Some(4));
+        let other = of("x.isf.json.xz", Some(image("-x.core.zst", false)), None);
         let expected = " convert ./-x.core.zst ./-x.core --volume 'a b'; vol -s . -f ./-x.core \
                         linux.pslist";
         let command = &other.volatility_command;

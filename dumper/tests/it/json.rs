@@ -4,6 +4,7 @@
 use crate::fake::{Fake, range};
 use crate::schema::Schema;
 use assert_cmd::Command;
+use linpmem_capture::artifacts::no_volatility;
 use linpmem_capture::stop::Stop;
 use linpmem_cli::{Document, ExitStatus};
 use linpmem_dump::text::symbols::SymbolsDocument;
@@ -243,7 +244,13 @@ fn documents_of_every_command_keep_to_the_schema() {
         assert_eq!(value["not_compared"].is_null(), !manifest.is_null());
     }
     // Whether there is BTF depends on the kernel that the tests run on.
-    let made = SymbolsDocument::new(Path::new("a.json"), 1, [2, 3], None, Some(5));
+    let made = SymbolsDocument::new(
+        Path::new("a.json"),
+        1,
+        [2, 3],
+        None,
+        no_volatility(false, Some(5)),
+    );
     keeps_to("symbols", &serde_json::to_value(made.tagged()).unwrap());
 }
 

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod aff4;
 #[cfg(test)]
+mod arm64;
+#[cfg(test)]
 mod artifacts;
 #[cfg(test)]
 mod bounded;

@@ -106,8 +106,14 @@ fn image(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Optio
     if let Some(offset) = options.facts.kaslr_offset {
         properties.push(("linpmem:kaslrOffset", Value::Long(offset)));
     }
+    if let Some(architecture) = machine.known_architecture() {
+        properties.push(("linpmem:architecture", Value::Text(architecture.name())));
+    }
     if let Some(base) = machine.direct_map_base {
         properties.push(("linpmem:directMapBase", Value::Long(base)));
+    }
+    if let Some(end) = machine.image_end {
+        properties.push(("linpmem:imageEnd", Value::Long(end)));
     }
     if let Some(levels) = machine.paging_levels {
         properties.push(("linpmem:pagingLevels", Value::Int(u64::from(levels))));

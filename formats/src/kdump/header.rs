@@ -4,12 +4,13 @@
 //! little-endian; docs/formats/kdump.md has the table.
 
 use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
-use super::notes::{check_machine, noted};
+use super::notes::{machine_of, noted};
 use super::page::INCOMPLETE;
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
-use crate::core_note::{X86_64, architecture};
+use crate::core_note::architecture;
 use crate::fields::{u32_at, u64_at};
 use crate::{CoreNote, MachineFacts, ReadAt, WriteError};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::notes;
 use linpmem_kinfo::vmcoreinfo::{self, Vmcoreinfo};
 use linpmem_phys::PAGE_SIZE;
@@ -50,6 +51,7 @@ pub(super) struct Headers {
     pub(super) dumped: u64,
     /// Where the page descriptors begin, in bytes.
     pub(super) descriptors: u64,
+    pub(super) architecture: Option<Architecture>,
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     /// All notes but VMCOREINFO.
     pub(super) notes: Vec<CoreNote>,
@@ -80,8 +82,10 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     let release = kernel.and_then(Vmcoreinfo::release).unwrap_or(UNKNOWN);
     // The last byte of a name is its terminating zero.
     let release = release.as_bytes().chunks(NAME_BYTES - 1).next();
-    // 0: unknown.
-    let phys_base = kernel.and_then(Vmcoreinfo::phys_base).unwrap_or(0);
+    // makedumpfile has arm64's PHYS_OFFSET in this field. 0: unknown.
+    let phys_base = kernel
+        .and_then(|kernel| kernel.phys_base().or_else(|| kernel.number("PHYS_OFFSET")))
+        .unwrap_or(0);
     let text = machine.vmcoreinfo.as_deref().unwrap_or_default();
     // These fields have 32 bits only and hold their largest value for anything above;
     // since version 6 the sub-header has the real number.
@@ -96,7 +100,8 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     put(UTSNAME + SYSNAME * NAME_BYTES, b"Linux")?;
     put(UTSNAME + RELEASE * NAME_BYTES, release.unwrap_or_default())?;
     put(UTSNAME + VERSION_NAME * NAME_BYTES, UNKNOWN.as_bytes())?;
-    put(UTSNAME + MACHINE * NAME_BYTES, X86_64.as_bytes())?;
+    let name = machine.named_architecture().name();
+    put(UTSNAME + MACHINE * NAME_BYTES, name.as_bytes())?;
     put(424, &word(status))?;
     put(428, &word(BLOCK_SIZE))?;
     put(432, &word(layout.sub_header_blocks))?;
@@ -232,7 +237,7 @@ impl Headers {
             _ => None,
         };
         let vmcoreinfo = vmcoreinfo.or(noted);
-        check_machine(
+        let architecture = machine_of(
             fields.machine,
             architecture(&notes, vmcoreinfo.as_deref()),
             &mut warnings,
@@ -243,6 +248,7 @@ impl Headers {
             present,
             dumped,
             descriptors: dumped + bitmap,
+            architecture,
             vmcoreinfo,
             notes,
             warnings,

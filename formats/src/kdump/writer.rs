@@ -10,7 +10,8 @@ use super::{BLOCK_BYTES, flattened, header};
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use bytes::Bytes;
-use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange};
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
+use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 use std::sync::Arc;
 
 /// Writes a kdump-compressed image as makedumpfile's flattened stream, which crash,
@@ -47,6 +48,16 @@ impl Writer {
     /// addresses, or a VMCOREINFO text above 1 MiB.
     pub fn new(plan: &ImagePlan, compression: Compression) -> Result<Self, WriteError> {
         let layout = Layout::new(plan)?;
+        // Readers take the size of a block for the kernel's page.
+        let page = plan.machine().kernel().and_then(Vmcoreinfo::page_size);
+        if let Some(page) = page.filter(|&page| page != PAGE_SIZE.get()) {
+            return Err(WriteError::Unsupported(format!(
+                "a kdump image of this kernel needs blocks of its page size, {}, and those of \
+                 this program have 4 KiB: write another format, such as an ELF core (--format \
+                 elf)",
+                PhysLen::new(page)
+            )));
+        }
         Ok(Self {
             order: WriteOrder::new(plan),
             plan: plan.clone(),

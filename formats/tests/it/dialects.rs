@@ -2,6 +2,7 @@
 //! ELF cores made by other tools.
 
 use linpmem_formats::{ImageReader, elf};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::{Content, PhysAddr, ReadPhys, Unreadables};
 
 pub struct Segment {
@@ -155,13 +156,18 @@ fn the_notes_of_a_core_say_of_which_machine_it_is() {
         registers
     };
     let x86 = note(b"VMCOREINFO\0", b"NUMBER(phys_base)=0\n");
-    for (machine, notes, is_read, has_warning) in [
-        (62, registers(336), true, false),
-        (0, registers(336), true, true),
-        (183, x86, true, true),
-        (0, Vec::new(), true, true),
-        (62, registers(392), false, false),
-        (183, Vec::new(), false, false),
+    let (x86_64, aarch64) = (Some(Architecture::X86_64), Some(Architecture::Aarch64));
+    let refused = Err(());
+    for (machine, notes, known, has_warning) in [
+        (62, registers(336), Ok(x86_64), false),
+        (0, registers(336), Ok(x86_64), true),
+        (183, x86, Ok(x86_64), true),
+        (0, Vec::new(), Ok(None), true),
+        (62, registers(392), Ok(aarch64), true),
+        (183, registers(392), Ok(aarch64), false),
+        (183, Vec::new(), Ok(aarch64), false),
+        (62, registers(376), refused, false),
+        (243, Vec::new(), refused, false),
     ] {
         let segments = [
             load(0x1000, 0x9000, 0x1000),
@@ -175,10 +181,50 @@ fn the_notes_of_a_core_say_of_which_machine_it_is() {
         core[18] = machine;
         core[0x200..0x200 + notes.len()].copy_from_slice(&notes);
         let image = match elf::Reader::new(core) {
-            Err(elf::Error::NotThisKind(_)) if !is_read => continue,
+            Err(elf::Error::NotThisKind(_)) if known == refused => continue,
             image => image.unwrap(),
         };
-        assert!(is_read, "{machine}");
+        assert_eq!(Ok(image.machine().architecture), known, "{machine}");
         assert_eq!(!image.warnings().is_empty(), has_warning, "{machine}");
     }
+}
+
+/// As Linux writes /proc/vmcore on arm64: the image has a segment of its own, at a virtual
+/// address that no other kernel has.
+#[test]
+fn a_crash_core_of_arm64_has_its_memory_once() {
+    let text = b"OSRELEASE=6.12\nPAGESIZE=4096\nNUMBER(VA_BITS)=48\nNUMBER(TCR_EL1_T1SZ)=0x10\n\
+        NUMBER(kimage_voffset)=0xffff800040000000\nSYMBOL(swapper_pg_dir)=ffff800080002000\n";
+    let notes = note(b"VMCOREINFO\0", text);
+    let linear = 0xffff_4ffe_8000_0000;
+    let segments = [
+        Segment {
+            kind: NOTE,
+            filesz: u64::try_from(notes.len()).unwrap(),
+            ..load(0x200, 0, 0)
+        },
+        Segment {
+            vaddr: 0xffff_8000_8000_2000,
+            ..load(0x3000, 0x4000_2000, 0x2000)
+        },
+        Segment {
+            vaddr: linear + 0x4000_0000,
+            ..load(0x1000, 0x4000_0000, 0x6000)
+        },
+    ];
+    let mut core = core(&segments, 0x7000);
+    core[18] = 183;
+    core[0x200..0x200 + notes.len()].copy_from_slice(&notes);
+    let image = elf::Reader::new(core).unwrap();
+    assert!(image.warnings().is_empty(), "{:?}", image.warnings());
+    let machine = image.machine();
+    assert_eq!(machine.architecture, Some(Architecture::Aarch64));
+    assert_eq!(machine.direct_map_base, Some(linear));
+    assert_eq!(machine.paging_levels, Some(4));
+    assert_eq!(machine.image_end, Some(0xffff_8000_8000_4000));
+    let table = machine.kernel().unwrap().kernel_page_table();
+    assert_eq!(table, Some(PhysAddr::new(0x4000_2000)));
+    let ranges: Vec<_> = image.ranges().iter().map(|stored| stored.range).collect();
+    assert_eq!(ranges.len(), 1, "{ranges:?}");
+    assert_eq!(ranges[0].to_string(), "0x40000000-0x40005fff");
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linpmem_symbols::{KernelFacts, SymbolFile};
+use linpmem_symbols::{Architecture, KernelFacts, SymbolFile};
 use std::io;
 
 const SYMBOLS: &str = "\
@@ -32,6 +32,7 @@ fuzz_target!(|data: &[u8]| {
         modules,
         symbols: SYMBOLS.as_bytes(),
         kaslr_offset: 0,
+        architecture: Architecture::X86_64,
     });
     if let Ok(file) = file {
         let _ = file.write_json(io::sink());

@@ -3,7 +3,7 @@
 
 use crate::assembler::Assembler;
 use crate::kernel::{BANNER, KALLSYMS, OFFSET, facts, json_of};
-use linpmem_symbols::{BtfError, KernelFacts, SymbolFileError};
+use linpmem_symbols::{Architecture, BtfError, KernelFacts, SymbolFileError};
 use proptest::prelude::*;
 
 fn error_of(btf: &[u8]) -> SymbolFileError {
@@ -93,6 +93,7 @@ fn a_banner_and_symbols_are_required() {
             modules: &[],
             symbols: symbols.as_bytes(),
             kaslr_offset: OFFSET,
+            architecture: Architecture::X86_64,
         };
         json_of(facts).map_err(|error| error.to_string())
     };

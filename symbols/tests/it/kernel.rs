@@ -2,7 +2,7 @@
 //! What a small kernel says about itself.
 
 use crate::assembler::Assembler;
-use linpmem_symbols::{KernelFacts, SymbolFile, SymbolFileError};
+use linpmem_symbols::{Architecture, KernelFacts, SymbolFile, SymbolFileError};
 use serde_json::Value;
 
 pub const BANNER: &str = "Linux version 6.12.1 (someone@somewhere) #1 SMP\n";
@@ -31,6 +31,7 @@ pub fn facts<'a>(btf: &'a [u8], modules: &'a [(String, Vec<u8>)]) -> KernelFacts
         modules,
         symbols: KALLSYMS.as_bytes(),
         kaslr_offset: OFFSET,
+        architecture: Architecture::X86_64,
     }
 }
 

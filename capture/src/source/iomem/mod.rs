@@ -16,6 +16,10 @@
 //!    addresses are messages to the processor's fabric (interrupts, configuration), not
 //!    memory.
 //!
+//! On arm64, memory that the firmware or a driver has set aside is `reserved` within System
+//! RAM if the kernel maps it, and so RAM by rule 1; at the outermost level, it is memory that
+//! the kernel does not map (`no-map`), and `Reserved` by rule 3.
+//!
 //! The module goes by the same rules ([`linpmem_core::resource`]).
 
 #[cfg(test)]
@@ -28,6 +32,13 @@ use std::io;
 
 pub use linpmem_kinfo::iomem::{IomemError as IomemTextError, PATH};
 
+/// The name of the kernel's data and bss (arch/arm64/kernel/setup.c,
+/// arch/x86/kernel/setup.c; x86 has the bss apart, as `Kernel bss`).
+const KERNEL_DATA: &str = "Kernel data";
+
+/// The name of what `crashkernel=` sets aside (kernel/crash_reserve.c).
+const CRASH_KERNEL: &str = "Crash kernel";
+
 /// The map, and the text that it was made from.
 #[derive(Clone, Debug)]
 pub struct Iomem {
@@ -35,6 +46,10 @@ pub struct Iomem {
     pub text: String,
     /// The map.
     pub map: MemoryMap,
+    /// The kernel's data and bss (`Kernel data`), if it is listed.
+    pub kernel_data: Option<PhysRange>,
+    /// What is set aside for a crash kernel (`Crash kernel`).
+    pub crash_kernel: Vec<PhysRange>,
     /// Lines that were skipped.
     pub warnings: Vec<String>,
 }
@@ -83,7 +98,14 @@ impl Iomem {
         }
         let mut flat = Flattening::default();
         let listing = iomem::parse(text.as_bytes())?;
-        for entry in listing.entries {
+        let named = |name: &'static str| {
+            let entries = listing.entries.iter();
+            let named = entries.filter(move |entry| entry.name == name);
+            named.map(|entry| entry.range)
+        };
+        let kernel_data = named(KERNEL_DATA).next();
+        let crash_kernel = named(CRASH_KERNEL).collect();
+        for entry in &listing.entries {
             flat.enter(entry.depth, entry.range, entry.kind());
         }
         let map = MemoryMap::new(flat.finish().into_iter().flat_map(without_fabric))?;
@@ -94,6 +116,8 @@ impl Iomem {
             warnings: listing.odd.iter().map(ToString::to_string).collect(),
             text,
             map,
+            kernel_data,
+            crash_kernel,
         })
     }
 }

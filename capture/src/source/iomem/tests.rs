@@ -183,3 +183,42 @@ fn odd_texts_are_errors_or_cut_to_a_tree() {
         ]
     );
 }
+
+/// As in QEMU's machine `virt` with UEFI, and with a crash kernel.
+const ARM64: &str = "\
+00000000-03ffffff : 0.flash flash@0
+09000000-09000fff : pl011@9000000
+  09000000-09000fff : 9000000.pl011 pl011@9000000
+40000000-5858ffff : System RAM
+  40200000-41ffffff : Kernel code
+  42000000-423fffff : reserved
+  42400000-42a2ffff : Kernel data
+  4a000000-51ffffff : Crash kernel
+  53000000-530cffff : reserved
+58590000-585effff : reserved
+585f0000-5fffffff : System RAM
+  5f000000-5f00ffff : reserved
+10000000000-1000001ffff : pcie@10000000
+";
+
+#[test]
+fn reserved_memory_of_arm64_is_ram_where_the_kernel_maps_it() {
+    let iomem = Iomem::parse(ARM64.to_owned()).unwrap();
+    assert_eq!(
+        flat(ARM64),
+        [
+            (0, 0x3ff_ffff, Device),
+            (0x900_0000, 0x900_0fff, Device),
+            (0x4000_0000, 0x5858_ffff, SystemRam),
+            (0x5859_0000, 0x585e_ffff, Reserved),
+            (0x585f_0000, 0x5fff_ffff, SystemRam),
+            (0x100_0000_0000, 0x100_0001_ffff, Device),
+        ]
+    );
+    assert_eq!(
+        iomem.kernel_data.unwrap().to_string(),
+        "0x42400000-0x42a2ffff"
+    );
+    assert_eq!(iomem.crash_kernel.len(), 1);
+    assert_eq!(iomem.crash_kernel[0].to_string(), "0x4a000000-0x51ffffff");
+}

@@ -10,10 +10,12 @@ mod headers;
 #[cfg(test)]
 mod tests;
 
+use super::Iomem;
 use super::page_flags::PageFlags;
 use crate::read_target::{ReadTarget, fill_except, refuse_some};
 use direct_map::{DirectMap, NoDirectMap};
 use headers::{Headers, HeadersError};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{
     Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadable,
@@ -26,6 +28,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// The file.
 pub(super) const PATH: &str = "/proc/kcore";
+
+/// Whether a crash kernel is loaded.
+const CRASH_LOADED: &str = "/sys/kernel/kexec_crash_loaded";
 
 /// The errno for pages that no segment contains.
 const NOT_MAPPED: Errno = Errno::EFAULT;
@@ -42,6 +47,11 @@ const MAX_TRIES: u32 = 4;
 pub(super) struct Kcore {
     file: File,
     map: MemoryMap,
+    architecture: Architecture,
+    /// Where the kernel has its data and bss.
+    kernel_data: Option<PhysRange>,
+    /// RAM that the kernel may have taken out of the direct map, where zeros prove nothing.
+    doubtful: Vec<PhysRange>,
     flags: PageFlags,
     current: RwLock<Arc<Snapshot>>,
     vmcoreinfo: Option<Vec<u8>>,
@@ -69,20 +79,40 @@ impl Kcore {
         File::open(PATH)
     }
 
-    /// The RAM in `map`, through `file`.
+    /// The RAM in `iomem`, through `file`.
     ///
     /// # Errors
     /// If `file` is not a kernel's core, or does not contain that RAM.
-    pub(super) fn new(file: File, map: &MemoryMap) -> Result<Self, KcoreError> {
-        Self::with(file, map, PageFlags::open())
+    pub(super) fn new(file: File, iomem: &Iomem) -> Result<Self, KcoreError> {
+        let kcore = Self::with(file, &iomem.map, iomem.kernel_data, PageFlags::open())?;
+        let is_loaded = std::fs::read(CRASH_LOADED).is_ok_and(|text| text.starts_with(b"1"));
+        Ok(kcore.doubting(&iomem.crash_kernel, is_loaded))
     }
 
-    fn with(file: File, map: &MemoryMap, flags: PageFlags) -> Result<Self, KcoreError> {
+    /// A crash kernel that `is_loaded` into `memory` is not in the direct map of arm64, before
+    /// Linux 6.4 (arch_kexec_protect_crashkres).
+    fn doubting(self, memory: &[PhysRange], is_loaded: bool) -> Self {
+        let is_doubtful = is_loaded && self.architecture == Architecture::Aarch64;
+        Self {
+            doubtful: memory.iter().copied().filter(|_| is_doubtful).collect(),
+            ..self
+        }
+    }
+
+    fn with(
+        file: File,
+        map: &MemoryMap,
+        kernel_data: Option<PhysRange>,
+        flags: PageFlags,
+    ) -> Result<Self, KcoreError> {
         let headers = headers::read(&file)?;
-        let snapshot = Snapshot::of(&headers, map)?;
+        let snapshot = Snapshot::of(&headers, map, kernel_data)?;
         Ok(Self {
             file,
             map: map.clone(),
+            architecture: headers.architecture,
+            kernel_data,
+            doubtful: Vec::new(),
             flags,
             current: RwLock::new(Arc::new(snapshot)),
             vmcoreinfo: headers.vmcoreinfo,
@@ -94,7 +124,7 @@ impl Kcore {
         self.vmcoreinfo.as_deref()
     }
 
-    /// The virtual address of physical address 0.
+    /// What the direct map adds to a physical address.
     pub(super) fn direct_map_base(&self) -> u64 {
         self.current().direct_map.base()
     }
@@ -108,6 +138,8 @@ impl Kcore {
                 "direct map at {base:#x}, inferred from the segments, which have no physical \
                  addresses"
             )
+        } else if current.direct_map.has_image_data() {
+            format!("direct map at {base:#x}; kernel data by the mapping of the kernel's image")
         } else {
             format!("direct map at {base:#x}")
         }
@@ -128,7 +160,7 @@ impl Kcore {
 
     /// Reads the headers again.
     fn renew(&self) -> Result<(), KcoreError> {
-        let snapshot = Snapshot::of(&headers::read(&self.file)?, &self.map)?;
+        let snapshot = Snapshot::of(&headers::read(&self.file)?, &self.map, self.kernel_data)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(snapshot);
         Ok(())
@@ -208,17 +240,45 @@ impl Kcore {
             }
         }
         for run in zero.as_slice() {
-            all.extend_from_slice(self.flags.refused(run.range).as_slice());
+            let refused = self.flags.refused(run.range);
+            let doubtful = self.doubtful.iter();
+            for part in doubtful.filter_map(|part| part.intersect(run.range)) {
+                all.extend(
+                    missing_from(part, refused.as_slice()).map(|range| Unreadable {
+                        range,
+                        errno: NOT_MAPPED,
+                    }),
+                );
+            }
+            all.extend_from_slice(refused.as_slice());
         }
         all.sort_unstable_by_key(|item| item.range);
         all
     }
 }
 
+/// The parts of `range` that `listed`, by address, does not have.
+fn missing_from(range: PhysRange, listed: &[Unreadable]) -> impl Iterator<Item = PhysRange> {
+    let mut rest = Some(range);
+    let mut missing = Vec::new();
+    for item in listed {
+        let Some((before, above)) = rest.map(|rest| rest.split_at(item.range.start())) else {
+            break;
+        };
+        missing.extend(before);
+        rest = above.and_then(|above| above.split_at(item.range.end()).1);
+    }
+    missing.into_iter().chain(rest)
+}
+
 impl Snapshot {
-    fn of(headers: &Headers, map: &MemoryMap) -> Result<Self, NoDirectMap> {
+    fn of(
+        headers: &Headers,
+        map: &MemoryMap,
+        kernel_data: Option<PhysRange>,
+    ) -> Result<Self, NoDirectMap> {
         Ok(Self {
-            direct_map: DirectMap::of(&headers.program, map)?,
+            direct_map: DirectMap::of(headers, map, kernel_data)?,
             segments: headers.segments,
         })
     }

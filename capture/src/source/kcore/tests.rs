@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::*;
+use crate::source::kernel_variables::{self, Suspect};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE, ProgramHeader};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::notes;
-use linpmem_kinfo::vmcoreinfo::{NOTE_KIND, NOTE_NAME};
+use linpmem_kinfo::vmcoreinfo::{NOTE_KIND, NOTE_NAME, Vmcoreinfo};
 use linpmem_phys::Region;
 use std::io::Write;
 
 const BASE: u64 = 0xffff_8880_0000_0000;
 
 fn put_headers(file: &File, headers: &[ProgramHeader]) {
+    put_headers_of(Architecture::X86_64, file, headers);
+}
+
+fn put_headers_of(architecture: Architecture, file: &File, headers: &[ProgramHeader]) {
     let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
     bytes.resize(16, 0);
     for (len, value) in [
         (2, 4), // ET_CORE
-        (2, 62),
+        (2, u64::from(architecture.elf_machine())),
         (4, 1),
         (8, 0),
         (8, 64),
@@ -124,7 +130,7 @@ fn read(kcore: &Kcore, start: u64, len: usize) -> (Vec<u8>, Vec<(PhysRange, Errn
 
 #[test]
 fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
-    let kcore = Kcore::with(core(), &map(), PageFlags::unavailable()).unwrap();
+    let kcore = Kcore::with(core(), &map(), None, PageFlags::unavailable()).unwrap();
     assert_eq!(kcore.direct_map_base(), BASE);
     assert_eq!(kcore.vmcoreinfo(), Some(&b"OSRELEASE=6.12\n"[..]));
     let [warning] = &kcore.warnings()[..] else {
@@ -156,7 +162,7 @@ fn offline_memory_that_the_file_leaves_out_is_told_apart_from_what_it_should_hav
         &file,
         &[ram(0x1_0000, 0x2000, 0x9000), ram(0x1000, 0x7000, 0x2000)],
     );
-    let kcore = Kcore::with(file, &map(), flags(&[(0x13, 20)])).unwrap();
+    let kcore = Kcore::with(file, &map(), None, flags(&[(0x13, 20)])).unwrap();
     let (pages, listed) = read(&kcore, 0x1_0000, 0x4000);
     assert_eq!(pages, [2, 2, 0, 0]);
     assert_eq!(
@@ -171,7 +177,7 @@ fn offline_memory_that_the_file_leaves_out_is_told_apart_from_what_it_should_hav
 #[test]
 fn zeros_that_are_not_the_content_of_memory_are_listed() {
     // The page of zeros is offline; the poisoned one is not even read.
-    let kcore = Kcore::with(core(), &map(), flags(&[(3, 23), (0x11, 19)])).unwrap();
+    let kcore = Kcore::with(core(), &map(), None, flags(&[(3, 23), (0x11, 19)])).unwrap();
     let (pages, listed) = read(&kcore, 0x1000, 0x7000);
     assert_eq!(pages, [1, 1, 0, 1, 1, 1, 1]);
     assert_eq!(listed, [(range(0x3000, 0x3fff), Errno::ENODATA)]);
@@ -183,7 +189,13 @@ fn zeros_that_are_not_the_content_of_memory_are_listed() {
 #[test]
 fn memory_that_moves_within_the_file_is_found_again() {
     let file = core();
-    let kcore = Kcore::with(file.try_clone().unwrap(), &map(), PageFlags::unavailable()).unwrap();
+    let kcore = Kcore::with(
+        file.try_clone().unwrap(),
+        &map(),
+        None,
+        PageFlags::unavailable(),
+    )
+    .unwrap();
     // As when memory is added: one header more, and all data elsewhere.
     put_headers(
         &file,
@@ -203,16 +215,16 @@ fn memory_that_moves_within_the_file_is_found_again() {
 #[test]
 fn anything_but_a_core_is_refused() {
     let empty = tempfile::tempfile().unwrap();
-    assert!(Kcore::with(empty, &map(), PageFlags::unavailable()).is_err());
+    assert!(Kcore::with(empty, &map(), None, PageFlags::unavailable()).is_err());
     let text = tempfile::tempfile().unwrap();
     text.write_all_at(&[b'x'; 0x1000], 0).unwrap();
-    let error = Kcore::with(text, &map(), PageFlags::unavailable()).unwrap_err();
+    let error = Kcore::with(text, &map(), None, PageFlags::unavailable()).unwrap_err();
     assert!(error.to_string().contains("not an ELF core"), "{error}");
     // More headers than the file has room for.
     let cut = tempfile::tempfile().unwrap();
     put_headers(&cut, &vec![ram(0, 1, 0); 5]);
     cut.set_len(100).unwrap();
-    assert!(Kcore::with(cut, &map(), PageFlags::unavailable()).is_err());
+    assert!(Kcore::with(cut, &map(), None, PageFlags::unavailable()).is_err());
 }
 
 #[test]
@@ -228,4 +240,134 @@ fn a_file_that_is_masked_is_called_that() {
     short.write_all(b"\x7fELF").unwrap();
     let error = headers::read(&short).unwrap_err().to_string();
     assert!(error.contains("reading the ELF headers"), "{error}");
+}
+
+/// The kernel's data of the machine of [`arm64`].
+const ARM64_DATA: (u64, u64) = (0x4000_4000, 0x4000_7fff);
+
+/// /proc/kcore of arm64 since Linux 7.3: 16 pages of RAM from 1 GiB on, all of 1, but zeros
+/// in place of the kernel's data, which the image's own segment has. That one has zeros in
+/// place of what was freed after the boot, 0x40003000.
+fn arm64() -> File {
+    const LINEAR: u64 = 0xfff0_0000_0000_0000;
+    const IMAGE: u64 = 0xffff_8000_8000_2000;
+    let file = tempfile::tempfile().unwrap();
+    let segment = |vaddr, paddr, offset, len| ProgramHeader {
+        p_vaddr: vaddr,
+        p_paddr: paddr,
+        p_offset: offset,
+        ..ram(0, len, 0)
+    };
+    let note = ProgramHeader {
+        p_type: PT_NOTE,
+        p_offset: 0x800,
+        p_filesz: 0x400,
+        ..ProgramHeader::default()
+    };
+    put_headers_of(
+        Architecture::Aarch64,
+        &file,
+        &[
+            note,
+            segment(IMAGE, 0x4000_2000, 0x2_0000, 0x6000),
+            segment(0xffff_8000_0000_0000, u64::MAX, 0x4_0000, 0x1000_0000),
+            segment(LINEAR, 0x4000_0000, 0x1000, 0x1_0000),
+        ],
+    );
+    let mut notes = Vec::new();
+    let text = "OSRELEASE=7.3.4\nNUMBER(kimage_voffset)=0xffff800040000000\n\
+        SYMBOL(init_uts_ns)=ffff800080005010\nSYMBOL(swapper_pg_dir)=ffff800080002000\n";
+    notes::append(&mut notes, NOTE_NAME, NOTE_KIND, text.as_bytes()).unwrap();
+    notes.resize(0x400, 0);
+    file.write_all_at(&notes, 0x800).unwrap();
+    file.write_all_at(&[1; 0x1_0000], 0x1000).unwrap();
+    file.write_all_at(&[0; 0x4000], 0x5000).unwrap();
+    file.write_all_at(&[2; 0x6000], 0x2_0000).unwrap();
+    file.write_all_at(&[0; 0x1000], 0x2_1000).unwrap();
+    file.write_all_at(b"7.3.4\0", 0x2_3096).unwrap();
+    file
+}
+
+fn open_arm64(kernel_data: Option<PhysRange>) -> Kcore {
+    let map = MemoryMap::new([Region {
+        range: range(0x4000_0000, 0x4000_ffff),
+        kind: linpmem_phys::RegionKind::SystemRam,
+    }])
+    .unwrap();
+    Kcore::with(arm64(), &map, kernel_data, PageFlags::unavailable()).unwrap()
+}
+
+#[test]
+fn the_kernels_data_on_arm64_is_not_zeros() {
+    let kcore = open_arm64(Some(range(ARM64_DATA.0, ARM64_DATA.1)));
+    let (pages, listed) = read(&kcore, 0x4000_0000, 0x1_0000);
+    assert_eq!(pages, [1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(listed, []);
+    assert_eq!(kcore.direct_map_base(), 0xffef_ffff_c000_0000);
+    assert!(kcore.detail().contains("mapping of the kernel's image"));
+    let text = kcore.vmcoreinfo().unwrap();
+    assert_eq!(
+        kernel_variables::check(&kcore, Vmcoreinfo::new(text), None),
+        Ok(())
+    );
+}
+
+#[test]
+fn zeros_in_place_of_the_kernels_data_are_not_trusted() {
+    // As if /proc/iomem did not say where it is, or lied.
+    for kernel_data in [None, Some(range(0x4000_8000, 0x4000_ffff))] {
+        let kcore = open_arm64(kernel_data);
+        let text = kcore.vmcoreinfo().unwrap();
+        let suspect = kernel_variables::judge(&kcore, Vmcoreinfo::new(text), true).unwrap_err();
+        let Suspect::Zeros { at, .. } = suspect else {
+            panic!("{suspect}");
+        };
+        assert_eq!(at, PhysAddr::new(0x4000_5010));
+    }
+}
+
+#[test]
+fn pages_of_16_kib_are_looked_up_by_their_own_number() {
+    let page = linpmem_phys::PhysLen::new(0x4000);
+    // The pages at 0x4000 and 0x10000, by numbers of 16 KiB.
+    let flags = flags(&[(1, 19), (4, 23)]).with_page(page);
+    let kcore = Kcore::with(core(), &map(), None, flags).unwrap();
+    let (pages, listed) = read(&kcore, 0x1000, 0x7000);
+    assert_eq!(pages, [1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(listed, [(range(0x4000, 0x7fff), Errno::EHWPOISON)]);
+    let (_, listed) = read(&kcore, 0x1_1000, 0x2000);
+    assert_eq!(listed, [(range(0x1_1000, 0x1_2fff), Errno::ENODATA)]);
+}
+
+#[test]
+fn zeros_where_a_crash_kernel_is_loaded_on_arm64_are_listed() {
+    let kernel = [range(0x4000_6000, 0x4000_9fff)];
+    // Without the image's segment, 0x40004000 to 0x40007fff reads as zeros.
+    for (is_loaded, expected) in [
+        (true, vec![(range(0x4000_6000, 0x4000_7fff), NOT_MAPPED)]),
+        (false, Vec::new()),
+    ] {
+        let kcore = open_arm64(None).doubting(&kernel, is_loaded);
+        let (_, listed) = read(&kcore, 0x4000_0000, 0x1_0000);
+        assert_eq!(listed, expected, "{is_loaded}");
+    }
+    let x86 = Kcore::with(core(), &map(), None, PageFlags::unavailable()).unwrap();
+    let x86 = x86.doubting(&[range(0x3000, 0x3fff)], true);
+    assert_eq!(read(&x86, 0x1000, 0x7000).1, []);
+}
+
+#[test]
+fn what_is_listed_already_is_not_listed_twice() {
+    let whole = range(0x1000, 0x6fff);
+    let item = |first, last| Unreadable {
+        range: range(first, last),
+        errno: Errno::ENODATA,
+    };
+    let found = |listed: &[Unreadable]| missing_from(whole, listed).collect::<Vec<_>>();
+    assert_eq!(found(&[]), [whole]);
+    assert_eq!(
+        found(&[item(0x1000, 0x1fff), item(0x3000, 0x4fff)]),
+        [range(0x2000, 0x2fff), range(0x5000, 0x6fff)]
+    );
+    assert_eq!(found(&[item(0x1000, 0x6fff)]), []);
 }
