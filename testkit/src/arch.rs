@@ -75,6 +75,15 @@ impl Arch {
         }
     }
 
+    /// The program that emulates a single program.
+    #[must_use]
+    pub const fn emulator(self) -> &'static str {
+        match self {
+            Self::X86_64 => "qemu-x86_64",
+            Self::Aarch64 => "qemu-aarch64",
+        }
+    }
+
     /// QEMU's `-machine`, unless a test asks for another.
     #[must_use]
     pub const fn machine(self) -> &'static str {

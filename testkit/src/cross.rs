@@ -8,6 +8,7 @@ use crate::checkout;
 use crate::debian_tree::DebianTree;
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -43,12 +44,14 @@ pub fn cargo(arch: Arch) -> Result<Command> {
         // What is missing was fetched by the host's cargo, which knows how.
         .env("CARGO_NET_OFFLINE", "true")
         .env(format!("CARGO_TARGET_{upper}_LINKER"), &gcc)
+        .env(format!("CARGO_TARGET_{upper}_RUNNER"), arch.emulator())
         .env(format!("CC_{lower}"), &gcc);
-    for name in ["CARGO_INCREMENTAL", "CARGO_BUILD_JOBS"] {
-        if let Some(value) = env::var_os(name) {
-            cargo.env(name, value);
-        }
-    }
+    let is_passed = |name: &OsString| {
+        let name = name.to_string_lossy();
+        ["CARGO_INCREMENTAL", "CARGO_BUILD_JOBS"].contains(&&*name)
+            || name.starts_with("CARGO_PROFILE_")
+    };
+    cargo.envs(env::vars_os().filter(|(name, _)| is_passed(name)));
     Ok(cargo)
 }
 

@@ -2,7 +2,7 @@
 //! QEMU: command line, process and sockets.
 
 use super::builder::VmBuilder;
-use super::{guest, initramfs};
+use super::{device_tree, guest, initramfs};
 use crate::cache::Cache;
 use crate::debian_tree::DebianTree;
 use anyhow::{Context, Result, bail, ensure};
@@ -34,6 +34,7 @@ pub(super) struct Files {
     pub(super) pipe: PathBuf,
     pub(super) initramfs: PathBuf,
     pub(super) disk: PathBuf,
+    device_tree: PathBuf,
     log: PathBuf,
 }
 
@@ -47,6 +48,7 @@ impl Files {
             pipe: folder.join("pipe"),
             initramfs: folder.join("initramfs"),
             disk: folder.join("disk"),
+            device_tree: folder.join("device-tree"),
             log: folder.join("qemu.log"),
         }
     }
@@ -187,6 +189,10 @@ fn command(builder: &VmBuilder, files: &Files) -> Result<Command> {
             .arg(format!(
                 "id=scratch,if=none,format=raw,cache=unsafe,file={disk}"
             ));
+    }
+    if !builder.reserved.is_empty() {
+        device_tree::write(builder, &tree, &files.device_tree)?;
+        command.arg("-dtb").arg(&files.device_tree);
     }
     for device in &builder.devices {
         command.args(["-device", device]);

@@ -81,6 +81,7 @@ const ARM64: &[&str] = &[
     "libstd-rust-dev:arm64",
     "rustc",
     // Virtual machines, and programs of arm64 without one.
+    "device-tree-compiler",
     "qemu-system-arm",
     "qemu-user",
     // A reader of images of any architecture.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The test suites by name.
 
+mod emulated;
 mod matrix;
 mod record;
 mod tally;
@@ -16,8 +17,7 @@ use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, IsTerminal as _};
-use std::process::Stdio;
+use std::io::IsTerminal as _;
 use std::time::Instant;
 
 /// The command line of `cargo xtask test`.
@@ -55,6 +55,8 @@ struct Suite {
     module: ModuleKind,
     /// Makes what the tests need.
     prepare: fn() -> Result<()>,
+    /// Other tests of the suite, which need no virtual machine.
+    others: Option<fn(&mut Tally) -> Result<()>>,
 }
 
 /// The program of the end-to-end tests, which has a module for each suite. The whole
@@ -72,6 +74,7 @@ const SUITES: &[Suite] = &[
         matrix: None,
         module: ModuleKind::Built,
         prepare: || Ok(()),
+        others: None,
     },
     Suite {
         name: "vm",
@@ -82,6 +85,7 @@ const SUITES: &[Suite] = &[
         matrix: None,
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
+        others: None,
     },
     Suite {
         name: "aff4",
@@ -95,6 +99,7 @@ const SUITES: &[Suite] = &[
             setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
             prepare::machines().map(drop)
         },
+        others: None,
     },
     Suite {
         name: "consumers",
@@ -109,6 +114,7 @@ const SUITES: &[Suite] = &[
             setup::ensure(&Cache::open()?, &parts)?;
             prepare::machines().map(drop)
         },
+        others: None,
     },
     Suite {
         name: "kmod",
@@ -119,6 +125,7 @@ const SUITES: &[Suite] = &[
         matrix: Some(Matrix::Rust),
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
+        others: None,
     },
     Suite {
         name: "pipeline",
@@ -129,6 +136,7 @@ const SUITES: &[Suite] = &[
         matrix: None,
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
+        others: None,
     },
     Suite {
         name: "pmem",
@@ -142,6 +150,7 @@ const SUITES: &[Suite] = &[
             setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
             prepare::machines().map(drop)
         },
+        others: None,
     },
     Suite {
         name: "sources",
@@ -152,20 +161,30 @@ const SUITES: &[Suite] = &[
         matrix: Some(Matrix::Servers),
         module: ModuleKind::Built,
         prepare: without_module,
+        others: None,
     },
     Suite {
         name: "arm64",
-        about: "acquisitions of emulated arm64 machines; with all suites, one of them",
+        about: "acquisitions of arm64 machines, with all suites only one; the dumper's unit tests for arm64",
         cargo: END_TO_END,
         tests: &["arm64::"],
         short: Some(&["arm64::acquired::ram_is_what_qemu_sees"]),
         matrix: Some(Matrix::Arm64),
         module: ModuleKind::Built,
         prepare: || {
-            let parts = [Part::Tree, Part::Drgn, Part::Arm64Tree, Part::Arm64Kernel];
+            let parts = [
+                Part::Tree,
+                Part::Drgn,
+                Part::Consumers,
+                Part::Arm64Tree,
+                Part::Arm64Kernel,
+            ];
             setup::ensure(&Cache::open()?, &parts)?;
+            // The host's programs read the images.
+            dist::build_programs()?;
             dist::build_programs_for(Arch::Aarch64).map(drop)
         },
+        others: Some(emulated::run),
     },
     Suite {
         name: "fit",
@@ -182,6 +201,7 @@ const SUITES: &[Suite] = &[
         matrix: None,
         module: ModuleKind::Fitted,
         prepare: || setup::ensure(&Cache::open()?, &[Part::Kernel, Part::Stable]),
+        others: None,
     },
     Suite {
         name: "fitted",
@@ -196,6 +216,7 @@ const SUITES: &[Suite] = &[
             setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
             without_module()
         },
+        others: None,
     },
 ];
 
@@ -220,6 +241,10 @@ pub fn run(args: &Args) -> Result<()> {
     for suite in &chosen {
         println!("[test] {}: {}", suite.name, suite.about);
         (suite.prepare)().with_context(|| format!("cannot prepare the suite `{}`", suite.name))?;
+        // Who names tests means those in machines.
+        if let Some(others) = suite.others.filter(|_| args.rest.is_empty()) {
+            others(&mut tally)?;
+        }
     }
     match (&args.kernels, chosen.as_slice()) {
         (Some(kernels), [suite]) => {
@@ -338,23 +363,7 @@ impl<'a> Batch<'a> {
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
         }
-        let mut child = cargo
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start cargo test")?;
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).split(b'\n') {
-                let line = line.context("cannot read the output of cargo test")?;
-                let line = String::from_utf8_lossy(&line);
-                println!("{line}");
-                tally.count(&line);
-            }
-        }
-        let status = child.wait().context("cannot wait for cargo test")?;
-        if !status.success() {
-            tally.broken.push(self.name());
-        }
-        Ok(())
+        tally.run(cargo, &self.name())
     }
 }
 

@@ -4,6 +4,9 @@
 
 mod acquired;
 mod drgn;
+mod readers;
+mod refused;
+mod reserved;
 
 use crate::machines;
 use anyhow::{Result, ensure};
