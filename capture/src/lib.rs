@@ -23,6 +23,7 @@ mod host;
 mod image_format;
 mod image_writer;
 mod input_hash;
+mod kernel_page;
 mod live_memory;
 pub mod meter;
 mod output_set;

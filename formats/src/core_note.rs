@@ -41,32 +41,31 @@ impl CoreNote {
     }
 }
 
-/// The name of x86-64 among those that [`architecture`] gives.
-pub(crate) const X86_64: &str = Architecture::X86_64.name();
+/// The machine that notes are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// One that this project knows.
+    Known(Architecture),
+    /// Any other.
+    Other,
+}
 
-/// The architecture of the machine that has these `notes` and this VMCOREINFO text, as
-/// `uname -m` would call it; `None` if they do not tell.
-pub(crate) fn architecture(notes: &[CoreNote], vmcoreinfo: Option<&[u8]>) -> Option<&'static str> {
-    let text = vmcoreinfo.map(Vmcoreinfo::new);
-    let has = |key: &str| text.is_some_and(|text| text.value(key).is_some());
-    // Documentation/admin-guide/kdump/vmcoreinfo.rst: only these machines export them.
-    if has("NUMBER(phys_base)") {
-        return Some(X86_64);
-    }
-    if has("NUMBER(kimage_voffset)") {
-        return Some("aarch64");
+/// Sizes of `struct elf_prstatus` on other machines: riscv64, ppc64, i686 and arm.
+const OTHER_REGISTERS: [usize; 4] = [376, 504, 144, 148];
+
+/// The architecture of the machine that has these `notes` and this VMCOREINFO text;
+/// `None` if they do not tell.
+pub(crate) fn architecture(notes: &[CoreNote], vmcoreinfo: Option<&[u8]>) -> Option<Noted> {
+    if let Some(known) = vmcoreinfo.and_then(|text| Vmcoreinfo::new(text).architecture()) {
+        return Some(Noted::Known(known));
     }
     let registers = notes.iter().find(|note| note.is_registers())?;
-    // Sizes of `struct elf_prstatus`.
-    match registers.content.len() {
-        336 => Some(X86_64),
-        392 => Some("aarch64"),
-        376 => Some("riscv64"),
-        504 => Some("ppc64"),
-        144 => Some("i686"),
-        148 => Some("arm"),
-        _ => None,
+    let bytes = registers.content.len();
+    let mut all = Architecture::ALL.into_iter();
+    if let Some(known) = all.find(|known| known.registers_bytes() == bytes) {
+        return Some(Noted::Known(known));
     }
+    OTHER_REGISTERS.contains(&bytes).then_some(Noted::Other)
 }
 
 #[cfg(test)]
@@ -84,13 +83,15 @@ mod tests {
         let arm: &[u8] = b"OSRELEASE=1\nNUMBER(kimage_voffset)=0x1\n";
         assert_eq!(architecture(&[], None), None);
         assert_eq!(architecture(&[], Some(b"OSRELEASE=1\n")), None);
-        assert_eq!(architecture(&[], Some(x86)), Some("x86_64"));
-        assert_eq!(architecture(&[], Some(arm)), Some("aarch64"));
-        assert_eq!(architecture(&[registers(336)], None), Some("x86_64"));
-        assert_eq!(architecture(&[registers(392)], None), Some("aarch64"));
+        let [x86_64, aarch64] = Architecture::ALL.map(|known| Some(Noted::Known(known)));
+        assert_eq!(architecture(&[], Some(x86)), x86_64);
+        assert_eq!(architecture(&[], Some(arm)), aarch64);
+        assert_eq!(architecture(&[registers(336)], None), x86_64);
+        assert_eq!(architecture(&[registers(392)], None), aarch64);
+        assert_eq!(architecture(&[registers(376)], None), Some(Noted::Other));
         assert_eq!(architecture(&[registers(7)], None), None);
         // The kernel's own word counts for more.
-        assert_eq!(architecture(&[registers(392)], Some(x86)), Some("x86_64"));
+        assert_eq!(architecture(&[registers(392)], Some(x86)), x86_64);
         let other = CoreNote {
             name: b"QEMU".to_vec(),
             ..registers(392)

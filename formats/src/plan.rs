@@ -3,6 +3,7 @@
 //! is read.
 
 use crate::core_note::CoreNote;
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysLen, PhysRange, RegionKind};
 
@@ -28,12 +29,15 @@ pub struct PlannedRange {
 /// What an image says about the machine besides its memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineFacts {
+    /// What kind of machine it is.
+    pub architecture: Option<Architecture>,
     /// The kernel's VMCOREINFO text, exactly as in its note.
     pub vmcoreinfo: Option<Vec<u8>>,
-    /// The virtual address at which the kernel maps physical address 0
-    /// (`page_offset_base`).
+    /// The virtual address at which the kernel maps physical address 0, or would: what the
+    /// direct map adds to a physical address (`page_offset_base` of x86-64, `PAGE_OFFSET −
+    /// PHYS_OFFSET` of arm64).
     pub direct_map_base: Option<u64>,
-    /// Levels of the page tables: 4 or 5.
+    /// Levels of the page tables: 4 or 5 on x86-64, 2 to 5 on arm64.
     pub paging_levels: Option<u32>,
     /// Further notes: the registers of the processors (`NT_PRSTATUS`), what QEMU knows of
     /// them, and others. Formats with room for notes keep them as they are.
@@ -121,6 +125,19 @@ impl MachineFacts {
     #[must_use]
     pub fn kernel(&self) -> Option<Vmcoreinfo<'_>> {
         self.vmcoreinfo.as_deref().map(Vmcoreinfo::new)
+    }
+
+    /// What kind of machine it is: as it is told, or by VMCOREINFO. `None` if neither says.
+    #[must_use]
+    pub fn known_architecture(&self) -> Option<Architecture> {
+        let by_kernel = || self.kernel()?.architecture();
+        self.architecture.or_else(by_kernel)
+    }
+
+    /// The same for formats that have to name one. Where nothing is known, it is the one
+    /// that most images are of.
+    pub(crate) fn named_architecture(&self) -> Architecture {
+        self.known_architecture().unwrap_or(Architecture::X86_64)
     }
 
     /// The value of `key` in the VMCOREINFO text, whose lines are `key=value`, such

@@ -13,7 +13,7 @@
 //! | `NUMBER(x)=-469762048` | decimal with sign, or 0x… | any other number |
 //! | `KERNELOFFSET=1c000000` | hexadecimal | how far KASLR moved the kernel |
 
-use crate::layout::KernelImage;
+use crate::layout::{Architecture, KernelImage, aarch64};
 use crate::notes::Notes;
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange, hex};
 
@@ -140,9 +140,53 @@ impl<'a> Vmcoreinfo<'a> {
         self.number("phys_base")
     }
 
-    /// Levels of x86-64's page tables, 4 or 5.
+    /// The difference between virtual and physical addresses of an arm64 kernel's image.
+    #[must_use]
+    pub fn kimage_voffset(self) -> Option<u64> {
+        self.bits("kimage_voffset")
+    }
+
+    /// The bits of a virtual address of an arm64 kernel, as the machine uses them: a kernel
+    /// that was built for 52 (`VA_BITS`) uses 48 on a processor without more, and says so
+    /// by the size of the half that it leaves out (`T1SZ`).
+    #[must_use]
+    pub fn va_bits(self) -> Option<u32> {
+        let bits = match self.number("TCR_EL1_T1SZ") {
+            Some(left_out) => 64_i64.checked_sub(left_out)?,
+            None => self.number("VA_BITS")?,
+        };
+        u32::try_from(bits)
+            .ok()
+            .filter(|bits| (1..64).contains(bits))
+    }
+
+    /// The bits of a kernel pointer that an arm64 processor can use to sign it: they have
+    /// to be set again before it is followed.
+    #[must_use]
+    pub fn pointer_auth_mask(self) -> Option<u64> {
+        self.bits("KERNELPACMASK").filter(|&mask| mask != 0)
+    }
+
+    /// The architecture of the kernel; `None` if it is none that this project knows
+    /// (Documentation/admin-guide/kdump/vmcoreinfo.rst tells which machines export what).
+    #[must_use]
+    pub fn architecture(self) -> Option<Architecture> {
+        let has = |name| self.function("NUMBER", name).is_some();
+        if has("phys_base") {
+            Some(Architecture::X86_64)
+        } else if has("kimage_voffset") {
+            Some(Architecture::Aarch64)
+        } else {
+            None
+        }
+    }
+
+    /// Levels of the page tables: 4 or 5 on x86-64, and 2 to 5 on arm64.
     #[must_use]
     pub fn paging_levels(self) -> Option<u32> {
+        if self.architecture() == Some(Architecture::Aarch64) {
+            return aarch64::paging_levels(self.va_bits()?, self.page_size()?);
+        }
         match self.value("NUMBER(pgtable_l5_enabled)")? {
             "0" => Some(4),
             "1" => Some(5),
@@ -150,17 +194,26 @@ impl<'a> Vmcoreinfo<'a> {
         }
     }
 
-    /// The position of the kernel's image in physical memory; `None` for kernels other
-    /// than x86-64's.
+    /// The position of the kernel's image in physical memory; `None` for kernels whose
+    /// architecture is not known.
     #[must_use]
     pub fn kernel_image(self) -> Option<KernelImage> {
-        self.phys_base().map(KernelImage::x86_64)
+        match self.architecture()? {
+            Architecture::X86_64 => self.phys_base().map(KernelImage::x86_64),
+            Architecture::Aarch64 => self.kimage_voffset().map(KernelImage::aarch64),
+        }
     }
 
     /// The physical address of the kernel's own top page table.
     #[must_use]
     pub fn kernel_page_table(self) -> Option<PhysAddr> {
         self.kernel_image()?.phys(self.symbol("swapper_pg_dir")?)
+    }
+
+    /// `NUMBER(name)` as 64 bits.
+    fn bits(self, name: &str) -> Option<u64> {
+        let number = self.number(name)?;
+        Some(u64::from_ne_bytes(number.to_ne_bytes()))
     }
 
     /// What follows `function(name)=`.
@@ -241,6 +294,48 @@ mod tests {
         assert_eq!(info.value("CONFIG(X86_64)"), Some("y"));
         assert_eq!(info.lines().count(), 14);
         assert_eq!(info.lines().next(), Some(("OSRELEASE", "6.12.1")));
+    }
+
+    /// What Linux 7.3 writes on arm64, on a processor with 48 of the 52 bits.
+    const ARM64: &[u8] = b"OSRELEASE=7.3.4-arm64\nPAGESIZE=4096\n\
+        SYMBOL(swapper_pg_dir)=ffff800081a35000\nNUMBER(VA_BITS)=52\n\
+        NUMBER(kimage_voffset)=0xffff800040000000\nNUMBER(PHYS_OFFSET)=0xfff0ed1980000000\n\
+        NUMBER(TCR_EL1_T1SZ)=0x10\nKERNELOFFSET=200000\nNUMBER(KERNELPACMASK)=0x7f000000000000\n";
+
+    #[test]
+    fn arm64_kernels_are_understood() {
+        let info = Vmcoreinfo::new(ARM64);
+        assert_eq!(info.architecture(), Some(Architecture::Aarch64));
+        // Not what the kernel was built for.
+        assert_eq!((info.va_bits(), info.paging_levels()), (Some(48), Some(4)));
+        assert_eq!(info.kimage_voffset(), Some(0xffff_8000_4000_0000));
+        assert_eq!(info.kernel_page_table(), Some(PhysAddr::new(0x41a3_5000)));
+        assert_eq!(info.kaslr_offset(), Some(0x20_0000));
+        assert_eq!(info.pointer_auth_mask(), Some(0x7f_0000_0000_0000));
+        assert_eq!(info.phys_base(), None);
+
+        let with = |from: &str, to: &str| String::from_utf8_lossy(ARM64).replace(from, to);
+        let wide = with("T1SZ)=0x10", "T1SZ)=0xc");
+        let wide = Vmcoreinfo::new(wide.as_bytes());
+        assert_eq!((wide.va_bits(), wide.paging_levels()), (Some(52), Some(5)));
+        // Before Linux 5.7, it is not there.
+        let old = with("NUMBER(TCR_EL1_T1SZ)=0x10\n", "").replace("BITS)=52", "BITS)=39");
+        let old = Vmcoreinfo::new(old.as_bytes());
+        assert_eq!((old.va_bits(), old.paging_levels()), (Some(39), Some(3)));
+        for impossible in ["T1SZ)=0x0", "T1SZ)=0x41", "T1SZ)=-9223372036854775808"] {
+            let text = with("T1SZ)=0x10", impossible);
+            let info = Vmcoreinfo::new(text.as_bytes());
+            assert_eq!(
+                (info.va_bits(), info.paging_levels()),
+                (None, None),
+                "{impossible}"
+            );
+        }
+        let no_mask = with("0x7f000000000000", "0x0");
+        assert_eq!(
+            Vmcoreinfo::new(no_mask.as_bytes()).pointer_auth_mask(),
+            None
+        );
     }
 
     #[test]

@@ -75,11 +75,28 @@ pub struct Host {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MachineRecord {
+    /// What kind of machine it is, as `uname -m` says: `x86_64` or `aarch64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Bytes of a page of its kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_bytes: Option<u64>,
+    /// Bits of a virtual address, as the machine uses them (arm64).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub va_bits: Option<u32>,
+    /// The bits of a kernel pointer that the processor can use to sign it (arm64).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer_auth_mask: Option<Address>,
+    /// What the processors offer that concerns memory (arm64), as in /proc/cpuinfo: `mte`
+    /// (tags of memory, which are not in the image), `paca` and `pacg` (signed pointers).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_features: Vec<String>,
     /// Bits of a physical address.
     pub phys_bits: Option<u32>,
-    /// 4 or 5.
+    /// 4 or 5 on x86-64, 2 to 5 on arm64.
     pub paging_levels: Option<u32>,
-    /// Virtual address of physical address 0 (`page_offset_base`).
+    /// Virtual address of physical address 0, or what it would be: what the direct map adds
+    /// to a physical address (`page_offset_base` of x86-64).
     pub direct_map_base: Option<Address>,
     /// The kernel's own top page table.
     pub kernel_page_table: Option<Address>,

@@ -165,16 +165,16 @@ impl MemoryMap {
         Self { regions }
     }
 
-    /// The map with System RAM in whole pages. What is left at its ends becomes a
+    /// The map with System RAM in whole pages of `page` bytes. What is left at its ends becomes a
     /// [`RegionKind::PartialPage`].
     #[must_use]
-    pub fn with_partial_pages_apart(&self) -> Self {
+    pub fn with_partial_pages_apart(&self, page: PhysLen) -> Self {
         let regions = self.regions.iter().flat_map(|region| {
             if !region.kind.is_ram() {
                 return [Some(*region), None, None];
             }
             let part = |range: Option<PhysRange>, kind| range.map(|range| Region { range, kind });
-            let Some(whole) = region.range.whole_pages() else {
+            let Some(whole) = region.range.whole_multiples(page) else {
                 return [
                     part(Some(region.range), RegionKind::PartialPage),
                     None,
@@ -360,7 +360,9 @@ mod tests {
             region(0x20_0100, 0x20_0200, RegionKind::SystemRam),
         ]);
         assert_eq!(
-            map.unwrap().with_partial_pages_apart().regions(),
+            map.unwrap()
+                .with_partial_pages_apart(crate::PAGE_SIZE)
+                .regions(),
             [
                 region(0x1000, 0x9_f000, RegionKind::SystemRam),
                 region(0x9_f000, 0x9_fc00, RegionKind::PartialPage),
@@ -368,6 +370,21 @@ mod tests {
                 region(0x10_0800, 0x10_1000, RegionKind::PartialPage),
                 region(0x10_1000, 0x11_0000, RegionKind::SystemRam),
                 region(0x20_0100, 0x20_0200, RegionKind::PartialPage),
+            ]
+        );
+    }
+
+    #[test]
+    fn larger_pages_leave_more_of_ram_apart() {
+        let kind = RegionKind::SystemRam;
+        let map = MemoryMap::new([region(0x4000_1000, 0x4002_3000, kind)]).unwrap();
+        assert_eq!(
+            map.with_partial_pages_apart(PhysLen::new(0x1_0000))
+                .regions(),
+            [
+                region(0x4000_1000, 0x4001_0000, RegionKind::PartialPage),
+                region(0x4001_0000, 0x4002_0000, kind),
+                region(0x4002_0000, 0x4002_3000, RegionKind::PartialPage),
             ]
         );
     }

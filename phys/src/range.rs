@@ -124,6 +124,16 @@ impl PhysRange {
         Self::new(self.start.page_ceil()?, self.end.page_floor()).ok()
     }
 
+    /// As [`whole_pages`](Self::whole_pages), for pages of `page` bytes, as some kernels have
+    /// them.
+    #[must_use]
+    pub fn whole_multiples(self, page: PhysLen) -> Option<Self> {
+        let below = self.end.get().checked_rem(page.get())?;
+        let start = self.start.get().checked_next_multiple_of(page.get())?;
+        let end = self.end.get().checked_sub(below)?;
+        Self::new(PhysAddr::new(start), PhysAddr::new(end)).ok()
+    }
+
     /// Consecutive pieces of the range that end at multiples of `step` bytes
     /// above address 0, so that a page is never split when `step` is a multiple
     /// of [`PAGE_SIZE`]. Any other `step` is rounded up to whole pages.

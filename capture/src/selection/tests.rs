@@ -172,7 +172,7 @@ fn parts_are_the_whole_map_by_address() {
 
 #[test]
 fn partial_pages_are_left_out_and_told() {
-    let map = pc().with_partial_pages_apart();
+    let map = pc().with_partial_pages_apart(linpmem_phys::PAGE_SIZE);
     for include_reserved in [false, true] {
         let selection = Selection {
             include_reserved,

@@ -12,6 +12,7 @@ use crate::Reading;
 use linpmem_formats::{
     Format, ImageReader, MachineFacts, OpenError, open_bytes_within, open_reader_within, raw,
 };
+use linpmem_kinfo::layout::Architecture;
 use linpmem_manifest::paths::manifest_beside;
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError};
@@ -208,7 +209,11 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
         .map(|manifest| manifest.header.machine.clone())
         .unwrap_or_default();
     let vmcoreinfo = known.vmcoreinfo.as_ref();
+    let architecture = known.architecture.as_deref();
     let machine = MachineFacts {
+        architecture: told
+            .known_architecture()
+            .or_else(|| Architecture::from_name(architecture?)),
         vmcoreinfo: told
             .vmcoreinfo
             .clone()
@@ -220,6 +225,9 @@ fn facts(manifest: Option<&Manifest>, told: &MachineFacts) -> (MachineFacts, Mac
         notes: told.notes.clone(),
     };
     let record = MachineRecord {
+        architecture: machine
+            .known_architecture()
+            .map(|known| known.name().to_owned()),
         paging_levels: machine.paging_levels,
         direct_map_base: machine.direct_map_base.map(Address),
         vmcoreinfo: machine.vmcoreinfo.as_deref().map(vmcoreinfo::record),

@@ -6,8 +6,11 @@ use super::access_diagnosis::{AccessDiagnosis, Needs};
 use super::crash::{self, Crash};
 use super::devmem::{self, DevMem};
 use super::kcore::{self, Kcore};
+use super::kernel_variables::{self, Suspect};
 use super::split::SplitSource;
 use super::{Iomem, Source, SourceError, Subject, machine, self_test, vmcoreinfo};
+use crate::kernel_page;
+use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::{PartRecord, SourceRecord, UnusedRecord};
 use linpmem_phys::{MemoryMap, ReadPhys, RegionKind};
 use std::fs::File;
@@ -60,11 +63,11 @@ pub(super) fn open(
     let iomem = Iomem::read()?;
     let mut devmem = devmem.map(|file| DevMem::new(file, &iomem.map));
     let ram = kcore
-        .and_then(|file| search.kcore(file, &iomem.map))
+        .and_then(|file| search.kcore(file, &iomem))
         .or_else(|| crash.and_then(|file| search.crash(file, &iomem.map)))
         .or_else(|| {
             let devmem = devmem.take_if(|devmem| devmem.reads_ram())?;
-            Some(RamSource::devmem(devmem, &iomem.map))
+            search.devmem(devmem, &iomem.map)
         });
     let rest = devmem.and_then(|devmem| search.firmware(devmem, &iomem.map));
     search.compose(ram, rest, iomem)
@@ -122,19 +125,19 @@ impl Search {
         }
     }
 
-    fn kcore(&mut self, file: File, map: &MemoryMap) -> Option<RamSource> {
-        let tested = Kcore::new(file, map)
+    fn kcore(&mut self, file: File, iomem: &Iomem) -> Option<RamSource> {
+        let tested = Kcore::new(file, iomem)
             .map_err(|error| error.to_string())
-            .and_then(|kcore| match self_test::run(&kcore) {
-                Ok(()) => Ok(kcore),
-                Err(error) => Err(error.to_string()),
+            .and_then(|kcore| {
+                let doubts = self.test(&kcore, kcore.vmcoreinfo())?;
+                Ok((kcore, doubts))
             });
         match tested {
-            Ok(kcore) => Some(RamSource {
+            Ok((kcore, doubts)) => Some(RamSource {
                 part: ram_part(KernelSource::Kcore, kcore::PATH, Some(kcore.detail())),
                 direct_map_base: Some(kcore.direct_map_base()),
                 vmcoreinfo: kcore.vmcoreinfo().map(<[u8]>::to_vec),
-                warnings: kcore.warnings(),
+                warnings: [kcore.warnings(), doubts].concat(),
                 reader: Box::new(kcore),
             }),
             Err(reason) => {
@@ -146,12 +149,12 @@ impl Search {
 
     fn crash(&mut self, file: File, map: &MemoryMap) -> Option<RamSource> {
         let crash = Crash::new(file);
-        match self_test::run(&crash) {
-            Ok(()) => Some(RamSource {
+        match self.test(&crash, None) {
+            Ok(doubts) => Some(RamSource {
                 part: ram_part(KernelSource::Crash, crash::PATH, None),
                 direct_map_base: None,
                 vmcoreinfo: None,
-                warnings: crash.warnings(map),
+                warnings: [crash.warnings(map), doubts].concat(),
                 reader: Box::new(crash),
             }),
             Err(error) => {
@@ -159,6 +162,52 @@ impl Search {
                 None
             }
         }
+    }
+
+    /// /dev/mem for all memory.
+    fn devmem(&mut self, devmem: DevMem, map: &MemoryMap) -> Option<RamSource> {
+        match self.test_variables(&devmem, None) {
+            Ok(doubts) => Some(RamSource::devmem(devmem, map, doubts)),
+            Err(reason) => {
+                self.dismiss(KernelSource::DevMem, format!("{}: {reason}", devmem::PATH));
+                None
+            }
+        }
+    }
+
+    /// Tests `source` with known pages, and with the kernel's own variables by VMCOREINFO,
+    /// whose text is `note`, or else in the memory. The result is what the user should know.
+    ///
+    /// # Errors
+    /// If it gives anything else; the error says what to do.
+    fn test(&self, source: &dyn ReadPhys, note: Option<&[u8]>) -> Result<Vec<String>, String> {
+        self_test::run(source).map_err(|error| error.to_string())?;
+        self.test_variables(source, note)
+    }
+
+    /// The second half of [`test`](Self::test).
+    fn test_variables(
+        &self,
+        source: &dyn ReadPhys,
+        note: Option<&[u8]>,
+    ) -> Result<Vec<String>, String> {
+        let note = note
+            .map(<[u8]>::to_vec)
+            .or_else(|| vmcoreinfo::read(source, None).ok());
+        let Some(note) = note else {
+            return Ok(Vec::new()); // a warning will say so
+        };
+        kernel_variables::judge(source, Vmcoreinfo::new(&note), self.only.is_some())
+            .map(|doubt| doubt.into_iter().collect())
+            .map_err(|suspect| {
+                format!(
+                    "{suspect}. Load the module, which has a mapping of its own (--driver fit){}",
+                    match suspect {
+                        Suspect::Wrong { .. } => ", or name this source to read it all the same",
+                        _ => "",
+                    }
+                )
+            })
     }
 
     /// /dev/mem for what is not System RAM.
@@ -220,7 +269,7 @@ impl Search {
         // /proc/kcore and /dev/crash have what the kernel uses as RAM: whole pages. /dev/mem
         // would show the others as zeros.
         let map = if is_ram_only {
-            iomem.map.with_partial_pages_apart()
+            iomem.map.with_partial_pages_apart(kernel_page::size())
         } else {
             iomem.map
         };
@@ -258,9 +307,9 @@ impl Search {
 
 impl RamSource {
     /// /dev/mem of a kernel without `CONFIG_STRICT_DEVMEM`.
-    fn devmem(devmem: DevMem, map: &MemoryMap) -> Self {
+    fn devmem(devmem: DevMem, map: &MemoryMap, doubts: Vec<String>) -> Self {
         let mut part = ram_part(KernelSource::DevMem, devmem::PATH, None);
-        let warnings = devmem.warnings(map);
+        let warnings = [devmem.warnings(map), doubts].concat();
         part.serves.extend(firmware_kinds(map));
         Self {
             reader: Box::new(devmem),

@@ -3,7 +3,9 @@
 //! (kernel/vmcore_info.c, arch/x86/kernel/vmcore_info_64.c) and /proc/cpuinfo.
 
 use super::vmcoreinfo;
+use crate::kernel_page;
 use linpmem_formats::MachineFacts;
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::{Address, MachineRecord};
 use std::fs;
@@ -13,28 +15,47 @@ pub(super) fn facts(
     note: Option<Vec<u8>>,
     direct_map_base: Option<u64>,
 ) -> (MachineFacts, MachineRecord) {
-    let info = note.as_deref().map(Vmcoreinfo::new);
-    let paging_levels = info.and_then(Vmcoreinfo::paging_levels);
     let record = MachineRecord {
         phys_bits: fs::read_to_string("/proc/cpuinfo")
             .ok()
             .as_deref()
             .and_then(phys_bits),
-        paging_levels,
         direct_map_base: direct_map_base.map(Address),
+        ..record(note.as_deref())
+    };
+    let facts = MachineFacts {
+        architecture: architecture(note.as_deref()),
+        vmcoreinfo: note,
+        direct_map_base,
+        paging_levels: record.paging_levels,
+        ..MachineFacts::default()
+    };
+    (facts, record)
+}
+
+/// The architecture of the kernel with this VMCOREINFO, or else of the running one.
+pub(super) fn architecture(note: Option<&[u8]>) -> Option<Architecture> {
+    note.and_then(|note| Vmcoreinfo::new(note).architecture())
+        .or_else(|| Architecture::from_name(&rustix::system::uname().machine().to_string_lossy()))
+}
+
+/// What VMCOREINFO says, and the kind of this machine.
+pub(super) fn record(note: Option<&[u8]>) -> MachineRecord {
+    let info = note.map(Vmcoreinfo::new);
+    let page_bytes = info.and_then(Vmcoreinfo::page_size);
+    MachineRecord {
+        architecture: architecture(note).map(|known| known.name().to_owned()),
+        page_bytes: page_bytes.or_else(|| Some(kernel_page::size().get())),
+        va_bits: info.and_then(Vmcoreinfo::va_bits),
+        pointer_auth_mask: info.and_then(Vmcoreinfo::pointer_auth_mask).map(Address),
+        paging_levels: info.and_then(Vmcoreinfo::paging_levels),
         kernel_page_table: info
             .and_then(Vmcoreinfo::kernel_page_table)
             .map(Address::from),
         kaslr_offset: info.and_then(Vmcoreinfo::kaslr_offset).map(Address),
-        vmcoreinfo: note.as_deref().map(vmcoreinfo::record),
-    };
-    let facts = MachineFacts {
-        vmcoreinfo: note,
-        direct_map_base,
-        paging_levels,
-        ..MachineFacts::default()
-    };
-    (facts, record)
+        vmcoreinfo: note.map(vmcoreinfo::record),
+        ..MachineRecord::default()
+    }
 }
 
 /// `address sizes : 46 bits physical, 48 bits virtual`.
@@ -73,7 +94,11 @@ mod tests {
     #[test]
     fn nothing_is_made_up() {
         let (facts, record) = facts(None, None);
-        assert_eq!(facts, MachineFacts::default());
+        let this = MachineFacts {
+            architecture: architecture(None),
+            ..MachineFacts::default()
+        };
+        assert_eq!(facts, this);
         assert_eq!(record.kernel_page_table, None);
         for note in [
             "NUMBER(phys_base)=x\nSYMBOL(swapper_pg_dir)=1\n",

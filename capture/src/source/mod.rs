@@ -11,6 +11,7 @@ mod interrupted;
 mod iomem;
 mod kcore;
 mod kernel;
+mod kernel_variables;
 mod machine;
 mod memory_blocks;
 mod missing_ranges;
@@ -165,7 +166,7 @@ impl Source {
                     .map_err(|error| SourceError::OnlyCrashed(Box::new(error)))
             }
             SourceSpec::Auto => best(),
-            SourceSpec::Device(path) => module::open(path),
+            SourceSpec::Device(path) => module::open(path, true),
             SourceSpec::Kcore => kernel::open(Some(KernelSource::Kcore), Vec::new()),
             SourceSpec::Crash => kernel::open(Some(KernelSource::Crash), Vec::new()),
             SourceSpec::DevMem => kernel::open(Some(KernelSource::DevMem), Vec::new()),
@@ -181,7 +182,7 @@ impl Source {
 
 /// The module if it works, else the best of the kernel's own files.
 fn best() -> Result<Source, SourceError> {
-    match module::open(Path::new(linpmem::DEFAULT_PATH)) {
+    match module::open(Path::new(linpmem::DEFAULT_PATH), false) {
         Ok(source) => Ok(source),
         // The other sources need it as well.
         Err(error @ SourceError::Iomem(_)) => Err(error),

@@ -9,8 +9,11 @@
 //! the block tells ([`MemoryBlocks`]).
 
 use super::memory_blocks::{self, MemoryBlocks};
+use crate::kernel_page;
+#[cfg(test)]
+use linpmem_phys::PAGE_SIZE;
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{Errno, MemoryMap, PAGE_SIZE, PhysAddr, PhysRange, Unreadables};
+use linpmem_phys::{Errno, MemoryMap, PhysAddr, PhysLen, PhysRange, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -33,6 +36,8 @@ const MAX_HUGE_PAGE_SHIFT: u32 = 22;
 pub(super) struct PageFlags {
     /// The file, open; or the reason why it is not of use.
     file: io::Result<File>,
+    /// The size of the kernel's pages.
+    page: PhysLen,
     blocks: MemoryBlocks,
 }
 
@@ -44,6 +49,7 @@ impl PageFlags {
     pub(super) fn open() -> Self {
         Self {
             file: File::open(PATH).and_then(usable),
+            page: kernel_page::size(),
             blocks: MemoryBlocks::open(),
         }
     }
@@ -52,6 +58,7 @@ impl PageFlags {
     pub(super) fn from_file(file: File) -> Self {
         Self {
             file: Ok(file),
+            page: PAGE_SIZE,
             blocks: MemoryBlocks::none(),
         }
     }
@@ -61,8 +68,15 @@ impl PageFlags {
     pub(super) fn unavailable() -> Self {
         Self {
             file: Err(io::ErrorKind::NotFound.into()),
+            page: PAGE_SIZE,
             blocks: MemoryBlocks::none(),
         }
+    }
+
+    /// With pages of another size than 4 KiB.
+    #[cfg(test)]
+    pub(super) fn with_page(self, page: PhysLen) -> Self {
+        Self { page, ..self }
     }
 
     #[cfg(test)]
@@ -79,7 +93,7 @@ impl PageFlags {
     /// others, what then happens to them (`fate`), and why.
     pub(super) fn warnings(&self, map: &MemoryMap, fate: &str) -> Vec<String> {
         let flags = match &self.file {
-            Ok(file) if !reaches_the_end_of(map, file) => {
+            Ok(file) if !self.reaches_the_end_of(map, file) => {
                 Some("it ends before the RAM does".to_owned())
             }
             Ok(_) => None,
@@ -93,16 +107,16 @@ impl PageFlags {
             .collect()
     }
 
-    /// The pages of `range`, by address, with their flags. It ends at the first page
+    /// The kernel's pages in `range`, by address, with their flags. It ends at the first page
     /// that the file does not have or whose flags cannot be read.
     pub(super) fn pages(&self, range: PhysRange) -> Vec<(PhysRange, Flags)> {
         let Ok(file) = &self.file else {
             return Vec::new();
         };
-        let pages: Vec<PhysRange> = range.pieces(PAGE_SIZE).collect();
+        let pages: Vec<PhysRange> = range.pieces(self.page).collect();
         let mut bytes = vec![[0; 8]; pages.len()];
         // The result is smaller than the address it is made from.
-        let offset = range.start().get() / PAGE_SIZE.get() * BYTES_PER_PAGE;
+        let offset = range.start().get() / self.page.get() * BYTES_PER_PAGE;
         let known = read_up_to(file, bytes.as_flattened_mut(), offset) / size_of::<u64>();
         let flags = bytes
             .into_iter()
@@ -121,7 +135,7 @@ impl PageFlags {
         }
         let mut flags = known.iter().map(|(_, flags)| *flags);
         let mut huge_page = None;
-        for page in range.pieces(PAGE_SIZE) {
+        for page in range.pieces(self.page) {
             let errno = flags
                 .next()
                 .and_then(|flags| self.refusal(page, flags, &mut huge_page))
@@ -162,13 +176,24 @@ impl PageFlags {
     /// Whether the first page of the huge page that contains `page` is poisoned. It is at a
     /// multiple of the huge page's size.
     fn has_poisoned_head(&self, page: PhysRange) -> bool {
-        let sizes = (1..=MAX_HUGE_PAGE_SHIFT).map(|shift| PAGE_SIZE.get() << shift);
+        let sizes = (1..=MAX_HUGE_PAGE_SHIFT).map(|shift| self.page.get() << shift);
         let starts = sizes.map(|size| PhysAddr::new(page.start().get() & !(size - 1)));
-        let candidates = starts.filter_map(|start| PhysRange::from_len(start, PAGE_SIZE).ok());
+        let candidates = starts.filter_map(|start| PhysRange::from_len(start, self.page).ok());
         let mut flags = candidates.flat_map(|candidate| self.pages(candidate));
         flags
             .find(|(_, flags)| flags.has(Flags::HUGE) && flags.has(Flags::COMPOUND_HEAD))
             .is_some_and(|(_, flags)| flags.has(Flags::HWPOISON))
+    }
+
+    /// Whether the file has the flags of the last page of RAM.
+    fn reaches_the_end_of(&self, map: &MemoryMap, file: &File) -> bool {
+        let whole = |ram: PhysRange| ram.whole_multiples(self.page);
+        let Some(last) = map.ram().filter_map(whole).last() else {
+            return true;
+        };
+        // Smaller than the address it is made from.
+        let offset = last.last().get() / self.page.get() * BYTES_PER_PAGE;
+        read_up_to(file, &mut [0; 8], offset) == size_of::<u64>()
     }
 }
 
@@ -183,16 +208,6 @@ fn usable(file: File) -> io::Result<File> {
         }
         _ => Ok(file),
     }
-}
-
-/// Whether the file has the flags of the last page of RAM.
-fn reaches_the_end_of(map: &MemoryMap, file: &File) -> bool {
-    let Some(last) = map.ram().filter_map(PhysRange::whole_pages).last() else {
-        return true;
-    };
-    // Smaller than the address it is made from.
-    let offset = last.last().get() / PAGE_SIZE.get() * BYTES_PER_PAGE;
-    read_up_to(file, &mut [0; 8], offset) == size_of::<u64>()
 }
 
 impl Flags {

@@ -5,15 +5,15 @@
 
 use super::vmcoreinfo;
 use crate::clock::monotonic_ns;
+use crate::kernel_page;
 use linpmem_phys::num::usize_as_u64;
-use linpmem_phys::{PAGE_SIZE, PhysAddr, ReadPhys, Unreadables};
+use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 /// The kernel may move a page during the test, but hardly this many.
 const PAGES: usize = 8;
-const PAGE: usize = 4096;
 
 /// Bits of an entry (Documentation/admin-guide/mm/pagemap.rst).
 const PRESENT: u64 = 1 << 63;
@@ -55,18 +55,19 @@ fn own_pages(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
     let untested =
         |error: io::Error| SelfTestFailed::Untested(format!("/proc/self/pagemap: {error}"));
     let pagemap = File::open("/proc/self/pagemap").map_err(untested)?;
-    let buffer = pattern((PAGES + 1) * PAGE);
-    let first = buffer.as_ptr().addr().next_multiple_of(PAGE);
+    let page = rustix::param::page_size();
+    let buffer = pattern((PAGES + 1) * page);
+    let first = buffer.as_ptr().addr().next_multiple_of(page);
     // Less than the page that the buffer has more than it needs.
     let own = buffer.split_at(first - buffer.as_ptr().addr()).1;
     let mut reason = SelfTestFailed::Untested("the kernel moved every test page".to_owned());
-    for (number, known) in own.chunks_exact(PAGE).take(PAGES).enumerate() {
+    for (number, known) in own.chunks_exact(page).take(PAGES).enumerate() {
         // An address within the buffer.
-        let virt = first + number * PAGE;
+        let virt = first + number * page;
         let Some(at) = phys_addr_of(&pagemap, virt).map_err(untested)? else {
             continue;
         };
-        let mut found = vec![0; PAGE];
+        let mut found = vec![0; page];
         let mut unreadable = Unreadables::new();
         source
             .read_phys(at, &mut found, &mut unreadable)
@@ -94,14 +95,16 @@ fn own_pages(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
 fn phys_addr_of(pagemap: &File, virt: usize) -> io::Result<Option<PhysAddr>> {
     let mut entry = [0; 8];
     // Smaller than the address it is made from.
-    let offset = usize_as_u64(virt / PAGE * entry.len());
+    let offset = usize_as_u64(virt / rustix::param::page_size() * entry.len());
     pagemap.read_exact_at(&mut entry, offset)?;
     let entry = u64::from_le_bytes(entry);
     let frame = entry & FRAME;
     if entry & PRESENT == 0 || frame == 0 {
         return Ok(None);
     }
-    Ok(frame.checked_mul(PAGE_SIZE.get()).map(PhysAddr::new))
+    Ok(frame
+        .checked_mul(kernel_page::size().get())
+        .map(PhysAddr::new))
 }
 
 /// Bytes that no other memory contains.
@@ -135,7 +138,9 @@ fn vmcoreinfo_page(source: &dyn ReadPhys) -> Result<(), SelfTestFailed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use linpmem_phys::{Errno, PhysRange, SourceError};
+    use linpmem_phys::{Errno, PAGE_SIZE, PhysRange, SourceError};
+
+    const PAGE: usize = 4096;
 
     /// Gives the same bytes wherever it is read, or refuses.
     struct Constant(Option<u8>);

@@ -106,6 +106,9 @@ fn image(turtle: &mut Turtle, options: &Options, plan: &ImagePlan, ending: Optio
     if let Some(offset) = options.facts.kaslr_offset {
         properties.push(("linpmem:kaslrOffset", Value::Long(offset)));
     }
+    if let Some(architecture) = machine.known_architecture() {
+        properties.push(("linpmem:architecture", Value::Text(architecture.name())));
+    }
     if let Some(base) = machine.direct_map_base {
         properties.push(("linpmem:directMapBase", Value::Long(base)));
     }

@@ -12,6 +12,7 @@ use super::{Error, Facts, ranges};
 use crate::read_span::StoredSpans;
 use crate::truncation::missing;
 use crate::{Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::{Content, PhysAddr, ReadPhys, SourceError, Unreadables, hex};
 use std::sync::Arc;
 
@@ -196,6 +197,9 @@ fn machine(store: &Store, image: &str) -> Result<MachineFacts, Error> {
         }
     }
     Ok(MachineFacts {
+        architecture: triples
+            .text(image, &format!("{LINPMEM}architecture"))
+            .and_then(Architecture::from_name),
         vmcoreinfo,
         direct_map_base: own("directMapBase"),
         paging_levels: own("pagingLevels").and_then(|levels| u32::try_from(levels).ok()),

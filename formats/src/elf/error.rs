@@ -16,7 +16,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An ELF file of another kind.
-    #[error("not a 64-bit little-endian x86-64 core file: {0}")]
+    #[error("not a 64-bit little-endian core file of x86-64 or arm64: {0}")]
     NotThisKind(&'static str),
     /// A structure is beyond the end of the file.
     #[error(

@@ -4,6 +4,7 @@
 mod artifacts;
 mod error;
 mod headers;
+mod image_mapping;
 mod kernel_text;
 mod layout;
 mod notes;

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading an ELF core, made by linpmem or another tool.
 
+use super::image_mapping::ImageMapping;
 use super::notes::Notes;
 use super::unplaced::Inferred;
 use super::{Error, headers, segments};
-use crate::core_note::{X86_64, architecture};
+use crate::core_note::{Noted, architecture};
 use crate::read_span::StoredSpans;
 use crate::{Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
-use goblin::elf::header::{EM_NONE, EM_X86_64};
-use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
+use goblin::elf::header::EM_NONE;
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
-/// Reads ELF64 cores of x86-64, made by linpmem, kexec, QEMU and others.
+/// Reads ELF64 cores of x86-64 and arm64, made by linpmem, kexec, QEMU and others.
 ///
 /// Segments may come in any order, begin or end within a page, and show memory
 /// twice. A segment without a physical address, such as that of the kernel's text, is
@@ -30,15 +31,16 @@ impl<S: ReadAt> Reader<S> {
     /// Opens the core in `source`.
     ///
     /// # Errors
-    /// If it is not an x86-64 core or holds no memory; if a structure contradicts itself;
+    /// If it is the core of another machine, or holds no memory; if a structure contradicts itself;
     /// if two segments hold different bytes for the same addresses. A damaged note is only
     /// a warning, and so is a file that ends early, provided that a program header of
     /// memory is left.
     pub fn new(source: S) -> Result<Self, Error> {
         let mut headers = headers::read(&source)?;
         let mut notes = Notes::read(&source, &headers.notes);
-        check_machine(headers.machine, &mut notes)?;
-        let inferred = Inferred::of(&headers.loads, &headers.unplaced)?;
+        let architecture = machine_of(headers.machine, &mut notes)?;
+        let layout = architecture.unwrap_or(Architecture::X86_64).layout();
+        let inferred = Inferred::of(&headers.loads, &headers.unplaced, layout)?;
         if let Some(inferred) = inferred {
             notes.warn(format!(
                 "its segments have no physical addresses, as in a copy of /proc/kcore before \
@@ -49,7 +51,9 @@ impl<S: ReadAt> Reader<S> {
             headers.loads = inferred.loads;
             headers.unplaced.clear();
         }
-        let mut ranges = segments::resolve(&headers.loads)?;
+        let kernel = notes.vmcoreinfo.as_deref().map(Vmcoreinfo::new);
+        let image = ImageMapping::of(&headers.loads, layout, kernel);
+        let mut ranges = segments::resolve(&headers.loads, &image)?;
         if ranges.is_empty() {
             return Err(if headers.is_cut {
                 Error::NothingLeft { file: source.len() }
@@ -58,10 +62,7 @@ impl<S: ReadAt> Reader<S> {
             });
         }
         // Kernels put the segment of their own text first.
-        let memory = headers
-            .loads
-            .iter()
-            .filter(|load| load.vaddr < START_KERNEL_MAP);
+        let memory = headers.loads.iter().filter(|load| !image.has(load));
         if !memory.is_sorted_by_key(|load| load.range.start()) {
             notes.warn("the segments are not in address order".to_owned());
         }
@@ -78,7 +79,8 @@ impl<S: ReadAt> Reader<S> {
             ));
         }
         let mut machine = MachineFacts {
-            direct_map_base: segments::direct_map_base(&headers.loads),
+            architecture,
+            direct_map_base: segments::direct_map_base(&headers.loads, &image, layout),
             ..MachineFacts::default()
         };
         if let Some(own) = notes.own.take() {
@@ -118,21 +120,29 @@ impl<S: ReadAt> Reader<S> {
     }
 }
 
-/// Refuses a core of another machine than x86-64. Its notes decide, if they tell.
-fn check_machine(machine: u16, notes: &mut Notes) -> Result<(), Error> {
-    match architecture(&notes.others, notes.vmcoreinfo.as_deref()) {
-        Some(X86_64) if machine != EM_X86_64 => notes.warn(format!(
-            "the file header says that the core is of another machine (e_machine {machine}), but \
-             its notes are of x86-64: they count"
-        )),
-        Some(X86_64) => {}
-        None if machine == EM_X86_64 => {}
+/// The machine that the core is of, by its notes, if they tell, or else by `machine` from
+/// the file header; `None` if neither tells. A core of a machine that this project does not
+/// know is refused.
+fn machine_of(machine: u16, notes: &mut Notes) -> Result<Option<Architecture>, Error> {
+    let noted = architecture(&notes.others, notes.vmcoreinfo.as_deref());
+    let told = Architecture::from_elf_machine(machine);
+    match noted {
+        Some(Noted::Known(known)) => {
+            if told != Some(known) {
+                notes.warn(format!(
+                    "the file header says that the core is of another machine (e_machine \
+                     {machine}), but its notes are of {known}: they count"
+                ));
+            }
+            Ok(Some(known))
+        }
+        None if told.is_some() => Ok(told),
         None if machine == EM_NONE => {
             notes.warn("the core does not say of which kind of machine it is".to_owned());
+            Ok(None)
         }
-        _ => return Err(Error::NotThisKind("it is of another architecture")),
+        _ => Err(Error::NotThisKind("it is of another architecture")),
     }
-    Ok(())
 }
 
 impl<S: ReadAt> ReadPhys for Reader<S> {

@@ -6,9 +6,9 @@
 
 use super::Error;
 use super::headers::Load;
+use super::image_mapping::ImageMapping;
 use crate::StoredRange;
-use linpmem_kinfo::layout::X86_64;
-use linpmem_kinfo::layout::x86_64::START_KERNEL_MAP;
+use linpmem_kinfo::layout::Layout;
 use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind, SkipReason};
 
 /// What the segments hold, sorted and disjoint.
@@ -17,10 +17,8 @@ use linpmem_phys::{Content, PhysAddr, PhysRange, RegionKind, SkipReason};
 /// kernels and QEMU write them for memory that is mapped twice, they count once. Where
 /// a segment of the kernel's own mapping differs from the direct map, the direct map
 /// wins: kexec's cores have a segment that shows the kernel's text a second time.
-pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
-    let (images, bodies): (Vec<Load>, Vec<Load>) = loads
-        .iter()
-        .partition(|load| load.vaddr >= START_KERNEL_MAP);
+pub(super) fn resolve(loads: &[Load], image: &ImageMapping) -> Result<Vec<StoredRange>, Error> {
+    let (images, bodies): (Vec<Load>, Vec<Load>) = loads.iter().partition(|load| image.has(load));
     let body = disjoint(&bodies)?;
     let image = disjoint(&images)?;
     let image = subtract(&image, &body);
@@ -30,14 +28,23 @@ pub(super) fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
     Ok(merge(present, missing))
 }
 
-/// Where the direct map begins, if all segments agree.
-pub(super) fn direct_map_base(loads: &[Load]) -> Option<u64> {
-    let mut bases = loads
+/// What the direct map adds to a physical address, if all segments agree.
+pub(super) fn direct_map_base(
+    loads: &[Load],
+    image: &ImageMapping,
+    layout: &Layout,
+) -> Option<u64> {
+    let mut direct = loads
         .iter()
-        .filter(|load| load.vaddr < START_KERNEL_MAP && load.stored.get() > 0)
-        .map(|load| load.vaddr.checked_sub(load.range.start().get()));
-    let first = bases.next()??;
-    (X86_64.may_be_direct_map(first) && bases.all(|base| base == Some(first))).then_some(first)
+        .filter(|load| !image.has(load) && load.stored.get() > 0);
+    let base_of = |load: &Load| {
+        let base = load.vaddr.checked_sub(load.range.start().get())?;
+        layout.may_be_direct_map(load.vaddr).then_some(base)
+    };
+    let first = base_of(direct.next()?)?;
+    direct
+        .all(|load| base_of(load) == Some(first))
+        .then_some(first)
 }
 
 /// Gives the ranges their kinds from `kinds`, which are sorted and disjoint. A range
@@ -215,7 +222,18 @@ fn cut(whole: StoredRange, addr: PhysAddr) -> (Option<StoredRange>, Option<Store
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linpmem_kinfo::layout::{X86_64, x86_64::START_KERNEL_MAP};
     use linpmem_phys::PhysLen;
+
+    const IMAGE: ImageMapping = ImageMapping::From(START_KERNEL_MAP);
+
+    fn resolve(loads: &[Load]) -> Result<Vec<StoredRange>, Error> {
+        super::resolve(loads, &IMAGE)
+    }
+
+    fn direct_map_base(loads: &[Load]) -> Option<u64> {
+        super::direct_map_base(loads, &IMAGE, &X86_64)
+    }
 
     fn range(start: u64, end: u64) -> PhysRange {
         PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap()

@@ -9,7 +9,7 @@
 
 use super::Error;
 use super::headers::Load;
-use linpmem_kinfo::layout::X86_64;
+use linpmem_kinfo::layout::Layout;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange};
 
 /// A segment that says nothing about its physical address.
@@ -41,8 +41,13 @@ impl Inferred {
     /// that they state. `unplaced` are those without.
     ///
     /// # Errors
-    /// If no segment states its address, and none is in the direct map.
-    pub(super) fn of(loads: &[Load], unplaced: &[Unplaced]) -> Result<Option<Self>, Error> {
+    /// If no segment states its address, and none is in the direct map, or the kernels of
+    /// `layout` do not tell by it where the memory is.
+    pub(super) fn of(
+        loads: &[Load],
+        unplaced: &[Unplaced],
+        layout: &Layout,
+    ) -> Result<Option<Self>, Error> {
         let mut stated = loads.iter().filter(|load| load.stored.get() > 0);
         if stated.any(|load| load.range.start() != PhysAddr::ZERO) {
             return Ok(None);
@@ -61,13 +66,16 @@ impl Inferred {
         if segments.is_empty() {
             return Ok(None);
         }
-        let may_be_direct = |segment: &&Unplaced| X86_64.may_be_direct_map(segment.vaddr);
+        let may_be_direct = |segment: &&Unplaced| layout.may_be_direct_map(segment.vaddr);
         let mut direct: Vec<Unplaced> = segments.iter().filter(may_be_direct).copied().collect();
         // 0 is an address as well, if that is where they can be.
         let mut offsets = at_zero().map(|load| load.offset);
         let first = offsets.next();
         let is_one_place = first.is_some_and(|first| offsets.all(|offset| offset == first));
-        let can_begin_there = |segment: &Unplaced| segment.vaddr % X86_64.direct_map_align == 0;
+        let can_begin_there = |segment: &Unplaced| {
+            let within = layout.direct_map_align.map(|align| segment.vaddr % align);
+            within.is_none_or(|within| within == 0)
+        };
         if is_one_place && direct.iter().all(can_begin_there) {
             return Ok(None);
         }
@@ -75,7 +83,7 @@ impl Inferred {
             segments: segments.len(),
         };
         let addresses = direct.iter().map(|segment| segment.vaddr);
-        let Some(base) = X86_64.inferred_direct_map(addresses) else {
+        let Some(base) = layout.inferred_direct_map(addresses) else {
             return Err(none);
         };
         direct.sort_unstable_by_key(|segment| segment.vaddr);

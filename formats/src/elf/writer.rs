@@ -6,9 +6,7 @@ use super::layout::{EHDR_BYTES, Layout, PHDR_BYTES, PN_XNUM, SHDR_BYTES, note_to
 use super::range_note;
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ImageOutput, ImagePlan, ImageWriter, ReadAt, WriteError};
-use goblin::elf::header::{
-    ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_CORE, EV_CURRENT, SIZEOF_IDENT, header64,
-};
+use goblin::elf::header::{ELFCLASS64, ELFDATA2LSB, ET_CORE, EV_CURRENT, SIZEOF_IDENT, header64};
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, program_header64};
 use goblin::elf::section_header::{SHT_NULL, section_header64};
 use linpmem_kinfo::{notes, vmcoreinfo};
@@ -210,7 +208,7 @@ impl Writer {
         header64::Header {
             e_ident: IDENT,
             e_type: ET_CORE,
-            e_machine: EM_X86_64,
+            e_machine: self.plan.machine().named_architecture().elf_machine(),
             e_version: u32::from(EV_CURRENT),
             e_phoff: usize_as_u64(EHDR_BYTES),
             e_shoff: self.layout.section_header.unwrap_or(0),

@@ -16,7 +16,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A dump of another kind.
-    #[error("not a complete kdump-compressed dump of x86-64: {0}")]
+    #[error("not a complete kdump-compressed dump of x86-64 or arm64: {0}")]
     NotThisKind(&'static str),
     /// One of the files that hold a dump together.
     #[error(

@@ -4,12 +4,13 @@
 //! little-endian; docs/formats/kdump.md has the table.
 
 use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
-use super::notes::{check_machine, noted};
+use super::notes::{machine_of, noted};
 use super::page::INCOMPLETE;
 use super::{BLOCK_BYTES, Error, MAX_PAGES};
-use crate::core_note::{X86_64, architecture};
+use crate::core_note::architecture;
 use crate::fields::{u32_at, u64_at};
 use crate::{CoreNote, MachineFacts, ReadAt, WriteError};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::notes;
 use linpmem_kinfo::vmcoreinfo::{self, Vmcoreinfo};
 use linpmem_phys::PAGE_SIZE;
@@ -50,6 +51,7 @@ pub(super) struct Headers {
     pub(super) dumped: u64,
     /// Where the page descriptors begin, in bytes.
     pub(super) descriptors: u64,
+    pub(super) architecture: Option<Architecture>,
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     /// All notes but VMCOREINFO.
     pub(super) notes: Vec<CoreNote>,
@@ -96,7 +98,8 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     put(UTSNAME + SYSNAME * NAME_BYTES, b"Linux")?;
     put(UTSNAME + RELEASE * NAME_BYTES, release.unwrap_or_default())?;
     put(UTSNAME + VERSION_NAME * NAME_BYTES, UNKNOWN.as_bytes())?;
-    put(UTSNAME + MACHINE * NAME_BYTES, X86_64.as_bytes())?;
+    let name = machine.named_architecture().name();
+    put(UTSNAME + MACHINE * NAME_BYTES, name.as_bytes())?;
     put(424, &word(status))?;
     put(428, &word(BLOCK_SIZE))?;
     put(432, &word(layout.sub_header_blocks))?;
@@ -232,7 +235,7 @@ impl Headers {
             _ => None,
         };
         let vmcoreinfo = vmcoreinfo.or(noted);
-        check_machine(
+        let architecture = machine_of(
             fields.machine,
             architecture(&notes, vmcoreinfo.as_deref()),
             &mut warnings,
@@ -243,6 +246,7 @@ impl Headers {
             present,
             dumped,
             descriptors: dumped + bitmap,
+            architecture,
             vmcoreinfo,
             notes,
             warnings,

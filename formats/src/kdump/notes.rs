@@ -2,8 +2,9 @@
 //! The notes of a dump, and the machine that it is of.
 
 use super::Error;
-use crate::core_note::X86_64;
+use crate::core_note::Noted;
 use crate::{CoreNote, ReadAt};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::{notes, vmcoreinfo};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
@@ -13,7 +14,7 @@ const OTHER_MACHINES: [&str; 16] = [
     "i486",
     "i586",
     "i686",
-    "aarch64",
+    "aarch64_be",
     "arm",
     "ppc",
     "s390",
@@ -27,29 +28,36 @@ const OTHER_MACHINES: [&str; 16] = [
     "sh4",
 ];
 
-/// Refuses a dump of another machine than x86-64. Its notes decide, if they tell: QEMU
-/// from version 10 on calls every machine `Unknown`, and older ones leave the name empty.
-pub(super) fn check_machine(
+/// The machine that the dump is of, by its notes, if they tell, or else by the `name` in the
+/// header; `None` if neither tells: QEMU from version 10 on calls every machine `Unknown`,
+/// and older ones leave the name empty. A dump of a machine that this project does not know
+/// is refused.
+pub(super) fn machine_of(
     name: &[u8],
-    known: Option<&str>,
+    noted: Option<Noted>,
     warnings: &mut Vec<String>,
-) -> Result<(), Error> {
+) -> Result<Option<Architecture>, Error> {
     let name = String::from_utf8_lossy(name);
+    let named = Architecture::from_name(&name);
     let is_other = || OTHER_MACHINES.iter().any(|other| name.starts_with(other));
-    match known {
-        Some(X86_64) if name == X86_64 => {}
-        Some(X86_64) if is_other() => warnings.push(format!(
-            "the header says that the dump is of another kind of machine ({name}), but its notes \
-             are of x86-64: they count"
-        )),
-        None if name == X86_64 => {}
-        Some(X86_64) => {}
+    match noted {
+        Some(Noted::Known(known)) => {
+            let differs = named.map_or_else(is_other, |named| named != known);
+            if differs {
+                warnings.push(format!(
+                    "the header says that the dump is of another kind of machine ({name}), but \
+                     its notes are of {known}: they count"
+                ));
+            }
+            Ok(Some(known))
+        }
+        None if named.is_some() => Ok(named),
         None if !is_other() => {
             warnings.push("the dump does not say of which kind of machine it is".to_owned());
+            Ok(None)
         }
-        _ => return Err(Error::NotThisKind("it is of another architecture")),
+        _ => Err(Error::NotThisKind("it is of another architecture")),
     }
-    Ok(())
 }
 
 /// The most bytes of notes to read.

@@ -89,6 +89,7 @@ impl<S: ReadAt> Reader<S> {
             ));
         }
         let mut machine = MachineFacts {
+            architecture: headers.architecture,
             vmcoreinfo: headers.vmcoreinfo,
             notes: headers.notes,
             ..MachineFacts::default()

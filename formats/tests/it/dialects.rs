@@ -2,6 +2,7 @@
 //! ELF cores made by other tools.
 
 use linpmem_formats::{ImageReader, elf};
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::{Content, PhysAddr, ReadPhys, Unreadables};
 
 pub struct Segment {
@@ -155,13 +156,18 @@ fn the_notes_of_a_core_say_of_which_machine_it_is() {
         registers
     };
     let x86 = note(b"VMCOREINFO\0", b"NUMBER(phys_base)=0\n");
-    for (machine, notes, is_read, has_warning) in [
-        (62, registers(336), true, false),
-        (0, registers(336), true, true),
-        (183, x86, true, true),
-        (0, Vec::new(), true, true),
-        (62, registers(392), false, false),
-        (183, Vec::new(), false, false),
+    let (x86_64, aarch64) = (Some(Architecture::X86_64), Some(Architecture::Aarch64));
+    let refused = Err(());
+    for (machine, notes, known, has_warning) in [
+        (62, registers(336), Ok(x86_64), false),
+        (0, registers(336), Ok(x86_64), true),
+        (183, x86, Ok(x86_64), true),
+        (0, Vec::new(), Ok(None), true),
+        (62, registers(392), Ok(aarch64), true),
+        (183, registers(392), Ok(aarch64), false),
+        (183, Vec::new(), Ok(aarch64), false),
+        (62, registers(376), refused, false),
+        (243, Vec::new(), refused, false),
     ] {
         let segments = [
             load(0x1000, 0x9000, 0x1000),
@@ -175,10 +181,10 @@ fn the_notes_of_a_core_say_of_which_machine_it_is() {
         core[18] = machine;
         core[0x200..0x200 + notes.len()].copy_from_slice(&notes);
         let image = match elf::Reader::new(core) {
-            Err(elf::Error::NotThisKind(_)) if !is_read => continue,
+            Err(elf::Error::NotThisKind(_)) if known == refused => continue,
             image => image.unwrap(),
         };
-        assert!(is_read, "{machine}");
+        assert_eq!(Ok(image.machine().architecture), known, "{machine}");
         assert_eq!(!image.warnings().is_empty(), has_warning, "{machine}");
     }
 }

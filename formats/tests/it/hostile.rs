@@ -193,7 +193,7 @@ fn other_files_are_refused_with_a_reason() {
         OpenError::Elf(elf::Error::BeyondFile { .. })
     ));
     // Another machine, and none, where the notes do not tell; they have no say in the rest.
-    for (at, value) in [(4, 1), (5, 2), (16, 2), (18, 3), (18, 183)] {
+    for (at, value) in [(4, 1), (5, 2), (16, 2), (18, 3), (18, 243)] {
         let mut other = elf();
         other[at] = value;
         assert!(

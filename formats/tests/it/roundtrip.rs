@@ -7,6 +7,7 @@ use linpmem_formats::{
     Codec, CoreNote, FileSource, ImagePlan, ImageReader, ImageWriter, MachineFacts, PlannedRange,
     elf, frames, open_image, raw,
 };
+use linpmem_kinfo::layout::Architecture;
 use linpmem_phys::{Content, PhysAddr, PhysLen, PhysRange, RegionKind, Unreadables};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,14 +28,24 @@ fn kinds() -> impl Strategy<Value = RegionKind> {
 }
 
 fn machines() -> impl Strategy<Value = MachineFacts> {
+    prop_oneof![Just(Architecture::X86_64), Just(Architecture::Aarch64)].prop_flat_map(machine)
+}
+
+fn machine(architecture: Architecture) -> impl Strategy<Value = MachineFacts> {
+    // With 52 bits of virtual addresses, that of address 0 is below the kernel's half.
+    let lowest = match architecture {
+        Architecture::Aarch64 => 0xffef_ff00_u64,
+        _ => 0xffff_8880,
+    };
     let base = prop_oneof![
         Just(None),
-        (0xffff_8880_u64..0xffff_c000).prop_map(|high| Some(high << 32))
+        (lowest..0xffff_c000).prop_map(|high| Some(high << 32))
     ];
-    let levels = prop_oneof![Just(None), Just(Some(4)), Just(Some(5))];
+    let levels = prop_oneof![Just(None), (2..=5_u32).prop_map(Some)];
     let text = prop_oneof![Just(None), vec(any::<u8>(), 0..3000).prop_map(Some)];
-    (text, base, levels, vec(note(), 0..4)).prop_map(
-        |(vmcoreinfo, direct_map_base, paging_levels, notes)| MachineFacts {
+    (text, base, levels, vec(note(architecture), 0..4)).prop_map(
+        move |(vmcoreinfo, direct_map_base, paging_levels, notes)| MachineFacts {
+            architecture: Some(architecture),
             vmcoreinfo,
             direct_map_base,
             paging_levels,
@@ -44,9 +55,12 @@ fn machines() -> impl Strategy<Value = MachineFacts> {
 }
 
 /// The registers of a processor, and what QEMU and others know.
-fn note() -> impl Strategy<Value = CoreNote> {
+fn note(architecture: Architecture) -> impl Strategy<Value = CoreNote> {
     let note = |name: &[u8], kind| (Just(name.to_vec()), Just(kind));
-    let registers = (note(b"CORE", 1), vec(any::<u8>(), 336));
+    let registers = (
+        note(b"CORE", 1),
+        vec(any::<u8>(), architecture.registers_bytes()),
+    );
     let qemu = (note(b"QEMU", 0), vec(any::<u8>(), 432));
     let other = (note(b"X", 77), vec(any::<u8>(), 0..10));
     prop_oneof![registers, qemu, other].prop_map(|((name, kind), content)| CoreNote {

@@ -28,6 +28,10 @@ use std::io;
 
 pub use linpmem_kinfo::iomem::{IomemError as IomemTextError, PATH};
 
+/// The name of the kernel's data and bss (arch/arm64/kernel/setup.c,
+/// arch/x86/kernel/setup.c; x86 has the bss apart, as `Kernel bss`).
+const KERNEL_DATA: &str = "Kernel data";
+
 /// The map, and the text that it was made from.
 #[derive(Clone, Debug)]
 pub struct Iomem {
@@ -35,6 +39,8 @@ pub struct Iomem {
     pub text: String,
     /// The map.
     pub map: MemoryMap,
+    /// The kernel's data and bss (`Kernel data`), if it is listed.
+    pub kernel_data: Option<PhysRange>,
     /// Lines that were skipped.
     pub warnings: Vec<String>,
 }
@@ -83,6 +89,11 @@ impl Iomem {
         }
         let mut flat = Flattening::default();
         let listing = iomem::parse(text.as_bytes())?;
+        let kernel_data = listing
+            .entries
+            .iter()
+            .find(|entry| entry.name == KERNEL_DATA)
+            .map(|entry| entry.range);
         for entry in listing.entries {
             flat.enter(entry.depth, entry.range, entry.kind());
         }
@@ -94,6 +105,7 @@ impl Iomem {
             warnings: listing.odd.iter().map(ToString::to_string).collect(),
             text,
             map,
+            kernel_data,
         })
     }
 }

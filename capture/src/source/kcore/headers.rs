@@ -20,6 +20,7 @@ const MAX_NOTES_BYTES: u64 = 1 << 20;
 /// The headers, and what is used of the notes.
 #[derive(Debug)]
 pub(super) struct Headers {
+    pub(super) architecture: Architecture,
     /// The number of program headers.
     pub(super) segments: u16,
     pub(super) program: Vec<ProgramHeader>,
@@ -34,7 +35,7 @@ pub(in crate::source) enum HeadersError {
     Read(#[from] io::Error),
     #[error("the ELF headers are damaged: {0}")]
     Elf(#[from] ElfError),
-    #[error("not an ELF core of an x86-64 kernel")]
+    #[error("not an ELF core of a kernel of x86-64 or arm64")]
     NotACore,
     #[error(
         "it is empty: something else is mounted over it, as containers do to hide it; run this \
@@ -43,14 +44,21 @@ pub(in crate::source) enum HeadersError {
     Masked,
 }
 
+impl Headers {
+    /// What the kernel says about itself.
+    pub(super) fn kernel(&self) -> Option<Vmcoreinfo<'_>> {
+        self.vmcoreinfo.as_deref().map(Vmcoreinfo::new)
+    }
+}
+
 /// The number of program headers. It changes when memory is added or removed, which
 /// moves the rest within the file.
 pub(super) fn segment_count(file: &File) -> Result<u16, HeadersError> {
-    Ok(file_header(file)?.e_phnum)
+    Ok(file_header(file)?.0.e_phnum)
 }
 
 pub(super) fn read(file: &File) -> Result<Headers, HeadersError> {
-    let header = file_header(file)?;
+    let (header, architecture) = file_header(file)?;
     let count = usize::from(header.e_phnum);
     // Both are 16-bit numbers.
     let mut table = vec![0; count * SIZEOF_PHDR];
@@ -67,13 +75,14 @@ pub(super) fn read(file: &File) -> Result<Headers, HeadersError> {
             Some(info.as_bytes().to_vec())
         });
     Ok(Headers {
+        architecture,
         segments: header.e_phnum,
         program,
         vmcoreinfo,
     })
 }
 
-fn file_header(file: &File) -> Result<Header, HeadersError> {
+fn file_header(file: &File) -> Result<(Header, Architecture), HeadersError> {
     let mut bytes = [0; SIZEOF_EHDR];
     // The kernel's file always has a header.
     if file.read_at(&mut bytes, 0)? == 0 {
@@ -88,11 +97,9 @@ fn file_header(file: &File) -> Result<Header, HeadersError> {
     let is_core = ident(EI_CLASS) == Some(ELFCLASS64)
         && ident(EI_DATA) == Some(ELFDATA2LSB)
         && header.e_type == ET_CORE
-        && Architecture::from_elf_machine(header.e_machine) == Some(Architecture::X86_64)
         && usize::from(header.e_phentsize) == SIZEOF_PHDR;
-    if is_core {
-        Ok(header)
-    } else {
-        Err(HeadersError::NotACore)
+    match Architecture::from_elf_machine(header.e_machine).filter(|_| is_core) {
+        Some(architecture) => Ok((header, architecture)),
+        None => Err(HeadersError::NotACore),
     }
 }

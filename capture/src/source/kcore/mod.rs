@@ -10,6 +10,7 @@ mod headers;
 #[cfg(test)]
 mod tests;
 
+use super::Iomem;
 use super::page_flags::PageFlags;
 use crate::read_target::{ReadTarget, fill_except, refuse_some};
 use direct_map::{DirectMap, NoDirectMap};
@@ -42,6 +43,8 @@ const MAX_TRIES: u32 = 4;
 pub(super) struct Kcore {
     file: File,
     map: MemoryMap,
+    /// Where the kernel has its data and bss.
+    kernel_data: Option<PhysRange>,
     flags: PageFlags,
     current: RwLock<Arc<Snapshot>>,
     vmcoreinfo: Option<Vec<u8>>,
@@ -69,20 +72,26 @@ impl Kcore {
         File::open(PATH)
     }
 
-    /// The RAM in `map`, through `file`.
+    /// The RAM in `iomem`, through `file`.
     ///
     /// # Errors
     /// If `file` is not a kernel's core, or does not contain that RAM.
-    pub(super) fn new(file: File, map: &MemoryMap) -> Result<Self, KcoreError> {
-        Self::with(file, map, PageFlags::open())
+    pub(super) fn new(file: File, iomem: &Iomem) -> Result<Self, KcoreError> {
+        Self::with(file, &iomem.map, iomem.kernel_data, PageFlags::open())
     }
 
-    fn with(file: File, map: &MemoryMap, flags: PageFlags) -> Result<Self, KcoreError> {
+    fn with(
+        file: File,
+        map: &MemoryMap,
+        kernel_data: Option<PhysRange>,
+        flags: PageFlags,
+    ) -> Result<Self, KcoreError> {
         let headers = headers::read(&file)?;
-        let snapshot = Snapshot::of(&headers, map)?;
+        let snapshot = Snapshot::of(&headers, map, kernel_data)?;
         Ok(Self {
             file,
             map: map.clone(),
+            kernel_data,
             flags,
             current: RwLock::new(Arc::new(snapshot)),
             vmcoreinfo: headers.vmcoreinfo,
@@ -94,7 +103,7 @@ impl Kcore {
         self.vmcoreinfo.as_deref()
     }
 
-    /// The virtual address of physical address 0.
+    /// What the direct map adds to a physical address.
     pub(super) fn direct_map_base(&self) -> u64 {
         self.current().direct_map.base()
     }
@@ -108,6 +117,8 @@ impl Kcore {
                 "direct map at {base:#x}, inferred from the segments, which have no physical \
                  addresses"
             )
+        } else if current.direct_map.has_image_data() {
+            format!("direct map at {base:#x}; kernel data by the mapping of the kernel's image")
         } else {
             format!("direct map at {base:#x}")
         }
@@ -128,7 +139,7 @@ impl Kcore {
 
     /// Reads the headers again.
     fn renew(&self) -> Result<(), KcoreError> {
-        let snapshot = Snapshot::of(&headers::read(&self.file)?, &self.map)?;
+        let snapshot = Snapshot::of(&headers::read(&self.file)?, &self.map, self.kernel_data)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(snapshot);
         Ok(())
@@ -216,9 +227,13 @@ impl Kcore {
 }
 
 impl Snapshot {
-    fn of(headers: &Headers, map: &MemoryMap) -> Result<Self, NoDirectMap> {
+    fn of(
+        headers: &Headers,
+        map: &MemoryMap,
+        kernel_data: Option<PhysRange>,
+    ) -> Result<Self, NoDirectMap> {
         Ok(Self {
-            direct_map: DirectMap::of(&headers.program, map)?,
+            direct_map: DirectMap::of(headers, map, kernel_data)?,
             segments: headers.segments,
         })
     }

@@ -124,7 +124,7 @@ fn read(kcore: &Kcore, start: u64, len: usize) -> (Vec<u8>, Vec<(PhysRange, Errn
 
 #[test]
 fn memory_is_found_by_its_physical_address_and_holes_are_listed() {
-    let kcore = Kcore::with(core(), &map(), PageFlags::unavailable()).unwrap();
+    let kcore = Kcore::with(core(), &map(), None, PageFlags::unavailable()).unwrap();
     assert_eq!(kcore.direct_map_base(), BASE);
     assert_eq!(kcore.vmcoreinfo(), Some(&b"OSRELEASE=6.12\n"[..]));
     let [warning] = &kcore.warnings()[..] else {
@@ -156,7 +156,7 @@ fn offline_memory_that_the_file_leaves_out_is_told_apart_from_what_it_should_hav
         &file,
         &[ram(0x1_0000, 0x2000, 0x9000), ram(0x1000, 0x7000, 0x2000)],
     );
-    let kcore = Kcore::with(file, &map(), flags(&[(0x13, 20)])).unwrap();
+    let kcore = Kcore::with(file, &map(), None, flags(&[(0x13, 20)])).unwrap();
     let (pages, listed) = read(&kcore, 0x1_0000, 0x4000);
     assert_eq!(pages, [2, 2, 0, 0]);
     assert_eq!(
@@ -171,7 +171,7 @@ fn offline_memory_that_the_file_leaves_out_is_told_apart_from_what_it_should_hav
 #[test]
 fn zeros_that_are_not_the_content_of_memory_are_listed() {
     // The page of zeros is offline; the poisoned one is not even read.
-    let kcore = Kcore::with(core(), &map(), flags(&[(3, 23), (0x11, 19)])).unwrap();
+    let kcore = Kcore::with(core(), &map(), None, flags(&[(3, 23), (0x11, 19)])).unwrap();
     let (pages, listed) = read(&kcore, 0x1000, 0x7000);
     assert_eq!(pages, [1, 1, 0, 1, 1, 1, 1]);
     assert_eq!(listed, [(range(0x3000, 0x3fff), Errno::ENODATA)]);
@@ -183,7 +183,13 @@ fn zeros_that_are_not_the_content_of_memory_are_listed() {
 #[test]
 fn memory_that_moves_within_the_file_is_found_again() {
     let file = core();
-    let kcore = Kcore::with(file.try_clone().unwrap(), &map(), PageFlags::unavailable()).unwrap();
+    let kcore = Kcore::with(
+        file.try_clone().unwrap(),
+        &map(),
+        None,
+        PageFlags::unavailable(),
+    )
+    .unwrap();
     // As when memory is added: one header more, and all data elsewhere.
     put_headers(
         &file,
@@ -203,16 +209,16 @@ fn memory_that_moves_within_the_file_is_found_again() {
 #[test]
 fn anything_but_a_core_is_refused() {
     let empty = tempfile::tempfile().unwrap();
-    assert!(Kcore::with(empty, &map(), PageFlags::unavailable()).is_err());
+    assert!(Kcore::with(empty, &map(), None, PageFlags::unavailable()).is_err());
     let text = tempfile::tempfile().unwrap();
     text.write_all_at(&[b'x'; 0x1000], 0).unwrap();
-    let error = Kcore::with(text, &map(), PageFlags::unavailable()).unwrap_err();
+    let error = Kcore::with(text, &map(), None, PageFlags::unavailable()).unwrap_err();
     assert!(error.to_string().contains("not an ELF core"), "{error}");
     // More headers than the file has room for.
     let cut = tempfile::tempfile().unwrap();
     put_headers(&cut, &vec![ram(0, 1, 0); 5]);
     cut.set_len(100).unwrap();
-    assert!(Kcore::with(cut, &map(), PageFlags::unavailable()).is_err());
+    assert!(Kcore::with(cut, &map(), None, PageFlags::unavailable()).is_err());
 }
 
 #[test]

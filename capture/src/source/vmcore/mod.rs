@@ -5,6 +5,7 @@
 //! What is known about the machine comes from the core alone: /proc/iomem, kallsyms and
 //! the like are those of the small kernel that runs now.
 
+use super::kernel_variables::{self, Suspect};
 use super::{Source, SourceError, Subject, machine};
 use crate::read_target::{ReadTarget, fill};
 use linpmem_formats::{FileSource, ImageReader, StoredRange, elf};
@@ -250,36 +251,22 @@ impl ReadPhys for Vmcore {
 /// VMCOREINFO gives, has to be the release that VMCOREINFO gives. There is no other source
 /// and no second chance, so that even a doubtful one is read.
 fn doubt(memory: &dyn ReadPhys, info: Option<Vmcoreinfo<'_>>) -> Option<String> {
-    /// A `struct uts_namespace` begins with a number and six names of 65 bytes.
-    const NAMES_BYTES: usize = 512;
     let Some(info) = info else {
         return Some(format!(
             "{PATH} has no VMCOREINFO: crash and drgn will not open the image without the \
              addresses and offsets in it"
         ));
     };
-    let place = || info.kernel_image()?.phys(info.symbol("init_uts_ns")?);
-    let Some((release, at)) = info.release().zip(place()) else {
-        return Some(format!(
+    match kernel_variables::check(memory, info, None) {
+        Ok(()) => None,
+        Err(Suspect::Untold) => Some(format!(
             "{PATH} could not be tested: VMCOREINFO does not tell where the kernel's name is"
-        ));
-    };
-    let mut names = [0; NAMES_BYTES];
-    let mut unreadable = Unreadables::new();
-    let read = memory.read_phys(at, &mut names, &mut unreadable);
-    let is_there = names
-        .windows(release.len().max(1))
-        .any(|window| window == release.as_bytes());
-    let reason = match (read, unreadable.as_slice().first()) {
-        (Err(error), _) => error.to_string(),
-        (Ok(()), Some(item)) => format!("it could not be read ({})", item.errno),
-        (Ok(()), None) if is_there => return None,
-        (Ok(()), None) => format!("{release} is not there"),
-    };
-    Some(format!(
-        "{PATH} does not have what it should, the kernel's name at {at}: {reason}. The image may \
-         be of no use: memory that is encrypted or was overwritten looks like this"
-    ))
+        )),
+        Err(suspect) => Some(format!(
+            "{PATH} does not have what it should: {suspect}. The image may be of no use: memory \
+             that is encrypted or was overwritten looks like this"
+        )),
+    }
 }
 
 #[cfg(test)]
