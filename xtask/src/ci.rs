@@ -60,7 +60,11 @@ const CHECKS: &[Check] = &[
 
 /// Builds that later checks need, as arguments of this program. Each goes to a folder
 /// that no earlier check uses.
-const AHEAD: &[&[&str]] = &[&["dist", "--build-only"], &["fuzz", "--build-only"]];
+const AHEAD: &[&[&str]] = &[
+    &["dist", "--build-only"],
+    &["dist", "programs", "--target", "aarch64", "--build-only"],
+    &["fuzz", "--build-only"],
+];
 
 /// Runs `cargo xtask ci`: every check, even if one fails.
 pub fn run() -> Result<()> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! crash, gdb, libkdumpfile and makedumpfile, from a Debian tree of their own.
 
+use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::debian_tree::DebianTree;
 use crate::kernel::Kernel;
@@ -53,7 +54,13 @@ impl DumpTools {
     /// # Errors
     /// When gdb cannot open the image.
     pub fn gdb(&self, kernel: &Kernel, image: &Path, kaslr_offset: u64) -> Result<String> {
-        let mut command = self.tree.command("gdb", &[folder(image)?]);
+        // Debian's gdb is for its own architecture alone.
+        let mut command = match kernel.arch() {
+            Arch::HOST => self.tree.command("gdb", &[folder(image)?]),
+            other => {
+                DebianTree::of(other, &Cache::open()?)?.command("gdb-multiarch", &[folder(image)?])
+            }
+        };
         command.args(["-batch", "-nx", "-ex", "set debuginfod enabled off"]);
         for line in [
             format!("core-file {}", image.display()),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration of a machine.
 
-use super::Vm;
+use super::{ReservedMemory, Vm};
+use crate::arch::Arch;
 use crate::kernel::Kernel;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub struct VmBuilder {
     pub(super) devices: Vec<String>,
     pub(super) qemu_args: Vec<String>,
     pub(super) modules: Vec<String>,
+    pub(super) reserved: Vec<ReservedMemory>,
     pub(super) scratch_gib: Option<u32>,
     pub(super) qmp: Option<PathBuf>,
     pub(super) console: Option<PathBuf>,
@@ -27,20 +29,21 @@ pub struct VmBuilder {
 }
 
 impl VmBuilder {
-    /// 1 GiB of memory, 2 processors with every feature that QEMU emulates, a scratch
-    /// disk.
+    /// 1 GiB of memory, 2 processors, a scratch disk. The processors of x86-64 have every
+    /// feature that QEMU emulates.
     #[must_use]
     pub fn new(kernel: &Kernel) -> Self {
         Self {
             kernel: kernel.clone(),
-            machine: "q35".to_owned(),
+            machine: kernel.arch().machine().to_owned(),
             memory_mib: 1024,
-            cpu: "max".to_owned(),
+            cpu: kernel.arch().cpu(kernel.release()).to_owned(),
             smp: 2,
             append: Vec::new(),
             devices: Vec::new(),
             qemu_args: Vec::new(),
             modules: Vec::new(),
+            reserved: Vec::new(),
             scratch_gib: Some(8),
             qmp: None,
             console: None,
@@ -109,8 +112,22 @@ impl VmBuilder {
             ))
     }
 
+    /// Reserves memory from the kernel, which leaves it alone. For x86-64 it is none of
+    /// the kernel's RAM in any case.
+    #[must_use]
+    pub fn reserve(mut self, memory: ReservedMemory) -> Self {
+        let ReservedMemory { start, len, .. } = memory;
+        match self.kernel.arch() {
+            Arch::X86_64 => self.append(&format!("memmap={len:#x}${start:#x}")),
+            Arch::Aarch64 => {
+                self.reserved.push(memory);
+                self
+            }
+        }
+    }
+
     /// Loads the content of `file` at a physical address before the kernel boots. The
-    /// kernel leaves it alone if `memmap=SIZE$ADDRESS` reserves it.
+    /// kernel leaves it alone if the memory is [reserved](Self::reserve).
     #[must_use]
     pub fn preload(self, file: &Path, address: u64) -> Self {
         let file = file.display();

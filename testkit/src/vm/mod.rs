@@ -8,6 +8,7 @@ mod builder;
 mod console;
 mod cpio;
 mod crash_kernel;
+mod device_tree;
 pub mod guest;
 mod initramfs;
 pub mod iomem;
@@ -21,6 +22,7 @@ mod transfer;
 
 pub use builder::VmBuilder;
 pub use console::Console;
+pub use device_tree::ReservedMemory;
 pub use machine::Vm;
 pub use process::{GuestCommand, Output, Process};
 pub use qmp::Qmp;

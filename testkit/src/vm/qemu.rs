@@ -2,7 +2,8 @@
 //! QEMU: command line, process and sockets.
 
 use super::builder::VmBuilder;
-use super::{guest, initramfs};
+use super::{device_tree, guest, initramfs};
+use crate::cache::Cache;
 use crate::debian_tree::DebianTree;
 use anyhow::{Context, Result, bail, ensure};
 use linpmem_guest::{PORT, SCRATCH_VARIABLE};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Always on the kernel's command line: any problem ends the machine, after it was
 /// printed to the console.
-const APPEND: &str = "console=ttyS0 panic_on_warn=1 oops=panic panic=-1";
+const APPEND: &str = "panic_on_warn=1 oops=panic panic=-1";
 
 /// A running QEMU. Dropping it ends the process.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Files {
     pub(super) pipe: PathBuf,
     pub(super) initramfs: PathBuf,
     pub(super) disk: PathBuf,
+    device_tree: PathBuf,
     log: PathBuf,
 }
 
@@ -46,6 +48,7 @@ impl Files {
             pipe: folder.join("pipe"),
             initramfs: folder.join("initramfs"),
             disk: folder.join("disk"),
+            device_tree: folder.join("device-tree"),
             log: folder.join("qemu.log"),
         }
     }
@@ -64,7 +67,7 @@ impl Qemu {
         let archive = initramfs::build(
             &builder.kernel,
             root,
-            &guest::build("linpmem-guest")?,
+            &guest::build_for(builder.kernel.arch(), "linpmem-guest")?,
             &needed,
         )?;
         fs::write(&files.initramfs, archive)
@@ -72,7 +75,7 @@ impl Qemu {
         // Created here, so that a reader always finds it.
         File::create(&files.console)
             .with_context(|| format!("creating {}", files.console.display()))?;
-        let mut command = command(builder, root, files)?;
+        let mut command = command(builder, files)?;
         let log = File::create(&files.log)?;
         let child = command
             .stdin(Stdio::null())
@@ -133,7 +136,8 @@ impl Drop for Qemu {
     }
 }
 
-fn command(builder: &VmBuilder, root: &DebianTree, files: &Files) -> Result<Command> {
+fn command(builder: &VmBuilder, files: &Files) -> Result<Command> {
+    let arch = builder.kernel.arch();
     let vmlinuz = builder.kernel.vmlinuz();
     ensure!(
         vmlinuz.is_file(),
@@ -147,8 +151,9 @@ fn command(builder: &VmBuilder, root: &DebianTree, files: &Files) -> Result<Comm
         .into_iter()
         .flatten()
         .collect();
-    let mut command = root.command("qemu-system-x86_64", &binds);
-    let mut append = vec![APPEND.to_owned()];
+    let tree = DebianTree::of(arch, &Cache::open()?)?;
+    let mut command = tree.command(arch.qemu(), &binds);
+    let mut append = vec![format!("console={} {APPEND}", arch.console())];
     if builder.scratch_gib.is_some() {
         append.push(format!("{SCRATCH_VARIABLE}=vda"));
     }
@@ -184,6 +189,10 @@ fn command(builder: &VmBuilder, root: &DebianTree, files: &Files) -> Result<Comm
             .arg(format!(
                 "id=scratch,if=none,format=raw,cache=unsafe,file={disk}"
             ));
+    }
+    if !builder.reserved.is_empty() {
+        device_tree::write(builder, &tree, &files.device_tree)?;
+        command.arg("-dtb").arg(&files.device_tree);
     }
     for device in &builder.devices {
         command.args(["-device", device]);

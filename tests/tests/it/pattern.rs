@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange, ReadPhys, Unreadables};
 use linpmem_testkit::ground_truth::Manifest;
-use linpmem_testkit::vm::VmBuilder;
+use linpmem_testkit::vm::{ReservedMemory, VmBuilder};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -24,7 +24,12 @@ pub fn range() -> Result<PhysRange> {
 
 /// Every 8 bytes are unique, so that no displacement goes unnoticed.
 pub fn bytes() -> Vec<u8> {
-    multiples(START, START + LEN)
+    bytes_at(START)
+}
+
+/// The same at another address.
+pub fn bytes_at(start: u64) -> Vec<u8> {
+    multiples(start, start + LEN)
 }
 
 /// The same pattern counted from 0, for a device's window.
@@ -41,6 +46,7 @@ fn multiples(start: u64, end: u64) -> Vec<u8> {
 
 /// A file with the pattern, for QEMU to load.
 pub struct PatternFile {
+    start: u64,
     path: PathBuf,
     _folder: TempDir,
 }
@@ -48,10 +54,16 @@ pub struct PatternFile {
 impl PatternFile {
     /// Writes the file.
     pub fn new() -> Result<Self> {
+        Self::at(START)
+    }
+
+    /// The same for another address.
+    pub fn at(start: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("pattern");
-        fs::write(&path, bytes())?;
+        fs::write(&path, bytes_at(start))?;
         Ok(Self {
+            start,
             path,
             _folder: folder,
         })
@@ -59,21 +71,36 @@ impl PatternFile {
 
     /// Reserves the range from the machine's kernel, and loads the pattern into it.
     pub fn load(&self, machine: VmBuilder) -> VmBuilder {
+        self.load_into(machine, false)
+    }
+
+    /// The same; `is_mapped` reserves memory that is in the kernel's linear map.
+    pub fn load_into(&self, machine: VmBuilder, is_mapped: bool) -> VmBuilder {
+        let (start, len) = (self.start, LEN);
         machine
-            .append(&format!("memmap={LEN:#x}${START:#x}"))
-            .preload(&self.path, START)
+            .reserve(ReservedMemory {
+                start,
+                len,
+                is_mapped,
+            })
+            .preload(&self.path, start)
     }
 }
 
 /// Requires that `image` has the whole pattern, and that its manifest does not list any
 /// of it as unreadable.
 pub fn is_exact_in(image: &dyn ReadPhys, manifest: &Manifest) -> Result<()> {
-    let reserved = range()?;
+    is_exact_at(START, image, manifest)
+}
+
+/// The same at another address.
+pub fn is_exact_at(start: u64, image: &dyn ReadPhys, manifest: &Manifest) -> Result<()> {
+    let reserved = PhysRange::from_len(PhysAddr::new(start), PhysLen::new(LEN))?;
     let mut found = vec![0; usize::try_from(LEN)?];
     let mut unreadable = Unreadables::new();
     image.read_phys(reserved.start(), &mut found, &mut unreadable)?;
     ensure!(unreadable.is_empty(), "missing: {unreadable:?}");
-    ensure!(found == bytes(), "the reserved memory is not exact");
+    ensure!(found == bytes_at(start), "the reserved memory is not exact");
     let listed = manifest.unreadable()?;
     ensure!(
         listed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The test suites by name.
 
+mod emulated;
 mod matrix;
 mod record;
 mod tally;
@@ -10,13 +11,13 @@ use self::tally::Tally;
 use crate::setup::{self, Part};
 use crate::{dist, prepare};
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, IsTerminal as _};
-use std::process::Stdio;
+use std::io::IsTerminal as _;
 use std::time::Instant;
 
 /// The command line of `cargo xtask test`.
@@ -46,12 +47,16 @@ struct Suite {
     cargo: &'static [&'static str],
     /// Arguments for the test programs that select tests.
     tests: &'static [&'static str],
+    /// Those of them that run when all suites do, if not all.
+    short: Option<&'static [&'static str]>,
     /// The kernels that its tests support, if there is more than one.
     matrix: Option<Matrix>,
     /// The module that the tests load.
     module: ModuleKind,
     /// Makes what the tests need.
     prepare: fn() -> Result<()>,
+    /// Other tests of the suite, which need no virtual machine.
+    others: Option<fn(&mut Tally) -> Result<()>>,
 }
 
 /// The program of the end-to-end tests, which has a module for each suite. The whole
@@ -65,36 +70,43 @@ const SUITES: &[Suite] = &[
         about: "the crates' own tests, without a virtual machine",
         cargo: &["--workspace", "--exclude", "linpmem-tests"],
         tests: &[],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || Ok(()),
+        others: None,
     },
     Suite {
         name: "vm",
         about: "acquisitions in virtual machines, compared with QEMU's view of the memory",
         cargo: END_TO_END,
         tests: &["vm::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
+        others: None,
     },
     Suite {
         name: "aff4",
         about: "an acquisition to AFF4, checked by pyaff4",
         cargo: END_TO_END,
         tests: &["pyaff4::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Pyaff4])?;
             prepare::machines().map(drop)
         },
+        others: None,
     },
     Suite {
         name: "consumers",
         about: "images in every format, opened by crash, drgn, gdb, Volatility 3 and others",
         cargo: END_TO_END,
         tests: &["consumers::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
@@ -102,45 +114,77 @@ const SUITES: &[Suite] = &[
             setup::ensure(&Cache::open()?, &parts)?;
             prepare::machines().map(drop)
         },
+        others: None,
     },
     Suite {
         name: "kmod",
         about: "the module, tested inside a virtual machine: every mode, every kind of page",
         cargo: END_TO_END,
         tests: &["kmod::"],
+        short: None,
         matrix: Some(Matrix::Rust),
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
+        others: None,
     },
     Suite {
         name: "pipeline",
         about: "real faults: full disks, kill -9, closed pipes; programs frozen and thawed",
         cargo: END_TO_END,
         tests: &["pipeline::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
+        others: None,
     },
     Suite {
         name: "pmem",
         about: "pmem and the libraries for Rust, C and Python, in a virtual machine",
         cargo: END_TO_END,
         tests: &["pmem::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
             prepare::machines().map(drop)
         },
+        others: None,
     },
     Suite {
         name: "sources",
         about: "acquisitions without our module, on the kernels of servers",
         cargo: END_TO_END,
         tests: &["sources::"],
+        short: None,
         matrix: Some(Matrix::Servers),
         module: ModuleKind::Built,
         prepare: without_module,
+        others: None,
+    },
+    Suite {
+        name: "arm64",
+        about: "acquisitions of arm64 machines, with all suites only one; the dumper's unit tests for arm64",
+        cargo: END_TO_END,
+        tests: &["arm64::"],
+        short: Some(&["arm64::acquired::ram_is_what_qemu_sees"]),
+        matrix: Some(Matrix::Arm64),
+        module: ModuleKind::Built,
+        prepare: || {
+            let parts = [
+                Part::Tree,
+                Part::Drgn,
+                Part::Consumers,
+                Part::Arm64Tree,
+                Part::Arm64Kernel,
+            ];
+            setup::ensure(&Cache::open()?, &parts)?;
+            // The host's programs read the images.
+            dist::build_programs()?;
+            dist::build_programs_for(Arch::Aarch64).map(drop)
+        },
+        others: Some(emulated::run),
     },
     Suite {
         name: "fit",
@@ -153,9 +197,11 @@ const SUITES: &[Suite] = &[
             "kernels",
         ],
         tests: &[],
+        short: None,
         matrix: None,
         module: ModuleKind::Fitted,
         prepare: || setup::ensure(&Cache::open()?, &[Part::Kernel, Part::Stable]),
+        others: None,
     },
     Suite {
         name: "fitted",
@@ -163,12 +209,14 @@ const SUITES: &[Suite] = &[
                 programs that carry it",
         cargo: END_TO_END,
         tests: &["fitted::", "kmod::", "pmem::"],
+        short: None,
         matrix: Some(Matrix::Fitted),
         module: ModuleKind::Fitted,
         prepare: || {
             setup::ensure(&Cache::open()?, &[Part::Hatchling])?;
             without_module()
         },
+        others: None,
     },
 ];
 
@@ -193,6 +241,10 @@ pub fn run(args: &Args) -> Result<()> {
     for suite in &chosen {
         println!("[test] {}: {}", suite.name, suite.about);
         (suite.prepare)().with_context(|| format!("cannot prepare the suite `{}`", suite.name))?;
+        // Who names tests means those in machines.
+        if let Some(others) = suite.others.filter(|_| args.rest.is_empty()) {
+            others(&mut tally)?;
+        }
     }
     match (&args.kernels, chosen.as_slice()) {
         (Some(kernels), [suite]) => {
@@ -200,6 +252,10 @@ pub fn run(args: &Args) -> Result<()> {
         }
         _ => {
             for batch in Batch::of(&chosen) {
+                let batch = Batch {
+                    is_short: args.suite.is_none(),
+                    ..batch
+                };
                 let kernel = batch.default_kernel()?;
                 batch.run(kernel.as_deref(), &args.rest, &mut tally)?;
             }
@@ -213,7 +269,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn run_on(suite: &Suite, kernels: &Choice, args: &Args, tally: &mut Tally) -> Result<()> {
     let matrix = suite.matrix.with_context(|| {
         format!(
-            "--kernels is only for the suites `kmod`, `sources` and `fitted`, not for `{}`",
+            "--kernels is only for the suites `kmod`, `sources`, `arm64` and `fitted`, not for `{}`",
             suite.name
         )
     })?;
@@ -249,6 +305,8 @@ struct Batch<'a> {
     suites: Vec<&'a Suite>,
     cargo: &'static [&'static str],
     module: ModuleKind,
+    /// Whether only the short version of each suite runs.
+    is_short: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -265,6 +323,7 @@ impl<'a> Batch<'a> {
                     suites: vec![suite],
                     cargo: suite.cargo,
                     module: suite.module,
+                    is_short: false,
                 }),
             }
         }
@@ -292,7 +351,10 @@ impl<'a> Batch<'a> {
         println!("[test] running {}", self.name());
         let mut cargo = checkout::cargo();
         cargo.args(["test", "--no-fail-fast"]).args(self.cargo);
-        let tests = self.suites.iter().flat_map(|suite| suite.tests);
+        let tests = self.suites.iter().flat_map(|suite| match suite.short {
+            Some(short) if self.is_short => short,
+            _ => suite.tests,
+        });
         cargo.arg("--").args(tests).args(rest);
         if let Some(release) = kernel {
             cargo.env(Kernel::CHOSEN, release);
@@ -301,23 +363,7 @@ impl<'a> Batch<'a> {
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
         }
-        let mut child = cargo
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start cargo test")?;
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).split(b'\n') {
-                let line = line.context("cannot read the output of cargo test")?;
-                let line = String::from_utf8_lossy(&line);
-                println!("{line}");
-                tally.count(&line);
-            }
-        }
-        let status = child.wait().context("cannot wait for cargo test")?;
-        if !status.success() {
-            tally.broken.push(self.name());
-        }
-        Ok(())
+        tally.run(cargo, &self.name())
     }
 }
 
@@ -329,7 +375,7 @@ mod tests {
     fn suites_that_differ_in_nothing_but_their_tests_run_together() {
         let all: Vec<&Suite> = SUITES.iter().collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
-        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources";
+        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, arm64";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

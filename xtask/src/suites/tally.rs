@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What test programs say of their tests.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::fmt;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 /// The results of tests.
 #[derive(Debug, Default)]
@@ -17,6 +19,28 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Runs `cargo test`, shows its output, and counts the results. `name` is that of the
+    /// tests.
+    pub fn run(&mut self, mut cargo: Command, name: &str) -> Result<()> {
+        let mut child = cargo
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start cargo test")?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).split(b'\n') {
+                let line = line.context("cannot read the output of cargo test")?;
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                self.count(&line);
+            }
+        }
+        let status = child.wait().context("cannot wait for cargo test")?;
+        if !status.success() {
+            self.broken.push(name.to_owned());
+        }
+        Ok(())
+    }
+
     /// Counts a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …` or
     /// `test module::name ... ok`.
     pub fn count(&mut self, line: &str) {

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The crates' own tests built for arm64, under QEMU's emulation of single programs.
+
+use super::tally::Tally;
+use anyhow::Result;
+use linpmem_testkit::arch::Arch;
+use linpmem_testkit::cross;
+
+/// What the dumper consists of.
+const CRATES: &[&str] = &[
+    "linpmem-capture",
+    "linpmem-formats",
+    "linpmem-kinfo",
+    "linpmem-manifest",
+    "linpmem-phys",
+];
+
+/// Runs the unit tests of [`CRATES`].
+pub fn run(tally: &mut Tally) -> Result<()> {
+    let arch = Arch::Aarch64;
+    println!("[test] running the unit tests of {}", CRATES.join(", "));
+    let mut cargo = cross::cargo(arch)?;
+    cargo
+        .args(["test", "--no-fail-fast", "--locked", "--lib"])
+        .args(["--target", arch.target(), "--target-dir"])
+        .arg(cross::target_dir(arch))
+        .args(CRATES.iter().flat_map(|name| ["--package", *name]))
+        // Static, as the programs are: the emulation needs no libraries of arm64.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    tally.run(cargo, "the unit tests for arm64")
+}
