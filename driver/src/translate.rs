@@ -3,7 +3,7 @@
 
 use crate::dialect::Dialect;
 use crate::{Device, RequestError, error, sys};
-use linpmem_core::walk::Paging;
+use linpmem_core::walk::x86::Paging;
 use linpmem_core::{Errno as CoreErrno, abi, original, request};
 use linpmem_phys::num::u32_as_usize;
 use linpmem_phys::{PhysAddr, PhysLen};

@@ -5,8 +5,11 @@
 //! implements the file; [`transfer`] copies to the caller; [`hotplug`] keeps the pages
 //! there until they are copied. ../shell/ is shared with the prebuilt module: [`ioctl`]
 //! and [`running`] give the core access to the caller and the kernel, [`mapping`] maps
-//! pages.
+//! pages, and [`arch`] is what differs between processors.
 
+#[cfg_attr(CONFIG_ARM64, path = "../shell/arm64.rs")]
+#[cfg_attr(CONFIG_X86_64, path = "../shell/x86.rs")]
+mod arch;
 mod device;
 #[path = "../shell/device_memory.rs"]
 mod device_memory;
@@ -73,6 +76,10 @@ impl kernel::InPlaceModule for Linpmem {
             _: {
                 // SAFETY: Called once, when the module loads, before the device exists.
                 to_result(unsafe { shim::linpmem_choose_copy(parameters::copy()) })?;
+                if parameters::device_allowed() && !arch::MAPS_DEVICES {
+                    pr_err!("allow_device=1 is not supported on this architecture: a load from a device that does not answer stops the machine\n");
+                    return Err(EOPNOTSUPP);
+                }
             },
             watch: hotplug::Watch::start()?,
             device <- device::Device::register(module, parameters::major()),
