@@ -2,6 +2,7 @@
 //! What is under test: module, programs and libraries, built by `cargo xtask` as a
 //! user builds them, once for all tests of a process.
 
+use crate::arch::Arch;
 use crate::checkout;
 use crate::kernel::Kernel;
 use anyhow::{Context, Result, bail, ensure};
@@ -117,6 +118,18 @@ pub fn pmem() -> Result<PathBuf> {
 /// When the build fails.
 pub fn dumper() -> Result<PathBuf> {
     program(DUMPER)
+}
+
+/// The static dumper for an architecture.
+///
+/// # Errors
+/// When the build fails.
+pub fn dumper_for(arch: Arch) -> Result<PathBuf> {
+    if arch == Arch::HOST {
+        return dumper();
+    }
+    xtask(&["dist", "programs", "--target", arch.name()])?;
+    Ok(checkout::dist_dir_of(arch).join(DUMPER))
 }
 
 fn program(name: &str) -> Result<PathBuf> {

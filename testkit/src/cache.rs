@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! root/             a Debian tree: compilers, QEMU, e2fsprogs, python3
+//! arm64/            a Debian tree with QEMU and a cross compiler for arm64
 //! compilers/SUITE/  compilers of later releases, for the kernels they built
 //! consumers/        a Debian tree with crash, gdb and other readers of images
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
@@ -67,6 +68,12 @@ impl Cache {
     #[must_use]
     pub fn tree(&self) -> PathBuf {
         self.dir.join("root")
+    }
+
+    /// The Debian tree that has QEMU and a cross compiler for arm64.
+    #[must_use]
+    pub fn arm64(&self) -> PathBuf {
+        self.dir.join("arm64")
     }
 
     /// Trees with the compilers of other releases, a folder a suite.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the checkout and its build products are.
 
+use crate::arch::Arch;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,10 +22,20 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// Where `cargo xtask dist` puts static binaries.
+/// Where `cargo xtask dist` puts static binaries for the host's architecture.
 #[must_use]
 pub fn dist_dir() -> PathBuf {
-    target_dir().join("dist")
+    dist_dir_of(Arch::HOST)
+}
+
+/// Where `cargo xtask dist --target ARCH` puts them.
+#[must_use]
+pub fn dist_dir_of(arch: Arch) -> PathBuf {
+    let dist = target_dir().join("dist");
+    match arch {
+        Arch::HOST => dist,
+        other => dist.join(other.name()),
+    }
 }
 
 /// Where `cargo xtask kmod` puts `linpmem.ko` for the kernel `release`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs run inside a Debian tree of the cache.
 
+use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::checkout;
 use anyhow::{Result, ensure};
@@ -71,7 +72,15 @@ impl DebianTree {
     /// # Errors
     /// When the set-up has not made it yet.
     pub fn open(cache: &Cache) -> Result<Self> {
-        let dir = cache.tree();
+        Self::of(Arch::HOST, cache)
+    }
+
+    /// The tree with QEMU for an architecture.
+    ///
+    /// # Errors
+    /// When the set-up has not made it yet.
+    pub fn of(arch: Arch, cache: &Cache) -> Result<Self> {
+        let dir = arch.tree(cache);
         ensure!(
             dir.join("usr/bin/env").exists(),
             "no Debian tree in {}: run `cargo xtask setup`",

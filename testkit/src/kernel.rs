@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernels in the cache.
 
+use crate::arch::Arch;
 use crate::cache::Cache;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,8 +46,14 @@ impl KernelPackage {
     /// package.
     #[must_use]
     pub fn cloud(suite: &str) -> Self {
+        Self::cloud_of(Arch::X86_64, suite)
+    }
+
+    /// The newest cloud kernel of `suite` for an architecture.
+    #[must_use]
+    pub fn cloud_of(arch: Arch, suite: &str) -> Self {
         Self {
-            name: "linux-image-cloud-amd64".to_owned(),
+            name: format!("linux-image-cloud-{}", arch.debian()),
             suite: suite.to_owned(),
         }
     }
@@ -55,7 +62,19 @@ impl KernelPackage {
     /// Debian's stable release.
     #[must_use]
     pub fn newest() -> Self {
-        Self::cloud("trixie-backports")
+        Self::newest_of(Arch::X86_64)
+    }
+
+    /// The kernel of an architecture that tests use by default.
+    #[must_use]
+    pub fn newest_of(arch: Arch) -> Self {
+        Self::cloud_of(arch, "trixie-backports")
+    }
+
+    /// The architecture that its name tells.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        Arch::of_kernel(&self.name)
     }
 
     /// The stable release's own kernel, which every consumer of images supports. It
@@ -88,10 +107,19 @@ impl Kernel {
     /// The kernel to test on: the release that `LINPMEM_KERNEL` names, else `package`.
     ///
     /// # Errors
-    /// When it is not in the cache.
+    /// When it is not in the cache, or has another architecture than `package`.
     pub fn chosen_or(cache: &Cache, package: &KernelPackage) -> Result<Self> {
         match std::env::var(Self::CHOSEN) {
-            Ok(release) if !release.is_empty() => Self::find(cache, &release),
+            Ok(release) if !release.is_empty() => {
+                let kernel = Self::find(cache, &release)?;
+                let (own, needed) = (kernel.arch().name(), package.arch().name());
+                ensure!(
+                    own == needed,
+                    "this test needs a kernel for {needed}, and {} names {release}, one for {own}",
+                    Self::CHOSEN
+                );
+                Ok(kernel)
+            }
             _ => Self::of_package(cache, package),
         }
     }
@@ -169,6 +197,12 @@ impl Kernel {
     #[must_use]
     pub fn release(&self) -> &str {
         &self.facts.release
+    }
+
+    /// The architecture that it runs on.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        self.facts.package.arch()
     }
 
     /// The content of its `kernel.json`.

@@ -8,10 +8,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arch;
 pub mod artifacts;
 pub mod cache;
 pub mod checkout;
 pub mod consumers;
+pub mod cross;
 pub mod debian_tree;
 pub mod ground_truth;
 pub mod held_pages;

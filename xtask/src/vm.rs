@@ -2,8 +2,9 @@
 //! `cargo xtask vm`: one command in a virtual machine.
 
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
-use linpmem_testkit::kernel::Kernel;
+use linpmem_testkit::kernel::{Kernel, KernelPackage};
 use linpmem_testkit::vm::Vm;
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,18 +13,22 @@ use std::time::Duration;
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The architecture of the machine, if no kernel is named
+    #[arg(long, default_value = "x86_64", conflicts_with = "kernel")]
+    arch: Arch,
     /// The release of a kernel in the cache [default: the one that tests use]
     #[arg(long, value_name = "RELEASE")]
     kernel: Option<String>,
     /// Memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u32,
-    /// QEMU's -cpu; `max,la57=off` turns 5-level paging off
-    #[arg(long, default_value = "max")]
-    cpu: String,
-    /// QEMU's -machine
-    #[arg(long, default_value = "q35")]
-    machine: String,
+    /// QEMU's -cpu; `max,la57=off` turns 5-level paging off [default: max for x86_64,
+    /// cortex-a72 for aarch64]
+    #[arg(long)]
+    cpu: Option<String>,
+    /// QEMU's -machine [default: q35 for x86_64, virt for aarch64]
+    #[arg(long)]
+    machine: Option<String>,
     /// Processors
     #[arg(long, default_value_t = 2)]
     smp: u32,
@@ -67,14 +72,19 @@ pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
     let kernel = match &args.kernel {
         Some(release) => Kernel::find(&cache, release)?,
-        None => Kernel::default(&cache)?,
+        None if args.arch == Arch::HOST => Kernel::default(&cache)?,
+        None => Kernel::of_package(&cache, &KernelPackage::newest_of(args.arch))?,
     };
     let mut builder = Vm::builder(&kernel)
-        .machine(&args.machine)
         .memory_mib(args.memory)
-        .cpu(&args.cpu)
         .smp(args.smp)
         .timeout(Duration::from_secs(args.timeout));
+    if let Some(machine) = &args.machine {
+        builder = builder.machine(machine);
+    }
+    if let Some(cpu) = &args.cpu {
+        builder = builder.cpu(cpu);
+    }
     for words in &args.append {
         builder = builder.append(words);
     }

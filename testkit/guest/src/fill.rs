@@ -6,12 +6,14 @@ use anyhow::{Context, Result, ensure};
 use linpmem_guest::Random;
 use linpmem_guest::content::{Code, Prose};
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::unistd::{SysconfVar, sysconf};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::thread;
 
+/// A page of content.
 const PAGE: usize = 4096;
 /// Consecutive pages of one kind.
 const RUN: usize = 64;
@@ -96,18 +98,28 @@ fn hold_still() -> Result<()> {
     Ok(())
 }
 
+/// The bytes of the kernel's pages: 4, 16 or 64 KiB.
+fn kernel_page() -> Result<usize> {
+    let page = sysconf(SysconfVar::PAGE_SIZE).context("the size of a page")?;
+    Ok(usize::try_from(
+        page.context("the kernel has no size of a page")?,
+    )?)
+}
+
 /// The physical ranges of `memory`, in the order of its pages, from
 /// /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst: 8 bytes a page,
 /// bit 63 present, bits 0 to 54 the frame).
 pub fn places(memory: &[u8]) -> Result<String> {
     let pagemap = File::open("/proc/self/pagemap").context("opening the page map")?;
+    let page = kernel_page()?;
     // A slice of bytes has no alignment: begin with its first whole page.
-    let start = memory.as_ptr().addr().next_multiple_of(PAGE);
-    let end = (memory.as_ptr().addr() + memory.len()) / PAGE * PAGE;
-    let mut entries = vec![0_u8; end.saturating_sub(start) / PAGE * 8];
+    let start = memory.as_ptr().addr().next_multiple_of(page);
+    let end = (memory.as_ptr().addr() + memory.len()) / page * page;
+    let mut entries = vec![0_u8; end.saturating_sub(start) / page * 8];
     pagemap
-        .read_exact_at(&mut entries, u64::try_from(start / PAGE * 8)?)
+        .read_exact_at(&mut entries, u64::try_from(start / page * 8)?)
         .context("reading the page map")?;
+    let page = u64::try_from(page)?;
     let mut text = String::new();
     let mut run: Option<(u64, u64)> = None;
     for entry in entries.chunks_exact(8) {
@@ -118,17 +130,17 @@ pub fn places(memory: &[u8]) -> Result<String> {
         match &mut run {
             Some((_, last)) if *last + 1 == frame => *last = frame,
             _ => {
-                put(&mut text, run.replace((frame, frame)))?;
+                put(&mut text, run.replace((frame, frame)), page)?;
             }
         }
     }
-    put(&mut text, run)?;
+    put(&mut text, run, page)?;
     Ok(text)
 }
 
-fn put(text: &mut String, run: Option<(u64, u64)>) -> Result<()> {
+fn put(text: &mut String, run: Option<(u64, u64)>, page: u64) -> Result<()> {
     if let Some((first, last)) = run {
-        writeln!(text, "{:x}-{:x}", first << 12, (last << 12) | 0xfff)?;
+        writeln!(text, "{:x}-{:x}", first * page, (last + 1) * page - 1)?;
     }
     Ok(())
 }

@@ -27,15 +27,15 @@ pub struct VmBuilder {
 }
 
 impl VmBuilder {
-    /// 1 GiB of memory, 2 processors with every feature that QEMU emulates, a scratch
-    /// disk.
+    /// 1 GiB of memory, 2 processors, a scratch disk. The processors of x86-64 have every
+    /// feature that QEMU emulates.
     #[must_use]
     pub fn new(kernel: &Kernel) -> Self {
         Self {
             kernel: kernel.clone(),
-            machine: "q35".to_owned(),
+            machine: kernel.arch().machine().to_owned(),
             memory_mib: 1024,
-            cpu: "max".to_owned(),
+            cpu: kernel.arch().cpu(kernel.release()).to_owned(),
             smp: 2,
             append: Vec::new(),
             devices: Vec::new(),

@@ -3,6 +3,7 @@
 
 use super::builder::VmBuilder;
 use super::{guest, initramfs};
+use crate::cache::Cache;
 use crate::debian_tree::DebianTree;
 use anyhow::{Context, Result, bail, ensure};
 use linpmem_guest::{PORT, SCRATCH_VARIABLE};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Always on the kernel's command line: any problem ends the machine, after it was
 /// printed to the console.
-const APPEND: &str = "console=ttyS0 panic_on_warn=1 oops=panic panic=-1";
+const APPEND: &str = "panic_on_warn=1 oops=panic panic=-1";
 
 /// A running QEMU. Dropping it ends the process.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Qemu {
         let archive = initramfs::build(
             &builder.kernel,
             root,
-            &guest::build("linpmem-guest")?,
+            &guest::build_for(builder.kernel.arch(), "linpmem-guest")?,
             &needed,
         )?;
         fs::write(&files.initramfs, archive)
@@ -72,7 +73,7 @@ impl Qemu {
         // Created here, so that a reader always finds it.
         File::create(&files.console)
             .with_context(|| format!("creating {}", files.console.display()))?;
-        let mut command = command(builder, root, files)?;
+        let mut command = command(builder, files)?;
         let log = File::create(&files.log)?;
         let child = command
             .stdin(Stdio::null())
@@ -133,7 +134,8 @@ impl Drop for Qemu {
     }
 }
 
-fn command(builder: &VmBuilder, root: &DebianTree, files: &Files) -> Result<Command> {
+fn command(builder: &VmBuilder, files: &Files) -> Result<Command> {
+    let arch = builder.kernel.arch();
     let vmlinuz = builder.kernel.vmlinuz();
     ensure!(
         vmlinuz.is_file(),
@@ -147,8 +149,9 @@ fn command(builder: &VmBuilder, root: &DebianTree, files: &Files) -> Result<Comm
         .into_iter()
         .flatten()
         .collect();
-    let mut command = root.command("qemu-system-x86_64", &binds);
-    let mut append = vec![APPEND.to_owned()];
+    let tree = DebianTree::of(arch, &Cache::open()?)?;
+    let mut command = tree.command(arch.qemu(), &binds);
+    let mut append = vec![format!("console={} {APPEND}", arch.console())];
     if builder.scratch_gib.is_some() {
         append.push(format!("{SCRATCH_VARIABLE}=vda"));
     }

@@ -3,7 +3,7 @@
 
 use crate::wait;
 use anyhow::{Context, Result, anyhow};
-use linpmem_testkit::artifacts::Artifacts;
+use linpmem_testkit::artifacts::{self, Artifacts};
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
 use linpmem_testkit::target_machine::TargetMachine;
@@ -21,6 +21,18 @@ pub fn target(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<TargetMa
     let kernel = kernel()?;
     let artifacts = Artifacts::build(&kernel)?;
     TargetMachine::boot(configure(Vm::builder(&kernel)), &artifacts)
+}
+
+/// Boots a machine that `configure` has changed, on the chosen or else the newest kernel of
+/// `package`, with the dumper for its architecture in its `PATH` and no module.
+pub fn without_module(
+    package: &KernelPackage,
+    configure: impl FnOnce(VmBuilder) -> VmBuilder,
+) -> Result<TargetMachine> {
+    let kernel = Kernel::chosen_or(&Cache::open()?, package)?;
+    println!("kernel {}", kernel.release());
+    let vm = configure(Vm::builder(&kernel)).boot()?;
+    TargetMachine::with_dumper(vm, &artifacts::dumper_for(kernel.arch())?)
 }
 
 /// Boots a small machine without a disk that `configure` has changed, with nothing

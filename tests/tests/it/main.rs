@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask setup` must have run; a test fails if anything is missing.
 
+mod arm64;
 mod consumers;
 mod contains;
 mod fitted;

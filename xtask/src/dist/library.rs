@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library for C as it is installed: headers, archives, pkg-config.
 
-use super::{TARGET, copy};
+use super::copy;
 use anyhow::{Context, Result, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::checkout;
+use linpmem_testkit::cross;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,13 @@ use std::path::{Path, PathBuf};
 const SONAME: &str = "liblinpmem.so.0";
 
 /// Compiles the library, and returns cargo's output folder.
-pub(super) fn compile() -> Result<PathBuf> {
+pub(super) fn compile(arch: Arch) -> Result<PathBuf> {
     // A folder of its own: the programs are built with other flags, and cargo would
     // rebuild everything at each change between the two.
-    let target = checkout::target_dir().join("capi");
-    let status = checkout::cargo()
+    let target = cross::target_dir(arch).join("capi");
+    let status = cross::cargo(arch)?
         .args(["build", "--quiet", "--release", "--locked", "--lib"])
-        .args(["--package", "linpmem-capi", "--target", TARGET])
+        .args(["--package", "linpmem-capi", "--target", arch.target()])
         .arg("--target-dir")
         .arg(&target)
         .status()
@@ -27,13 +29,13 @@ pub(super) fn compile() -> Result<PathBuf> {
         status.success(),
         "cargo failed to build the library for C ({status})"
     );
-    Ok(target.join(TARGET).join("release"))
+    Ok(target.join(arch.target()).join("release"))
 }
 
 /// Builds the library into `target/dist`, and returns its main files.
-pub(super) fn build() -> Result<[PathBuf; 3]> {
-    let built = compile()?;
-    let dist = checkout::dist_dir();
+pub(super) fn build(arch: Arch) -> Result<[PathBuf; 3]> {
+    let built = compile(arch)?;
+    let dist = checkout::dist_dir_of(arch);
     let (include, lib) = (dist.join("include"), dist.join("lib"));
     let config = lib.join("pkgconfig");
     for folder in [&include.join("linpmem"), &config] {

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The released files: static programs that run on any x86-64 Linux, the library for C,
-//! manual pages and completions.
+//! The released files: static programs that run on any Linux of their architecture, the
+//! library for C, manual pages and completions.
 
 mod library;
 
 use crate::object;
+use crate::setup::{self, Part as SetupPart};
 use anyhow::{Context, Result, ensure};
+use goblin::elf::header::{EM_AARCH64, EM_X86_64};
 use goblin::elf::{Elf, program_header::PT_INTERP};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
+use linpmem_testkit::cross;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +23,9 @@ use std::process::Command;
 pub struct Args {
     /// Build only this
     part: Option<Part>,
+    /// The architecture that the files are for: x86_64, or aarch64 into target/dist/aarch64
+    #[arg(long, default_value = "x86_64", value_name = "ARCH")]
+    target: Arch,
     /// Compile, but leave target/dist as it is
     #[arg(long)]
     build_only: bool,
@@ -32,9 +39,6 @@ enum Part {
     Library,
 }
 
-/// Named explicitly, so that the flags below do not apply to build scripts.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
 /// The programs, with the packages that they are in.
 const PROGRAMS: [(&str, &str); 3] = [
     ("linpmem-dump", "linpmem-dump"),
@@ -42,15 +46,28 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("linpmem-fit", "linpmem-fit-cli"),
 ];
 
+/// The programs that an architecture has. The prebuilt module that linpmem-fit fits is one
+/// for x86-64.
+fn programs(arch: Arch) -> &'static [(&'static str, &'static str)] {
+    match arch {
+        Arch::X86_64 => &PROGRAMS,
+        Arch::Aarch64 => PROGRAMS.split_at(2).0,
+    }
+}
+
 /// Runs `cargo xtask dist`.
 pub fn run(args: &Args) -> Result<()> {
+    let arch = args.target;
+    if arch != Arch::HOST {
+        setup::ensure(&Cache::open()?, &[SetupPart::Arm64Tree])?;
+    }
     let has = |part| args.part.is_none_or(|only| only == part);
     if args.build_only {
         if has(Part::Programs) {
-            compile()?;
+            compile(arch)?;
         }
         if has(Part::Library) {
-            library::compile()?;
+            library::compile(arch)?;
         }
         return Ok(());
     }
@@ -60,18 +77,19 @@ pub fn run(args: &Args) -> Result<()> {
         Ok(())
     };
     if has(Part::Programs) {
-        for path in build_programs()? {
+        for path in build_programs_for(arch)? {
             print(&path)?;
         }
     }
     if has(Part::Library) {
-        for path in library::build()? {
+        for path in library::build(arch)? {
             print(&path)?;
         }
     }
     match args.part {
-        None => manuals(),
-        Some(_) => Ok(()),
+        // Those of the host's programs are about the others as well.
+        None if arch == Arch::HOST => manuals(),
+        _ => Ok(()),
     }
 }
 
@@ -109,21 +127,20 @@ fn completions_name(program: &str, shell: &str) -> String {
     }
 }
 
-fn compile() -> Result<()> {
-    let mut cargo = checkout::cargo();
-    cargo.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--target",
-        TARGET,
-    ]);
-    for (name, package) in PROGRAMS {
+fn compile(arch: Arch) -> Result<()> {
+    let mut cargo = cross::cargo(arch)?;
+    cargo
+        .args(["build", "--quiet", "--release", "--locked", "--target"])
+        .arg(arch.target())
+        .arg("--target-dir")
+        .arg(cross::target_dir(arch));
+    for (name, package) in programs(arch) {
         cargo.args(["--package", package, "--bin", name]);
     }
-    // The programs carry the module that fits every kernel.
-    cargo.env("LINPMEM_FITTED_OBJECT", object::build(&Cache::open()?)?);
+    if arch == Arch::X86_64 {
+        // The programs carry the module that fits every kernel.
+        cargo.env("LINPMEM_FITTED_OBJECT", object::build(&Cache::open()?)?);
+    }
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     cargo.env(
         "RUSTFLAGS",
@@ -138,21 +155,30 @@ fn compile() -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs into `target/dist`, and returns their paths in the order of
+/// Builds the host's programs into `target/dist`, and returns their paths in the order of
 /// [`PROGRAMS`].
 pub fn build_programs() -> Result<[PathBuf; 3]> {
-    compile()?;
-    let built = checkout::target_dir().join(TARGET).join("release");
+    build_programs_for(Arch::HOST)?;
     let dist = checkout::dist_dir();
+    Ok(PROGRAMS.map(|(name, _)| dist.join(name)))
+}
+
+/// Builds the programs of an architecture, and returns their paths.
+pub fn build_programs_for(arch: Arch) -> Result<Vec<PathBuf>> {
+    compile(arch)?;
+    let built = cross::target_dir(arch).join(arch.target()).join("release");
+    let dist = checkout::dist_dir_of(arch);
     fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
-    for (name, _) in PROGRAMS {
+    for (name, _) in programs(arch) {
         let built = built.join(name);
         let bytes =
             fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
-        check_static(&bytes).with_context(|| format!("{} is not static", built.display()))?;
+        check_static(&bytes, arch)
+            .with_context(|| format!("{} is not as it must be", built.display()))?;
         copy(&built, &dist.join(name))?;
     }
-    Ok(PROGRAMS.map(|(name, _)| dist.join(name)))
+    let paths = programs(arch).iter().map(|(name, _)| dist.join(name));
+    Ok(paths.collect())
 }
 
 /// Copies a file, which appears complete or not at all.
@@ -163,8 +189,18 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
-fn check_static(bytes: &[u8]) -> Result<()> {
+/// Checks that a program runs on every Linux of its architecture.
+fn check_static(bytes: &[u8], arch: Arch) -> Result<()> {
     let elf = Elf::parse(bytes)?;
+    let machine = match arch {
+        Arch::X86_64 => EM_X86_64,
+        Arch::Aarch64 => EM_AARCH64,
+    };
+    ensure!(
+        elf.header.e_machine == machine,
+        "it is for another architecture (ELF machine {})",
+        elf.header.e_machine
+    );
     let is_dynamic = elf
         .program_headers
         .iter()
@@ -187,9 +223,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dynamic_program_is_detected() {
+    fn a_dynamic_program_and_one_for_another_machine_are_detected() {
         // Tests are linked dynamically, with the machine's C library.
         let own = fs::read(env::current_exe().unwrap()).unwrap();
-        assert!(check_static(&own).is_err());
+        let error = check_static(&own, Arch::HOST).unwrap_err().to_string();
+        assert!(error.contains("dynamic loader"), "{error}");
+        let error = check_static(&own, Arch::Aarch64).unwrap_err().to_string();
+        assert!(error.contains("another architecture"), "{error}");
     }
 }

@@ -5,6 +5,7 @@
 use super::host::KEYRING;
 use super::task::Log;
 use anyhow::{Context, Result, anyhow};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use std::collections::BTreeSet;
 use std::env;
@@ -24,23 +25,30 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// The suite `name`, with its lists in the cache.
-    pub fn open(cache: &Cache, name: &str) -> Result<Self> {
-        let dir = cache.dir().join("apt").join(name);
+    /// The suite `suite` of an architecture, with its lists in the cache.
+    pub fn open(cache: &Cache, suite: &str, arch: Arch) -> Result<Self> {
+        let name = match arch {
+            Arch::HOST => suite.to_owned(),
+            other => format!("{suite}-{}", other.debian()),
+        };
+        let dir = cache.dir().join("apt").join(&name);
         let at = dir.display();
         fs::create_dir_all(dir.join("lists/partial"))
             .with_context(|| format!("cannot create {at}"))?;
         // Of this machine's configuration, only what concerns the network applies.
         let config = format!(
-            "{}Acquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n\
+            "{}APT::Architecture \"{}\";\nAPT::Architectures {{ \"{}\"; }};\n\
+             Acquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n\
              Dir::Etc::Main \"/dev/null\";\nDir::Etc::Parts \"/dev/null\";\n\
              Dir::Etc::Preferences \"/dev/null\";\nDir::Etc::PreferencesParts \"/dev/null\";\n\
              Dir::Etc::SourceList \"{at}/sources.list\";\nDir::Etc::SourceParts \"/dev/null\";\n\
              Dir::State::Lists \"{at}/lists\";\nDir::State::status \"{at}/status\";\n\
              Dir::Cache \"{at}\";\n",
-            network_options()
+            network_options(),
+            arch.debian(),
+            arch.debian(),
         );
-        let sources = sources(name)?.join("\n") + "\n";
+        let sources = sources(suite)?.join("\n") + "\n";
         for (file, text) in [
             ("sources.list", &*sources),
             ("status", ""),
@@ -48,7 +56,6 @@ impl Suite {
         ] {
             fs::write(dir.join(file), text).with_context(|| format!("cannot write {at}/{file}"))?;
         }
-        let name = name.to_owned();
         Ok(Self { name, dir })
     }
 

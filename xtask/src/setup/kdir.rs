@@ -7,6 +7,7 @@ use super::lock::Lock;
 use super::task::{Log, task};
 use super::{Part, compilers, fingerprint, folder, kernels};
 use anyhow::{Context, Result, bail, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::debian_tree::DebianTree;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
@@ -182,7 +183,7 @@ fn find_package(cache: &Cache, release: &str) -> Result<KernelPackage> {
     let what = format!("{name} in {}", SUITES.join(", "));
     task(cache, "find-kernel", &what, |log| {
         for suite in SUITES {
-            let lists = Suite::open(cache, suite)?;
+            let lists = Suite::open(cache, suite, Arch::of_kernel(release))?;
             lists.update(log)?;
             if lists.version(log, &name).is_ok() {
                 return Ok(KernelPackage {

@@ -47,9 +47,9 @@ fn check_part(kernel: &Kernel, file: &str) -> Result<(), String> {
 /// Downloads the newest kernel of `package`, unless the cache has this very version.
 pub fn download(cache: &Cache, package: &KernelPackage) -> Result<Kernel> {
     let what = format!("the newest {} of {}", package.name, package.suite);
-    let name = format!("kernel-{}", package.suite);
+    let name = format!("kernel-{}-{}", package.name, package.suite);
     task(cache, &name, &what, |log| {
-        let suite = Suite::open(cache, &package.suite)?;
+        let suite = Suite::open(cache, &package.suite, package.arch())?;
         suite.update(log)?;
         let all = suite.with_dependencies(log, &package.name)?;
         let release = all.iter().find_map(|name| release_of(name));
@@ -181,7 +181,7 @@ pub fn same_version(
     package: &str,
     debs: &Path,
 ) -> Result<PathBuf> {
-    let suite = Suite::open(cache, &facts.package.suite)?;
+    let suite = Suite::open(cache, &facts.package.suite, facts.package.arch())?;
     suite.update(log)?;
     let version = suite.version(log, package)?;
     ensure!(

@@ -19,6 +19,7 @@ mod task;
 mod tree;
 
 use anyhow::{Context, Result, anyhow};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
 use lock::Lock;
@@ -61,6 +62,10 @@ pub enum Part {
     Hatchling,
     /// crash, gdb and the like.
     Consumers,
+    /// QEMU and a cross compiler for arm64.
+    Arm64Tree,
+    /// The newest arm64 kernel, with debug symbols.
+    Arm64Kernel,
     /// cargo-deny.
     CargoDeny,
 }
@@ -77,6 +82,8 @@ pub const ALL: &[Part] = &[
     Part::Volatility,
     Part::Hatchling,
     Part::Consumers,
+    Part::Arm64Tree,
+    Part::Arm64Kernel,
     Part::CargoDeny,
 ];
 
@@ -146,6 +153,15 @@ pub fn ensure_kernel(cache: &Cache, package: &KernelPackage) -> Result<Kernel> {
     }
 }
 
+/// Downloads the debug symbols of a kernel, unless they are there.
+pub fn ensure_debug(cache: &Cache, kernel: &Kernel) -> Result<()> {
+    if kernels::check_debug(kernel).is_ok() {
+        return Ok(());
+    }
+    let _lock = Lock::take(cache)?;
+    debug(cache, kernel)
+}
+
 impl Part {
     fn name(self) -> &'static str {
         match self {
@@ -159,6 +175,8 @@ impl Part {
             Self::Volatility => "Volatility 3 and LeechCore",
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
+            Self::Arm64Tree => "the Debian tree for arm64",
+            Self::Arm64Kernel => "the arm64 kernel with its debug symbols",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -171,9 +189,12 @@ impl Part {
             Self::Kernel => kernels::check(&default()?),
             Self::Debug => kernels::check_debug(&default()?),
             Self::Kdir => kdir::check(cache, &default()?),
-            Self::Stable => {
-                let stable = KernelPackage::stable();
-                let kernel = Kernel::of_package(cache, &stable).map_err(missing)?;
+            Self::Stable | Self::Arm64Kernel => {
+                let package = match self {
+                    Self::Stable => KernelPackage::stable(),
+                    _ => KernelPackage::newest_of(Arch::Aarch64),
+                };
+                let kernel = Kernel::of_package(cache, &package).map_err(missing)?;
                 kernels::check(&kernel)?;
                 kernels::check_debug(&kernel)
             }
@@ -182,6 +203,7 @@ impl Part {
             Self::Volatility => python::VOLATILITY.check(cache),
             Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => Recipe::consumers(cache).check(),
+            Self::Arm64Tree => Recipe::arm64(cache).check(),
             Self::CargoDeny => match cargo_deny::find(cache) {
                 Some(_) => Ok(()),
                 None => Err("missing".to_owned()),
@@ -210,11 +232,16 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
         if [Part::Kernel, Part::Debug, Part::Kdir].into_iter().any(has) {
             jobs.push(Box::new(|| default_kernel(cache, parts, refresh)));
         }
-        if has(Part::Stable) {
-            jobs.push(Box::new(|| {
-                let kernel = other_kernel(cache, &KernelPackage::stable(), refresh)?;
-                debug(cache, &kernel)
-            }));
+        for (part, package) in [
+            (Part::Stable, KernelPackage::stable()),
+            (Part::Arm64Kernel, KernelPackage::newest_of(Arch::Aarch64)),
+        ] {
+            if has(part) {
+                jobs.push(Box::new(move || {
+                    let kernel = other_kernel(cache, &package, refresh)?;
+                    debug(cache, &kernel)
+                }));
+            }
         }
         for (part, packages) in [
             (Part::Drgn, &python::DRGN),
@@ -228,6 +255,9 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
         }
         if has(Part::Consumers) {
             jobs.push(Box::new(|| Recipe::consumers(cache).make(cache)));
+        }
+        if has(Part::Arm64Tree) {
+            jobs.push(Box::new(|| Recipe::arm64(cache).make(cache)));
         }
         parallel(jobs)
     };

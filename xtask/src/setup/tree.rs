@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
-//! compilers alone, of later releases; and readers of images.
+//! compilers alone, of later releases; QEMU and a cross compiler for arm64; and readers
+//! of images.
 
 use super::archive;
 use super::task::{Log, task};
@@ -67,6 +68,25 @@ const CONSUMERS: &[&str] = &[
     "makedumpfile",
 ];
 
+/// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
+/// oldest that this workspace supports.
+const ARM64: &[&str] = &[
+    // Cross-building: also what build scripts need, which run here.
+    "ca-certificates",
+    "cargo",
+    "gcc",
+    "gcc-aarch64-linux-gnu",
+    "libc6-dev",
+    "libc6-dev-arm64-cross",
+    "libstd-rust-dev:arm64",
+    "rustc",
+    // Virtual machines, and programs of arm64 without one.
+    "qemu-system-arm",
+    "qemu-user",
+    // A reader of images of any architecture.
+    "gdb-multiarch",
+];
+
 const FINGERPRINT: &str = ".linpmem-stamp.json";
 
 /// Manuals and translations.
@@ -81,6 +101,8 @@ const LEFT_OUT: &[&str] = &[
 #[derive(Clone, Debug)]
 pub struct Recipe {
     suite: String,
+    /// Debian's names. The first is the tree's own.
+    architectures: &'static str,
     dir: PathBuf,
     packages: Vec<&'static str>,
     /// The task that makes it.
@@ -96,6 +118,7 @@ impl Recipe {
     pub fn main(cache: &Cache) -> Self {
         Self {
             suite: SUITE.to_owned(),
+            architectures: "amd64",
             dir: cache.tree(),
             packages: [COMPILERS, MACHINES].concat(),
             task: "root".to_owned(),
@@ -115,6 +138,17 @@ impl Recipe {
         }
     }
 
+    /// QEMU and a cross compiler for arm64.
+    pub fn arm64(cache: &Cache) -> Self {
+        Self {
+            architectures: "amd64,arm64",
+            dir: cache.arm64(),
+            packages: ARM64.to_vec(),
+            task: "arm64".to_owned(),
+            ..Self::main(cache)
+        }
+    }
+
     /// crash, gdb and other readers of images: the newest, as the newest kernels need.
     pub fn consumers(cache: &Cache) -> Self {
         Self {
@@ -124,6 +158,7 @@ impl Recipe {
             task: "consumers".to_owned(),
             variant: "extract",
             program: "crash",
+            ..Self::main(cache)
         }
     }
 
@@ -162,6 +197,7 @@ impl Recipe {
         command.args(["-c", unpack, "unpack"]).arg(dir);
         command.args(["mmdebstrap", "--format=tar", "--dpkgopt=force-unsafe-io"]);
         command.arg(format!("--variant={}", self.variant));
+        command.arg(format!("--architectures={}", self.architectures));
         for left_out in LEFT_OUT {
             command.arg(format!("--dpkgopt=path-exclude={left_out}"));
         }

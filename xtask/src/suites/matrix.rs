@@ -3,6 +3,7 @@
 
 use crate::setup::{self, Part, kdir};
 use anyhow::{Context, Result};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
 use std::str::FromStr;
@@ -39,6 +40,12 @@ const FITTED_OTHERS: &[(&str, &str)] = &[
     ("linux-image-rt-amd64", "trixie"),
 ];
 
+/// Releases whose cloud kernels for arm64 are acquired.
+const ARM64: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports"];
+
+/// Other flavours for arm64: with pages of 16 KiB.
+const ARM64_OTHERS: &[(&str, &str)] = &[("linux-image-arm64-16k", "trixie-backports")];
+
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
@@ -48,6 +55,8 @@ pub enum Matrix {
     Servers,
     /// Kernels that the prebuilt module is fitted to.
     Fitted,
+    /// Kernels for arm64.
+    Arm64,
 }
 
 /// Which kernels to test on.
@@ -76,7 +85,7 @@ impl FromStr for Choice {
 
 impl Choice {
     /// The kernels, downloaded if they are missing. Those of [`Matrix::Rust`] come with
-    /// their build folders.
+    /// their build folders, those of [`Matrix::Arm64`] with their debug symbols.
     pub fn kernels(&self, cache: &Cache, matrix: Matrix) -> Result<Vec<Kernel>> {
         setup::ensure(cache, &[Part::Tree])?;
         let mut kernels: Vec<Kernel> = match self {
@@ -98,6 +107,11 @@ impl Choice {
                     .with_context(|| format!("no build folder for {}", kernel.release()))?;
             }
         }
+        if matrix == Matrix::Arm64 {
+            for kernel in &kernels {
+                setup::ensure_debug(cache, kernel)?;
+            }
+        }
         Ok(kernels)
     }
 }
@@ -108,12 +122,19 @@ impl Matrix {
             Self::Rust => (RUST, &[]),
             Self::Servers => (SERVERS, OLDER_SERVERS),
             Self::Fitted => (FITTED, FITTED_OTHERS),
+            Self::Arm64 => (ARM64, ARM64_OTHERS),
+        };
+        let arch = match self {
+            Self::Arm64 => Arch::Aarch64,
+            _ => Arch::X86_64,
         };
         let others = others.iter().map(|&(name, suite)| KernelPackage {
             name: name.to_owned(),
             suite: suite.to_owned(),
         });
-        let cloud = cloud.iter().map(|suite| KernelPackage::cloud(suite));
+        let cloud = cloud
+            .iter()
+            .map(|suite| KernelPackage::cloud_of(arch, suite));
         cloud.chain(others).collect()
     }
 }

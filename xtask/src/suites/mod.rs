@@ -10,6 +10,7 @@ use self::tally::Tally;
 use crate::setup::{self, Part};
 use crate::{dist, prepare};
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
@@ -46,6 +47,8 @@ struct Suite {
     cargo: &'static [&'static str],
     /// Arguments for the test programs that select tests.
     tests: &'static [&'static str],
+    /// Those of them that run when all suites do, if not all.
+    short: Option<&'static [&'static str]>,
     /// The kernels that its tests support, if there is more than one.
     matrix: Option<Matrix>,
     /// The module that the tests load.
@@ -65,6 +68,7 @@ const SUITES: &[Suite] = &[
         about: "the crates' own tests, without a virtual machine",
         cargo: &["--workspace", "--exclude", "linpmem-tests"],
         tests: &[],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || Ok(()),
@@ -74,6 +78,7 @@ const SUITES: &[Suite] = &[
         about: "acquisitions in virtual machines, compared with QEMU's view of the memory",
         cargo: END_TO_END,
         tests: &["vm::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
@@ -83,6 +88,7 @@ const SUITES: &[Suite] = &[
         about: "an acquisition to AFF4, checked by pyaff4",
         cargo: END_TO_END,
         tests: &["pyaff4::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
@@ -95,6 +101,7 @@ const SUITES: &[Suite] = &[
         about: "images in every format, opened by crash, drgn, gdb, Volatility 3 and others",
         cargo: END_TO_END,
         tests: &["consumers::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
@@ -108,6 +115,7 @@ const SUITES: &[Suite] = &[
         about: "the module, tested inside a virtual machine: every mode, every kind of page",
         cargo: END_TO_END,
         tests: &["kmod::"],
+        short: None,
         matrix: Some(Matrix::Rust),
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
@@ -117,6 +125,7 @@ const SUITES: &[Suite] = &[
         about: "real faults: full disks, kill -9, closed pipes; programs frozen and thawed",
         cargo: END_TO_END,
         tests: &["pipeline::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || prepare::machines().map(drop),
@@ -126,6 +135,7 @@ const SUITES: &[Suite] = &[
         about: "pmem and the libraries for Rust, C and Python, in a virtual machine",
         cargo: END_TO_END,
         tests: &["pmem::"],
+        short: None,
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
@@ -138,9 +148,24 @@ const SUITES: &[Suite] = &[
         about: "acquisitions without our module, on the kernels of servers",
         cargo: END_TO_END,
         tests: &["sources::"],
+        short: None,
         matrix: Some(Matrix::Servers),
         module: ModuleKind::Built,
         prepare: without_module,
+    },
+    Suite {
+        name: "arm64",
+        about: "acquisitions of emulated arm64 machines; with all suites, one of them",
+        cargo: END_TO_END,
+        tests: &["arm64::"],
+        short: Some(&["arm64::acquired::ram_is_what_qemu_sees"]),
+        matrix: Some(Matrix::Arm64),
+        module: ModuleKind::Built,
+        prepare: || {
+            let parts = [Part::Tree, Part::Drgn, Part::Arm64Tree, Part::Arm64Kernel];
+            setup::ensure(&Cache::open()?, &parts)?;
+            dist::build_programs_for(Arch::Aarch64).map(drop)
+        },
     },
     Suite {
         name: "fit",
@@ -153,6 +178,7 @@ const SUITES: &[Suite] = &[
             "kernels",
         ],
         tests: &[],
+        short: None,
         matrix: None,
         module: ModuleKind::Fitted,
         prepare: || setup::ensure(&Cache::open()?, &[Part::Kernel, Part::Stable]),
@@ -163,6 +189,7 @@ const SUITES: &[Suite] = &[
                 programs that carry it",
         cargo: END_TO_END,
         tests: &["fitted::", "kmod::", "pmem::"],
+        short: None,
         matrix: Some(Matrix::Fitted),
         module: ModuleKind::Fitted,
         prepare: || {
@@ -200,6 +227,10 @@ pub fn run(args: &Args) -> Result<()> {
         }
         _ => {
             for batch in Batch::of(&chosen) {
+                let batch = Batch {
+                    is_short: args.suite.is_none(),
+                    ..batch
+                };
                 let kernel = batch.default_kernel()?;
                 batch.run(kernel.as_deref(), &args.rest, &mut tally)?;
             }
@@ -213,7 +244,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn run_on(suite: &Suite, kernels: &Choice, args: &Args, tally: &mut Tally) -> Result<()> {
     let matrix = suite.matrix.with_context(|| {
         format!(
-            "--kernels is only for the suites `kmod`, `sources` and `fitted`, not for `{}`",
+            "--kernels is only for the suites `kmod`, `sources`, `arm64` and `fitted`, not for `{}`",
             suite.name
         )
     })?;
@@ -249,6 +280,8 @@ struct Batch<'a> {
     suites: Vec<&'a Suite>,
     cargo: &'static [&'static str],
     module: ModuleKind,
+    /// Whether only the short version of each suite runs.
+    is_short: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -265,6 +298,7 @@ impl<'a> Batch<'a> {
                     suites: vec![suite],
                     cargo: suite.cargo,
                     module: suite.module,
+                    is_short: false,
                 }),
             }
         }
@@ -292,7 +326,10 @@ impl<'a> Batch<'a> {
         println!("[test] running {}", self.name());
         let mut cargo = checkout::cargo();
         cargo.args(["test", "--no-fail-fast"]).args(self.cargo);
-        let tests = self.suites.iter().flat_map(|suite| suite.tests);
+        let tests = self.suites.iter().flat_map(|suite| match suite.short {
+            Some(short) if self.is_short => short,
+            _ => suite.tests,
+        });
         cargo.arg("--").args(tests).args(rest);
         if let Some(release) = kernel {
             cargo.env(Kernel::CHOSEN, release);
@@ -329,7 +366,7 @@ mod tests {
     fn suites_that_differ_in_nothing_but_their_tests_run_together() {
         let all: Vec<&Suite> = SUITES.iter().collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
-        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources";
+        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, arm64";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

@@ -2,8 +2,8 @@
 //! A real crash kernel: /proc/vmcore has the memory of the kernel that crashed, and the
 //! crash kernel's own files must not be taken for its.
 
-use super::target_on;
 use crate::contains::contains;
+use crate::machines;
 use anyhow::{Context, Result, ensure};
 use linpmem_formats::open_image;
 use linpmem_phys::{MemoryMap, PhysAddr, PhysRange, Region, RegionKind};
@@ -24,7 +24,7 @@ const FIRST_MIB: u64 = 1 << 20;
 
 #[test]
 fn the_memory_of_a_kernel_that_crashed_is_acquired() -> Result<()> {
-    let target = target_on(&KernelPackage::newest(), |machine| {
+    let target = machines::without_module(&KernelPackage::newest(), |machine| {
         machine
             .memory_mib(512)
             .append(&format!("crashkernel={CRASH_MEMORY}"))

@@ -7,30 +7,18 @@ mod crashed;
 mod kernel_artifacts;
 mod refused;
 
+use crate::machines;
 use anyhow::{Context, Result};
 use linpmem_phys::PhysRange;
-use linpmem_testkit::artifacts;
-use linpmem_testkit::cache::Cache;
-use linpmem_testkit::kernel::{Kernel, KernelPackage};
+use linpmem_testkit::kernel::KernelPackage;
 use linpmem_testkit::target_machine::{Acquired, TargetMachine};
-use linpmem_testkit::vm::{Vm, VmBuilder};
+use linpmem_testkit::vm::VmBuilder;
 use serde_json::Value;
 
 /// Boots a machine that `configure` has changed, on the chosen or else the stable kernel,
 /// with the dumper in its `PATH` and no module.
 fn target(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<TargetMachine> {
-    target_on(&KernelPackage::stable(), configure)
-}
-
-/// The same on the chosen or else the newest kernel of `package`.
-fn target_on(
-    package: &KernelPackage,
-    configure: impl FnOnce(VmBuilder) -> VmBuilder,
-) -> Result<TargetMachine> {
-    let kernel = Kernel::chosen_or(&Cache::open()?, package)?;
-    println!("kernel {}", kernel.release());
-    let vm = configure(Vm::builder(&kernel)).boot()?;
-    TargetMachine::with_dumper(vm, &artifacts::dumper()?)
+    machines::without_module(&KernelPackage::stable(), configure)
 }
 
 /// How many levels of page tables the machine's kernel has on a processor with 5.
@@ -63,7 +51,7 @@ pub fn serving(acquired: &Acquired, kind: &str) -> Result<Vec<String>> {
 }
 
 /// The partial pages of RAM in the machine's map, which the direct map does not include.
-fn partial_pages(acquired: &Acquired) -> Result<Vec<PhysRange>> {
+pub fn partial_pages(acquired: &Acquired) -> Result<Vec<PhysRange>> {
     let mut partial = Vec::new();
     for region in acquired.ram.regions() {
         let hull = region

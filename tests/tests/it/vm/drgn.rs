@@ -4,11 +4,16 @@
 use crate::machines;
 use anyhow::{Context, Result, ensure};
 use linpmem_testkit::consumers::drgn::examine;
+use linpmem_testkit::target_machine::TargetMachine;
 
 #[test]
 fn drgn_finds_the_planted_process_and_its_memory() -> Result<()> {
+    finds_the_planted_process(machines::target(|machine| machine.memory_mib(256))?)
+}
+
+/// Plants a process, acquires the machine, and has drgn find it in the image.
+pub fn finds_the_planted_process(target: TargetMachine) -> Result<()> {
     let token = "4f1d2c8e-planted-by-the-test";
-    let target = machines::target(|machine| machine.memory_mib(256))?;
     let (process, planted) = target.plant("suspicious", token)?;
     let address = planted.rsplit(' ').next().context("no address")?;
     let acquired = target

@@ -2,7 +2,7 @@
 //! Acquisitions through the module, compared with QEMU's view of the memory.
 
 mod acquisition;
-mod drgn;
+pub mod drgn;
 mod identity;
 mod layouts;
 mod refusal;
