@@ -35,6 +35,7 @@ mod vmcoreinfo;
 use kernel::bindings;
 
 use kernel::{error::to_result, prelude::*};
+use linpmem_core::Errno;
 
 module! {
     type: Linpmem,
@@ -74,12 +75,9 @@ impl kernel::InPlaceModule for Linpmem {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: {
+                check_parameters()?;
                 // SAFETY: Called once, when the module loads, before the device exists.
                 to_result(unsafe { shim::linpmem_choose_copy(parameters::copy()) })?;
-                if parameters::device_allowed() && !arch::MAPS_DEVICES {
-                    pr_err!("allow_device=1 is not supported on this architecture: a load from a device that does not answer stops the machine\n");
-                    return Err(EOPNOTSUPP);
-                }
             },
             watch: hotplug::Watch::start()?,
             device <- device::Device::register(module, parameters::major()),
@@ -88,6 +86,18 @@ impl kernel::InPlaceModule for Linpmem {
             },
         })
     }
+}
+
+/// Refuses what this architecture does not support.
+fn check_parameters() -> Result {
+    if parameters::device_allowed() && !arch::MAPS_DEVICES {
+        pr_err!(
+            "allow_device=1 is not supported on this architecture: \
+             a load from a device that does not answer stops the machine\n"
+        );
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    Ok(())
 }
 
 #[pinned_drop]

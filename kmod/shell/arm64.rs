@@ -109,7 +109,8 @@ pub(crate) fn map_device(_page: u64, _size: usize, _cached: bool) -> *mut c_void
 /// cacheable is read, unless a driver has claimed it.
 pub(crate) fn region(page: u64) -> Region {
     // SAFETY: Reads the firmware's memory map, which is fixed at boot.
-    let is_firmware = unsafe { shim::linpmem_is_efi_memory(page) && !shim::linpmem_is_confidential() };
+    let is_firmware =
+        unsafe { shim::linpmem_is_efi_memory(page) && !shim::linpmem_is_confidential() };
     if is_firmware && !is_claimed(page) {
         Region::Firmware
     } else {

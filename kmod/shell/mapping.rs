@@ -60,9 +60,7 @@ impl Mapping {
                     bindings::memremap(page, size, MEMREMAP_WB as _),
                     Unmap::Memunmap,
                 ),
-                Route::Device { cached } => {
-                    (arch::map_device(page, size, cached), Unmap::Iounmap)
-                }
+                Route::Device { cached } => (arch::map_device(page, size, cached), Unmap::Iounmap),
             }
         };
         if base.is_null() {

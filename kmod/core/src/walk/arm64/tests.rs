@@ -161,7 +161,7 @@ fn chain(config: &Config, virt: u64, leaf: u32, entry: u64) -> Vec<(u64, u64)> {
             break;
         }
         // Tables lie where the highest bit of an address is needed.
-        table = config.phys(24) | (at as u64 + 1) << 17;
+        table = config.phys(24) | u64::try_from(at + 1).unwrap() << 17;
         entries.push((addr, config.entry(table, 3)));
     }
     entries
@@ -525,7 +525,7 @@ fn rights_are_those_of_the_leaf_within_the_limits_of_its_tables() {
     assert_eq!(rights(&flat, 15 << 59, uxn), (true, false, true));
 
     // A clean page that the processor makes writable, and one that it does not.
-    assert_eq!(rights(&paging, 0, ro | dbm | pxn | uxn).0, false);
+    assert!(!rights(&paging, 0, ro | dbm | pxn | uxn).0);
     let mut managed = paging;
     managed.manages_dirty = true;
     assert!(rights(&managed, 0, ro | dbm | pxn | uxn).0);
