@@ -30,6 +30,12 @@ u64 linpmem_hidden_bits(void)
 	return PTE_PRESENT_INVALID;
 }
 
+/* Not __va(0): that macro sets bits instead of adding, which is right for RAM alone. */
+u64 linpmem_direct_map_offset(void)
+{
+	return PAGE_OFFSET - memstart_addr;
+}
+
 u64 linpmem_image_offset(void)
 {
 	return kimage_voffset;

@@ -38,7 +38,8 @@ u64 linpmem_ttbr1(void);
 bool linpmem_has_indirect_rights(void);
 /* The bits of an invalid entry that still maps memory. */
 u64 linpmem_hidden_bits(void);
-/* Virtual minus physical address of what the kernel's image maps. */
+/* Virtual minus physical address of what the direct map and the kernel's image map. */
+u64 linpmem_direct_map_offset(void);
 u64 linpmem_image_offset(void);
 /* Whether UEFI keeps the page for itself, in memory that may be cached. */
 bool linpmem_is_efi_memory(u64 phys);

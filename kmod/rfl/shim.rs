@@ -60,6 +60,7 @@ extern "C" {
     pub(crate) fn linpmem_ttbr1() -> u64;
     pub(crate) fn linpmem_has_indirect_rights() -> bool;
     pub(crate) fn linpmem_hidden_bits() -> u64;
+    pub(crate) fn linpmem_direct_map_offset() -> u64;
     pub(crate) fn linpmem_image_offset() -> u64;
     pub(crate) fn linpmem_is_efi_memory(phys: u64) -> bool;
 }

@@ -53,6 +53,13 @@ pub(crate) fn encryption_mask() -> u64 {
     0
 }
 
+/// Virtual minus physical address of what the direct map maps. It is not the address of
+/// physical address 0, which the direct map need not have.
+pub(crate) fn direct_map_base() -> u64 {
+    // SAFETY: Reads a value that is fixed at boot.
+    unsafe { shim::linpmem_direct_map_offset() }
+}
+
 /// The physical address that the kernel's image would have at virtual address 0.
 pub(crate) fn phys_base() -> u64 {
     // SAFETY: Reads a value that is fixed at boot.

@@ -5,7 +5,7 @@ use crate::linpmem_core::ioctl::Shell;
 use crate::linpmem_core::{abi, Errno};
 use crate::running::{self, RunningKernel};
 use crate::transfer::{self, UserBuffer};
-use crate::{arch, parameters, shim};
+use crate::{arch, parameters};
 
 impl Shell for RunningKernel {
     type Buffer<'b> = UserBuffer<'b, 'b>;
@@ -36,7 +36,6 @@ impl Shell for RunningKernel {
     }
 
     fn direct_map_base(&self) -> u64 {
-        // SAFETY: Computes an address and reads nothing.
-        unsafe { shim::linpmem_direct_map(0) as u64 }
+        arch::direct_map_base()
     }
 }

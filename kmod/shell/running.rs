@@ -17,6 +17,7 @@ const IORESOURCE_SYSTEM_RAM: u64 = 0x0100_0000 | IORESOURCE_MEM;
 pub(crate) const IORESOURCE_BUSY: u64 = 0x8000_0000;
 
 /// An entry of the resource tree.
+#[cfg_attr(CONFIG_ARM64, expect(dead_code, reason = "only x86-64 looks at what it is"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Resource {
     pub(crate) start: u64,
@@ -129,12 +130,11 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
         | abi::FEATURE_TRANSLATE
         | abi::FEATURE_ORIGINAL;
     let keys = vmcoreinfo::keys()?;
-    // SAFETY: These functions read values that are fixed at boot, or compute an address.
-    let (vmcoreinfo_addr, vmcoreinfo_len, base) = unsafe {
+    // SAFETY: These functions read values that are fixed at boot.
+    let (vmcoreinfo_addr, vmcoreinfo_len) = unsafe {
         (
             shim::linpmem_vmcoreinfo_addr(),
             shim::linpmem_vmcoreinfo_len(),
-            shim::linpmem_direct_map(0),
         )
     };
     Ok(Info {
@@ -149,7 +149,7 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
         phys_bits: RunningKernel.phys_bits(),
         paging_levels: arch::paging_levels(),
         architecture: arch::ARCHITECTURE,
-        page_offset_base: base as u64,
+        page_offset_base: arch::direct_map_base(),
         phys_base: arch::phys_base(),
         kaslr_offset: keys.kaslr_offset.unwrap_or(abi::UNKNOWN),
         kernel_page_table: arch::kernel_page_table(&keys).unwrap_or(abi::UNKNOWN),

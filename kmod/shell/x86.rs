@@ -53,6 +53,12 @@ pub(crate) fn encryption_mask() -> u64 {
     unsafe { shim::linpmem_encryption_mask() }
 }
 
+/// Virtual address of physical address 0 in the direct map.
+pub(crate) fn direct_map_base() -> u64 {
+    // SAFETY: Computes an address and reads nothing.
+    unsafe { shim::linpmem_direct_map(0) as u64 }
+}
+
 /// Physical address of the start of the kernel's text mapping, two's complement.
 pub(crate) fn phys_base() -> u64 {
     // SAFETY: Fixed at boot.
