@@ -4,6 +4,7 @@
 
 mod acquired;
 mod drgn;
+mod module;
 
 use crate::machines;
 use anyhow::{Result, ensure};
