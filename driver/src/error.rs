@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong with the device and with a request.
 
+use crate::Architecture;
 use linpmem_phys::{Errno, PhysAddr};
 use std::io;
 use std::path::PathBuf;
@@ -84,14 +85,22 @@ pub enum InfoError {
     /// The answer cannot be true.
     #[error(
         "the module claims {phys_bits} address bits and {paging_levels} paging levels, which no \
-         x86-64 machine has: it is damaged, or not the linpmem module"
+         {architecture} machine has: it is damaged, or not the linpmem module"
     )]
     Implausible {
+        /// The machine's architecture.
+        architecture: Architecture,
         /// Bits of a physical address.
         phys_bits: u32,
         /// Levels of the page tables.
         paging_levels: u32,
     },
+    /// The module is newer than this library.
+    #[error(
+        "the module is for an architecture (number {0}) that this program does not know: use the \
+         program that came with the module"
+    )]
+    UnknownArchitecture(u32),
     /// The module refused.
     #[error("the module did not describe itself: {0}")]
     Failed(#[source] io::Error),
@@ -163,7 +172,7 @@ impl InfoError {
         match self {
             Self::NotLinpmem => Errno::ENOTTY,
             Self::Unsupported => Errno::EOPNOTSUPP,
-            Self::Implausible { .. } => Errno::EIO,
+            Self::Implausible { .. } | Self::UnknownArchitecture(_) => Errno::EIO,
             Self::Failed(source) => of_io(source),
         }
     }

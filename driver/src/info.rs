@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the module says about itself and the machine.
 
-use crate::{Features, InfoError};
+use crate::{Architecture, Features, InfoError};
 use linpmem_core::abi;
 use linpmem_phys::{PhysAddr, PhysRange};
 use std::fmt;
@@ -16,18 +16,22 @@ pub struct Info {
     pub module_version: Version,
     /// What the module can do.
     pub features: Features,
+    /// The machine's architecture.
+    pub architecture: Architecture,
     /// Bits of a physical address.
     pub phys_bits: u32,
-    /// Levels of the page tables, 4 or 5.
+    /// Levels of the page tables, 4 or 5; on arm64 those of user space, 2 to 5.
     pub paging_levels: u32,
-    /// Virtual address of physical address 0 in the kernel's direct map.
+    /// Virtual address of physical address 0 in the kernel's direct map; on arm64 it can be
+    /// outside, so that addition wraps.
     pub page_offset_base: u64,
     /// Where the mapping of the kernel's image begins in physical memory; can be
-    /// negative.
+    /// negative. On arm64 the physical address that virtual address 0 would have in it:
+    /// −`kimage_voffset`.
     pub phys_base: i64,
     /// How far KASLR moved the kernel's text, if known.
     pub kaslr_offset: Option<u64>,
-    /// The kernel's own top page table, if known.
+    /// The kernel's own top page table (TTBR1 on arm64), if known.
     pub kernel_page_table: Option<PhysAddr>,
     /// The physical addresses of the VMCOREINFO note, header and padding included.
     pub vmcoreinfo: Option<PhysRange>,
@@ -46,8 +50,11 @@ impl Info {
         if raw.abi_version == 0 {
             return Err(InfoError::NotLinpmem);
         }
-        if !(32..=52).contains(&raw.phys_bits) || !(4..=5).contains(&raw.paging_levels) {
+        let architecture = Architecture::from_abi(raw.architecture)
+            .ok_or(InfoError::UnknownArchitecture(raw.architecture))?;
+        if !(32..=52).contains(&raw.phys_bits) || !architecture.has_levels(raw.paging_levels) {
             return Err(InfoError::Implausible {
+                architecture,
                 phys_bits: raw.phys_bits,
                 paging_levels: raw.paging_levels,
             });
@@ -60,6 +67,7 @@ impl Info {
             abi_version: raw.abi_version,
             module_version: Version(raw.module_version),
             features: Features::new(raw.features),
+            architecture,
             phys_bits: raw.phys_bits,
             paging_levels: raw.paging_levels,
             page_offset_base: raw.page_offset_base,
@@ -123,12 +131,42 @@ mod tests {
     }
 
     #[test]
+    fn the_architecture_decides_what_is_plausible() {
+        assert_eq!(
+            Info::from_abi(&raw()).unwrap().architecture,
+            Architecture::X86_64
+        );
+        let mut arm = raw();
+        arm.architecture = abi::ARCHITECTURE_ARM64;
+        arm.paging_levels = 3;
+        let info = Info::from_abi(&arm).unwrap();
+        assert_eq!(info.architecture, Architecture::Arm64);
+        arm.paging_levels = 1;
+        let error = Info::from_abi(&arm).unwrap_err().to_string();
+        assert!(error.contains("aarch64"), "{error}");
+        arm.architecture = 2;
+        assert!(matches!(
+            Info::from_abi(&arm),
+            Err(InfoError::UnknownArchitecture(2))
+        ));
+    }
+
+    #[test]
     fn an_answer_that_cannot_be_true_is_refused() {
         let mut odd = raw();
         odd.phys_bits = 64;
         assert!(matches!(
             Info::from_abi(&odd),
             Err(InfoError::Implausible { phys_bits: 64, .. })
+        ));
+        let mut flat = raw();
+        flat.paging_levels = 3;
+        assert!(matches!(
+            Info::from_abi(&flat),
+            Err(InfoError::Implausible {
+                paging_levels: 3,
+                ..
+            })
         ));
         odd.abi_version = 0;
         assert!(matches!(Info::from_abi(&odd), Err(InfoError::NotLinpmem)));

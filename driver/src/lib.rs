@@ -30,7 +30,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Device::open()?;
-//! println!("CR3 of process 1: {}", device.page_tables(1)?.kernel);
+//! println!("CR3 (TTBR0 on arm64) of process 1: {}", device.page_tables(1)?.kernel);
 //! let walk = device.translate(AddressSpace::Process(1), 0x7fff_0000_0000)?;
 //! match walk.mapped() {
 //!     Some(page) => println!("at {}, in a page of {}", page.phys, page.page),
@@ -61,6 +61,7 @@
 #![deny(unsafe_code)]
 
 mod access;
+mod architecture;
 mod device;
 mod dialect;
 mod error;
@@ -73,6 +74,7 @@ mod sys;
 mod translate;
 
 pub use access::{Access, Caching, Width};
+pub use architecture::Architecture;
 pub use device::Device;
 pub use dialect::{Dialect, Features};
 pub use error::{InfoError, OpenError, RequestError};

@@ -3,7 +3,7 @@
 
 use crate::dialect::Dialect;
 use crate::{Device, RequestError, error, sys};
-use linpmem_core::walk::Paging;
+use linpmem_core::walk::x86::Paging;
 use linpmem_core::{Errno as CoreErrno, abi, original, request};
 use linpmem_phys::num::u32_as_usize;
 use linpmem_phys::{PhysAddr, PhysLen};
@@ -23,7 +23,7 @@ pub enum AddressSpace {
     Caller,
     /// Those of a process, by its id in the caller's pid namespace.
     Process(u32),
-    /// Those below this CR3 value or top page table.
+    /// Those below this CR3 value (TTBR0 on arm64) or top page table.
     PageTable(u64),
 }
 
@@ -31,9 +31,10 @@ pub enum AddressSpace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Translation {
-    /// The top page table that was used.
+    /// The top page table that was used. On arm64 an address of the kernel is always
+    /// translated by TTBR1.
     pub page_table: PhysAddr,
-    /// Levels of the page tables, 4 or 5.
+    /// Levels of the page tables, 4 or 5; on arm64 2 to 5.
     pub levels: u32,
     /// The entries read, from the top down.
     pub entries: Vec<Entry>,
@@ -66,7 +67,7 @@ pub enum Outcome {
 pub struct Mapped {
     /// The physical address of the byte.
     pub phys: PhysAddr,
-    /// 4 KiB, 2 MiB or 1 GiB.
+    /// What one entry maps: 4 KiB, 2 MiB or 1 GiB; other sizes on arm64.
     pub page: PhysLen,
     /// Every entry is writable.
     pub write: bool,
@@ -81,7 +82,8 @@ pub struct Mapped {
 /// The top page tables of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageTables {
-    /// The one that the kernel uses for the process: its CR3 without the flags.
+    /// The one that the kernel uses for the process: its CR3, or TTBR0 on arm64, without the
+    /// flags.
     pub kernel: PhysAddr,
     /// The one that user mode uses; the same unless page-table isolation is on.
     pub user: PhysAddr,

@@ -21,9 +21,11 @@ pub(crate) fn kernel(image: Vec<u8>) -> Result<Vec<u8>, String> {
         return Ok(image);
     }
     if image.get(0x202..0x206) != Some(b"HdrS") {
-        return Err(match image.get(0x38..0x3c) == Some(b"ARMd") {
-            true => "it is a boot image for arm64, not for x86-64".to_owned(),
-            false => "it is neither a boot image for x86 nor an ELF file".to_owned(),
+        return Err(match architecture(&image) {
+            Some(name) => {
+                format!("it is a boot image for {name}, and the prebuilt module is for x86-64")
+            }
+            None => "it is neither a boot image for x86 nor an ELF file".to_owned(),
         });
     }
     let version = image.get(0x206..).and_then(<[u8]>::first_chunk);
@@ -53,4 +55,22 @@ pub(crate) fn kernel(image: Vec<u8>) -> Result<Vec<u8>, String> {
         _ => packed,
     };
     unpack(packed, expected, MAX_KERNEL)
+}
+
+/// The architecture of a boot image that is none for x86-64. Those that UEFI can start, packed
+/// (zboot) or not, are programs for it, with the number of a machine.
+fn architecture(image: &[u8]) -> Option<&'static str> {
+    if image.get(0x38..0x3c) == Some(b"ARMd") {
+        return Some("arm64");
+    }
+    let header = image.get(0x3c..)?.first_chunk()?;
+    let program = image.get(u32_as_usize(u32::from_le_bytes(*header))..)?;
+    let machine = program.strip_prefix(b"PE\0\0")?.first_chunk()?;
+    match u16::from_le_bytes(*machine) {
+        _ if !image.starts_with(b"MZ") => None,
+        0xaa64 => Some("arm64"),
+        0x5064 => Some("RISC-V"),
+        0x6264 => Some("LoongArch"),
+        _ => None,
+    }
 }

@@ -99,7 +99,13 @@ fn of_config(text: &str, origin: &str, told: &mut Explanation) -> Result<(), Fit
         )));
     }
     if !has("CONFIG_X86_64=y") {
-        return Err(FitError::unusable(origin, "it is not of an x86-64 kernel"));
+        return Err(FitError::unusable(
+            origin,
+            match has("CONFIG_ARM64=y") {
+                true => "it is of an arm64 kernel, and the prebuilt module is for x86-64",
+                false => "it is not of an x86-64 kernel",
+            },
+        ));
     }
     told.fact("kCFI", "off", origin);
     Ok(())

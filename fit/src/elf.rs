@@ -3,7 +3,9 @@
 
 use linpmem_phys::num::u64_as_usize;
 use object::LittleEndian;
-use object::elf::{EM_X86_64, FileHeader64, SHT_NOBITS, SHT_RELA, SHT_SYMTAB, SectionHeader64};
+use object::elf::{
+    EM_AARCH64, EM_X86_64, FileHeader64, SHT_NOBITS, SHT_RELA, SHT_SYMTAB, SectionHeader64,
+};
 use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
 
 type Header = FileHeader64<LittleEndian>;
@@ -33,9 +35,13 @@ impl<'a> Elf<'a> {
             .map_err(|_| "it is for big-endian machines")?;
         let machine = header.e_machine(LE);
         if machine != EM_X86_64 {
+            let name = if machine == EM_AARCH64 {
+                "arm64".to_owned()
+            } else {
+                format!("another architecture (ELF machine {})", machine.0)
+            };
             return Err(format!(
-                "it is for another architecture (ELF machine {}, not x86-64)",
-                machine.0
+                "it is for {name}, and the prebuilt module is for x86-64"
             ));
         }
         let sections = header.sections(LE, data).map_err(text)?;

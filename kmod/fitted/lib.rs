@@ -11,6 +11,8 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod absent;
+#[path = "../shell/x86.rs"]
+mod arch;
 mod bindings;
 mod copy;
 mod descriptors;

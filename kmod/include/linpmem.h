@@ -39,6 +39,10 @@
 #define LINPMEM_RIGHT_EXECUTE (1U << 2)
 #define LINPMEM_RIGHT_NONE (1U << 3)
 
+/* linpmem_info.architecture */
+#define LINPMEM_ARCHITECTURE_X86_64 0
+#define LINPMEM_ARCHITECTURE_ARM64 1
+
 /* A value that the kernel does not provide. */
 #define LINPMEM_UNKNOWN (~0ULL)
 
@@ -49,10 +53,10 @@ struct linpmem_info {
 	__u64 features;
 	__u32 module_version; /* 8 bits major, 8 bits minor, 16 bits patch */
 	__u32 phys_bits;
-	__u32 paging_levels; /* 4 or 5 */
-	__u32 reserved;
+	__u32 paging_levels; /* 4 or 5; on arm64 2 to 5 */
+	__u32 architecture; /* LINPMEM_ARCHITECTURE_* */
 	__u64 page_offset_base;
-	__u64 phys_base; /* two's complement */
+	__u64 phys_base; /* two's complement; on arm64 -kimage_voffset */
 	__u64 kaslr_offset; /* or LINPMEM_UNKNOWN */
 	__u64 kernel_page_table; /* physical address, or LINPMEM_UNKNOWN */
 	__u64 vmcoreinfo_addr; /* physical address, or 0 */
@@ -97,13 +101,13 @@ struct linpmem_translate {
 	__u32 size;
 	__u32 outcome; /* out: LINPMEM_OUTCOME_* */
 	__u64 virt; /* in */
-	__u64 page_table; /* in: CR3, or 0 for the caller's; out: the address used */
+	__u64 page_table; /* in: CR3 or TTBR0, or 0 for the caller's; out: the address used */
 	__u64 phys; /* out */
 	__u64 page_bytes; /* out */
 	__u32 rights; /* out: LINPMEM_RIGHT_* */
 	__u32 error; /* out: the errno that ended the walk, if broken */
 	__u32 steps; /* out: how many entries were read */
-	__u32 levels; /* out: 4 or 5 */
+	__u32 levels; /* out: 4 or 5; on arm64 2 to 5 */
 	struct linpmem_entry entries[5]; /* out: from the top table down */
 };
 
@@ -111,7 +115,7 @@ struct linpmem_translate {
 struct linpmem_page_table {
 	__u32 size;
 	__s32 pid; /* in: 0 is the caller */
-	__u64 kernel; /* out: physical address of the table for kernel mode */
+	__u64 kernel; /* out: physical address of the table for kernel mode; on arm64 in TTBR0 */
 	__u64 user; /* out: for user mode; differs with page-table isolation */
 };
 
@@ -135,7 +139,7 @@ struct linpmem_original_data_transfer {
 
 struct linpmem_original_vtop_info {
 	__u64 virt_address; /* in */
-	__u64 associated_cr3; /* in: 0 is the caller's */
+	__u64 associated_cr3; /* in: CR3 or TTBR0; 0 is the caller's */
 	__u64 phys_address; /* out */
 	__u64 ppte; /* out: kernel address of the last entry */
 };

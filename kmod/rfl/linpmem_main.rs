@@ -5,8 +5,11 @@
 //! implements the file; [`transfer`] copies to the caller; [`hotplug`] keeps the pages
 //! there until they are copied. ../shell/ is shared with the prebuilt module: [`ioctl`]
 //! and [`running`] give the core access to the caller and the kernel, [`mapping`] maps
-//! pages.
+//! pages, and [`arch`] is what differs between processors.
 
+#[cfg_attr(CONFIG_ARM64, path = "../shell/arm64.rs")]
+#[cfg_attr(CONFIG_X86_64, path = "../shell/x86.rs")]
+mod arch;
 mod device;
 #[path = "../shell/device_memory.rs"]
 mod device_memory;
@@ -32,6 +35,7 @@ mod vmcoreinfo;
 use kernel::bindings;
 
 use kernel::{error::to_result, prelude::*};
+use linpmem_core::Errno;
 
 module! {
     type: Linpmem,
@@ -71,6 +75,7 @@ impl kernel::InPlaceModule for Linpmem {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: {
+                check_parameters()?;
                 // SAFETY: Called once, when the module loads, before the device exists.
                 to_result(unsafe { shim::linpmem_choose_copy(parameters::copy()) })?;
             },
@@ -81,6 +86,18 @@ impl kernel::InPlaceModule for Linpmem {
             },
         })
     }
+}
+
+/// Refuses what this architecture does not support.
+fn check_parameters() -> Result {
+    if parameters::device_allowed() && !arch::MAPS_DEVICES {
+        pr_err!(
+            "allow_device=1 is not supported on this architecture: \
+             a load from a device that does not answer stops the machine\n"
+        );
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    Ok(())
 }
 
 #[pinned_drop]

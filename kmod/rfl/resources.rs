@@ -11,11 +11,13 @@ pub(crate) fn desc_none() -> u32 {
 }
 
 /// Reserved by the firmware.
+#[cfg(CONFIG_X86_64)]
 pub(crate) fn desc_reserved() -> u32 {
     bindings::IORES_DESC_RESERVED
 }
 
 /// How the kernel describes what the firmware reserves.
+#[cfg(CONFIG_X86_64)]
 pub(crate) fn firmware() -> [u32; 3] {
     [
         bindings::IORES_DESC_RESERVED,

@@ -21,16 +21,30 @@ enum linpmem_page_state {
 };
 
 /* The machine: fixed at boot. */
+bool linpmem_is_confidential(void);
+u64 linpmem_vmcoreinfo_addr(void);
+u64 linpmem_vmcoreinfo_len(void);
+
+/* x86.c. */
 u32 linpmem_phys_bits(void);
 u32 linpmem_paging_levels(void);
 u64 linpmem_encryption_mask(void);
 bool linpmem_is_xen_pv(void);
 bool linpmem_is_isolated(void);
-bool linpmem_is_confidential(void);
-u64 linpmem_vmcoreinfo_addr(void);
-u64 linpmem_vmcoreinfo_len(void);
 
-/* Pages. */
+/* arm64.c: the registers that say how addresses are translated, and how Linux uses them. */
+u64 linpmem_tcr(void);
+u64 linpmem_ttbr1(void);
+bool linpmem_has_indirect_rights(void);
+/* The bits of an invalid entry that still maps memory. */
+u64 linpmem_hidden_bits(void);
+/* Virtual minus physical address of what the direct map and the kernel's image map. */
+u64 linpmem_direct_map_offset(void);
+u64 linpmem_image_offset(void);
+/* Whether UEFI keeps the page for itself, in memory that may be cached. */
+bool linpmem_is_efi_memory(u64 phys);
+
+/* Pages of 4 KiB, by number. */
 const void *linpmem_direct_map(u64 phys);
 u32 linpmem_ram_page(u64 pfn);
 /* The first page from @pfn on that was taken back or is poisoned; @end if there is none. */
@@ -61,7 +75,7 @@ bool linpmem_is_user_backed(const struct iov_iter *iter);
 int linpmem_user_buffer(struct iov_iter *iter, u64 addr, u64 len);
 
 /*
- * copy.c: copies that survive faults on either side. linpmem_copy_to_user() does not wait
+ * copy_x86.c, copy_arm64.c: copies that survive faults on either side. linpmem_copy_to_user() does not wait
  * for the caller's memory: where it stops early, @source_faulted says whether that was at
  * a fault of the source, or because the caller's memory is not present.
  */

@@ -5,11 +5,6 @@ use core::ffi::{c_int, c_void};
 use kernel::bindings::iov_iter;
 
 extern "C" {
-    pub(crate) fn linpmem_phys_bits() -> u32;
-    pub(crate) fn linpmem_paging_levels() -> u32;
-    pub(crate) fn linpmem_encryption_mask() -> u64;
-    pub(crate) fn linpmem_is_xen_pv() -> bool;
-    pub(crate) fn linpmem_is_isolated() -> bool;
     pub(crate) fn linpmem_is_confidential() -> bool;
     pub(crate) fn linpmem_vmcoreinfo_addr() -> u64;
     pub(crate) fn linpmem_vmcoreinfo_len() -> u64;
@@ -48,4 +43,24 @@ extern "C" {
     pub(crate) fn linpmem_unwatch_memory();
     pub(crate) fn linpmem_hold_memory() -> c_int;
     pub(crate) fn linpmem_release_memory(held: c_int);
+}
+
+#[cfg(CONFIG_X86_64)]
+extern "C" {
+    pub(crate) fn linpmem_phys_bits() -> u32;
+    pub(crate) fn linpmem_paging_levels() -> u32;
+    pub(crate) fn linpmem_encryption_mask() -> u64;
+    pub(crate) fn linpmem_is_xen_pv() -> bool;
+    pub(crate) fn linpmem_is_isolated() -> bool;
+}
+
+#[cfg(CONFIG_ARM64)]
+extern "C" {
+    pub(crate) fn linpmem_tcr() -> u64;
+    pub(crate) fn linpmem_ttbr1() -> u64;
+    pub(crate) fn linpmem_has_indirect_rights() -> bool;
+    pub(crate) fn linpmem_hidden_bits() -> u64;
+    pub(crate) fn linpmem_direct_map_offset() -> u64;
+    pub(crate) fn linpmem_image_offset() -> u64;
+    pub(crate) fn linpmem_is_efi_memory(phys: u64) -> bool;
 }

@@ -4,18 +4,17 @@
 use crate::linpmem_core::kernel::PAGE_SIZE;
 use crate::linpmem_core::vmcoreinfo::Keys;
 use crate::linpmem_core::Errno;
-use crate::shim;
+use crate::{arch, shim};
 use core::ffi::c_void;
 use kernel::{bindings, prelude::*};
 
 /// What it says.
 pub(crate) fn keys() -> Result<Keys, Errno> {
     // SAFETY: These functions read values that are fixed at boot.
-    let (addr, len, phys_base) = unsafe {
+    let (addr, len) = unsafe {
         (
             shim::linpmem_vmcoreinfo_addr(),
             shim::linpmem_vmcoreinfo_len(),
-            bindings::phys_base as u64,
         )
     };
     let len = usize::try_from(len).unwrap_or(0).min(PAGE_SIZE as usize);
@@ -25,7 +24,7 @@ pub(crate) fn keys() -> Result<Keys, Errno> {
         let virt = unsafe { shim::linpmem_direct_map(addr) };
         copy_nofault(virt, &mut text)?;
     }
-    Ok(Keys::parse(&text, phys_base))
+    Ok(Keys::parse(&text, arch::phys_base()))
 }
 
 /// Copies kernel memory at `addr` to `out`; `addr` need not be mapped.

@@ -5,7 +5,7 @@ use crate::linpmem_core::ioctl::Shell;
 use crate::linpmem_core::{abi, Errno};
 use crate::running::{self, RunningKernel};
 use crate::transfer::{self, UserBuffer};
-use crate::{parameters, shim};
+use crate::{arch, parameters};
 
 impl Shell for RunningKernel {
     type Buffer<'b> = UserBuffer<'b, 'b>;
@@ -28,15 +28,14 @@ impl Shell for RunningKernel {
     }
 
     fn info(&self) -> Result<abi::Info, Errno> {
-        running::info(parameters::device_allowed())
+        running::info(self.device_allowed())
     }
 
     fn device_allowed(&self) -> bool {
-        parameters::device_allowed()
+        arch::MAPS_DEVICES && parameters::device_allowed()
     }
 
     fn direct_map_base(&self) -> u64 {
-        // SAFETY: Computes an address and reads nothing.
-        unsafe { shim::linpmem_direct_map(0) as u64 }
+        arch::direct_map_base()
     }
 }

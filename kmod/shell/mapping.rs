@@ -5,7 +5,7 @@ use crate::linpmem_core::classify::Route;
 use crate::linpmem_core::kernel::PAGE_SIZE;
 use crate::linpmem_core::layout::MEMREMAP_WB;
 use crate::linpmem_core::Errno;
-use crate::{bindings, shim};
+use crate::{arch, bindings, shim};
 use core::ffi::c_void;
 
 /// A mapping of the pages that hold a range of physical addresses. In the direct map it
@@ -42,12 +42,16 @@ impl Mapping {
         let size = pages * PAGE_SIZE as usize;
         // SAFETY:
         // - `linpmem_direct_map` computes an address and reads nothing;
-        // - `memremap` and `ioremap*` are given whole pages that hold no System RAM and
+        // - `memremap` and `map_device` are given whole pages that hold no System RAM and
         //   lie below the processor's last physical address;
         // - `linpmem_map_ram_page` takes any page frame number.
         let (base, unmap) = unsafe {
             match route {
                 Route::DirectMap => (shim::linpmem_direct_map(page).cast_mut(), Unmap::Nothing),
+                Route::Image => {
+                    let image = arch::image_address(page).unwrap_or(core::ptr::null());
+                    (image.cast_mut(), Unmap::Nothing)
+                }
                 Route::Alias => (
                     shim::linpmem_map_ram_page(page / PAGE_SIZE),
                     Unmap::UnmapRamPage,
@@ -56,17 +60,12 @@ impl Mapping {
                     bindings::memremap(page, size, MEMREMAP_WB as _),
                     Unmap::Memunmap,
                 ),
-                Route::Device { cached: true } => {
-                    (bindings::ioremap_cache(page, size as _), Unmap::Iounmap)
-                }
-                Route::Device { cached: false } => {
-                    (bindings::ioremap(page, size as _), Unmap::Iounmap)
-                }
+                Route::Device { cached } => (arch::map_device(page, size, cached), Unmap::Iounmap),
             }
         };
         if base.is_null() {
             return Err(match route {
-                Route::DirectMap | Route::Alias => Errno::EIO,
+                Route::DirectMap | Route::Image | Route::Alias => Errno::EIO,
                 Route::Firmware | Route::Rom | Route::Device { .. } => Errno::EACCES,
             });
         }

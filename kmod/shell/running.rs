@@ -6,19 +6,18 @@ use crate::linpmem_core::abi::{self, Info};
 use crate::linpmem_core::access::Width;
 use crate::linpmem_core::classify::{PageState, Region, Route};
 use crate::linpmem_core::kernel::PAGE_SIZE;
-use crate::linpmem_core::layout::REGION_DISJOINT;
 use crate::linpmem_core::unaccepted::Units;
 use crate::linpmem_core::walk::Paging;
-use crate::linpmem_core::{resource, Errno, Kernel};
-use crate::{bindings, device_memory, resources, shim, vmcoreinfo};
+use crate::linpmem_core::{Errno, Kernel};
+use crate::{arch, device_memory, resources, shim, vmcoreinfo};
 
 /// Flags of the resource tree's entries (include/linux/ioport.h).
-const IORESOURCE_MEM: u64 = 0x200;
-const IORESOURCE_READONLY: u64 = 0x4000;
+pub(crate) const IORESOURCE_MEM: u64 = 0x200;
 const IORESOURCE_SYSTEM_RAM: u64 = 0x0100_0000 | IORESOURCE_MEM;
-const IORESOURCE_BUSY: u64 = 0x8000_0000;
+pub(crate) const IORESOURCE_BUSY: u64 = 0x8000_0000;
 
 /// An entry of the resource tree.
+#[cfg_attr(CONFIG_ARM64, expect(dead_code, reason = "only x86-64 looks at what it is"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Resource {
     pub(crate) start: u64,
@@ -39,8 +38,7 @@ impl Kernel for RunningKernel {
     }
 
     fn phys_bits(&self) -> u32 {
-        // SAFETY: Reads a value that is fixed at boot.
-        unsafe { shim::linpmem_phys_bits() }
+        arch::phys_bits()
     }
 
     fn next_ram(&self, from: u64, end: u64) -> Option<(u64, u64)> {
@@ -75,19 +73,11 @@ impl Kernel for RunningKernel {
     }
 
     fn region(&self, page: u64) -> Region {
-        let is_firmware = resources::firmware()
-            .into_iter()
-            .filter(|desc| *desc != resources::desc_reserved() || !is_confidential())
-            .any(|desc| has_firmware(page, desc));
-        if resource::is_fabric(page) {
-            return Region::Other;
-        }
-        match inhabitants(page) {
-            Inhabitants { device: true, .. } => Region::Other,
-            Inhabitants { rom: true, .. } => Region::Rom,
-            Inhabitants { .. } if is_firmware => Region::Firmware,
-            Inhabitants { .. } => Region::Other,
-        }
+        arch::region(page)
+    }
+
+    fn image_maps(&self, page: u64) -> bool {
+        arch::image_address(page).is_some()
     }
 
     fn load(&self, route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
@@ -95,17 +85,7 @@ impl Kernel for RunningKernel {
     }
 
     fn paging(&self) -> Result<Paging, Errno> {
-        // SAFETY: These functions read values that are fixed at boot.
-        unsafe {
-            if shim::linpmem_is_xen_pv() {
-                return Err(Errno::EOPNOTSUPP);
-            }
-            Ok(Paging {
-                levels: shim::linpmem_paging_levels(),
-                phys_bits: self.phys_bits(),
-                encryption_mask: shim::linpmem_encryption_mask(),
-            })
-        }
+        arch::paging()
     }
 
     fn page_table(&self, pid: i32) -> Result<u64, Errno> {
@@ -118,8 +98,7 @@ impl Kernel for RunningKernel {
     }
 
     fn is_isolated(&self) -> bool {
-        // SAFETY: Reads a value that is fixed at boot.
-        unsafe { shim::linpmem_is_isolated() }
+        arch::is_isolated()
     }
 
     fn yield_now(&self) -> bool {
@@ -127,51 +106,6 @@ impl Kernel for RunningKernel {
         // may sleep here.
         unsafe { shim::linpmem_yield() }
     }
-}
-
-/// Whether this is a confidential virtual machine. What its firmware reserves can be
-/// devices that the hypervisor emulates, and touching those as memory ends the machine.
-fn is_confidential() -> bool {
-    // SAFETY: Reads a value that is fixed at boot.
-    unsafe { shim::linpmem_is_confidential() }
-}
-
-/// Whether the page has a resource with this description.
-fn has_firmware(page: u64, desc: u32) -> bool {
-    // SAFETY: Walks the resource tree under its lock, for any range.
-    let answer = unsafe {
-        bindings::region_intersects(page, PAGE_SIZE as usize, IORESOURCE_MEM as _, desc as _)
-    };
-    answer as i64 != i64::from(REGION_DISJOINT)
-}
-
-/// What there is in or around a page besides memory that the firmware reserves.
-#[derive(Clone, Copy, Default)]
-struct Inhabitants {
-    device: bool,
-    rom: bool,
-}
-
-/// Looks at the page's entries in the resource tree.
-///
-/// A walk finds the outermost entry of a kind and then goes on behind it, so that what
-/// lies within stays unseen. So there is one walk over all entries, and one over those
-/// that a driver has claimed, which `Reserved` has not. A device that neither finds is
-/// recognised by its memory type: see [`mapping`](crate::mapping).
-fn inhabitants(page: u64) -> Inhabitants {
-    let mut found = Inhabitants::default();
-    let last = page.saturating_add(PAGE_SIZE - 1);
-    for flags in [IORESOURCE_MEM, IORESOURCE_MEM | IORESOURCE_BUSY] {
-        resources::walk(resources::desc_none(), flags, page, last, |entry| {
-            if entry.flags & IORESOURCE_READONLY != 0 {
-                found.rom = true;
-            } else if !resources::firmware().contains(&entry.desc) {
-                found.device = true;
-            }
-            true
-        });
-    }
-    found
 }
 
 /// Whether the page belongs to memory that the hypervisor has not handed over.
@@ -196,15 +130,11 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
         | abi::FEATURE_TRANSLATE
         | abi::FEATURE_ORIGINAL;
     let keys = vmcoreinfo::keys()?;
-    // SAFETY: These functions read values that are fixed at boot, or compute an address.
-    let (vmcoreinfo_addr, vmcoreinfo_len, encryption_mask, paging_levels, base, phys_base) = unsafe {
+    // SAFETY: These functions read values that are fixed at boot.
+    let (vmcoreinfo_addr, vmcoreinfo_len) = unsafe {
         (
             shim::linpmem_vmcoreinfo_addr(),
             shim::linpmem_vmcoreinfo_len(),
-            shim::linpmem_encryption_mask(),
-            shim::linpmem_paging_levels(),
-            shim::linpmem_direct_map(0),
-            bindings::phys_base,
         )
     };
     Ok(Info {
@@ -217,14 +147,14 @@ pub(crate) fn info(device_allowed: bool) -> Result<Info, Errno> {
         },
         module_version: abi::MODULE_VERSION,
         phys_bits: RunningKernel.phys_bits(),
-        paging_levels,
-        reserved: 0,
-        page_offset_base: base as u64,
-        phys_base: phys_base as u64,
+        paging_levels: arch::paging_levels(),
+        architecture: arch::ARCHITECTURE,
+        page_offset_base: arch::direct_map_base(),
+        phys_base: arch::phys_base(),
         kaslr_offset: keys.kaslr_offset.unwrap_or(abi::UNKNOWN),
-        kernel_page_table: keys.kernel_page_table.unwrap_or(abi::UNKNOWN),
+        kernel_page_table: arch::kernel_page_table(&keys).unwrap_or(abi::UNKNOWN),
         vmcoreinfo_addr,
         vmcoreinfo_len,
-        encryption_mask,
+        encryption_mask: arch::encryption_mask(),
     })
 }

@@ -6,6 +6,7 @@ use crate::object;
 use crate::setup::{self, Part, compilers, kdir, kernels};
 use anyhow::{Context, Result, bail, ensure};
 use goblin::elf::{Elf, section_header::SHN_UNDEF, sym::STB_WEAK};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::debian_tree::DebianTree;
@@ -25,6 +26,9 @@ pub struct Args {
     /// The release of another kernel; its build folder is made as by `cargo xtask kdir`
     #[arg(long)]
     release: Option<String>,
+    /// The architecture of the default kernel: x86_64 or aarch64
+    #[arg(long, conflicts_with_all = ["kdir", "release", "prebuilt"], default_value = "x86_64", value_name = "ARCH")]
+    arch: Arch,
     /// Build the tests' own module, which reports kernel addresses, instead
     #[arg(long)]
     facts: bool,
@@ -48,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
     let kdir = match (&args.kdir, &args.release) {
         (Some(kdir), _) => kdir.clone(),
         (None, Some(release)) => kdir::of_release(&cache, release)?,
-        (None, None) => kdir::of_default(&cache)?,
+        (None, None) => kdir::of_default(&cache, args.arch)?,
     };
     let module = if args.facts {
         build_facts(&cache, &kdir)?
@@ -113,7 +117,7 @@ impl Kdir {
         );
         let rustc = kernels::rustc(&kdir.read(".config")?);
         let rustc = rustc.with_context(|| format!("{at} is configured without CONFIG_RUST"))?;
-        kdir.tree = compilers::find(cache, &rustc)?.with_context(|| {
+        kdir.tree = compilers::find(cache, &rustc, kdir.arch())?.with_context(|| {
             format!(
                 "{at} was made with `{rustc}`, which no Debian tree in the cache has, and a module \
                  built by another compiler does not load. If you have that compiler, use \
@@ -121,6 +125,10 @@ impl Kdir {
             )
         })?;
         Ok(kdir)
+    }
+
+    fn arch(&self) -> Arch {
+        Arch::of_kernel(&self.release)
     }
 
     fn read(&self, name: &str) -> Result<String> {
@@ -142,6 +150,7 @@ impl Kdir {
         let jobs = thread::available_parallelism().map_or(1, usize::from);
         let mut make = self.tree.command("make", &[kdir, &kernel]);
         make.arg("-s").arg(format!("-j{jobs}")).arg("-C").arg(kdir);
+        make.args(kdir::arguments(self.arch()));
         make.arg(format!("M={}", source.display()))
             .arg(format!("MO={}", work.display()));
         // `check` explains unknown symbols better.
@@ -172,7 +181,11 @@ pub fn build(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
     check(&bytes, &exports(&symvers), &kdir.release)?;
     let module = out.join("linpmem.ko");
     // As in distributions' packages; the build folder keeps the debug symbols.
-    let mut strip = kdir.tree.command("strip", &[]);
+    let strip = match kdir.arch() {
+        Arch::X86_64 => "strip",
+        Arch::Aarch64 => "aarch64-linux-gnu-strip",
+    };
+    let mut strip = kdir.tree.command(strip, &[]);
     strip
         .arg("--strip-debug")
         .arg("-o")

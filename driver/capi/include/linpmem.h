@@ -45,6 +45,16 @@
 #define LINPMEM_NOT_KNOWN UINT64_MAX
 
 /*
+ linpmem_machine.architecture: x86-64.
+ */
+#define LINPMEM_MACHINE_X86_64 0
+
+/*
+ linpmem_machine.architecture: arm64.
+ */
+#define LINPMEM_MACHINE_ARM64 1
+
+/*
  linpmem_walk.outcome: the address is mapped.
  */
 #define LINPMEM_WALK_MAPPED 1
@@ -106,7 +116,7 @@ struct linpmem_machine {
    */
   uint32_t phys_bits;
   /*
-   4 or 5.
+   4 or 5; on arm64 those of user space, 2 to 5.
    */
   uint32_t paging_levels;
   /*
@@ -115,7 +125,7 @@ struct linpmem_machine {
   uint64_t page_offset_base;
   /*
    Where the mapping of the kernel's image begins in physical memory; may be
-   negative.
+   negative. On arm64 where virtual address 0 would be: -kimage_voffset.
    */
   int64_t phys_base;
   /*
@@ -123,7 +133,7 @@ struct linpmem_machine {
    */
   uint64_t kaslr_offset;
   /*
-   The kernel's own top page table, or LINPMEM_NOT_KNOWN.
+   The kernel's own top page table (TTBR1 on arm64), or LINPMEM_NOT_KNOWN.
    */
   uint64_t kernel_page_table;
   /*
@@ -138,6 +148,14 @@ struct linpmem_machine {
    The page-table bit that marks encrypted memory, or 0.
    */
   uint64_t encryption_mask;
+  /*
+   LINPMEM_MACHINE_X86_64 or LINPMEM_MACHINE_ARM64.
+   */
+  uint32_t architecture;
+  /*
+   Zero.
+   */
+  uint32_t reserved;
 };
 
 /*
@@ -171,7 +189,7 @@ struct linpmem_walk {
    */
   uint64_t phys;
   /*
-   4 KiB, 2 MiB or 1 GiB, if mapped.
+   4 KiB, 2 MiB or 1 GiB, if mapped; other sizes on arm64.
    */
   uint64_t page_bytes;
   /*
@@ -179,11 +197,11 @@ struct linpmem_walk {
    */
   uint32_t rights;
   /*
-   Levels of the page tables, 4 or 5.
+   Levels of the page tables, 4 or 5; on arm64 2 to 5.
    */
   uint32_t levels;
   /*
-   The top page table that was used.
+   The top page table that was used: on arm64 TTBR1's for an address of the kernel.
    */
   uint64_t page_table;
   /*
@@ -306,8 +324,8 @@ int linpmem_translate(const struct linpmem *handle,
                       struct linpmem_walk *walk);
 
 /*
- The same with the page table at the CR3 value `cr3`; 0 stands for that of the calling
- process.
+ The same with the page table at the CR3 value `cr3` (on arm64, TTBR0); 0 stands for that
+ of the calling process.
 
  # Safety
  As linpmem_translate().
@@ -318,9 +336,10 @@ int linpmem_translate_by(const struct linpmem *handle,
                          struct linpmem_walk *walk);
 
 /*
- Stores the physical address of the top page table of process `pid` in `*kernel`, and
- the one for user mode in `*user`, which may be NULL. The pid 0 stands for the calling
- process. -ESRCH if the process does not exist or is a kernel thread.
+ Stores the physical address of the top page table of process `pid` (its CR3, or TTBR0
+ on arm64) in `*kernel`, and the one for user mode in `*user`, which may be NULL. The
+ pid 0 stands for the calling process. -ESRCH if the process does not exist or is a
+ kernel thread.
 
  # Safety
  `handle` is NULL or open; `kernel` and `user` are NULL or may be written.

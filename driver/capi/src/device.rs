@@ -5,7 +5,9 @@ use crate::failure::Failure;
 use crate::message::code;
 use crate::pointers::{bytes_mut, path, place, value};
 use crate::types::*;
-use ::linpmem::{Access, AddressSpace, Caching, DEFAULT_PATH, Device, Outcome, Width};
+use ::linpmem::{
+    Access, AddressSpace, Architecture, Caching, DEFAULT_PATH, Device, Outcome, Width,
+};
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{Errno, PhysAddr, Unreadables};
 use std::ffi::{c_char, c_int, c_void};
@@ -92,6 +94,11 @@ fn info(
         vmcoreinfo_addr: info.vmcoreinfo.map_or(0, |note| note.start().get()),
         vmcoreinfo_len: info.vmcoreinfo.map_or(0, |note| note.len().get()),
         encryption_mask: info.encryption_mask,
+        architecture: match info.architecture {
+            Architecture::X86_64 => LINPMEM_MACHINE_X86_64,
+            Architecture::Arm64 => LINPMEM_MACHINE_ARM64,
+        },
+        reserved: 0,
     };
     Ok(())
 }
@@ -239,8 +246,8 @@ pub unsafe extern "C" fn linpmem_translate(
     code(translate(handle, space, virt, walk))
 }
 
-/// The same with the page table at the CR3 value `cr3`; 0 stands for that of the calling
-/// process.
+/// The same with the page table at the CR3 value `cr3` (on arm64, TTBR0); 0 stands for that
+/// of the calling process.
 ///
 /// # Safety
 /// As linpmem_translate().
@@ -298,9 +305,10 @@ fn translate(
     Ok(())
 }
 
-/// Stores the physical address of the top page table of process `pid` in `*kernel`, and
-/// the one for user mode in `*user`, which may be NULL. The pid 0 stands for the calling
-/// process. -ESRCH if the process does not exist or is a kernel thread.
+/// Stores the physical address of the top page table of process `pid` (its CR3, or TTBR0
+/// on arm64) in `*kernel`, and the one for user mode in `*user`, which may be NULL. The
+/// pid 0 stands for the calling process. -ESRCH if the process does not exist or is a
+/// kernel thread.
 ///
 /// # Safety
 /// `handle` is NULL or open; `kernel` and `user` are NULL or may be written.

@@ -21,6 +21,11 @@ pub const LINPMEM_READ_UNMAPPED: u32 = 8;
 /// In linpmem_machine: the value is unknown.
 pub const LINPMEM_NOT_KNOWN: u64 = u64::MAX;
 
+/// linpmem_machine.architecture: x86-64.
+pub const LINPMEM_MACHINE_X86_64: u32 = 0;
+/// linpmem_machine.architecture: arm64.
+pub const LINPMEM_MACHINE_ARM64: u32 = 1;
+
 /// linpmem_walk.outcome: the address is mapped.
 pub const LINPMEM_WALK_MAPPED: u32 = 1;
 /// linpmem_walk.outcome: the last entry is not present.
@@ -49,16 +54,16 @@ pub struct linpmem_machine {
     pub features: u64,
     /// Bits of a physical address.
     pub phys_bits: u32,
-    /// 4 or 5.
+    /// 4 or 5; on arm64 those of user space, 2 to 5.
     pub paging_levels: u32,
     /// Virtual address of physical address 0 in the kernel's direct map.
     pub page_offset_base: u64,
     /// Where the mapping of the kernel's image begins in physical memory; may be
-    /// negative.
+    /// negative. On arm64 where virtual address 0 would be: -kimage_voffset.
     pub phys_base: i64,
     /// How far KASLR moved the kernel, or LINPMEM_NOT_KNOWN.
     pub kaslr_offset: u64,
-    /// The kernel's own top page table, or LINPMEM_NOT_KNOWN.
+    /// The kernel's own top page table (TTBR1 on arm64), or LINPMEM_NOT_KNOWN.
     pub kernel_page_table: u64,
     /// Physical address of the VMCOREINFO note, or 0.
     pub vmcoreinfo_addr: u64,
@@ -66,6 +71,10 @@ pub struct linpmem_machine {
     pub vmcoreinfo_len: u64,
     /// The page-table bit that marks encrypted memory, or 0.
     pub encryption_mask: u64,
+    /// LINPMEM_MACHINE_X86_64 or LINPMEM_MACHINE_ARM64.
+    pub architecture: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// A page-table entry.
@@ -88,13 +97,13 @@ pub struct linpmem_walk {
     pub error: u32,
     /// The physical address, if mapped.
     pub phys: u64,
-    /// 4 KiB, 2 MiB or 1 GiB, if mapped.
+    /// 4 KiB, 2 MiB or 1 GiB, if mapped; other sizes on arm64.
     pub page_bytes: u64,
     /// LINPMEM_MAY_* bits, if mapped.
     pub rights: u32,
-    /// Levels of the page tables, 4 or 5.
+    /// Levels of the page tables, 4 or 5; on arm64 2 to 5.
     pub levels: u32,
-    /// The top page table that was used.
+    /// The top page table that was used: on arm64 TTBR1's for an address of the kernel.
     pub page_table: u64,
     /// The number of entries read.
     pub entry_count: u32,

@@ -125,6 +125,11 @@ int main(int argc, char **argv)
 	CHECK(linpmem_info(device, &machine) == 0);
 	CHECK(machine.abi_version == LINPMEM_ABI_VERSION);
 	CHECK(machine.features & LINPMEM_FEATURE_READ_PAGES);
+#ifdef __aarch64__
+	CHECK(machine.architecture == LINPMEM_MACHINE_ARM64);
+#else
+	CHECK(machine.architecture == LINPMEM_MACHINE_X86_64);
+#endif
 	CHECK(linpmem_info(device, NULL) == -EINVAL);
 	CHECK(linpmem_unload_module() == -EBUSY);
 	if (reads(device, at) || walks(device) || errors())

@@ -133,7 +133,7 @@ pub struct OriginalArgs {
     #[arg(short, long)]
     pub pid: Option<u32>,
 
-    /// Print the CR3 value of --pid, or of pmem itself
+    /// Print the CR3 value (on arm64, TTBR0) of --pid, or of pmem itself
     #[arg(long)]
     pub cr3: bool,
 
@@ -158,7 +158,8 @@ pub enum Command {
     ///
     /// The exit code is 1 if the address is not mapped.
     Vtop(VtopArgs),
-    /// Show the page tables of processes
+    /// Show the page tables of processes: CR3, or TTBR0 on arm64
+    #[command(visible_alias = "ttbr0")]
     Cr3(Cr3Args),
     /// Load the module
     Insmod(InsmodArgs),
@@ -254,8 +255,10 @@ pub struct VtopArgs {
     #[arg(short, long, conflicts_with = "cr3")]
     pub pid: Option<u32>,
 
-    /// CR3 value whose page tables are used
-    #[arg(long, value_parser = number)]
+    /// CR3 value (on arm64, TTBR0) whose page tables are used
+    ///
+    /// On arm64, the kernel's own table, TTBR1, translates the kernel's addresses in any case.
+    #[arg(long, visible_alias = "ttbr0", value_parser = number)]
     pub cr3: Option<u64>,
 
     #[command(flatten)]

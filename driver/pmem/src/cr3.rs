@@ -3,7 +3,7 @@
 
 use crate::args::Cr3Args;
 use anyhow::{Context, Result};
-use linpmem::{Device, PageTables};
+use linpmem::{Architecture, Device, Dialect, PageTables};
 use linpmem_cli::table::{self, Align};
 use linpmem_cli::{Document, ExitStatus, Stderr};
 use linpmem_phys::Errno;
@@ -19,7 +19,13 @@ pub fn run(args: &Cr3Args, stderr: Stderr, out: &mut dyn Write) -> Result<ExitSt
         (false, true) => vec![std::process::id()],
         (false, false) => args.pids.clone(),
     };
+    let architecture = match device.dialect() {
+        Dialect::Original => Architecture::X86_64,
+        _ => device.info()?.architecture,
+    };
     let mut document = Cr3Document {
+        architecture,
+        register: architecture.process_register(),
         processes: Vec::new(),
         missing: Vec::new(),
     };
@@ -42,6 +48,10 @@ pub fn run(args: &Cr3Args, stderr: Stderr, out: &mut dyn Write) -> Result<ExitSt
 /// The page tables of processes.
 #[derive(Debug, Serialize)]
 struct Cr3Document {
+    #[serde(skip)]
+    architecture: Architecture,
+    /// The register that holds a table's address.
+    register: &'static str,
     processes: Vec<Process>,
     /// Those that were asked for and do not exist.
     missing: Vec<u32>,
@@ -75,9 +85,25 @@ impl Document for Cr3Document {
         if self.processes.is_empty() {
             return Ok(());
         }
+        // On arm64 user mode and the kernel use the same one.
+        if self.architecture == Architecture::Arm64 {
+            let columns = [
+                ("PID", Align::Right),
+                (self.register, Align::Right),
+                ("NAME", Align::Left),
+            ];
+            let rows = self.processes.iter().map(|process| {
+                [
+                    process.pid.to_string(),
+                    process.page_table.clone(),
+                    process.name.clone(),
+                ]
+            });
+            return table::write(out, columns, rows);
+        }
         let columns = [
             ("PID", Align::Right),
-            ("CR3", Align::Right),
+            (self.register, Align::Right),
             ("USER CR3", Align::Right),
             ("NAME", Align::Left),
         ];

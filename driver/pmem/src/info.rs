@@ -49,6 +49,7 @@ struct Module {
 #[derive(Debug, Serialize)]
 struct Machine {
     kernel: String,
+    architecture: Option<&'static str>,
     phys_bits: Option<u32>,
     paging_levels: Option<u32>,
     direct_map_base: Option<String>,
@@ -93,6 +94,7 @@ impl Machine {
         let hex = |value: u64| format!("{value:#x}");
         Self {
             kernel,
+            architecture: info.map(|info| info.architecture.name()),
             phys_bits: info.map(|info| info.phys_bits),
             paging_levels: info.map(|info| info.paging_levels),
             direct_map_base: info.map(|info| hex(info.page_offset_base)),
@@ -136,6 +138,7 @@ impl Document for InfoDocument {
         let known = |value: &Option<String>, otherwise: &str| {
             value.clone().unwrap_or_else(|| otherwise.to_owned())
         };
+        known_value(out, "architecture", machine.architecture)?;
         known_value(out, "address bits", machine.phys_bits)?;
         known_value(out, "paging levels", machine.paging_levels)?;
         known_value(out, "direct map base", machine.direct_map_base.as_ref())?;

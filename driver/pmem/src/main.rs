@@ -5,6 +5,7 @@
 
 mod args;
 mod cr3;
+mod flags;
 mod hexdump;
 mod info;
 mod module;

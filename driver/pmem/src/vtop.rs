@@ -2,8 +2,11 @@
 //! `pmem vtop`: a translation, level by level.
 
 use crate::args::VtopArgs;
+use crate::flags;
 use anyhow::Result;
-use linpmem::{AddressSpace, Device, Mapped, Outcome as Walked, Translation};
+use linpmem::{
+    AddressSpace, Architecture, Device, Dialect, Mapped, Outcome as Walked, Translation,
+};
 use linpmem_cli::{Document, ExitStatus};
 use linpmem_phys::num::u32_as_usize;
 use serde::{Serialize, Serializer};
@@ -11,18 +14,6 @@ use std::io::{self, Write};
 
 /// Linux's names for the levels, from the bottom up.
 const LEVELS: [&str; 5] = ["PTE", "PMD", "PUD", "P4D", "PGD"];
-
-/// The flags of an entry that are shown (Intel SDM volume 3, chapter 4).
-const FLAGS: [(u64, &str); 8] = [
-    (1 << 0, "present"),
-    (1 << 1, "write"),
-    (1 << 2, "user"),
-    (1 << 5, "accessed"),
-    (1 << 6, "dirty"),
-    (1 << 7, "large"),
-    (1 << 8, "global"),
-    (1 << 63, "no-execute"),
-];
 
 /// Translates.
 pub fn run(args: &VtopArgs, out: &mut dyn Write) -> Result<ExitStatus> {
@@ -32,8 +23,12 @@ pub fn run(args: &VtopArgs, out: &mut dyn Write) -> Result<ExitStatus> {
         (None, Some(pid)) => AddressSpace::Process(pid),
         (None, None) => AddressSpace::Caller,
     };
+    let architecture = match device.dialect() {
+        Dialect::Original => Architecture::X86_64,
+        _ => device.info()?.architecture,
+    };
     let walk = device.translate(space, args.virt)?;
-    VtopDocument::new(args.virt, &walk).print(args.output.json, out)?;
+    VtopDocument::new(architecture, args.virt, &walk).print(args.output.json, out)?;
     Ok(ExitStatus::of_answer(walk.mapped().is_some()))
 }
 
@@ -52,6 +47,8 @@ impl Serialize for Hex {
 struct VtopDocument {
     #[serde(rename = "virtual")]
     virt: Hex,
+    /// The register that holds the top table's address.
+    register: &'static str,
     page_table: Hex,
     levels: u32,
     entries: Vec<Step>,
@@ -78,12 +75,12 @@ struct Step {
 }
 
 impl VtopDocument {
-    fn new(virt: u64, walk: &Translation) -> Self {
+    fn new(architecture: Architecture, virt: u64, walk: &Translation) -> Self {
         let step = |(level, addr, value)| Step {
             level,
             address: Hex(addr),
             value: Hex(value),
-            flags: flags(level, value),
+            flags: flags::of(architecture, level, value),
         };
         let mapped = walk.mapped();
         let (outcome, errno) = match walk.outcome {
@@ -93,6 +90,7 @@ impl VtopDocument {
         };
         Self {
             virt: Hex(virt),
+            register: architecture.register_for(virt),
             page_table: Hex(walk.page_table.get()),
             levels: walk.levels,
             entries: levels(walk).map(step).collect(),
@@ -113,7 +111,7 @@ impl VtopDocument {
 fn levels(walk: &Translation) -> impl Iterator<Item = (&'static str, u64, u64)> {
     let depth = u32_as_usize(walk.levels);
     walk.entries.iter().enumerate().map(move |(index, entry)| {
-        // The top table is the PGD, with four levels and with five.
+        // The top table is the PGD, however many levels there are.
         let from_bottom = depth.checked_sub(index + 1);
         let name = match index {
             0 => Some("PGD"),
@@ -123,21 +121,6 @@ fn levels(walk: &Translation) -> impl Iterator<Item = (&'static str, u64, u64)> 
         let name = name.unwrap_or("?");
         (name, entry.addr.get(), entry.value)
     })
-}
-
-fn flags(level: &str, value: u64) -> Vec<&'static str> {
-    let is_leaf_only = |name: &str| name == "dirty" || name == "global";
-    FLAGS
-        .into_iter()
-        .filter(|(bit, _)| value & bit != 0)
-        // Bit 7 of a PTE is the memory type, and some bits mean nothing above a leaf.
-        .filter(|(_, name)| !(level == "PTE" && *name == "large"))
-        .filter(|(_, name)| {
-            let is_leaf = level == "PTE" || value & (1 << 7) != 0;
-            is_leaf || !is_leaf_only(name)
-        })
-        .map(|(_, name)| name)
-        .collect()
 }
 
 fn rights(page: &Mapped) -> Vec<&'static str> {
@@ -160,8 +143,9 @@ impl Document for VtopDocument {
         writeln!(out, "virtual     {}", wide(self.virt))?;
         writeln!(
             out,
-            "page table  {}  {} levels",
+            "page table  {}  {}, {} levels",
             wide(self.page_table),
+            self.register,
             self.levels
         )?;
         for entry in &self.entries {
@@ -190,24 +174,5 @@ impl Document for VtopDocument {
                 "physical    unknown: the next table cannot be read: {errno}"
             ),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_that_mean_nothing_are_not_shown() {
-        assert_eq!(flags("PGD", 0x67), ["present", "write", "user", "accessed"]);
-        assert_eq!(
-            flags("PMD", 0x1e3),
-            ["present", "write", "accessed", "dirty", "large", "global"]
-        );
-        let leaf = 1 << 63 | 0x80 | 0x61;
-        assert_eq!(
-            flags("PTE", leaf),
-            ["present", "accessed", "dirty", "no-execute"]
-        );
     }
 }

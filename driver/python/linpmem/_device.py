@@ -21,8 +21,13 @@ _MODES = {"device": 1, "cached": 2, "uncached": 4, "unmapped": 8}
 _OUTCOMES = {1: "mapped", 2: "not present", 3: "broken"}
 _RIGHTS = {1: "write", 2: "user", 4: "execute", 8: "no access"}
 
-Machine = namedtuple("Machine", [name for name, _ in _library.Machine._fields_])
-Machine.__doc__ = "Facts about the module and the machine; None for a value that is not known."
+_ARCHITECTURES = {0: "x86_64", 1: "aarch64"}
+
+Machine = namedtuple(
+    "Machine", [name for name, _ in _library.Machine._fields_ if name != "reserved"]
+)
+Machine.__doc__ = """Facts about the module and the machine; None for a value that is not known.
+`architecture` is what `uname -m` prints."""
 
 Entry = namedtuple("Entry", "addr value")
 Entry.__doc__ = "A page-table entry: its physical address and its value."
@@ -113,7 +118,8 @@ class Device:
         machine = _library.Machine()
         with self._call() as handle:
             _check(LIBRARY.linpmem_info(handle, byref(machine)))
-        values = {name: getattr(machine, name) for name, _ in machine._fields_}
+        values = {name: getattr(machine, name) for name in Machine._fields}
+        values["architecture"] = _ARCHITECTURES.get(machine.architecture)
         for name in ("kaslr_offset", "kernel_page_table"):
             if values[name] == _UNKNOWN:
                 values[name] = None
@@ -163,7 +169,7 @@ class Device:
 
     def translate(self, virt, pid=0, cr3=None):
         """Translates a virtual address of this process, of process `pid`, or of the
-        page table at `cr3`. Returns a Walk."""
+        page table at `cr3`; on arm64, that is TTBR0. Returns a Walk."""
         walk = _library.Walk()
         virt = _number(virt, 64, "virt")
         pid = _number(pid, 31, "pid")
@@ -188,7 +194,8 @@ class Device:
         )
 
     def cr3(self, pid=0):
-        """The physical address of a process's top page table; `pid` 0 is this process."""
+        """The physical address of a process's top page table, in CR3 or, on arm64, in TTBR0;
+        `pid` 0 is this process."""
         kernel = c_uint64()
         pid = _number(pid, 31, "pid")
         with self._call() as handle:

@@ -22,6 +22,8 @@ class Machine(ctypes.Structure):
         ("vmcoreinfo_addr", c_uint64),
         ("vmcoreinfo_len", c_uint64),
         ("encryption_mask", c_uint64),
+        ("architecture", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

@@ -4,6 +4,7 @@ from ADDRESS on holds its own address times a constant."""
 
 import ctypes
 import errno
+import os
 import signal
 import struct
 import sys
@@ -33,6 +34,7 @@ def fails(number, call, *arguments, **named):
 with linpmem.open() as device:
     assert device.info().abi_version == 1
     assert device.info().paging_levels in (4, 5)
+    assert device.info().architecture == os.uname().machine
     assert device.read(AT, 16384) == pattern(AT, 16384)
     assert device.read(AT + 3, 5) == pattern(AT, 8)[3:]
     assert device.read(AT, 0) == b""

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
-//! The ioctls of /dev/linpmem: numbers and structs, x86-64, little endian.
+//! The ioctls of /dev/linpmem: numbers and structs, little endian, the same on x86-64 and
+//! arm64.
 //!
 //! `include/linpmem.h` declares the same for C; a test checks that the two agree.
 //!
@@ -57,6 +58,11 @@ pub const ACCESS_UNMAPPED: u32 = 1 << 3;
 /// All access bits.
 pub const ACCESS_ALL: u32 = ACCESS_DEVICE | ACCESS_CACHED | ACCESS_UNCACHED | ACCESS_UNMAPPED;
 
+/// [`Info::architecture`]: x86-64.
+pub const ARCHITECTURE_X86_64: u32 = 0;
+/// [`Info::architecture`]: arm64.
+pub const ARCHITECTURE_ARM64: u32 = 1;
+
 /// The most bytes that one [`Read`] handles.
 pub const READ_MAX_BYTES: u64 = 1 << 30;
 
@@ -91,7 +97,7 @@ pub const UNKNOWN: u64 = u64::MAX;
 /// | 16 | 4 | `module_version` |
 /// | 20 | 4 | `phys_bits` |
 /// | 24 | 4 | `paging_levels` |
-/// | 28 | 4 | `reserved` |
+/// | 28 | 4 | `architecture` |
 /// | 32 | 8 | `page_offset_base` |
 /// | 40 | 8 | `phys_base` |
 /// | 48 | 8 | `kaslr_offset` |
@@ -110,20 +116,23 @@ pub struct Info {
     pub features: u64,
     /// [`MODULE_VERSION`].
     pub module_version: u32,
-    /// Bits of a physical address (`x86_phys_bits`).
+    /// Bits of a physical address (`x86_phys_bits`; on arm64 those that page tables can
+    /// hold).
     pub phys_bits: u32,
-    /// 4 or 5.
+    /// Levels of the page tables: 4 or 5. On arm64 those of user space: 2 to 5.
     pub paging_levels: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Virtual address of physical address 0 in the kernel's direct map.
+    /// `ARCHITECTURE_*`.
+    pub architecture: u32,
+    /// Virtual address of physical address 0 in the kernel's direct map, which on arm64 can
+    /// be outside it: addition wraps.
     pub page_offset_base: u64,
-    /// Physical address of the start of the kernel's text mapping, two's complement.
+    /// Physical address of the start of the kernel's text mapping, two's complement. On
+    /// arm64, where that has no fixed start, of virtual address 0: −`kimage_voffset`.
     pub phys_base: u64,
     /// The KASLR offset: how far the kernel's text is from its link address, or
     /// [`UNKNOWN`].
     pub kaslr_offset: u64,
-    /// Physical address of the kernel's own top page table, or [`UNKNOWN`].
+    /// Physical address of the kernel's own top page table (TTBR1 on arm64), or [`UNKNOWN`].
     pub kernel_page_table: u64,
     /// Physical address of the VMCOREINFO note; 0 if there is none.
     pub vmcoreinfo_addr: u64,
@@ -236,12 +245,15 @@ pub struct Translate {
     pub outcome: u32,
     /// In: the virtual address.
     pub virt: u64,
-    /// In: a CR3 value or the physical address of a top page table; 0 is the caller's.
-    /// Out: the physical address that was used.
+    /// In: a CR3 value or the physical address of a top page table; 0 is the caller's. On
+    /// arm64, a TTBR0 value or that table's address; with more than 48 physical address bits,
+    /// the address alone. An address of the kernel is translated by TTBR1 there. Out: the
+    /// physical address of the table that was used.
     pub page_table: u64,
     /// Out: the physical address, if mapped.
     pub phys: u64,
-    /// Out: the page size in bytes (4 KiB, 2 MiB or 1 GiB), if mapped.
+    /// Out: what one entry maps in bytes, if mapped: 4 KiB, 2 MiB or 1 GiB; on arm64 from
+    /// 4 KiB to 4 TiB.
     pub page_bytes: u64,
     /// Out: `RIGHT_*` bits.
     pub rights: u32,
@@ -249,7 +261,7 @@ pub struct Translate {
     pub error: u32,
     /// Out: how many of `entries` were read.
     pub steps: u32,
-    /// Out: levels of the page tables, 4 or 5.
+    /// Out: levels of the page tables: 4 or 5; on arm64 2 to 5.
     pub levels: u32,
     /// Out: the entries that were read, from the top table down.
     pub entries: [Entry; 5],
@@ -280,9 +292,11 @@ pub struct PageTable {
     pub size: u32,
     /// In: a process id in the caller's pid namespace; 0 is the caller.
     pub pid: i32,
-    /// Out: physical address of its top page table for kernel mode.
+    /// Out: physical address of its top page table for kernel mode; on arm64 of the one in
+    /// TTBR0. The one in TTBR1 is [`Info::kernel_page_table`].
     pub kernel: u64,
-    /// Out: the same for user mode. The two differ if page-table isolation is on.
+    /// Out: the same for user mode. The two differ if page-table isolation is on; on arm64
+    /// they do not.
     pub user: u64,
 }
 

@@ -373,6 +373,31 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_kernels_image_maps_is_read_there_without_being_asked_for() {
+        let mut kernel = FakeKernel::arm64();
+        kernel.map_by_image_only(0x30_1000);
+        let (result, buffer) = read_fake(&kernel, 0x30_0000, 0x3000);
+        assert_eq!(result, Ok(0x3000));
+        assert_eq!(
+            buffer.copies(),
+            [
+                (0x30_0000, 0x1000),
+                (0x30_1000, 0x1000),
+                (0x30_2000, 0x1000)
+            ]
+        );
+        assert_eq!(buffer.routes().get(1), Some(&Route::Image));
+
+        // A page that nothing maps still fails, and its neighbours do not.
+        let mut kernel = FakeKernel::arm64();
+        kernel.fault_at(0x30_1000);
+        let mut buffer = FakeBuffer::new(&kernel);
+        let (result, statuses) =
+            read_listed(&kernel, &mut buffer, Access::default(), 0x30_0000, 0x3000);
+        assert_eq!((result, statuses.list()), (Ok(0x3000), &[0, 5, 0][..]));
+    }
+
+    #[test]
     fn a_requested_page_is_read_by_the_fallback_where_its_route_fails() {
         let mut kernel = FakeKernel::pc();
         kernel.refuse_mapping(0xf_2000);

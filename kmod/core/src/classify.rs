@@ -84,10 +84,14 @@ impl<'k, K: Kernel> Classifier<'k, K> {
         Some((page, errno))
     }
 
-    /// Another route to a page for which `route` failed with `errno`.
-    pub fn fallback(&self, route: Route, errno: Errno) -> Option<Route> {
+    /// Another route to the page at `page` (page-aligned), for which `route` failed with
+    /// `errno`.
+    pub fn fallback(&self, page: u64, route: Route, errno: Errno) -> Option<Route> {
         match route {
             // The page is missing from the direct map.
+            Route::DirectMap if errno == Errno::EIO && self.kernel.image_maps(page) => {
+                Some(Route::Image)
+            }
             Route::DirectMap if errno == Errno::EIO && self.access.unmapped => Some(Route::Alias),
             // The kernel does not map it as memory, whatever the firmware calls it.
             Route::Firmware | Route::Rom if errno == Errno::EACCES && self.access.device => {

@@ -93,7 +93,7 @@ pub fn answer<S: Shell>(shell: &S, file: &impl OpenFile, cmd: u32, arg: u64) -> 
         LOAD => load(shell, file, arg),
         TRANSLATE => {
             let (size, asked) = read_request::<_, abi::Translate>(shell, arg)?;
-            let answer = walk(shell, asked.page_table, asked.virt)?;
+            let answer = request::translate(shell, asked.page_table, asked.virt)?;
             write_reply(shell, arg, size, answer)
         }
         PAGE_TABLE => {
@@ -129,12 +129,6 @@ fn load<S: Shell>(shell: &S, file: &impl OpenFile, arg: u64) -> Result<(), Errno
     write_reply(shell, arg, size, asked)
 }
 
-fn walk<S: Shell>(shell: &S, page_table: u64, virt: u64) -> Result<abi::Translate, Errno> {
-    let levels = shell.paging()?.levels;
-    let (root, walk) = request::translate(shell, page_table, virt)?;
-    Ok(request::translate_reply(virt, root, levels, &walk))
-}
-
 /// The original's READ_PHYSADDR.
 fn read_physaddr<S: Shell>(shell: &S, file: &impl OpenFile, arg: u64) -> Result<(), Errno> {
     let mut asked: original::DataTransfer = read_plain(shell, arg, usize::MAX)?;
@@ -164,7 +158,7 @@ fn vtop<S: Shell>(shell: &S, arg: u64) -> Result<(), Errno> {
     if asked.virt_address == 0 {
         return Err(Errno::EINVAL);
     }
-    let walk = walk(shell, asked.associated_cr3, asked.virt_address)?;
+    let walk = request::translate(shell, asked.associated_cr3, asked.virt_address)?;
     let (answer, result) = asked.reply(&walk, shell.direct_map_base());
     write_plain(shell, arg, answer)?;
     result

@@ -39,6 +39,10 @@ pub trait Kernel {
     /// which is System RAM.
     fn region(&self, page: u64) -> Region;
 
+    /// Whether the mapping of the kernel's image maps the page of System RAM at `page`
+    /// (page-aligned). It is asked about pages that the direct map lacks.
+    fn image_maps(&self, page: u64) -> bool;
+
     /// Makes one load of `width` at `addr`, which is a multiple of it and lies in a
     /// page that is read by `route`.
     ///
@@ -54,7 +58,7 @@ pub trait Kernel {
 
     /// The physical address of the top page table of process `pid` in the caller's
     /// pid namespace; 0 is the caller. With page-table isolation it is the table for
-    /// kernel mode.
+    /// kernel mode. On arm64 it is the one in TTBR0.
     ///
     /// # Errors
     /// `ESRCH` if there is no such process, or it is a kernel thread.
@@ -71,7 +75,8 @@ pub trait Kernel {
 /// Where the bytes of a read go: the caller's buffer, filled front to back.
 pub trait Transfer {
     /// Appends the `len` bytes at physical address `start`, all of which are read by
-    /// `route`. If that is [`Route::Alias`] or [`Route::Device`], they lie within one page.
+    /// `route`. If that is [`Route::Image`], [`Route::Alias`] or [`Route::Device`], they lie
+    /// within one page.
     ///
     /// Unless they come from a device, this does not wait for the caller's buffer: where
     /// that is not present, the copy stops with `EFAULT`.

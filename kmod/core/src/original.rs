@@ -65,7 +65,8 @@ pub struct DataTransfer {
 pub struct VtopInfo {
     /// In: the address, not 0.
     pub virt_address: u64,
-    /// In: a CR3 value; 0 is the caller's.
+    /// In: a CR3 value, or TTBR0 on arm64; 0 is the caller's. An address of the kernel is
+    /// translated by TTBR1 there, whichever process is meant.
     pub associated_cr3: u64,
     /// Out: the physical address.
     pub phys_address: u64,
@@ -84,7 +85,7 @@ pub struct VtopInfo {
 pub struct Cr3Info {
     /// In: a process id in the caller's pid namespace; 0 is the caller.
     pub target_process: u64,
-    /// Out: the physical address of its top page table.
+    /// Out: the physical address of its top page table; on arm64 of TTBR0's.
     pub result_cr3: u64,
 }
 

@@ -33,6 +33,9 @@ pub enum Region {
 pub enum Route {
     /// Through the kernel's direct map.
     DirectMap,
+    /// RAM of the kernel's image that is not in the direct map, through the mapping of the
+    /// image (arm64).
+    Image,
     /// RAM that is not in the direct map, through a mapping of the page.
     Alias,
     /// Firmware memory, through a mapping of the page that the processor caches. Where

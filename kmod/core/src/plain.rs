@@ -81,7 +81,7 @@ macro_rules! structs {
 }
 structs! {
     abi::Info {
-        size, abi_version, features, module_version, phys_bits, paging_levels, reserved,
+        size, abi_version, features, module_version, phys_bits, paging_levels, architecture,
         page_offset_base, phys_base, kaslr_offset, kernel_page_table, vmcoreinfo_addr,
         vmcoreinfo_len, encryption_mask,
     }

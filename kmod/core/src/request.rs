@@ -33,9 +33,10 @@ pub fn load<K: Kernel>(kernel: &K, access: Access, addr: u64, width: u8) -> Resu
     }
     let held = kernel.hold_memory();
     let mut classifier = Classifier::new(kernel, access);
-    let route = classifier.route(&held, addr & !(PAGE_SIZE - 1))?;
+    let page = addr & !(PAGE_SIZE - 1);
+    let route = classifier.route(&held, page)?;
     kernel.load(route, addr, width).or_else(|errno| {
-        let fallback = classifier.fallback(route, errno).ok_or(errno)?;
+        let fallback = classifier.fallback(page, route, errno).ok_or(errno)?;
         kernel.load(fallback, addr, width)
     })
 }
@@ -43,25 +44,38 @@ pub fn load<K: Kernel>(kernel: &K, access: Access, addr: u64, width: u8) -> Resu
 /// Walks the page tables at `page_table`, or the caller's own if it is 0. The entries
 /// are read from System RAM alone: a wrong or hostile table can point anywhere.
 ///
+/// A table stands for the whole address space of a process, as CR3 does. On arm64 it
+/// translates the lower half of it, and an address of the kernel is translated by the
+/// kernel's table, whichever process is meant.
+///
 /// # Errors
 /// `EINVAL` if `virt` is not canonical, `EOPNOTSUPP` on Xen PV, `ESRCH` if the
 /// caller has no page table.
-pub fn translate<K: Kernel>(kernel: &K, page_table: u64, virt: u64) -> Result<(u64, Walk), Errno> {
+pub fn translate<K: Kernel>(
+    kernel: &K,
+    page_table: u64,
+    virt: u64,
+) -> Result<abi::Translate, Errno> {
     let paging = kernel.paging()?;
-    let root = match page_table {
-        0 => kernel.page_table(0)?,
-        given => paging.root(given),
+    let root = match (paging.shared_root(virt), page_table) {
+        (Some(shared), _) => shared,
+        (None, 0) => kernel.page_table(0)?,
+        (None, given) => paging.root(given),
     };
     let walk = paging.walk(root, virt, |addr| load_entry(kernel, addr))?;
-    Ok((root, walk))
+    Ok(translate_reply(virt, root, paging.levels(virt), &walk))
 }
 
-/// Loads a page-table entry. Page tables are in the direct map.
+/// Loads a page-table entry. Page tables are in the direct map, or within the kernel.
 fn load_entry<K: Kernel>(kernel: &K, addr: u64) -> Result<u64, Errno> {
     let held = kernel.hold_memory();
     let mut classifier = Classifier::new(kernel, Access::default());
-    match classifier.route(&held, addr & !(PAGE_SIZE - 1))? {
-        Route::DirectMap => kernel.load(Route::DirectMap, addr, Width::Qword),
+    let page = addr & !(PAGE_SIZE - 1);
+    match classifier.route(&held, page)? {
+        route @ Route::DirectMap => kernel.load(route, addr, Width::Qword).or_else(|errno| {
+            let fallback = classifier.fallback(page, route, errno).ok_or(errno)?;
+            kernel.load(fallback, addr, Width::Qword)
+        }),
         _ => Err(Errno::EACCES),
     }
 }
@@ -111,7 +125,7 @@ pub fn translate_reply(virt: u64, root: u64, levels: u32, walk: &Walk) -> abi::T
 }
 
 /// The top page tables of process `pid`: the one for kernel mode and the one for user
-/// mode.
+/// mode. On arm64, both are the one in TTBR0.
 ///
 /// # Errors
 /// `ESRCH` if there is no such process or it has no memory of its own;
@@ -155,13 +169,24 @@ mod tests {
     }
 
     #[test]
+    fn loads_and_walks_find_what_only_the_kernels_image_maps() {
+        let mut kernel = FakeKernel::arm64();
+        kernel.map_by_image_only(0x40_0000);
+        let plain = Access::default();
+        assert_eq!(load(&kernel, plain, 0x40_0008, 8), Ok(0x40_0008));
+        assert_eq!(load(&kernel, plain, 0x40_1000, 8), Ok(0x40_1000));
+        let answer = translate(&kernel, 0, u64::MAX << 47).expect("canonical");
+        // The fake's entry holds its own address, which is not a valid one.
+        assert_eq!(answer.outcome, abi::OUTCOME_NOT_PRESENT);
+        assert_eq!((answer.page_table, answer.steps), (0x40_0000, 1));
+    }
+
+    #[test]
     fn a_walk_does_not_read_device_memory() {
         let kernel = FakeKernel::pc();
-        let (root, walk) = translate(&kernel, 0xb_8fff, 0x1000).expect("canonical");
-        assert_eq!(root, 0xb_8000);
-        assert_eq!(walk.outcome, Outcome::Broken(Errno::EACCES));
+        let answer = translate(&kernel, 0xb_8fff, 0x1000).expect("canonical");
+        assert_eq!(answer.page_table, 0xb_8000);
         assert!(kernel.loads().is_empty());
-        let answer = translate_reply(0x1000, root, 4, &walk);
         assert_eq!((answer.outcome, answer.error), (abi::OUTCOME_BROKEN, 13));
     }
 
@@ -170,8 +195,8 @@ mod tests {
         let kernel = FakeKernel::pc();
         // The system ROM, and the reserved first page (0 means the caller's own table).
         for root in [0xf_0000, 0xfff] {
-            let (_, walk) = translate(&kernel, root, 0x1000).expect("canonical");
-            assert_eq!(walk.outcome, Outcome::Broken(Errno::EACCES), "{root:#x}");
+            let answer = translate(&kernel, root, 0x1000).expect("canonical");
+            assert_eq!((answer.outcome, answer.error), (abi::OUTCOME_BROKEN, 13));
         }
         assert!(kernel.loads().is_empty());
     }
@@ -184,5 +209,21 @@ mod tests {
         assert_eq!(page_tables(&kernel, 1), Ok((0x30_0000, 0x30_1000)));
         assert_eq!(page_tables(&kernel, 99), Err(Errno::ESRCH));
         assert_eq!(page_tables(&kernel, -1), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn on_arm64_the_kernels_half_has_a_table_of_its_own() {
+        let kernel = FakeKernel::arm64();
+        let (process, shared) = (0x30_0000, 0x40_0000);
+        assert_eq!(page_tables(&kernel, 1), Ok((process, process)));
+
+        let (low, high) = (0x1000, 0xffff_8000_0000_1000);
+        let used = |table, virt| translate(&kernel, table, virt).map(|answer| answer.page_table);
+        assert_eq!(used(0, low), Ok(process));
+        assert_eq!(used(0, high), Ok(shared));
+        assert_eq!(used(0x50_0000, low), Ok(0x50_0000));
+        // Its entries are for other addresses: walking it could find a wrong page.
+        assert_eq!(used(0x50_0000, high), Ok(shared));
+        assert_eq!(translate(&kernel, 0, low).map(|it| it.levels), Ok(4));
     }
 }

@@ -77,7 +77,7 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
         let (route, stop) = self.classify(&held, start, end.min(batch_end(start)));
         let copied = match route {
             Err(errno) => failed(errno),
-            Ok(route @ (Route::DirectMap | Route::Alias)) => {
+            Ok(route @ (Route::DirectMap | Route::Image | Route::Alias)) => {
                 let copied = self.copy(route, start, stop);
                 self.check_again(&held, start, copied)
             }
@@ -115,7 +115,7 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
         let extends = match route {
             Ok(Route::DirectMap) | Err(_) => true,
             Ok(Route::Firmware | Route::Rom) => first >= self.one_by_one_until,
-            Ok(Route::Alias | Route::Device { .. }) => false,
+            Ok(Route::Image | Route::Alias | Route::Device { .. }) => false,
         };
         let mut stop = first.saturating_add(PAGE_SIZE);
         while extends && stop < end && self.classifier.route(held, stop) == route {
@@ -132,13 +132,14 @@ impl<'a, K: Kernel, T: Transfer> Runs<'a, K, T> {
             return first;
         };
         let failed = advance(start, first.bytes);
-        let page_end = (failed & !(PAGE_SIZE - 1)).saturating_add(PAGE_SIZE);
+        let page = failed & !(PAGE_SIZE - 1);
+        let page_end = page.saturating_add(PAGE_SIZE);
         let is_mapped = matches!(route, Route::Firmware | Route::Rom);
         if is_mapped && errno == Errno::EACCES && page_end < stop {
             self.one_by_one_until = stop;
             return self.copy(route, start, page_end);
         }
-        let Some(fallback) = self.classifier.fallback(route, errno) else {
+        let Some(fallback) = self.classifier.fallback(page, route, errno) else {
             return first;
         };
         let second = self.try_copy(fallback, failed, page_end.min(stop));

@@ -8,7 +8,7 @@ extern crate std;
 use super::access::Width;
 use super::classify::{PageState, Region, Route};
 use super::kernel::{Copied, Kernel, Statuses, Transfer};
-use super::walk::Paging;
+use super::walk::{arm64, x86, Paging};
 use super::Errno;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,6 +23,9 @@ pub struct FakeKernel {
     fault: Option<u64>,
     signal: bool,
     isolated: bool,
+    /// Is only in the kernel's image, not in the direct map.
+    image: Option<u64>,
+    paging: Paging,
     /// Goes offline as soon as it was found online.
     vanishing: Option<u64>,
     looks: Cell<usize>,
@@ -41,11 +44,32 @@ impl FakeKernel {
             fault: None,
             signal: false,
             isolated: false,
+            image: None,
+            paging: Paging::X86(x86::Paging {
+                levels: 4,
+                phys_bits: 40,
+                encryption_mask: 0,
+            }),
             vanishing: None,
             looks: Cell::new(0),
             held: Rc::default(),
             searches: Cell::new(0),
             loads: RefCell::default(),
+        }
+    }
+
+    /// The same with pages of 4 KiB, 48 bits and a kernel's table at 4 MiB.
+    pub fn arm64() -> Self {
+        let registers = arm64::Registers {
+            tcr: 16 | 16 << 16 | 2 << 30 | 2 << 32,
+            ttbr1: 0x40_0000,
+            indirect_rights: false,
+            hidden: 1 << 11,
+        };
+        let paging = arm64::Paging::of_registers(&registers).expect("a valid TCR");
+        Self {
+            paging: Paging::Arm64(paging),
+            ..Self::pc()
         }
     }
 
@@ -69,6 +93,12 @@ impl FakeKernel {
 
     pub fn signal(&mut self) {
         self.signal = true;
+    }
+
+    /// Takes the page out of the direct map. Only the kernel's image still maps it.
+    pub fn map_by_image_only(&mut self, page: u64) {
+        self.image = Some(page);
+        self.fault = Some(page);
     }
 
     pub fn isolate(&mut self) {
@@ -151,19 +181,22 @@ impl Kernel for FakeKernel {
         }
     }
 
+    fn image_maps(&self, page: u64) -> bool {
+        self.image == Some(page)
+    }
+
     /// Every address holds its own value.
-    fn load(&self, _route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
+    fn load(&self, route: Route, addr: u64, width: Width) -> Result<u64, Errno> {
         assert!(self.held.get() > 0, "the page could be removed meanwhile");
+        if self.image == Some(addr & !0xfff) && route != Route::Image {
+            return Err(Errno::EIO);
+        }
         self.loads.borrow_mut().push((addr, width.bytes()));
         Ok(addr)
     }
 
     fn paging(&self) -> Result<Paging, Errno> {
-        Ok(Paging {
-            levels: 4,
-            phys_bits: 40,
-            encryption_mask: 0,
-        })
+        Ok(self.paging)
     }
 
     fn page_table(&self, pid: i32) -> Result<u64, Errno> {
@@ -273,7 +306,7 @@ impl FakeBuffer {
 
 impl Transfer for FakeBuffer {
     fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
-        let is_ram = matches!(route, Route::DirectMap | Route::Alias);
+        let is_ram = matches!(route, Route::DirectMap | Route::Image | Route::Alias);
         assert_eq!(is_ram, self.held.get() > 0, "{route:?}");
         self.attempts += 1;
         let end = start + len as u64;

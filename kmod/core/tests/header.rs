@@ -63,7 +63,7 @@ fn facts() -> Vec<(&'static str, u64)> {
         module_version,
         phys_bits,
         paging_levels,
-        reserved,
+        architecture,
         page_offset_base,
         phys_base,
         kaslr_offset,
@@ -181,6 +181,14 @@ fn facts() -> Vec<(&'static str, u64)> {
         ("LINPMEM_RIGHT_USER", u64::from(abi::RIGHT_USER)),
         ("LINPMEM_RIGHT_EXECUTE", u64::from(abi::RIGHT_EXECUTE)),
         ("LINPMEM_RIGHT_NONE", u64::from(abi::RIGHT_NONE)),
+        (
+            "LINPMEM_ARCHITECTURE_X86_64",
+            u64::from(abi::ARCHITECTURE_X86_64),
+        ),
+        (
+            "LINPMEM_ARCHITECTURE_ARM64",
+            u64::from(abi::ARCHITECTURE_ARM64),
+        ),
     ]);
     facts
 }

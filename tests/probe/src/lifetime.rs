@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loading and unloading the module.
 
-use crate::sys;
+use crate::sys::{self, RAM};
 use anyhow::{Context, Result, ensure};
 use linpmem::Device;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
@@ -23,7 +23,7 @@ pub fn reload(rest: &[String], rounds: u64) -> Result<String> {
         let device = Device::open()?;
         let mut page = [0; 4096];
         let mut unreadable = Unreadables::new();
-        device.read_phys(PhysAddr::new(0x10_0000), &mut page, &mut unreadable)?;
+        device.read_phys(PhysAddr::new(RAM), &mut page, &mut unreadable)?;
         ensure!(unreadable.is_empty());
     }
     Ok(format!("reload: {rounds} rounds"))

@@ -16,6 +16,7 @@ mod pages;
 mod storm;
 mod sys;
 mod translation;
+#[cfg(target_arch = "x86_64")]
 mod vectors;
 
 use anyhow::{Context, Result, bail};
@@ -55,6 +56,7 @@ fn run(args: &[String]) -> Result<String> {
         "load" => exact::load(number(0)?, number(1)?),
         "steady" => exact::steady(number(0)?, number(1)?, number(2)?),
         "original" => original::run(number(0)?),
+        "original-translations" => original::translates(),
         "user-pages" => translation::user_pages(number(0)? != 0),
         "kernel-pages" => translation::kernel_pages(),
         "kernel-addresses" => translation::kernel_addresses(),
@@ -71,6 +73,7 @@ fn run(args: &[String]) -> Result<String> {
         "straddle" => pages::straddle(),
         "registers" => pages::registers(number(0)?),
         "uncached" => pages::uncached(number(0)?, number(1)?),
+        "zeros" => pages::zeros(number(0)?, number(1)?),
         "errno" => pages::errno(number(0)?, number(1)?),
         "offline" => pages::offline(),
         "remove" => pages::remove(rest),
@@ -79,6 +82,7 @@ fn run(args: &[String]) -> Result<String> {
         "absent" => hotplug::absent(number(0)?, rest),
         "readers" => hotplug::readers(number(0)?, number(1)?, number(2)?, rest),
         "held" => pages::held(),
+        #[cfg(target_arch = "x86_64")]
         "vectors" => vectors::hold_during_reads(number(0)?, number(1)?),
         "crash-kernel" => kexec::load_crash_kernel(rest),
         "deaf-fuse" => deaf_fuse::serve(rest),

@@ -42,11 +42,18 @@ pub fn run(pattern: u64) -> Result<String> {
     let unknown = sys::ioctl(device, 0xc010_6164, &mut vec![0; 8192]);
     fails(unknown, libc::ENOTTY, "the number that was never used")?;
 
+    translates()?;
+    Ok("original: all answers as documented".to_owned())
+}
+
+/// Page tables and translations alone, which need no known pattern.
+pub fn translates() -> Result<String> {
+    let device = &File::open(linpmem::DEFAULT_PATH)?;
     let mut memory = Memory::anonymous(3 * 4096, 4096, 0)?;
     memory.bytes().fill(0x31);
     let cr3 = cr3(device)?;
     translations(device, &memory, cr3)?;
-    Ok("original: all answers as documented".to_owned())
+    Ok("original: translations as documented".to_owned())
 }
 
 fn reads(device: &File, pattern: u64) -> Result<()> {

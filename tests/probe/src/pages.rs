@@ -49,6 +49,23 @@ pub fn secret() -> Result<String> {
     ))
 }
 
+/// Reads a range, all of which must be readable, and counts its pages of zeros.
+pub fn zeros(addr: u64, len: u64) -> Result<String> {
+    let device = Device::open()?;
+    let mut buffer = vec![0; usize::try_from(len)?];
+    let mut unreadable = Unreadables::new();
+    device.read_phys(PhysAddr::new(addr), &mut buffer, &mut unreadable)?;
+    let refused = unreadable.as_slice();
+    ensure!(refused.is_empty(), "unreadable: {refused:?}");
+    let pages = buffer.chunks(4096);
+    let zero = pages.filter(|page| page.iter().all(|&byte| byte == 0));
+    Ok(format!(
+        "zeros: {} of {} pages",
+        zero.count(),
+        len.div_ceil(4096)
+    ))
+}
+
 /// The errno of the page at `addr`, with devices requested unless `device_too` is 0.
 pub fn errno(addr: u64, device_too: u64) -> Result<String> {
     let device = Device::open()?;

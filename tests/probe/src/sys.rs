@@ -9,6 +9,13 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
+/// An address that is System RAM in every test machine.
+pub const RAM: u64 = if cfg!(target_arch = "aarch64") {
+    0x4010_0000
+} else {
+    0x0010_0000
+};
+
 /// Memory of this process, mapped for as long as this lives.
 #[derive(Debug)]
 pub struct Memory {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Translations compared with what the kernel reports elsewhere.
 
-use crate::sys::Memory;
+use crate::sys::{Memory, RAM};
 use anyhow::{Context, Result, bail, ensure};
-use linpmem::{AddressSpace, Device, Outcome};
+use linpmem::{AddressSpace, Architecture, Device, Outcome};
 use linpmem_guest::Random;
 use linpmem_phys::{PhysAddr, ReadPhys, Unreadables};
 use std::fs::{self, File};
@@ -117,7 +117,7 @@ pub fn kernel_addresses() -> Result<String> {
     let device = Device::open()?;
     let info = device.info()?;
     let base = info.page_offset_base;
-    let mut asked = vec![("direct-map".to_owned(), base + 0x0010_0000)];
+    let mut asked = vec![("direct-map".to_owned(), base.wrapping_add(RAM))];
     let symbols = fs::read_to_string("/proc/kallsyms")?;
     for name in [
         "schedule",
@@ -256,7 +256,11 @@ pub fn processes() -> Result<String> {
 pub fn garbage() -> Result<String> {
     let device = Device::open()?;
     let info = device.info()?;
-    let used = info.paging_levels * 9 + 12;
+    // In pages of 4 KiB; arm64 uses no more than 52 bits of what five levels have.
+    let used = (info.paging_levels * 9 + 12).min(match info.architecture {
+        Architecture::X86_64 => 57,
+        Architecture::Arm64 => 52,
+    });
     let mut random = Random::new(3);
     let (mut mapped, mut broken, mut absent, mut refused) = (0, 0, 0, 0);
     for _ in 0..200_000 {
@@ -273,8 +277,13 @@ pub fn garbage() -> Result<String> {
                 Outcome::Broken(_) => broken += 1,
             },
             Err(error) if error.errno().get() == libc::EINVAL => {
-                let high = virt >> (used - 1);
-                let all = u64::MAX >> (used - 1);
+                // On arm64 the halves have all of these bits each.
+                let ignored = match info.architecture {
+                    Architecture::X86_64 => used - 1,
+                    Architecture::Arm64 => used,
+                };
+                let high = virt >> ignored;
+                let all = u64::MAX >> ignored;
                 ensure!(high != 0 && high != all, "{virt:#x} is an address");
                 refused += 1;
             }

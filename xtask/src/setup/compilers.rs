@@ -3,18 +3,26 @@
 
 use super::tree::{self, Recipe};
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::debian_tree::DebianTree;
 use std::fs;
 
-/// The tree in the cache whose `rustc --version` prints `rustc`, if there is one.
-pub fn find(cache: &Cache, rustc: &str) -> Result<Option<DebianTree>> {
-    let mut trees = vec![DebianTree::open(cache)?];
+/// The tree in the cache whose `rustc --version` prints `rustc` and that can build for
+/// `arch`, if there is one.
+pub fn find(cache: &Cache, rustc: &str, arch: Arch) -> Result<Option<DebianTree>> {
+    let mut trees = Vec::new();
+    if arch == Arch::HOST {
+        trees.push(DebianTree::open(cache)?);
+    }
     if let Ok(entries) = fs::read_dir(cache.compilers()) {
         for entry in entries {
             let entry = entry?;
-            let suite = entry.file_name().to_string_lossy().into_owned();
-            if Recipe::compilers(cache, &suite).check().is_ok() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(suite) = tree::suite_of_compilers(&name, arch) else {
+                continue;
+            };
+            if Recipe::compilers(cache, suite, arch).check().is_ok() {
                 trees.push(DebianTree::at(&entry.path(), cache));
             }
         }
@@ -31,14 +39,14 @@ pub fn find(cache: &Cache, rustc: &str) -> Result<Option<DebianTree>> {
 
 /// The tree whose `rustc --version` prints `rustc`: from the cache, else made from the
 /// suite that the kernel is from. The caller holds the lock.
-pub fn of_suite(cache: &Cache, rustc: &str, suite: &str) -> Result<DebianTree> {
-    if let Some(tree) = find(cache, rustc)? {
+pub fn of_suite(cache: &Cache, rustc: &str, suite: &str, arch: Arch) -> Result<DebianTree> {
+    if let Some(tree) = find(cache, rustc, arch)? {
         return Ok(tree);
     }
     let suite = suite.split('-').next().unwrap_or(suite);
-    if suite != tree::SUITE {
-        Recipe::compilers(cache, suite).make(cache)?;
-        if let Some(tree) = find(cache, rustc)? {
+    if suite != tree::SUITE || arch != Arch::HOST {
+        Recipe::compilers(cache, suite, arch).make(cache)?;
+        if let Some(tree) = find(cache, rustc, arch)? {
             return Ok(tree);
         }
     }

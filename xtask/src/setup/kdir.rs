@@ -25,6 +25,9 @@ pub struct Args {
     /// The kernel that this machine is running
     #[arg(long)]
     running: bool,
+    /// The architecture of the default kernel: x86_64 or aarch64
+    #[arg(long, conflicts_with_all = ["release", "running"], default_value = "x86_64", value_name = "ARCH")]
+    arch: Arch,
 }
 
 /// Suites that may have a kernel with Rust.
@@ -41,8 +44,23 @@ const FILES: &[&str] = &[
     "rust/libmacros.so",
     "scripts/mod/modpost",
     "scripts/module.lds",
-    "tools/objtool/objtool",
 ];
+
+/// What some architectures have besides.
+fn more_files(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => &["tools/objtool/objtool"],
+        Arch::Aarch64 => &[],
+    }
+}
+
+/// What tells Kbuild, and with it every build of a module, the architecture.
+pub fn arguments(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => &[],
+        Arch::Aarch64 => &["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"],
+    }
+}
 
 const FINGERPRINT: &str = ".stamp.json";
 
@@ -57,9 +75,20 @@ const LEFT_OUT: &[&str] = &[
     "Documentation/*/*",
     "tools/perf/*",
     "tools/testing/*",
-    "arch/[a-wyz]*/*.[chS]",
-    "arch/xtensa/*.[chS]",
 ];
+
+/// The source of other architectures.
+fn other_architectures(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => &["arch/[a-wyz]*/*.[chS]", "arch/xtensa/*.[chS]"],
+        Arch::Aarch64 => &[
+            "arch/[b-z]*/*.[chS]",
+            "arch/al*/*.[chS]",
+            "arch/arc/*.[chS]",
+            "arch/arm/*.[chS]",
+        ],
+    }
+}
 
 /// What a build folder is made from.
 struct Ingredients {
@@ -83,15 +112,19 @@ pub fn run(args: &Args) -> Result<()> {
         args.release.clone()
     };
     let dir = match release {
-        None => of_default(&cache)?,
+        None => of_default(&cache, args.arch)?,
         Some(release) => of_release(&cache, &release)?,
     };
     println!("{}", dir.display());
     Ok(())
 }
 
-/// The build folder of the cache's default kernel, made if it is missing.
-pub fn of_default(cache: &Cache) -> Result<PathBuf> {
+/// The build folder of the default kernel of an architecture, made if it is missing.
+pub fn of_default(cache: &Cache, arch: Arch) -> Result<PathBuf> {
+    if arch != Arch::HOST {
+        let kernel = super::ensure_kernel(cache, &KernelPackage::newest_of(arch))?;
+        return of_release(cache, kernel.release());
+    }
     super::ensure(cache, &[Part::Tree, Part::Kernel, Part::Kdir])?;
     Ok(cache.kdir(Kernel::default(cache)?.release()))
 }
@@ -134,7 +167,8 @@ pub fn make(cache: &Cache, kernel: &Kernel) -> Result<()> {
         return Ok(());
     }
     let facts = kernel.facts();
-    let tree = compilers::of_suite(cache, &ingredients.rustc, &facts.package.suite)
+    let arch = ingredients.arch();
+    let tree = compilers::of_suite(cache, &ingredients.rustc, &facts.package.suite, arch)
         .with_context(|| format!("no build folder for {}", facts.release))?;
     let package = source_package(&facts.version);
     let debs = kernels::debs(cache, &package);
@@ -169,7 +203,7 @@ fn of_installed(cache: &Cache, release: &str) -> Result<bool> {
     let ingredients = Ingredients::new(release, &version, rustc.as_deref(), headers)?;
     if ingredients.check(cache).is_err() {
         let rustc = &ingredients.rustc;
-        let tree = compilers::find(cache, rustc)?.with_context(|| {
+        let tree = compilers::find(cache, rustc, ingredients.arch())?.with_context(|| {
             format!("{release} was built by `{rustc}`, which no Debian tree in the cache has")
         })?;
         ingredients.make(cache, &tree, &source, "cat \"$1\"")?;
@@ -230,6 +264,10 @@ impl Ingredients {
         })
     }
 
+    fn arch(&self) -> Arch {
+        Arch::of_kernel(&self.release)
+    }
+
     fn recipe(&self) -> String {
         format!("{} by {}", self.version, self.rustc)
     }
@@ -267,6 +305,7 @@ impl Ingredients {
             unpack.args(
                 LEFT_OUT
                     .iter()
+                    .chain(other_architectures(self.arch()))
                     .map(|left_out| format!("--exclude={top}/{left_out}")),
             );
             log.run(&mut unpack)?;
@@ -286,6 +325,7 @@ impl Ingredients {
         make.arg(format!("O={}", dir.display()))
             .arg(format!("LOCALVERSION={local}"))
             .arg(format!("-j{jobs}"))
+            .args(arguments(self.arch()))
             .args(["olddefconfig", "modules_prepare"])
             .env("RUSTC_ICE", "0");
         log.run(&mut make)?;
@@ -303,7 +343,8 @@ impl Ingredients {
         );
         let symvers = "Module.symvers";
         copy(&self.headers.join(symvers), &dir.join(symvers))?;
-        fingerprint::write(&dir.join(FINGERPRINT), &self.recipe(), FILES)
+        let files = [FILES, more_files(self.arch())].concat();
+        fingerprint::write(&dir.join(FINGERPRINT), &self.recipe(), &files)
     }
 }
 

@@ -7,6 +7,7 @@ use super::archive;
 use super::task::{Log, task};
 use super::{fingerprint, folder, host};
 use anyhow::{Context, Result};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::debian_tree::DebianTree;
 use std::path::{Path, PathBuf};
@@ -128,13 +129,18 @@ impl Recipe {
         }
     }
 
-    /// The compilers of another release, for the kernels that they built.
-    pub fn compilers(cache: &Cache, suite: &str) -> Self {
+    /// The compilers of another release or for another architecture, for the kernels that
+    /// they built.
+    pub fn compilers(cache: &Cache, suite: &str, arch: Arch) -> Self {
+        let (name, more): (String, &[_]) = match arch {
+            Arch::X86_64 => (suite.to_owned(), &[]),
+            Arch::Aarch64 => (format!("{suite}-arm64"), &["gcc-aarch64-linux-gnu"]),
+        };
         Self {
             suite: suite.to_owned(),
-            dir: cache.compilers().join(suite),
-            packages: COMPILERS.to_vec(),
-            task: format!("compilers-{suite}"),
+            dir: cache.compilers().join(&name),
+            packages: [COMPILERS, more].concat(),
+            task: format!("compilers-{name}"),
             ..Self::main(cache)
         }
     }
@@ -211,5 +217,27 @@ impl Recipe {
         command.args(archive::sources(&self.suite)?);
         log.run(&mut command)
             .with_context(|| format!("cannot make a Debian tree of {}", self.suite))
+    }
+}
+
+/// The suite of the compilers for `arch` in the folder `name`, if it has those.
+pub fn suite_of_compilers(name: &str, arch: Arch) -> Option<&str> {
+    let arm64 = name.strip_suffix("-arm64");
+    match arch {
+        Arch::X86_64 => arm64.is_none().then_some(name),
+        Arch::Aarch64 => arm64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_are_found_by_the_folder_that_they_were_put_in() {
+        assert_eq!(suite_of_compilers("sid", Arch::X86_64), Some("sid"));
+        assert_eq!(suite_of_compilers("sid", Arch::Aarch64), None);
+        assert_eq!(suite_of_compilers("sid-arm64", Arch::Aarch64), Some("sid"));
+        assert_eq!(suite_of_compilers("sid-arm64", Arch::X86_64), None);
     }
 }

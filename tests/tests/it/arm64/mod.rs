@@ -4,6 +4,7 @@
 
 mod acquired;
 mod drgn;
+mod module;
 mod readers;
 mod refused;
 mod reserved;
