@@ -10,6 +10,7 @@ use linpmem_dump::args::{Cli, VerifyArgs};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::text::summary::Summary;
 use linpmem_formats::MachineFacts;
+use linpmem_kinfo::layout::Architecture;
 use linpmem_manifest::{
     Chunks, ListedChunk, MachineRecord, Manifest, PartRecord, Reader, SourceRecord, UnusedRecord,
 };
@@ -185,6 +186,7 @@ impl Fake {
             subject: Subject::RunningKernel,
             truncation: None,
             machine: MachineFacts {
+                architecture: Some(Architecture::X86_64),
                 vmcoreinfo: Some(b"OSRELEASE=1.2.3\n".to_vec()),
                 direct_map_base: Some(0xffff_8880_0000_0000),
                 paging_levels: Some(4),
