@@ -23,7 +23,7 @@ mod facts;
 mod hotplug;
 #[path = "../shell/ioctl.rs"]
 mod ioctl;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../core/src/lib.rs"]
 mod linpmem_core;
 #[path = "../shell/mapping.rs"]

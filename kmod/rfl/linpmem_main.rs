@@ -18,7 +18,7 @@ mod hotplug;
 mod ioctl;
 // User space uses the core as an ordinary crate. That is what its `pub` items are
 // for, and why some of them are not used here.
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../core/src/lib.rs"]
 mod linpmem_core;
 #[path = "../shell/mapping.rs"]
