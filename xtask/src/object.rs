@@ -78,18 +78,27 @@ pub fn build(cache: &Cache) -> Result<PathBuf> {
 fn sources(kmod: &Path) -> Result<Vec<u8>> {
     let mut all = FLAGS.join(" ").into_bytes();
     for folder in ["core/src", "shell", "fitted"] {
-        let folder = kmod.join(folder);
-        let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-            .with_context(|| format!("cannot list {}", folder.display()))?
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<_>>()?;
-        files.sort();
-        for file in files {
-            all.extend_from_slice(format!("\n{}\n", file.display()).as_bytes());
-            all.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
-        }
+        add_files(&kmod.join(folder), &mut all)?;
     }
     Ok(all)
+}
+
+/// Adds names and contents of all files in `folder` and in the folders within.
+fn add_files(folder: &Path, all: &mut Vec<u8>) -> Result<()> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            add_files(&entry, all)?;
+            continue;
+        }
+        all.extend_from_slice(format!("\n{}\n", entry.display()).as_bytes());
+        all.extend(fs::read(&entry).with_context(|| format!("cannot read {}", entry.display()))?);
+    }
+    Ok(())
 }
 
 /// Builds the object from the sources in `kmod`, in the folder `work`.
@@ -103,7 +112,7 @@ pub fn build_in(cache: &Cache, kmod: &Path, work: &Path) -> Result<PathBuf> {
     rustc
         .args(["--crate-name=linpmem_fitted", "--crate-type=staticlib"])
         .args(["-Clto=fat", "--cfg=MODULE", "-Dwarnings"])
-        .arg("--check-cfg=cfg(MODULE, test)")
+        .arg("--check-cfg=cfg(MODULE, CONFIG_ARM64, test)")
         .arg(format!("--remap-path-prefix={}=kmod", kmod.display()))
         .arg("-L")
         .arg(&library)
@@ -239,6 +248,19 @@ mod tests {
         let (first, second) = (fs::read(first).unwrap(), fs::read(second).unwrap());
         assert!(first.len() > 10_000);
         assert!(first == second, "the object depends on where it is built");
+    }
+
+    #[test]
+    fn a_change_in_a_folder_within_the_sources_is_noticed() {
+        let kmod = tempfile::tempdir().unwrap();
+        for folder in ["core/src/walk", "shell", "fitted"] {
+            fs::create_dir_all(kmod.path().join(folder)).unwrap();
+        }
+        let file = kmod.path().join("core/src/walk/x86.rs");
+        fs::write(&file, "before").unwrap();
+        let before = sources(kmod.path()).unwrap();
+        fs::write(&file, "after").unwrap();
+        assert_ne!(sources(kmod.path()).unwrap(), before);
     }
 
     #[test]
