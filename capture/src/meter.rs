@@ -111,3 +111,24 @@ impl Meter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What differs is looked for in a second reading, which is no progress beyond the end.
+    #[test]
+    fn each_reading_back_counts_from_its_beginning() {
+        let meter = Meter::default();
+        assert_eq!(meter.reading().hashed_bytes, None);
+        meter.begin_hashing(10);
+        meter.add_hashed(10);
+        assert_eq!(meter.reading().hashed_bytes, Some(10));
+        meter.begin_hashing(7);
+        let reading = meter.reading();
+        assert_eq!(
+            (reading.hashed_bytes, reading.to_hash_bytes),
+            (Some(0), Some(7))
+        );
+    }
+}

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 const MESSAGE_BYTES: usize = 32 << 10;
 
 /// Messages at once: as many as any way has lanes.
-const MESSAGES: usize = 8;
-const MESSAGES_TIMED: u32 = 8;
+const MESSAGES: u8 = 8;
 
 /// Each way is tried this often. The fastest one counts: nothing makes a round faster than
 /// it is.
@@ -34,7 +33,7 @@ impl Backend {
     pub fn best() -> Self {
         static BEST: OnceLock<Backend> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let messages = vec![[0x5a_u8; MESSAGE_BYTES]; MESSAGES];
+            let messages = vec![[0x5a_u8; MESSAGE_BYTES]; usize::from(MESSAGES)];
             let alone = Self::alone();
             let others = Self::all().into_iter().filter(|&other| other != alone);
             let timed: Vec<_> = others.map(|other| time(other, &messages)).collect();
@@ -62,13 +61,10 @@ fn choose(alone: Timed, others: &[Timed]) -> Backend {
     let Some(lanes) = fastest.filter(|lanes| lanes.took < alone.took) else {
         return alone.backend;
     };
-    let is_faster = |count: &usize| {
-        let count = u32::try_from(*count).unwrap_or(u32::MAX);
-        let each = alone.took / MESSAGES_TIMED;
-        lanes.took < each.saturating_mul(count)
-    };
+    let each = alone.took / u32::from(MESSAGES);
+    let is_faster = |&count: &u8| lanes.took < each.saturating_mul(u32::from(count));
     let least = (1..MESSAGES).find(is_faster).unwrap_or(MESSAGES);
-    lanes.backend.with_least(least)
+    lanes.backend.with_least(usize::from(least))
 }
 
 #[cfg(test)]

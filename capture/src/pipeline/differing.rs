@@ -64,27 +64,25 @@ impl<'a> Places<'a> {
 impl Differing<'_> {
     /// The first chunk that differs; without places, or if it is none, all there is to say.
     pub fn find(mut self, places: Option<Places<'_>>) -> ReadBackError {
-        let outside = |what| ReadBackError::Outside {
-            start: self.start,
-            what,
-        };
-        let somewhere = outside("somewhere up to its end");
-        let between = outside(
-            "headers, notes or padding, or a chunk that it gives back now and did not before",
-        );
         let Some(places) = places else {
-            return somewhere;
+            return self.somewhere();
         };
-        match self.chunk(&places) {
-            Some(Ok(chunk)) => chunk,
-            // The search ended early, which makes the disk no better.
-            Some(Err(())) => somewhere,
-            None => between,
+        self.chunk(&places).unwrap_or(ReadBackError::Outside {
+            start: self.start,
+            what: "headers, notes or padding, or a chunk that it gives back now and did not before",
+        })
+    }
+
+    /// What can be said if the search ends early, which makes the disk no better.
+    const fn somewhere(&self) -> ReadBackError {
+        ReadBackError::Outside {
+            start: self.start,
+            what: "somewhere up to its end",
         }
     }
 
     /// The first chunk that differs, if any does.
-    fn chunk(&mut self, places: &Places<'_>) -> Option<Result<ReadBackError, ()>> {
+    fn chunk(&mut self, places: &Places<'_>) -> Option<ReadBackError> {
         let manifest = std::mem::replace(&mut self.manifest, Box::new(std::io::empty()));
         let lines = BufReader::with_capacity(64 << 10, manifest);
         let mut buffer = PageBuffer::new(FrameEncoder::bound(CHUNK_BYTES) + WrittenFile::MARGIN);
@@ -94,16 +92,16 @@ impl Differing<'_> {
                 Ok(listed) => listed,
                 // It has no last line yet.
                 Err(ReadError::Truncated { .. }) => break,
-                Err(_) => return Some(Err(())),
+                Err(_) => return Some(self.somewhere()),
             };
             let Some((offset, len)) = places.of(&listed) else {
-                return Some(Err(()));
+                return Some(self.somewhere());
             };
             if offset.saturating_add(len) <= self.start {
                 continue;
             }
             if self.stop.is_raised() {
-                return Some(Err(()));
+                return Some(self.somewhere());
             }
             let is_same = match hole(self.written.file(), self.end, offset, len) == len {
                 // A frame is never all zero.
@@ -112,17 +110,17 @@ impl Differing<'_> {
                     Ok(at) => buffer
                         .get(at)
                         .is_some_and(|bytes| is_as_written(&listed, bytes, &mut decoder)),
-                    Err(source) => return Some(Ok(ReadBackError::Read { offset, source })),
+                    Err(source) => return Some(ReadBackError::Read { offset, source }),
                 },
             };
             self.meter.add_hashed(len);
             if !is_same {
-                return Some(Ok(ReadBackError::Chunk {
+                return Some(ReadBackError::Chunk {
                     range: listed.range,
                     number: listed.number,
                     addresses: listed.chunk.addresses,
                     offset,
-                }));
+                });
             }
         }
         None

@@ -3,10 +3,11 @@
 //! wait for them.
 //!
 //! A hash has to see all bytes in order, so it is as fast as one processor. Where the file
-//! can be read back, a hash that cannot take a piece at once falls behind: it sees no more of
+//! can be read back, a hash that is late for more than a moment falls behind: it sees no more of
 //! what is written, and the rest is read back from the file when memory has been read
 //! ([`read_back`](super::read_back)).
 
+use super::patience::Patience;
 use crate::hash::Hasher;
 use crate::plan::HashSpec;
 use crate::stop::Stop;
@@ -17,8 +18,7 @@ use linpmem_phys::num::len_bytes;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, Builder, Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// Hashes over bytes in shared buffers. Each hash has to be computed in order, by a
 /// thread of its own; this feeds those threads.
@@ -29,13 +29,6 @@ pub struct FileHashes<'scope> {
     /// Bytes of the file so far.
     position: u64,
     patience: Patience,
-}
-
-/// How long hashes may keep the writer waiting.
-#[derive(Debug)]
-struct Patience {
-    began: Instant,
-    waited: Duration,
 }
 
 /// Where a hash gets the bytes of the file from.
@@ -113,15 +106,6 @@ const LONG_QUEUE: usize = 4096;
 /// their turn come several at once.
 const MAX_OWED: u64 = 4 << 20;
 
-/// A hash that is fast enough can be late for a moment, when the system runs something else
-/// in its place. If it fell behind then, all the rest would have to be read back. So the
-/// writer waits for it: this long at first, and not more than this part of the time since.
-const GRACE: Duration = Duration::from_millis(50);
-const PATIENCE_PART: u32 = 50;
-
-/// Between two looks at what a hash owes.
-const LOOK: Duration = Duration::from_micros(200);
-
 /// How many buffers may wait for a hash, and cannot be read into.
 pub const OWED_BUFFERS: usize = 4;
 
@@ -147,30 +131,6 @@ impl Feed {
             Self::Bytes(bytes) => len_bytes(bytes),
             Self::Zeros(len) => len / ZEROS_FOR_A_BYTE,
         }
-    }
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            began: Instant::now(),
-            waited: Duration::ZERO,
-        }
-    }
-}
-
-impl Patience {
-    /// Waits until `is_done`; false if that takes too long.
-    fn wait(&mut self, is_done: impl Fn() -> bool) -> bool {
-        let begun = Instant::now();
-        let most = (GRACE + (begun - self.began) / PATIENCE_PART).saturating_sub(self.waited);
-        let mut is_over = false;
-        while !is_over && begun.elapsed() < most {
-            thread::sleep(LOOK);
-            is_over = is_done();
-        }
-        self.waited += begun.elapsed();
-        is_over
     }
 }
 
@@ -274,8 +234,8 @@ impl FileHash<'_> {
             before.saturating_add(cost) <= MAX_OWED || is_taken
         };
         // No patience is long enough for so many zeros.
-        let is_short = cost <= MAX_OWED || matches!(piece, Feed::Bytes(_));
-        if has_room() || (is_short && patience.wait(has_room)) {
+        let is_worth_it = cost <= MAX_OWED || matches!(piece, Feed::Bytes(_));
+        if has_room() || (is_worth_it && patience.wait(has_room)) {
             owed.fetch_add(cost, Ordering::AcqRel);
             if !matches!(feed.try_send(piece.clone()), Err(TrySendError::Full(_))) {
                 return;
@@ -377,6 +337,7 @@ pub(super) fn hash_zeros(hasher: &mut Hasher, len: u64, stop: &Stop) -> Option<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn wanted(file_sha256: bool, further: &[FurtherHash]) -> HashSpec {
         HashSpec {
@@ -488,7 +449,7 @@ mod tests {
         std::thread::scope(|scope| {
             let (mut file_hashes, go) = held(scope, HashSource::StreamThenFile);
             scope.spawn(move || {
-                std::thread::sleep(GRACE / 5);
+                std::thread::sleep(Duration::from_millis(10));
                 drop(go);
             });
             for _ in 0..8 {
@@ -501,22 +462,6 @@ mod tests {
                 crate::hash::sha256(&vec![7; 8 << 20]).as_bytes()
             );
         });
-    }
-
-    #[test]
-    fn patience_has_an_end_and_grows_with_time() {
-        let mut patience = Patience::default();
-        let begun = Instant::now();
-        assert!(!patience.wait(|| false));
-        assert!(begun.elapsed() >= GRACE && patience.waited >= GRACE);
-        patience.waited = Duration::from_secs(3600);
-        assert!(!patience.wait(|| true), "what is used up is gone");
-        // Two hours allow for little more than two minutes of waiting.
-        for (waited, is_left) in [(140, true), (150, false)] {
-            patience.began = begun.checked_sub(Duration::from_secs(7200)).unwrap();
-            patience.waited = Duration::from_secs(waited);
-            assert_eq!(patience.wait(|| true), is_left, "{waited}");
-        }
     }
 
     /// What it has hashed, it owes no more.

@@ -12,8 +12,8 @@
 //! chunks back in order, writes them and records them. Further threads compute the hashes
 //! that need all bytes in order. All share the same few buffers.
 //!
-//! Nobody waits for those further threads if the sink is a file: what a hash could not take
-//! is read back from the disk afterwards (`read_back`).
+//! Nobody waits for those further threads for more than a moment (`patience`) if the sink is a
+//! file: what a hash could not take is read back from the disk afterwards (`read_back`).
 
 mod assemble;
 mod crew;
@@ -21,6 +21,7 @@ mod differing;
 mod hash;
 mod out;
 mod pace;
+mod patience;
 mod read;
 mod read_back;
 mod read_back_error;

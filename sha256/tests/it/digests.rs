@@ -199,7 +199,7 @@ fn how_messages_are_cut_does_not_matter() {
 }
 
 #[test]
-fn one_message_alone_is_hashed_without_lanes_by_whoever_has_none() {
+fn the_best_way_has_lanes_or_is_one_by_one_and_stays_the_same() {
     let [alone, best] = [Backend::alone(), Backend::best()];
     assert_eq!(alone.lanes(), 1);
     assert!(best.lanes() > 1 || best == alone);
