@@ -26,10 +26,11 @@ impl Crash {
         File::open(PATH)
     }
 
-    pub(super) fn new(file: File) -> Self {
+    /// On a machine with this `map`.
+    pub(super) fn new(file: File, map: &MemoryMap) -> Self {
         Self {
             file,
-            flags: PageFlags::open(),
+            flags: PageFlags::open(map.ram()),
         }
     }
 

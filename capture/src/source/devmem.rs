@@ -59,7 +59,7 @@ impl DevMem {
             .flat_map(|&range| others.outside(range));
         let mut own = Self {
             file,
-            flags: PageFlags::open(),
+            flags: PageFlags::open(map.ram()),
             ram: Pages::touched_by(map.ram().filter_map(PhysRange::whole_pages)),
             firmware: Pages::touched_by(unmixed),
             reads_ram: true,

@@ -148,7 +148,7 @@ impl Search {
     }
 
     fn crash(&mut self, file: File, map: &MemoryMap) -> Option<RamSource> {
-        let crash = Crash::new(file);
+        let crash = Crash::new(file, map);
         match self.test(&crash, None) {
             Ok(doubts) => Some(RamSource {
                 part: ram_part(KernelSource::Crash, crash::PATH, None),

@@ -46,10 +46,12 @@ pub(super) struct PageFlags {
 pub(super) struct Flags(u64);
 
 impl PageFlags {
-    pub(super) fn open() -> Self {
+    /// On a machine with this RAM.
+    pub(super) fn open(ram: impl IntoIterator<Item = PhysRange>) -> Self {
+        let page = kernel_page::size();
         Self {
-            file: File::open(PATH).and_then(usable),
-            page: kernel_page::size(),
+            file: File::open(PATH).and_then(|file| usable(file, page, ram)),
+            page,
             blocks: MemoryBlocks::open(),
         }
     }
@@ -115,8 +117,7 @@ impl PageFlags {
         };
         let pages: Vec<PhysRange> = range.pieces(self.page).collect();
         let mut bytes = vec![[0; 8]; pages.len()];
-        // The result is smaller than the address it is made from.
-        let offset = range.start().get() / self.page.get() * BYTES_PER_PAGE;
+        let offset = offset_of(range.start(), self.page);
         let known = read_up_to(file, bytes.as_flattened_mut(), offset) / size_of::<u64>();
         let flags = bytes
             .into_iter()
@@ -191,23 +192,32 @@ impl PageFlags {
         let Some(last) = map.ram().filter_map(whole).last() else {
             return true;
         };
-        // Smaller than the address it is made from.
-        let offset = last.last().get() / self.page.get() * BYTES_PER_PAGE;
-        read_up_to(file, &mut [0; 8], offset) == size_of::<u64>()
+        read_up_to(file, &mut [0; 8], offset_of(last.last(), self.page)) == size_of::<u64>()
     }
 }
 
-/// The file, if it has flags. One that is masked, as containers do it, opens all the same
-/// and is empty, or has nothing but zeros.
-fn usable(file: File) -> io::Result<File> {
-    let mut flags = [0; 1 << 16];
-    match read_up_to(&file, &mut flags, 0) {
-        0 => Err(io::Error::other("it is empty, as if it were masked")),
-        read if flags.iter().take(read).all(|byte| *byte == 0) => {
-            Err(io::Error::other("it has no flags, as if it were masked"))
-        }
-        _ => Ok(file),
+/// The file, if it has flags of the RAM. One that is masked, as containers do it, opens all the
+/// same and is empty, or has nothing but zeros. Where RAM begins, differs: at 1 GiB on many
+/// machines with arm64, and what comes before has no flags.
+fn usable(file: File, page: PhysLen, ram: impl IntoIterator<Item = PhysRange>) -> io::Result<File> {
+    let has_flags = |range: PhysRange| {
+        let mut flags = [0; 1 << 16];
+        let read = read_up_to(&file, &mut flags, offset_of(range.start(), page));
+        flags.iter().take(read).any(|byte| *byte != 0)
+    };
+    if ram.into_iter().any(has_flags) {
+        return Ok(file);
     }
+    let is_empty = read_up_to(&file, &mut [0], 0) == 0;
+    Err(io::Error::other(match is_empty {
+        true => "it is empty, as if it were masked",
+        false => "it has no flags, as if it were masked",
+    }))
+}
+
+/// Where the file has the flags of the page with this address. Smaller than the address.
+const fn offset_of(address: PhysAddr, page: PhysLen) -> u64 {
+    address.get() / page.get() * BYTES_PER_PAGE
 }
 
 impl Flags {
@@ -326,13 +336,34 @@ mod tests {
 
     #[test]
     fn a_masked_file_is_trouble() {
-        let error = |path: &str| usable(File::open(path).unwrap()).unwrap_err().to_string();
+        let ram = || [PhysRange::new(PhysAddr::new(0x1000), PhysAddr::new(0x4000)).unwrap()];
+        let open = |path: &str| usable(File::open(path).unwrap(), PAGE_SIZE, ram());
+        let error = |path: &str| open(path).unwrap_err().to_string();
         assert!(error("/dev/null").contains("empty"));
         assert!(error("/dev/zero").contains("no flags"));
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&[0, 0, 0, 0, 0, 0, 0, 1]).unwrap();
-        assert!(usable(file).is_ok());
+        file.write_all(&[0; 15]).unwrap();
+        file.write_all(&[1]).unwrap();
+        assert!(usable(file, PAGE_SIZE, ram()).is_ok());
     }
+
+    #[test]
+    fn flags_are_looked_for_where_ram_is() {
+        // As on arm64: nothing below 1 GiB.
+        let gib = 1 << 30;
+        let ram = PhysRange::new(PhysAddr::new(gib), PhysAddr::new(2 * gib)).unwrap();
+        let masked = tempfile::tempfile().unwrap();
+        masked.set_len(gib).unwrap();
+        let file = masked.try_clone().unwrap();
+        assert!(usable(file, PAGE_SIZE, [ram]).is_err());
+        let file = masked.try_clone().unwrap();
+        file.write_all_at(&[1], gib / 4096 * 8 + 77).unwrap();
+        assert!(usable(file, PAGE_SIZE, [ram]).is_ok());
+        // Not all of it may be the kernel's own.
+        let reserved = PhysRange::new(PhysAddr::new(0), PhysAddr::new(gib)).unwrap();
+        assert!(usable(masked, PAGE_SIZE, [reserved, ram]).is_ok());
+    }
+
     #[test]
     fn all_of_a_huge_page_is_refused_if_its_first_page_is_marked() {
         const HEAD: u64 = Flags::HUGE | Flags::COMPOUND_HEAD;

@@ -32,7 +32,8 @@ impl Volatile {
     /// /proc/iomem.
     #[must_use]
     pub fn find(ranges: &[PhysRange], iomem: Option<&str>) -> Self {
-        Self::with(ranges, iomem, &PageFlags::open(), MAX_BYTES)
+        let flags = PageFlags::open(ranges.iter().copied());
+        Self::with(ranges, iomem, &flags, MAX_BYTES)
     }
 
     fn with(ranges: &[PhysRange], iomem: Option<&str>, flags: &PageFlags, max_bytes: u64) -> Self {

@@ -84,7 +84,8 @@ impl Kcore {
     /// # Errors
     /// If `file` is not a kernel's core, or does not contain that RAM.
     pub(super) fn new(file: File, iomem: &Iomem) -> Result<Self, KcoreError> {
-        let kcore = Self::with(file, &iomem.map, iomem.kernel_data, PageFlags::open())?;
+        let flags = PageFlags::open(iomem.map.ram());
+        let kcore = Self::with(file, &iomem.map, iomem.kernel_data, flags)?;
         let is_loaded = std::fs::read(CRASH_LOADED).is_ok_and(|text| text.starts_with(b"1"));
         Ok(kcore.doubting(&iomem.crash_kernel, is_loaded))
     }

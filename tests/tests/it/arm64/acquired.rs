@@ -22,6 +22,11 @@ fn is_acquired(is_max: bool) -> Result<()> {
     println!("{}", target.fill(55)?);
     let acquired = target.acquire(&["--format", "elf", "--no-artifacts"], "out.core")?;
     println!("{}", acquired.output.text());
+    // Which pages must not be read, is known where RAM begins at 1 GiB as well.
+    ensure!(
+        !acquired.output.text().contains("kpageflags"),
+        "the flags of pages were not found"
+    );
     // Pages that the map calls partial are no reason for exit code 3.
     let listed = acquired.manifest.unreadable()?;
     ensure!(listed.is_empty(), "unreadable: {listed:?}");
