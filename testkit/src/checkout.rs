@@ -2,6 +2,7 @@
 //! Where the checkout and its build products are.
 
 use crate::arch::Arch;
+use crate::build_kind::BuildKind;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,10 +29,14 @@ pub fn dist_dir() -> PathBuf {
     dist_dir_of(Arch::HOST)
 }
 
-/// Where `cargo xtask dist --target ARCH` puts them.
+/// Where `cargo xtask dist --target ARCH` puts them. Those that are compiled for tests alone are
+/// kept apart.
 #[must_use]
 pub fn dist_dir_of(arch: Arch) -> PathBuf {
-    let dist = target_dir().join("dist");
+    let dist = match BuildKind::of(arch) {
+        BuildKind::Release => target_dir().join("dist"),
+        BuildKind::Quick => target_dir().join("dist-quick"),
+    };
     match arch {
         Arch::HOST => dist,
         other => dist.join(other.name()),

@@ -11,7 +11,7 @@ use linpmem_phys::num::{u32_as_u64, u32_as_usize, usize_as_u64};
 const RECORD: u32 = 12;
 
 /// The longest record: this, and 65,535 members of 12 bytes.
-const MAX_RECORD: u32 = 12 + 12 * 0xffff;
+const MAX_RECORD: u32 = RECORD + 12 * 0xffff;
 
 /// One set of types.
 ///

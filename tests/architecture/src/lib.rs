@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What docs/ARCHITECTURE.md promises, as the code has it: which crate uses which
 //! ([`crates`], [`table`]), which modules of a crate use each other in a circle
-//! ([`modules`], [`circles`]), and which files belong to no module ([`orphans`]).
+//! ([`modules`], [`circles`]), which files belong to no module ([`orphans`]), and which code depends
+//! on the processor that it is compiled for ([`processors`]).
 
 #![forbid(unsafe_code)]
 
@@ -9,5 +10,6 @@ pub mod circles;
 pub mod crates;
 pub mod modules;
 pub mod orphans;
+pub mod processors;
 mod source_files;
 pub mod table;

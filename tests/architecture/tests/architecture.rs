@@ -3,13 +3,18 @@
 
 use anyhow::Result;
 use linpmem_architecture::crates::Workspace;
-use linpmem_architecture::{circles, modules, orphans, table};
+use linpmem_architecture::{circles, modules, orphans, processors, table};
 use std::fs;
 use std::path::Path;
 
 /// Circles that still exist: a crate, and all modules of the circle. The list may only
 /// shrink.
 const KNOWN_CIRCLES: &[(&str, &[&str])] = &[];
+
+/// Where code may depend on the processor that it is compiled for, because it is that processor's
+/// instructions, or a program that measures it. All else is decided at run time: an arm64 machine
+/// reads the images of x86-64 ones, and the other way round.
+const PROCESSORS_OWN: &[&str] = &["linpmem-sha256", "linpmem-probe"];
 
 fn workspace() -> Result<Workspace> {
     Workspace::read(Path::new(env!("CARGO_MANIFEST_DIR")))
@@ -57,5 +62,25 @@ fn every_source_file_belongs_to_a_module() -> Result<()> {
         found.extend(orphans::find(root)?);
     }
     assert!(found.is_empty(), "no module declares {found:?}");
+    Ok(())
+}
+
+#[test]
+fn no_other_code_depends_on_the_processor_that_it_is_compiled_for() -> Result<()> {
+    let workspace = workspace()?;
+    for own in PROCESSORS_OWN {
+        let named = workspace.crates.iter().filter(|one| one.name == *own);
+        let folders = named.map(|one| workspace.root.join(&one.folder).join("src"));
+        let files: Result<Vec<_>> = folders.map(|folder| processors::find(&folder)).collect();
+        assert!(!files?.concat().is_empty(), "nothing was found in {own}");
+    }
+    let mut found = Vec::new();
+    let others = workspace.crates.iter();
+    for one in others.filter(|one| !PROCESSORS_OWN.contains(&&*one.name)) {
+        for (_, root) in &one.roots {
+            found.extend(processors::find(root.parent().unwrap_or(root))?);
+        }
+    }
+    assert!(found.is_empty(), "`target_arch` in {found:?}");
     Ok(())
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use goblin::elf::header::{EM_AARCH64, EM_X86_64};
 use goblin::elf::{Elf, program_header::PT_INTERP};
 use linpmem_testkit::arch::Arch;
+use linpmem_testkit::build_kind::BuildKind;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::cross;
@@ -51,7 +52,10 @@ const PROGRAMS: [(&str, &str); 3] = [
 fn programs(arch: Arch) -> &'static [(&'static str, &'static str)] {
     match arch {
         Arch::X86_64 => &PROGRAMS,
-        Arch::Aarch64 => PROGRAMS.split_at(2).0,
+        Arch::Aarch64 => match BuildKind::of(arch) {
+            BuildKind::Release => PROGRAMS.split_at(2).0,
+            BuildKind::Quick => PROGRAMS.split_at(1).0,
+        },
     }
 }
 
@@ -130,7 +134,9 @@ fn completions_name(program: &str, shell: &str) -> String {
 fn compile(arch: Arch) -> Result<()> {
     let mut cargo = cross::cargo(arch)?;
     cargo
-        .args(["build", "--quiet", "--release", "--locked", "--target"])
+        .args(["build", "--quiet", "--locked"])
+        .args(BuildKind::of(arch).arguments())
+        .arg("--target")
         .arg(arch.target())
         .arg("--target-dir")
         .arg(cross::target_dir(arch));
@@ -166,7 +172,9 @@ pub fn build_programs() -> Result<[PathBuf; 3]> {
 /// Builds the programs of an architecture, and returns their paths.
 pub fn build_programs_for(arch: Arch) -> Result<Vec<PathBuf>> {
     compile(arch)?;
-    let built = cross::target_dir(arch).join(arch.target()).join("release");
+    let built = cross::target_dir(arch)
+        .join(arch.target())
+        .join(BuildKind::of(arch).folder());
     let dist = checkout::dist_dir_of(arch);
     fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
     for (name, _) in programs(arch) {

@@ -41,10 +41,14 @@ const FITTED_OTHERS: &[(&str, &str)] = &[
 ];
 
 /// Releases whose cloud kernels for arm64 are acquired.
-const ARM64: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports"];
+const ARM64: &[&str] = &["bookworm", "trixie", "trixie-backports"];
 
-/// Other flavours for arm64: with pages of 16 KiB.
-const ARM64_OTHERS: &[(&str, &str)] = &[("linux-image-arm64-16k", "trixie-backports")];
+/// Others for arm64: the last one of Debian 11 that is in the archive itself (its security updates
+/// for arm64 are gone from the mirrors), and one with pages of 16 KiB.
+const ARM64_OTHERS: &[(&str, &str)] = &[
+    ("linux-image-5.10.0-32-cloud-arm64", "bullseye"),
+    ("linux-image-arm64-16k", "trixie-backports"),
+];
 
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

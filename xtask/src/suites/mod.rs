@@ -13,6 +13,7 @@ use crate::{dist, prepare};
 use anyhow::{Context, Result, bail};
 use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
+use linpmem_testkit::build_kind::QUICK_VARIABLE;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
@@ -180,9 +181,8 @@ const SUITES: &[Suite] = &[
                 Part::Arm64Kernel,
             ];
             setup::ensure(&Cache::open()?, &parts)?;
-            // The host's programs read the images.
-            dist::build_programs()?;
-            dist::build_programs_for(Arch::Aarch64).map(drop)
+            // The host's programs read the images. The tests build the others as they need them.
+            dist::build_programs().map(drop)
         },
         others: Some(emulated::run),
     },
@@ -360,6 +360,9 @@ impl<'a> Batch<'a> {
             cargo.env(Kernel::CHOSEN, release);
         }
         cargo.env(MODULE_VARIABLE, self.module.name());
+        if self.is_short {
+            cargo.env(QUICK_VARIABLE, "1");
+        }
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
         }
