@@ -11,7 +11,6 @@ use self::tally::Tally;
 use crate::setup::{self, Part};
 use crate::{dist, prepare};
 use anyhow::{Context, Result, bail};
-use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
 use linpmem_testkit::build_kind::QUICK_VARIABLE;
 use linpmem_testkit::cache::Cache;
