@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask vm`: one command in a virtual machine.
 
+use crate::setup;
 use anyhow::{Context, Result, bail};
 use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
@@ -71,9 +72,15 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
     let kernel = match &args.kernel {
-        Some(release) => Kernel::find(&cache, release)?,
-        None if args.arch == Arch::HOST => Kernel::default(&cache)?,
-        None => Kernel::of_package(&cache, &KernelPackage::newest_of(args.arch))?,
+        Some(release) => Some(Kernel::find(&cache, release)?),
+        None => None,
+    };
+    let arch = kernel.as_ref().map_or(args.arch, Kernel::arch);
+    setup::ensure(&cache, setup::for_machines(arch))?;
+    let kernel = match kernel {
+        Some(kernel) => kernel,
+        None if arch == Arch::HOST => Kernel::default(&cache)?,
+        None => setup::ensure_kernel(&cache, &KernelPackage::newest_of(arch))?,
     };
     let mut builder = Vm::builder(&kernel)
         .memory_mib(args.memory)

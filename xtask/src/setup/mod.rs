@@ -87,6 +87,14 @@ pub const ALL: &[Part] = &[
     Part::CargoDeny,
 ];
 
+/// What a machine of an architecture boots with, besides a kernel that the caller names.
+pub fn for_machines(arch: Arch) -> &'static [Part] {
+    match arch {
+        Arch::X86_64 => &[Part::Tree, Part::Kernel],
+        Arch::Aarch64 => &[Part::Arm64Tree],
+    }
+}
+
 /// Runs `cargo xtask setup`.
 pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
