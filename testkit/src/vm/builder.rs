@@ -21,6 +21,7 @@ pub struct VmBuilder {
     pub(super) qemu_args: Vec<String>,
     pub(super) modules: Vec<String>,
     pub(super) reserved: Vec<ReservedMemory>,
+    pub(super) firmware: Option<&'static str>,
     pub(super) scratch_gib: Option<u32>,
     pub(super) qmp: Option<PathBuf>,
     pub(super) console: Option<PathBuf>,
@@ -44,6 +45,7 @@ impl VmBuilder {
             qemu_args: Vec::new(),
             modules: Vec::new(),
             reserved: Vec::new(),
+            firmware: None,
             scratch_gib: Some(8),
             qmp: None,
             console: None,
@@ -124,6 +126,13 @@ impl VmBuilder {
                 self
             }
         }
+    }
+
+    /// Boots by UEFI, as servers do, instead of by QEMU alone. For x86-64 nothing changes.
+    #[must_use]
+    pub fn uefi(mut self) -> Self {
+        self.firmware = self.kernel.arch().firmware();
+        self
     }
 
     /// Loads the content of `file` at a physical address before the kernel boots. The
