@@ -31,6 +31,14 @@ pub const END_OF_RAM: u64 = if cfg!(target_arch = "aarch64") {
     0x000a_0000
 };
 
+/// What the address of a top page table is a multiple of. On arm64, the upper of five levels
+/// has 16 entries, and its table is no page.
+pub const TABLE_ALIGNMENT: u64 = if cfg!(target_arch = "aarch64") {
+    64
+} else {
+    4096
+};
+
 /// No virtual address of any kernel. On arm64 the processor ignores the highest byte.
 pub const NO_ADDRESS: u64 = if cfg!(target_arch = "aarch64") {
     0x0070_0000_0000_0000

@@ -231,7 +231,8 @@ pub fn processes() -> Result<String> {
     memory.bytes().fill(0x42);
     let own = device.page_tables(std::process::id())?;
     ensure!(own == device.page_tables(0)?, "0 is not the caller");
-    ensure!(own.kernel.is_page_aligned() && own.kernel.get() != 0);
+    let root = own.kernel.get();
+    ensure!(root % sys::TABLE_ALIGNMENT == 0 && root != 0, "{root:#x}");
     let by_root = device.translate(AddressSpace::PageTable(own.kernel.get()), memory.address())?;
     let mapped = by_root.mapped().context("not mapped by its own root")?;
 
