@@ -41,10 +41,11 @@ const ECAM: Registers = Registers {
     len: 256 << 20,
     name: Some("pcie-mmcfg-mmio"),
 };
-/// Flash, in which commands are written to be read back.
+/// The second bank of flash. The first begins at 0, which a request for a walk takes for
+/// the caller's own tables.
 const FLASH: Registers = Registers {
-    start: 0,
-    len: 128 << 20,
+    start: 0x400_0000,
+    len: 64 << 20,
     name: None,
 };
 
