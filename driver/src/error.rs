@@ -235,6 +235,9 @@ fn process_reason(errno: Errno) -> String {
 
 fn access_reason(errno: Errno) -> String {
     match errno {
+        Errno::EACCES if cfg!(target_arch = "aarch64") => {
+            "on arm64 the module reads no device memory".to_owned()
+        }
         Errno::EACCES => "device memory needs a module loaded with allow_device=1".to_owned(),
         Errno::EINVAL => "the bits contradict each other".to_owned(),
         _ => reason(errno),

@@ -155,6 +155,12 @@ impl Device {
     /// Walks page tables by single loads: the original's own translation returns no
     /// entries and is wrong about large pages.
     fn walk(&self, page_table: u64, virt: u64) -> Result<Translation, RequestError> {
+        // The original is for x86-64 and does not tell how the tables of arm64 are to be read.
+        if cfg!(target_arch = "aarch64") {
+            return Err(RequestError::Unsupported {
+                what: "translate on arm64",
+            });
+        }
         let cr3 = match page_table {
             0 => self.page_tables(0)?.kernel.get(),
             given => given,

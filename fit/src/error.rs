@@ -5,6 +5,15 @@ use linpmem_kinfo::btf::BtfError;
 use std::io;
 use std::path::PathBuf;
 
+/// What a build without a prebuilt module says.
+const NO_OBJECT: &str = if cfg!(target_arch = "x86_64") {
+    "this build carries no prebuilt module: name one (--object FILE), or build one with \
+     `cargo xtask dist`"
+} else {
+    "this build carries no prebuilt module, which exists for x86-64 alone: name the one of an \
+     x86-64 machine's `cargo xtask dist` (--object FILE)"
+};
+
 /// Fitting failed. Nothing was written, and nothing was loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -114,10 +123,7 @@ pub enum FitError {
     #[error("the prebuilt module cannot be used: {0}")]
     Object(String),
     /// This build has no prebuilt module inside.
-    #[error(
-        "this build carries no prebuilt module: name one (--object FILE), or build one with \
-         `cargo xtask dist`"
-    )]
+    #[error("{NO_OBJECT}")]
     NoObject,
 }
 

@@ -105,6 +105,15 @@ impl Arch {
         }
     }
 
+    /// UEFI for emulated machines, a file of the Debian tree with QEMU.
+    #[must_use]
+    pub const fn firmware(self) -> Option<&'static str> {
+        match self {
+            Self::X86_64 => None,
+            Self::Aarch64 => Some("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"),
+        }
+    }
+
     /// The kernel's name of the serial port.
     #[must_use]
     pub const fn console(self) -> &'static str {

@@ -35,8 +35,8 @@ impl Artifacts {
     pub fn build(kernel: &Kernel) -> Result<Self> {
         Ok(Self {
             module: module(kernel)?,
-            dumper: dumper()?,
-            pmem: program("pmem")?,
+            dumper: dumper_for(kernel.arch())?,
+            pmem: program("pmem", kernel.arch())?,
         })
     }
 }
@@ -109,7 +109,7 @@ pub fn module_of(kind: ModuleKind, kernel: &Kernel) -> Result<PathBuf> {
 /// # Errors
 /// When the build fails.
 pub fn pmem() -> Result<PathBuf> {
-    program("pmem")
+    program("pmem", Arch::HOST)
 }
 
 /// The static dumper alone.
@@ -117,7 +117,7 @@ pub fn pmem() -> Result<PathBuf> {
 /// # Errors
 /// When the build fails.
 pub fn dumper() -> Result<PathBuf> {
-    program(DUMPER)
+    program(DUMPER, Arch::HOST)
 }
 
 /// The static dumper for an architecture.
@@ -125,16 +125,19 @@ pub fn dumper() -> Result<PathBuf> {
 /// # Errors
 /// When the build fails.
 pub fn dumper_for(arch: Arch) -> Result<PathBuf> {
-    if arch == Arch::HOST {
-        return dumper();
-    }
-    xtask(&["dist", "programs", "--target", arch.name()])?;
-    Ok(checkout::dist_dir_of(arch).join(DUMPER))
+    program(DUMPER, arch)
 }
 
-fn program(name: &str) -> Result<PathBuf> {
-    xtask(&["dist", "programs"])?;
-    Ok(checkout::dist_dir().join(name))
+/// A static program of `cargo xtask dist` for an architecture.
+///
+/// # Errors
+/// When the build fails.
+pub fn program(name: &str, arch: Arch) -> Result<PathBuf> {
+    match arch {
+        Arch::HOST => xtask(&["dist", "programs"])?,
+        other => xtask(&["dist", "programs", "--target", other.name()])?,
+    }
+    Ok(checkout::dist_dir_of(arch).join(name))
 }
 
 /// The module of `tests/facts-module`, which reports kernel addresses to the tests.

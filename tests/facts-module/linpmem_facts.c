@@ -13,6 +13,13 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+/* System RAM in every test machine. */
+#ifdef CONFIG_ARM64
+#define RAM 0x40100000
+#else
+#define RAM 0x100000
+#endif
+
 static char in_module_data[16] = "module data";
 static void *slab;
 static void *large;
@@ -40,7 +47,7 @@ static int show(struct seq_file *out, void *unused)
 	linear(out, "slab", slab);
 	for (offset = 0; offset < SZ_4M; offset += SZ_1M + 123)
 		linear(out, "pages", large + offset);
-	linear(out, "direct-map", phys_to_virt(0x100000));
+	linear(out, "direct-map", phys_to_virt(RAM));
 	linear(out, "kernel-text", _printk);
 	linear(out, "kernel-data", &init_task);
 	for (offset = 0; offset < SZ_1M; offset += SZ_64K + 77)

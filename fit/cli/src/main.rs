@@ -13,7 +13,7 @@ use args::{Cli, Command, SECTIONS};
 use clap::CommandFactory;
 use fleet::FleetReport;
 use linpmem_cli::{Document, ExitStatus, Manual, Program, Stderr};
-use linpmem_fit::{check_loadable, fit, need_object};
+use linpmem_fit::{Refusal, check_loadable, fit, need_object};
 use output::write;
 use report::Report;
 use std::borrow::Cow;
@@ -34,6 +34,10 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, stderr: Stderr) -> Result<ExitStatus> {
     if let Some(command) = &cli.command {
         return document(command);
+    }
+    // Said first: for the kernel of such a machine, no object helps.
+    if let (true, Err(refusal @ Refusal::Architecture(_))) = (cli.is_live(), check_loadable()) {
+        return Err(refusal.into());
     }
     let object = match &cli.object {
         Some(path) => {

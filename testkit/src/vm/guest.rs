@@ -24,6 +24,15 @@ pub fn build_for(arch: Arch, package: &str) -> Result<PathBuf> {
     build_target(arch, package, "--bin", package)
 }
 
+/// Builds the program `name` of the workspace's `package` for a guest of an architecture.
+/// Returns its path.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_program_for(arch: Arch, package: &str, name: &str) -> Result<PathBuf> {
+    build_target(arch, package, "--bin", name)
+}
+
 /// Builds an example of the workspace's `package`. Returns its path.
 ///
 /// # Errors

@@ -190,6 +190,9 @@ fn command(builder: &VmBuilder, files: &Files) -> Result<Command> {
                 "id=scratch,if=none,format=raw,cache=unsafe,file={disk}"
             ));
     }
+    if let Some(firmware) = builder.firmware {
+        command.args(["-bios", firmware]);
+    }
     if !builder.reserved.is_empty() {
         device_tree::write(builder, &tree, &files.device_tree)?;
         command.arg("-dtb").arg(&files.device_tree);

@@ -61,7 +61,7 @@ fn run(args: &[String]) -> Result<String> {
         "kernel-pages" => translation::kernel_pages(),
         "kernel-addresses" => translation::kernel_addresses(),
         "processes" => translation::processes(),
-        "garbage" => translation::garbage(),
+        "garbage" => translation::garbage(number(0)?),
         "sweep" => {
             let ranges = (1..rest.len()).step_by(2);
             let ranges = ranges.map(|index| Ok((number(index)?, number(index + 1)?)));

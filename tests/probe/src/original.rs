@@ -93,7 +93,7 @@ fn buffers(device: &File, pattern: u64) -> Result<()> {
     }
     fails(ask(pattern, 8, 16), libc::EFAULT, "a buffer at address 8")?;
     // The original returned success with size 0: a silent empty read.
-    fails(ask(0xb_8000, at, 16), libc::EACCES, "video memory")?;
+    fails(ask(sys::DEVICE, at, 16), libc::EACCES, "a device")?;
     fails(ask(1 << 60, at, 16), libc::ENXIO, "an address beyond all")?;
     let first = memory.bytes().first().copied();
     ensure!(first.is_some());
@@ -106,7 +106,7 @@ fn cr3(device: &File) -> Result<u64> {
     let mut by_pid = Words::new(&[u64::from(std::process::id()), 0]);
     ensure!(by_pid.call(device, IOCTL_QUERY_CR3)? == 0);
     let cr3 = own.word(1);
-    ensure!(cr3 == by_pid.word(1) && cr3 % 4096 == 0 && cr3 != 0);
+    ensure!(cr3 == by_pid.word(1) && cr3 % sys::TABLE_ALIGNMENT == 0 && cr3 != 0);
     for nobody in [2, 999_999, u64::MAX] {
         let result = Words::new(&[nobody, 0]).call(device, IOCTL_QUERY_CR3);
         fails(result, libc::ESRCH, "a kernel thread or nobody")?;

@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 /// Poisons a page of this process, then reads it.
 pub fn poison() -> Result<String> {
     let device = Device::open()?;
-    let mut memory = Memory::anonymous(3 * 4096, 4096, 0)?;
+    let page = sys::page_bytes();
+    let mut memory = Memory::anonymous(3 * page, page, 0)?;
     memory.bytes().fill(0x77);
     memory.lock()?;
-    let phys = place(&device, memory.address() + 4096)?;
+    let phys = place(&device, memory.address() + u64::try_from(page)?)?;
     ensure!(read(&device, phys)? == vec![0x77; 4096]);
     memory
-        .advise(4096, 4096, libc::MADV_HWPOISON)
+        .advise(page, page, libc::MADV_HWPOISON)
         .context("madvise(MADV_HWPOISON)")?;
     let errno = refusal(&device, phys)?;
     Ok(format!("poison: {phys} gives {errno}"))
@@ -31,8 +32,9 @@ pub fn poison() -> Result<String> {
 /// Memory that the kernel itself does not map: refused, unless requested.
 pub fn secret() -> Result<String> {
     let device = Device::open()?;
-    let file = sys::memfd_secret(4096)?;
-    let mut memory = Memory::shared(&file, 4096)?;
+    let page = sys::page_bytes();
+    let file = sys::memfd_secret(u64::try_from(page)?)?;
+    let mut memory = Memory::shared(&file, page)?;
     memory.bytes().fill(0x99);
     let phys = place(&device, memory.address())?;
     let errno = refusal(&device, phys)?;
@@ -190,7 +192,7 @@ pub fn held() -> Result<String> {
         ensure!(Instant::now() < deadline, "/tmp/go did not appear");
         thread::sleep(Duration::from_millis(50));
     }
-    let phys = PhysAddr::new(0x10_0000);
+    let phys = PhysAddr::new(sys::RAM);
     let mut page = [0; 4096];
     let bulk = device.read_phys(phys, &mut page, &mut Unreadables::new());
     let single = device.load(phys, Width::Dword);
@@ -226,6 +228,7 @@ pub fn remove(rest: &[String]) -> Result<String> {
 /// include/uapi/linux/kernel-page-flags.h).
 pub fn offline() -> Result<String> {
     const PAGES: usize = 4096;
+    let bytes = u64::try_from(sys::page_bytes())?;
     let device = Device::open()?;
     let flags = File::open("/proc/kpageflags")?;
     let mut words = vec![0_u8; PAGES * 8];
@@ -239,11 +242,11 @@ pub fn offline() -> Result<String> {
         for word in words.get(..len).unwrap_or(&[]).chunks_exact(8) {
             let offline = word.get(2).is_some_and(|byte| byte & 0x80 != 0);
             if offline && seen < 1000 {
-                let errno = refusal(&device, PhysAddr::new(frame * 4096))?;
+                let page = PhysAddr::new(frame * bytes);
+                let errno = refusal(&device, page)?;
                 ensure!(
                     errno.get() == libc::ENODATA,
-                    "offline page {:#x} gives {errno}",
-                    frame * 4096
+                    "offline page {page} gives {errno}"
                 );
                 seen += 1;
             }

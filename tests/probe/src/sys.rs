@@ -16,6 +16,43 @@ pub const RAM: u64 = if cfg!(target_arch = "aarch64") {
     0x0010_0000
 };
 
+/// The address of a device that every test machine has: video memory, or the serial port.
+pub const DEVICE: u64 = if cfg!(target_arch = "aarch64") {
+    0x0900_0000
+} else {
+    0x000b_8000
+};
+
+/// Where System RAM ends in every test machine and something that is none begins: video
+/// memory, or, in one with 512 MiB, nothing at all.
+pub const END_OF_RAM: u64 = if cfg!(target_arch = "aarch64") {
+    0x6000_0000
+} else {
+    0x000a_0000
+};
+
+/// What the address of a top page table is a multiple of. On arm64, the upper of five levels
+/// has 16 entries, and its table is no page.
+pub const TABLE_ALIGNMENT: u64 = if cfg!(target_arch = "aarch64") {
+    64
+} else {
+    4096
+};
+
+/// No virtual address of any kernel. On arm64 the processor ignores the highest byte.
+pub const NO_ADDRESS: u64 = if cfg!(target_arch = "aarch64") {
+    0x0070_0000_0000_0000
+} else {
+    1 << 63
+};
+
+/// Bytes of a page of the kernel's: 4096, and on arm64 16 or 64 KiB as well.
+pub fn page_bytes() -> usize {
+    // SAFETY: Takes a number and returns one.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
+}
+
 /// Memory of this process, mapped for as long as this lives.
 #[derive(Debug)]
 pub struct Memory {

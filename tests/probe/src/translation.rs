@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Translations compared with what the kernel reports elsewhere.
 
-use crate::sys::{Memory, RAM};
+use crate::sys::{self, Memory, RAM};
 use anyhow::{Context, Result, bail, ensure};
 use linpmem::{AddressSpace, Architecture, Device, Outcome};
 use linpmem_guest::Random;
@@ -16,14 +16,15 @@ const MIB: usize = 1 << 20;
 /// is set if the page is present (Documentation/admin-guide/mm/pagemap.rst).
 fn pagemap(map: &File, virt: u64) -> Result<Option<u64>> {
     let mut entry = [0; 8];
-    map.read_exact_at(&mut entry, virt / 4096 * 8)?;
+    let page = u64::try_from(sys::page_bytes())?;
+    map.read_exact_at(&mut entry, virt / page * 8)?;
     let entry = u64::from_le_bytes(entry);
     let frame = entry & ((1 << 55) - 1);
     ensure!(
         entry >> 63 == 0 || frame != 0,
         "pagemap hides its frames: not root?"
     );
-    Ok((entry >> 63 == 1).then_some(frame * 4096 + virt % 4096))
+    Ok((entry >> 63 == 1).then_some(frame * page + virt % page))
 }
 
 /// This process's own memory, in pages of all sizes and in one without access.
@@ -32,10 +33,14 @@ pub fn user_pages(with_gigantic: bool) -> Result<String> {
     let map = File::open("/proc/self/pagemap")?;
     let mut said = Vec::new();
 
+    // A table of page-table entries fills a page.
+    let page = sys::page_bytes();
+    let large = page / 8 * page;
+
     let mut small = Memory::anonymous(16 * MIB, 4096, 0)?;
     let _ = small.advise(0, 16 * MIB, libc::MADV_NOHUGEPAGE);
     small.bytes().fill(0xa5);
-    said.push(compare(&device, &map, &small, 16 * MIB, 4096)?);
+    said.push(compare(&device, &map, &small, 16 * MIB, page)?);
 
     small.protect(0, 4 * MIB, libc::PROT_NONE)?;
     let hidden = small.address() + 4096;
@@ -47,9 +52,10 @@ pub fn user_pages(with_gigantic: bool) -> Result<String> {
         "a PROT_NONE page is elsewhere"
     );
 
-    let mut huge = huge_pages(16 * MIB)?;
+    let len = large.max(16 * MIB);
+    let mut huge = huge_pages(len, large)?;
     huge.bytes().fill(0x5a);
-    said.push(compare(&device, &map, &huge, 16 * MIB, 2 << 20)?);
+    said.push(compare(&device, &map, &huge, len, large)?);
 
     if with_gigantic {
         let flags = libc::MAP_HUGETLB | 30 << libc::MAP_HUGE_SHIFT;
@@ -70,12 +76,12 @@ pub fn user_pages(with_gigantic: bool) -> Result<String> {
     Ok(format!("user pages: {}", said.join(", ")))
 }
 
-/// Memory in pages of 2 MiB: transparent ones, or reserved ones where the kernel has no
-/// others (PREEMPT_RT).
-fn huge_pages(len: usize) -> Result<Memory> {
+/// Memory in pages of `size`, 2 MiB or more: transparent ones, or reserved ones of 2 MiB
+/// where the kernel has no others (PREEMPT_RT).
+fn huge_pages(len: usize, size: usize) -> Result<Memory> {
     const RESERVED: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
     if Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
-        let memory = Memory::anonymous(len, 2 * MIB, 0)?;
+        let memory = Memory::anonymous(len, size, 0)?;
         memory.advise(0, len, libc::MADV_HUGEPAGE)?;
         return Ok(memory);
     }
@@ -85,8 +91,15 @@ fn huge_pages(len: usize) -> Result<Memory> {
 }
 
 /// Checks thousands of addresses of `memory`, and that one of the page sizes is `page`.
-fn compare(device: &Device, map: &File, memory: &Memory, len: usize, page: u64) -> Result<String> {
+fn compare(
+    device: &Device,
+    map: &File,
+    memory: &Memory,
+    len: usize,
+    page: usize,
+) -> Result<String> {
     const COUNT: u64 = 4000;
+    let page = u64::try_from(page)?;
     let mut random = Random::new(page);
     let mut of_that_size = 0;
     for _ in 0..COUNT {
@@ -218,7 +231,8 @@ pub fn processes() -> Result<String> {
     memory.bytes().fill(0x42);
     let own = device.page_tables(std::process::id())?;
     ensure!(own == device.page_tables(0)?, "0 is not the caller");
-    ensure!(own.kernel.is_page_aligned() && own.kernel.get() != 0);
+    let root = own.kernel.get();
+    ensure!(root % sys::TABLE_ALIGNMENT == 0 && root != 0, "{root:#x}");
     let by_root = device.translate(AddressSpace::PageTable(own.kernel.get()), memory.address())?;
     let mapped = by_root.mapped().context("not mapped by its own root")?;
 
@@ -252,15 +266,11 @@ pub fn processes() -> Result<String> {
     Ok(format!("processes: page-table isolation is {isolated}"))
 }
 
-/// Any CR3 and any address: a result or an errno.
-pub fn garbage() -> Result<String> {
+/// Any CR3 and any address, which has this many bits: a result or an errno.
+pub fn garbage(bits: u64) -> Result<String> {
+    let used = u32::try_from(bits)?;
     let device = Device::open()?;
     let info = device.info()?;
-    // In pages of 4 KiB; arm64 uses no more than 52 bits of what five levels have.
-    let used = (info.paging_levels * 9 + 12).min(match info.architecture {
-        Architecture::X86_64 => 57,
-        Architecture::Arm64 => 52,
-    });
     let mut random = Random::new(3);
     let (mut mapped, mut broken, mut absent, mut refused) = (0, 0, 0, 0);
     for _ in 0..200_000 {

@@ -3,6 +3,7 @@
 
 use crate::wait;
 use anyhow::{Context, Result, anyhow, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{self, Artifacts};
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::kernel::{Kernel, KernelPackage};
@@ -12,7 +13,30 @@ use serde_json::{Value, json};
 
 /// The kernel that tests run on.
 pub fn kernel() -> Result<Kernel> {
-    Kernel::chosen_or(&Cache::open()?, &KernelPackage::newest())
+    kernel_of(Arch::HOST)
+}
+
+/// The kernel that tests of an architecture run on.
+pub fn kernel_of(arch: Arch) -> Result<Kernel> {
+    Kernel::chosen_or(&Cache::open()?, &KernelPackage::newest_of(arch))
+}
+
+/// The address of a device that every machine of an architecture has: video memory, or the
+/// serial port.
+pub const fn device_address(arch: Arch) -> u64 {
+    match arch {
+        Arch::X86_64 => 0xb_8000,
+        Arch::Aarch64 => 0x900_0000,
+    }
+}
+
+/// Where System RAM ends in a [`small`] machine and something else begins that nobody may
+/// read: video memory, or nothing at all.
+pub const fn end_of_ram(arch: Arch) -> u64 {
+    match arch {
+        Arch::X86_64 => 0xa_0000,
+        Arch::Aarch64 => 0x6000_0000,
+    }
 }
 
 /// Boots a machine that `configure` has changed, with the module loaded and the dumper
@@ -38,7 +62,13 @@ pub fn without_module(
 /// Boots a small machine without a disk that `configure` has changed, with nothing
 /// installed.
 pub fn small(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
-    let kernel = kernel()?;
+    small_of(Arch::HOST, configure)
+}
+
+/// The same for an architecture.
+pub fn small_of(arch: Arch, configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
+    let kernel = kernel_of(arch)?;
+    println!("kernel {}", kernel.release());
     configure(Vm::builder(&kernel).memory_mib(512).scratch_gib(None)).boot()
 }
 
@@ -77,8 +107,7 @@ pub fn plug_two_blocks(vm: &Vm) -> Result<[Block; 2]> {
 /// Plugs 256 MiB, and waits for `count` blocks of them.
 fn plug(vm: &Vm, count: usize) -> Result<Vec<Block>> {
     const SIZE: u64 = 256 << 20;
-    let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
-    let len = u64::from_str_radix(size.trim(), 16)?;
+    let len = block_bytes(vm)?;
     let all = usize::try_from(SIZE / len)?;
     ensure!(count <= all, "the memory has {all} blocks");
     let before = blocks(vm)?;
@@ -94,16 +123,29 @@ fn plug(vm: &Vm, count: usize) -> Result<Vec<Block>> {
     })?;
     plugged.sort_unstable();
     plugged.truncate(count);
-    let mut online = Vec::new();
-    for number in plugged {
-        let state = format!("/sys/devices/system/memory/memory{number}/state");
-        wait::until("the plugged memory comes online", || {
-            Ok((vm.kernel_file(&state)?.trim() == "online").then_some(()))
-        })?;
-        let start = number * len;
-        online.push(Block { start, len, state });
-    }
-    Ok(online)
+    let online = plugged.into_iter();
+    online.map(|number| online_block(vm, number, len)).collect()
+}
+
+/// Waits until the block of memory at `start` is online.
+pub fn block_at(vm: &Vm, start: u64) -> Result<Block> {
+    let len = block_bytes(vm)?;
+    online_block(vm, start / len, len)
+}
+
+fn online_block(vm: &Vm, number: u64, len: u64) -> Result<Block> {
+    let state = format!("/sys/devices/system/memory/memory{number}/state");
+    wait::until("the plugged memory comes online", || {
+        let now = vm.run(&["cat", &state])?;
+        Ok((now.success() && now.stdout_text()?.trim() == "online").then_some(()))
+    })?;
+    let start = number * len;
+    Ok(Block { start, len, state })
+}
+
+fn block_bytes(vm: &Vm) -> Result<u64> {
+    let size = vm.kernel_file("/sys/devices/system/memory/block_size_bytes")?;
+    Ok(u64::from_str_radix(size.trim(), 16)?)
 }
 
 impl Block {

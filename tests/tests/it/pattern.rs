@@ -3,14 +3,25 @@
 
 use anyhow::{Result, ensure};
 use linpmem_phys::{PhysAddr, PhysLen, PhysRange, ReadPhys, Unreadables};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::ground_truth::Manifest;
 use linpmem_testkit::vm::{ReservedMemory, VmBuilder};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Its physical address: 128 MiB.
-pub const START: u64 = 0x800_0000;
+/// Its physical address on x86-64: 128 MiB.
+pub const START: u64 = start_on(Arch::X86_64);
+
+/// Its physical address in machines of an architecture. For arm64 that is 256 MiB behind the
+/// first RAM, beyond kernel, initramfs and device tree, which QEMU loads into the first 128.
+pub const fn start_on(arch: Arch) -> u64 {
+    match arch {
+        Arch::X86_64 => 0x800_0000,
+        Arch::Aarch64 => 0x5000_0000,
+    }
+}
+
 /// Its length in bytes: 16 MiB.
 pub const LEN: u64 = 16 << 20;
 
@@ -38,10 +49,12 @@ pub fn counted(len: u64) -> Vec<u8> {
 }
 
 fn multiples(start: u64, end: u64) -> Vec<u8> {
-    (start..end)
-        .step_by(8)
-        .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
-        .collect()
+    (start..end).step_by(8).flat_map(word).collect()
+}
+
+/// The eight bytes of the pattern at a multiple of 8.
+pub fn word(address: u64) -> [u8; 8] {
+    address.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()
 }
 
 /// A file with the pattern, for QEMU to load.
@@ -55,6 +68,11 @@ impl PatternFile {
     /// Writes the file.
     pub fn new() -> Result<Self> {
         Self::at(START)
+    }
+
+    /// The same where machines of an architecture have it.
+    pub fn on(arch: Arch) -> Result<Self> {
+        Self::at(start_on(arch))
     }
 
     /// The same for another address.

@@ -274,11 +274,13 @@ impl Ingredients {
 
     fn check(&self, cache: &Cache) -> Result<(), String> {
         let release = &self.release;
-        fingerprint::check(&cache.kdir(release).join(FINGERPRINT), &self.recipe())?;
-        if !cache.source(release).join("Makefile").is_file() {
+        let dir = cache.kdir(release);
+        fingerprint::check(&dir.join(FINGERPRINT), &self.recipe())?;
+        let source = cache.source(release);
+        if !source.join("Makefile").is_file() {
             return Err("the kernel source is missing".to_owned());
         }
-        Ok(())
+        belongs_to(&dir, &source)
     }
 
     /// Builds the folder with the compilers of `tree`, from the source that the shell
@@ -348,6 +350,17 @@ impl Ingredients {
     }
 }
 
+/// Checks that the build folder was made from the source in `source`. It names that by an
+/// absolute path in many of its files, so one that came along when its cache was moved or
+/// copied builds from wherever the source was before. The error says what is wrong.
+fn belongs_to(dir: &Path, source: &Path) -> Result<(), String> {
+    match fs::read_link(dir.join("source")) {
+        Ok(link) if link == source => Ok(()),
+        Ok(link) => Err(format!("it belongs to the source in {}", link.display())),
+        Err(_) => Err("its link to the source is missing".to_owned()),
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
@@ -357,10 +370,24 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn the_source_package_is_named_by_the_series() {
         assert_eq!(source_package("7.3.4-1~bpo13+1"), "linux-source-7.3");
         assert_eq!(source_package("7.3~rc4-1"), "linux-source-7.3");
+    }
+
+    #[test]
+    fn a_build_folder_of_a_cache_that_was_moved_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let (old, new) = (dir.join("old/sources/7"), dir.join("new/sources/7"));
+        let missing = belongs_to(dir, &new);
+        assert_eq!(missing, Err("its link to the source is missing".to_owned()));
+        symlink(&old, dir.join("source")).unwrap();
+        assert_eq!(belongs_to(dir, &old), Ok(()));
+        let moved = belongs_to(dir, &new).unwrap_err();
+        assert!(moved.contains(old.to_str().unwrap()), "{moved}");
     }
 }

@@ -50,6 +50,9 @@ const ARM64_OTHERS: &[(&str, &str)] = &[
     ("linux-image-arm64-16k", "trixie-backports"),
 ];
 
+/// Suites whose cloud kernels for arm64 are built with Rust.
+const ARM64_RUST: &[&str] = &["trixie-backports", "testing"];
+
 /// The kernels that a suite supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
@@ -61,6 +64,8 @@ pub enum Matrix {
     Fitted,
     /// Kernels for arm64.
     Arm64,
+    /// Kernels for arm64 that the module can be built for.
+    Arm64Rust,
 }
 
 /// Which kernels to test on.
@@ -88,8 +93,8 @@ impl FromStr for Choice {
 }
 
 impl Choice {
-    /// The kernels, downloaded if they are missing. Those of [`Matrix::Rust`] come with
-    /// their build folders, those of [`Matrix::Arm64`] with their debug symbols.
+    /// The kernels, downloaded if they are missing. Those that the module is built for come
+    /// with their build folders, those of [`Matrix::Arm64`] with their debug symbols.
     pub fn kernels(&self, cache: &Cache, matrix: Matrix) -> Result<Vec<Kernel>> {
         setup::ensure(cache, &[Part::Tree])?;
         let mut kernels: Vec<Kernel> = match self {
@@ -105,7 +110,7 @@ impl Choice {
         };
         // Two suites may have the same one.
         kernels.dedup_by(|a, b| a.release() == b.release());
-        if matrix == Matrix::Rust {
+        if matches!(matrix, Matrix::Rust | Matrix::Arm64Rust) {
             for kernel in &kernels {
                 kdir::of_release(cache, kernel.release())
                     .with_context(|| format!("no build folder for {}", kernel.release()))?;
@@ -127,9 +132,10 @@ impl Matrix {
             Self::Servers => (SERVERS, OLDER_SERVERS),
             Self::Fitted => (FITTED, FITTED_OTHERS),
             Self::Arm64 => (ARM64, ARM64_OTHERS),
+            Self::Arm64Rust => (ARM64_RUST, ARM64_OTHERS),
         };
         let arch = match self {
-            Self::Arm64 => Arch::Aarch64,
+            Self::Arm64 | Self::Arm64Rust => Arch::Aarch64,
             _ => Arch::X86_64,
         };
         let others = others.iter().map(|&(name, suite)| KernelPackage {

@@ -8,8 +8,8 @@ mod tally;
 
 use self::matrix::{Choice, Matrix};
 use self::tally::Tally;
-use crate::setup::{self, Part};
-use crate::{dist, prepare};
+use crate::setup::{self, Part, kdir};
+use crate::{dist, kmod, prepare};
 use anyhow::{Context, Result, bail};
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
 use linpmem_testkit::build_kind::QUICK_VARIABLE;
@@ -47,7 +47,8 @@ struct Suite {
     cargo: &'static [&'static str],
     /// Arguments for the test programs that select tests.
     tests: &'static [&'static str],
-    /// Those of them that run when all suites do, if not all.
+    /// Those of them that run when all suites do, if not all. With none the suite runs on
+    /// request only.
     short: Option<&'static [&'static str]>,
     /// The kernels that its tests support, if there is more than one.
     matrix: Option<Matrix>,
@@ -63,6 +64,9 @@ struct Suite {
 /// workspace is selected, so that nothing is built again with fewer features; no other
 /// program has tests with these names.
 const END_TO_END: &[&str] = &["--workspace", "--test", "it"];
+
+/// The end-to-end tests of the module on arm64.
+const ON_ARM64: &str = "arm64::module::";
 
 const SUITES: &[Suite] = &[
     Suite {
@@ -167,7 +171,7 @@ const SUITES: &[Suite] = &[
         name: "arm64",
         about: "acquisitions of arm64 machines, with all suites only one; the dumper's unit tests for arm64",
         cargo: END_TO_END,
-        tests: &["arm64::"],
+        tests: &["arm64::", "--skip", ON_ARM64],
         short: Some(&["arm64::acquired::ram_is_what_qemu_sees"]),
         matrix: Some(Matrix::Arm64),
         module: ModuleKind::Built,
@@ -184,6 +188,23 @@ const SUITES: &[Suite] = &[
             dist::build_programs().map(drop)
         },
         others: Some(emulated::run),
+    },
+    Suite {
+        name: "kmod-arm64",
+        about: "the module on arm64, by itself, acquired through and by pmem; on request only",
+        cargo: END_TO_END,
+        tests: &[ON_ARM64],
+        short: Some(&[]),
+        matrix: Some(Matrix::Arm64Rust),
+        module: ModuleKind::Built,
+        prepare: || {
+            let cache = Cache::open()?;
+            setup::ensure(&cache, &[Part::Tree, Part::Arm64Tree])?;
+            dist::build_programs_for(Arch::Aarch64)?;
+            let kdir = kdir::of_default(&cache, Arch::Aarch64)?;
+            kmod::build(&cache, &kdir).map(drop)
+        },
+        others: None,
     },
     Suite {
         name: "fit",
@@ -222,7 +243,10 @@ const SUITES: &[Suite] = &[
 /// Runs `cargo xtask test`.
 pub fn run(args: &Args) -> Result<()> {
     let chosen: Vec<&Suite> = match &args.suite {
-        None => SUITES.iter().collect(),
+        None => SUITES
+            .iter()
+            .filter(|suite| !suite.is_on_request())
+            .collect(),
         Some(name) => SUITES.iter().filter(|suite| suite.name == name).collect(),
     };
     if chosen.is_empty() {
@@ -264,11 +288,19 @@ pub fn run(args: &Args) -> Result<()> {
     tally.verdict()
 }
 
+impl Suite {
+    /// Whether it does not run when all others do.
+    fn is_on_request(&self) -> bool {
+        self.short.is_some_and(<[_]>::is_empty)
+    }
+}
+
 /// Runs `suite` on each of `kernels`.
 fn run_on(suite: &Suite, kernels: &Choice, args: &Args, tally: &mut Tally) -> Result<()> {
     let matrix = suite.matrix.with_context(|| {
         format!(
-            "--kernels is only for the suites `kmod`, `sources`, `arm64` and `fitted`, not for `{}`",
+            "--kernels is only for the suites `kmod`, `sources`, `arm64`, `kmod-arm64` and `fitted`, \
+             not for `{}`",
             suite.name
         )
     })?;
@@ -375,7 +407,10 @@ mod tests {
 
     #[test]
     fn suites_that_differ_in_nothing_but_their_tests_run_together() {
-        let all: Vec<&Suite> = SUITES.iter().collect();
+        let all: Vec<&Suite> = SUITES
+            .iter()
+            .filter(|suite| !suite.is_on_request())
+            .collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
         let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, arm64";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);

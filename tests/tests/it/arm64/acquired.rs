@@ -59,7 +59,7 @@ fn is_acquired(is_max: bool) -> Result<()> {
 
 /// How many bits a virtual address of the kernel has: 52 if it is built for that and the
 /// processor is QEMU's `max`.
-fn address_bits(kernel: &Kernel, is_max: bool) -> Result<u32> {
+pub(super) fn address_bits(kernel: &Kernel, is_max: bool) -> Result<u32> {
     let built_for_52 = kernel.is_configured("CONFIG_ARM64_VA_BITS=52")?;
     Ok(match (built_for_52, is_max) {
         (true, true) => 52,

@@ -8,6 +8,7 @@ mod module;
 mod readers;
 mod refused;
 mod reserved;
+mod unfitted;
 
 use crate::machines;
 use anyhow::{Result, ensure};

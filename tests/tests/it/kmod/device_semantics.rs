@@ -2,7 +2,9 @@
 //! The module as a device: loading, unloading, lockdown, permissions.
 
 use super::{ask, machine, probe, without_module};
+use crate::machines::device_address;
 use anyhow::{Context, Result, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts;
 
 /// The error of delete_module(2) for a module that is in use.
@@ -10,13 +12,21 @@ const EAGAIN: i32 = 11;
 
 #[test]
 fn it_loads_and_unloads_but_not_while_it_is_open() -> Result<()> {
-    let vm = machine(|machine| machine, "")?;
-    let mut holder = probe(&vm, "held").start()?;
-    holder.wait_for("open")?;
-    ask(&vm, &format!("unload {EAGAIN}"))?;
-    // A reader that is killed releases it.
-    holder.signal(9)?;
-    holder.wait()?;
+    reloads(Arch::X86_64)
+}
+
+pub fn reloads(arch: Arch) -> Result<()> {
+    let vm = machine(arch, |machine| machine, "")?;
+    let mut holders = [probe(&vm, "held").start()?, probe(&vm, "held").start()?];
+    for holder in &mut holders {
+        holder.wait_for("open")?;
+    }
+    for holder in holders {
+        ask(&vm, &format!("unload {EAGAIN}"))?;
+        // A reader that is killed releases it.
+        holder.signal(9)?;
+        holder.wait()?;
+    }
     ask(&vm, "reload /tmp/linpmem.ko 200")?;
 
     // It logs one line when it is loaded and one when it is unloaded, and nothing else.
@@ -42,7 +52,7 @@ fn it_loads_and_unloads_but_not_while_it_is_open() -> Result<()> {
 /// tables, which it has mapped cached itself.
 #[test]
 fn refused_mappings_do_not_flood_the_kernels_log() -> Result<()> {
-    let vm = machine(|machine| machine, "allow_device=1")?;
+    let vm = machine(Arch::X86_64, |machine| machine, "allow_device=1")?;
     let iomem = vm.iomem()?;
     let tables = iomem
         .lines()
@@ -68,7 +78,11 @@ fn refused_mappings_do_not_flood_the_kernels_log() -> Result<()> {
 
 #[test]
 fn lockdown_stops_open_files_immediately() -> Result<()> {
-    let vm = machine(|machine| machine, "")?;
+    locks_down(Arch::X86_64)
+}
+
+pub fn locks_down(arch: Arch) -> Result<()> {
+    let vm = machine(arch, |machine| machine, "")?;
     let mut holder = probe(&vm, "held").start()?;
     holder.wait_for("open")?;
     vm.write("/sys/kernel/security/lockdown", "integrity")?;
@@ -89,7 +103,11 @@ fn lockdown_stops_open_files_immediately() -> Result<()> {
 
 #[test]
 fn only_the_owner_may_open_it() -> Result<()> {
-    let vm = machine(|machine| machine, "owner_uid=1000 major=42")?;
+    has_an_owner(Arch::X86_64)
+}
+
+pub fn has_an_owner(arch: Arch) -> Result<()> {
+    let vm = machine(arch, |machine| machine, "owner_uid=1000 major=42")?;
     ensure!(
         vm.read("/dev/linpmem").is_err(),
         "with a major number given, the module must not create a node"
@@ -97,9 +115,10 @@ fn only_the_owner_may_open_it() -> Result<()> {
     let devices = vm.kernel_file("/proc/devices")?;
     ensure!(devices.contains("42 linpmem"), "{devices}");
     ask(&vm, "node 1000")?;
-    let owner = probe(&vm, "errno 0xb8000 0").uid(1000).run()?.ok()?;
+    let device = format!("errno {:#x} 0", device_address(arch));
+    let owner = probe(&vm, &device).uid(1000).run()?.ok()?;
     ensure!(owner.stdout_text()?.trim() == "EACCES");
-    let other = probe(&vm, "errno 0xb8000 0").uid(1001).run()?.exited(1)?;
+    let other = probe(&vm, &device).uid(1001).run()?.exited(1)?;
     let said = other.text();
     ensure!(
         said.contains("refused to open") && said.contains("CAP_SYS_RAWIO"),
@@ -110,11 +129,15 @@ fn only_the_owner_may_open_it() -> Result<()> {
 
 #[test]
 fn by_default_it_serves_the_originals_device_number_too() -> Result<()> {
-    let vm = without_module(|machine| machine)?;
+    serves_both_numbers(Arch::X86_64)
+}
+
+pub fn serves_both_numbers(arch: Arch) -> Result<()> {
+    let vm = without_module(arch, |machine| machine)?;
     let module = artifacts::module(vm.kernel())?;
     vm.insmod(&module, "")?;
     let devices = vm.kernel_file("/proc/devices")?;
     ensure!(devices.contains("42 linpmem"), "{devices}");
-    ask(&vm, "errno 0xb8000 0")?;
+    ask(&vm, &format!("errno {:#x} 0", device_address(arch)))?;
     vm.shutdown()
 }

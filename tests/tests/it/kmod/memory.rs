@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory of every kind with known content, read in every mode.
 
-use super::{ask, machine, window};
+use super::{ask, machine, probe, window};
+use crate::machines::device_address;
 use crate::pattern::{self, PatternFile};
 use anyhow::{Context, Result, ensure};
+use linpmem_testkit::arch::Arch;
 use std::fs;
 
 #[test]
 fn a_reserved_range_is_exact_in_every_mode_and_never_wrong() -> Result<()> {
-    let pattern = PatternFile::new()?;
-    let vm = machine(|machine| pattern.load(machine), "")?;
-    let (start, len) = (pattern::START, pattern::LEN);
-    ask(&vm, &format!("exact {start:#x} {len:#x}"))?;
+    is_exact(Arch::X86_64)
+}
+
+/// On arm64 the kernel has the range in its linear map, and calls it System RAM.
+pub fn is_exact(arch: Arch) -> Result<()> {
+    let pattern = PatternFile::on(arch)?;
+    let vm = machine(arch, |machine| pattern.load_into(machine, true), "")?;
+    let (start, len) = (pattern::start_on(arch), pattern::LEN);
+    // Two processes at the same time.
+    let exact = format!("exact {start:#x} {len:#x}");
+    let other = probe(&vm, &exact).start()?;
+    ask(&vm, &exact)?;
+    other.wait()?.ok()?;
     ask(&vm, &format!("original {start:#x}"))?;
     let seconds = super::storm::seconds()?;
     ask(&vm, &format!("steady {start:#x} {len:#x} {seconds}"))?;
@@ -28,6 +39,7 @@ fn device_registers_are_loaded_with_the_requested_width() -> Result<()> {
         shared.display()
     );
     let vm = machine(
+        Arch::X86_64,
         |machine| {
             machine
                 .device("edu")
@@ -71,14 +83,23 @@ fn device_registers_are_loaded_with_the_requested_width() -> Result<()> {
 
 #[test]
 fn devices_are_refused_unless_the_module_permits_them() -> Result<()> {
-    let vm = machine(|machine| machine.device("edu"), "")?;
+    refuses_devices(Arch::X86_64)
+}
+
+pub fn refuses_devices(arch: Arch) -> Result<()> {
+    let vm = machine(arch, |machine| machine.device("edu"), "")?;
     let (registers, _) = window(&vm, "0x1234", "0x11e8", 0)?;
     ensure!(ask(&vm, &format!("errno {registers:#x} 0"))? == "EACCES");
-    ensure!(ask(&vm, "errno 0xb8000 0")? == "EACCES");
-    let refused = super::probe(&vm, &format!("load {registers:#x} 4"))
+    let device = format!("errno {:#x} 0", device_address(arch));
+    ensure!(ask(&vm, &device)? == "EACCES");
+    let refused = probe(&vm, &format!("load {registers:#x} 4"))
         .run()?
         .exited(1)?;
     let said = refused.text();
-    ensure!(said.contains("allow_device=1"), "{said}");
+    let reason = match arch {
+        Arch::X86_64 => "allow_device=1",
+        Arch::Aarch64 => "on arm64 the module reads no device memory",
+    };
+    ensure!(said.contains(reason), "{said}");
     vm.shutdown()
 }

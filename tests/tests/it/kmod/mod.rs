@@ -1,33 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The module as seen from inside the machine: the program `probe` exercises it, in a
 //! machine whose kernel panics at its first warning.
+//!
+//! What does not depend on the processor is a function that takes the architecture. The tests
+//! here call it for x86-64, those in `arm64::module` for arm64.
 
-mod device_semantics;
-mod hotplug;
-mod memory;
-mod pages;
-mod reserved;
+pub mod device_semantics;
+pub mod hotplug;
+pub mod memory;
+pub mod pages;
+pub mod reserved;
 pub mod storm;
-mod translation;
+pub mod translation;
 
 use crate::machines;
 use anyhow::{Context, Result};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts;
 use linpmem_testkit::vm::{GuestCommand, Vm, VmBuilder, guest};
 use std::time::Duration;
 
 /// A machine that `configure` has changed, with the probe in its `PATH` and the module
 /// loaded with `parameters`.
-fn machine(configure: impl FnOnce(VmBuilder) -> VmBuilder, parameters: &str) -> Result<Vm> {
-    let vm = without_module(configure)?;
+pub fn machine(
+    arch: Arch,
+    configure: impl FnOnce(VmBuilder) -> VmBuilder,
+    parameters: &str,
+) -> Result<Vm> {
+    let vm = without_module(arch, configure)?;
     vm.insmod(&artifacts::module(vm.kernel())?, parameters)?;
     Ok(vm)
 }
 
 /// A machine that `configure` has changed, with the probe in its `PATH` and no module.
-fn without_module(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
-    let vm = machines::small(configure)?;
-    vm.push(&guest::build("linpmem-probe")?, "/bin/probe")?;
+fn without_module(arch: Arch, configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
+    let vm = machines::small_of(arch, configure)?;
+    vm.push(&guest::build_for(arch, "linpmem-probe")?, "/bin/probe")?;
     Ok(vm)
 }
 
@@ -41,13 +49,13 @@ fn has(vm: &Vm, option: &str) -> Result<bool> {
 }
 
 /// The probe with these arguments.
-fn probe<'vm>(vm: &'vm Vm, arguments: &str) -> GuestCommand<'vm> {
+pub fn probe<'vm>(vm: &'vm Vm, arguments: &str) -> GuestCommand<'vm> {
     let argv: Vec<&str> = ["probe"].into_iter().chain(arguments.split(' ')).collect();
     vm.command(&argv).timeout(Duration::from_secs(300))
 }
 
 /// Runs the probe, prints its output and returns it.
-fn ask(vm: &Vm, arguments: &str) -> Result<String> {
+pub fn ask(vm: &Vm, arguments: &str) -> Result<String> {
     let output = probe(vm, arguments).run()?.ok()?;
     let printed = output.stdout_text()?.trim_end().to_owned();
     println!("{printed}");
@@ -55,7 +63,7 @@ fn ask(vm: &Vm, arguments: &str) -> Result<String> {
 }
 
 /// The memory window `index` of the first PCI device with these ids.
-fn window(vm: &Vm, vendor: &str, device: &str, index: usize) -> Result<(u64, u64)> {
+pub fn window(vm: &Vm, vendor: &str, device: &str, index: usize) -> Result<(u64, u64)> {
     let list = vm.run(&["ls", "/sys/bus/pci/devices"])?.ok()?;
     for slot in list.stdout_text()?.lines() {
         let file = |name: &str| -> Result<String> {

@@ -3,6 +3,7 @@
 
 use super::{ask, machine};
 use anyhow::{Context, Result};
+use linpmem_testkit::arch::Arch;
 
 /// How long the readers of the pattern run: a minute, or `LINPMEM_TEST_SECONDS`.
 pub fn seconds() -> Result<u64> {
@@ -17,7 +18,11 @@ pub fn seconds() -> Result<u64> {
 #[test]
 fn a_hundred_thousand_ioctls() -> Result<()> {
     // With devices permitted, so that an accidental request for one would succeed.
-    let vm = machine(|machine| machine, "allow_device=1")?;
+    survives_ioctls(Arch::X86_64, "allow_device=1")
+}
+
+pub fn survives_ioctls(arch: Arch, parameters: &str) -> Result<()> {
+    let vm = machine(arch, |machine| machine, parameters)?;
     ask(&vm, "ioctls 100000")?;
     vm.shutdown()
 }

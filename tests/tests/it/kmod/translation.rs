@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Translations, compared with pagemap and with the kernel's own functions.
+//! Translations, compared with pagemap, with the kernel's own functions and with QEMU's
+//! processors.
 
 use super::{ask, machine};
 use anyhow::{Result, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts;
 use linpmem_testkit::vm::{Vm, VmBuilder};
 
 /// Page tables of every depth, with and without page-table isolation.
-fn translates(cpu: &str, isolation: &str) -> Result<()> {
+fn translates(cpu: &str, bits: u32, isolation: &str) -> Result<()> {
     let vm = machine(
+        Arch::X86_64,
         |machine: VmBuilder| {
             machine
                 .memory_mib(4096)
@@ -18,16 +21,23 @@ fn translates(cpu: &str, isolation: &str) -> Result<()> {
         },
         "",
     )?;
-    ask(&vm, "user-pages 1")?;
-    as_qemu_translates(&vm)?;
-    if vm.kernel().has_rust() {
-        facts(&vm)?;
-    }
-    let said = ask(&vm, "processes")?;
+    let said = agrees(&vm, true, bits)?;
     let isolated = if isolation == "pti=on" { "on" } else { "off" };
     ensure!(said.ends_with(isolated), "{said}");
-    ask(&vm, "garbage")?;
     vm.shutdown()
+}
+
+/// Compares all that can be compared; with pages of 1 GiB if the machine has reserved one.
+/// `bits` are those of an address. Returns what was said about processes.
+pub fn agrees(vm: &Vm, with_gigantic: bool, bits: u32) -> Result<String> {
+    ask(vm, &format!("user-pages {}", u32::from(with_gigantic)))?;
+    as_qemu_translates(vm)?;
+    if vm.kernel().has_rust() {
+        facts(vm)?;
+    }
+    let said = ask(vm, "processes")?;
+    ask(vm, &format!("garbage {bits}"))?;
+    Ok(said)
 }
 
 /// Kernel addresses, compared with what QEMU's processors make of them: they use the kernel's
@@ -58,10 +68,10 @@ fn facts(vm: &Vm) -> Result<()> {
 
 #[test]
 fn four_levels() -> Result<()> {
-    translates("max,la57=off", "pti=off")
+    translates("max,la57=off", 48, "pti=off")
 }
 
 #[test]
 fn five_levels_with_isolation() -> Result<()> {
-    translates("max", "pti=on")
+    translates("max", 57, "pti=on")
 }

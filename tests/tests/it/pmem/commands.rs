@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commands that the original does not have.
 
-use super::{fails, planted, pmem, said, text};
-use crate::pattern::START;
+use super::{fails, no_address, planted, pmem, said, start, text};
+use crate::machines::{device_address, end_of_ram};
 use anyhow::{Context, Result, bail, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::vm::Vm;
 use serde_json::{Value, json};
 
@@ -68,30 +69,36 @@ fn ranges(vm: &Vm) -> Result<()> {
     let reserved = shown["ranges"].as_array().context("ranges")?;
     let ours = reserved
         .iter()
-        .find(|range| number(&range["start"]).is_ok_and(|start| start == START));
-    ensure!(ours.context("the pattern's range")?["name"] == "Reserved");
+        .find(|range| number(&range["start"]).is_ok_and(|first| first == start(vm)));
+    let name = match vm.kernel().arch() {
+        Arch::X86_64 => "Reserved",
+        // Within System RAM.
+        Arch::Aarch64 => "reserved",
+    };
+    ensure!(ours.context("the pattern's range")?["name"] == name);
     ensure!(text(vm, "ranges")?.contains("of System RAM"));
     Ok(())
 }
 
 fn reads(vm: &Vm) -> Result<()> {
     // To a pipe: raw bytes, of any length, from any address.
+    let first = start(vm);
     for (place, len) in [
-        ("128MiB+3MiB", 3 << 20),
-        ("0x8000000+4KiB", 4096),
-        ("0x8000000-0x8001fff", 8192),
+        (format!("{}MiB+3MiB", first >> 20), 3 << 20),
+        (format!("{first:#x}+4KiB"), 4096),
+        (format!("{first:#x}-{:#x}", first + 0x1fff), 8192),
     ] {
         ensure!(
-            said(vm, &format!("read {place}"))? == planted(START, len),
+            said(vm, &format!("read {place}"))? == planted(first, len),
             "{place}"
         );
     }
-    let odd = START + 0x1ffd;
+    let odd = first + 0x1ffd;
     ensure!(said(vm, &format!("read {odd:#x}+7"))? == planted(odd, 7));
-    ensure!(said(vm, &format!("read {START:#x}"))? == planted(START, 256));
+    ensure!(said(vm, &format!("read {first:#x}"))? == planted(first, 256));
     for (mode, len) in [("byte", 1), ("word", 2), ("dword", 4), ("qword", 8)] {
-        let bytes = planted(START + 8, len);
-        let arguments = format!("read {:#x} --mode {mode}", START + 8);
+        let bytes = planted(first + 8, len);
+        let arguments = format!("read {:#x} --mode {mode}", first + 8);
         ensure!(said(vm, &arguments)? == bytes, "{mode}");
         let value = bytes
             .iter()
@@ -100,15 +107,15 @@ fn reads(vm: &Vm) -> Result<()> {
         let shown = json(vm, &format!("{arguments} --json"))?;
         ensure!(number(&shown["value"])? == value, "{shown}");
     }
-    let word = u64::from_le_bytes(planted(START, 8).try_into().unwrap());
-    let line = format!("{START:#018x} {word:#018x}\n");
-    ensure!(text(vm, &format!("read {START:#x}+8 --format u64"))? == line);
-    let dump = text(vm, &format!("read {START:#x}+32 --format hex"))?;
+    let word = u64::from_le_bytes(planted(first, 8).try_into().unwrap());
+    let line = format!("{first:#018x} {word:#018x}\n");
+    ensure!(text(vm, &format!("read {first:#x}+8 --format u64"))? == line);
+    let dump = text(vm, &format!("read {first:#x}+32 --format hex"))?;
     ensure!(dump.lines().count() == 2, "{dump}");
-    let first = format!("{START:#018x}  {:02x} ", planted(START, 1)[0]);
-    ensure!(dump.starts_with(&first), "{dump}");
-    let shown = json(vm, &format!("read {START:#x}+16 --json"))?;
-    let hex: String = planted(START, 16)
+    let line = format!("{first:#018x}  {:02x} ", planted(first, 1)[0]);
+    ensure!(dump.starts_with(&line), "{dump}");
+    let shown = json(vm, &format!("read {first:#x}+16 --json"))?;
+    let hex: String = planted(first, 16)
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
@@ -119,55 +126,58 @@ fn reads(vm: &Vm) -> Result<()> {
     Ok(())
 }
 
-/// Video memory at 0xa0000, with RAM below it.
+/// What is no RAM, alone and with RAM before it.
 fn unreadable(vm: &Vm) -> Result<()> {
+    let arch = vm.kernel().arch();
+    let device = device_address(arch);
+    let last = device + 15;
+    let whole = format!("read {device:#x}+16");
+    let words = format!("{device:#x}-{last:#x} was not read: EACCES");
+    fails(vm, &whole, 1, &[&words])?;
+    let reason = match arch {
+        Arch::X86_64 => "allow_device=1",
+        Arch::Aarch64 => "on arm64 the module reads no device memory",
+    };
+    fails(vm, &format!("{whole} --mmio"), 1, &[reason])?;
+    fails(vm, &format!("read {device:#x} --uncached"), 2, &["--mmio"])?;
     fails(
         vm,
-        "read 0xb8000+16",
-        1,
-        &["0xb8000-0xb800f was not read: EACCES"],
-    )?;
-    fails(vm, "read 0xb8000+16 --mmio", 1, &["allow_device=1"])?;
-    fails(vm, "read 0xb8000 --uncached", 2, &["--mmio"])?;
-    fails(
-        vm,
-        &format!("read {START:#x} -m qword --cached --uncached --mmio"),
+        &format!("read {:#x} -m qword --cached --uncached --mmio", start(vm)),
         2,
         &[],
     )?;
-    let partly = pmem(vm, "read 0x9e000+0x4000").run()?.exited(3)?;
+    let end = end_of_ram(arch);
+    let across = format!("read {:#x}+0x4000", end - 0x2000);
+    let partly = pmem(vm, &across).run()?.exited(3)?;
     ensure!(partly.stdout.len() == 0x4000);
     ensure!(partly.stdout[0x2000..].iter().all(|&byte| byte == 0));
     let said = String::from_utf8_lossy(&partly.stderr).into_owned();
-    ensure!(
-        said.contains("0xa0000-0xa1fff was not read: EACCES"),
-        "{said}"
-    );
+    let words = format!("{end:#x}-{:#x} was not read: EACCES", end + 0x1fff);
+    ensure!(said.contains(&words), "{said}");
     let shown = document(
-        pmem(vm, "read 0x9e000+0x4000 --json")
+        pmem(vm, &format!("{across} --json"))
             .run()?
             .exited(3)?
             .stdout_text()?,
     )?;
     ensure!(
-        shown["unreadable"][0]["start"] == "0xa0000" && shown["unreadable"][0]["name"] == "EACCES",
+        shown["unreadable"][0]["start"] == format!("{end:#x}").as_str()
+            && shown["unreadable"][0]["name"] == "EACCES",
         "{shown}"
     );
     let nothing = document(
-        pmem(vm, "read 0xb8000+16 --json")
+        pmem(vm, &format!("{whole} --json"))
             .run()?
             .exited(1)?
             .stdout_text()?,
     )?;
     ensure!(nothing["data"].is_null(), "zero is not unread: {nothing}");
     // In a hexdump there are no zeros in its place.
-    let dump = pmem(vm, "read 0x9fff0+0x20 -f hex").run()?;
+    let dump = pmem(vm, &format!("read {:#x}+0x20 -f hex", end - 16)).run()?;
     let said = String::from_utf8_lossy(&dump.stdout).into_owned();
-    ensure!(
-        said.contains("0xa0000-0xa000f was not read: EACCES"),
-        "{said}"
-    );
-    ensure!(!said.contains("0x00000000000a0000  00"), "{said}");
+    let words = format!("{end:#x}-{:#x} was not read: EACCES", end + 15);
+    ensure!(said.contains(&words), "{said}");
+    ensure!(!said.contains(&format!("{end:#018x}  00")), "{said}");
     Ok(())
 }
 
@@ -202,6 +212,13 @@ fn walks(vm: &Vm) -> Result<()> {
         table.contains("PGD entry") && table.contains(phys.trim()),
         "{table}"
     );
+    // Of the kernel's half and of the process's.
+    let (upper, lower) = match vm.kernel().arch() {
+        Arch::X86_64 => ("CR3", "CR3"),
+        Arch::Aarch64 => ("TTBR1", "TTBR0"),
+    };
+    ensure!(walk["register"] == upper, "{walk}");
+    ensure!(table.contains(&format!("  {upper}, ")), "{table}");
     let root = walk["page_table"].as_str().context("page_table")?;
     let by_root = json(vm, &format!("vtop {virt} --cr3 {root} --json"))?;
     ensure!(by_root["physical"] == walk["physical"]);
@@ -218,7 +235,9 @@ fn walks(vm: &Vm) -> Result<()> {
         absent["outcome"] == "not-present" && absent["physical"].is_null(),
         "{absent}"
     );
-    fails(vm, "vtop 0x8000000000000000", 1, &["0x8000000000000000"])?;
+    ensure!(absent["register"] == lower, "{absent}");
+    let wrong = format!("{:#x}", no_address(vm));
+    fails(vm, &format!("vtop {wrong}"), 1, &[&wrong])?;
     fails(vm, "vtop 0x1000 --pid 2", 1, &["kernel thread"])
 }
 
@@ -228,6 +247,12 @@ fn processes(vm: &Vm) -> Result<()> {
     let init = &shown["processes"][0];
     ensure!(format!("{:#018x}\n", number(&init["page_table"])?) == cr3);
     ensure!(init["pid"] == 1 && init["name"] == "init", "{shown}");
+    let (register, header) = match vm.kernel().arch() {
+        Arch::X86_64 => ("CR3", "USER CR3"),
+        Arch::Aarch64 => ("TTBR0", "TTBR0"),
+    };
+    ensure!(shown["register"] == register, "{shown}");
+    ensure!(text(vm, "cr3 1")?.contains(header));
     let all = json(vm, "cr3 --all --json")?;
     let all = all["processes"].as_array().context("processes")?.len();
     ensure!(all >= 2, "init and pmem itself");

@@ -9,14 +9,15 @@
 
 mod clients;
 mod commands;
-mod library;
+pub mod library;
 mod original;
-mod refusals;
+pub mod refusals;
 
 use crate::contains::contains;
 use crate::machines;
 use crate::pattern::{self, PatternFile};
 use anyhow::{Context, Result, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::Artifacts;
 use linpmem_testkit::vm::{GuestCommand, Output, Vm};
 
@@ -25,9 +26,9 @@ const MODULE: &str = "/tmp/linpmem.ko";
 
 /// A machine with the pattern in reserved memory, `pmem` in its `PATH` and the module at
 /// [`MODULE`], not loaded.
-fn machine() -> Result<Vm> {
-    let pattern = PatternFile::new()?;
-    let vm = machines::small(|machine| pattern.load(machine))?;
+fn machine(arch: Arch) -> Result<Vm> {
+    let pattern = PatternFile::on(arch)?;
+    let vm = machines::small_of(arch, |machine| pattern.load_into(machine, true))?;
     let artifacts = Artifacts::build(vm.kernel())?;
     vm.push(&artifacts.pmem, "/bin/pmem")?;
     vm.push(&artifacts.module, MODULE)?;
@@ -70,6 +71,21 @@ fn refused(output: &Output, words: &[&str]) -> Result<()> {
 
 /// The pattern's bytes at the physical address `start`.
 fn planted(start: u64, len: usize) -> Vec<u8> {
-    let offset = usize::try_from(start - pattern::START).unwrap();
-    pattern::bytes()[offset..offset + len].to_vec()
+    let (first, skip) = (start & !7, usize::try_from(start % 8).unwrap());
+    let words = (first..).step_by(8).take(len / 8 + 2);
+    let bytes: Vec<u8> = words.flat_map(pattern::word).collect();
+    bytes[skip..skip + len].to_vec()
+}
+
+/// Where the machine has the pattern.
+fn start(vm: &Vm) -> u64 {
+    pattern::start_on(vm.kernel().arch())
+}
+
+/// No virtual address of the machine's. On arm64 the processor ignores the highest byte.
+fn no_address(vm: &Vm) -> u64 {
+    match vm.kernel().arch() {
+        Arch::X86_64 => 1 << 63,
+        Arch::Aarch64 => 0x0070_0000_0000_0000,
+    }
 }

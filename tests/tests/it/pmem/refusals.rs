@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every error, provoked.
 
-use super::{MODULE, fails, machine, pmem, refused, said, text};
+use super::{MODULE, fails, machine, pmem, refused, said, start, text};
 use anyhow::{Context, Result, ensure};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::debian_tree::DebianTree;
@@ -11,8 +12,12 @@ use std::fs;
 
 #[test]
 fn every_error_says_what_to_do() -> Result<()> {
-    let vm = machine()?;
-    vm.push(&guest::build("linpmem-probe")?, "/bin/probe")?;
+    explains_errors(Arch::X86_64)
+}
+
+pub fn explains_errors(arch: Arch) -> Result<()> {
+    let vm = machine(arch)?;
+    vm.push(&guest::build_for(arch, "linpmem-probe")?, "/bin/probe")?;
     without_module(&vm)?;
     files(&vm)?;
     in_use(&vm)?;
@@ -65,7 +70,10 @@ fn files(vm: &Vm) -> Result<()> {
         let path = format!("/tmp/linpmem.ko.{ending}");
         vm.put(&path, 0o600, &packed.stdout)?;
         ensure!(said(vm, &format!("insmod {path}"))?.is_empty());
-        ensure!(said(vm, "read 128MiB+8")?.len() == 8, "{program}");
+        ensure!(
+            said(vm, &format!("read {:#x}+8", start(vm)))?.len() == 8,
+            "{program}"
+        );
         ensure!(said(vm, "rmmod")?.is_empty());
     }
 
