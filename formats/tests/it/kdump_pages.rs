@@ -82,7 +82,12 @@ fn a_page_counts_as_unreadable_if_all_of_it_is() {
     for page in SIZES {
         let plan = plan(page, vec![ram(page, 4 * page)]);
         let whole = plan.ranges()[0].range;
-        let bad = [range(page, 2 * page), range(3 * page + 0x1000, 4 * page)];
+        // A page, the beginning of one and the end of one.
+        let bad = [
+            range(page, 2 * page),
+            range(2 * page, 2 * page + 0x1000),
+            range(3 * page + 0x1000, 4 * page),
+        ];
         let bad = bad.map(|range| Unreadable {
             range,
             errno: Errno::EIO,
@@ -91,7 +96,9 @@ fn a_page_counts_as_unreadable_if_all_of_it_is() {
         let mut writer = kdump::Writer::new(&plan, kdump::Compression::Zlib).unwrap();
         writer.begin(&mut out).unwrap();
         let mut data = expected(whole);
-        data[usize::try_from(2 * page + 0x1000).unwrap()..].fill(0);
+        let at = |addr: u64| usize::try_from(addr - page).unwrap();
+        data[at(2 * page)..at(2 * page + 0x1000)].fill(0);
+        data[at(3 * page + 0x1000)..].fill(0);
         let chunk = Chunk::new(whole.start(), data.clone().into(), &bad);
         writer.chunk(&chunk, &mut out).unwrap();
         writer.finish(&mut out).unwrap();
