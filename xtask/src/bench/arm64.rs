@@ -47,12 +47,12 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let [verifier, ..] = dist::build_programs()?;
     let programs = dist::build_programs_for(Arch::Aarch64)?;
     let dumper = programs.first().context("no dumper")?;
+    beside_avml(&cache, dumper, setting, report)?;
     for kernel in Kernel::list(&cache)? {
         if kernel.arch() == Arch::Aarch64 {
             until_verified(&kernel, dumper, &verifier, report)?;
         }
     }
-    beside_avml(&cache, dumper, setting, report)?;
     report.add(
         "arm64: static binary",
         mib(dumper.metadata()?.len()),
@@ -90,6 +90,7 @@ fn until_verified(
     let release = kernel.release();
     report.add(&format!("arm64: {release}: start to init"), up, "s", None);
     let whole = started.elapsed().as_secs_f64();
+    eprintln!("[bench] arm64: {release}: up after {up:.1} s, verified after {whole:.1} s");
     report.add(
         &format!("arm64: {release}: start to verified"),
         whole,

@@ -8,6 +8,7 @@ use crate::host_dumper::{self, json, ok};
 use anyhow::{Context, Result, ensure};
 use linpmem_formats::open_image;
 use linpmem_testkit::consumers::symbol_file;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -78,7 +79,7 @@ pub fn artifacts(image: &Image) -> Result<()> {
     let release = image.kernel.release();
     for (name, part) in [
         ("proc/version", release.as_bytes()),
-        ("proc/kallsyms", b" init_task\n".as_slice()),
+        ("proc/kallsyms", b" T _text\n".as_slice()),
         ("sys/kernel/btf/vmlinux", b"\x9f\xeb\x01".as_slice()),
     ] {
         ensure!(listed.contains(&format!("\"{name}\"")), "{name}: {listed}");
@@ -111,7 +112,14 @@ pub fn range(image: &Image) -> Result<()> {
 /// `symbols`, compared with the kernel's DWARF and its System.map.
 pub fn symbols(image: &Image) -> Result<()> {
     let file = image.beside("made.isf.json.xz");
-    let said = ok("symbols", &[&image.elf, &"-o", &file])?;
+    let map = image.kernel.system_map();
+    let mut args: Vec<&dyn AsRef<OsStr>> = vec![&image.elf, &"-o", &file];
+    // Debian's older kernels list functions alone.
+    if !image.kernel.is_configured("CONFIG_KALLSYMS_ALL=y")? {
+        args.push(&"--system-map");
+        args.push(&map);
+    }
+    let said = ok("symbols", &args)?;
     contains(&said, &["Volatility 3 does not open memory of arm64"])?;
     let found = symbol_file::compare_with_dwarf(&file, &image.kernel)?;
     println!("{}", found.summary());
