@@ -126,7 +126,7 @@ pub fn symbols(image: &Image) -> Result<()> {
     found.require_equal(MUST_BE_RIGHT)?;
     let (types, symbols, addresses) = (found.types.same, found.symbols.same, found.addresses.same);
     ensure!(
-        types > 6000 && symbols > 300 && addresses > 80_000,
+        types > 5000 && symbols > 300 && addresses > 50_000,
         "{}",
         found.summary()
     );
