@@ -16,7 +16,7 @@ pub(crate) struct BaseType {
 
 /// The base types of 64-bit Linux that Volatility asks for by name, whether or not the
 /// kernel's BTF has them.
-const ALWAYS: &[(&str, u32, bool, &str)] = &[
+pub(crate) const ALWAYS: &[(&str, u32, bool, &str)] = &[
     ("void", 0, false, "void"),
     ("pointer", 8, false, "int"),
     ("_Bool", 1, false, "bool"),

@@ -6,6 +6,7 @@
 //! whose declaration changed over time has a line for each; the first whose type this
 //! kernel has counts. `[*]` is an array that reaches to the next symbol.
 
+use crate::base_types::usual_name;
 use crate::descriptor::Descriptor;
 use crate::kernel_symbols::KernelSymbols;
 use crate::names::Names;
@@ -354,13 +355,15 @@ fn described(
             _ => None,
         });
     }
-    Ok(match notation {
-        "function" => Some(Descriptor::Function),
-        "unsigned short" => Some(Descriptor::base("short unsigned int")),
-        "unsigned long" => Some(Descriptor::base("long unsigned int")),
-        "unsigned long long" => Some(Descriptor::base("long long unsigned int")),
-        name => Some(Descriptor::base(name)),
-    })
+    Ok(Some(plain(notation)))
+}
+
+/// A type that every kernel has.
+fn plain(notation: &str) -> Descriptor {
+    match notation {
+        "function" => Descriptor::Function,
+        name => Descriptor::base(usual_name(name)),
+    }
 }
 
 /// The unnamed struct that begins with these members.
@@ -395,6 +398,7 @@ fn unnamed_with(types: &Types<'_>, wanted: &[&str]) -> Result<Option<TypeRef>, B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base_types::ALWAYS;
 
     #[test]
     fn each_line_is_written_once() {
@@ -402,6 +406,25 @@ mod tests {
             let rest = TABLE.iter().skip(number + 1);
             assert!(!rest.clone().any(|other| other == line), "{line:?}");
             assert!(!MARKS.contains(&line.0), "{line:?}");
+        }
+    }
+
+    /// A file that names a type and does not describe it is invalid.
+    #[test]
+    fn every_plain_type_is_one_that_each_file_has() {
+        for (symbol, notation) in TABLE {
+            let element = notation.split('[').next().unwrap();
+            let element = element.trim_end_matches([' ', '*']);
+            if element.starts_with("struct ") || element.starts_with("enum ") {
+                continue;
+            }
+            let name = match plain(element) {
+                Descriptor::Function => continue,
+                Descriptor::Base { name } => name,
+                other => panic!("{symbol}: {other:?}"),
+            };
+            let is_there = ALWAYS.iter().any(|known| known.0 == name);
+            assert!(is_there, "{symbol}: {name}");
         }
     }
 

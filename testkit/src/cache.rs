@@ -6,6 +6,7 @@
 //! arm64/            a Debian tree with QEMU and a cross compiler for arm64
 //! compilers/SUITE/  compilers of later releases, for the kernels they built
 //! consumers/        a Debian tree with crash, gdb and other readers of images
+//! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -86,6 +87,13 @@ impl Cache {
     #[must_use]
     pub fn consumers(&self) -> PathBuf {
         self.dir.join("consumers")
+    }
+
+    /// The Debian tree that has crash and makedumpfile as programs of arm64: those of another
+    /// architecture do not read its images.
+    #[must_use]
+    pub fn consumers_arm64(&self) -> PathBuf {
+        self.dir.join("consumers-arm64")
     }
 
     /// Kernels, a folder a release.

@@ -129,22 +129,26 @@ fn info_shows_what_is_known_of_the_machine() {
 }
 
 #[test]
-fn a_kernel_with_large_pages_has_no_kdump_of_small_ones() {
+fn a_kdump_has_pages_as_large_as_the_kernels() {
     let folder = tempfile::tempdir().unwrap();
     let large = VMCOREINFO.replace("PAGESIZE=4096", "PAGESIZE=16384");
     write_core(&folder.path().join("a.core"), &large);
-    assert_eq!(
-        info(folder.path(), "a.core")["machine"]["page_bytes"],
-        16384
-    );
+    let machine = |image| info(folder.path(), image)["machine"].clone();
+    assert_eq!(machine("a.core")["page_bytes"], 16384);
+    // The first three of its pages are before the first whole one of the kernel.
     dump(folder.path())
         .args(["convert", "a.core", "a.kdump"])
         .assert()
         .code(1)
-        .stderr(contains("its page size, 16 KiB").and(contains("--format elf")));
+        .stderr(contains("16 KiB each").and(contains("--format elf")));
     assert!(!folder.path().join("a.kdump").exists());
-    dump(folder.path())
-        .args(["convert", "a.core", "b.core"])
-        .assert()
-        .code(0);
+    for args in [
+        &["convert", "--range", "0x4000-0x1ffff", "a.core", "b.kdump"][..],
+        &["convert", "b.kdump", "c.core"],
+        &["verify", "b.kdump"],
+        &["compare", "--range", "0x4000-0x1ffff", "a.core", "c.core"],
+    ] {
+        dump(folder.path()).args(args).assert().code(0);
+    }
+    assert_eq!(machine("b.kdump")["page_bytes"], 16384);
 }

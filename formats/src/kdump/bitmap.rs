@@ -2,38 +2,42 @@
 //! The bitmaps of a dump: one bit per page. Page 0 is the lowest bit of the first
 //! byte.
 
+use super::block::Block;
 use super::flattened;
 use super::header::Headers;
-use super::{BLOCK_BYTES, Error};
+use super::{BITMAP_BYTES, Error};
 use crate::{Account, ImageOutput, ReadAt, StoredRange, WriteError};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
-use linpmem_phys::{Content, PAGE_SIZE, PhysAddr, PhysRange, SkipReason};
+use linpmem_phys::{Content, PhysRange, SkipReason};
 
-/// A bitmap that is written block by block. Bits are set in ascending order.
+/// A bitmap that is written piece by piece. Bits are set in ascending order.
 #[derive(Debug)]
 pub(super) struct Bitmap {
     /// Where it begins in the dump, in bytes.
     offset: u64,
-    blocks: u64,
-    /// The index of the block that is being filled.
+    pieces: u64,
+    /// The index of the piece that is being filled.
     current: u64,
-    block: [u8; BLOCK_BYTES],
+    piece: [u8; BITMAP_BYTES],
 }
 
-/// Pages per block.
-const BLOCK_PAGES: u64 = 8 * usize_as_u64(BLOCK_BYTES);
+/// Pages per piece.
+const PIECE_PAGES: u64 = 8 * PIECE_BYTES;
+
+const PIECE_BYTES: u64 = usize_as_u64(BITMAP_BYTES);
 
 impl Bitmap {
-    pub(super) const fn new(offset: u64, blocks: u64) -> Self {
+    /// A bitmap of `len` bytes, a multiple of [`BITMAP_BYTES`].
+    pub(super) const fn new(offset: u64, len: u64) -> Self {
         Self {
             offset,
-            blocks,
+            pieces: len / PIECE_BYTES,
             current: 0,
-            block: [0; BLOCK_BYTES],
+            piece: [0; BITMAP_BYTES],
         }
     }
 
-    /// Sets the bit of `page` and writes the blocks that end before it.
+    /// Sets the bit of `page` and writes the pieces that end before it.
     ///
     /// # Errors
     /// If the output failed, or `page` is below one that was set before, or beyond
@@ -44,14 +48,14 @@ impl Bitmap {
         stream: flattened::Writer,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        let block = page / BLOCK_PAGES;
-        if block != self.current {
-            self.pass(block, stream, out)?;
+        let piece = page / PIECE_PAGES;
+        if piece != self.current {
+            self.pass(piece, stream, out)?;
         }
         let byte = self
-            .block
-            .get_mut(u64_as_usize(page % BLOCK_PAGES / 8))
-            .filter(|_| block < self.blocks)
+            .piece
+            .get_mut(u64_as_usize(page % PIECE_PAGES / 8))
+            .filter(|_| piece < self.pieces)
             .ok_or(WriteError::Misuse("a page is beyond the dump's bitmap"))?;
         *byte |= 1 << (page % 8);
         Ok(())
@@ -63,10 +67,10 @@ impl Bitmap {
         stream: flattened::Writer,
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
-        self.pass(self.blocks, stream, out)
+        self.pass(self.pieces, stream, out)
     }
 
-    /// Writes the current block, and those up to `next`, which have no bit set.
+    /// Writes the current piece, and those up to `next`, which have no bit set.
     fn pass(
         &mut self,
         next: u64,
@@ -74,14 +78,14 @@ impl Bitmap {
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         // A dump ends far below 2^64 bytes.
-        let place = |block: u64| self.offset + block * PAGE_SIZE.get();
+        let place = |piece: u64| self.offset + piece * PIECE_BYTES;
         let after = self.current + 1;
         let empty = next
             .checked_sub(after)
             .ok_or(WriteError::Misuse("pages were not set in ascending order"))?;
-        stream.bytes(place(self.current), &self.block, out)?;
-        stream.zeros(place(after), empty * PAGE_SIZE.get(), out)?;
-        self.block.fill(0);
+        stream.bytes(place(self.current), &self.piece, out)?;
+        stream.zeros(place(after), empty * PIECE_BYTES, out)?;
+        self.piece.fill(0);
         self.current = next;
         Ok(())
     }
@@ -110,6 +114,7 @@ enum State {
 /// A run of pages in the same state.
 struct Runs<'a> {
     account: &'a Account,
+    block: Block,
     index: Index,
     state: State,
     begin: u64,
@@ -123,14 +128,15 @@ impl Index {
     ) -> Result<Self, Error> {
         let mut runs = Runs {
             account,
+            block: headers.block,
             index: Self::default(),
             state: State::Absent,
             begin: 0,
         };
-        let (mut present, mut dumped) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
+        let (mut present, mut dumped) = ([0; BITMAP_BYTES], [0; BITMAP_BYTES]);
         let mut page: u64 = 0;
         while page < headers.max_pages {
-            account.work("the bitmaps of a kdump-compressed image", PAGE_SIZE.get())?;
+            account.work("the bitmaps of a kdump-compressed image", PIECE_BYTES)?;
             for (bitmap, block) in [
                 (headers.present, &mut present),
                 (headers.dumped, &mut dumped),
@@ -185,9 +191,8 @@ impl Runs<'_> {
             return Ok(());
         }
         let pages = page - self.begin;
-        // There are at most 2^33 pages.
-        let addr = |page: u64| PhysAddr::new(page * PAGE_SIZE.get());
-        let range = PhysRange::new(addr(self.begin), addr(page)).ok();
+        let (begin, end) = (self.block.addr(self.begin), self.block.addr(page));
+        let range = PhysRange::new(begin, end).ok();
         let content = match self.state {
             State::Absent => None,
             State::Dumped => Some(Content::Data),

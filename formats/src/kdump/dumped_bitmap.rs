@@ -2,7 +2,7 @@
 //! The bitmap of the pages that a dump holds, which is known only when they have been
 //! read.
 
-use super::{BLOCK_BYTES, flattened};
+use super::{BITMAP_BYTES, flattened};
 use crate::{ImageOutput, WriteError};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
@@ -35,11 +35,11 @@ const GAP_BYTES: u64 = 256;
 const BEYOND: WriteError = WriteError::Misuse("a page is beyond the dump's bitmap");
 
 impl DumpedBitmap {
-    pub(super) fn new(offset: u64, blocks: u64) -> Self {
+    /// A bitmap of `len` bytes, a multiple of [`BITMAP_BYTES`].
+    pub(super) fn new(offset: u64, len: u64) -> Self {
         Self {
             offset,
-            // Numbers of blocks have 32 bits.
-            len: blocks * usize_as_u64(BLOCK_BYTES),
+            len,
             written: 0,
             held: 0,
             pending: Vec::new(),
@@ -121,10 +121,10 @@ impl DumpedBitmap {
         out: &mut dyn ImageOutput,
     ) -> Result<(), WriteError> {
         let end = self.written + usize_as_u64(self.pending.len());
-        let block = end
-            .next_multiple_of(usize_as_u64(BLOCK_BYTES))
+        let piece = end
+            .next_multiple_of(usize_as_u64(BITMAP_BYTES))
             .min(self.len);
-        self.pending.resize(u64_as_usize(block - self.written), 0);
+        self.pending.resize(u64_as_usize(piece - self.written), 0);
         self.write(stream, out)?;
         stream.zeros(self.offset + self.written, self.len - self.written, out)?;
         self.written = self.len;

@@ -6,7 +6,7 @@
 //! The number is 0 for a zero page; otherwise it is the length of the stored form, with
 //! the highest bit set if that is compressed.
 
-use super::BLOCK_BYTES;
+use super::block::Block;
 use super::page::{Compression, Packer};
 use crate::ChunkEncoder;
 use crate::fields::Fields;
@@ -20,7 +20,10 @@ const TOKEN_BYTES: usize = 8;
 
 /// Compresses pages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PageEncoder(pub(super) Compression);
+pub(super) struct PageEncoder {
+    pub(super) compression: Compression,
+    pub(super) block: Block,
+}
 
 /// The stored form of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +45,10 @@ impl Stored<'_> {
 
 impl ChunkEncoder for PageEncoder {
     fn encode(&self, _start: PhysAddr, data: &[u8], target: &mut Vec<u8>) {
-        let mut packer = Packer::new(self.0);
-        let mut tokens = Vec::with_capacity(data.len().div_ceil(BLOCK_BYTES) * TOKEN_BYTES);
+        let mut packer = Packer::new(self.compression, self.block);
+        let mut tokens = Vec::with_capacity(data.len().div_ceil(self.block.bytes()) * TOKEN_BYTES);
         target.clear();
-        for page in data.chunks(BLOCK_BYTES) {
+        for page in data.chunks(self.block.bytes()) {
             if is_zero(page) {
                 tokens.extend_from_slice(&0_u64.to_le_bytes());
                 continue;
@@ -62,13 +65,13 @@ impl ChunkEncoder for PageEncoder {
     }
 
     fn bound(&self, len: usize) -> usize {
-        len + len.div_ceil(BLOCK_BYTES) * TOKEN_BYTES
+        len + len.div_ceil(self.block.bytes()) * TOKEN_BYTES
     }
 }
 
-/// The pages of an encoded chunk of `pages` pages, which begins with their stored forms,
+/// The pages of an encoded chunk of `pages` pages of `block`, which begins with their stored forms,
 /// one after the other. `None` if `encoded` is something else.
-pub(super) fn decode(encoded: &[u8], pages: usize) -> Option<Vec<Stored<'_>>> {
+pub(super) fn decode(encoded: &[u8], pages: usize, block: Block) -> Option<Vec<Stored<'_>>> {
     let tokens = pages.checked_mul(TOKEN_BYTES)?;
     let (body, tokens) = encoded.split_at_checked(encoded.len().checked_sub(tokens)?)?;
     let (mut body, mut tokens) = (Fields(body), Fields(tokens));
@@ -78,9 +81,9 @@ pub(super) fn decode(encoded: &[u8], pages: usize) -> Option<Vec<Stored<'_>>> {
         let bytes = body.take(u64_as_usize(token & !COMPRESSED))?;
         stored.push(match token & COMPRESSED {
             _ if bytes.is_empty() => Stored::Zero,
-            0 if bytes.len() == BLOCK_BYTES => Stored::Plain(bytes),
+            0 if bytes.len() == block.bytes() => Stored::Plain(bytes),
             0 => return None,
-            _ if bytes.len() < BLOCK_BYTES => Stored::Compressed(bytes),
+            _ if bytes.len() < block.bytes() => Stored::Compressed(bytes),
             _ => return None,
         });
     }
@@ -91,14 +94,23 @@ pub(super) fn decode(encoded: &[u8], pages: usize) -> Option<Vec<Stored<'_>>> {
 mod tests {
     use super::*;
 
+    const BYTES: usize = Block::SMALLEST.bytes();
+
+    fn decode(encoded: &[u8], pages: usize) -> Option<Vec<Stored<'_>>> {
+        super::decode(encoded, pages, Block::SMALLEST)
+    }
+
     #[test]
     fn pages_come_back_in_order_and_anything_else_is_refused() {
-        let mut data = vec![0; 3 * BLOCK_BYTES];
-        data[BLOCK_BYTES..2 * BLOCK_BYTES].fill(7);
-        for (index, byte) in data.iter_mut().skip(2 * BLOCK_BYTES).enumerate() {
+        let mut data = vec![0; 3 * BYTES];
+        data[BYTES..2 * BYTES].fill(7);
+        for (index, byte) in data.iter_mut().skip(2 * BYTES).enumerate() {
             *byte = ((index * 37) ^ (index >> 4)) as u8;
         }
-        let encoder = PageEncoder(Compression::Zlib);
+        let encoder = PageEncoder {
+            compression: Compression::Zlib,
+            block: Block::SMALLEST,
+        };
         let mut encoded = Vec::new();
         encoder.encode(PhysAddr::ZERO, &data, &mut encoded);
         assert!(encoded.len() <= encoder.bound(data.len()));

@@ -3,25 +3,29 @@
 //! diskdump_mod.h, as a C compiler for x86-64 lays them out). All numbers are
 //! little-endian; docs/formats/kdump.md has the table.
 
-use super::layout::{Layout, NOTE_OFFSET, VMCOREINFO_OFFSET};
+use super::block::Block;
+use super::layout::Layout;
 use super::notes::{machine_of, noted};
 use super::page::INCOMPLETE;
-use super::{BLOCK_BYTES, Error, MAX_PAGES};
+use super::{Error, MAX_PAGES};
 use crate::core_note::architecture;
 use crate::fields::{u32_at, u64_at};
 use crate::{CoreNote, MachineFacts, ReadAt, WriteError};
 use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::notes;
 use linpmem_kinfo::vmcoreinfo::{self, Vmcoreinfo};
-use linpmem_phys::PAGE_SIZE;
-use linpmem_phys::num::{u32_as_usize, u64_as_usize, usize_as_u64};
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
 /// Size of the sub-header.
-pub(super) const SUB_HEADER_BYTES: u64 = 104;
+pub(super) const SUB_HEADER_BYTES: u64 = usize_as_u64(SUB_HEADER);
+const SUB_HEADER: usize = 104;
 
-/// `BLOCK_BYTES` as the header gives it.
-const BLOCK_SIZE: u32 = 4096;
-const _: () = assert!(u32_as_usize(BLOCK_SIZE) == BLOCK_BYTES);
+/// Offset of the size of a block.
+const BLOCK_SIZE: usize = 428;
+
+/// The bytes of the header that have fields. It is in a block of its own, whose size is one
+/// of them.
+const HEADER_BYTES: usize = 464;
 
 const SIGNATURE: &[u8] = b"KDUMP   ";
 /// The version with page numbers of 64 bits.
@@ -40,8 +44,9 @@ const MACHINE: usize = 4;
 const UNKNOWN: &str = "unknown";
 
 /// The headers of a dump, checked against the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Headers {
+    pub(super) block: Block,
     pub(super) max_pages: u64,
     /// The same as the header gives it, even if the bitmaps were cut off.
     pub(super) planned_pages: u64,
@@ -72,7 +77,8 @@ pub(super) fn encode(
 
 fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u8>> {
     let blocks = 1 + u64::from(layout.sub_header_blocks);
-    let mut bytes = vec![0; u64_as_usize(blocks).checked_mul(BLOCK_BYTES)?];
+    let sub_header = layout.block.bytes();
+    let mut bytes = vec![0; u64_as_usize(blocks).checked_mul(sub_header)?];
     let mut put = |offset: usize, field: &[u8]| {
         let end = offset.checked_add(field.len())?;
         bytes.get_mut(offset..end)?.copy_from_slice(field);
@@ -103,7 +109,7 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     let name = machine.named_architecture().name();
     put(UTSNAME + MACHINE * NAME_BYTES, name.as_bytes())?;
     put(424, &word(status))?;
-    put(428, &word(BLOCK_SIZE))?;
+    put(BLOCK_SIZE, &word(layout.block.size()))?;
     put(432, &word(layout.sub_header_blocks))?;
     put(436, &word(layout.bitmap_blocks.checked_mul(2)?))?;
     put(440, &short(layout.max_pages))?;
@@ -113,7 +119,7 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
     let processors = machine.notes.iter().filter(|note| note.is_registers());
     put(460, &word(u32::try_from(processors.count()).ok()?.max(1)))?;
 
-    put(BLOCK_BYTES, &phys_base.to_le_bytes())?;
+    put(sub_header, &phys_base.to_le_bytes())?;
     let mut note = Vec::new();
     if !text.is_empty() {
         notes::append(
@@ -123,19 +129,19 @@ fn encoded(layout: &Layout, machine: &MachineFacts, status: u32) -> Option<Vec<u
             text,
         )
         .ok()?;
-        put(BLOCK_BYTES + 32, &VMCOREINFO_OFFSET.to_le_bytes())?;
-        put(BLOCK_BYTES + 40, &usize_as_u64(text.len()).to_le_bytes())?;
+        put(sub_header + 32, &layout.vmcoreinfo_offset().to_le_bytes())?;
+        put(sub_header + 40, &usize_as_u64(text.len()).to_le_bytes())?;
     }
     for other in &machine.notes {
         other.append_to(&mut note).ok()?;
     }
     if !note.is_empty() {
         // libkdumpfile takes the text from the note, crash from the place above.
-        put(BLOCK_BYTES + 48, &NOTE_OFFSET.to_le_bytes())?;
-        put(BLOCK_BYTES + 56, &usize_as_u64(note.len()).to_le_bytes())?;
-        put(u64_as_usize(NOTE_OFFSET), &note)?;
+        put(sub_header + 48, &layout.note_offset().to_le_bytes())?;
+        put(sub_header + 56, &usize_as_u64(note.len()).to_le_bytes())?;
+        put(u64_as_usize(layout.note_offset()), &note)?;
     }
-    put(BLOCK_BYTES + 96, &layout.max_pages.to_le_bytes())?;
+    put(sub_header + 96, &layout.max_pages.to_le_bytes())?;
     Some(bytes)
 }
 
@@ -145,7 +151,6 @@ struct Fields<'a> {
     /// Without the terminating zero.
     machine: &'a [u8],
     status: u32,
-    block_bytes: u32,
     sub_header_blocks: u32,
     /// The size of both bitmaps together.
     bitmap_blocks: u32,
@@ -160,44 +165,48 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn parse(blocks: &'a [u8; 2 * BLOCK_BYTES]) -> Option<Self> {
+    fn parse(header: &'a [u8], sub_header: &[u8]) -> Option<Self> {
         let at = UTSNAME + MACHINE * NAME_BYTES;
-        let machine = blocks.get(at..at + NAME_BYTES)?;
+        let machine = header.get(at..at + NAME_BYTES)?;
         Some(Self {
-            version: u32_at(blocks, 8)?,
+            version: u32_at(header, 8)?,
             machine: machine.split(|&byte| byte == 0).next()?,
-            status: u32_at(blocks, 424)?,
-            block_bytes: u32_at(blocks, 428)?,
-            sub_header_blocks: u32_at(blocks, 432)?,
-            bitmap_blocks: u32_at(blocks, 436)?,
-            max_pages: u32_at(blocks, 440)?,
-            is_split: u32_at(blocks, BLOCK_BYTES + 12)? != 0,
-            vmcoreinfo_offset: u64_at(blocks, BLOCK_BYTES + 32)?,
-            vmcoreinfo_bytes: u64_at(blocks, BLOCK_BYTES + 40)?,
-            notes_offset: u64_at(blocks, BLOCK_BYTES + 48)?,
-            notes_bytes: u64_at(blocks, BLOCK_BYTES + 56)?,
-            wide_max_pages: u64_at(blocks, BLOCK_BYTES + 96)?,
+            status: u32_at(header, 424)?,
+            sub_header_blocks: u32_at(header, 432)?,
+            bitmap_blocks: u32_at(header, 436)?,
+            max_pages: u32_at(header, 440)?,
+            is_split: u32_at(sub_header, 12)? != 0,
+            vmcoreinfo_offset: u64_at(sub_header, 32)?,
+            vmcoreinfo_bytes: u64_at(sub_header, 40)?,
+            notes_offset: u64_at(sub_header, 48)?,
+            notes_bytes: u64_at(sub_header, 56)?,
+            wide_max_pages: u64_at(sub_header, 96)?,
         })
     }
 }
 
 impl Headers {
     pub(super) fn read(source: &impl ReadAt) -> Result<Self, Error> {
-        let mut blocks = [0; 2 * BLOCK_BYTES];
-        within(source, "headers", 0, usize_as_u64(blocks.len()))?;
-        source
-            .read_exact_at(0, &mut blocks)
-            .map_err(|source| Error::Io { offset: 0, source })?;
-        if !blocks.starts_with(SIGNATURE) {
+        let (mut header, mut sub_header) = ([0; HEADER_BYTES], [0; SUB_HEADER]);
+        let read = |offset: u64, bytes: &mut [u8]| {
+            within(source, "headers", offset, usize_as_u64(bytes.len()))?;
+            let read = source.read_exact_at(offset, bytes);
+            read.map_err(|source| Error::Io { offset, source })
+        };
+        read(0, &mut header)?;
+        if !header.starts_with(SIGNATURE) {
             return Err(Error::NotThisKind("it is in the older diskdump format"));
         }
-        let fields = Fields::parse(&blocks).ok_or(Error::Header("its headers are cut off"))?;
+        let block = u32_at(&header, BLOCK_SIZE).and_then(|size| Block::of(u64::from(size)));
+        let block = block.ok_or(Error::NotThisKind(
+            "its blocks do not have 4, 16 or 64 KiB each",
+        ))?;
+        read(block.len(), &mut sub_header)?;
+        let fields = Fields::parse(&header, &sub_header);
+        let fields = fields.ok_or(Error::Header("its headers are cut off"))?;
         let mut warnings = Vec::new();
         if fields.status & INCOMPLETE != 0 {
             warnings.push("the dump is marked as incomplete".to_owned());
-        }
-        if fields.block_bytes != BLOCK_SIZE {
-            return Err(Error::NotThisKind("its blocks are not 4096 bytes each"));
         }
         if fields.version == 0 || fields.sub_header_blocks == 0 {
             return Err(Error::Header("it has no version or no sub-header"));
@@ -210,13 +219,13 @@ impl Headers {
             _ => u64::from(fields.max_pages),
         };
         // Numbers of blocks have 32 bits: no product overflows.
-        let bitmap = u64::from(fields.bitmap_blocks) * PAGE_SIZE.get() / 2;
+        let bitmap = u64::from(fields.bitmap_blocks) * block.len() / 2;
         if max_pages > MAX_PAGES || fields.bitmap_blocks % 2 != 0 || bitmap * 8 < max_pages {
             return Err(Error::Header(
                 "its bitmaps do not match its number of pages",
             ));
         }
-        let present = (1 + u64::from(fields.sub_header_blocks)) * PAGE_SIZE.get();
+        let present = (1 + u64::from(fields.sub_header_blocks)) * block.len();
         let dumped = present + bitmap;
         let (noted, notes) = match fields.version {
             4.. => noted(
@@ -243,6 +252,7 @@ impl Headers {
             &mut warnings,
         )?;
         Ok(Self {
+            block,
             max_pages,
             planned_pages: max_pages,
             present,

@@ -5,6 +5,7 @@
 pub mod flattened;
 
 mod bitmap;
+mod block;
 mod dumped_bitmap;
 mod encoder;
 mod error;
@@ -23,8 +24,8 @@ pub use page::{Compression, CompressionError};
 pub use reader::Reader;
 pub use writer::Writer;
 
-/// Size of a page, and of the blocks in which the parts of the file are counted.
-const BLOCK_BYTES: usize = 4096;
+/// Bytes of a bitmap that are written or read at a time. Each bitmap has a multiple of it.
+const BITMAP_BYTES: usize = 4096;
 
-/// The most pages, present or not, up to the last one: 32 TiB.
+/// The most pages, present or not, up to the last one: 32 TiB of pages of 4 KiB.
 const MAX_PAGES: u64 = 1 << 33;

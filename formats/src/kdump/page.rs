@@ -10,7 +10,8 @@
 //! | 12 | 4 | flag of its compression; 0: not compressed |
 //! | 16 | 8 | 0 |
 
-use super::{BLOCK_BYTES, lzo};
+use super::block::Block;
+use super::lzo;
 use crate::fields::Fields;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use linpmem_phys::num::u64_as_usize;
@@ -20,10 +21,6 @@ use std::str::FromStr;
 /// Size of a descriptor.
 pub(super) const DESCRIPTOR_BYTES: usize = 24;
 
-/// The most bytes that a page may take. Writers store a page that does not become
-/// smaller as it is.
-const MAX_COMPRESSED_BYTES: u32 = 2 * 4096;
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub(super) offset: u64,
@@ -32,11 +29,13 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
-    pub(super) fn parse(encoded: &[u8]) -> Option<Self> {
+    /// The descriptor of a page of `block`. It may take twice as many bytes at most: writers
+    /// store a page that does not become smaller as it is.
+    pub(super) fn parse(encoded: &[u8], block: Block) -> Option<Self> {
         let mut fields = Fields(encoded);
         let (offset, size, flags) = (fields.u64()?, fields.u32()?, fields.u32()?);
-        let is_whole = flags != 0 || size == 4096;
-        (is_whole && size > 0 && size <= MAX_COMPRESSED_BYTES).then_some(Self {
+        let is_whole = flags != 0 || size == block.size();
+        (is_whole && size > 0 && size <= 2 * block.size()).then_some(Self {
             offset,
             size,
             flags,
@@ -67,18 +66,13 @@ impl Unpacker {
         }
     }
 
-    /// Decompresses `stored`, whose descriptor has these `flags`, into `page`. `None` if
-    /// it is damaged.
-    pub(super) fn page(
-        &mut self,
-        flags: u32,
-        stored: &[u8],
-        page: &mut [u8; BLOCK_BYTES],
-    ) -> Option<()> {
+    /// Decompresses `stored`, whose descriptor has these `flags`, into `page`, which is as
+    /// long as a page. `None` if it is damaged.
+    pub(super) fn page(&mut self, flags: u32, stored: &[u8], page: &mut [u8]) -> Option<()> {
         let len = match flags {
             0 => {
-                *page = stored.try_into().ok()?;
-                BLOCK_BYTES
+                page.get_mut(..stored.len())?.copy_from_slice(stored);
+                stored.len()
             }
             ZLIB => {
                 self.zlib.reset(true);
@@ -96,11 +90,11 @@ impl Unpacker {
             ZSTD => self
                 .zstd
                 .as_mut()?
-                .decompress_to_buffer(stored, page.as_mut_slice())
+                .decompress_to_buffer(stored, &mut *page)
                 .ok()?,
             _ => return None,
         };
-        (len == BLOCK_BYTES).then_some(())
+        (len == page.len()).then_some(())
     }
 }
 
@@ -117,9 +111,9 @@ pub(super) struct Packer {
 const ZSTD_LEVEL: i32 = 1;
 
 impl Packer {
-    pub(super) fn new(compression: Compression) -> Self {
-        let bound = snap::raw::max_compress_len(BLOCK_BYTES)
-            .max(zstd::zstd_safe::compress_bound(BLOCK_BYTES));
+    pub(super) fn new(compression: Compression, block: Block) -> Self {
+        let bytes = block.bytes();
+        let bound = snap::raw::max_compress_len(bytes).max(zstd::zstd_safe::compress_bound(bytes));
         Self {
             compression,
             zlib: Compress::new(flate2::Compression::fast(), true),
@@ -240,25 +234,35 @@ mod tests {
 
     #[test]
     fn pages_come_back_from_every_compression() {
-        let mut page = [0; BLOCK_BYTES];
+        for bytes in [4 << 10, 16 << 10, 64 << 10] {
+            pages_come_back(Block::of(bytes).unwrap());
+        }
+    }
+
+    fn pages_come_back(block: Block) {
+        let mut page = vec![0; block.bytes()];
         for (index, byte) in page.iter_mut().enumerate() {
-            *byte = u8::try_from(index / 100).unwrap();
+            *byte = u8::try_from(index / 100 % 256).unwrap();
         }
         for compression in [Compression::Zlib, Compression::Snappy, Compression::Zstd] {
-            let mut packer = Packer::new(compression);
+            let mut packer = Packer::new(compression, block);
             for _ in 0..2 {
                 let packed = packer.page(&page).unwrap().to_vec();
-                assert!(packed.len() < 1000);
-                let mut found = [0xee; BLOCK_BYTES];
+                assert!(packed.len() < page.len() / 4);
+                let mut found = vec![0xee; page.len()];
                 let mut unpacker = Unpacker::new();
                 let flag = compression.flag();
                 unpacker.page(flag, &packed, &mut found).unwrap();
                 assert_eq!(found, page);
                 let short = &packed[..packed.len() - 1];
                 assert!(unpacker.page(flag, short, &mut found).is_none());
+                let longer = &mut vec![0; page.len() + 1];
+                assert!(unpacker.page(flag, &packed, longer).is_none());
+                let shorter = &mut found[1..];
+                assert!(unpacker.page(flag, &packed, shorter).is_none());
             }
         }
-        assert!(Packer::new(Compression::None).page(&page).is_none());
+        assert!(Packer::new(Compression::None, block).page(&page).is_none());
     }
 
     #[test]
@@ -271,7 +275,10 @@ mod tests {
         let mut encoded = Vec::new();
         good.encode(&mut encoded);
         assert_eq!(encoded.len(), DESCRIPTOR_BYTES);
-        assert_eq!(Descriptor::parse(&encoded), Some(good));
+        let small = Block::SMALLEST;
+        assert_eq!(Descriptor::parse(&encoded, small), Some(good));
+        let large = Block::of(16 << 10).unwrap();
+        assert_eq!(Descriptor::parse(&encoded, large), None);
         for (size, flags) in [(4095, 0), (0, ZLIB), (8193, ZLIB), (u32::MAX, 0)] {
             let mut encoded = Vec::new();
             Descriptor {
@@ -280,7 +287,7 @@ mod tests {
                 ..good
             }
             .encode(&mut encoded);
-            assert_eq!(Descriptor::parse(&encoded), None);
+            assert_eq!(Descriptor::parse(&encoded, small), None);
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading pages by their numbers, with what was read last.
 
-use super::BLOCK_BYTES;
+use super::block::Block;
 use super::page::{DESCRIPTOR_BYTES, Descriptor, Unpacker};
 use super::truncated::read_beginning;
 use crate::ReadAt;
@@ -50,6 +50,8 @@ pub(super) struct Table {
     pub(super) offset: u64,
     /// How many there are; fewer than 2^33.
     pub(super) count: u64,
+    /// The size of the pages.
+    pub(super) block: Block,
 }
 
 /// Reads pages of one dump.
@@ -59,7 +61,7 @@ pub(super) struct Pages {
     descriptors: Vec<u8>,
     first: u64,
     /// A page that many descriptors share, usually the zero page.
-    shared: Option<(Descriptor, [u8; BLOCK_BYTES])>,
+    shared: Option<(Descriptor, Vec<u8>)>,
     last: Descriptor,
     window: Vec<u8>,
     window_offset: u64,
@@ -95,7 +97,7 @@ impl Pages {
             }
         };
         let at = u64_as_usize(index).checked_mul(DESCRIPTOR_BYTES)?;
-        Descriptor::parse(self.descriptors.get(at..)?)
+        Descriptor::parse(self.descriptors.get(at..)?, table.block)
     }
 
     fn fetch_descriptors(&mut self, source: &impl ReadAt, table: Table, number: u64) -> Option<()> {
@@ -110,17 +112,17 @@ impl Pages {
         Some(())
     }
 
-    /// Reads the page that `descriptor` describes into `page`. `None` if it cannot be read
+    /// Reads the page that `descriptor` describes into `page`, which is as long. `None` if it cannot be read
     /// or is damaged.
     pub(super) fn read(
         &mut self,
         source: &impl ReadAt,
         descriptor: Descriptor,
-        page: &mut [u8; BLOCK_BYTES],
+        page: &mut [u8],
     ) -> Option<()> {
         if let Some((shared, known)) = &self.shared {
             if *shared == descriptor {
-                *page = *known;
+                page.get_mut(..known.len())?.copy_from_slice(known);
                 return Some(());
             }
         }
@@ -136,7 +138,7 @@ impl Pages {
         // A page that is read twice in a row, or is before the last one, is probably
         // the zero page: it comes first.
         if descriptor == self.last || descriptor.offset < self.last.offset {
-            self.shared = Some((descriptor, *page));
+            self.shared = Some((descriptor, page.to_vec()));
         }
         self.last = descriptor;
         Some(())
@@ -163,13 +165,15 @@ impl Pages {
 
     fn fetch(&mut self, source: &impl ReadAt, descriptor: Descriptor) -> Option<()> {
         let left = source.len().checked_sub(descriptor.offset)?;
-        let window = self.next_window(descriptor.offset);
+        // The largest pages may take more than the first window.
+        let size = u32_as_usize(descriptor.size);
+        let window = self.next_window(descriptor.offset).max(size);
         self.window.resize(u64_as_usize(left).min(window), 0);
         self.window_offset = descriptor.offset;
         let read = source.read_exact_at(descriptor.offset, &mut self.window);
         if read.is_err() {
             // Perhaps only what follows the page is unreadable.
-            self.window.truncate(u32_as_usize(descriptor.size));
+            self.window.truncate(size);
             let alone = source.read_exact_at(descriptor.offset, &mut self.window);
             if alone.is_err() {
                 self.window.clear();

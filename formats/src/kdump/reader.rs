@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a kdump-compressed image, made by linpmem or another tool.
 
+use super::Error;
 use super::bitmap::Index;
 use super::header::Headers;
 use super::page::Descriptor;
 use super::pages::{Pool, Table};
 use super::truncated::{self, Padded};
-use super::{BLOCK_BYTES, Error};
 use crate::read_span::{mark_unreadable, read_span, split_off_front};
 use crate::{Account, Budget, Format, ImageReader, MachineFacts, ReadAt, StoredRange, Truncation};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::u64_as_usize;
-use linpmem_phys::{Errno, PAGE_SIZE, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
+use linpmem_phys::{Errno, PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 
 /// Reads a kdump-compressed image.
 ///
@@ -60,7 +60,7 @@ impl<S: ReadAt> Reader<S> {
             let padded = Padded::new(&source, &headers);
             index = Index::read(&padded, &headers, &account)?;
             if let Some(page) = padded.first_unknown() {
-                truncated::mark_unknown(&mut index, page);
+                truncated::mark_unknown(&mut index, headers.block.addr(page));
             }
             true
         } else {
@@ -98,6 +98,7 @@ impl<S: ReadAt> Reader<S> {
         let table = Table {
             offset: headers.descriptors,
             count: index.dumped,
+            block: headers.block,
         };
         Ok(Self {
             source,
@@ -123,16 +124,16 @@ impl<S: ReadAt> Reader<S> {
         let Some(rank) = self.index.ranks.get(index) else {
             return mark_unreadable(part, target, Errno::EIO, unreadable);
         };
-        let page_of = |addr: PhysAddr| addr.get() / PAGE_SIZE.get();
+        let block = self.table.block;
         // The part is in the range, and pages are fewer than 2^33.
-        let first = rank + (page_of(part.start()) - page_of(stored.range.start()));
+        let first = rank + (block.page_of(part.start()) - block.page_of(stored.range.start()));
         let mut pages = self.pages.take();
-        let mut page = [0; BLOCK_BYTES];
+        let mut page = vec![0; block.bytes()];
         let mut rest = target;
-        for (number, piece) in (first..).zip(part.pieces(PAGE_SIZE)) {
+        for (number, piece) in (first..).zip(part.pieces(block.phys_len())) {
             let descriptor = pages.descriptor(&self.source, self.table, number);
             let target = split_off_front(&mut rest, piece.len());
-            let within = piece.start().get() % PAGE_SIZE.get();
+            let within = piece.start().get() % block.len();
             let bytes = descriptor
                 .and_then(|descriptor| pages.read(&self.source, descriptor, &mut page))
                 .and_then(|()| {

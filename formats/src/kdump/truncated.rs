@@ -7,12 +7,13 @@
 
 use super::Error;
 use super::bitmap::Index;
+use super::block::Block;
 use super::header::Headers;
 use super::page::{DESCRIPTOR_BYTES, Descriptor};
 use crate::truncation::missing;
 use crate::{ReadAt, StoredRange};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
-use linpmem_phys::{Content, PAGE_SIZE, PhysAddr, PhysRange};
+use linpmem_phys::{Content, PhysAddr, PhysRange};
 use std::io;
 use std::sync::Mutex;
 
@@ -146,7 +147,7 @@ pub(super) fn lacks_pages(
             .read_exact_at(offset, &mut encoded)
             .map_err(|source| Error::Io { offset, source })?;
         for encoded in encoded.rchunks_exact(DESCRIPTOR_BYTES) {
-            let Some(descriptor) = Descriptor::parse(encoded) else {
+            let Some(descriptor) = Descriptor::parse(encoded, headers.block) else {
                 continue;
             };
             if !is_within(descriptor, file) {
@@ -171,9 +172,8 @@ pub(super) fn is_within(descriptor: Descriptor, file: u64) -> bool {
 }
 
 /// Marks pages as missing of which the dump says nothing any more: those from
-/// `first_unknown` on that it does not list as dumped.
-pub(super) fn mark_unknown(index: &mut Index, first_unknown: u64) {
-    let border = PhysAddr::new(first_unknown * PAGE_SIZE.get());
+/// `border` on that it does not list as dumped.
+pub(super) fn mark_unknown(index: &mut Index, border: PhysAddr) {
     let (ranges, ranks) = (&mut index.ranges, &mut index.ranks);
     let old = std::mem::take(ranges)
         .into_iter()
@@ -201,6 +201,7 @@ pub(super) fn mark_missing(
     let mut pages = Descriptors {
         source,
         table: headers.descriptors,
+        block_size: headers.block,
         count: index.dumped,
         first: 0,
         block: Vec::new(),
@@ -214,7 +215,7 @@ pub(super) fn mark_missing(
             ranks.push(*rank);
             continue;
         }
-        let count = stored.range.len().pages();
+        let count = stored.range.len().get() / headers.block.len();
         let mut begin: u64 = 0;
         while begin < count {
             let is_there = pages.is_there(rank + begin)?;
@@ -223,7 +224,8 @@ pub(super) fn mark_missing(
                 end += 1;
             }
             // The pages are in the range.
-            let at = |page: u64| PhysAddr::new(stored.range.start().get() + page * PAGE_SIZE.get());
+            let at =
+                |page: u64| PhysAddr::new(stored.range.start().get() + page * headers.block.len());
             if let Ok(range) = PhysRange::new(at(begin), at(end)) {
                 ranges.push(match is_there {
                     true => StoredRange { range, ..*stored },
@@ -244,6 +246,8 @@ struct Descriptors<'a, S> {
     source: &'a S,
     /// Where they begin.
     table: u64,
+    /// The size of the pages.
+    block_size: Block,
     /// How many there are.
     count: u64,
     /// The number of the block's first.
@@ -274,7 +278,7 @@ impl<S: ReadAt> Descriptors<'_, S> {
         if at + DESCRIPTOR_BYTES > self.there {
             return Ok(false);
         }
-        let Some(descriptor) = Descriptor::parse(encoded) else {
+        let Some(descriptor) = Descriptor::parse(encoded, self.block_size) else {
             return Ok(true);
         };
         if !self.source.ends_early() {

@@ -2,11 +2,12 @@
 //! Writing a kdump-compressed image, front to back.
 
 use super::bitmap::Bitmap;
+use super::block::Block;
 use super::dumped_bitmap::DumpedBitmap;
 use super::encoder::{PageEncoder, Stored, decode};
 use super::layout::Layout;
 use super::page::{Compression, DESCRIPTOR_BYTES, Descriptor, Packer};
-use super::{BLOCK_BYTES, flattened, header};
+use super::{flattened, header};
 use crate::write_order::WriteOrder;
 use crate::{Chunk, ChunkEncoder, ImageOutput, ImagePlan, ImageWriter, WriteError};
 use bytes::Bytes;
@@ -45,25 +46,25 @@ impl Writer {
     ///
     /// # Errors
     /// If the plan has memory above 32 TiB, since the bitmaps of a dump cover all
-    /// addresses, or a VMCOREINFO text above 1 MiB.
+    /// addresses, or a VMCOREINFO text above 1 MiB, or if a range has parts of pages of the
+    /// plan's kernel.
     pub fn new(plan: &ImagePlan, compression: Compression) -> Result<Self, WriteError> {
-        let layout = Layout::new(plan)?;
-        // Readers take the size of a block for the kernel's page.
         let page = plan.machine().kernel().and_then(Vmcoreinfo::page_size);
-        if let Some(page) = page.filter(|&page| page != PAGE_SIZE.get()) {
-            return Err(WriteError::Unsupported(format!(
-                "a kdump image of this kernel needs blocks of its page size, {}, and those of \
-                 this program have 4 KiB: write another format, such as an ELF core (--format \
-                 elf)",
+        let page = page.unwrap_or(PAGE_SIZE.get());
+        let block = Block::of(page).ok_or_else(|| {
+            WriteError::Unsupported(format!(
+                "VMCOREINFO says that the kernel's pages have {}, and a kdump image has pages of \
+                 4, 16 or 64 KiB: write another format, such as an ELF core (--format elf)",
                 PhysLen::new(page)
-            )));
-        }
+            ))
+        })?;
+        let layout = Layout::new(plan, block)?;
         Ok(Self {
             order: WriteOrder::new(plan),
             plan: plan.clone(),
             compression,
             stream: flattened::Writer,
-            dumped: DumpedBitmap::new(layout.dumped, u64::from(layout.bitmap_blocks)),
+            dumped: DumpedBitmap::new(layout.dumped, layout.bitmap_bytes()),
             zero: Descriptor::default(),
             pages: 0,
             next: layout.data,
@@ -71,9 +72,13 @@ impl Writer {
         })
     }
 
+    const fn block(&self) -> Block {
+        self.layout.block
+    }
+
     fn zero_page(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
-        let zeros = [0; BLOCK_BYTES];
-        let mut packer = Packer::new(self.compression);
+        let zeros = vec![0; self.block().bytes()];
+        let mut packer = Packer::new(self.compression, self.block());
         let (stored, flags) = match packer.page(&zeros) {
             Some(packed) => (packed, self.compression.flag()),
             None => (zeros.as_slice(), 0),
@@ -83,12 +88,19 @@ impl Writer {
         self.stream.bytes(offset, stored, out)
     }
 
+    const fn page_encoder(&self) -> PageEncoder {
+        PageEncoder {
+            compression: self.compression,
+            block: self.layout.block,
+        }
+    }
+
     /// The descriptor of the next page.
     fn place(&mut self, stored: &[u8], flags: u32) -> Result<Descriptor, WriteError> {
         let offset = self.next;
         let size = u32::try_from(stored.len())
             .map_err(|_| WriteError::Misuse("a page takes more than 4 GiB"))?;
-        // At most 2^33 pages of at most 4096 bytes each.
+        // At most 2^33 pages of at most 64 KiB each.
         self.next = offset + u64::from(size);
         Ok(Descriptor {
             offset,
@@ -114,8 +126,8 @@ impl Writer {
         for &stored in stored {
             let page = addr;
             // The chunk is within a range.
-            addr = PhysAddr::new(page.get() + PAGE_SIZE.get());
-            if is_unreadable(chunk, page) {
+            addr = PhysAddr::new(page.get() + self.block().len());
+            if is_unreadable(chunk, page, self.block().phys_len()) {
                 continue;
             }
             let descriptor = match stored {
@@ -125,7 +137,7 @@ impl Writer {
             };
             readable.push(stored);
             descriptor.encode(&mut descriptors);
-            let number = page.get() / PAGE_SIZE.get();
+            let number = self.block().page_of(page);
             self.dumped.set(number, self.stream, out)?;
             self.pages += 1;
         }
@@ -140,7 +152,7 @@ impl Writer {
         self.stream.shared(begin, &bytes, out)?;
         // Only now, so that no page is listed that an interrupted dump lacks.
         self.dumped
-            .settle(addr.get() / PAGE_SIZE.get(), self.stream, out)
+            .settle(self.layout.block.page_of(addr), self.stream, out)
     }
 }
 
@@ -158,8 +170,8 @@ fn gather(pages: &[Stored<'_>]) -> Vec<u8> {
 
 /// Whether nothing of `page` could be read. A page of which a part could be read is kept,
 /// with zeros for the rest.
-fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
-    let Ok(page) = PhysRange::from_len(page, PAGE_SIZE) else {
+fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr, len: PhysLen) -> bool {
+    let Ok(page) = PhysRange::from_len(page, len) else {
         return false;
     };
     let lost = chunk.unreadable.iter().filter_map(|item| {
@@ -167,7 +179,7 @@ fn is_unreadable(chunk: &Chunk<'_>, page: PhysAddr) -> bool {
         Some(part.len().get())
     });
     // They do not overlap: the sum is at most that of the page.
-    lost.sum::<u64>() >= PAGE_SIZE.get()
+    lost.sum::<u64>() >= len.get()
 }
 
 impl ImageWriter for Writer {
@@ -176,7 +188,7 @@ impl ImageWriter for Writer {
     }
 
     fn encoder(&self) -> Option<Arc<dyn ChunkEncoder>> {
-        Some(Arc::new(PageEncoder(self.compression)))
+        Some(Arc::new(self.page_encoder()))
     }
 
     fn begin(&mut self, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
@@ -185,11 +197,10 @@ impl ImageWriter for Writer {
         let status = self.compression.flag();
         let headers = header::encode(&self.layout, self.plan.machine(), status)?;
         self.stream.bytes(0, &headers, out)?;
-        let blocks = u64::from(self.layout.bitmap_blocks);
-        let mut present = Bitmap::new(self.layout.present, blocks);
+        let mut present = Bitmap::new(self.layout.present, self.layout.bitmap_bytes());
         for planned in self.plan.ranges() {
-            let pages = planned.range.start().get() / PAGE_SIZE.get()
-                ..planned.range.end().get() / PAGE_SIZE.get();
+            let range = planned.range;
+            let pages = self.block().page_of(range.start())..self.block().page_of(range.end());
             for page in pages {
                 present.set(page, self.stream, out)?;
             }
@@ -200,20 +211,23 @@ impl ImageWriter for Writer {
 
     fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut dyn ImageOutput) -> Result<(), WriteError> {
         self.order.advance(chunk)?;
-        if chunk.data.len() % BLOCK_BYTES != 0 || !chunk.start.is_page_aligned() {
+        let block = self.block();
+        let is_whole = chunk.start.get() % block.len() == 0;
+        if chunk.data.len() % block.bytes() != 0 || !is_whole {
             return Err(WriteError::Misuse("a chunk has a partial page"));
         }
-        let pages = chunk.data.len() / BLOCK_BYTES;
+        let pages = chunk.data.len() / block.bytes();
         if chunk.is_zero() {
             let zeros = vec![Stored::Zero; pages];
             return self.write_pages(chunk, &zeros, &Bytes::new(), out);
         }
         let frame = chunk.frame.clone().unwrap_or_else(|| {
             let mut encoded = Vec::new();
-            PageEncoder(self.compression).encode(chunk.start, &chunk.data, &mut encoded);
+            self.page_encoder()
+                .encode(chunk.start, &chunk.data, &mut encoded);
             encoded.into()
         });
-        let stored = decode(&frame, pages).ok_or(WriteError::Misuse(
+        let stored = decode(&frame, pages, block).ok_or(WriteError::Misuse(
             "a chunk was encoded by something other than this writer's encoder",
         ))?;
         self.write_pages(chunk, &stored, &frame, out)

@@ -461,28 +461,15 @@ fn the_records_of_a_stream_cover_the_dump_without_overlapping() {
 fn a_dump_of_arm64_says_so_and_has_its_offset() {
     let text = "OSRELEASE=7.3.4\nPAGESIZE=4096\nNUMBER(kimage_voffset)=0xffff800040000000\n\
         NUMBER(PHYS_OFFSET)=0xfff0ed1980000000\n";
-    let plan = |text: String| {
-        let machine = MachineFacts {
-            vmcoreinfo: Some(text.into_bytes()),
-            ..MachineFacts::default()
-        };
-        ImagePlan::new(vec![ram(0x1000, 0x2000)], machine).unwrap()
+    let machine = MachineFacts {
+        vmcoreinfo: Some(text.as_bytes().to_vec()),
+        ..MachineFacts::default()
     };
-    let arm64 = plan(text.to_owned());
+    let arm64 = ImagePlan::new(vec![ram(0x1000, 0x2000)], machine).unwrap();
     let bytes = dump(stream(&arm64, kdump::Compression::Zlib, 0x1000));
     assert_eq!(bytes[12 + 260..][..8], *b"aarch64\0");
     assert_eq!(bytes[4096..][..8], 0xfff0_ed19_8000_0000_u64.to_le_bytes());
     let image = kdump::Reader::new(bytes).unwrap();
     assert_eq!(image.machine().architecture, Some(Architecture::Aarch64));
     assert!(image.warnings().is_empty(), "{:?}", image.warnings());
-
-    // Readers would take our blocks for its pages.
-    let large = plan(text.replace("4096", "65536"));
-    let error = kdump::Writer::new(&large, kdump::Compression::Zlib).unwrap_err();
-    let error = error.to_string();
-    assert!(
-        error.contains("64KiB") || error.contains("64 KiB"),
-        "{error}"
-    );
-    assert!(error.contains("--format elf"), "{error}");
 }

@@ -39,6 +39,8 @@ mod kcore_copies;
 #[cfg(test)]
 mod kdump;
 #[cfg(test)]
+mod kdump_pages;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod many_ranges;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! crash, gdb, libkdumpfile and makedumpfile, from a Debian tree of their own.
+//! crash, gdb, libkdumpfile and makedumpfile, from Debian trees of their own.
 
 use crate::arch::Arch;
 use crate::cache::Cache;
@@ -28,6 +28,25 @@ impl DumpTools {
         Ok(Self { tree })
     }
 
+    /// crash or makedumpfile, which read images of the architecture that they were built for
+    /// alone: for another one than this machine's, QEMU emulates the program.
+    fn native(&self, arch: Arch, program: &str, binds: &[&Path]) -> Result<Command> {
+        if arch == Arch::HOST {
+            return Ok(self.tree.command(program, binds));
+        }
+        let cache = Cache::open()?;
+        let programs = cache.consumers_arm64();
+        let program = programs.join("usr/bin").join(program);
+        ensure!(
+            program.is_file(),
+            "no {}: run `cargo xtask test arm64`, which downloads it",
+            program.display()
+        );
+        let mut command = DebianTree::of(arch, &cache)?.command(arch.emulator(), binds);
+        command.arg("-L").arg(programs).arg(program);
+        Ok(command)
+    }
+
     /// What crash prints about the machine, its processes, and the stack of process
     /// `pid`. `options` go before the image's name. Modules' symbols are left out:
     /// crash finds them on the acquired machine only.
@@ -41,7 +60,7 @@ impl DumpTools {
         image: &str,
         pid: u64,
     ) -> Result<String> {
-        let mut command = self.tree.command("crash", &[folder(Path::new(image))?]);
+        let mut command = self.native(kernel.arch(), "crash", &[folder(Path::new(image))?])?;
         command.args(["-s", "--no_modules"]).args(options);
         command.arg(kernel.vmlinux()).arg(image);
         let typed = format!("sys\nps\nbt {pid}\nquit\n");
@@ -86,13 +105,13 @@ impl DumpTools {
         run(command, None)
     }
 
-    /// The kernel's log, as makedumpfile extracts it.
+    /// The kernel's log in the image of a machine of `arch`, as makedumpfile extracts it.
     ///
     /// # Errors
     /// When makedumpfile cannot open the image.
-    pub fn dmesg(&self, image: &Path) -> Result<String> {
+    pub fn dmesg(&self, arch: Arch, image: &Path) -> Result<String> {
         let log = image.with_extension("dmesg");
-        let mut command = self.tree.command("makedumpfile", &[folder(image)?]);
+        let mut command = self.native(arch, "makedumpfile", &[folder(image)?])?;
         command.args(["--dump-dmesg", "-f"]).arg(image).arg(&log);
         run(command, None)?;
         let text = fs::read(&log).with_context(|| format!("reading {}", log.display()))?;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Compare a symbol file with the same kernel's DWARF, as drgn reads it.
+"""Compare a symbol file with the same kernel's DWARF, as drgn reads it, and its System.map.
 
-FILE VMLINUX; prints JSON.
+FILE VMLINUX SYSTEM_MAP ARCHITECTURE; prints JSON.
 """
 
 import json
@@ -12,7 +12,7 @@ import drgn
 
 with lzma.open(sys.argv[1]) as file:
     ours = json.load(file)
-prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+prog = drgn.Program(drgn.Platform(drgn.Architecture[sys.argv[4].upper()]))
 found = prog.extra_module("vmlinux", create=True)
 module = found[0] if isinstance(found, tuple) else found
 module.try_file(sys.argv[2], force=True)
@@ -98,10 +98,10 @@ def symbol(name, of):
 
 
 def tally(pairs):
-    same, different, unknown = 0, {}, 0
+    same, different, unknown = 0, {}, []
     for name, wrong in pairs:
         if wrong is None:
-            unknown += 1
+            unknown.append(name)
         elif wrong:
             different[name] = wrong
         else:
@@ -119,6 +119,23 @@ def named(entries):
     }
 
 
+def linked(path):
+    """Addresses of the symbols that the linker knows by one name each."""
+    found = {}
+    with open(path) as lines:
+        for address, _, name in (line.split() for line in lines):
+            found.setdefault(name, set()).add(int(address, 16))
+    return {name: one.pop() for name, one in found.items() if len(one) == 1}
+
+
+def address(name, entry):
+    if name not in ADDRESSES:
+        return None
+    wrong = entry["address"] != ADDRESSES[name]
+    return [f"{entry['address']:#x} is not {ADDRESSES[name]:#x}"] if wrong else []
+
+
+ADDRESSES = linked(sys.argv[3])
 VOID = {"kind": "base", "name": "void"}
 typed = {n: s["type"] for n, s in ours["symbols"].items() if s["type"] != VOID}
 print(
@@ -127,6 +144,7 @@ print(
             "types": tally((n, composite(n, e)) for n, e in named(ours["user_types"]).items()),
             "enums": tally((n, enumeration(n, e)) for n, e in named(ours["enums"]).items()),
             "symbols": tally((n, symbol(n, of)) for n, of in typed.items()),
+            "addresses": tally((n, address(n, e)) for n, e in ours["symbols"].items()),
         }
     )
 )

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use linpmem_testkit::target_machine::TargetMachine;
 use linpmem_testkit::vm::{Output, Vm};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// How much of the machine's memory to fill.
@@ -17,14 +18,14 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
 pub(super) const FOLDER: &str = "/scratch";
 
 /// An acquisition to the file IMAGE.
-struct Job {
-    name: &'static str,
+pub(super) struct Job {
+    pub(super) name: &'static str,
     /// The job that it is compared with.
-    baseline: &'static str,
+    pub(super) baseline: &'static str,
     command: &'static str,
 }
 
-const fn job(name: &'static str, baseline: &'static str, command: &'static str) -> Job {
+pub(super) const fn job(name: &'static str, baseline: &'static str, command: &'static str) -> Job {
     Job {
         name,
         baseline,
@@ -81,8 +82,8 @@ const PROCESSORS: &[(&str, &str)] = &[("sha-ni", "max"), ("no sha-ni", "max,sha-
 
 /// The best result of a job.
 #[derive(Clone, Copy, Debug)]
-struct Taken {
-    seconds: f64,
+pub(super) struct Taken {
+    pub(super) seconds: f64,
     /// From the first page to the last, where the program tells.
     window: Option<f64>,
     user_seconds: f64,
@@ -93,7 +94,7 @@ struct Taken {
 
 impl Taken {
     /// The least of each.
-    fn least(self, other: Option<Self>) -> Self {
+    pub(super) fn least(self, other: Option<Self>) -> Self {
         let Some(other) = other else {
             return self;
         };
@@ -107,6 +108,20 @@ impl Taken {
             peak_rss_mib: self.peak_rss_mib.max(other.peak_rss_mib),
             ..self
         }
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} s", self.seconds)?;
+        if let Some(window) = self.window {
+            write!(f, ", window {window:.2} s")?;
+        }
+        write!(
+            f,
+            " ({:.2} s in user space, {:.2} s in the kernel), {:.1} MiB peak RSS, image {:.1} MiB",
+            self.user_seconds, self.kernel_seconds, self.peak_rss_mib, self.image_mib
+        )
     }
 }
 
@@ -140,35 +155,24 @@ fn on(processor: &str, cpu: &str, setting: &Setting, report: &mut Report) -> Res
     for _ in 0..setting.rounds {
         for job in jobs() {
             let taken = job.run(&target.vm)?;
-            eprintln!(
-                "[bench] {processor}: {}: {:.2} s{} ({:.2} s in user space, {:.2} s in the kernel), \
-                 {:.1} MiB peak RSS, image {:.1} MiB",
-                job.name,
-                taken.seconds,
-                taken
-                    .window
-                    .map_or(String::new(), |window| format!(", window {window:.2} s")),
-                taken.user_seconds,
-                taken.kernel_seconds,
-                taken.peak_rss_mib,
-                taken.image_mib
-            );
+            eprintln!("[bench] {processor}: {}: {taken}", job.name);
             let taken = taken.least(best.get(job.name).copied());
             best.insert(job.name, taken);
         }
     }
     for job in jobs().filter(|job| job.name != job.baseline) {
-        compare(processor, job.name, job.baseline, &best, report);
+        let what = format!("dump/{processor}");
+        compare(&what, job.name, job.baseline, &best, report);
     }
     if lime.is_some() {
-        compare(processor, MODULE, LIME, &best, report);
+        compare(&format!("dump/{processor}"), MODULE, LIME, &best, report);
     }
     target.end()
 }
 
-/// Adds what `name` took, beside `baseline`.
-fn compare(
-    processor: &str,
+/// Adds what `name` took, beside `baseline`, to the figures of `bench`.
+pub(super) fn compare(
+    bench: &str,
     name: &str,
     baseline: &str,
     best: &BTreeMap<&str, Taken>,
@@ -178,7 +182,7 @@ fn compare(
         return;
     };
     let mut add = |what, ours, unit, theirs| {
-        let name = format!("dump/{processor}: {name} to {baseline}: {what}");
+        let name = format!("{bench}: {name} to {baseline}: {what}");
         report.add(&name, ours, unit, Some(theirs));
     };
     if let Some(window) = ours.window {
@@ -204,7 +208,7 @@ impl Job {
     }
 
     /// One run.
-    fn run(&self, vm: &Vm) -> Result<Taken> {
+    pub(super) fn run(&self, vm: &Vm) -> Result<Taken> {
         let image = format!("{FOLDER}/image");
         vm.run(&["clear", FOLDER])?.ok()?;
         let command = self.command.replace("IMAGE", &image);
@@ -255,6 +259,6 @@ fn seconds(ms: u64) -> f64 {
     Duration::from_millis(ms).as_secs_f64()
 }
 
-fn mib(bytes: u64) -> f64 {
+pub(super) fn mib(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Benchmarks by name, as a table or as JSON lines.
 
+mod arm64;
 mod cargo_bench;
 mod convert;
 mod dump;
@@ -27,8 +28,9 @@ pub struct Args {
     json: bool,
     /// A program to compare with, NAME=PATH; repeatable
     ///
-    /// avml: a static AVML; without it, `cargo install` builds one. lime: LiME's module for the
-    /// kernel of the virtual machines; without it, LiME is left out.
+    /// avml: a static AVML; without it, `cargo install` builds one. avml-arm64: one for arm64;
+    /// without it, that in the cache's folder tools/avml-arm64/bin, if there is one. lime: LiME's module for the kernel of the virtual machines;
+    /// without it, LiME is left out.
     #[arg(long = "peer", value_name = "NAME=PATH")]
     peers: Vec<Peer>,
     /// How often to run each job; the best run counts
@@ -59,6 +61,11 @@ const BENCHES: &[Bench] = &[
         name: "aff4",
         about: "AFF4 images written and read, compared with raw ones and the codec alone",
         run: cargo_bench::aff4,
+    },
+    Bench {
+        name: "arm64",
+        about: "acquisitions of emulated arm64 machines: until verified, and compared with AVML's",
+        run: arm64::run,
     },
     Bench {
         name: "convert",

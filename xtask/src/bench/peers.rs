@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const AVML: &str = "avml";
+const AVML_ARM64: &str = "avml-arm64";
 const LIME: &str = "lime";
 /// Named explicitly, so that the flags below do not apply to build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -51,7 +52,21 @@ impl Peers {
 
     /// LiME's module, if it was given: it has to be built for the kernel of the benchmark.
     pub fn lime(&self) -> Result<Option<&Path>> {
-        match self.given.get(LIME) {
+        self.given(LIME)
+    }
+
+    /// A static AVML for arm64: the one that was given, or the cache's, if it has one. It is
+    /// not built, as it needs a newer compiler than the tree for arm64 has.
+    pub fn avml_arm64(&self) -> Result<Option<PathBuf>> {
+        if let Some(given) = self.given(AVML_ARM64)? {
+            return Ok(Some(given.to_path_buf()));
+        }
+        let cached = Cache::open()?.tools().join(AVML_ARM64).join("bin/avml");
+        Ok(Some(cached).filter(|path| path.is_file()))
+    }
+
+    fn given(&self, name: &str) -> Result<Option<&Path>> {
+        match self.given.get(name) {
             Some(path) => {
                 ensure!(path.is_file(), "{} does not exist", path.display());
                 Ok(Some(path))

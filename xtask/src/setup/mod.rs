@@ -66,6 +66,8 @@ pub enum Part {
     Arm64Tree,
     /// The newest arm64 kernel, with debug symbols.
     Arm64Kernel,
+    /// crash and makedumpfile for arm64, which need the arm64 tree to run.
+    Arm64Consumers,
     /// cargo-deny.
     CargoDeny,
 }
@@ -84,6 +86,7 @@ pub const ALL: &[Part] = &[
     Part::Consumers,
     Part::Arm64Tree,
     Part::Arm64Kernel,
+    Part::Arm64Consumers,
     Part::CargoDeny,
 ];
 
@@ -185,6 +188,7 @@ impl Part {
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::Arm64Tree => "the Debian tree for arm64",
             Self::Arm64Kernel => "the arm64 kernel with its debug symbols",
+            Self::Arm64Consumers => "crash and makedumpfile for arm64",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -212,6 +216,7 @@ impl Part {
             Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => Recipe::consumers(cache).check(),
             Self::Arm64Tree => Recipe::arm64(cache).check(),
+            Self::Arm64Consumers => Recipe::consumers_arm64(cache).check(),
             Self::CargoDeny => match cargo_deny::find(cache) {
                 Some(_) => Ok(()),
                 None => Err("missing".to_owned()),
@@ -264,8 +269,8 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
         if has(Part::Consumers) {
             jobs.push(Box::new(|| Recipe::consumers(cache).make(cache)));
         }
-        if has(Part::Arm64Tree) {
-            jobs.push(Box::new(|| Recipe::arm64(cache).make(cache)));
+        if has(Part::Arm64Tree) || has(Part::Arm64Consumers) {
+            jobs.push(Box::new(|| arm64_trees(cache, parts)));
         }
         parallel(jobs)
     };
@@ -277,6 +282,20 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
         jobs.push(Box::new(with_tree));
     }
     parallel(jobs)
+}
+
+/// The trees for arm64 that `parts` has: the one with the emulator first, which the other
+/// needs.
+fn arm64_trees(cache: &Cache, parts: &BTreeSet<Part>) -> Result<()> {
+    for (part, tree) in [
+        (Part::Arm64Tree, Recipe::arm64(cache)),
+        (Part::Arm64Consumers, Recipe::consumers_arm64(cache)),
+    ] {
+        if parts.contains(&part) {
+            tree.make(cache)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs `jobs` in threads. The error has those of all that failed.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
 //! compilers alone, of later releases; QEMU and a cross compiler for arm64; and readers
-//! of images.
+//! of images, for both architectures.
 
 use super::archive;
 use super::task::{Log, task};
@@ -68,6 +68,9 @@ const CONSUMERS: &[&str] = &[
     "libkdumpfile-utils",
     "makedumpfile",
 ];
+
+/// Those of them that read images of arm64 only as programs of arm64.
+const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedumpfile"];
 
 /// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
 /// oldest that this workspace supports.
@@ -171,6 +174,17 @@ impl Recipe {
         }
     }
 
+    /// crash and makedumpfile for arm64, which QEMU's emulation of single programs runs.
+    pub fn consumers_arm64(cache: &Cache) -> Self {
+        Self {
+            architectures: "arm64",
+            dir: cache.consumers_arm64(),
+            packages: CONSUMERS_ARM64.to_vec(),
+            task: "consumers-arm64".to_owned(),
+            ..Self::consumers(cache)
+        }
+    }
+
     fn recipe(&self) -> String {
         format!("{}: {}", self.suite, self.packages.join(" "))
     }
@@ -190,11 +204,22 @@ impl Recipe {
         task(cache, name, &what, |log| {
             let partial = folder::begin(&self.dir)?;
             self.mmdebstrap(log, &partial)?;
-            let tree = DebianTree::at(&partial, cache);
-            log.run(tree.command(self.program, &[]).arg("--version"))?;
+            log.run(self.command(cache, &partial)?.arg("--version"))?;
             fingerprint::write(&partial.join(FINGERPRINT), &self.recipe(), &[])?;
             folder::finish(&self.dir)
         })
+    }
+
+    /// The program that must run in the tree at `dir`.
+    fn command(&self, cache: &Cache, dir: &Path) -> Result<Command> {
+        if self.architectures != Arch::Aarch64.debian() {
+            return Ok(DebianTree::at(dir, cache).command(self.program, &[]));
+        }
+        let emulator = DebianTree::of(Arch::Aarch64, cache)?;
+        let mut command = emulator.command(Arch::Aarch64.emulator(), &[]);
+        command.arg("-L").arg(dir);
+        command.arg(dir.join("usr/bin").join(self.program));
+        Ok(command)
     }
 
     /// Without being root, mmdebstrap can record the owners of files only in an archive.

@@ -182,6 +182,7 @@ const SUITES: &[Suite] = &[
                 Part::Consumers,
                 Part::Arm64Tree,
                 Part::Arm64Kernel,
+                Part::Arm64Consumers,
             ];
             setup::ensure(&Cache::open()?, &parts)?;
             // The host's programs read the images. The tests build the others as they need them.

@@ -3,7 +3,9 @@
 //! x86-64.
 
 mod acquired;
-mod drgn;
+mod commands;
+mod emulated;
+mod image;
 mod module;
 mod readers;
 mod refused;

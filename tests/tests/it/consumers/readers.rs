@@ -134,7 +134,7 @@ fn libkdumpfile(case: &Case, row: &Row) -> Result<&'static str> {
 }
 
 fn makedumpfile(case: &Case, row: &Row) -> Result<&'static str> {
-    let log = case.dump_tools.dmesg(&case.path(row))?;
+    let log = case.dump_tools.dmesg(case.kernel.arch(), &case.path(row))?;
     contains(&log, &[&format!("Linux version {}", case.kernel.release())])?;
     ensure!(log.lines().count() > 100, "{log}");
     Ok("kernel's log")
