@@ -106,7 +106,7 @@ pub fn ioctls(count: u64) -> Result<String> {
                     0 => 0,
                     1 => random.number(),
                     2 => random.below(4096),
-                    3 => random.below(1 << 30),
+                    3 => sys::FIRST_RAM + random.below(1 << 30),
                     4 => random.number() >> 20,
                     _ => u64::MAX - random.below(4096),
                 };

@@ -16,6 +16,13 @@ pub const RAM: u64 = if cfg!(target_arch = "aarch64") {
     0x0010_0000
 };
 
+/// Where the first RAM of a test machine begins.
+pub const FIRST_RAM: u64 = if cfg!(target_arch = "aarch64") {
+    0x4000_0000
+} else {
+    0
+};
+
 /// The address of a device that every test machine has: video memory, or the serial port.
 pub const DEVICE: u64 = if cfg!(target_arch = "aarch64") {
     0x0900_0000

@@ -276,7 +276,7 @@ pub fn garbage(bits: u64) -> Result<String> {
     for _ in 0..200_000 {
         let root = match random.below(3) {
             0 => random.number(),
-            1 => random.below(1 << 30),
+            1 => sys::FIRST_RAM + random.below(1 << 30),
             _ => random.below(1 << info.phys_bits),
         };
         let virt = random.number() >> random.below(30);

@@ -3,6 +3,7 @@
 //! processors.
 
 use super::{ask, machine};
+use crate::wait;
 use anyhow::{Result, ensure};
 use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts;
@@ -40,23 +41,34 @@ pub fn agrees(vm: &Vm, with_gigantic: bool, bits: u32) -> Result<String> {
     Ok(said)
 }
 
-/// Kernel addresses, compared with what QEMU's processors make of them: they use the kernel's
-/// own tables, unless they are in user mode with isolated tables.
+/// Kernel addresses, compared with what QEMU's processors make of them. In user mode they may
+/// not use the kernel's tables, or do not have them: then they are asked again a moment later.
 fn as_qemu_translates(vm: &Vm) -> Result<()> {
     let told = ask(vm, "kernel-addresses")?;
-    vm.pause()?;
-    for line in told.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, virt, phys] = words[..] else {
-            anyhow::bail!("an unexpected line: {line}");
-        };
-        let said = vm.monitor(&format!("gva2gpa 0x{virt}"))?;
-        ensure!(
-            said.trim() == format!("gpa: 0x{phys}"),
-            "{name} at {virt} is at {phys}, and for QEMU: {said}"
-        );
+    wait::until("QEMU's processor is in the kernel", || {
+        vm.pause()?;
+        let compared = told.lines().map(|line| agrees_with_qemu(vm, line));
+        let compared: Result<Vec<bool>> = compared.collect();
+        vm.resume()?;
+        Ok(compared?.into_iter().all(|is_told| is_told).then_some(()))
+    })
+}
+
+/// Compares a line of the probe's. Returns false if QEMU's processor has no mapping there.
+fn agrees_with_qemu(vm: &Vm, line: &str) -> Result<bool> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [name, virt, phys] = words[..] else {
+        anyhow::bail!("an unexpected line: {line}");
+    };
+    let said = vm.monitor(&format!("gva2gpa 0x{virt}"))?;
+    if said.trim() == "Unmapped" {
+        return Ok(false);
     }
-    vm.resume()
+    ensure!(
+        said.trim() == format!("gpa: 0x{phys}"),
+        "{name} at {virt} is at {phys}, and for QEMU: {said}"
+    );
+    Ok(true)
 }
 
 /// The same for a module that asks the kernel's own functions, where one can be built.
