@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong with the device and with a request.
 
-use crate::Architecture;
+use crate::{Architecture, machine};
 use linpmem_phys::{Errno, PhysAddr};
 use std::io;
 use std::path::PathBuf;
@@ -235,7 +235,7 @@ fn process_reason(errno: Errno) -> String {
 
 fn access_reason(errno: Errno) -> String {
     match errno {
-        Errno::EACCES if cfg!(target_arch = "aarch64") => {
+        Errno::EACCES if machine::is_arm64() => {
             "on arm64 the module reads no device memory".to_owned()
         }
         Errno::EACCES => "device memory needs a module loaded with allow_device=1".to_owned(),

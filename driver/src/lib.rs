@@ -66,6 +66,7 @@ mod device;
 mod dialect;
 mod error;
 mod info;
+mod machine;
 mod module;
 mod node;
 mod read;

@@ -2,7 +2,7 @@
 //! Translating virtual addresses, and the page tables of processes.
 
 use crate::dialect::Dialect;
-use crate::{Device, RequestError, error, sys};
+use crate::{Device, RequestError, error, machine, sys};
 use linpmem_core::walk::x86::Paging;
 use linpmem_core::{Errno as CoreErrno, abi, original, request};
 use linpmem_phys::num::u32_as_usize;
@@ -156,7 +156,7 @@ impl Device {
     /// entries and is wrong about large pages.
     fn walk(&self, page_table: u64, virt: u64) -> Result<Translation, RequestError> {
         // The original is for x86-64 and does not tell how the tables of arm64 are to be read.
-        if cfg!(target_arch = "aarch64") {
+        if machine::is_arm64() {
             return Err(RequestError::Unsupported {
                 what: "translate on arm64",
             });
