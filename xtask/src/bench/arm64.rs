@@ -23,17 +23,17 @@ const MEMORY_MIB: u32 = 512;
 const JOBS: &[Job] = &[
     job(AVML, AVML, "avml acquire --source /proc/kcore IMAGE"),
     job(
-        "LiME",
+        "to LiME",
         AVML,
         "linpmem-dump --format lime --no-artifacts IMAGE",
     ),
     job(
-        "ELF",
+        "to ELF",
         AVML,
         "linpmem-dump --format elf --no-artifacts IMAGE",
     ),
     job(
-        "ELF with artifacts",
+        "to ELF, with artifacts",
         AVML,
         "linpmem-dump --format elf IMAGE",
     ),
