@@ -6,13 +6,8 @@ use std::io;
 use std::path::PathBuf;
 
 /// What a build without a prebuilt module says.
-const NO_OBJECT: &str = if cfg!(target_arch = "x86_64") {
-    "this build carries no prebuilt module: name one (--object FILE), or build one with \
-     `cargo xtask dist`"
-} else {
-    "this build carries no prebuilt module, which exists for x86-64 alone: name the one of an \
-     x86-64 machine's `cargo xtask dist` (--object FILE)"
-};
+const NO_OBJECT: &str = "this build carries no prebuilt module, which exists for x86-64 alone: build \
+                         one there with `cargo xtask dist`, or name one (--object FILE)";
 
 /// Fitting failed. Nothing was written, and nothing was loaded.
 #[derive(Debug, thiserror::Error)]

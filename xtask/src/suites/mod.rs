@@ -11,6 +11,7 @@ use self::tally::Tally;
 use crate::setup::{self, Part, kdir};
 use crate::{dist, kmod, prepare};
 use anyhow::{Context, Result, bail};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
 use linpmem_testkit::build_kind::QUICK_VARIABLE;
 use linpmem_testkit::cache::Cache;
