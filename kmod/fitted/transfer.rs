@@ -65,11 +65,7 @@ impl Transfer for UserBuffer<'_, '_> {
     fn copy(&mut self, route: Route, start: u64, len: usize) -> Result<Copied, Errno> {
         let mapping = Mapping::new(route, start, len)?;
         Ok(match route {
-            Route::DirectMap
-            | Route::Image
-            | Route::Alias
-            | Route::Firmware
-            | Route::Rom => {
+            Route::DirectMap | Route::Image | Route::Alias | Route::Firmware | Route::Rom => {
                 self.copy_memory(&mapping, len)
             }
             Route::Device { .. } => {

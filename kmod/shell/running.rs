@@ -17,7 +17,10 @@ const IORESOURCE_SYSTEM_RAM: u64 = 0x0100_0000 | IORESOURCE_MEM;
 pub(crate) const IORESOURCE_BUSY: u64 = 0x8000_0000;
 
 /// An entry of the resource tree.
-#[cfg_attr(CONFIG_ARM64, expect(dead_code, reason = "only x86-64 looks at what it is"))]
+#[cfg_attr(
+    CONFIG_ARM64,
+    expect(dead_code, reason = "only x86-64 looks at what it is")
+)]
 #[derive(Clone, Copy)]
 pub(crate) struct Resource {
     pub(crate) start: u64,
