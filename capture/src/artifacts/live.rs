@@ -136,6 +136,7 @@ mod tests {
         let files = || MachineFiles::at(folder.path().to_path_buf(), None);
         let release = crate::host::this_machine().kernel_release;
         let crashed = |text: &str| MachineRecord {
+            architecture: Some("x86_64".to_owned()),
             kaslr_offset: Some(Address(0x200_0000)),
             vmcoreinfo: Some(vmcoreinfo_record(text.as_bytes())),
             ..MachineRecord::default()

@@ -452,14 +452,15 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(10));
                 drop(go);
             });
-            for _ in 0..8 {
+            // One more than it may owe for long, as emulated processors hash slowly.
+            for _ in 0..5 {
                 file_hashes.feed(&Feed::Bytes(Bytes::from(vec![7; 1 << 20])));
             }
             assert!(!file_hashes.is_behind());
             let ends = file_hashes.finish().unwrap();
             assert_eq!(
                 digests(ends)[0],
-                crate::hash::sha256(&vec![7; 8 << 20]).as_bytes()
+                crate::hash::sha256(&vec![7; 5 << 20]).as_bytes()
             );
         });
     }

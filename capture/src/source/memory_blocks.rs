@@ -52,7 +52,7 @@ impl MemoryBlocks {
 
     /// As if the kernel could not take memory offline.
     #[cfg(test)]
-    pub(super) const fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self {
             folder: PathBuf::new(),
             block: Ok(None),

@@ -84,6 +84,8 @@ const ARM64: &[&str] = &[
     "libc6-dev-arm64-cross",
     "libstd-rust-dev:arm64",
     "rustc",
+    // What unit tests compare with.
+    "zstd",
     // Virtual machines, and programs of arm64 without one.
     "device-tree-compiler",
     "qemu-efi-aarch64",
