@@ -10,9 +10,6 @@ use linpmem_phys::num::{u32_as_u64, u32_as_usize, usize_as_u64};
 /// Bytes of a type's record without what follows it.
 const RECORD: u32 = 12;
 
-/// The longest record: this, and 65,535 members of 12 bytes.
-const MAX_RECORD: u32 = RECORD + 12 * 0xffff;
-
 /// One set of types.
 ///
 /// # Invariants
@@ -33,7 +30,11 @@ pub(super) struct Set<'a> {
     first_string: u32,
 }
 
-const _: () = assert!(2 * MAX_LEN + u32_as_u64(MAX_RECORD) < u32_as_u64(u32::MAX));
+const _: () = {
+    // A record has 65,535 members of 12 bytes at most.
+    let longest = RECORD + 12 * 0xffff;
+    assert!(2 * MAX_LEN + u32_as_u64(longest) < u32_as_u64(u32::MAX));
+};
 
 impl<'a> Set<'a> {
     /// The kernel's: `base` is `None`. A module's continue the kernel's.

@@ -7,10 +7,10 @@ mod commands;
 mod emulated;
 mod image;
 mod module;
+mod no_prebuilt;
 mod readers;
 mod refused;
 mod reserved;
-mod unfitted;
 
 use crate::machines;
 use anyhow::{Result, ensure};
