@@ -238,7 +238,7 @@ const SUITES: &[Suite] = &[
             "kmod::memory::",
             "kmod::pages::",
             "kmod::translation::",
-            "pmem::original::",
+            "pmem::library::",
         ]),
         matrix: Some(Matrix::Fitted),
         module: ModuleKind::Fitted,
