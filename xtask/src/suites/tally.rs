@@ -14,7 +14,7 @@ pub struct Tally {
     ignored: u64,
     /// The tests one by one: whether each passed.
     tests: Vec<(String, bool)>,
-    /// Suites whose command failed.
+    /// Suites whose command failed, and what else must not pass for a success.
     pub broken: Vec<String>,
 }
 
@@ -82,6 +82,21 @@ impl Tally {
         (passed, chosen.count())
     }
 
+    /// What is wrong with `filters`, which begin the names of the tests that were to run: one
+    /// that no test has, or a test that ran because one is somewhere else in its name. A suite
+    /// that lost its tests must not look as if they had passed.
+    pub fn mismatches(&self, filters: &[&str]) -> Vec<String> {
+        let unused = filters
+            .iter()
+            .filter(|filter| self.of(&[filter]).1 == 0)
+            .map(|filter| format!("no test is called {filter}…"));
+        let others = self
+            .names()
+            .filter(|name| !filters.iter().any(|filter| name.starts_with(filter)))
+            .map(|name| format!("{name} ran, which is of no chosen suite"));
+        unused.chain(others).collect()
+    }
+
     /// The names of all tests.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tests.iter().map(|(name, _)| name.as_str())
@@ -91,7 +106,7 @@ impl Tally {
     /// If something failed, or nothing ran.
     pub fn verdict(&self) -> Result<()> {
         if !self.broken.is_empty() {
-            bail!("tests failed in: {}", self.broken.join(", "));
+            bail!("failed: {}", self.broken.join("; "));
         }
         if self.passed == 0 {
             bail!("no tests ran");
@@ -152,5 +167,14 @@ mod tests {
         assert_eq!(tally.of(&["a::"]), (1, 2));
         assert_eq!(tally.of(&["a::one", "b::"]), (2, 2));
         assert_eq!(tally.of(&["c::"]), (0, 0));
+        assert!(tally.mismatches(&["a::", "b::"]).is_empty());
+        assert_eq!(
+            tally.mismatches(&["a::", "b::", "c::"]),
+            ["no test is called c::…"]
+        );
+        assert_eq!(
+            tally.mismatches(&["a::"]),
+            ["b::one ran, which is of no chosen suite"]
+        );
     }
 }
