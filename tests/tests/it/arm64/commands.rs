@@ -79,7 +79,8 @@ pub fn artifacts(image: &Image) -> Result<()> {
     let release = image.kernel.release();
     for (name, part) in [
         ("proc/version", release.as_bytes()),
-        ("proc/kallsyms", b" T _text\n".as_slice()),
+        // `_text` is before what kernels without CONFIG_KALLSYMS_ALL list.
+        ("proc/kallsyms", b" T _stext\n".as_slice()),
         ("sys/kernel/btf/vmlinux", b"\x9f\xeb\x01".as_slice()),
     ] {
         ensure!(listed.contains(&format!("\"{name}\"")), "{name}: {listed}");
