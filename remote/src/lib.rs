@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An image on its way to another machine.
+//!
+//! The machine whose memory is read connects out to a [`Receiver`], whose address says which
+//! public key it has and carries a secret: both sides know whom they talk to, in TLS 1.3 without
+//! certificates. What is sent is numbered; the receiver says up to which number everything is on
+//! its disk, and only then does the sender let go of it. A connection that breaks is made again
+//! and goes on from there, so no page of memory is read twice. In the end the receiver compares
+//! all sums and signs a [`Receipt`].
+//!
+//! What is written, and where, is up to whoever implements [`Store`]. docs/remote.md describes the
+//! protocol.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod claim;
+mod identity;
+mod line;
+mod message;
+mod queue;
+mod receiver;
+mod run_id;
+mod secret;
+mod sender;
+mod serving;
+mod store;
+mod tls;
+mod wire;
+
+pub use address::{Address, AddressError};
+pub use identity::{Identity, IdentityError, PublicKey, Signature};
+pub use message::{Finish, Hello, Receipt, SignedReceipt, Stream};
+pub use receiver::{Policy, Receiver};
+pub use run_id::RunId;
+pub use secret::Token;
+pub use sender::{Patience, SendError, Sender, Sending};
+pub use store::{Opened, Refusal, Session, Store};

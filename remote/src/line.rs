@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A connection that carries frames, encrypted.
+
+use crate::message::invalid;
+use crate::wire::{HEADER_BYTES, Kind, MAX_PAYLOAD, header, parse};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustls::Connection;
+use serde::Serialize;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// For how long the other side may be silent, or take nothing, before the connection counts as
+/// broken.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+
+/// How often a side that has nothing to say says so.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The time for a connection, and for the first words.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(15);
+
+/// Bytes that are read from the socket at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// A connection, its handshake done.
+pub(crate) struct Line {
+    socket: BufReader<TcpStream>,
+    tls: Connection,
+    /// The frame that is being received: its header, and its payload.
+    frame: Vec<u8>,
+    /// Bytes of it that are there.
+    filled: usize,
+    /// Bytes of it that are known to be needed.
+    needed: usize,
+    last_heard: Instant,
+    last_said: Instant,
+}
+
+impl Line {
+    /// Makes the handshake over `socket`.
+    ///
+    /// # Errors
+    /// If the other side is not whom it should be, or too slow.
+    pub(crate) fn new(socket: TcpStream, tls: Connection) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(SILENCE))?;
+        let now = Instant::now();
+        let mut line = Self {
+            socket: BufReader::with_capacity(READ_BYTES, socket),
+            tls,
+            frame: Vec::new(),
+            filled: 0,
+            needed: HEADER_BYTES,
+            last_heard: now,
+            last_said: now,
+        };
+        let deadline = now + HANDSHAKE;
+        while line.tls.is_handshaking() {
+            line.flush()?;
+            if line.tls.is_handshaking() && !line.take_in(deadline)? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        line.flush()?;
+        Ok(line)
+    }
+
+    /// Sends a frame whose payload is `parts`.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(crate) fn send(&mut self, kind: Kind, parts: &[&[u8]]) -> io::Result<()> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        self.write(&header(kind, len)?)?;
+        for part in parts {
+            self.write(part)?;
+        }
+        self.flush()?;
+        self.last_said = Instant::now();
+        Ok(())
+    }
+
+    /// Sends a frame whose payload is `value` as JSON.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) fn send_json(&mut self, kind: Kind, value: &impl Serialize) -> io::Result<()> {
+        self.send(kind, &[&serde_json::to_vec(value)?])
+    }
+
+    /// Says that this side is alive, if it has said nothing for a while.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) fn keep_alive(&mut self) -> io::Result<()> {
+        match self.last_said.elapsed() >= HEARTBEAT {
+            true => self.send(Kind::Alive, &[]),
+            false => Ok(()),
+        }
+    }
+
+    /// The next frame; `None` if it is not there after `wait`.
+    ///
+    /// # Errors
+    /// If the connection is broken, the other side has been silent for too long, or what it says is
+    /// no frame.
+    pub(crate) fn receive(&mut self, wait: Duration) -> io::Result<Option<(Kind, &[u8])>> {
+        let deadline = Instant::now() + wait;
+        loop {
+            if self.fill()? {
+                let (kind, _) = self.announced()?;
+                (self.filled, self.needed) = (0, HEADER_BYTES);
+                self.last_heard = Instant::now();
+                let payload = self.frame.get(HEADER_BYTES..).unwrap_or_default();
+                return Ok(Some((kind, payload)));
+            }
+            if !self.take_in(deadline)? {
+                return match self.last_heard.elapsed() > SILENCE {
+                    true => Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "nothing was heard for 30 seconds",
+                    )),
+                    false => Ok(None),
+                };
+            }
+        }
+    }
+
+    /// Takes decrypted bytes for the frame. Returns whether it is whole.
+    fn fill(&mut self) -> io::Result<bool> {
+        loop {
+            if self.filled == self.needed {
+                if self.needed > HEADER_BYTES {
+                    return Ok(true);
+                }
+                let (_, len) = self.announced()?;
+                self.needed = HEADER_BYTES + len;
+                if len == 0 {
+                    self.frame.truncate(HEADER_BYTES);
+                    return Ok(true);
+                }
+            }
+            if self.frame.len() != self.needed {
+                self.frame.resize(self.needed, 0);
+            }
+            let room = self.frame.get_mut(self.filled..).unwrap_or_default();
+            match self.tls.reader().read(room) {
+                Ok(0) => return Err(closed()),
+                Ok(len) => self.filled += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(closed()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn announced(&self) -> io::Result<(Kind, usize)> {
+        let header = self.frame.first_chunk();
+        parse(*header.ok_or_else(|| invalid("a frame is too short"))?)
+    }
+
+    /// Takes bytes from the socket, waiting until `deadline`. Returns whether there were any.
+    fn take_in(&mut self, deadline: Instant) -> io::Result<bool> {
+        if self.socket.buffer().is_empty() && !self.is_readable(deadline)? {
+            return Ok(false);
+        }
+        if self.socket.fill_buf()?.is_empty() {
+            return Err(closed());
+        }
+        self.tls.read_tls(&mut self.socket)?;
+        let processed = self.tls.process_new_packets();
+        if self.tls.wants_write() {
+            // What went wrong, as an alert for the other side.
+            let flushed = self.flush();
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            flushed?;
+            return Ok(true);
+        }
+        processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(true)
+    }
+
+    fn is_readable(&self, deadline: Instant) -> io::Result<bool> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut polled = [PollFd::new(self.socket.get_ref(), PollFlags::IN)];
+            match poll(&mut polled, Some(&left)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let len = self.tls.writer().write(bytes)?;
+            bytes = bytes.get(len..).unwrap_or_default();
+            // Keeps what waits for the socket short; whoever sends last flushes the rest.
+            if !bytes.is_empty() {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(self.socket.get_mut()) {
+                Ok(0) => return Err(closed()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "nothing was taken for 30 seconds",
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says goodbye. What is on its way still arrives.
+    pub(crate) fn close(mut self) {
+        self.tls.send_close_notify();
+        // It is over either way.
+        let _ = self.flush();
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the other side closed the connection",
+    )
+}
+
+const _: () = assert!(
+    MAX_PAYLOAD < 1 << 20,
+    "a frame is kept in memory for each sender"
+);

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The side of the machine whose memory is read.
+
+use crate::address::Address;
+use crate::identity::PublicKey;
+use crate::line::{HANDSHAKE, HEARTBEAT, Line};
+use crate::message::{
+    Finish, FromReceiver, Greeting, Hello, Receipt, SignedReceipt, Stream, Welcome, from_json,
+    invalid, numbered,
+};
+use crate::queue::{Item, Next, Queue};
+use crate::secret::fill_random;
+use crate::store::Refusal;
+use crate::tls;
+use crate::wire::Kind;
+use bytes::Bytes;
+use rustls::{CertificateError, ClientConfig};
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender as Outbox, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+/// The first pause between two attempts to connect, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
+
+/// How long everything else waits when there is something to be heard.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// How often a pause looks whether there is still time.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// An image that could not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// No connection at the beginning.
+    #[error("connecting to {address}: {reason}")]
+    Connect {
+        /// The receiver.
+        address: String,
+        /// The last reason.
+        reason: String,
+    },
+    /// Somebody else answers.
+    #[error(
+        "{address} has another key than the one in the address: it is another receiver, a \
+         receiver that was started anew without --key, or somebody in between. Nothing was sent; \
+         copy the line that `linpmem-dump receive` printed last"
+    )]
+    WrongKey {
+        /// The receiver.
+        address: String,
+    },
+    /// The receiver says no.
+    #[error("the receiver refuses the image: {0}")]
+    Refused(String),
+    /// No connection for a long time.
+    #[error("{address} could not be reached for {} s ({reason})", .after.as_secs())]
+    GaveUp {
+        /// The receiver.
+        address: String,
+        /// For how long it was tried.
+        after: Duration,
+        /// The last reason.
+        reason: String,
+    },
+    /// The receiver says what cannot be.
+    #[error("the receiver contradicts itself: {0}")]
+    Contradiction(&'static str),
+    /// The receiver's receipt is for something else.
+    #[error("the receiver's receipt is wrong: {0}")]
+    Receipt(&'static str),
+    /// The machine cannot.
+    #[error("{action}: {reason}")]
+    Machine {
+        /// What was attempted.
+        action: &'static str,
+        /// The system's reason.
+        reason: String,
+    },
+}
+
+/// How long a connection is tried again.
+#[derive(Clone)]
+pub struct Patience {
+    /// For this long after it broke.
+    pub give_up: Duration,
+    /// Whether the user wants the run to end: then it is tried for a moment only.
+    pub is_hurried: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// For how long a connection is tried again when the run is to end.
+const HURRIED: Duration = Duration::from_secs(10);
+
+/// What is known of a sending that goes on.
+#[derive(Debug, Default)]
+pub struct Sending {
+    reconnections: AtomicU64,
+    /// Why there is no connection just now.
+    broken: Mutex<Option<String>>,
+}
+
+/// An image on its way.
+pub struct Sender {
+    queue: Arc<Queue>,
+    sending: Arc<Sending>,
+    thread: Option<JoinHandle<()>>,
+    receipt: Inbox<SignedReceipt>,
+    hello: Hello,
+    image: String,
+    key: PublicKey,
+}
+
+impl Sending {
+    /// How often the connection was made again.
+    #[must_use]
+    pub fn reconnections(&self) -> u64 {
+        self.reconnections.load(Ordering::Relaxed)
+    }
+
+    /// Why there is no connection just now; `None` if there is one.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn set_broken(&self, why: Option<String>) {
+        *self.lock() = why;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sender {
+    /// Connects to the receiver at `address`, and announces the image as `hello` says.
+    ///
+    /// # Errors
+    /// If it cannot be reached, is another one, or does not want the image.
+    pub fn connect(address: Address, hello: Hello, patience: Patience) -> Result<Self, SendError> {
+        let key = address.key();
+        let config = tls::client_config(key).map_err(|error| SendError::Machine {
+            action: "preparing the encryption",
+            reason: error.to_string(),
+        })?;
+        let mut dialer = Dialer {
+            greeting: Greeting::new(address.token(), &hello),
+            address,
+            config,
+            patience,
+        };
+        let (line, welcome) = dialer.first()?;
+        if welcome.next != 0 {
+            return Err(SendError::Contradiction("it has parts of a new image"));
+        }
+        let queue = Arc::new(Queue::default());
+        let sending = Arc::new(Sending::default());
+        let (done, receipt) = channel();
+        let worker = Worker {
+            queue: Arc::clone(&queue),
+            sending: Arc::clone(&sending),
+            dialer,
+            done,
+        };
+        let thread = Builder::new()
+            .name("send".to_owned())
+            .spawn(move || worker.run(line))
+            .map_err(|error| SendError::Machine {
+                action: "starting a thread",
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            queue,
+            sending,
+            thread: Some(thread),
+            receipt,
+            hello,
+            image: welcome.image,
+            key,
+        })
+    }
+
+    /// The name that the receiver gives the image. Nothing is known about its characters.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn sending(&self) -> Arc<Sending> {
+        Arc::clone(&self.sending)
+    }
+
+    /// Sends the next bytes of `stream`, as soon as there is room: a few MiB are on their way at
+    /// most.
+    ///
+    /// # Errors
+    /// If nothing can be sent any more.
+    pub fn bytes(&self, stream: Stream, bytes: &Bytes) -> Result<(), SendError> {
+        self.queue.bytes(stream, bytes)
+    }
+
+    /// Sends `len` zero bytes of `stream`, which take nothing.
+    ///
+    /// # Errors
+    /// If nothing can be sent any more.
+    pub fn zeros(&self, stream: Stream, len: u64) -> Result<(), SendError> {
+        self.queue.push(Item::Zeros(stream, len))
+    }
+
+    /// Waits until the receiver has all that was sent on its disk.
+    ///
+    /// # Errors
+    /// If nothing can be sent any more.
+    pub fn drained(&self) -> Result<(), SendError> {
+        self.queue.drained()
+    }
+
+    /// Says that this was all, and waits for the receipt.
+    ///
+    /// # Errors
+    /// If the receiver does not confirm it.
+    pub fn finish(mut self, finish: &Finish) -> Result<(Receipt, SignedReceipt), SendError> {
+        let message = serde_json::to_vec(finish).map_err(|error| SendError::Machine {
+            action: "writing the last message",
+            reason: error.to_string(),
+        })?;
+        self.queue.push(Item::Finish(message))?;
+        let signed = loop {
+            match self.receipt.recv_timeout(LOOK) {
+                Ok(signed) => break signed,
+                Err(RecvTimeoutError::Timeout) => {}
+                // The thread ended without a receipt, and has said why.
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.queue.drained()?;
+                    return Err(SendError::Contradiction("it ended without a receipt"));
+                }
+            }
+        };
+        self.end();
+        let receipt = signed.check(self.key).ok_or(SendError::Receipt(
+            "it is not signed with the receiver's key",
+        ))?;
+        if receipt.run != self.hello.run {
+            return Err(SendError::Receipt("it is for another acquisition"));
+        }
+        if receipt.image_bytes != finish.image_bytes {
+            return Err(SendError::Receipt("its image has another length"));
+        }
+        if finish.is_whole && !receipt.is_verified {
+            return Err(SendError::Receipt(
+                "it does not say that the sums are right",
+            ));
+        }
+        Ok((receipt, signed))
+    }
+
+    fn end(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // It would have told the queue why it failed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.queue
+            .fail(SendError::Contradiction("the run has ended"));
+        self.end();
+    }
+}
+
+/// Makes connections.
+struct Dialer {
+    address: Address,
+    config: Arc<ClientConfig>,
+    greeting: Greeting,
+    patience: Patience,
+}
+
+/// An attempt that failed.
+enum Failure {
+    /// It may work in a moment.
+    Again(String),
+    /// It will not.
+    Never(SendError),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+/// What the receiver answers.
+enum Answer {
+    Welcome(Box<Line>, Welcome),
+    Done(SignedReceipt),
+}
+
+impl Dialer {
+    /// The first connection. A receiver that is busy is asked again; one that cannot be reached
+    /// is not: nothing has been read yet, and the user is there.
+    fn first(&mut self) -> Result<(Line, Welcome), SendError> {
+        let begun = Instant::now();
+        let mut pause = PAUSES[0];
+        loop {
+            match self.dial() {
+                Ok(Answer::Welcome(line, welcome)) => return Ok((*line, welcome)),
+                Ok(Answer::Done(_)) => {
+                    return Err(SendError::Contradiction("it has a new image already"));
+                }
+                Err(Failure::Never(error)) => return Err(error),
+                Err(Failure::Again(reason)) => {
+                    let is_refused = reason.starts_with(BUSY);
+                    if !is_refused || begun.elapsed() >= self.patience.give_up {
+                        return Err(SendError::Connect {
+                            address: self.address.to_string(),
+                            reason,
+                        });
+                    }
+                }
+            }
+            self.pause(&mut pause, begun);
+        }
+    }
+
+    /// Another connection, after one that broke for `reason`.
+    fn again(&self, mut reason: String, sending: &Sending) -> Result<Answer, SendError> {
+        let broken = Instant::now();
+        let mut pause = PAUSES[0];
+        loop {
+            sending.set_broken(Some(reason));
+            let after = broken.elapsed();
+            match self.dial() {
+                Ok(answer) => {
+                    sending.set_broken(None);
+                    sending.reconnections.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(Failure::Never(error)) => return Err(error),
+                Err(Failure::Again(why)) => reason = why,
+            }
+            if after >= self.patience_now() {
+                return Err(SendError::GaveUp {
+                    address: self.address.to_string(),
+                    after,
+                    reason,
+                });
+            }
+            self.pause(&mut pause, broken);
+        }
+    }
+
+    fn patience_now(&self) -> Duration {
+        match (self.patience.is_hurried)() {
+            true => HURRIED.min(self.patience.give_up),
+            false => self.patience.give_up,
+        }
+    }
+
+    /// Waits, each time longer, and not as long as another sender: they may all have been cut off
+    /// by the same event.
+    fn pause(&self, pause: &mut Duration, since: Instant) {
+        let mut random = [0];
+        // Without random numbers all wait the same.
+        let _ = fill_random(&mut random);
+        let share = u32::from(random[0]) + 128;
+        let end = Instant::now() + *pause * share / 256;
+        *pause = PAUSES[1].min(*pause * 2);
+        while Instant::now() < end && since.elapsed() < self.patience_now() {
+            sleep(LOOK.min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    fn dial(&self) -> Result<Answer, Failure> {
+        let (host, port) = self.address.endpoint();
+        let mut failure = Failure::Again(format!("{host} has no address"));
+        for found in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&found, HANDSHAKE) {
+                Ok(socket) => return self.greet(socket),
+                Err(error) => failure = Failure::Again(format!("{found}: {error}")),
+            }
+        }
+        Err(failure)
+    }
+
+    fn greet(&self, socket: TcpStream) -> Result<Answer, Failure> {
+        let tls = tls::client(&self.config).map_err(|error| Failure::Again(error.to_string()))?;
+        let mut line = match Line::new(socket, tls.into()) {
+            Err(error) if is_wrong_key(&error) => {
+                return Err(Failure::Never(SendError::WrongKey {
+                    address: self.address.to_string(),
+                }));
+            }
+            line => line?,
+        };
+        line.send_json(Kind::Hello, &self.greeting)?;
+        let Some((kind, payload)) = line.receive(HANDSHAKE)? else {
+            return Err(Failure::Again("the receiver does not answer".to_owned()));
+        };
+        match kind {
+            Kind::Welcome => {
+                let welcome = from_json(payload)?;
+                Ok(Answer::Welcome(Box::new(line), welcome))
+            }
+            kind => match FromReceiver::parse(kind, payload)? {
+                FromReceiver::Receipt(receipt) => {
+                    line.close();
+                    Ok(Answer::Done(receipt))
+                }
+                FromReceiver::Refused(refusal) => Err(refusal.into()),
+                _ => Err(invalid("an answer that is none").into()),
+            },
+        }
+    }
+}
+
+/// How the reason of a receiver that cannot take the image now begins.
+const BUSY: &str = "the receiver says";
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.is_temporary {
+            true => Self::Again(format!("{BUSY}: {refusal}")),
+            false => Self::Never(SendError::Refused(refusal.reason)),
+        }
+    }
+}
+
+fn is_wrong_key(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        inner,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure
+        ))
+    )
+}
+
+/// The thread that sends.
+struct Worker {
+    queue: Arc<Queue>,
+    sending: Arc<Sending>,
+    dialer: Dialer,
+    done: Outbox<SignedReceipt>,
+}
+
+impl Worker {
+    fn run(self, line: Line) {
+        match self.carry(line) {
+            Ok(Some(receipt)) => {
+                // Nobody waits for it if the run was dropped.
+                let _ = self.done.send(receipt);
+            }
+            Ok(None) => {}
+            Err(error) => self.queue.fail(error),
+        }
+    }
+
+    /// Sends everything, over as many connections as it takes. `None` if nobody wants it any
+    /// more.
+    fn carry(&self, mut line: Line) -> Result<Option<SignedReceipt>, SendError> {
+        loop {
+            let reason = match self.converse(&mut line) {
+                Ok(ended) => {
+                    line.close();
+                    return Ok(ended);
+                }
+                Err(Failure::Never(error)) => return Err(error),
+                Err(Failure::Again(reason)) => reason,
+            };
+            drop(line);
+            match self.dialer.again(reason, &self.sending)? {
+                Answer::Done(receipt) => return Ok(Some(receipt)),
+                Answer::Welcome(new, welcome) => {
+                    if !self.queue.resume(welcome.next) {
+                        return Err(SendError::Contradiction(
+                            "it no longer has what it had on its disk",
+                        ));
+                    }
+                    line = *new;
+                }
+            }
+        }
+    }
+
+    fn converse(&self, line: &mut Line) -> Result<Option<SignedReceipt>, Failure> {
+        loop {
+            let wait = match self.queue.next(HEARTBEAT / 10) {
+                Next::Item(number, item) => {
+                    send(line, number, &item)?;
+                    Duration::ZERO
+                }
+                Next::Unacknowledged => MOMENT,
+                Next::Nothing => Duration::ZERO,
+                Next::Closed => return Ok(None),
+            };
+            line.keep_alive()?;
+            let mut wait = wait;
+            while let Some((kind, payload)) = line.receive(wait)? {
+                wait = Duration::ZERO;
+                match FromReceiver::parse(kind, payload)? {
+                    FromReceiver::Alive => {}
+                    FromReceiver::Durable(number) => {
+                        if !self.queue.acknowledge(number) {
+                            let what = "it acknowledges what it was not sent";
+                            return Err(Failure::Never(SendError::Contradiction(what)));
+                        }
+                    }
+                    FromReceiver::Receipt(receipt) => return Ok(Some(receipt)),
+                    FromReceiver::Refused(refusal) => return Err(refusal.into()),
+                }
+            }
+        }
+    }
+}
+
+fn send(line: &mut Line, number: u64, item: &Item) -> io::Result<()> {
+    match item {
+        Item::Bytes(stream, bytes) => line.send(Kind::Data, &[&numbered(number, *stream), bytes]),
+        Item::Zeros(stream, len) => {
+            let place = numbered(number, *stream);
+            line.send(Kind::Zeros, &[&place, &len.to_le_bytes()])
+        }
+        Item::Finish(message) => line.send(Kind::Finish, &[&number.to_le_bytes(), message]),
+    }
+}

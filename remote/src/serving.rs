@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One connection to the receiver.
+
+use crate::line::{HANDSHAKE, Line};
+use crate::message::{
+    Finish, FromSender, Greeting, Hello, PROTOCOL, SignedReceipt, Welcome, from_json, invalid,
+};
+use crate::receiver::{MOST_STRANGERS, Receiver, Seat};
+use crate::store::{Opened, Refusal, Session, Store};
+use crate::tls;
+use crate::wire::Kind;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long the next frame is waited for while the disk has something to do.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// And while it does not.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// For how long a sender may take to close the connection when all is said.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Serving<'a> {
+    pub(crate) receiver: &'a Receiver,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) peer: SocketAddr,
+    pub(crate) is_ended: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// How a connection ended without a receipt.
+enum Broken {
+    /// It may come again.
+    Line(io::Error),
+    /// The sender was told.
+    Refused(Refusal),
+    /// The same run has another connection.
+    Superseded,
+    /// This side ends.
+    Ended,
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Line(error)
+    }
+}
+
+impl From<Refusal> for Broken {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Serving<'_> {
+    pub(crate) fn serve(&self, socket: TcpStream) {
+        let Some((mut line, hello)) = self.greeted(socket) else {
+            return;
+        };
+        let ended = self.receive(&mut line, &hello);
+        let lost = |reason: &str| self.store.lost(&hello, self.peer, reason);
+        match ended {
+            Ok(()) => {}
+            Err(Broken::Line(error)) => lost(&error.to_string()),
+            Err(Broken::Superseded) => lost("its sender has connected again"),
+            Err(Broken::Ended) => lost("this receiver was stopped"),
+            Err(Broken::Refused(refusal)) => {
+                lost(&format!("it was refused: {refusal}"));
+                refuse(line, &refusal);
+            }
+        }
+    }
+
+    /// The handshake, and the sender's first words; `None` if it was turned away.
+    fn greeted(&self, socket: TcpStream) -> Option<(Line, Hello)> {
+        let turned_away = |reason: &str| {
+            self.store.turned_away(self.peer, reason);
+            None
+        };
+        let strangers = &self.receiver.strangers;
+        let before = strangers.fetch_add(1, Ordering::Relaxed);
+        let _seat = Seat(strangers);
+        if before >= MOST_STRANGERS {
+            return turned_away("too many connections that have not shown a token");
+        }
+        let line = tls::server(self.receiver.config())
+            .map_err(io::Error::other)
+            .and_then(|tls| Line::new(socket, tls.into()));
+        let mut line = match line {
+            Ok(line) => line,
+            Err(error) => return turned_away(&error.to_string()),
+        };
+        match self.greeting(&mut line) {
+            Ok(hello) => Some((line, hello)),
+            Err(Broken::Refused(refusal)) => {
+                turned_away(&refusal.reason);
+                refuse(line, &refusal);
+                None
+            }
+            Err(Broken::Line(error)) => turned_away(&error.to_string()),
+            Err(Broken::Superseded | Broken::Ended) => turned_away("this receiver was stopped"),
+        }
+    }
+
+    fn greeting(&self, line: &mut Line) -> Result<Hello, Broken> {
+        let silent = || io::Error::new(io::ErrorKind::TimedOut, "it says nothing");
+        let (kind, payload) = line.receive(HANDSHAKE)?.ok_or_else(silent)?;
+        if kind != Kind::Hello {
+            return Err(invalid("its first word is no greeting").into());
+        }
+        let greeting: Greeting = from_json(payload)?;
+        if greeting.protocol != PROTOCOL {
+            return Err(Refusal::new(format!(
+                "this receiver speaks version {PROTOCOL} of the protocol, and the sender version \
+                 {}: use the same linpmem-dump on both sides",
+                greeting.protocol
+            ))
+            .into());
+        }
+        self.receiver
+            .lets_in(&greeting.token, greeting.hello.run)
+            .map_err(Refusal::new)?;
+        Ok(greeting.hello)
+    }
+
+    fn receive(&self, line: &mut Line, hello: &Hello) -> Result<(), Broken> {
+        let claim = self
+            .receiver
+            .claims
+            .take(hello.run)
+            .ok_or_else(|| Refusal::for_now("another connection sends the same image"))?;
+        let (image, mut next, mut session) = match self.store.open(hello, self.peer)? {
+            Opened::Done(receipt) => return self.confirm(line, &receipt),
+            Opened::Running {
+                image,
+                next,
+                session,
+            } => (image, next, session),
+        };
+        line.send_json(Kind::Welcome, &Welcome { image, next })?;
+        let mut said = next;
+        loop {
+            if claim.is_superseded() {
+                return Err(Broken::Superseded);
+            }
+            if (self.is_ended)() {
+                return Err(Broken::Ended);
+            }
+            let durable = session.durable()?;
+            if durable > said {
+                line.send(Kind::Durable, &[&durable.to_le_bytes()])?;
+                said = durable;
+            }
+            line.keep_alive()?;
+            let wait = if said < next { MOMENT } else { LOOK };
+            let Some((kind, payload)) = line.receive(wait)? else {
+                continue;
+            };
+            match FromSender::parse(kind, payload)? {
+                FromSender::Alive => continue,
+                FromSender::Data {
+                    number,
+                    stream,
+                    bytes,
+                } => {
+                    expect(number, next)?;
+                    session.data(stream, bytes)?;
+                }
+                FromSender::Zeros {
+                    number,
+                    stream,
+                    len,
+                } => {
+                    expect(number, next)?;
+                    session.zeros(stream, len)?;
+                }
+                FromSender::Finish { number, finish } => {
+                    expect(number, next)?;
+                    let receipt = finished(&mut *session, &finish, line)?;
+                    return self.confirm(line, &receipt);
+                }
+            }
+            next += 1;
+        }
+    }
+
+    fn confirm(&self, line: &mut Line, receipt: &SignedReceipt) -> Result<(), Broken> {
+        let said = line.send_json(Kind::Receipt, receipt);
+        let is_heard = said.is_ok() && is_closed(line);
+        self.receiver.completed(is_heard);
+        Ok(said?)
+    }
+}
+
+/// Every message has the number after that of the one before.
+fn expect(number: u64, next: u64) -> Result<(), Refusal> {
+    match number == next {
+        true => Ok(()),
+        false => Err(Refusal::new(format!(
+            "message {number} came where {next} was expected"
+        ))),
+    }
+}
+
+fn finished(
+    session: &mut dyn Session,
+    finish: &Finish,
+    line: &mut Line,
+) -> Result<SignedReceipt, Refusal> {
+    // If the line is broken, the sender will come again for the receipt.
+    session.finish(finish, &mut || {
+        let _ = line.keep_alive();
+        // What it says meanwhile is that it is alive.
+        let _ = line.receive(Duration::ZERO);
+    })
+}
+
+/// Waits until the sender has closed the connection: closing it first could destroy what is on
+/// its way to it. Returns whether it has.
+fn is_closed(line: &mut Line) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < GOODBYE {
+        match line.receive(LOOK) {
+            Ok(_) => {}
+            Err(error) => return error.kind() == io::ErrorKind::UnexpectedEof,
+        }
+    }
+    false
+}
+
+/// Says why not, and goodbye. If it is not heard, the sender asks again.
+fn refuse(mut line: Line, refusal: &Refusal) {
+    if line.send_json(Kind::Refused, refusal).is_ok() && !is_closed(&mut line) {
+        line.close();
+    }
+}

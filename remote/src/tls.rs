@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! TLS 1.3 with the receiver's bare key in place of a certificate (RFC 7250): no authority, no
+//! names, no dates, so a target whose clock is wrong connects as well.
+
+use crate::identity::{Identity, PublicKey};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
+    UnixTime,
+};
+use rustls::server::AlwaysResolvesServerRawPublicKeys;
+use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig,
+    ServerConnection, SignatureScheme,
+};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// What the receiver shows.
+pub(crate) fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, Error> {
+    let provider = provider();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(identity.pkcs8().to_vec()));
+    let key = provider.key_provider.load_private_key(key)?;
+    let shown = CertificateDer::from(identity.public_key().spki());
+    let certified = Arc::new(CertifiedKey::new(vec![shown], key));
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified)));
+    // A ticket that the sender never reads would turn its closing into a reset, which
+    // destroys what is still on the way.
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// What the sender accepts.
+pub(crate) fn client_config(key: PublicKey) -> Result<Arc<ClientConfig>, Error> {
+    let verifier = Pinned {
+        spki: key.spki(),
+        provider: provider(),
+    };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.enable_sni = false;
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+pub(crate) fn server(config: &Arc<ServerConfig>) -> Result<ServerConnection, Error> {
+    ServerConnection::new(Arc::clone(config))
+}
+
+pub(crate) fn client(config: &Arc<ClientConfig>) -> Result<ClientConnection, Error> {
+    // Not sent, and not compared with anything: the key is.
+    let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
+    ClientConnection::new(Arc::clone(config), name)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Accepts one key.
+#[derive(Debug)]
+struct Pinned {
+    spki: Vec<u8>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match end_entity.as_ref() == self.spki.as_slice() {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature_with_raw_key(
+            message,
+            &SubjectPublicKeyInfoDer::from(cert.as_ref()),
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
