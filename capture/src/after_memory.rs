@@ -20,7 +20,7 @@ pub(crate) struct After<'a, 'w, 'e> {
     pub(crate) late: Option<LateArtifacts<'a>>,
     /// The artifacts, once they have been.
     pub(crate) collected: Option<CollectedArtifacts>,
-    /// The image's final name.
+    /// The image's final name, if it is a file of this machine.
     pub(crate) image: Option<&'a Path>,
     /// How far it may grow.
     pub(crate) limits: Limits,
@@ -36,9 +36,9 @@ impl AfterMemory for After<'_, '_, '_> {
             self.warnings
                 .extend(self.frozen.take().and_then(Frozen::thaw));
         }
-        if let (Some(mut late), Some(image)) = (self.late.take(), self.image) {
+        if let Some(mut late) = self.late.take() {
             let mut warn = |warning| self.warnings.add(warning);
-            self.collected = late.collect(image, file_bytes, self.limits, &mut warn);
+            self.collected = late.collect(self.image, file_bytes, self.limits, &mut warn);
         }
         let record = self.collected.as_ref().map(|kept| kept.record.clone());
         (

@@ -4,6 +4,7 @@
 use crate::artifacts::PlacementError;
 use crate::driver::DriverError;
 use crate::freeze::FreezeError;
+use crate::remote::RemoteError;
 use crate::selection::NothingSelected;
 use crate::sink::{PartialError, PipeError, SpaceError};
 use crate::source::SourceError;
@@ -55,6 +56,9 @@ pub enum AcquireError {
     /// The pipe for the image cannot be written to.
     #[error(transparent)]
     Pipe(#[from] PipeError),
+    /// The receiver on the other machine does not confirm the image.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A file cannot be created or renamed.
     #[error(transparent)]
     File(#[from] PartialError),

@@ -2,6 +2,7 @@
 //! What an image looks like from the outside: its format, compression and name.
 
 use linpmem_formats::{Codec, aff4, kdump, raw};
+use crate::remote::{Remote, RemoteError, RemoteSpec};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,9 @@ pub enum Output {
         /// The manifest, which needs a file.
         manifest: PathBuf,
     },
+    /// A receiver on another machine, with everything that belongs to the image. Nothing is
+    /// written to this one.
+    Remote(RemoteSpec),
 }
 
 /// Where an image goes that is no file.
@@ -93,7 +97,6 @@ impl Stream {
 }
 
 /// An [`Output`] whose names are settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// See [`Output::Stream`].
     Stream { stream: Stream, manifest: PathBuf },
@@ -102,6 +105,8 @@ pub(crate) enum Target {
         image: PathBuf,
         manifest: Option<PathBuf>,
     },
+    /// See [`Output::Remote`]; the receiver has named the image.
+    Remote(Remote),
 }
 
 impl Shape {
@@ -148,9 +153,17 @@ impl ImageFormat {
 }
 
 impl Target {
-    /// Settles the names of `output`; `host` and `utc` name an image that nobody named.
-    pub(crate) fn of(output: &Output, shape: Shape, host: &str, utc: &str) -> Self {
-        match output {
+    /// Settles the names of `output`; `host` and `utc` name an image that nobody named. An image
+    /// for another machine is announced by `connect`.
+    pub(crate) fn of(
+        output: &Output,
+        shape: Shape,
+        host: &str,
+        utc: &str,
+        connect: impl FnOnce(&RemoteSpec) -> Result<Remote, RemoteError>,
+    ) -> Result<Self, RemoteError> {
+        Ok(match output {
+            Output::Remote(spec) => Self::Remote(connect(spec)?),
             Output::Stream { stream, manifest } => Self::Stream {
                 stream: stream.clone(),
                 manifest: manifest.clone(),
@@ -160,22 +173,13 @@ impl Target {
                 manifest: manifest.clone(),
             },
             Output::Named { manifest } => {
-                let host: String = host
-                    .chars()
-                    .map(|letter| match letter {
-                        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => letter,
-                        _ => '_',
-                    })
-                    .collect();
-                // A leading dot hides the file, a leading dash makes it an option.
-                let host = host.trim_start_matches(['.', '-']);
-                let host = if host.is_empty() { "memory" } else { host };
+                let host = host_in_name(host);
                 Self::File {
                     image: PathBuf::from(format!("{host}-{utc}.{}", shape.extension())),
                     manifest: manifest.clone(),
                 }
             }
-        }
+        })
     }
 
     /// The image's name without its folder; `None` for a stream.
@@ -183,7 +187,24 @@ impl Target {
         match self {
             Self::Stream { .. } => None,
             Self::File { image, .. } => Some(image.file_name()?.to_string_lossy().into_owned()),
+            Self::Remote(remote) => Some(remote.image().to_string_lossy().into_owned()),
         }
+    }
+}
+
+/// The name of a machine as part of a file's name.
+pub(crate) fn host_in_name(host: &str) -> String {
+    let host: String = host
+        .chars()
+        .map(|letter| match letter {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => letter,
+            _ => '_',
+        })
+        .collect();
+    // A leading dot hides the file, a leading dash makes it an option.
+    match host.trim_start_matches(['.', '-']) {
+        "" => "memory".to_owned(),
+        host => host.to_owned(),
     }
 }
 
@@ -209,7 +230,9 @@ mod tests {
                 elf,
                 host,
                 "20260131T000000Z",
-            );
+                |_| Err(RemoteError::Name),
+            )
+            .unwrap();
             assert_eq!(target.file_name().as_deref(), Some(name));
         }
     }

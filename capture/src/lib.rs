@@ -25,6 +25,7 @@ mod image_writer;
 mod input_hash;
 mod kernel_page;
 mod live_memory;
+mod manifest_output;
 pub mod meter;
 mod output_set;
 pub mod pages;
@@ -33,7 +34,9 @@ mod plan;
 mod prefetch;
 mod read_target;
 pub mod reader;
+pub mod receive;
 mod reading;
+mod remote;
 mod second_pass;
 pub mod selection;
 pub mod sidecar;
@@ -56,4 +59,6 @@ pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,
 };
+pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
+pub use remote::{Delivered, RemoteError, RemoteSpec};
 pub use reading::{RawInput, Reading};

@@ -16,6 +16,7 @@ pub struct Meter {
     hashed_bytes: AtomicU64,
     to_hash_bytes: AtomicU64,
     is_hashing: AtomicBool,
+    is_cut_off: AtomicBool,
 }
 
 /// The counters at one moment.
@@ -38,6 +39,9 @@ pub struct MeterReading {
     /// Bytes of the file to read back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_hash_bytes: Option<u64>,
+    /// Whether there is no connection to the receiver of the image; only then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut_off: bool,
 }
 
 impl Meter {
@@ -76,6 +80,11 @@ impl Meter {
         self.hashed_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Whether there is no connection to the receiver of the image.
+    pub fn set_cut_off(&self, is_cut_off: bool) {
+        self.is_cut_off.store(is_cut_off, Ordering::Relaxed);
+    }
+
     /// A number that changes whenever there is progress.
     #[must_use]
     pub fn activity(&self) -> u64 {
@@ -108,6 +117,7 @@ impl Meter {
                 .then(|| self.compared_bytes.load(Ordering::Relaxed)),
             hashed_bytes: hashing(&self.hashed_bytes),
             to_hash_bytes: hashing(&self.to_hash_bytes),
+            is_cut_off: self.is_cut_off.load(Ordering::Relaxed),
         }
     }
 }

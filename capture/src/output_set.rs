@@ -3,60 +3,64 @@
 //! are dropped before it.
 
 use crate::after_memory::{After, hash_rest};
-use crate::artifacts::{CollectedArtifacts, LateArtifacts};
+use crate::artifacts::{CollectedArtifacts, LateArtifacts, OwnFile};
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
-use crate::pipeline::{Acquisition, CHUNK_BYTES, End, Outcome, ReadBack, RunError, run};
+use crate::manifest_output::{self, ManifestLines, ManifestOutput, ManifestSum};
+use crate::pipeline::{Acquisition, End, Outcome, ReadBack, RunError, run};
 use crate::plan::Plan;
 use crate::reader::ReadPages;
+use crate::remote::{Delivered, Remote, Sent};
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, exposure, folder_of, open_pipe,
+    FileSink, LimitedSink, Limits, PartialFile, PipeSink, RemoteSink, Sink, exposure, folder_of,
+    open_pipe,
 };
 use crate::stop::Stop;
 use crate::warnings::Warnings;
-use linpmem_formats::{ImagePlan, ImageWriter};
+use linpmem_formats::ImageWriter;
 use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
 use linpmem_manifest::{
     ArtifactsRecord, FileRecord, Footer, HashedRecord, Header, ManifestWriter, ReadBackRecord,
     ReadSpan, SecondPassTotals, Sha256Sum, State, WrittenRecord,
 };
 use linpmem_phys::PhysLen;
-use linpmem_phys::num::usize_as_u64;
-use rustix::fs::FallocateFlags;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek};
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
-/// pages, and for the footer.
-const MANIFEST_HEADER_BYTES: u64 = 256 << 10;
-/// Room for a chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a
-/// compressed one, more only if offsets or times have more digits than those of 10 TiB.
-/// Zero chunks take less.
-const MANIFEST_CHUNK_BYTES: u64 = 128;
-/// Room for a range's first and last line.
-const MANIFEST_RANGE_BYTES: u64 = 320;
-
 /// The files that a run makes.
-pub(crate) struct OutputSet {
-    /// `None` for a stream.
-    image: Option<PartialFile>,
-    /// The pipe that the image goes to, if it goes to one.
-    pipe: Option<File>,
+pub(crate) struct OutputSet<'a> {
+    image: Destination<'a>,
     image_path: PathBuf,
-    manifest: PartialFile,
+    manifest: ManifestOutput,
     /// Artifacts in a file next to the image.
-    artifacts: Option<PartialFile>,
+    artifacts: Option<OwnFile>,
     limits: Limits,
     force: bool,
+}
+
+/// Where the image goes.
+enum Destination<'a> {
+    File(PartialFile),
+    Stdout,
+    Pipe(File),
+    Remote(&'a Remote),
+}
+
+/// The names that image and manifest got.
+pub(crate) struct Committed {
+    pub(crate) image: PathBuf,
+    pub(crate) manifest: PathBuf,
+    /// What the receiver confirmed, if the image went to one and is whole.
+    pub(crate) delivered: Option<Delivered>,
 }
 
 /// What a run does besides writing the image.
@@ -88,21 +92,28 @@ pub(crate) struct Written {
     pub(crate) elapsed: Duration,
     /// What was read back for them.
     pub(crate) read_back: Option<ReadBackRecord>,
+    /// The manifest, if it was sent away.
+    sent_manifest: Option<ManifestSum>,
 }
 
-impl OutputSet {
+impl<'a> OutputSet<'a> {
     /// Creates what is written during the run, under working names.
-    pub(crate) fn create(target: &Target, plan: &Plan, stop: &Stop) -> Result<Self, AcquireError> {
+    pub(crate) fn create(
+        target: &'a Target,
+        format: ImageFormat,
+        plan: &Plan,
+        stop: &Stop,
+    ) -> Result<Self, AcquireError> {
         let force = plan.force;
-        let mut pipe = None;
         let (image, image_path, manifest) = match target {
             Target::Stream { stream, manifest } => {
                 let partial = partial_of(manifest);
                 let manifest = PartialFile::create(manifest, partial, force)?;
-                if let Stream::Pipe(path) = stream {
-                    pipe = Some(open_pipe(path, stop)?);
-                }
-                (None, stream.name(), manifest)
+                let image = match stream {
+                    Stream::Pipe(path) => Destination::Pipe(open_pipe(path, stop)?),
+                    Stream::Stdout => Destination::Stdout,
+                };
+                (image, stream.name(), ManifestOutput::Disk(manifest))
             }
             Target::File { image, manifest } => {
                 let partial = partial_of(image);
@@ -113,12 +124,19 @@ impl OutputSet {
                     None => (manifest_of(image), manifest_of(&partial)),
                 };
                 let manifest = PartialFile::create(&path, working, force)?;
-                (Some(file), image.clone(), manifest)
+                let file = Destination::File(file);
+                (file, image.clone(), ManifestOutput::Disk(manifest))
+            }
+            Target::Remote(remote) => {
+                let is_embedded = matches!(format, ImageFormat::Aff4(_));
+                let manifest = ManifestOutput::remote(remote, is_embedded)
+                    .map_err(AcquireError::io("keeping the manifest in memory"))?;
+                let path = remote.image().to_path_buf();
+                (Destination::Remote(remote), path, manifest)
             }
         };
         Ok(Self {
             image,
-            pipe,
             image_path,
             manifest,
             artifacts: None,
@@ -127,15 +145,19 @@ impl OutputSet {
         })
     }
 
-    /// The image's file, unless it goes to a stream.
-    pub(crate) fn image(&self) -> Option<&PartialFile> {
-        self.image.as_ref()
+    /// The image's file, unless it goes elsewhere.
+    pub(crate) const fn image(&self) -> Option<&PartialFile> {
+        match &self.image {
+            Destination::File(image) => Some(image),
+            _ => None,
+        }
     }
 
     /// Why others can replace the files, if they can.
     pub(crate) fn exposure(&self) -> Option<String> {
-        let image = self.image.as_ref().map(PartialFile::path);
-        let mut files = image.into_iter().chain([self.manifest.path()]);
+        let image = self.image().map(PartialFile::path);
+        let manifest = self.manifest.path();
+        let mut files = image.into_iter().chain(manifest);
         files.find_map(|path| exposure(folder_of(path)))
     }
 
@@ -154,18 +176,16 @@ impl OutputSet {
         warnings: &mut Warnings<'_>,
         extras: Extras<'_>,
     ) -> Result<Written, AcquireError> {
-        let open = |file: &PartialFile| {
-            file.file()
-                .try_clone()
-                .map_err(AcquireError::io("opening the manifest"))
-        };
-        let (file, reading) = (open(&self.manifest)?, open(&self.manifest)?);
-        reserve(&file, acquisition.plan);
+        let failed = AcquireError::io("opening the manifest");
+        let reading = self.manifest.reading().map_err(failed)?;
+        let failed = AcquireError::io("opening the manifest");
+        let lines = self.manifest.lines(acquisition.plan).map_err(failed)?;
         let input_hash = extras.input_hash;
-        extras
-            .embedded
-            .begin(reading, warnings.all().to_vec(), input_hash.clone());
-        let mut manifest = ManifestWriter::new(BufWriter::new(file), header)
+        if let Some(reading) = reading {
+            let known = warnings.all().to_vec();
+            extras.embedded.begin(reading, known, input_hash.clone());
+        }
+        let mut manifest = ManifestWriter::new(BufWriter::new(lines), header)
             .map_err(AcquireError::io("writing the manifest"))?;
         let mut sink = self
             .sink()
@@ -175,7 +195,7 @@ impl OutputSet {
             frozen: extras.frozen,
             late: extras.late,
             collected: None,
-            image: self.image.as_ref().map(PartialFile::path),
+            image: self.image().map(PartialFile::path),
             limits: self.limits,
             warnings,
         };
@@ -204,7 +224,7 @@ impl OutputSet {
         let mut elapsed = acquisition.started.elapsed();
         let second_pass = self
             .record_written(&outcome, header, synced, &mut manifest)
-            .and_then(|()| match (extras.second_pass, &self.image, &outcome.end) {
+            .and_then(|()| match (extras.second_pass, self.image(), &outcome.end) {
                 (Some((format, source)), Some(image), End::Whole) => {
                     let again = Acquisition {
                         source,
@@ -252,15 +272,15 @@ impl OutputSet {
         });
         let ended = second_pass.and_then(|second_pass| {
             let warnings = warnings.all().to_vec();
-            end_manifest(manifest, &outcome, hashed, warnings, input_sha256)?;
-            Ok(second_pass)
+            let footer = footer(&outcome, hashed, warnings, input_sha256);
+            Ok((second_pass, manifest_output::end(manifest, &footer)?))
         });
-        let second_pass = ended.unwrap_or_else(|error| {
+        let (second_pass, sent_manifest) = ended.unwrap_or_else(|error| {
             // Without its manifest an image is not complete.
             if !matches!(outcome.end, End::Failed(_)) {
                 outcome.end = End::Failed(RunError::Manifest(error));
             }
-            None
+            (None, None)
         });
         Ok(Written {
             state: state_of(&outcome),
@@ -271,6 +291,7 @@ impl OutputSet {
             synced: acquisition.started.until(synced),
             elapsed,
             read_back,
+            sent_manifest,
         })
     }
 
@@ -281,7 +302,7 @@ impl OutputSet {
         outcome: &Outcome,
         header: &Header,
         synced: Moment,
-        manifest: &mut ManifestWriter<BufWriter<File>>,
+        manifest: &mut ManifestWriter<BufWriter<ManifestLines>>,
     ) -> io::Result<()> {
         if !matches!(outcome.end, End::Whole) {
             return Ok(());
@@ -296,81 +317,112 @@ impl OutputSet {
             synced: synced.stamp(),
         })?;
         match outcome.file.unhashed {
-            Some(_) => self.manifest.file().sync_data(),
+            Some(_) => self.manifest.sync(),
             None => Ok(()),
         }
     }
 
     fn sink(&self) -> io::Result<Box<dyn Sink>> {
-        Ok(match &self.image {
-            Some(image) => {
+        // Not std's stdout, which searches everything for line ends.
+        let stream = match &self.image {
+            Destination::File(image) => {
                 let folder = folder_of(image.partial()).to_path_buf();
                 let file = FileSink::new(image.file().try_clone()?, &folder)?;
-                Box::new(LimitedSink::new(file, self.limits, folder))
+                return Ok(Box::new(LimitedSink::new(file, self.limits, folder)));
             }
-            // Not std's stdout, which searches everything for line ends.
-            None => {
-                let stream = match &self.pipe {
-                    Some(pipe) => pipe.try_clone()?,
-                    None => File::from(rustix::io::dup(rustix::stdio::stdout())?),
-                };
-                let limits = Limits {
-                    min_free: PhysLen::ZERO,
-                    ..self.limits
-                };
-                let pipe = PipeSink::new(stream);
-                Box::new(LimitedSink::new(pipe, limits, PathBuf::new()))
+            Destination::Remote(remote) => {
+                return Ok(self.limited(RemoteSink::new(Arc::clone(remote.sender()))));
             }
-        })
+            Destination::Pipe(pipe) => pipe.try_clone()?,
+            Destination::Stdout => File::from(rustix::io::dup(rustix::stdio::stdout())?),
+        };
+        Ok(self.limited(PipeSink::new(stream)))
+    }
+
+    /// `sink` within the limits, as far as they apply to what is on no disk of this machine.
+    fn limited(&self, sink: impl Sink + 'static) -> Box<dyn Sink> {
+        let limits = Limits {
+            min_free: PhysLen::ZERO,
+            ..self.limits
+        };
+        Box::new(LimitedSink::new(sink, limits, PathBuf::new()))
     }
 
     /// Gives the files their final names: the image last, so that a file with that name is
-    /// complete and has its manifest. An incomplete image keeps its working name. Returns
-    /// the names of image and manifest.
-    pub(crate) fn commit(self, written: &Written) -> Result<(PathBuf, PathBuf), AcquireError> {
-        let manifest = self.manifest.path().to_path_buf();
-        match self.image {
-            Some(image) if !written.state.is_whole() => {
-                self.artifacts.map(PartialFile::leave);
-                Ok((image.leave(), self.manifest.leave()))
+    /// complete and has its manifest. An incomplete image keeps its working name.
+    pub(crate) fn commit(self, written: &Written) -> Result<Committed, AcquireError> {
+        let is_whole = written.state.is_whole();
+        let manifest = match self.manifest {
+            ManifestOutput::Disk(manifest) => manifest,
+            ManifestOutput::Remote { .. } => {
+                let delivered = match self.image {
+                    Destination::Remote(remote) => deliver(remote, self.artifacts, written)?,
+                    _ => None,
+                };
+                return Ok(Committed {
+                    manifest: manifest_of(&self.image_path),
+                    image: self.image_path,
+                    delivered,
+                });
+            }
+        };
+        let (image, manifest) = match self.image {
+            Destination::File(image) if !is_whole => {
+                self.artifacts.map(OwnFile::leave);
+                (image.leave(), manifest.leave())
             }
             image => {
-                self.artifacts.map_or(Ok(()), PartialFile::commit)?;
-                self.manifest.commit()?;
-                if let Some(image) = image {
+                let path = manifest.path().to_path_buf();
+                self.artifacts.map_or(Ok(()), OwnFile::commit)?;
+                manifest.commit()?;
+                if let Destination::File(image) = image {
                     if let Some(sum) = written.outcome.file.sha256 {
                         sidecar::write_checksum(&self.image_path, sum, self.force)?;
                     }
                     image.commit()?;
                 }
-                Ok((self.image_path, manifest))
+                (self.image_path, path)
             }
-        }
+        };
+        Ok(Committed {
+            image,
+            manifest,
+            delivered: None,
+        })
     }
 }
 
-/// Reserves disk space for the manifest, so that it can still be finished when the image
-/// has filled the disk. Goes on without if the file system cannot reserve space.
-fn reserve(manifest: &File, plan: &ImagePlan) {
-    let bytes = manifest_bytes(plan);
-    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+/// Ends an image that was sent. One that is not whole is worth a try: the receiver keeps what it
+/// has either way.
+fn deliver(
+    remote: &Remote,
+    artifacts: Option<OwnFile>,
+    written: &Written,
+) -> Result<Option<Delivered>, AcquireError> {
+    let Some(manifest) = written.sent_manifest else {
+        return Ok(None);
+    };
+    let is_whole = written.state.is_whole();
+    let delivered = remote.finish(&Sent {
+        image_bytes: written.outcome.file.file_length,
+        manifest,
+        artifacts: artifacts.as_ref().map(OwnFile::file),
+        is_whole,
+    });
+    match delivered {
+        Ok(delivered) => Ok(Some(delivered)),
+        Err(error) if is_whole => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
-/// Roughly the size of the manifest of `plan`, without unreadable pages.
-pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
-    let ranges = usize_as_u64(plan.ranges().len());
-    let chunks = plan.total().get() / usize_as_u64(CHUNK_BYTES) + 2 * ranges;
-    MANIFEST_CHUNK_BYTES * chunks + MANIFEST_RANGE_BYTES * ranges + MANIFEST_HEADER_BYTES
-}
-
-fn end_manifest(
-    manifest: ManifestWriter<BufWriter<File>>,
+fn footer(
     outcome: &Outcome,
     hashed: Option<HashedRecord>,
     warnings: Vec<String>,
     source_sha256: Option<Sha256Sum>,
-) -> io::Result<()> {
-    let footer = Footer {
+) -> Footer {
+    Footer {
         unreadable_pages: outcome.unreadable_pages,
         source_sha256,
         file: FileRecord {
@@ -390,13 +442,7 @@ fn end_manifest(
         },
         ended: Moment::now().stamp(),
         state: state_of(outcome),
-    };
-    let mut out = manifest.finish(&footer)?;
-    let manifest = out.get_mut();
-    // Releases what was reserved and not used.
-    let length = manifest.stream_position()?;
-    manifest.set_len(length)?;
-    manifest.sync_all()
+    }
 }
 
 /// When memory was read, from the first page to the last.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bytes that are needed later, kept in memory while they are few.
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,20 +10,29 @@ use std::path::{Path, PathBuf};
 /// Bytes that are kept in memory; for more, a file is created.
 const IN_MEMORY: usize = 64 << 10;
 
+/// Where files without a name are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scratch {
+    /// In this folder.
+    Folder(PathBuf),
+    /// In memory: nothing may be left on this machine's disks.
+    Memory,
+}
+
 /// An append-only store in a file without a name.
 #[derive(Debug)]
 pub struct Spool {
-    folder: PathBuf,
+    scratch: Scratch,
     memory: Vec<u8>,
     file: Option<File>,
 }
 
 impl Spool {
-    /// A store whose file, if one is needed, is in `folder`.
+    /// A store whose file, if one is needed, is in `scratch`.
     #[must_use]
-    pub const fn new(folder: PathBuf) -> Self {
+    pub const fn new(scratch: Scratch) -> Self {
         Self {
-            folder,
+            scratch,
             memory: Vec::new(),
             file: None,
         }
@@ -48,6 +58,22 @@ impl Spool {
         out.write_all(&self.memory)?;
         self.memory.clear();
         Ok(())
+    }
+}
+
+impl Scratch {
+    /// A file without a name, which disappears when it is closed.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub fn file(&self) -> io::Result<File> {
+        match self {
+            Self::Folder(folder) => unnamed_file(folder),
+            Self::Memory => {
+                let flags = MemfdFlags::CLOEXEC;
+                Ok(memfd_create("linpmem-dump", flags)?.into())
+            }
+        }
     }
 }
 
@@ -83,7 +109,7 @@ impl Write for Spool {
         if self.memory.len().saturating_add(bytes.len()) > IN_MEMORY {
             let mut file = match self.file.take() {
                 Some(file) => file,
-                None => unnamed_file(&self.folder)?,
+                None => self.scratch.file()?,
             };
             file.write_all(&self.memory)?;
             self.memory.clear();
@@ -105,7 +131,16 @@ mod tests {
     #[test]
     fn gives_back_what_it_got_in_order_and_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::new(folder.path().to_path_buf());
+        for scratch in [
+            Scratch::Folder(folder.path().to_path_buf()),
+            Scratch::Memory,
+        ] {
+            gives_back(Spool::new(scratch));
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
+
+    fn gives_back(mut spool: Spool) {
         for round in [10_usize, 100_000, 0] {
             let mut expected = Vec::new();
             for number in 0..round {
@@ -119,6 +154,5 @@ mod tests {
             spool.move_to(&mut got).unwrap();
             assert!(got == expected, "{round} lines, and then again");
         }
-        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }
 }

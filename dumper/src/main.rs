@@ -11,7 +11,7 @@ use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::commands::ranges::RangesError;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, extract, info, ls, ranges, recover, symbols, verify,
+    acquire, compare, extract, info, ls, ranges, receive, recover, symbols, verify,
 };
 use linpmem_dump::text::stderr;
 use std::ffi::OsString;
@@ -82,6 +82,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             document.print(json, out)?;
             return Ok(status);
         }
+        Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
             manual()

@@ -38,6 +38,18 @@ pub fn checksum_of(path: &Path) -> PathBuf {
     with_suffix(path, ".sha256")
 }
 
+/// The receipt for the image at `path`, which this machine received from another.
+#[must_use]
+pub fn receipt_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".receipt.json")
+}
+
+/// How far the image at `path` has arrived, as long as it has not.
+#[must_use]
+pub fn standing_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".receiving")
+}
+
 /// The artifacts of the image at `path`, if its format cannot hold them.
 #[must_use]
 pub fn artifacts_of(path: &Path) -> PathBuf {

@@ -34,5 +34,5 @@ pub use message::{Finish, Hello, Receipt, SignedReceipt, Stream};
 pub use receiver::{Policy, Receiver};
 pub use run_id::RunId;
 pub use secret::Token;
-pub use sender::{Patience, SendError, Sender, Sending};
+pub use sender::{LineState, Patience, SendError, Sender};
 pub use store::{Opened, Refusal, Session, Store};

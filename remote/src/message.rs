@@ -144,6 +144,12 @@ impl SignedReceipt {
         if !key.verifies(self.receipt.as_bytes(), &self.signature) {
             return None;
         }
+        self.claims()
+    }
+
+    /// What it says, whoever has signed it.
+    #[must_use]
+    pub fn claims(&self) -> Option<Receipt> {
         serde_json::from_str(&self.receipt).ok()
     }
 }

@@ -17,7 +17,6 @@ use bytes::Bytes;
 use rustls::{CertificateError, ClientConfig};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender as Outbox, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle, sleep};
@@ -83,57 +82,37 @@ pub enum SendError {
     },
 }
 
-/// How long a connection is tried again.
+/// What happens when a connection breaks.
 #[derive(Clone)]
 pub struct Patience {
-    /// For this long after it broke.
+    /// It is tried again for this long.
     pub give_up: Duration,
     /// Whether the user wants the run to end: then it is tried for a moment only.
     pub is_hurried: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Is told whenever the line breaks, and whenever it is back.
+    pub watch: Arc<dyn Fn(LineState) + Send + Sync>,
+}
+
+/// How the line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineState {
+    /// There is no connection.
+    Broken,
+    /// There is one again.
+    Back,
 }
 
 /// For how long a connection is tried again when the run is to end.
 const HURRIED: Duration = Duration::from_secs(10);
 
-/// What is known of a sending that goes on.
-#[derive(Debug, Default)]
-pub struct Sending {
-    reconnections: AtomicU64,
-    /// Why there is no connection just now.
-    broken: Mutex<Option<String>>,
-}
-
 /// An image on its way.
 pub struct Sender {
     queue: Arc<Queue>,
-    sending: Arc<Sending>,
     thread: Option<JoinHandle<()>>,
-    receipt: Inbox<SignedReceipt>,
+    receipt: Mutex<Inbox<SignedReceipt>>,
     hello: Hello,
     image: String,
     key: PublicKey,
-}
-
-impl Sending {
-    /// How often the connection was made again.
-    #[must_use]
-    pub fn reconnections(&self) -> u64 {
-        self.reconnections.load(Ordering::Relaxed)
-    }
-
-    /// Why there is no connection just now; `None` if there is one.
-    #[must_use]
-    pub fn broken(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    fn set_broken(&self, why: Option<String>) {
-        *self.lock() = why;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Sender {
@@ -158,11 +137,9 @@ impl Sender {
             return Err(SendError::Contradiction("it has parts of a new image"));
         }
         let queue = Arc::new(Queue::default());
-        let sending = Arc::new(Sending::default());
         let (done, receipt) = channel();
         let worker = Worker {
             queue: Arc::clone(&queue),
-            sending: Arc::clone(&sending),
             dialer,
             done,
         };
@@ -175,9 +152,8 @@ impl Sender {
             })?;
         Ok(Self {
             queue,
-            sending,
             thread: Some(thread),
-            receipt,
+            receipt: Mutex::new(receipt),
             hello,
             image: welcome.image,
             key,
@@ -188,12 +164,6 @@ impl Sender {
     #[must_use]
     pub fn image(&self) -> &str {
         &self.image
-    }
-
-    /// How it goes.
-    #[must_use]
-    pub fn sending(&self) -> Arc<Sending> {
-        Arc::clone(&self.sending)
     }
 
     /// Sends the next bytes of `stream`, as soon as there is room: a few MiB are on their way at
@@ -225,14 +195,15 @@ impl Sender {
     ///
     /// # Errors
     /// If the receiver does not confirm it.
-    pub fn finish(mut self, finish: &Finish) -> Result<(Receipt, SignedReceipt), SendError> {
+    pub fn finish(&self, finish: &Finish) -> Result<(Receipt, SignedReceipt), SendError> {
         let message = serde_json::to_vec(finish).map_err(|error| SendError::Machine {
             action: "writing the last message",
             reason: error.to_string(),
         })?;
         self.queue.push(Item::Finish(message))?;
+        let inbox = self.receipt.lock().unwrap_or_else(PoisonError::into_inner);
         let signed = loop {
-            match self.receipt.recv_timeout(LOOK) {
+            match inbox.recv_timeout(LOOK) {
                 Ok(signed) => break signed,
                 Err(RecvTimeoutError::Timeout) => {}
                 // The thread ended without a receipt, and has said why.
@@ -242,7 +213,6 @@ impl Sender {
                 }
             }
         };
-        self.end();
         let receipt = signed.check(self.key).ok_or(SendError::Receipt(
             "it is not signed with the receiver's key",
         ))?;
@@ -332,22 +302,21 @@ impl Dialer {
         }
     }
 
-    /// Another connection, after one that broke for `reason`.
-    fn again(&self, mut reason: String, sending: &Sending) -> Result<Answer, SendError> {
+    /// Another connection, after one that broke.
+    fn again(&self) -> Result<Answer, SendError> {
+        (self.patience.watch)(LineState::Broken);
         let broken = Instant::now();
         let mut pause = PAUSES[0];
         loop {
-            sending.set_broken(Some(reason));
             let after = broken.elapsed();
-            match self.dial() {
+            let reason = match self.dial() {
                 Ok(answer) => {
-                    sending.set_broken(None);
-                    sending.reconnections.fetch_add(1, Ordering::Relaxed);
+                    (self.patience.watch)(LineState::Back);
                     return Ok(answer);
                 }
                 Err(Failure::Never(error)) => return Err(error),
-                Err(Failure::Again(why)) => reason = why,
-            }
+                Err(Failure::Again(why)) => why,
+            };
             if after >= self.patience_now() {
                 return Err(SendError::GaveUp {
                     address: self.address.to_string(),
@@ -448,7 +417,6 @@ fn is_wrong_key(error: &io::Error) -> bool {
 /// The thread that sends.
 struct Worker {
     queue: Arc<Queue>,
-    sending: Arc<Sending>,
     dialer: Dialer,
     done: Outbox<SignedReceipt>,
 }
@@ -469,16 +437,17 @@ impl Worker {
     /// more.
     fn carry(&self, mut line: Line) -> Result<Option<SignedReceipt>, SendError> {
         loop {
-            let reason = match self.converse(&mut line) {
+            match self.converse(&mut line) {
                 Ok(ended) => {
                     line.close();
                     return Ok(ended);
                 }
                 Err(Failure::Never(error)) => return Err(error),
-                Err(Failure::Again(reason)) => reason,
-            };
+                // The next attempt says more.
+                Err(Failure::Again(_)) => {}
+            }
             drop(line);
-            match self.dialer.again(reason, &self.sending)? {
+            match self.dialer.again()? {
                 Answer::Done(receipt) => return Ok(Some(receipt)),
                 Answer::Welcome(new, welcome) => {
                     if !self.queue.resume(welcome.next) {

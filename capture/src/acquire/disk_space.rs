@@ -4,7 +4,7 @@
 use super::Run;
 use crate::artifacts::CollectedArtifacts;
 use crate::image_format::{ImageFormat, Target};
-use crate::output_set::manifest_bytes;
+use crate::manifest_output::manifest_bytes;
 use crate::sink::{PartialFile, SpaceError, check_length, check_space};
 use crate::warnings::Warnings;
 use linpmem_formats::{ImagePlan, raw};

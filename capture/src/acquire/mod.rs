@@ -23,6 +23,7 @@ use crate::pipeline::{Acquisition, Outcome};
 use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
 use crate::reader::ReadPages;
+use crate::remote::{self, Delivered, Remote, RemoteError, RemoteSpec};
 use crate::selection::Selected;
 use crate::sidecar::{self, CrashOptions};
 use crate::sink::folder_of;
@@ -56,6 +57,8 @@ pub struct Acquired {
     pub subject: Subject,
     /// The machine whose memory it is.
     pub machine: MachineRecord,
+    /// What the receiver confirmed, if the image went to one.
+    pub delivered: Option<Delivered>,
     /// The result of the pipeline.
     pub outcome: Outcome,
     /// Bytes that the plan reads.
@@ -89,7 +92,7 @@ pub struct Acquired {
 /// If the run did not begin, or its files could not get their final names. A run that
 /// began and failed is an [`Acquired`] whose state says so.
 pub fn acquire(plan: &Plan, events: &mut dyn Events) -> Result<Acquired, AcquireError> {
-    let run = Run::prepare(plan)?;
+    let run = Prepared::new(plan)?;
     let mut stop = Stop::on_signals().map_err(AcquireError::io("catching signals"))?;
     if let Some(timeout) = plan.impact.timeout {
         stop = stop.with_timeout(timeout);
@@ -120,18 +123,27 @@ pub fn acquire_from(
     stop: &Stop,
     events: &mut dyn Events,
 ) -> Result<Acquired, AcquireError> {
-    Run::prepare(plan)?.acquire(source, stop, events)
+    Prepared::new(plan)?.acquire(source, stop, events)
 }
 
-/// A plan with all names and the compression decided.
-struct Run<'a> {
+/// A plan with its compression decided.
+struct Prepared<'a> {
     plan: &'a Plan,
     started: Moment,
     host: Host,
     shape: Shape,
     /// The reason for the compression, if it was measured.
     choice: Option<String>,
+}
+
+/// A plan with all names decided.
+struct Run<'a> {
+    plan: &'a Plan,
+    started: Moment,
+    host: Host,
+    shape: Shape,
     target: Target,
+    meter: Arc<Meter>,
 }
 
 /// The most bytes of holes that are hashed: some ten seconds on most machines.
@@ -140,9 +152,9 @@ const MAX_HASHED_HOLES_BYTES: u64 = 16 << 30;
 /// Bytes per second that most machines read and write at least.
 const PROBABLE_RATE: u64 = 500 << 20;
 
-impl<'a> Run<'a> {
+impl<'a> Prepared<'a> {
     /// Decides what `plan` leaves open. This is the start time of the run.
-    fn prepare(plan: &'a Plan) -> Result<Self, AcquireError> {
+    fn new(plan: &'a Plan) -> Result<Self, AcquireError> {
         let started = Moment::now();
         let host = crate::host::this_machine();
         let (codec, choice) = match plan.image.compression {
@@ -151,7 +163,7 @@ impl<'a> Run<'a> {
                 let folder = match &plan.output {
                     Output::Named { .. } => Some(Path::new(".")),
                     Output::File { image, .. } => Some(folder_of(image)),
-                    Output::Stream { .. } => None,
+                    Output::Stream { .. } | Output::Remote(_) => None,
                 };
 
                 let (codec, why) = compression_choice::choose(folder, plan.threads)
@@ -163,14 +175,12 @@ impl<'a> Run<'a> {
             format: plan.image.format,
             codec,
         };
-        let target = Target::of(&plan.output, shape, &host.hostname, &started.compact());
         Ok(Self {
             plan,
             started,
             host,
             shape,
             choice,
-            target,
         })
     }
 
@@ -185,23 +195,65 @@ impl<'a> Run<'a> {
         let plan = ImagePlan::new(selected.read.clone(), source.machine.clone())?;
         let mut warnings = Warnings::new(events);
         warnings.extend(source.warnings.iter().chain(&self.choice).cloned());
-        let is_tight = self.check_space(&plan, &mut warnings)?;
+        let meter = Arc::new(Meter::default());
+        let run = Run {
+            target: self.target(&plan, stop, &meter)?,
+            plan: self.plan,
+            started: self.started,
+            host: self.host,
+            shape: self.shape,
+            meter,
+        };
+        run.acquire(source, &selected, &plan, stop, &mut warnings)
+    }
 
-        let mut outputs = OutputSet::create(&self.target, self.plan, stop)?;
+    /// The names of the files. The receiver of a remote image is asked for its name.
+    fn target(
+        &self,
+        plan: &ImagePlan,
+        stop: &Stop,
+        meter: &Arc<Meter>,
+    ) -> Result<Target, RemoteError> {
+        let (host, utc) = (&self.host.hostname, self.started.compact());
+        let connect = |spec: &RemoteSpec| {
+            let image = remote::Image {
+                host,
+                utc: &utc,
+                extension: self.shape.extension(),
+                planned_bytes: plan.total().get(),
+            };
+            Remote::connect(spec, &image, stop, meter)
+        };
+        Target::of(&self.plan.output, self.shape, host, &utc, connect)
+    }
+}
+
+impl Run<'_> {
+    fn acquire(
+        &self,
+        source: &Source,
+        selected: &Selected,
+        plan: &ImagePlan,
+        stop: &Stop,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<Acquired, AcquireError> {
+        let is_tight = self.check_space(plan, warnings)?;
+
+        let mut outputs = OutputSet::create(&self.target, self.shape.format, self.plan, stop)?;
         warnings.extend(outputs.exposure());
-        self.check_length(outputs.image(), &plan, &mut warnings)?;
+        self.check_length(outputs.image(), plan, warnings)?;
         let embedded = EmbeddedManifest::default();
         let request = self.artifacts_request(source, stop);
         let (artifacts, late) = if request.is_late() {
             (None, Some(LateArtifacts::prepare(request)?))
         } else {
-            let kept = self.collect_artifacts(&request, &plan, is_tight, &mut warnings)?;
+            let kept = self.collect_artifacts(&request, plan, is_tight, warnings)?;
             (kept, None)
         };
         let mut writer = open_writer(
             self.plan,
             self.shape,
-            &plan,
+            plan,
             ImageParts {
                 file_name: self.target.file_name(),
                 machine: &source.machine_record,
@@ -209,15 +261,14 @@ impl<'a> Run<'a> {
                 late: late.as_ref(),
                 manifest: &embedded,
             },
-            &mut warnings,
+            warnings,
         )?;
         let artifacts = artifacts.map(|kept| outputs.hold(kept));
 
-        let meter = Arc::new(Meter::default());
-        let frozen = self.freeze(&plan, &meter, &mut warnings)?;
-        let hashes = self.file_hashes(&plan, &mut warnings);
+        let frozen = self.freeze(plan, &self.meter, warnings)?;
+        let hashes = self.file_hashes(plan, warnings);
         let live = LiveMemory::new(source, self.plan);
-        let prefetched = self.prefetch(&live, source, &plan, stop, &mut warnings)?;
+        let prefetched = self.prefetch(&live, source, plan, stop, warnings)?;
         let header = Header {
             frozen: frozen.as_ref().map_or_else(Vec::new, Frozen::names),
             read_first: prefetched
@@ -225,18 +276,18 @@ impl<'a> Run<'a> {
                 .map(|prefetched| prefetched_record(prefetched, self.started)),
             artifacts: artifacts.clone(),
             artifacts_file: late.as_ref().and_then(LateArtifacts::file_name),
-            ..self.header(source, &selected, &plan)
+            ..self.header(source, selected, plan)
         };
 
         warnings
             .events()
-            .started(&meter, plan.total(), self.shape.is_compressed());
+            .started(&self.meter, plan.total(), self.shape.is_compressed());
         let unprefetched: &dyn ReadPages = &live;
         let acquisition = Acquisition {
             source: prefetched
                 .as_ref()
                 .map_or(unprefetched, |prefetched| prefetched),
-            plan: &plan,
+            plan,
             codec: self.shape.codec,
             hashes: &hashes,
             workers: self.plan.threads,
@@ -244,7 +295,7 @@ impl<'a> Run<'a> {
             bytes_per_s: self.plan.impact.bytes_per_s,
             started: self.started,
             stop,
-            meter: &meter,
+            meter: &self.meter,
         };
         let extras = Extras {
             // What was prefetched is read again as well.
@@ -258,23 +309,24 @@ impl<'a> Run<'a> {
             late,
         };
         let mut written =
-            outputs.write(acquisition, &mut *writer, &header, &mut warnings, extras)?;
+            outputs.write(acquisition, &mut *writer, &header, warnings, extras)?;
         warnings.events().finished();
 
         let late = written.late.take().map(|kept| outputs.hold(kept));
-        let (image, manifest) = outputs.commit(&written)?;
-        let crash = self.write_crash_files(&image, written.state, &plan, &mut warnings);
+        let committed = outputs.commit(&written)?;
+        let crash = self.write_crash_files(&committed.image, written.state, plan, warnings);
         Ok(Acquired {
             state: written.state,
-            image,
-            manifest,
+            image: committed.image,
+            manifest: committed.manifest,
+            delivered: committed.delivered,
             source: source
                 .record
                 .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
             subject: source.subject,
             machine: source.machine_record.clone(),
             planned: plan.total(),
-            partial_pages: self.plan.selection.partial_pages(&selected),
+            partial_pages: self.plan.selection.partial_pages(selected),
             ranges: plan.ranges().len(),
             shape: self.shape,
             crash,
@@ -297,6 +349,14 @@ impl<'a> Run<'a> {
         // The ranges are disjoint and lie below the end of the last one.
         let holes = plan.end().get() - plan.total().get();
         let has_hash = wanted.file_sha256 || !wanted.further.is_empty();
+        // The receiver makes the sum of the file, from what its disk has. If there is no other that
+        // covers every byte, or one was asked for, nobody can do without it here.
+        if matches!(self.target, Target::Remote(_)) && self.is_plain() {
+            return HashSpec {
+                file_sha256: false,
+                ..wanted.clone()
+            };
+        }
         if !has_holes || holes <= MAX_HASHED_HOLES_BYTES || !has_hash {
             return wanted.clone();
         }
@@ -310,6 +370,16 @@ impl<'a> Run<'a> {
             read_back: wanted.read_back,
             ..HashSpec::default()
         }
+    }
+
+    /// Whether memory is in the file unchanged, so that the sums of chunks and remainder cover
+    /// every byte of it.
+    fn is_plain(&self) -> bool {
+        !self.shape.is_compressed()
+            && !matches!(
+                self.shape.format,
+                ImageFormat::Aff4(_) | ImageFormat::Kdump(_) | ImageFormat::Avml
+            )
     }
 
     /// Which artifacts are to be collected.
@@ -428,7 +498,7 @@ impl<'a> Run<'a> {
         warnings: &mut Warnings<'_>,
     ) -> Option<CrashOptions> {
         let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
-        if !is_padded || !state.is_whole() || matches!(self.target, Target::Stream { .. }) {
+        if !is_padded || !state.is_whole() || !matches!(self.target, Target::File { .. }) {
             return None;
         }
         if let Err(error) = sidecar::write_vmcoreinfo(image, plan.machine(), self.plan.force) {

@@ -8,7 +8,7 @@
 
 use super::archive::MAX_CONTENT_BYTES;
 use crate::hash::sha256_of;
-use crate::spool::Spool;
+use crate::spool::{Scratch, Spool};
 use crate::stop::Stop;
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::PhysLen;
@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use tar::{EntryType, Header};
 use zstd::stream::write::Encoder;
 
@@ -31,7 +30,7 @@ const STEP_BYTES: usize = 64 << 10;
 /// An archive that is being written.
 pub(super) struct ArchiveWriter {
     out: HashedFile,
-    spool_folder: PathBuf,
+    scratch: Scratch,
     files: Vec<ArchivedFile>,
     /// The sum of the files' lengths, at most [`MAX_CONTENT_BYTES`].
     content_bytes: u64,
@@ -67,15 +66,15 @@ pub(super) enum AddError {
 
 impl ArchiveWriter {
     /// An archive in `file`, which is empty. A file that is too large for memory is kept
-    /// in `spool_folder` until it can be written.
-    pub(super) fn new(file: File, spool_folder: PathBuf) -> Self {
+    /// in `scratch` until it can be written.
+    pub(super) fn new(file: File, scratch: Scratch) -> Self {
         Self {
             out: HashedFile {
                 file,
                 position: 0,
                 hasher: Sha256::new(),
             },
-            spool_folder,
+            scratch,
             files: Vec::new(),
             content_bytes: 0,
         }
@@ -101,7 +100,7 @@ impl ArchiveWriter {
     ) -> Result<(), AddError> {
         let room = MAX_CONTENT_BYTES - self.content_bytes;
         let limit = limit.map_or(room, |limit| limit.min(room));
-        let mut frame = frame(Spool::new(self.spool_folder.clone())).map_err(AddError::Archive)?;
+        let mut frame = frame(Spool::new(self.scratch.clone())).map_err(AddError::Archive)?;
         let (mut length, mut hasher) = (0_u64, Sha256::new());
         let mut step = vec![0; STEP_BYTES];
         loop {
@@ -236,7 +235,7 @@ mod tests {
 
     fn written(files: &[(&str, Vec<u8>)]) -> WrittenArchive {
         let folder = tempfile::tempdir().unwrap();
-        let spool = folder.path().to_path_buf();
+        let spool = Scratch::Folder(folder.path().to_path_buf());
         let mut writer = ArchiveWriter::new(tempfile::tempfile().unwrap(), spool);
         for (name, content) in files {
             let added = writer.add(
@@ -308,7 +307,7 @@ mod tests {
     #[test]
     fn a_file_that_fails_leaves_no_trace() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = folder.path().to_path_buf();
+        let spool = Scratch::Folder(folder.path().to_path_buf());
         let mut writer = ArchiveWriter::new(tempfile::tempfile().unwrap(), spool);
         let stop = Stop::default();
         let mut endless = io::repeat(1);

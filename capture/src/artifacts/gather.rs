@@ -13,6 +13,7 @@ use super::machine_files::{Item, Items, KALLSYMS, MASKED, MachineFiles};
 use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
 use crate::Reading;
 use crate::source::{Source, Subject};
+use crate::spool::Scratch;
 use crate::stop::Stop;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::PhysLen;
@@ -81,18 +82,18 @@ struct Collector<'a> {
 }
 
 /// Writes the artifacts to `file`, which is empty. A file that is too large for memory is
-/// kept in `folder` until it can be written. `None` if there are no artifacts.
+/// kept in `scratch` until it can be written. `None` if there are no artifacts.
 ///
 /// # Errors
 /// If a file that the user added cannot be read, or `file` cannot be written.
 pub(super) fn gather(
     gathering: Gathering<'_>,
     file: File,
-    folder: PathBuf,
+    scratch: Scratch,
 ) -> Result<Option<Gathered>, GatherError> {
     let mut collector = Collector {
         gathering,
-        writer: ArchiveWriter::new(file, folder),
+        writer: ArchiveWriter::new(file, scratch),
         missing: Vec::new(),
         remarks: Vec::new(),
         warnings: Vec::new(),

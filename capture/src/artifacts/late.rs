@@ -3,12 +3,12 @@
 //! each of which may be evidence.
 
 use super::placement::{
-    ArtifactsRequest, CollectedArtifacts, PlacementError, file_name, in_own_file,
+    ArtifactsRequest, CollectedArtifacts, PlacementError, in_own_file,
 };
+use super::own_file::{OwnFile, scratch};
 use super::{GatherError, gather::Gathered};
 use crate::image_format::ImageFormat;
-use crate::sink::{Limits, PartialFile, SpaceError, check_space, folder_of};
-use crate::spool::unnamed_file;
+use crate::sink::{Limits, SpaceError, check_space};
 use crate::stop::Stop;
 use linpmem_formats::{aff4, elf};
 use linpmem_manifest::ArtifactsPlace;
@@ -30,7 +30,7 @@ enum Place {
     /// In an AFF4 volume.
     Members(aff4::LateFiles),
     /// In a file next to the image, which has its working name already.
-    File(Option<PartialFile>),
+    File(Option<OwnFile>),
 }
 
 impl<'a> LateArtifacts<'a> {
@@ -42,11 +42,7 @@ impl<'a> LateArtifacts<'a> {
         let place = match request.format {
             ImageFormat::Elf => Place::Tail(elf::Tail::default()),
             ImageFormat::Aff4(_) => Place::Members(aff4::LateFiles::default()),
-            _ => {
-                let (path, partial) = request.file_paths();
-                let file = PartialFile::create(&path, partial, request.force)?;
-                Place::File(Some(file))
-            }
+            _ => Place::File(Some(OwnFile::create(request.target, request.force)?)),
         };
         Ok(Self { request, place })
     }
@@ -54,7 +50,7 @@ impl<'a> LateArtifacts<'a> {
     /// The file next to the image, if the image does not hold them.
     pub(crate) fn file_name(&self) -> Option<String> {
         match &self.place {
-            Place::File(Some(file)) => file_name(file).ok(),
+            Place::File(Some(file)) => file.name().ok(),
             _ => None,
         }
     }
@@ -75,12 +71,12 @@ impl<'a> LateArtifacts<'a> {
         }
     }
 
-    /// Collects them now, for an image at `image` with `file_bytes` so far that may grow
-    /// within `limits`. What the user should know is passed on to `warn`. The image is as
+    /// Collects them now, for an image at `image`, if it is on this machine, with `file_bytes` so
+    /// far that may grow within `limits`. What the user should know is passed on to `warn`. The image is as
     /// good without them: whatever goes wrong is a warning.
     pub(crate) fn collect(
         &mut self,
-        image: &Path,
+        image: Option<&Path>,
         file_bytes: u64,
         limits: Limits,
         warn: &mut dyn FnMut(String),
@@ -119,16 +115,14 @@ impl<'a> LateArtifacts<'a> {
 
     fn place(&mut self) -> Result<Option<CollectedArtifacts>, LateError> {
         let write = |source| PlacementError::Gather(GatherError::Write(source));
-        let (path, _) = self.request.file_paths();
-        let folder = folder_of(&path).to_path_buf();
         let archive = match &self.place {
             Place::File(Some(file)) => file.file().try_clone().map_err(write)?,
-            _ => unnamed_file(&folder).map_err(write)?,
+            _ => scratch(self.request.target).file().map_err(write)?,
         };
         // After a stop, an image is worth little without them, and they take a moment.
         let (given, fresh) = (self.request.stop, Stop::default());
         let stop = if given.is_raised() { &fresh } else { given };
-        let gathered = self.request.gather(archive, folder, stop);
+        let gathered = self.request.gather(archive, stop);
         let Some(gathered) = gathered.map_err(PlacementError::from)? else {
             return Ok(None);
         };
@@ -158,7 +152,7 @@ enum LateError {
 }
 
 /// Checks that an image of `file_bytes` can hold `more` bytes of artifacts.
-fn fits(image: &Path, file_bytes: u64, more: u64, limits: Limits) -> Result<(), SpaceError> {
+fn fits(image: Option<&Path>, file_bytes: u64, more: u64, limits: Limits) -> Result<(), SpaceError> {
     if more == 0 {
         return Ok(());
     }
@@ -172,5 +166,5 @@ fn fits(image: &Path, file_bytes: u64, more: u64, limits: Limits) -> Result<(), 
         max_size: None,
         ..limits
     };
-    check_space(image, still, rest)
+    image.map_or(Ok(()), |image| check_space(image, still, rest))
 }

@@ -5,22 +5,20 @@
 use super::archive::Section;
 use super::archive_writer::{ArchivedFile, WrittenArchive};
 use super::gather::{GatherError, Gathered, Gathering, Origin, gather};
+use super::own_file::{OwnFile, scratch};
 use super::{MACHINE, MANIFEST, VMCOREINFO};
 use crate::Reading;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::image_format::{ImageFormat, Target};
 use crate::plan::ArtifactsSpec;
-use crate::sink::{PartialError, PartialFile, folder_of};
+use crate::sink::PartialError;
 use crate::source::{Source, SourceSpec};
-use crate::spool::unnamed_file;
 use crate::stop::Stop;
 use linpmem_formats::{FileSource, ReadAt, aff4, elf};
-use linpmem_manifest::paths::{artifacts_of, artifacts_of_manifest, partial_of};
 use linpmem_manifest::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord};
 use linpmem_phys::PhysLen;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use zstd::stream::read::Decoder;
@@ -47,7 +45,7 @@ pub(crate) struct CollectedArtifacts {
     pub(crate) record: ArtifactsRecord,
     pub(crate) warnings: Vec<String>,
     /// The file next to the image, unless the image holds the artifacts.
-    pub(crate) file: Option<PartialFile>,
+    pub(crate) file: Option<OwnFile>,
 }
 
 /// Artifacts that could not be collected or written.
@@ -106,14 +104,13 @@ impl ArtifactsRequest<'_> {
     pub(crate) fn is_late(&self) -> bool {
         self.wanted.is_wanted()
             && !self.wanted.is_demanded()
-            && matches!(self.target, Target::File { .. })
+            && !matches!(self.target, Target::Stream { .. })
             && !matches!(self.spec, SourceSpec::Image(_))
     }
 
     pub(super) fn gather(
         &self,
         file: File,
-        folder: PathBuf,
         stop: &Stop,
     ) -> Result<Option<Gathered>, GatherError> {
         let gathering = Gathering {
@@ -128,13 +125,11 @@ impl ArtifactsRequest<'_> {
             timeout: self.timeout,
             stop,
         };
-        gather(gathering, file, folder)
+        gather(gathering, file, scratch(self.target))
     }
 
     fn place(&self) -> Result<Option<CollectedArtifacts>, PlacementError> {
-        let (path, partial) = self.file_paths();
-        let folder = folder_of(&path).to_path_buf();
-        let create = || PartialFile::create(&path, partial.clone(), self.force);
+        let create = || OwnFile::create(self.target, self.force);
         let write = |source| PlacementError::Gather(GatherError::Write(source));
         let inside = match self.format {
             ImageFormat::Elf => Some(ArtifactsPlace::Note),
@@ -144,13 +139,13 @@ impl ArtifactsRequest<'_> {
         let Some(inside) = inside else {
             let file = create()?;
             let archive = file.file().try_clone().map_err(write)?;
-            let gathered = self.gather(archive, folder, self.stop)?;
+            let gathered = self.gather(archive, self.stop)?;
             return gathered
                 .map(|gathered| in_own_file(gathered, file))
                 .transpose();
         };
-        let archive = unnamed_file(&folder).map_err(write)?;
-        let Some(gathered) = self.gather(archive, folder, self.stop)? else {
+        let archive = scratch(self.target).file().map_err(write)?;
+        let Some(gathered) = self.gather(archive, self.stop)? else {
             return Ok(None);
         };
         let length = gathered.archive.length;
@@ -164,22 +159,10 @@ impl ArtifactsRequest<'_> {
         let gathered = move_to(gathered, &file).map_err(write)?;
         in_own_file(gathered, file).map(Some)
     }
-
-    /// The file next to the image, and its name until it is complete.
-    pub(super) fn file_paths(&self) -> (PathBuf, PathBuf) {
-        match self.target {
-            Target::File { image, .. } => (artifacts_of(image), artifacts_of(&partial_of(image))),
-            Target::Stream { manifest, .. } => {
-                let path = artifacts_of_manifest(manifest);
-                let partial = partial_of(&path);
-                (path, partial)
-            }
-        }
-    }
 }
 
 /// Copies an archive that turned out too large for the image.
-fn move_to(gathered: Gathered, file: &PartialFile) -> io::Result<Gathered> {
+fn move_to(gathered: Gathered, file: &OwnFile) -> io::Result<Gathered> {
     let from: Arc<dyn ReadAt> = Arc::new(FileSource::new(gathered.archive.file.try_clone()?)?);
     io::copy(&mut Section::whole(from), &mut file.file())?;
     Ok(Gathered {
@@ -193,7 +176,7 @@ fn move_to(gathered: Gathered, file: &PartialFile) -> io::Result<Gathered> {
 
 pub(super) fn in_own_file(
     gathered: Gathered,
-    file: PartialFile,
+    file: OwnFile,
 ) -> Result<CollectedArtifacts, PlacementError> {
     file.file().sync_all().map_err(GatherError::Write)?;
     Ok(CollectedArtifacts::new(
@@ -217,10 +200,10 @@ impl CollectedArtifacts {
     pub(super) fn new(
         gathered: Gathered,
         place: ArtifactsPlace,
-        file: Option<PartialFile>,
+        file: Option<OwnFile>,
     ) -> Result<Self, GatherError> {
         let name = match &file {
-            Some(file) => Some(file_name(file).map_err(GatherError::Write)?),
+            Some(file) => Some(file.name().map_err(GatherError::Write)?),
             None => None,
         };
         let archive = gathered.archive;
@@ -285,13 +268,6 @@ pub(crate) fn members(
     let artifacts = artifacts.into_iter().flat_map(CollectedArtifacts::members);
     let manifest = aff4::File::new(MANIFEST, manifest.clone());
     artifacts.chain([manifest]).collect()
-}
-
-/// The name without a folder.
-pub(super) fn file_name(file: &PartialFile) -> io::Result<String> {
-    let name = file.path().file_name();
-    let name = name.ok_or_else(|| io::Error::other("the file for the artifacts has no name"))?;
-    Ok(name.to_string_lossy().into_owned())
 }
 
 /// The name of a file in an AFF4 volume: its path on the machine, if it has one.

@@ -9,6 +9,7 @@ mod hole;
 mod limit;
 mod partial;
 mod pipe;
+mod remote;
 mod space;
 mod written;
 
@@ -18,6 +19,8 @@ pub use hole::hole;
 pub use limit::{LimitedSink, Limits};
 pub use partial::{PartialError, PartialFile, folder_of};
 pub use pipe::{PipeError, PipeSink, open_pipe};
+pub use remote::RemoteSink;
+pub(crate) use space::free_space;
 pub use space::{SpaceError, check as check_space, check_length};
 pub use written::WrittenFile;
 

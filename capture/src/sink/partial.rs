@@ -183,6 +183,38 @@ impl PartialFile {
         })
     }
 
+    /// Opens the file at `partial`, a working name in the same folder as `path`, that a run has
+    /// left, to go on with it. Nothing at `path` will be replaced, and what was left once is not
+    /// removed when it is dropped.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is not a file of this user's with one name.
+    pub fn resume(path: &Path, partial: PathBuf) -> Result<Self, PartialError> {
+        let in_folder = folder_of(path);
+        let folder = OpenOptions::new()
+            .read(true)
+            .custom_flags(bits(OFlags::DIRECTORY | OFlags::CLOEXEC))
+            .open(in_folder)
+            .map_err(|source| PartialError::io("opening the folder", in_folder, source))?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&folder, name_of(&partial), flags, Mode::empty())
+            .map_err(|errno| PartialError::io("opening", &partial, errno.into()))?;
+        let found = fstat(&file).map_err(|errno| PartialError::io("opening", &partial, errno.into()))?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        let is_own = found.st_uid == rustix::process::geteuid().as_raw();
+        if !is_file || !is_own || found.st_nlink != 1 {
+            return Err(PartialError::Replaced { path: partial });
+        }
+        Ok(Self {
+            file: file.into(),
+            folder,
+            partial,
+            path: path.to_path_buf(),
+            force: false,
+            is_kept: true,
+        })
+    }
+
     /// Writes `bytes` to a new file at `path`, which gets that name when they are on disk.
     ///
     /// # Errors

@@ -140,7 +140,7 @@ pub fn check_length(file: &File, path: &Path, needed: PhysLen) -> Result<(), Spa
 
 /// The free space of `folder`, if its file system reports it: some network and
 /// user-space file systems do not.
-pub(super) fn free_space(folder: &Path) -> Result<Option<PhysLen>, SpaceError> {
+pub(crate) fn free_space(folder: &Path) -> Result<Option<PhysLen>, SpaceError> {
     let disk = statvfs(folder).map_err(|errno| SpaceError::Unknown {
         folder: folder.to_path_buf(),
         source: errno.into(),

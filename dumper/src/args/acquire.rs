@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runs that write an image: acquisitions and conversions.
 
-use super::{ImageArgs, RawInputArgs, ReadingArgs, RunArgs, SelectionArgs};
+use super::{ImageArgs, RawInputArgs, ReadingArgs, RemoteArgs, RunArgs, SelectionArgs};
 use clap::{Args, ValueEnum};
 use linpmem_capture::{DriverSpec, OnUnreadable, ReadOrder};
 use linpmem_phys::PhysRange;
@@ -60,6 +60,9 @@ pub struct AcquireArgs {
     /// After memory has been read; see `linpmem-dump symbols --help`.
     #[arg(long)]
     pub symbols: bool,
+
+    #[command(flatten)]
+    pub remote: RemoteArgs,
 
     #[command(flatten)]
     pub run: RunArgs,

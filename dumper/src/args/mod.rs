@@ -12,6 +12,7 @@ mod commands;
 mod image;
 mod plan;
 mod reading;
+mod remote;
 mod run;
 mod selection;
 mod shape;
@@ -26,6 +27,7 @@ pub use image::{
 };
 pub use plan::UsageError;
 pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
+pub use remote::{ReceiveArgs, RemoteArgs, without_secret};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
@@ -37,7 +39,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// What people do with the program, and how.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("linpmem-dump", "HOSTNAME-TIME.core in the current folder"),
     (
         "linpmem-dump /mnt/usb/host.core",
@@ -54,6 +56,14 @@ const EXAMPLES: [(&str, &str); 9] = [
     (
         "linpmem-dump - --manifest host.jsonl | ssh keep 'cat > host.core'",
         "nothing but the manifest on this disk",
+    ),
+    (
+        "linpmem-dump receive --out /evidence",
+        "wait for images; prints the address for --to",
+    ),
+    (
+        "linpmem-dump --to 'linpmem://lab:4444#…'",
+        "send the image there, and write nothing here",
     ),
     (
         "linpmem-dump --driver linpmem.ko",
@@ -161,6 +171,13 @@ pub enum Command {
     /// is missing (exit code 3). IMAGE is not modified, unless it turns out to be whole:
     /// then it gets its final name.
     Recover(RecoverArgs),
+    /// Take images that other machines send (--to)
+    ///
+    /// Prints the line to type there. Both sides know each other by the address in it, and
+    /// everything is encrypted. A connection that breaks goes on where it was. Each image is
+    /// compared with its manifest before it gets its name, and its sender gets a signed
+    /// receipt. See docs/remote.md.
+    Receive(ReceiveArgs),
     /// Show which memory of this machine would be read
     Ranges(RangesArgs),
     /// Convert an image to another format
@@ -211,6 +228,7 @@ impl Cli {
     pub fn is_json(&self) -> bool {
         match &self.command {
             None => self.acquire.run.is_json(),
+            Some(Command::Receive(args)) => args.json,
             Some(Command::Convert(args)) => args.run.is_json(),
             Some(Command::Verify(args)) => args.progress.is_json(args.json),
             Some(Command::Info(args)) => args.json,

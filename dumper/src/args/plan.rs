@@ -7,7 +7,7 @@ use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
 use linpmem_capture::{
-    DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder, Reading, Stream,
+    AddressError, DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder, Reading, Stream,
 };
 use linpmem_manifest::Tool;
 use linpmem_phys::PhysLen;
@@ -47,6 +47,18 @@ pub enum UsageError {
     /// stdout is a terminal.
     #[error("stdout is a terminal: send the image to a pipe or a file")]
     StdoutIsTerminal,
+    /// Two places for one image.
+    #[error("LINPMEM_TO is set, and OUTPUT names a file: unset one of them")]
+    OutputAndVariable,
+    /// LINPMEM_TO is no text.
+    #[error("LINPMEM_TO is not UTF-8")]
+    Variable,
+    /// The file with the address cannot be read.
+    #[error("reading the address from {0}: {1}")]
+    AddressFile(PathBuf, String),
+    /// What should be an address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// Progress for people in a stream for programs.
     #[error("--json makes stderr JSON Lines: use --progress json or none with it, or neither")]
     ProgressIsNotJson,
@@ -65,8 +77,11 @@ impl AcquireArgs {
         {
             return Err(UsageError::OrderOfImage);
         }
-        let output = output(self.output.as_deref(), &self.run)?;
-        if self.second_pass && matches!(output, Output::Stream { .. }) {
+        let output = match self.remote.spec(self.output.is_some())? {
+            Some(spec) => Output::Remote(spec),
+            None => output(self.output.as_deref(), &self.run)?,
+        };
+        if self.second_pass && !is_file(&output) {
             return Err(UsageError::SecondPassOfStream);
         }
         let plan = plan(
@@ -123,7 +138,7 @@ fn plan(
     command: Vec<String>,
 ) -> Result<Plan, UsageError> {
     let (format, compression) = shape(image, name)?;
-    if image.hashes.read_back && matches!(output, Output::Stream { .. }) {
+    if image.hashes.read_back && !is_file(&output) {
         return Err(UsageError::ReadBackOfStream);
     }
     Ok(Plan {
@@ -154,6 +169,11 @@ fn plan(
         threads: run.threads,
         impact: run.impact.impact(),
     })
+}
+
+/// Whether the image is a file that can be read again.
+const fn is_file(output: &Output) -> bool {
+    matches!(output, Output::Named { .. } | Output::File { .. })
 }
 
 fn output(path: Option<&Path>, run: &RunArgs) -> Result<Output, UsageError> {

@@ -2,7 +2,7 @@
 //! `linpmem-dump` itself, and `linpmem-dump convert`: runs that write an image.
 
 use super::symbols::SymbolFilePlan;
-use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError};
+use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError, without_secret};
 use crate::text::progress::Progress;
 use crate::text::summary::{Summary, SummaryDocument};
 use crate::text::symbols::SymbolsDocument;
@@ -105,7 +105,7 @@ fn written(
 
 fn command() -> Vec<String> {
     std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
+        .map(without_secret)
         .collect()
 }
 

@@ -8,6 +8,7 @@ mod file_output;
 pub mod info;
 pub mod ls;
 pub mod ranges;
+pub mod receive;
 pub mod recover;
 mod recovered_name;
 pub mod symbols;

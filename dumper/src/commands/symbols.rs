@@ -174,8 +174,8 @@ impl SymbolFilePlan {
         let image = match &plan.output {
             Output::File { image, .. } => Some(image),
             Output::Stream { manifest, .. } => Some(manifest),
-            // Its name has the time in it.
-            Output::Named { .. } => None,
+            // Its name has the time in it, or it has none here.
+            Output::Named { .. } | Output::Remote(_) => None,
         };
         if let Some(image) = image {
             check_free(&symbols_of(image), plan.force)?;

@@ -12,6 +12,7 @@ pub mod ls;
 mod memory_map;
 pub mod progress;
 pub mod ranges;
+pub mod receive;
 pub mod recover;
 pub mod shell;
 pub mod summary;

@@ -235,6 +235,9 @@ fn extras(reading: MeterReading, ratio: bool) -> String {
     if reading.unreadable_pages > 0 {
         text.push_str(&format!("  {} pages unreadable", reading.unreadable_pages));
     }
+    if reading.is_cut_off {
+        text.push_str("  no connection, trying again");
+    }
     text
 }
 
@@ -253,9 +256,15 @@ mod tests {
             compared_bytes: None,
             hashed_bytes: None,
             to_hash_bytes: None,
+            is_cut_off: false,
         };
         assert_eq!(extras(reading, true), "  1.50:1  7 pages unreadable");
         assert_eq!(extras(reading, false), "  7 pages unreadable");
+        let cut_off = MeterReading {
+            is_cut_off: true,
+            ..reading
+        };
+        assert!(extras(cut_off, false).ends_with("  no connection, trying again"));
         let hashing = MeterReading {
             compared_bytes: Some(300),
             hashed_bytes: Some(20),

@@ -5,7 +5,7 @@ use super::figures::{count, rate, share};
 use super::seconds;
 use super::shell::{own_command, quoted};
 use super::symbols::SymbolsDocument;
-use linpmem_capture::Acquired;
+use linpmem_capture::{Acquired, Delivered};
 use linpmem_capture::finish::final_name;
 use linpmem_capture::pipeline::End;
 use linpmem_capture::sidecar::CrashOptions;
@@ -51,6 +51,8 @@ pub struct SummaryDocument {
     pub compression: String,
     /// The manifest.
     pub manifest: String,
+    /// What the receiver on another machine confirmed, if the image went to one.
+    pub receiver: Option<ReceiverConfirmed>,
     /// Where the memory came from, in words.
     pub source: String,
     /// Whether the running kernel's own files were the source, and not the module.
@@ -100,6 +102,21 @@ pub struct SummaryDocument {
     /// The command that lists the artifacts.
     #[serde(skip)]
     pub ls_command: Option<String>,
+}
+
+/// The receiver on another machine, which has compared the image with its manifest.
+#[derive(Debug, Serialize)]
+pub struct ReceiverConfirmed {
+    /// Its address, without the secret.
+    pub address: String,
+    /// The key that signed its receipt.
+    pub key: String,
+    /// The SHA-256 of the image's file, read back from its disk.
+    pub sha256: String,
+    /// Whether it has compared every sum in the manifest with the image.
+    pub verified: bool,
+    /// When it was done, by its own clock.
+    pub received: String,
 }
 
 /// The part of a page that is RAM, and was left out.
@@ -160,6 +177,7 @@ impl Summary {
             outcome,
             planned,
             partial_pages,
+            delivered,
             ranges,
             shape,
             crash,
@@ -189,6 +207,7 @@ impl Summary {
             image_format,
             compression: shape.codec.to_string(),
             manifest: manifest.to_string_lossy().into_owned(),
+            receiver: delivered.as_ref().map(ReceiverConfirmed::of),
             source: source.clone(),
             lacks_module: *subject == Subject::RunningKernel && !source.contains("linpmem"),
             ranges: *ranges,
@@ -214,7 +233,8 @@ impl Summary {
             second_pass: second_pass.as_ref().map(SecondPass::of),
             crash_command: crash.and_then(|options| crash_command(options, path)),
             recover_command: is_broken.then(|| own_command("recover", path)),
-            ls_command: artifacts.as_ref().map(|_| own_command("ls", path)),
+            ls_command: (artifacts.is_some() && delivered.is_none())
+                .then(|| own_command("ls", path)),
             image,
         }
     }
@@ -261,7 +281,14 @@ impl Document for SummaryDocument {
                 part.start.0, part.last.0
             )?;
         }
-        writeln!(out, "  manifest:   {}", self.manifest)?;
+        match &self.receiver {
+            Some(receiver) => writeln!(
+                out,
+                "  receiver:   {}, which has compared all sums; its key {}, its clock {}",
+                receiver.address, receiver.key, receiver.received
+            )?,
+            None => writeln!(out, "  manifest:   {}", self.manifest)?,
+        }
         if let Some(artifacts) = &self.artifacts {
             write!(out, "  artifacts:  {artifacts}")?;
             match &self.ls_command {
@@ -272,8 +299,12 @@ impl Document for SummaryDocument {
         if let Some(command) = &self.recover_command {
             writeln!(out, "  recover:    {command}")?;
         }
-        if let Some(sum) = self.sha256 {
-            writeln!(out, "  sha256:     {sum}")?;
+        match (self.sha256, &self.receiver) {
+            (Some(sum), _) => writeln!(out, "  sha256:     {sum}")?,
+            (None, Some(receiver)) if receiver.verified => {
+                writeln!(out, "  sha256:     {} (from its disk)", receiver.sha256)?;
+            }
+            _ => {}
         }
         for HashRecord { algorithm, digest } in &self.hashes {
             writeln!(out, "  {:<11} {digest}", format!("{}:", algorithm.name()))?;
@@ -362,6 +393,19 @@ impl SummaryDocument {
         match self.unreadable_pages - shown {
             0 => Ok(()),
             more => writeln!(out, "    and {more} more"),
+        }
+    }
+}
+
+impl ReceiverConfirmed {
+    fn of(delivered: &Delivered) -> Self {
+        let receipt = &delivered.receipt;
+        Self {
+            address: delivered.receiver.clone(),
+            key: delivered.key.to_string(),
+            sha256: receipt.image_sha256.clone(),
+            verified: receipt.is_verified,
+            received: receipt.received.clone(),
         }
     }
 }

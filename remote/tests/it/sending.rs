@@ -4,7 +4,7 @@
 use crate::kept::{Disk, Running, address, hello, loopback, many};
 use crate::proxy::Proxy;
 use bytes::Bytes;
-use linpmem_remote::{Finish, Patience, Policy, Receipt, SendError, Sender, Stream, Token};
+use linpmem_remote::{Finish, LineState, Patience, Policy, Receipt, SendError, Sender, Stream, Token};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{scope, sleep, spawn};
@@ -17,6 +17,7 @@ fn patience(seconds: u64) -> Patience {
     Patience {
         give_up: Duration::from_secs(seconds),
         is_hurried: Arc::new(|| false),
+        watch: Arc::new(|_| {}),
     }
 }
 
@@ -87,8 +88,13 @@ fn a_line_that_is_cut_ten_times_loses_nothing() {
     let running = Running::start(&disk, loopback(), many(&token));
     let proxy = Proxy::to(Arc::new(Mutex::new(running.address)));
     let to = address(&disk, proxy.address, &token);
-    let sender = Sender::connect(to, hello("a"), patience(30)).unwrap();
-    let sending = sender.sending();
+    let states = Arc::<Mutex<Vec<LineState>>>::default();
+    let seen = Arc::clone(&states);
+    let patience = Patience {
+        watch: Arc::new(move |state| seen.lock().unwrap().push(state)),
+        ..patience(30)
+    };
+    let sender = Sender::connect(to, hello("a"), patience).unwrap();
     let receipt = send(sender, |number| {
         if number % 6 == 3 {
             // Once it goes on after the cut before.
@@ -102,8 +108,11 @@ fn a_line_that_is_cut_ten_times_loses_nothing() {
     });
     assert!(receipt.unwrap().is_verified);
     arrived(&disk);
-    assert!(sending.reconnections() >= 5, "{}", sending.reconnections());
-    assert_eq!(sending.broken(), None);
+    let states = states.lock().unwrap();
+    assert!(states.len() >= 10, "{}", states.len());
+    for pair in states.chunks(2) {
+        assert_eq!(pair, [LineState::Broken, LineState::Back]);
+    }
 }
 
 #[test]
@@ -169,6 +178,7 @@ fn a_user_who_wants_the_end_does_not_wait_for_all_of_the_patience() {
     let patience = Patience {
         give_up: Duration::from_secs(3600),
         is_hurried: Arc::new(move || asked.load(Ordering::Relaxed)),
+        watch: Arc::new(|_| {}),
     };
     let sender = Sender::connect(to, hello("a"), patience).unwrap();
     drop(running);

@@ -13,6 +13,7 @@ fn patience() -> Patience {
     Patience {
         give_up: Duration::from_secs(2),
         is_hurried: Arc::new(|| false),
+        watch: Arc::new(|_| {}),
     }
 }
 

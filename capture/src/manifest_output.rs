@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the manifest goes while a run goes on: a file, or the receiver of the image.
+
+use crate::hash::sha256_of;
+use crate::pipeline::CHUNK_BYTES;
+use crate::remote::Remote;
+use crate::sink::PartialFile;
+use bytes::Bytes;
+use linpmem_formats::ImagePlan;
+use linpmem_manifest::{Footer, ManifestWriter, Sha256Sum};
+use linpmem_phys::num::{len_bytes, usize_as_u64};
+use linpmem_remote::{Sender, Stream};
+use rustix::fs::FallocateFlags;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
+/// pages, and for the footer.
+const HEADER_BYTES: u64 = 256 << 10;
+/// Room for a chunk's line: 95 bytes in an uncompressed image, 120 with its frame in a
+/// compressed one, more only if offsets or times have more digits than those of 10 TiB.
+/// Zero chunks take less.
+const CHUNK_LINE_BYTES: u64 = 128;
+/// Room for a range's first and last line.
+const RANGE_LINES_BYTES: u64 = 320;
+
+/// Roughly the size of the manifest of `plan`, without unreadable pages.
+pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
+    let ranges = usize_as_u64(plan.ranges().len());
+    let chunks = plan.total().get() / usize_as_u64(CHUNK_BYTES) + 2 * ranges;
+    CHUNK_LINE_BYTES * chunks + RANGE_LINES_BYTES * ranges + HEADER_BYTES
+}
+
+/// The manifest of a run.
+pub(crate) enum ManifestOutput {
+    /// A file under its working name.
+    Disk(PartialFile),
+    /// Each line goes to the receiver as it is written.
+    Remote {
+        sender: Arc<Sender>,
+        /// In memory, if the image has a copy of the manifest in it.
+        copy: Option<File>,
+    },
+}
+
+/// A manifest that is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ManifestSum {
+    pub(crate) length: u64,
+    pub(crate) sha256: Sha256Sum,
+}
+
+/// Takes the manifest's lines.
+pub(crate) struct ManifestLines {
+    file: Option<File>,
+    remote: Option<(Arc<Sender>, Sha256)>,
+    length: u64,
+}
+
+impl ManifestOutput {
+    /// A manifest that goes to the receiver of the image.
+    ///
+    /// # Errors
+    /// If there is no memory for a copy, where the image needs one.
+    pub(crate) fn remote(remote: &Remote, is_embedded: bool) -> io::Result<Self> {
+        Ok(Self::Remote {
+            sender: Arc::clone(remote.sender()),
+            copy: is_embedded.then(Remote::scratch).transpose()?,
+        })
+    }
+
+    /// The name that its file is to get; `None` if it has none here.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk(partial) => Some(partial.path()),
+            Self::Remote { .. } => None,
+        }
+    }
+
+    /// The manifest's file; `None` if there is none to be read.
+    fn file(&self) -> Option<&File> {
+        match self {
+            Self::Disk(partial) => Some(partial.file()),
+            Self::Remote { copy, .. } => copy.as_ref(),
+        }
+    }
+
+    /// The file again, to be read.
+    pub(crate) fn reading(&self) -> io::Result<Option<File>> {
+        self.file().map(File::try_clone).transpose()
+    }
+
+    /// Begins the lines of the manifest of `plan`.
+    pub(crate) fn lines(&self, plan: &ImagePlan) -> io::Result<ManifestLines> {
+        if let Self::Disk(partial) = self {
+            reserve(partial.file(), plan);
+        }
+        Ok(ManifestLines {
+            file: self.reading()?,
+            remote: match self {
+                Self::Disk(_) => None,
+                Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
+            },
+            length: 0,
+        })
+    }
+
+    /// Brings what was written so far to the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::Disk(partial) => partial.file().sync_data(),
+            // The receiver says what it has.
+            Self::Remote { .. } => Ok(()),
+        }
+    }
+}
+
+/// Reserves disk space for the manifest, so that it can still be finished when the image
+/// has filled the disk. Goes on without if the file system cannot reserve space.
+fn reserve(manifest: &File, plan: &ImagePlan) {
+    let bytes = manifest_bytes(plan);
+    let _ = rustix::fs::fallocate(manifest, FallocateFlags::KEEP_SIZE, 0, bytes);
+}
+
+/// Ends the manifest with `footer`. Its sum is known if it was sent away.
+pub(crate) fn end(
+    manifest: ManifestWriter<BufWriter<ManifestLines>>,
+    footer: &Footer,
+) -> io::Result<Option<ManifestSum>> {
+    let out = manifest.finish(footer)?;
+    let lines = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    if let Some(file) = &lines.file {
+        // Releases what was reserved and not used.
+        file.set_len(lines.length)?;
+        file.sync_all()?;
+    }
+    Ok(lines.remote.map(|(_, hasher)| ManifestSum {
+        length: lines.length,
+        sha256: sha256_of(hasher),
+    }))
+}
+
+impl Write for ManifestLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(file) = &mut self.file {
+            file.write_all(bytes)?;
+        }
+        if let Some((sender, hasher)) = &mut self.remote {
+            hasher.update(bytes);
+            sender
+                .bytes(Stream::Manifest, &Bytes::copy_from_slice(bytes))
+                .map_err(io::Error::other)?;
+        }
+        self.length += len_bytes(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
