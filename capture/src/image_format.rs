@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an image looks like from the outside: its format, compression and name.
 
-use linpmem_formats::{Codec, aff4, kdump, raw};
 use crate::remote::{Remote, RemoteError, RemoteSpec};
+use linpmem_formats::{Codec, aff4, kdump, raw};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 

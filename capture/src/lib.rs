@@ -34,8 +34,8 @@ mod plan;
 mod prefetch;
 mod read_target;
 pub mod reader;
-pub mod receive;
 mod reading;
+pub mod receive;
 mod remote;
 mod second_pass;
 pub mod selection;
@@ -55,10 +55,10 @@ pub use error::AcquireError;
 pub use events::{Events, Silent};
 pub use host::this_machine;
 pub use image_format::{ImageFormat, Output, Shape, Stream};
+pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
 pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,
 };
-pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
-pub use remote::{Delivered, RemoteError, RemoteSpec};
 pub use reading::{RawInput, Reading};
+pub use remote::{Delivered, RemoteError, RemoteSpec};

@@ -224,16 +224,18 @@ impl<'a> OutputSet<'a> {
         let mut elapsed = acquisition.started.elapsed();
         let second_pass = self
             .record_written(&outcome, header, synced, &mut manifest)
-            .and_then(|()| match (extras.second_pass, self.image(), &outcome.end) {
-                (Some((format, source)), Some(image), End::Whole) => {
-                    let again = Acquisition {
-                        source,
-                        ..acquisition
-                    };
-                    second_pass(&again, image.partial(), format, &mut manifest).map(Some)
-                }
-                _ => Ok(None),
-            });
+            .and_then(
+                |()| match (extras.second_pass, self.image(), &outcome.end) {
+                    (Some((format, source)), Some(image), End::Whole) => {
+                        let again = Acquisition {
+                            source,
+                            ..acquisition
+                        };
+                        second_pass(&again, image.partial(), format, &mut manifest).map(Some)
+                    }
+                    _ => Ok(None),
+                },
+            );
         warnings.extend(frozen.and_then(Frozen::thaw));
         if let Ok(Some(totals)) = &second_pass {
             let ended_early = |error| format!("the second pass ended early: {error}");

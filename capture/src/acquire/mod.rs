@@ -308,8 +308,7 @@ impl Run<'_> {
             embedded: &embedded,
             late,
         };
-        let mut written =
-            outputs.write(acquisition, &mut *writer, &header, warnings, extras)?;
+        let mut written = outputs.write(acquisition, &mut *writer, &header, warnings, extras)?;
         warnings.events().finished();
 
         let late = written.late.take().map(|kept| outputs.hold(kept));

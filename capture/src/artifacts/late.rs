@@ -2,10 +2,8 @@
 //! Artifacts that are collected when memory has been read: making them replaces free pages,
 //! each of which may be evidence.
 
-use super::placement::{
-    ArtifactsRequest, CollectedArtifacts, PlacementError, in_own_file,
-};
 use super::own_file::{OwnFile, scratch};
+use super::placement::{ArtifactsRequest, CollectedArtifacts, PlacementError, in_own_file};
 use super::{GatherError, gather::Gathered};
 use crate::image_format::ImageFormat;
 use crate::sink::{Limits, SpaceError, check_space};
@@ -152,7 +150,12 @@ enum LateError {
 }
 
 /// Checks that an image of `file_bytes` can hold `more` bytes of artifacts.
-fn fits(image: Option<&Path>, file_bytes: u64, more: u64, limits: Limits) -> Result<(), SpaceError> {
+fn fits(
+    image: Option<&Path>,
+    file_bytes: u64,
+    more: u64,
+    limits: Limits,
+) -> Result<(), SpaceError> {
     if more == 0 {
         return Ok(());
     }

@@ -108,11 +108,7 @@ impl ArtifactsRequest<'_> {
             && !matches!(self.spec, SourceSpec::Image(_))
     }
 
-    pub(super) fn gather(
-        &self,
-        file: File,
-        stop: &Stop,
-    ) -> Result<Option<Gathered>, GatherError> {
+    pub(super) fn gather(&self, file: File, stop: &Stop) -> Result<Option<Gathered>, GatherError> {
         let gathering = Gathering {
             origin: match self.spec {
                 _ if !self.wanted.kernel => Origin::Nothing,

@@ -124,6 +124,8 @@ impl Files {
             limits,
             since_look: LOOK_BYTES,
         };
+        // From now on a receiver that is started anew knows whose files these are.
+        files.now().write(standing.file(), 0).map_err(failed)?;
         standing.leave();
         Ok(files)
     }
@@ -141,11 +143,7 @@ impl Files {
         };
         Ok(Self {
             image: open(image.to_path_buf(), partial.clone(), at.image_bytes)?,
-            manifest: open(
-                manifest_of(image),
-                manifest_of(&partial),
-                at.manifest_bytes,
-            )?,
+            manifest: open(manifest_of(image), manifest_of(&partial), at.manifest_bytes)?,
             artifacts: at
                 .artifacts_bytes
                 .map(|length| open(artifacts_of(image), artifacts_of(&partial), length))

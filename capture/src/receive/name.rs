@@ -26,7 +26,10 @@ pub(super) struct Names {
 impl Names {
     /// The names for the image that `hello` announces.
     pub(super) fn of(hello: &Hello) -> Result<Self, Refusal> {
-        let host: String = host_in_name(&hello.host).chars().take(MOST_LETTERS).collect();
+        let host: String = host_in_name(&hello.host)
+            .chars()
+            .take(MOST_LETTERS)
+            .collect();
         if !is_time(&hello.started) {
             return Err(Refusal::new("the image's time is none"));
         }
@@ -56,13 +59,10 @@ impl Names {
 fn is_time(text: &str) -> bool {
     let expected = b"00000000T000000Z";
     text.len() == expected.len()
-        && text
-            .bytes()
-            .zip(expected)
-            .all(|(found, like)| match like {
-                b'0' => found.is_ascii_digit(),
-                _ => found == *like,
-            })
+        && text.bytes().zip(expected).all(|(found, like)| match like {
+            b'0' => found.is_ascii_digit(),
+            _ => found == *like,
+        })
 }
 
 #[cfg(test)]
@@ -105,7 +105,10 @@ mod tests {
             (time, "core.zst.zst"),
             (time, "sh"),
         ] {
-            assert!(names_of("a", started, extension).is_err(), "{started} {extension}");
+            assert!(
+                names_of("a", started, extension).is_err(),
+                "{started} {extension}"
+            );
         }
     }
 }

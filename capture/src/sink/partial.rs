@@ -199,7 +199,8 @@ impl PartialFile {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&folder, name_of(&partial), flags, Mode::empty())
             .map_err(|errno| PartialError::io("opening", &partial, errno.into()))?;
-        let found = fstat(&file).map_err(|errno| PartialError::io("opening", &partial, errno.into()))?;
+        let found =
+            fstat(&file).map_err(|errno| PartialError::io("opening", &partial, errno.into()))?;
         let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
         let is_own = found.st_uid == rustix::process::geteuid().as_raw();
         if !is_file || !is_own || found.st_nlink != 1 {

@@ -104,9 +104,7 @@ fn written(
 }
 
 fn command() -> Vec<String> {
-    std::env::args_os()
-        .map(without_secret)
-        .collect()
+    std::env::args_os().map(without_secret).collect()
 }
 
 /// Shows the engine's events on stderr.

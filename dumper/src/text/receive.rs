@@ -213,8 +213,9 @@ impl ReceiveEvents for Log {
             };
             return self.stderr.event("lost", &body);
         }
-        self.stderr
-            .warn(&format!("the connection from {host} ({peer}) has ended: {reason}"));
+        self.stderr.warn(&format!(
+            "the connection from {host} ({peer}) has ended: {reason}"
+        ));
     }
 
     fn turned_away(&self, peer: SocketAddr, reason: &str) {
@@ -226,8 +227,7 @@ impl ReceiveEvents for Log {
             };
             return self.stderr.event("turned-away", &body);
         }
-        self.stderr
-            .warn(&format!("turned away {peer}: {reason}"));
+        self.stderr.warn(&format!("turned away {peer}: {reason}"));
     }
 }
 

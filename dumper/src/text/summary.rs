@@ -5,11 +5,11 @@ use super::figures::{count, rate, share};
 use super::seconds;
 use super::shell::{own_command, quoted};
 use super::symbols::SymbolsDocument;
-use linpmem_capture::{Acquired, Delivered};
 use linpmem_capture::finish::final_name;
 use linpmem_capture::pipeline::End;
 use linpmem_capture::sidecar::CrashOptions;
 use linpmem_capture::source::Subject;
+use linpmem_capture::{Acquired, Delivered};
 use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_manifest::{

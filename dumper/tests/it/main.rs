@@ -42,6 +42,8 @@ mod raw_input;
 #[cfg(test)]
 mod read_back;
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod resident;
 #[cfg(test)]
 mod scale;

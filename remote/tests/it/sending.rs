@@ -4,7 +4,9 @@
 use crate::kept::{Disk, Running, address, hello, loopback, many};
 use crate::proxy::Proxy;
 use bytes::Bytes;
-use linpmem_remote::{Finish, LineState, Patience, Policy, Receipt, SendError, Sender, Stream, Token};
+use linpmem_remote::{
+    Finish, LineState, Patience, Policy, Receipt, SendError, Sender, Stream, Token,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{scope, sleep, spawn};
