@@ -370,7 +370,9 @@ impl<'a> OutputSet<'a> {
         };
         let (image, manifest) = match self.image {
             Destination::File(image) if !is_whole => {
-                self.artifacts.map(OwnFile::leave);
+                if let Some(artifacts) = self.artifacts {
+                    artifacts.leave();
+                }
                 (image.leave(), manifest.leave())
             }
             image => {

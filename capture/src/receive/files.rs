@@ -41,7 +41,7 @@ pub(super) enum Found {
     /// It is complete.
     Done(Box<SignedReceipt>),
     /// It begins, or goes on.
-    Running(Files),
+    Running(Box<Files>),
 }
 
 impl Files {
@@ -62,7 +62,7 @@ impl Files {
                 match Standing::read(&file).filter(|standing| standing.run == hello.run) {
                     Some(standing) => {
                         return Self::resume(&image, file, standing, limits)
-                            .map(Found::Running)
+                            .map(|files| Found::Running(Box::new(files)))
                             .map_err(|error| refused("what arrived before cannot be used", error));
                     }
                     // Another run has this name.
@@ -76,7 +76,7 @@ impl Files {
             match Self::create(&image, hello, limits) {
                 Err(Creating::Taken) => {}
                 Err(Creating::Refused(refusal)) => return Err(refusal),
-                Ok(files) => return Ok(Found::Running(files)),
+                Ok(files) => return Ok(Found::Running(Box::new(files))),
             }
         }
         Err(Refusal::new("all names for the image are taken"))

@@ -135,7 +135,7 @@ impl Store for ReceiveFolder {
         let names = Names::of(hello)?;
         let files = match Files::open(&shared.folder, &names, hello, shared.limits)? {
             files::Found::Done(receipt) => return Ok(Opened::Done(receipt)),
-            files::Found::Running(files) => files,
+            files::Found::Running(files) => *files,
         };
         let next = files.next();
         let image = files.image_name();

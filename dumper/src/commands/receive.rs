@@ -6,7 +6,7 @@ use crate::text::receive::{Listening, Log};
 use linpmem_capture::receive::ReceiveFolder;
 use linpmem_capture::stop::Stop;
 use linpmem_capture::{Address, AddressError, Identity, IdentityError, Policy, Token};
-use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_cli::{Document, ExitStatus, Stderr, StdoutError};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
@@ -59,6 +59,9 @@ pub enum ReceiveError {
         /// The reason.
         source: AddressError,
     },
+    /// Nobody reads the address.
+    #[error(transparent)]
+    Stdout(#[from] StdoutError),
     /// Any other error of the system.
     #[error("{action}: {source}")]
     Io {
@@ -118,14 +121,13 @@ pub fn receive(
     let address = Address::new(&host, bound.port(), key, token)
         .map_err(|source| ReceiveError::Host { host, source })?;
     let listening = Listening {
-        folder: &args.out,
-        bound,
-        to: &address,
-        is_once: args.once,
+        folder: args.out.to_string_lossy().into_owned(),
+        listen: bound.to_string(),
+        to: address.reveal(),
+        once: args.once,
     };
-    listening
-        .print(args.json, out)
-        .map_err(io("writing to stdout"))?;
+    listening.print(args.json, out)?;
+    stderr.begin(Listening::FORMAT);
     let stop = Stop::on_signals().map_err(io("catching signals"))?;
     let (end, ended) = crossbeam_channel::bounded::<()>(0);
     std::thread::scope(|scope| {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `receive` prints.
 
+use linpmem_capture::Receipt;
 use linpmem_capture::receive::{Arrival, ReceiveEvents};
-use linpmem_capture::{Address, Receipt};
-use linpmem_cli::{Event, ExitStatus, Stderr};
+use linpmem_cli::{Document, ExitStatus, Stderr};
 use linpmem_phys::PhysLen;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -12,56 +12,32 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The first words, with the line for the target.
-pub struct Listening<'a> {
-    /// Where images go.
-    pub folder: &'a Path,
-    /// Where it listens.
-    pub bound: SocketAddr,
-    /// What senders need.
-    pub to: &'a Address,
-    /// Whether one image is all.
-    pub is_once: bool,
-}
-
+/// The first words, with the line for the target. They go to stdout alone: the address has a
+/// secret, which belongs in no log.
 #[derive(Serialize)]
-struct ListeningBody {
-    folder: String,
-    listen: String,
-    to: String,
-    once: bool,
+pub struct Listening {
+    /// Where images go.
+    pub folder: String,
+    /// Where it listens.
+    pub listen: String,
+    /// What senders need.
+    pub to: String,
+    /// Whether one image is all.
+    pub once: bool,
 }
 
-impl Listening<'_> {
-    /// Prints it to `out`: the address is a secret, and goes to no log.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn print(&self, is_json: bool, out: &mut impl Write) -> io::Result<()> {
-        if is_json {
-            let body = ListeningBody {
-                folder: self.folder.to_string_lossy().into_owned(),
-                listen: self.bound.to_string(),
-                to: self.to.reveal(),
-                once: self.is_once,
-            };
-            let event = Event {
-                event: "listening",
-                body: &body,
-            };
-            serde_json::to_writer(&mut *out, &event)?;
-            writeln!(out)?;
-            return out.flush();
-        }
-        let what = if self.is_once { "one image" } else { "images" };
+impl Document for Listening {
+    const FORMAT: &'static str = "linpmem-dump receive";
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let what = if self.once { "one image" } else { "images" };
         writeln!(
             out,
             "Waiting for {what} at {}. On the machine whose memory is to be read, as root:\n\n  \
              linpmem-dump --to '{}'\n\nThe part behind # is a secret. Other users there can see \
              command lines: to hide it, put the\naddress into a file and type --to @FILE, or set \
              LINPMEM_TO. Ctrl-C ends this receiver.",
-            self.bound,
-            self.to.reveal()
+            self.listen, self.to
         )?;
         out.flush()
     }
@@ -117,7 +93,7 @@ impl Log {
     /// What arrives just now.
     pub fn arrivals(&self, arrivals: &[Arrival]) {
         for arrival in arrivals {
-            self.tell("progress", arrival, || {
+            self.tell("arriving", arrival, || {
                 format!(
                     "{} from {} ({}): {} so far, {} of memory announced",
                     name(&arrival.image),

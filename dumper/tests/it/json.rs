@@ -31,7 +31,7 @@ fn schema() -> Schema {
 }
 
 /// Panics unless `value` matches the schema's `name`.
-fn keeps_to(name: &str, value: &Value) {
+pub fn keeps_to(name: &str, value: &Value) {
     if let Err(error) = schema().check(name, value) {
         panic!("{name}: {error}\n{value:#}");
     }

@@ -2,9 +2,9 @@
 //! Images that go to another machine, by both programs as a user starts them.
 
 use crate::fake::Fake;
+use crate::json::keeps_to;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -46,11 +46,12 @@ impl Place {
             .stderr(fs::File::create(self.path("log")).unwrap())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let listening: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let out = child.stdout.take().unwrap();
+        let listening = serde_json::Deserializer::from_reader(out)
+            .into_iter()
+            .next();
+        let listening: serde_json::Value = listening.unwrap().unwrap();
+        keeps_to("receive", &listening);
         Receiver {
             child: Some(child),
             to: listening["to"].as_str().unwrap().to_owned(),
@@ -206,6 +207,9 @@ fn the_summary_has_the_receipt_and_no_record_has_the_secret() {
         let mut records = vec![said(&run), place.log()];
         for name in place.arrived() {
             records.push(fs::read_to_string(place.path("out").join(&name)).unwrap_or_default());
+        }
+        for line in said(&run).lines().chain(place.log().lines()) {
+            keeps_to("stderr", &serde_json::from_str(line).unwrap());
         }
         for record in &records {
             assert!(!record.contains(token), "{record}");
