@@ -3,11 +3,12 @@
 
 use crate::hash::sha256_of;
 use crate::pipeline::CHUNK_BYTES;
-use crate::remote::Remote;
+use crate::remote::{ManifestSum, Remote};
 use crate::sink::PartialFile;
+use crate::spool::Scratch;
 use bytes::Bytes;
 use linpmem_formats::ImagePlan;
-use linpmem_manifest::{Footer, ManifestWriter, Sha256Sum};
+use linpmem_manifest::{Footer, ManifestWriter};
 use linpmem_phys::num::{len_bytes, usize_as_u64};
 use linpmem_remote::{Sender, Stream};
 use rustix::fs::FallocateFlags;
@@ -46,13 +47,6 @@ pub(crate) enum ManifestOutput {
     },
 }
 
-/// A manifest that is complete.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ManifestSum {
-    pub(crate) length: u64,
-    pub(crate) sha256: Sha256Sum,
-}
-
 /// Takes the manifest's lines.
 pub(crate) struct ManifestLines {
     file: Option<File>,
@@ -68,7 +62,7 @@ impl ManifestOutput {
     pub(crate) fn remote(remote: &Remote, is_embedded: bool) -> io::Result<Self> {
         Ok(Self::Remote {
             sender: Arc::clone(remote.sender()),
-            copy: is_embedded.then(Remote::scratch).transpose()?,
+            copy: is_embedded.then(|| Scratch::Memory.file()).transpose()?,
         })
     }
 

@@ -10,11 +10,11 @@ use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
 use crate::input_hash::InputHash;
-use crate::manifest_output::{self, ManifestLines, ManifestOutput, ManifestSum};
+use crate::manifest_output::{self, ManifestLines, ManifestOutput};
 use crate::pipeline::{Acquisition, End, Outcome, ReadBack, RunError, run};
 use crate::plan::Plan;
 use crate::reader::ReadPages;
-use crate::remote::{Delivered, Remote, Sent};
+use crate::remote::{Delivered, ManifestSum, Remote, Sent};
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{

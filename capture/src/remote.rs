@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image that goes to another machine, and leaves no file on this one.
 
-use crate::manifest_output::ManifestSum;
 use crate::meter::Meter;
-use crate::spool::Scratch;
 use crate::stop::Stop;
 use bytes::Bytes;
-use linpmem_phys::num::u64_as_usize;
+use linpmem_manifest::Sha256Sum;
+use linpmem_phys::num::{len_bytes, u64_as_usize};
 use linpmem_remote::{
     Address, Finish, Hello, LineState, Patience, PublicKey, Receipt, RunId, SendError, Sender,
     Stream,
@@ -43,6 +42,13 @@ pub(crate) struct Remote {
     sender: Arc<Sender>,
     image: PathBuf,
     address: Address,
+}
+
+/// A manifest that is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ManifestSum {
+    pub(crate) length: u64,
+    pub(crate) sha256: Sha256Sum,
 }
 
 /// A remote image that was written so far.
@@ -164,15 +170,10 @@ impl Remote {
             let mut piece = vec![0; u64_as_usize((length - position).min(STEP_BYTES))];
             file.read_exact_at(&mut piece, position)
                 .map_err(RemoteError::Artifacts)?;
-            position += linpmem_phys::num::len_bytes(&piece);
+            position += len_bytes(&piece);
             self.sender.bytes(Stream::Artifacts, &Bytes::from(piece))?;
         }
         Ok(length)
-    }
-
-    /// A file in memory, for what is needed again before the run ends.
-    pub(crate) fn scratch() -> io::Result<File> {
-        Scratch::Memory.file()
     }
 }
 

@@ -14,12 +14,15 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admission;
 mod claim;
+mod error;
 mod identity;
 mod line;
 mod message;
 mod queue;
 mod receiver;
+mod refusal;
 mod run_id;
 mod secret;
 mod sender;
@@ -29,10 +32,13 @@ mod tls;
 mod wire;
 
 pub use address::{Address, AddressError};
+pub use admission::Policy;
+pub use error::SendError;
 pub use identity::{Identity, IdentityError, PublicKey, Signature};
 pub use message::{Finish, Hello, Receipt, SignedReceipt, Stream};
-pub use receiver::{Policy, Receiver};
+pub use receiver::Receiver;
+pub use refusal::Refusal;
 pub use run_id::RunId;
 pub use secret::Token;
-pub use sender::{LineState, Patience, SendError, Sender};
-pub use store::{Opened, Refusal, Session, Store};
+pub use sender::{LineState, Patience, Sender};
+pub use store::{Opened, Session, Store};

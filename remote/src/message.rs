@@ -2,9 +2,9 @@
 //! What the two sides say to each other.
 
 use crate::identity::{PublicKey, Signature};
+use crate::refusal::Refusal;
 use crate::run_id::RunId;
 use crate::secret::Token;
-use crate::store::Refusal;
 use crate::wire::Kind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

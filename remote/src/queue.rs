@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was sent and is not on the receiver's disk yet. It cannot be read a second time.
 
+use crate::error::SendError;
 use crate::message::Stream;
-use crate::sender::SendError;
 use crate::wire::PIECE_BYTES;
 use bytes::Bytes;
 use std::collections::VecDeque;

@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The analyst's side: takes images from whoever knows the secret.
 
-use crate::claim::Claims;
+use crate::admission::{Admission, Policy};
 use crate::identity::Identity;
-use crate::run_id::RunId;
-use crate::secret::Token;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::tls;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustls::ServerConfig;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
-use std::time::{Duration, Instant};
-
-/// Connections at once, at most. Each takes a thread and less than a MiB.
-const MOST_CONNECTIONS: usize = 256;
-
-/// Of them, those that have not shown the secret yet.
-pub(crate) const MOST_STRANGERS: usize = 64;
+use std::time::Duration;
 
 /// How often the end is looked for.
 const LOOK: Timespec = Timespec {
@@ -29,34 +18,13 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
-/// For how long the sender of the only image may come again for its receipt.
-const LINGER: Duration = Duration::from_secs(60);
-
 /// After an error of accept(2), such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Who may send.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// What a sender must know.
-    pub token: Token,
-    /// Whether one image is all: its run keeps the secret for itself, and serving ends when it is
-    /// complete.
-    pub is_once: bool,
-}
 
 /// A socket that takes images.
 pub struct Receiver {
     listener: TcpListener,
-    config: Arc<ServerConfig>,
-    policy: Policy,
-    pub(crate) claims: Claims,
-    /// The run that has the secret for itself.
-    only: Mutex<Option<RunId>>,
-    connections: AtomicUsize,
-    pub(crate) strangers: AtomicUsize,
-    /// When the only run, which is complete, is no longer waited for.
-    done: Mutex<Option<Instant>>,
+    admission: Admission,
 }
 
 impl Receiver {
@@ -68,13 +36,7 @@ impl Receiver {
         let config = tls::server_config(identity).map_err(io::Error::other)?;
         Ok(Self {
             listener: TcpListener::bind(address)?,
-            config,
-            policy,
-            claims: Claims::default(),
-            only: Mutex::new(None),
-            connections: AtomicUsize::new(0),
-            strangers: AtomicUsize::new(0),
-            done: Mutex::new(None),
+            admission: Admission::new(config, policy),
         })
     }
 
@@ -97,13 +59,13 @@ impl Receiver {
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> io::Result<()> {
         self.listener.set_nonblocking(true)?;
-        let ended = &|| is_stopped() || self.is_done();
+        let ended = &|| is_stopped() || self.admission.is_done();
         std::thread::scope(|scope| {
             while !ended() {
                 let Some((socket, peer)) = self.accept(store)? else {
                     continue;
                 };
-                let Some(seat) = self.seat() else {
+                let Some(seat) = self.admission.connection() else {
                     store.turned_away(peer, "too many connections");
                     continue;
                 };
@@ -113,7 +75,7 @@ impl Receiver {
                         .spawn_scoped(scope, move || {
                             let _seat = seat;
                             Serving {
-                                receiver: self,
+                                admission: &self.admission,
                                 store,
                                 peer,
                                 is_ended: ended,
@@ -151,57 +113,5 @@ impl Receiver {
                 Ok(None)
             }
         }
-    }
-
-    fn seat(&self) -> Option<Seat<'_>> {
-        let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(&self.connections);
-        (before < MOST_CONNECTIONS).then_some(seat)
-    }
-
-    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
-    }
-
-    /// Whether whoever knows `token` may send `run`.
-    pub(crate) fn lets_in(&self, token: &Token, run: RunId) -> Result<(), &'static str> {
-        if *token != self.policy.token {
-            return Err("its token is wrong: copy the line that this receiver printed last");
-        }
-        if self.policy.is_once {
-            let mut only = self.only.lock().unwrap_or_else(PoisonError::into_inner);
-            if *only.get_or_insert(run) != run {
-                return Err(
-                    "its token was used already: this receiver takes one image (--once), and it \
-                     is another sender's",
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// A run is complete. If its sender has not heard so, it will come again for the receipt.
-    pub(crate) fn completed(&self, is_heard: bool) {
-        if self.policy.is_once {
-            let wait = if is_heard { Duration::ZERO } else { LINGER };
-            *self.done() = Some(Instant::now() + wait);
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.done().is_some_and(|done| Instant::now() >= done)
-    }
-
-    fn done(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One of a number that is limited.
-pub(crate) struct Seat<'a>(pub(crate) &'a AtomicUsize);
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -2,6 +2,7 @@
 //! The side of the machine whose memory is read.
 
 use crate::address::Address;
+use crate::error::SendError;
 use crate::identity::PublicKey;
 use crate::line::{HANDSHAKE, HEARTBEAT, Line};
 use crate::message::{
@@ -9,8 +10,8 @@ use crate::message::{
     invalid, numbered,
 };
 use crate::queue::{Item, Next, Queue};
+use crate::refusal::Refusal;
 use crate::secret::fill_random;
-use crate::store::Refusal;
 use crate::tls;
 use crate::wire::Kind;
 use bytes::Bytes;
@@ -25,62 +26,14 @@ use std::time::{Duration, Instant};
 /// The first pause between two attempts to connect, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
+/// For how long a connection is tried again when the run is to end.
+const HURRIED: Duration = Duration::from_secs(10);
+
 /// How long everything else waits when there is something to be heard.
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// How often a pause looks whether there is still time.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// An image that could not be sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// No connection at the beginning.
-    #[error("connecting to {address}: {reason}")]
-    Connect {
-        /// The receiver.
-        address: String,
-        /// The last reason.
-        reason: String,
-    },
-    /// Somebody else answers.
-    #[error(
-        "{address} has another key than the one in the address: it is another receiver, a \
-         receiver that was started anew without --key, or somebody in between. Nothing was sent; \
-         copy the line that `linpmem-dump receive` printed last"
-    )]
-    WrongKey {
-        /// The receiver.
-        address: String,
-    },
-    /// The receiver says no.
-    #[error("the receiver refuses the image: {0}")]
-    Refused(String),
-    /// No connection for a long time.
-    #[error("{address} could not be reached for {} s ({reason})", .after.as_secs())]
-    GaveUp {
-        /// The receiver.
-        address: String,
-        /// For how long it was tried.
-        after: Duration,
-        /// The last reason.
-        reason: String,
-    },
-    /// The receiver says what cannot be.
-    #[error("the receiver contradicts itself: {0}")]
-    Contradiction(&'static str),
-    /// The receiver's receipt is for something else.
-    #[error("the receiver's receipt is wrong: {0}")]
-    Receipt(&'static str),
-    /// The machine cannot.
-    #[error("{action}: {reason}")]
-    Machine {
-        /// What was attempted.
-        action: &'static str,
-        /// The system's reason.
-        reason: String,
-    },
-}
 
 /// What happens when a connection breaks.
 #[derive(Clone)]
@@ -101,9 +54,6 @@ pub enum LineState {
     /// There is one again.
     Back,
 }
-
-/// For how long a connection is tried again when the run is to end.
-const HURRIED: Duration = Duration::from_secs(10);
 
 /// An image on its way.
 pub struct Sender {

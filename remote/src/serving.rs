@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One connection to the receiver.
 
+use crate::admission::Admission;
 use crate::line::{HANDSHAKE, Line};
 use crate::message::{
     Finish, FromSender, Greeting, Hello, PROTOCOL, SignedReceipt, Welcome, from_json, invalid,
 };
-use crate::receiver::{MOST_STRANGERS, Receiver, Seat};
-use crate::store::{Opened, Refusal, Session, Store};
+use crate::refusal::Refusal;
+use crate::store::{Opened, Session, Store};
 use crate::tls;
 use crate::wire::Kind;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long the next frame is waited for while the disk has something to do.
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const GOODBYE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Serving<'a> {
-    pub(crate) receiver: &'a Receiver,
+    pub(crate) admission: &'a Admission,
     pub(crate) store: &'a dyn Store,
     pub(crate) peer: SocketAddr,
     pub(crate) is_ended: &'a (dyn Fn() -> bool + Sync),
@@ -79,13 +79,10 @@ impl Serving<'_> {
             self.store.turned_away(self.peer, reason);
             None
         };
-        let strangers = &self.receiver.strangers;
-        let before = strangers.fetch_add(1, Ordering::Relaxed);
-        let _seat = Seat(strangers);
-        if before >= MOST_STRANGERS {
+        let Some(_seat) = self.admission.stranger() else {
             return turned_away("too many connections that have not shown a token");
-        }
-        let line = tls::server(self.receiver.config())
+        };
+        let line = tls::server(&self.admission.config)
             .map_err(io::Error::other)
             .and_then(|tls| Line::new(socket, tls.into()));
         let mut line = match line {
@@ -119,7 +116,7 @@ impl Serving<'_> {
             ))
             .into());
         }
-        self.receiver
+        self.admission
             .lets_in(&greeting.token, greeting.hello.run)
             .map_err(Refusal::new)?;
         Ok(greeting.hello)
@@ -127,7 +124,7 @@ impl Serving<'_> {
 
     fn receive(&self, line: &mut Line, hello: &Hello) -> Result<(), Broken> {
         let claim = self
-            .receiver
+            .admission
             .claims
             .take(hello.run)
             .ok_or_else(|| Refusal::for_now("another connection sends the same image"))?;
@@ -189,7 +186,7 @@ impl Serving<'_> {
     fn confirm(&self, line: &mut Line, receipt: &SignedReceipt) -> Result<(), Broken> {
         let said = line.send_json(Kind::Receipt, receipt);
         let is_heard = said.is_ok() && is_closed(line);
-        self.receiver.completed(is_heard);
+        self.admission.completed(is_heard);
         Ok(said?)
     }
 }

@@ -2,19 +2,8 @@
 //! What a receiver does with what it gets. Implemented by whoever keeps the files.
 
 use crate::message::{Finish, Hello, SignedReceipt, Stream};
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use crate::refusal::Refusal;
 use std::net::SocketAddr;
-
-/// Why the receiver does not take an image, or no more of it. The text goes to the sender.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refusal {
-    /// The reason, in words.
-    pub reason: String,
-    /// Whether the same may be taken in a moment.
-    pub is_temporary: bool,
-}
 
 /// Where images go.
 pub trait Store: Sync {
@@ -78,30 +67,4 @@ pub trait Session: Send {
         finish: &Finish,
         alive: &mut dyn FnMut(),
     ) -> Result<SignedReceipt, Refusal>;
-}
-
-impl Refusal {
-    /// A refusal for good.
-    #[must_use]
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            is_temporary: false,
-        }
-    }
-
-    /// A refusal for now.
-    #[must_use]
-    pub fn for_now(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            is_temporary: true,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
 }
