@@ -31,6 +31,7 @@ pub mod pages;
 pub mod pipeline;
 mod plan;
 mod prefetch;
+mod random;
 mod read_target;
 pub mod reader;
 mod reading;

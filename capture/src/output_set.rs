@@ -16,7 +16,8 @@ use crate::reader::ReadPages;
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    FileSink, LimitedSink, Limits, PartialFile, PipeSink, Sink, exposure, folder_of, open_pipe,
+    FileSink, LimitedSink, Limits, PartialError, PartialFile, PipeSink, Sink, exposure, folder_of,
+    open_pipe,
 };
 use crate::stop::Stop;
 use crate::warnings::Warnings;
@@ -31,7 +32,7 @@ use linpmem_phys::num::usize_as_u64;
 use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,9 @@ impl OutputSet {
                 (Some(file), image.clone(), manifest)
             }
         };
+        for path in [manifest.path(), manifest.partial()] {
+            sidecar::check_unvouched(path, force)?;
+        }
         Ok(Self {
             image,
             pipe,
@@ -331,10 +335,12 @@ impl OutputSet {
         let manifest = self.manifest.path().to_path_buf();
         match self.image {
             Some(image) if !written.state.is_whole() => {
+                unvouch(self.manifest.partial(), self.force)?;
                 self.artifacts.map(PartialFile::leave);
                 Ok((image.leave(), self.manifest.leave()))
             }
             image => {
+                unvouch(&manifest, self.force)?;
                 self.artifacts.map_or(Ok(()), PartialFile::commit)?;
                 self.manifest.commit()?;
                 if let Some(image) = image {
@@ -346,6 +352,15 @@ impl OutputSet {
                 Ok((self.image_path, manifest))
             }
         }
+    }
+}
+
+/// Removes what vouches for an older manifest in the place of this one.
+fn unvouch(manifest: &Path, force: bool) -> Result<(), PartialError> {
+    match force {
+        true => sidecar::remove_vouching(manifest),
+        // There was nothing when the run began.
+        false => Ok(()),
     }
 }
 

@@ -9,6 +9,8 @@ use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::commands::ranges::RangesError;
+#[cfg(feature = "sign")]
+use linpmem_dump::commands::sign;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
     acquire, compare, extract, info, ls, ranges, recover, symbols, verify,
@@ -83,6 +85,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             return Ok(status);
         }
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
+        #[cfg(feature = "sign")]
+        Some(Command::Sign(args)) => sign::sign(args)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
             manual()
                 .completions(*shell, out)

@@ -24,5 +24,6 @@ pub mod modinfo;
 pub mod processes;
 pub mod target_machine;
 pub mod vm;
+pub mod vouchers;
 
 pub use linpmem_guest::Random;

@@ -22,6 +22,7 @@ use crate::output_set::{Extras, OutputSet};
 use crate::pipeline::{Acquisition, Outcome};
 use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
+use crate::random::random;
 use crate::reader::ReadPages;
 use crate::selection::Selected;
 use crate::sidecar::{self, CrashOptions};
@@ -31,8 +32,8 @@ use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
-    ArtifactsRecord, Header, Host, MachineRecord, ReadBackRecord, ReadSpan, SecondPassTotals,
-    SourceRecord, State, Version,
+    ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,
+    SecondPassTotals, SourceRecord, State, Version,
 };
 use linpmem_phys::{PhysLen, PhysRange};
 use records::{image_record, map_entries, prefetched_record};
@@ -128,6 +129,7 @@ struct Run<'a> {
     plan: &'a Plan,
     started: Moment,
     host: Host,
+    id: ImageId,
     shape: Shape,
     /// The reason for the compression, if it was measured.
     choice: Option<String>,
@@ -145,6 +147,7 @@ impl<'a> Run<'a> {
     fn prepare(plan: &'a Plan) -> Result<Self, AcquireError> {
         let started = Moment::now();
         let host = crate::host::this_machine();
+        let [random] = random().map_err(AcquireError::io("reading /dev/urandom"))?;
         let (codec, choice) = match plan.image.compression {
             Compression::Fixed(codec) => (codec, None),
             Compression::Measured => {
@@ -168,6 +171,7 @@ impl<'a> Run<'a> {
             plan,
             started,
             host,
+            id: ImageId::from_random(random),
             shape,
             choice,
             target,
@@ -405,6 +409,7 @@ impl<'a> Run<'a> {
             tool: self.plan.tool.clone(),
             command: self.plan.command.clone(),
             host: self.host.clone(),
+            custody: self.plan.custody.clone(),
             source: source.record.clone(),
             started: self.started.stamp(),
             machine: source.machine_record.clone(),
@@ -412,7 +417,7 @@ impl<'a> Run<'a> {
             frozen: Vec::new(),
             read_first: None,
             map: map_entries(selected, &source.record),
-            image: image_record(&self.target, self.shape, plan),
+            image: image_record(&self.target, self.id, self.shape, plan),
             artifacts: None,
             artifacts_file: None,
         }

@@ -122,6 +122,15 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub full: bool,
 
+    /// Require a signature of the manifest by this public key of minisign
+    ///
+    /// The key itself, a line of base64 that begins with RW, or a file that has it. A signature
+    /// that is missing, wrong or by another key is a difference (exit code 1). Without this
+    /// option, a signature is mentioned and not checked.
+    #[cfg(feature = "sign")]
+    #[arg(long, value_name = "KEY|FILE")]
+    pub public_key: Option<String>,
+
     /// Threads that read and hash [default: one per CPU, at most 16]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,

@@ -9,6 +9,7 @@
 
 mod acquire;
 mod commands;
+mod custody;
 mod image;
 mod plan;
 mod reading;
@@ -20,6 +21,8 @@ pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
     CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
 };
+#[cfg(feature = "sign")]
+pub use custody::{SignArgs, SignRunArgs};
 pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
     LinearArgs,
@@ -74,7 +77,7 @@ const EXAMPLES: [(&str, &str); 9] = [
 ];
 
 /// The files that a run leaves.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -86,6 +89,10 @@ const FILES: [(&str, &str); 5] = [
     (
         "OUTPUT.manifest.jsonl",
         "ranges, hashes, times, unreadable pages",
+    ),
+    (
+        "OUTPUT.manifest.jsonl.minisig",
+        "a signature of the manifest",
     ),
     ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),
     (
@@ -119,7 +126,7 @@ fn help_end() -> String {
     }
     text.push_str("\nFiles:\n");
     for (name, content) in FILES {
-        text.push_str(&format!("  {name:<24}  {content}\n"));
+        text.push_str(&format!("  {name:<29}  {content}\n"));
     }
     text + "\n" + &ExitStatus::help()
 }
@@ -148,7 +155,7 @@ pub enum Command {
     /// Compares IMAGE with its manifest: each chunk, everything outside the chunks, and
     /// with --full the file as a whole. Every hash inside an AFF4 image is checked too,
     /// with or without a manifest. Exit code 0 if everything matches, 1 if anything
-    /// differs, is missing or was appended, 3 if the manifest of a run that was killed ends
+    /// differs, is missing or was appended, or if a signature is wrong, 3 if the manifest of a run that was killed ends
     /// early and what it lists matches.
     Verify(VerifyArgs),
     /// Show what an image contains
@@ -185,6 +192,13 @@ pub enum Command {
     /// IMAGE, or this machine with --live. No debug package is needed. Prints the
     /// command that uses the file.
     Symbols(SymbolsArgs),
+    /// Sign the manifest of an image, in minisign's format
+    ///
+    /// The manifest has the hash of every part of the image, so that its signature,
+    /// IMAGE.manifest.jsonl.minisig, is one of the whole image. What is in IMAGE is not
+    /// compared: `verify` does that. See docs/custody.md.
+    #[cfg(feature = "sign")]
+    Sign(SignArgs),
     /// Write completions for a shell to stdout
     #[command(hide = true)]
     Completions {
@@ -220,6 +234,8 @@ impl Cli {
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,
             Some(Command::Symbols(args)) => args.json,
+            #[cfg(feature = "sign")]
+            Some(Command::Sign(args)) => args.json,
             Some(
                 Command::Completions { .. }
                 | Command::Man { .. }

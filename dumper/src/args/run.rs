@@ -2,6 +2,8 @@
 //! How a run that writes an image goes: threads, progress, its files, and how much
 //! of the machine it may use.
 
+#[cfg(feature = "sign")]
+use super::SignRunArgs;
 use super::UsageError;
 use clap::{Args, ValueEnum};
 use linpmem_capture::Impact;
@@ -39,6 +41,10 @@ pub struct RunArgs {
     /// Write the manifest to PATH; required with stdout [default: OUTPUT.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    #[cfg(feature = "sign")]
+    #[command(flatten)]
+    pub sign: SignRunArgs,
 
     /// Replace OUTPUT and the files that belong to it
     #[arg(long)]

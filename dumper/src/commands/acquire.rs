@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump` itself, and `linpmem-dump convert`: runs that write an image.
 
+#[cfg(feature = "sign")]
+use super::sign::{SignCommandError, Signer};
 use super::symbols::SymbolFilePlan;
 use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError};
 use crate::text::progress::Progress;
+#[cfg(feature = "sign")]
+use crate::text::sign::RunSignature;
 use crate::text::summary::{Summary, SummaryDocument};
 use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::meter::Meter;
@@ -30,6 +34,10 @@ pub enum RunError {
     /// The name of the symbol file is taken.
     #[error(transparent)]
     Symbols(#[from] PartialError),
+    /// The manifest cannot be signed.
+    #[cfg(feature = "sign")]
+    #[error(transparent)]
+    Sign(#[from] SignCommandError),
 }
 
 /// Acquires as `args` say.
@@ -77,6 +85,8 @@ fn run_plan(
     let symbols = with_symbols
         .then(|| SymbolFilePlan::new(plan))
         .transpose()?;
+    #[cfg(feature = "sign")]
+    let signer = Signer::of(&run.sign, plan.force, |warning| stderr.warn(warning))?;
     let mut terminal = Terminal {
         stderr,
         style,
@@ -86,9 +96,28 @@ fn run_plan(
     let symbols = symbols
         .filter(|_| acquired.state.is_whole())
         .and_then(|symbols| written(&symbols, &acquired, stderr));
-    let summary = Summary { acquired, symbols };
+    #[cfg(feature = "sign")]
+    let signature = signer.map(|signer| signature(&signer, &acquired));
+    #[cfg(not(feature = "sign"))]
+    let signature = None;
+    let summary = Summary {
+        acquired,
+        symbols,
+        signature,
+    };
     stderr.summary(&summary.document());
     Ok(summary.exit_status())
+}
+
+/// What was asked to be signed, and is not, is a failure; but the image is there.
+#[cfg(feature = "sign")]
+fn signature(signer: &Signer, acquired: &Acquired) -> RunSignature {
+    let signed = signer.sign_run(&acquired.manifest);
+    RunSignature {
+        key_id: signer.key_id(),
+        error: signed.as_ref().err().map(ToString::to_string),
+        path: signed.ok().map(|document| document.signature),
+    }
 }
 
 /// An image is complete without its symbol file: what prevents that is a warning.

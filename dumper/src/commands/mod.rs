@@ -10,5 +10,9 @@ pub mod ls;
 pub mod ranges;
 pub mod recover;
 mod recovered_name;
+#[cfg(feature = "sign")]
+pub mod sign;
 pub mod symbols;
 pub mod verify;
+mod vouched_manifest;
+mod vouching;

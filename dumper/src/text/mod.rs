@@ -14,10 +14,12 @@ pub mod progress;
 pub mod ranges;
 pub mod recover;
 pub mod shell;
+pub mod sign;
 pub mod summary;
 pub mod symbols;
 pub mod verify;
 pub mod volatility;
+pub mod vouching;
 
 use linpmem_cli::{Program, Stderr};
 use serde::Serializer;

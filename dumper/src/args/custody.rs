@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who vouches for an image: signatures of its manifest.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// The key that signs the manifest of a run.
+#[derive(Clone, Debug, Default, Args)]
+#[cfg(feature = "sign")]
+pub struct SignRunArgs {
+    /// Sign the manifest with this secret key of minisign: OUTPUT.manifest.jsonl.minisig
+    ///
+    /// The manifest has the hash of every part of OUTPUT. FILE is read before memory is, so a
+    /// key that cannot be used ends the run at once. The key is in this machine's memory while
+    /// that is read, and so in the image: use one that was made for this run, or sign
+    /// afterwards on another machine (`linpmem-dump sign`).
+    #[arg(long, value_name = "FILE", help_heading = "Custody")]
+    pub sign_key: Option<PathBuf>,
+
+    /// The first line of FILE is the password of the secret key
+    ///
+    /// By default the variable LINPMEM_SIGN_PASSWORD has it, or it is asked for at the
+    /// terminal. Unlocking a key of minisign takes 1 GiB of memory.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "sign_key",
+        help_heading = "Custody"
+    )]
+    pub sign_password_file: Option<PathBuf>,
+}
+
+/// What to sign.
+#[derive(Debug, Args)]
+#[cfg(feature = "sign")]
+pub struct SignArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// The secret key, a file that `minisign -G` makes
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+
+    /// The first line of FILE is the password of the secret key
+    ///
+    /// By default the variable LINPMEM_SIGN_PASSWORD has it, or it is asked for at the
+    /// terminal. Unlocking a key of minisign takes 1 GiB of memory.
+    #[arg(long, value_name = "FILE")]
+    pub sign_password_file: Option<PathBuf>,
+
+    /// The image's manifest [default: IMAGE.manifest.jsonl]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Replace an existing signature
+    #[arg(long)]
+    pub force: bool,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Checks what vouches for the manifest of an image that is verified.
+
+use crate::args::VerifyArgs;
+use crate::text::vouching::{SignatureCheck, Vouched};
+#[cfg(feature = "sign")]
+use linpmem_custody::signature::{PublicKey, PublicKeyError, Signature, SignatureError};
+use linpmem_manifest::paths::signature_of;
+use std::io::Read;
+use std::path::Path;
+
+/// Whom the user trusts to vouch for a manifest.
+#[derive(Debug)]
+pub struct Trusted {
+    /// Whose signature is required.
+    #[cfg(feature = "sign")]
+    key: Option<PublicKey>,
+}
+
+/// Something that should be trusted cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustedError {
+    /// The public key.
+    #[cfg(feature = "sign")]
+    #[error(transparent)]
+    PublicKey(#[from] PublicKeyError),
+}
+
+impl Trusted {
+    /// Whom `args` name.
+    ///
+    /// # Errors
+    /// If a key cannot be read.
+    pub fn of(args: &VerifyArgs) -> Result<Self, TrustedError> {
+        Ok(Self {
+            #[cfg(feature = "sign")]
+            key: args.public_key.as_deref().map(PublicKey::of).transpose()?,
+        })
+    }
+
+    /// Whether somebody has to vouch for the manifest.
+    #[must_use]
+    pub fn is_demanding(&self) -> bool {
+        #[cfg(feature = "sign")]
+        let is_signed = self.key.is_some();
+        #[cfg(not(feature = "sign"))]
+        let is_signed = false;
+        is_signed
+    }
+
+    /// Checks the signature of the manifest at `path`, whose bytes are `manifest`. `None` if
+    /// there is none and none is required.
+    #[cfg(feature = "sign")]
+    pub fn signature(&self, path: &Path, manifest: impl Read) -> Option<SignatureCheck> {
+        let file = signature_of(path);
+        let mut check = SignatureCheck {
+            path: file.to_string_lossy().into_owned(),
+            verdict: Vouched::Bad,
+            key_id: None,
+            trusted_comment: None,
+            reason: None,
+        };
+        if file.symlink_metadata().is_err() {
+            let key = self.key.as_ref()?;
+            check.verdict = Vouched::Missing;
+            check.reason = Some(format!(
+                "the key {} should have signed the manifest, and the file does not exist",
+                key.id()
+            ));
+            return Some(check);
+        }
+        let checked = || -> Result<(), SignatureError> {
+            let signature = Signature::read(&file)?;
+            check.key_id = Some(signature.key_id().to_string());
+            match &self.key {
+                Some(key) => {
+                    check.trusted_comment = Some(signature.check(key, manifest)?);
+                    check.verdict = Vouched::Good;
+                }
+                None => {
+                    check.verdict = Vouched::NotChecked;
+                    check.reason = Some("name the signer's key with --public-key".to_owned());
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = checked() {
+            check.reason = Some(error.to_string());
+        }
+        Some(check)
+    }
+
+    /// Tells of the signature of the manifest at `path`, which this program cannot check.
+    #[cfg(not(feature = "sign"))]
+    pub fn signature(&self, path: &Path, _: impl Read) -> Option<SignatureCheck> {
+        let file = signature_of(path);
+        file.symlink_metadata().is_ok().then(|| SignatureCheck {
+            path: file.to_string_lossy().into_owned(),
+            verdict: Vouched::NotChecked,
+            key_id: None,
+            trusted_comment: None,
+            reason: Some("this linpmem-dump was built without signatures".to_owned()),
+        })
+    }
+}

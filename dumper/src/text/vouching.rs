@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `linpmem-dump verify` found of the files that vouch for a manifest.
+
+use linpmem_cli::printable;
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// What became of the check of a signature or a timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vouched {
+    /// It is good.
+    Good,
+    /// It is there, and nobody said whom to trust.
+    NotChecked,
+    /// It is wrong, or made by somebody else.
+    Bad,
+    /// It should be there.
+    Missing,
+}
+
+/// The signature of a manifest.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignatureCheck {
+    /// The file that has it, or should.
+    pub path: String,
+    /// What became of the check.
+    pub verdict: Vouched,
+    /// The key that made it, as it says.
+    pub key_id: Option<String>,
+    /// The comment that was signed, if the signature is good.
+    pub trusted_comment: Option<String>,
+    /// What is wrong, or why it was not checked.
+    pub reason: Option<String>,
+}
+
+impl SignatureCheck {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self.verdict, Vouched::Good | Vouched::NotChecked)
+    }
+
+    /// Writes what was found.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let path = printable(&self.path);
+        let text = |text: &Option<String>| printable(text.as_deref().unwrap_or_default());
+        let (reason, comment) = (text(&self.reason), text(&self.trusted_comment));
+        let key = self.key_id.as_deref().unwrap_or("unknown");
+        match self.verdict {
+            Vouched::Good => {
+                writeln!(
+                    out,
+                    "{path}: the signature by the key {key} is good: {comment}"
+                )
+            }
+            Vouched::NotChecked => writeln!(
+                out,
+                "{path}: a signature by the key {key}, as it says, was NOT CHECKED: {reason}"
+            ),
+            Vouched::Bad => writeln!(out, "{path}: NOT GOOD: {reason}"),
+            Vouched::Missing => writeln!(out, "{path}: NO SIGNATURE: {reason}"),
+        }
+    }
+}
