@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod adjtimex;
 mod bounded;
+pub mod chain;
+pub mod digest;
+pub mod record;
 #[cfg(feature = "sign")]
 pub mod signature;

@@ -9,6 +9,7 @@
     reason = "a test that fails may say so by a panic"
 )]
 
+mod chain;
 #[cfg(feature = "sign")]
 mod minisign_itself;
 #[cfg(feature = "sign")]

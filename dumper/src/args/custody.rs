@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Who vouches for an image: signatures of its manifest.
+//! Who vouches for an image: signatures of its manifest, and the chain of custody.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// The key that signs the manifest of a run.
@@ -55,6 +55,76 @@ pub struct SignArgs {
     /// Replace an existing signature
     #[arg(long)]
     pub force: bool,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the manifest of a run says about who made the image, and why.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CustodyRunArgs {
+    /// Who runs this, for the manifest [default: who logged in]
+    #[arg(long, value_name = "NAME", help_heading = "Custody")]
+    pub operator: Option<String>,
+
+    /// The case that the image belongs to, for the manifest
+    ///
+    /// For every format; --case-name is what an AFF4 image says about itself.
+    #[arg(long, value_name = "ID", help_heading = "Custody")]
+    pub case: Option<String>,
+
+    /// A remark, for the manifest
+    #[arg(long, value_name = "TEXT", help_heading = "Custody")]
+    pub note: Option<String>,
+}
+
+/// What happened to an image.
+#[derive(Debug, Subcommand)]
+pub enum CustodyCommand {
+    /// Record an event: a copy, a hand-over, an examination
+    ///
+    /// It is added to IMAGE.manifest.jsonl.custody, which is made if there is none. What the
+    /// file has so far is checked first.
+    Add(CustodyAddArgs),
+    /// Show who acquired an image, and every event since
+    ///
+    /// Exit code 1 if the events do not follow each other from this manifest on.
+    Show(CustodyShowArgs),
+}
+
+/// The event to record.
+#[derive(Debug, Args)]
+pub struct CustodyAddArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// What happened
+    #[arg(long, value_name = "TEXT")]
+    pub event: String,
+
+    /// Who records it [default: who logged in]
+    #[arg(long, value_name = "NAME")]
+    pub operator: Option<String>,
+
+    /// The image's manifest [default: IMAGE.manifest.jsonl]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct CustodyShowArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// The image's manifest [default: IMAGE.manifest.jsonl]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
 
     /// Print one JSON document; errors are JSON as well
     #[arg(long)]

@@ -21,6 +21,7 @@ pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
     CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
 };
+pub use custody::{CustodyAddArgs, CustodyCommand, CustodyRunArgs, CustodyShowArgs};
 #[cfg(feature = "sign")]
 pub use custody::{SignArgs, SignRunArgs};
 pub use image::{
@@ -77,7 +78,7 @@ const EXAMPLES: [(&str, &str); 9] = [
 ];
 
 /// The files that a run leaves.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -93,6 +94,10 @@ const FILES: [(&str, &str); 6] = [
     (
         "OUTPUT.manifest.jsonl.minisig",
         "a signature of the manifest",
+    ),
+    (
+        "OUTPUT.manifest.jsonl.custody",
+        "what happened to the image since",
     ),
     ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),
     (
@@ -192,6 +197,13 @@ pub enum Command {
     /// IMAGE, or this machine with --live. No debug package is needed. Prints the
     /// command that uses the file.
     Symbols(SymbolsArgs),
+    /// Record what happens to an image after it was acquired, and show it
+    ///
+    /// IMAGE.manifest.jsonl.custody has a line of JSON for each event, with the SHA-256 of
+    /// the line before; the first has that of the manifest. `verify` checks that too. See
+    /// docs/custody.md.
+    #[command(subcommand)]
+    Custody(CustodyCommand),
     /// Sign the manifest of an image, in minisign's format
     ///
     /// The manifest has the hash of every part of the image, so that its signature,
@@ -234,6 +246,8 @@ impl Cli {
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,
             Some(Command::Symbols(args)) => args.json,
+            Some(Command::Custody(CustodyCommand::Add(args))) => args.json,
+            Some(Command::Custody(CustodyCommand::Show(args))) => args.json,
             #[cfg(feature = "sign")]
             Some(Command::Sign(args)) => args.json,
             Some(

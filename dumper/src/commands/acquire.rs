@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump` itself, and `linpmem-dump convert`: runs that write an image.
 
+use super::custody_record::with_custody;
 #[cfg(feature = "sign")]
 use super::sign::{SignCommandError, Signer};
 use super::symbols::SymbolFilePlan;
@@ -46,6 +47,7 @@ pub enum RunError {
 /// If the run did not begin, or its files could not get their names.
 pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = with_reader(args.plan(command())?);
+    let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
     run_plan(&plan, args.symbols, &args.run, stderr)
 }
 
@@ -55,6 +57,7 @@ pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
 /// As [`run`].
 pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = with_reader(args.plan(command())?);
+    let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
     run_plan(&plan, false, &args.run, stderr)
 }
 

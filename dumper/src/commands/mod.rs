@@ -3,6 +3,8 @@
 
 pub mod acquire;
 pub mod compare;
+pub mod custody;
+mod custody_record;
 pub mod extract;
 mod file_output;
 pub mod info;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
-use super::vouching::{Trusted, TrustedError};
+use super::vouching::{Trusted, TrustedError, events};
 use crate::args::{UsageError, VerifyArgs};
 use crate::text::progress::Progress;
 use crate::text::verify::{
@@ -56,13 +56,16 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         not_compared: None,
         artifacts: None,
         signature: None,
+        custody: None,
     };
-    match image.manifest_file() {
-        Some((path, bytes)) => document.signature = trusted.signature(path, bytes),
-        None if trusted.is_demanding() => {
-            return Err(VerifyCommandError::NotVouched(document.image));
-        }
-        None => {}
+    if image.manifest_file().is_none() && trusted.is_demanding() {
+        return Err(VerifyCommandError::NotVouched(document.image));
+    }
+    if let Some((path, bytes)) = image.manifest_file() {
+        document.signature = trusted.signature(path, bytes);
+    }
+    if let Some((path, bytes)) = image.manifest_file() {
+        document.custody = events(path, bytes);
     }
     let Some(header) = image.header() else {
         document.not_compared = Some(format!("{manifest_path} does not exist"));
@@ -107,6 +110,7 @@ impl VerifyDocument {
     /// Whether nothing that vouches for the manifest is wrong.
     fn is_vouched(&self) -> bool {
         self.signature.iter().all(SignatureCheck::is_good)
+            && self.custody.iter().all(|events| events.good)
     }
 
     /// What the exit code says: whether all is there and good, or what could be compared is.

@@ -2,10 +2,12 @@
 //! Checks what vouches for the manifest of an image that is verified.
 
 use crate::args::VerifyArgs;
-use crate::text::vouching::{SignatureCheck, Vouched};
+use crate::text::vouching::{EventsCheck, SignatureCheck, Vouched};
+use linpmem_custody::chain::Chain;
+use linpmem_custody::digest::sha256_of;
 #[cfg(feature = "sign")]
 use linpmem_custody::signature::{PublicKey, PublicKeyError, Signature, SignatureError};
-use linpmem_manifest::paths::signature_of;
+use linpmem_manifest::paths::{custody_of, signature_of};
 use std::io::Read;
 use std::path::Path;
 
@@ -103,4 +105,32 @@ impl Trusted {
             reason: Some("this linpmem-dump was built without signatures".to_owned()),
         })
     }
+}
+
+/// Checks the events that follow the manifest at `path`, whose bytes are `manifest`. `None` if
+/// there are none.
+pub fn events(path: &Path, manifest: impl Read) -> Option<EventsCheck> {
+    let file = custody_of(path);
+    file.symlink_metadata().ok()?;
+    let mut check = EventsCheck {
+        path: file.to_string_lossy().into_owned(),
+        good: false,
+        events: 0,
+        head_sha256: None,
+        reason: None,
+    };
+    let read = sha256_of(manifest)
+        .map_err(|error| error.to_string())
+        .and_then(|sum| Chain::read(&file, sum).map_err(|error| error.to_string()));
+    match read {
+        Ok(Some((chain, broken))) => {
+            check.events = chain.entries.len();
+            check.good = broken.is_none();
+            check.head_sha256 = check.good.then_some(chain.head);
+            check.reason = broken.map(|error| error.to_string());
+        }
+        Ok(None) => check.reason = Some("it does not exist any more".to_owned()),
+        Err(error) => check.reason = Some(error),
+    }
+    Some(check)
 }

@@ -5,6 +5,7 @@
 //! that bear the name of a command hold its document. docs/json.md describes the JSON.
 
 pub mod compare;
+pub mod custody;
 pub mod extract;
 pub mod figures;
 pub mod info;

@@ -3,7 +3,7 @@
 
 use super::figures::{count, rate};
 use super::seconds;
-use super::vouching::SignatureCheck;
+use super::vouching::{EventsCheck, SignatureCheck};
 use linpmem_cli::Document;
 use linpmem_cli::printable;
 use linpmem_phys::PhysLen;
@@ -31,6 +31,8 @@ pub struct VerifyDocument {
     pub artifacts: Option<ArtifactsCheck>,
     /// The signature of the manifest; none if there is none and none was required.
     pub signature: Option<SignatureCheck>,
+    /// The events since the manifest was written; none if none was recorded.
+    pub custody: Option<EventsCheck>,
 }
 
 /// The hashes inside an AFF4 image.
@@ -177,6 +179,9 @@ impl Document for VerifyDocument {
         }
         if let Some(signature) = &self.signature {
             signature.write_text(out)?;
+        }
+        if let Some(events) = &self.custody {
+            events.write_text(out)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! What `linpmem-dump verify` found of the files that vouch for a manifest.
 
 use linpmem_cli::printable;
+use linpmem_manifest::Sha256Sum;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -63,6 +64,45 @@ impl SignatureCheck {
             ),
             Vouched::Bad => writeln!(out, "{path}: NOT GOOD: {reason}"),
             Vouched::Missing => writeln!(out, "{path}: NO SIGNATURE: {reason}"),
+        }
+    }
+}
+
+/// The events that were recorded since a manifest was written.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventsCheck {
+    /// The file that has them.
+    pub path: String,
+    /// Whether they follow each other from the manifest on.
+    pub good: bool,
+    /// How many do.
+    pub events: usize,
+    /// The SHA-256 of the last of them.
+    pub head_sha256: Option<Sha256Sum>,
+    /// What is wrong.
+    pub reason: Option<String>,
+}
+
+impl EventsCheck {
+    /// Writes what was found.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let path = printable(&self.path);
+        match (&self.reason, self.head_sha256) {
+            (None, Some(head)) => writeln!(
+                out,
+                "{path}: {} the manifest; the last line has the SHA-256 {head}",
+                match self.events {
+                    1 => "1 event follows".to_owned(),
+                    many => format!("{many} events follow"),
+                }
+            ),
+            (reason, _) => {
+                let reason = reason.as_deref().unwrap_or("unknown reason");
+                writeln!(out, "{path}: NOT GOOD: {}", printable(reason))
+            }
         }
     }
 }
