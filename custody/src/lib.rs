@@ -9,3 +9,5 @@ pub mod digest;
 pub mod record;
 #[cfg(feature = "sign")]
 pub mod signature;
+#[cfg(feature = "timestamp")]
+pub mod timestamp;

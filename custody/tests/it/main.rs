@@ -14,3 +14,5 @@ mod chain;
 mod minisign_itself;
 #[cfg(feature = "sign")]
 mod signatures;
+#[cfg(feature = "timestamp")]
+mod timestamps;
