@@ -11,6 +11,8 @@ use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::commands::ranges::RangesError;
 #[cfg(feature = "sign")]
 use linpmem_dump::commands::sign;
+#[cfg(feature = "timestamp")]
+use linpmem_dump::commands::timestamp;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
     acquire, compare, custody, extract, info, ls, ranges, recover, symbols, verify,
@@ -95,6 +97,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         }
         #[cfg(feature = "sign")]
         Some(Command::Sign(args)) => sign::sign(args)?.print(json, out)?,
+        #[cfg(feature = "timestamp")]
+        Some(Command::Timestamp(args)) => timestamp::timestamp(args)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
             manual()
                 .completions(*shell, out)

@@ -131,6 +131,14 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "KEY|FILE")]
     pub public_key: Option<String>,
 
+    /// Require a timestamp by an authority that the certificates in FILE (PEM) vouch for
+    ///
+    /// All certificates have to be valid at the time that the timestamp has. Without this
+    /// option, it is checked that a timestamp is of this manifest, but not who made it.
+    #[cfg(feature = "timestamp")]
+    #[arg(long, value_name = "FILE")]
+    pub tsa_ca: Option<PathBuf>,
+
     /// Threads that read and hash [default: one per CPU, at most 16]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,

@@ -130,3 +130,55 @@ pub struct CustodyShowArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What to stamp.
+#[derive(Debug, Args)]
+#[cfg(feature = "timestamp")]
+#[command(group = clap::ArgGroup::new("way").required(true).multiple(true))]
+pub struct TimestampArgs {
+    /// The image
+    pub image: PathBuf,
+
+    /// Ask the authority at this address, over HTTP or HTTPS
+    ///
+    /// Proxies are those of the environment (https_proxy, http_proxy, no_proxy). What is sent
+    /// is the SHA-256 of the manifest and a random number.
+    #[arg(long, value_name = "URL", group = "way")]
+    #[arg(conflicts_with_all = ["request", "reply"])]
+    pub tsa: Option<String>,
+
+    /// Write the request to FILE, for a machine that can reach an authority
+    ///
+    /// There: curl -H 'Content-Type: application/timestamp-query' --data-binary @FILE URL
+    /// -o ANSWER. With --reply, FILE is the request that was answered, and the answer has to
+    /// belong to it.
+    #[arg(long, value_name = "FILE", group = "way")]
+    pub request: Option<PathBuf>,
+
+    /// Take the authority's answer from FILE
+    #[arg(long, value_name = "FILE", group = "way")]
+    pub reply: Option<PathBuf>,
+
+    /// Trust the certificates in FILE (PEM) for HTTPS, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "tsa")]
+    pub ca: Option<PathBuf>,
+
+    /// Require a timestamp by an authority that the certificates in FILE (PEM) vouch for
+    ///
+    /// Without it, what the answer says is checked, but not who says it: `verify --tsa-ca` can
+    /// do that later.
+    #[arg(long, value_name = "FILE")]
+    pub tsa_ca: Option<PathBuf>,
+
+    /// The image's manifest [default: IMAGE.manifest.jsonl]
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+
+    /// Replace an existing timestamp or request
+    #[arg(long)]
+    pub force: bool,
+
+    /// Print one JSON document; errors are JSON as well
+    #[arg(long)]
+    pub json: bool,
+}

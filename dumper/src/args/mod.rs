@@ -21,6 +21,8 @@ pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
     CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
 };
+#[cfg(feature = "timestamp")]
+pub use custody::TimestampArgs;
 pub use custody::{CustodyAddArgs, CustodyCommand, CustodyRunArgs, CustodyShowArgs};
 #[cfg(feature = "sign")]
 pub use custody::{SignArgs, SignRunArgs};
@@ -78,7 +80,7 @@ const EXAMPLES: [(&str, &str); 9] = [
 ];
 
 /// The files that a run leaves.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -94,6 +96,10 @@ const FILES: [(&str, &str); 7] = [
     (
         "OUTPUT.manifest.jsonl.minisig",
         "a signature of the manifest",
+    ),
+    (
+        "OUTPUT.manifest.jsonl.tsr",
+        "when the manifest existed, by an authority",
     ),
     (
         "OUTPUT.manifest.jsonl.custody",
@@ -160,7 +166,7 @@ pub enum Command {
     /// Compares IMAGE with its manifest: each chunk, everything outside the chunks, and
     /// with --full the file as a whole. Every hash inside an AFF4 image is checked too,
     /// with or without a manifest. Exit code 0 if everything matches, 1 if anything
-    /// differs, is missing or was appended, or if a signature is wrong, 3 if the manifest of a run that was killed ends
+    /// differs, is missing or was appended, or if what vouches for the manifest is wrong, 3 if the manifest of a run that was killed ends
     /// early and what it lists matches.
     Verify(VerifyArgs),
     /// Show what an image contains
@@ -211,6 +217,12 @@ pub enum Command {
     /// compared: `verify` does that. See docs/custody.md.
     #[cfg(feature = "sign")]
     Sign(SignArgs),
+    /// Have an authority state when the manifest of an image existed (RFC 3161)
+    ///
+    /// Its answer is checked and kept as IMAGE.manifest.jsonl.tsr, which `openssl ts -verify`
+    /// and `verify --tsa-ca` check. See docs/custody.md.
+    #[cfg(feature = "timestamp")]
+    Timestamp(TimestampArgs),
     /// Write completions for a shell to stdout
     #[command(hide = true)]
     Completions {
@@ -250,6 +262,8 @@ impl Cli {
             Some(Command::Custody(CustodyCommand::Show(args))) => args.json,
             #[cfg(feature = "sign")]
             Some(Command::Sign(args)) => args.json,
+            #[cfg(feature = "timestamp")]
+            Some(Command::Timestamp(args)) => args.json,
             Some(
                 Command::Completions { .. }
                 | Command::Man { .. }

@@ -15,6 +15,8 @@ mod recovered_name;
 #[cfg(feature = "sign")]
 pub mod sign;
 pub mod symbols;
+#[cfg(feature = "timestamp")]
+pub mod timestamp;
 pub mod verify;
 mod vouched_manifest;
 mod vouching;

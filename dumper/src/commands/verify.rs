@@ -7,7 +7,7 @@ use crate::text::progress::Progress;
 use crate::text::verify::{
     ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, VerifyDocument,
 };
-use crate::text::vouching::SignatureCheck;
+use crate::text::vouching::{SignatureCheck, TimestampCheck};
 use linpmem_capture::artifacts::{self, ArtifactsVerdict};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_readers;
@@ -30,7 +30,9 @@ pub enum VerifyCommandError {
     #[error(transparent)]
     Trusted(#[from] TrustedError),
     /// Somebody should vouch for a manifest that has no file.
-    #[error("{0} has no manifest next to it, which is what is signed: name it with --manifest")]
+    #[error(
+        "{0} has no manifest next to it, which is what is signed and stamped: name it with --manifest"
+    )]
     NotVouched(String),
     /// The image could not be compared.
     #[error(transparent)]
@@ -56,6 +58,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         not_compared: None,
         artifacts: None,
         signature: None,
+        timestamp: None,
         custody: None,
     };
     if image.manifest_file().is_none() && trusted.is_demanding() {
@@ -63,6 +66,9 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     }
     if let Some((path, bytes)) = image.manifest_file() {
         document.signature = trusted.signature(path, bytes);
+    }
+    if let Some((path, bytes)) = image.manifest_file() {
+        document.timestamp = trusted.timestamp(path, bytes);
     }
     if let Some((path, bytes)) = image.manifest_file() {
         document.custody = events(path, bytes);
@@ -110,6 +116,7 @@ impl VerifyDocument {
     /// Whether nothing that vouches for the manifest is wrong.
     fn is_vouched(&self) -> bool {
         self.signature.iter().all(SignatureCheck::is_good)
+            && self.timestamp.iter().all(TimestampCheck::is_good)
             && self.custody.iter().all(|events| events.good)
     }
 

@@ -2,12 +2,16 @@
 //! Checks what vouches for the manifest of an image that is verified.
 
 use crate::args::VerifyArgs;
-use crate::text::vouching::{EventsCheck, SignatureCheck, Vouched};
+#[cfg(feature = "timestamp")]
+use crate::text::timestamp::StampedBy;
+use crate::text::vouching::{EventsCheck, SignatureCheck, TimestampCheck, Vouched};
 use linpmem_custody::chain::Chain;
 use linpmem_custody::digest::sha256_of;
 #[cfg(feature = "sign")]
 use linpmem_custody::signature::{PublicKey, PublicKeyError, Signature, SignatureError};
-use linpmem_manifest::paths::{custody_of, signature_of};
+#[cfg(feature = "timestamp")]
+use linpmem_custody::timestamp::{Authorities, AuthoritiesError, Reply, TimestampError};
+use linpmem_manifest::paths::{custody_of, signature_of, timestamp_of};
 use std::io::Read;
 use std::path::Path;
 
@@ -17,6 +21,9 @@ pub struct Trusted {
     /// Whose signature is required.
     #[cfg(feature = "sign")]
     key: Option<PublicKey>,
+    /// Who may have stamped.
+    #[cfg(feature = "timestamp")]
+    authorities: Option<Authorities>,
 }
 
 /// Something that should be trusted cannot be read.
@@ -27,6 +34,10 @@ pub enum TrustedError {
     #[cfg(feature = "sign")]
     #[error(transparent)]
     PublicKey(#[from] PublicKeyError),
+    /// The certificates.
+    #[cfg(feature = "timestamp")]
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
 }
 
 impl Trusted {
@@ -38,6 +49,8 @@ impl Trusted {
         Ok(Self {
             #[cfg(feature = "sign")]
             key: args.public_key.as_deref().map(PublicKey::of).transpose()?,
+            #[cfg(feature = "timestamp")]
+            authorities: args.tsa_ca.as_deref().map(Authorities::read).transpose()?,
         })
     }
 
@@ -48,7 +61,11 @@ impl Trusted {
         let is_signed = self.key.is_some();
         #[cfg(not(feature = "sign"))]
         let is_signed = false;
-        is_signed
+        #[cfg(feature = "timestamp")]
+        let is_stamped = self.authorities.is_some();
+        #[cfg(not(feature = "timestamp"))]
+        let is_stamped = false;
+        is_signed || is_stamped
     }
 
     /// Checks the signature of the manifest at `path`, whose bytes are `manifest`. `None` if
@@ -103,6 +120,65 @@ impl Trusted {
             key_id: None,
             trusted_comment: None,
             reason: Some("this linpmem-dump was built without signatures".to_owned()),
+        })
+    }
+}
+
+impl Trusted {
+    /// Checks the timestamp of the manifest at `path`, whose bytes are `manifest`. `None` if
+    /// there is none and none is required.
+    #[cfg(feature = "timestamp")]
+    pub fn timestamp(&self, path: &Path, manifest: impl Read) -> Option<TimestampCheck> {
+        let file = timestamp_of(path);
+        let mut check = TimestampCheck {
+            path: file.to_string_lossy().into_owned(),
+            verdict: Vouched::Bad,
+            stamped: None,
+            reason: None,
+        };
+        if file.symlink_metadata().is_err() {
+            self.authorities.as_ref()?;
+            check.verdict = Vouched::Missing;
+            let reason =
+                "an authority should have stamped the manifest, and the file does not exist";
+            check.reason = Some(reason.to_owned());
+            return Some(check);
+        }
+        let checked = || -> Result<(StampedBy, Vouched), String> {
+            let sum = sha256_of(manifest).map_err(|error| error.to_string())?;
+            let checked = || -> Result<(StampedBy, Vouched), TimestampError> {
+                let reply = Reply::read(&file)?;
+                reply.check_imprint(sum)?;
+                let Some(authorities) = &self.authorities else {
+                    return Ok((StampedBy::of(&reply, None), Vouched::NotChecked));
+                };
+                let authority = reply.verify(authorities)?;
+                Ok((StampedBy::of(&reply, Some(&authority)), Vouched::Good))
+            };
+            checked().map_err(|error| error.to_string())
+        };
+        match checked() {
+            Ok((stamped, verdict)) => {
+                check.stamped = Some(stamped);
+                check.verdict = verdict;
+                if verdict == Vouched::NotChecked {
+                    check.reason = Some("name whom to trust with --tsa-ca".to_owned());
+                }
+            }
+            Err(reason) => check.reason = Some(reason),
+        }
+        Some(check)
+    }
+
+    /// Tells of the timestamp of the manifest at `path`, which this program cannot check.
+    #[cfg(not(feature = "timestamp"))]
+    pub fn timestamp(&self, path: &Path, _: impl Read) -> Option<TimestampCheck> {
+        let file = timestamp_of(path);
+        file.symlink_metadata().is_ok().then(|| TimestampCheck {
+            path: file.to_string_lossy().into_owned(),
+            verdict: Vouched::NotChecked,
+            stamped: None,
+            reason: Some("this linpmem-dump was built without timestamps".to_owned()),
         })
     }
 }

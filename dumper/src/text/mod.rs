@@ -18,6 +18,7 @@ pub mod shell;
 pub mod sign;
 pub mod summary;
 pub mod symbols;
+pub mod timestamp;
 pub mod verify;
 pub mod volatility;
 pub mod vouching;

@@ -3,7 +3,7 @@
 
 use super::figures::{count, rate};
 use super::seconds;
-use super::vouching::{EventsCheck, SignatureCheck};
+use super::vouching::{EventsCheck, SignatureCheck, TimestampCheck};
 use linpmem_cli::Document;
 use linpmem_cli::printable;
 use linpmem_phys::PhysLen;
@@ -31,6 +31,8 @@ pub struct VerifyDocument {
     pub artifacts: Option<ArtifactsCheck>,
     /// The signature of the manifest; none if there is none and none was required.
     pub signature: Option<SignatureCheck>,
+    /// The timestamp of the manifest; none if there is none and none was required.
+    pub timestamp: Option<TimestampCheck>,
     /// The events since the manifest was written; none if none was recorded.
     pub custody: Option<EventsCheck>,
 }
@@ -179,6 +181,9 @@ impl Document for VerifyDocument {
         }
         if let Some(signature) = &self.signature {
             signature.write_text(out)?;
+        }
+        if let Some(timestamp) = &self.timestamp {
+            timestamp.write_text(out)?;
         }
         if let Some(events) = &self.custody {
             events.write_text(out)?;

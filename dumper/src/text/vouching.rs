@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `linpmem-dump verify` found of the files that vouch for a manifest.
 
+use super::timestamp::StampedBy;
 use linpmem_cli::printable;
 use linpmem_manifest::Sha256Sum;
 use serde::Serialize;
@@ -103,6 +104,49 @@ impl EventsCheck {
                 let reason = reason.as_deref().unwrap_or("unknown reason");
                 writeln!(out, "{path}: NOT GOOD: {}", printable(reason))
             }
+        }
+    }
+}
+
+/// The timestamp of a manifest.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimestampCheck {
+    /// The file that has it, or should.
+    pub path: String,
+    /// What became of the check.
+    pub verdict: Vouched,
+    /// What it says, if it is about this manifest.
+    pub stamped: Option<StampedBy>,
+    /// What is wrong, or why it was not checked.
+    pub reason: Option<String>,
+}
+
+impl TimestampCheck {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self.verdict, Vouched::Good | Vouched::NotChecked)
+    }
+
+    /// Writes what was found.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let path = printable(&self.path);
+        let reason = printable(self.reason.as_deref().unwrap_or("unknown reason"));
+        match (self.verdict, &self.stamped) {
+            (Vouched::Good | Vouched::NotChecked, Some(stamped)) => writeln!(
+                out,
+                "{path}: stamped at {} by {}",
+                stamped.when(),
+                stamped.by()
+            ),
+            (Vouched::Good | Vouched::NotChecked, None) => {
+                writeln!(out, "{path}: a timestamp, which was NOT CHECKED: {reason}")
+            }
+            (Vouched::Bad, _) => writeln!(out, "{path}: NOT GOOD: {reason}"),
+            (Vouched::Missing, _) => writeln!(out, "{path}: NO TIMESTAMP: {reason}"),
         }
     }
 }
