@@ -86,9 +86,14 @@ impl TimestampAuthority {
             fs::write(folder.join(name), content)?;
         }
         let generate = |name| authority.run(&[&["genpkey", "-out", name], *key].concat());
+        generate("root.key")?;
         generate("ca.key")?;
         generate("tsa.key")?;
-        for (name, subject) in [("ca", "/CN=Test root"), ("tsa", "/CN=Test \u{202e}TSA")] {
+        for (name, subject) in [
+            ("root", "/CN=Test root"),
+            ("ca", "/CN=Test authority"),
+            ("tsa", "/CN=Test \u{202e}TSA"),
+        ] {
             let (key, request) = (format!("{name}.key"), format!("{name}.csr"));
             authority.run(&[
                 "req",
@@ -108,7 +113,23 @@ impl TimestampAuthority {
         let root = [
             "-selfsign",
             "-keyfile",
-            "ca.key",
+            "root.key",
+            "-in",
+            "root.csr",
+            "-out",
+            "root.pem",
+            "-extensions",
+            "root",
+            "-startdate",
+            authority_from,
+            "-enddate",
+            authority_to,
+        ];
+        let between = [
+            "-cert",
+            "root.pem",
+            "-keyfile",
+            "root.key",
             "-in",
             "ca.csr",
             "-out",
@@ -116,9 +137,9 @@ impl TimestampAuthority {
             "-extensions",
             "root",
             "-startdate",
-            authority_from,
+            "20200101000000Z",
             "-enddate",
-            authority_to,
+            "20990101000000Z",
         ];
         let stamps = [
             "-cert",
@@ -137,14 +158,15 @@ impl TimestampAuthority {
             to,
         ];
         authority.run(&[&sign[..], &root].concat())?;
+        authority.run(&[&sign[..], &between].concat())?;
         authority.run(&[&sign[..], &stamps].concat())?;
         Ok(authority)
     }
 
-    /// The certificate of its certificate authority, in PEM.
+    /// The root of its certificates, in PEM; its answers have the certificate between.
     #[must_use]
     pub fn root(&self) -> PathBuf {
-        self.folder.join("ca.pem")
+        self.folder.join("root.pem")
     }
 
     /// Its answer to `request`.
@@ -170,13 +192,61 @@ impl TimestampAuthority {
         Ok(output.stdout)
     }
 
+    /// `content` as signed data, as its answers have it, whatever its certificate is for. In
+    /// answers, OpenSSL refuses to use one that is not for timestamps.
+    ///
+    /// # Errors
+    /// When OpenSSL fails.
+    pub fn sign(&self, content: &[u8]) -> Result<Vec<u8>> {
+        self.cms(content, &["-cades"])
+    }
+
+    /// The same without the attribute that names the certificate.
+    ///
+    /// # Errors
+    /// When OpenSSL fails.
+    pub fn sign_plainly(&self, content: &[u8]) -> Result<Vec<u8>> {
+        self.cms(content, &[])
+    }
+
+    fn cms(&self, content: &[u8], more: &[&str]) -> Result<Vec<u8>> {
+        fs::write(self.folder.join("content"), content)?;
+        let words = [
+            "cms",
+            "-sign",
+            "-binary",
+            "-nodetach",
+            "-econtent_type",
+            "1.2.840.113549.1.9.16.1.4",
+            "-md",
+            "sha256",
+            "-in",
+            "content",
+            "-signer",
+            "tsa.pem",
+            "-inkey",
+            "tsa.key",
+            "-certfile",
+            "ca.pem",
+            "-outform",
+            "DER",
+        ];
+        let output = self.openssl(&[&words, more].concat()).output()?;
+        ensure!(
+            output.status.success(),
+            "openssl cms -sign: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(output.stdout)
+    }
+
     /// Whether OpenSSL takes the answer at `reply` for one by this authority about the file at
     /// `data`; the error is what it says.
     ///
     /// # Errors
     /// When it does not.
     pub fn accepts(&self, reply: &Path, data: &Path) -> Result<()> {
-        let mut command = self.openssl(&["ts", "-verify", "-CAfile", "ca.pem", "-in"]);
+        let mut command = self.openssl(&["ts", "-verify", "-CAfile", "root.pem", "-in"]);
         let output = command.arg(reply).arg("-data").arg(data).output()?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);

@@ -47,7 +47,7 @@ impl Reply {
         check_usage(certificate).map_err(|reason| untrusted(reason.to_owned()))?;
 
         let der = CertificateDer::from(der);
-        let signer = EndEntityCert::try_from(&der).map_err(|error| untrusted(error.to_string()))?;
+        let signer = EndEntityCert::try_from(&der).map_err(|error| untrusted(in_words(error)))?;
         self.check_signature(&signer)?;
         let others: Result<Vec<_>, _> = self
             .certificates()
@@ -147,11 +147,25 @@ fn leads_to(
         &anchors,
         others,
         UnixTime::since_unix_epoch(at),
-        KeyUsage::required(TIME_STAMPING),
+        // The signer has it, or else was refused already; authorities above it need not.
+        KeyUsage::required_if_present(TIME_STAMPING),
         None,
         None,
     );
-    path.map(drop).map_err(|error| error.to_string())
+    path.map(drop).map_err(in_words)
+}
+
+/// What webpki has names for, in words.
+fn in_words(error: webpki::Error) -> String {
+    let words = match error {
+        webpki::Error::UnknownIssuer => "no certificate that is trusted vouches for it",
+        webpki::Error::CertExpired { .. } => "a certificate had expired at the time",
+        webpki::Error::CertNotValidYet { .. } => "a certificate was not valid yet at the time",
+        webpki::Error::CaUsedAsEndEntity => "it is that of a certificate authority",
+        webpki::Error::UnsupportedCertVersion => "it has an old version without extensions",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }
 
 /// Whether the certificate `der` is valid `at` this time.

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! OpenSSL stamps what we ask it to, accepts what we keep, and cannot be imitated.
 
+use cmpv2::status::{PkiStatus, PkiStatusInfo};
+use cms::content_info::ContentInfo;
+use cms::signed_data::SignedData;
+use der::asn1::OctetString;
+use der::{Decode, Encode};
 use linpmem_custody::digest::sha256_of;
 use linpmem_custody::timestamp::{Authorities, Reply, Request, TimestampError};
 use linpmem_manifest::Sha256Sum;
@@ -8,6 +13,7 @@ use linpmem_testkit::timestamp_authority::{TimestampAuthority, Traits};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
+use x509_tsp::TimeStampResp;
 
 const CONTENT: &[u8] = b"{\"header\":{}}\n";
 
@@ -152,6 +158,68 @@ fn certificates_have_to_be_valid_and_for_timestamps() {
         let error = Fixture::new(&traits).verify().unwrap_err();
         assert!(matches!(error, TimestampError::Untrusted { .. }), "{error}");
     }
+}
+
+/// What is stated in `answer`: the content that is signed.
+fn statement(answer: &[u8]) -> Vec<u8> {
+    let response = TimeStampResp::from_der(answer).unwrap();
+    let token = response.time_stamp_token.unwrap();
+    let signed: SignedData = token.content.decode_as().unwrap();
+    let content = signed.encap_content_info.econtent.unwrap();
+    let content: OctetString = content.decode_as().unwrap();
+    content.into_bytes()
+}
+
+/// An answer with `token`.
+fn answer_with(token: &[u8]) -> Vec<u8> {
+    let response = TimeStampResp {
+        status: PkiStatusInfo {
+            status: PkiStatus::Accepted,
+            status_string: None,
+            fail_info: None,
+        },
+        time_stamp_token: Some(ContentInfo::from_der(token).unwrap()),
+    };
+    response.to_der().unwrap()
+}
+
+#[test]
+fn the_certificate_is_for_timestamps_and_nothing_else() {
+    let statement = statement(&Fixture::new(&Traits::default()).answer());
+    for (usage, is_good) in [
+        ("critical,timeStamping", true),
+        ("timeStamping", false),
+        ("critical,serverAuth", false),
+        ("critical,timeStamping,serverAuth", false),
+    ] {
+        let fixture = Fixture::new(&Traits {
+            usage,
+            ..Traits::default()
+        });
+        let token = fixture.authority.sign(&statement).unwrap();
+        let reply = Reply::parse(&answer_with(&token)).unwrap();
+        match reply.verify(&fixture.trusted()) {
+            Ok(_) => assert!(is_good, "{usage}"),
+            Err(error) => {
+                assert!(!is_good, "{usage}: {error}");
+                assert!(error.to_string().contains("timestamps alone"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_certificate_is_the_one_that_was_meant() {
+    let fixture = Fixture::new(&Traits::default());
+    let answer = fixture.answer();
+    let reply = Reply::parse(&answer).unwrap();
+    reply.verify(&fixture.trusted()).unwrap();
+    // The hash of the certificate is signed: without the attribute, any would do.
+    let statement = statement(&answer);
+    let without = fixture.authority.sign_plainly(&statement).unwrap();
+    let reply = Reply::parse(&answer_with(&without)).unwrap();
+    let error = reply.verify(&fixture.trusted()).unwrap_err().to_string();
+    assert!(error.contains("which certificate"), "{error}");
 }
 
 #[test]
