@@ -55,3 +55,5 @@ mod streams;
 mod terminal;
 #[cfg(test)]
 mod unreadable;
+#[cfg(all(test, feature = "sign", feature = "timestamp"))]
+mod vouching;
