@@ -9,7 +9,7 @@ use crate::pipeline::default_readers;
 use crate::sidecar;
 use crate::sink::PartialError;
 use crate::verify::{Thoroughness, Verification, VerifyError};
-use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of};
+use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, vouching_for};
 use linpmem_manifest::{Reader, Record};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -65,6 +65,13 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
             let is_manifest = found == manifest_of(partial) || found == manifest_of(&own);
             if is_manifest && !has_end(&found)? {
                 continue;
+            }
+            if is_manifest {
+                let vouching = vouching_for(&found);
+                let named = vouching.iter().zip(vouching_for(&of(target)));
+                for (file, name) in named.filter(|(file, _)| file.exists()) {
+                    rename(file, &name)?;
+                }
             }
             rename(&found, &of(target))?;
         }

@@ -13,6 +13,10 @@ pub fn this_machine() -> Host {
         kernel_release: text(uname.release()),
         kernel_version: text(uname.version()),
         machine: text(uname.machine()),
+        machine_id: std::fs::read_to_string("/etc/machine-id")
+            .ok()
+            .map(|id| id.trim().to_owned())
+            .filter(|id| !id.is_empty()),
         boot_id: procfs::sys::kernel::random::boot_id()
             .ok()
             .map(|id| id.trim().to_owned()),

@@ -32,6 +32,7 @@ pub mod pages;
 pub mod pipeline;
 mod plan;
 mod prefetch;
+mod random;
 mod read_target;
 pub mod reader;
 mod reading;

@@ -18,8 +18,8 @@ use crate::remote::{Delivered, ManifestSum, Remote, Sent};
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    FileSink, LimitedSink, Limits, PartialFile, PipeSink, RemoteSink, Sink, exposure, folder_of,
-    open_pipe,
+    FileSink, LimitedSink, Limits, PartialError, PartialFile, PipeSink, RemoteSink, Sink, exposure,
+    folder_of, open_pipe,
 };
 use crate::stop::Stop;
 use crate::warnings::Warnings;
@@ -32,7 +32,7 @@ use linpmem_manifest::{
 use linpmem_phys::PhysLen;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +135,11 @@ impl<'a> OutputSet<'a> {
                 (Destination::Remote(remote), path, manifest)
             }
         };
+        if let ManifestOutput::Disk(file) = &manifest {
+            for path in [file.path(), file.partial()] {
+                sidecar::check_unvouched(path, force)?;
+            }
+        }
         Ok(Self {
             image,
             image_path,
@@ -370,6 +375,7 @@ impl<'a> OutputSet<'a> {
         };
         let (image, manifest) = match self.image {
             Destination::File(image) if !is_whole => {
+                unvouch(manifest.partial(), self.force)?;
                 if let Some(artifacts) = self.artifacts {
                     artifacts.leave();
                 }
@@ -377,6 +383,7 @@ impl<'a> OutputSet<'a> {
             }
             image => {
                 let path = manifest.path().to_path_buf();
+                unvouch(&path, self.force)?;
                 self.artifacts.map_or(Ok(()), OwnFile::commit)?;
                 manifest.commit()?;
                 if let Destination::File(image) = image {
@@ -417,6 +424,15 @@ fn deliver(
         Ok(delivered) => Ok(Some(delivered)),
         Err(error) if is_whole => Err(error.into()),
         Err(_) => Ok(None),
+    }
+}
+
+/// Removes what vouches for an older manifest in the place of this one.
+fn unvouch(manifest: &Path, force: bool) -> Result<(), PartialError> {
+    match force {
+        true => sidecar::remove_vouching(manifest),
+        // There was nothing when the run began.
+        false => Ok(()),
     }
 }
 

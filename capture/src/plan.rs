@@ -23,6 +23,8 @@ pub struct Plan {
     pub command: Vec<String>,
     /// The program that acquires, for the manifest.
     pub tool: linpmem_manifest::Tool,
+    /// Who acquires, what for, and by which clocks, for the manifest.
+    pub custody: Option<linpmem_manifest::CustodyRecord>,
     /// Where memory comes from.
     pub source: SourceSpec,
     /// How it is read, if it is an image.

@@ -51,7 +51,7 @@ impl Manual<'_> {
         out.write_all(&text)
     }
 
-    /// Writes a page for the program, and one for each command, into `folder`.
+    /// Writes a page for the program, and one for each command and its commands, into `folder`.
     ///
     /// # Errors
     /// If the folder or a page cannot be written.
@@ -63,8 +63,10 @@ impl Manual<'_> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
         let mut program = self.program.disable_help_subcommand(true);
         program.build();
-        let shown = |command: &&Command| !command.is_hide_set();
-        let commands = program.get_subcommands().filter(shown);
+        let commands = shown(&program).flat_map(|command| {
+            let below = shown(command);
+            std::iter::once(command).chain(below)
+        });
         let pages = std::iter::once((&program, self.sections))
             .chain(commands.map(|command| (command, [].as_slice())));
         for (command, sections) in pages {
@@ -78,16 +80,21 @@ impl Manual<'_> {
     }
 }
 
+/// The commands of `command` that have a page. Commands of commands have a `help` of clap's.
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    let commands = command.get_subcommands();
+    commands.filter(|command| !command.is_hide_set() && command.get_name() != "help")
+}
+
 /// One page: what clap knows, and the sections that only we know.
 fn page(man: &Man, command: &Command, sections: &[Section<'_>]) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let is_program = command.get_subcommands().next().is_some();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    if is_program {
+    if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
     for section in sections {
@@ -95,7 +102,7 @@ fn page(man: &Man, command: &Command, sections: &[Section<'_>]) -> io::Result<Ve
     }
     let codes = ExitStatus::ALL.map(|status| (status.code().to_string(), status.meaning()));
     terms("EXIT STATUS", codes).to_writer(&mut page)?;
-    if is_program {
+    if command.get_version().is_some() {
         man.render_version_section(&mut page)?;
     }
     Ok(page)

@@ -6,12 +6,16 @@
 use clap::{CommandFactory, Parser};
 use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
-use linpmem_dump::args::{Cli, Command, SECTIONS, UsageError};
+use linpmem_dump::args::{Cli, Command, CustodyCommand, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::commands::ranges::RangesError;
+#[cfg(feature = "sign")]
+use linpmem_dump::commands::sign;
+#[cfg(feature = "timestamp")]
+use linpmem_dump::commands::timestamp;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, extract, info, ls, ranges, receive, recover, symbols, verify,
+    acquire, compare, custody, extract, info, ls, ranges, receive, recover, symbols, verify,
 };
 use linpmem_dump::text::stderr;
 use std::ffi::OsString;
@@ -84,6 +88,18 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         }
         Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
+        Some(Command::Custody(CustodyCommand::Add(args))) => {
+            custody::add(args)?.print(json, out)?;
+        }
+        Some(Command::Custody(CustodyCommand::Show(args))) => {
+            let document = custody::show(args)?;
+            document.print(json, out)?;
+            return Ok(document.exit_status());
+        }
+        #[cfg(feature = "sign")]
+        Some(Command::Sign(args)) => sign::sign(args)?.print(json, out)?,
+        #[cfg(feature = "timestamp")]
+        Some(Command::Timestamp(args)) => timestamp::timestamp(args)?.print(json, out)?,
         Some(Command::Completions { shell }) => {
             manual()
                 .completions(*shell, out)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first line: what is known before memory is read.
 
-use crate::{Address, ArtifactsRecord, ReadSpan, SourceRecord, Stamp, Version};
+use crate::{
+    Address, ArtifactsRecord, CustodyRecord, ImageId, ReadSpan, Sha256Sum, SourceRecord, Stamp,
+    Version,
+};
 use serde::{Deserialize, Serialize};
 
 /// What is known before the first byte of memory is read.
@@ -17,6 +20,9 @@ pub struct Header {
     pub command: Vec<String>,
     /// The machine that the program ran on.
     pub host: Host,
+    /// Who ran it, what for, and how far its clocks can be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody: Option<CustodyRecord>,
     /// Where the memory came from.
     pub source: SourceRecord,
     /// When the run began.
@@ -53,6 +59,9 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The SHA-256 of its executable, if that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Sum>,
 }
 
 /// The machine that the tool ran on.
@@ -69,6 +78,9 @@ pub struct Host {
     pub machine: String,
     /// /proc/sys/kernel/random/boot_id, which changes at every boot.
     pub boot_id: Option<String>,
+    /// /etc/machine-id, which stays the same for as long as the system is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
 }
 
 /// What is known about the machine whose memory was acquired.
@@ -151,6 +163,9 @@ pub struct ReadFirst {
 pub struct ImageRecord {
     /// Its file name, without the folder; `-` is stdout.
     pub name: String,
+    /// What no other image has, even if it has the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ImageId>,
     /// `elf`, `raw`, `lime`, `kdump`, `avml` or `aff4`.
     pub format: String,
     /// `concatenated` or `padded`, for raw images.

@@ -6,12 +6,14 @@ mod address;
 mod artifacts;
 mod beginning;
 mod chunks;
+mod custody;
 mod digest;
 mod error;
 mod footer;
 mod hash;
 mod hashed;
 mod header;
+mod image_id;
 mod lines;
 mod manifest;
 pub mod paths;
@@ -31,6 +33,7 @@ pub use address::Address;
 pub use artifacts::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord, Missing, Remark};
 pub use beginning::{Beginning, BegunRange};
 pub use chunks::{ChunkContent, Chunks, ImageChunk, ListedChunk};
+pub use custody::{ClockRecord, CustodyRecord, Operator, OperatorFrom, SourceManifest};
 pub use digest::{NotASum, Sha256Sum};
 pub use error::{LineProblem, ReadError};
 pub use footer::{FileRecord, Footer, State};
@@ -39,6 +42,7 @@ pub use hashed::{HashedRecord, ReadBackRecord, ReadBackWay};
 pub use header::{
     Header, Host, ImageRecord, MachineRecord, MapEntry, ReadFirst, Tool, VmcoreinfoRecord,
 };
+pub use image_id::{ImageId, NotAnImageId};
 pub use lines::MAX_LINE_BYTES;
 pub use manifest::{Manifest, Range, SecondPass, parse, read};
 pub use range::{

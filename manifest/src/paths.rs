@@ -50,6 +50,31 @@ pub fn standing_of(path: &Path) -> PathBuf {
     with_suffix(path, ".receiving")
 }
 
+/// The minisign signature of the manifest at `manifest`.
+#[must_use]
+pub fn signature_of(manifest: &Path) -> PathBuf {
+    with_suffix(manifest, ".minisig")
+}
+
+/// The timestamp (RFC 3161) of the manifest at `manifest`.
+#[must_use]
+pub fn timestamp_of(manifest: &Path) -> PathBuf {
+    with_suffix(manifest, ".tsr")
+}
+
+/// What has happened to the image since the manifest at `manifest` was written.
+#[must_use]
+pub fn custody_of(manifest: &Path) -> PathBuf {
+    with_suffix(manifest, ".custody")
+}
+
+/// The files that vouch for the manifest at `manifest`. None of them is about any other
+/// manifest, so they go where it goes, and go away with it.
+#[must_use]
+pub fn vouching_for(manifest: &Path) -> [PathBuf; 3] {
+    [signature_of, timestamp_of, custody_of].map(|of| of(manifest))
+}
+
 /// The artifacts of the image at `path`, if its format cannot hold them.
 #[must_use]
 pub fn artifacts_of(path: &Path) -> PathBuf {
@@ -86,6 +111,9 @@ mod tests {
         );
         assert_eq!(checksum_of(image), Path::new("/a/b.core.zst.sha256"));
         assert_eq!(partial_of(image), Path::new("/a/b.core.zst.partial"));
+        let vouching = ["minisig", "tsr", "custody"]
+            .map(|ending| PathBuf::from(format!("/a/b.core.zst.manifest.jsonl.{ending}")));
+        assert_eq!(vouching_for(&manifest_of(image)), vouching);
         for (manifest, artifacts) in [
             ("/a/b.jsonl", "/a/b.artifacts.tar.zst"),
             ("/a/b.json", "/a/b.artifacts.tar.zst"),

@@ -7,6 +7,7 @@
 //! compilers/SUITE/  compilers of later releases, for the kernels they built
 //! consumers/        a Debian tree with crash, gdb and other readers of images
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
+//! vouchers/         a Debian tree with minisign and OpenSSL
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -94,6 +95,12 @@ impl Cache {
     #[must_use]
     pub fn consumers_arm64(&self) -> PathBuf {
         self.dir.join("consumers-arm64")
+    }
+
+    /// The Debian tree that has minisign and OpenSSL.
+    #[must_use]
+    pub fn vouchers(&self) -> PathBuf {
+        self.dir.join("vouchers")
     }
 
     /// Kernels, a folder a release.

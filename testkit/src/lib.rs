@@ -23,6 +23,8 @@ pub mod kernel_files;
 pub mod modinfo;
 pub mod processes;
 pub mod target_machine;
+pub mod timestamp_authority;
 pub mod vm;
+pub mod vouchers;
 
 pub use linpmem_guest::Random;

@@ -22,6 +22,7 @@ use crate::output_set::{Extras, OutputSet};
 use crate::pipeline::{Acquisition, Outcome};
 use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
+use crate::random::random;
 use crate::reader::ReadPages;
 use crate::remote::{self, Delivered, Remote, RemoteError, RemoteSpec};
 use crate::selection::Selected;
@@ -32,8 +33,8 @@ use crate::stop::Stop;
 use crate::warnings::Warnings;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
-    ArtifactsRecord, Header, Host, MachineRecord, ReadBackRecord, ReadSpan, SecondPassTotals,
-    SourceRecord, State, Version,
+    ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,
+    SecondPassTotals, SourceRecord, State, Version,
 };
 use linpmem_phys::{PhysLen, PhysRange};
 use records::{image_record, map_entries, prefetched_record};
@@ -131,6 +132,7 @@ struct Prepared<'a> {
     plan: &'a Plan,
     started: Moment,
     host: Host,
+    id: ImageId,
     shape: Shape,
     /// The reason for the compression, if it was measured.
     choice: Option<String>,
@@ -140,6 +142,7 @@ struct Prepared<'a> {
 struct Run<'a> {
     plan: &'a Plan,
     started: Moment,
+    id: ImageId,
     host: Host,
     shape: Shape,
     target: Target,
@@ -157,6 +160,7 @@ impl<'a> Prepared<'a> {
     fn new(plan: &'a Plan) -> Result<Self, AcquireError> {
         let started = Moment::now();
         let host = crate::host::this_machine();
+        let [random] = random().map_err(AcquireError::io("reading /dev/urandom"))?;
         let (codec, choice) = match plan.image.compression {
             Compression::Fixed(codec) => (codec, None),
             Compression::Measured => {
@@ -179,6 +183,7 @@ impl<'a> Prepared<'a> {
             plan,
             started,
             host,
+            id: ImageId::from_random(random),
             shape,
             choice,
         })
@@ -200,6 +205,7 @@ impl<'a> Prepared<'a> {
             target: self.target(&plan, stop, &meter)?,
             plan: self.plan,
             started: self.started,
+            id: self.id,
             host: self.host,
             shape: self.shape,
             meter,
@@ -474,6 +480,7 @@ impl Run<'_> {
             tool: self.plan.tool.clone(),
             command: self.plan.command.clone(),
             host: self.host.clone(),
+            custody: self.plan.custody.clone(),
             source: source.record.clone(),
             started: self.started.stamp(),
             machine: source.machine_record.clone(),
@@ -481,7 +488,7 @@ impl Run<'_> {
             frozen: Vec::new(),
             read_first: None,
             map: map_entries(selected, &source.record),
-            image: image_record(&self.target, self.shape, plan),
+            image: image_record(&self.target, self.id, self.shape, plan),
             artifacts: None,
             artifacts_file: None,
         }

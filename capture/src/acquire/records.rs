@@ -7,7 +7,7 @@ use crate::pipeline::CHUNK_BYTES;
 use crate::prefetch::Prefetched;
 use crate::selection::{Part, Selected};
 use linpmem_formats::ImagePlan;
-use linpmem_manifest::{ImageRecord, MapEntry, ReadFirst, ReadSpan, SourceRecord};
+use linpmem_manifest::{ImageId, ImageRecord, MapEntry, ReadFirst, ReadSpan, SourceRecord};
 use linpmem_phys::num::usize_as_u64;
 
 /// The memory that was read before everything else.
@@ -42,9 +42,15 @@ pub(super) fn map_entries(selected: &Selected, source: &SourceRecord) -> Vec<Map
 }
 
 /// The planned image.
-pub(super) fn image_record(target: &Target, shape: Shape, plan: &ImagePlan) -> ImageRecord {
+pub(super) fn image_record(
+    target: &Target,
+    id: ImageId,
+    shape: Shape,
+    plan: &ImagePlan,
+) -> ImageRecord {
     ImageRecord {
         name: target.file_name().unwrap_or_else(|| "-".to_owned()),
+        id: Some(id),
         format: shape.format.name().to_owned(),
         raw_layout: match shape.format {
             ImageFormat::Raw(layout) => Some(layout.to_string()),

@@ -30,6 +30,7 @@ pub(super) fn machine(
         tool: Tool {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            sha256: None,
         },
         host,
         banner: files.text("proc/version"),

@@ -113,6 +113,7 @@ impl Machine {
             tool: Tool {
                 name: String::new(),
                 version: String::new(),
+                sha256: None,
             },
             host,
             banner: None,

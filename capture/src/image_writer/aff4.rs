@@ -4,11 +4,11 @@
 use crate::clock::Moment;
 use crate::hash::{Backend, aff4_hash};
 use crate::plan::Plan;
+use crate::random::random;
 use linpmem_formats::aff4;
 use linpmem_manifest::MachineRecord;
 use linpmem_phys::PhysLen;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 /// The fewest and the most chunks of 32 KiB in a segment.
 const CHUNKS_IN_SEGMENT: [u32; 2] = [256, 65_536];
@@ -83,12 +83,6 @@ pub fn lacks_linear_hash(wanted: bool, writer: &aff4::Writer) -> Option<String> 
          hashed too; the hashes of chunks, map and image still cover everything"
             .to_owned()
     })
-}
-
-fn random() -> io::Result<[[u8; 16]; 4]> {
-    let mut bytes = [[0; 16]; 4];
-    File::open("/dev/urandom")?.read_exact(bytes.as_flattened_mut())?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 mod checksum;
 mod crash;
+mod vouching;
 
 pub use checksum::{check_free, write_checksum};
 pub use crash::{CrashOptions, write_vmcoreinfo};
+pub use vouching::{check_unvouched, remove_vouching};

@@ -22,6 +22,8 @@ pub type Input = BufReader<Take<Section>>;
 /// A manifest that stays open.
 pub struct ManifestFile {
     path: PathBuf,
+    /// Whether an image contains it.
+    is_embedded: bool,
     bytes: Arc<dyn ReadAt>,
     /// How many of them count.
     len: u64,
@@ -35,7 +37,7 @@ impl ManifestFile {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::new(path.to_path_buf(), Arc::new(file))
+        Self::new(path.to_path_buf(), false, Arc::new(file))
     }
 
     /// The manifest inside `volume`, the image at `path`, if there is one.
@@ -51,10 +53,10 @@ impl ManifestFile {
                 path: path.to_path_buf(),
                 source,
             })?;
-        Ok(Some(Self::new(path.join(MANIFEST), bytes)?))
+        Ok(Some(Self::new(path.join(MANIFEST), true, bytes)?))
     }
 
-    fn new(path: PathBuf, bytes: Arc<dyn ReadAt>) -> Result<Self, ReadError> {
+    fn new(path: PathBuf, is_embedded: bool, bytes: Arc<dyn ReadAt>) -> Result<Self, ReadError> {
         let mut len = bytes.len();
         let read = |len| Listed::read(Reader::new(input(&bytes, len), &path));
         let listed = match read(len) {
@@ -72,6 +74,7 @@ impl ManifestFile {
         };
         Ok(Self {
             path,
+            is_embedded,
             bytes,
             len,
             listed,
@@ -81,6 +84,12 @@ impl ManifestFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is, and all of its bytes; `None` if it is inside an image.
+    pub fn file(&self) -> Option<(&Path, Section)> {
+        let bytes = Arc::clone(&self.bytes);
+        (!self.is_embedded).then(|| (self.path.as_path(), Section::whole(bytes)))
     }
 
     /// What it says, apart from its chunks.

@@ -25,7 +25,7 @@ use linpmem_manifest::{ArtifactsRecord, Beginning, Header, ReadError};
 use manifest_file::ManifestFile;
 use memory::Memory;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -161,6 +161,13 @@ impl Verification {
         let listed = self.manifest.as_ref()?.listed();
         let early = listed.header.artifacts.as_ref();
         early.or(listed.late_artifacts.as_ref())
+    }
+
+    /// The bytes of the manifest that the image is compared with, from its beginning, if it has
+    /// a file of its own; and its path.
+    #[must_use]
+    pub fn manifest_file(&self) -> Option<(&Path, impl Read + use<>)> {
+        self.manifest.as_ref()?.file()
     }
 
     /// Whether there is a manifest that does not end before the image was whole.

@@ -90,9 +90,11 @@ pub(crate) fn header() -> Header {
         tool: Tool {
             name: "test".to_owned(),
             version: String::new(),
+            sha256: None,
         },
         command: Vec::new(),
         host: this_machine(),
+        custody: None,
         source: SourceRecord::single("made up", String::new(), None),
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),
@@ -104,6 +106,7 @@ pub(crate) fn header() -> Header {
         artifacts_file: None,
         image: ImageRecord {
             name: "-".to_owned(),
+            id: None,
             format: "test".to_owned(),
             raw_layout: None,
             compression: "none".to_owned(),

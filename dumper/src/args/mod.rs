@@ -9,6 +9,7 @@
 
 mod acquire;
 mod commands;
+mod custody;
 mod image;
 mod plan;
 mod reading;
@@ -21,6 +22,11 @@ pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
     CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
 };
+#[cfg(feature = "timestamp")]
+pub use custody::TimestampArgs;
+pub use custody::{CustodyAddArgs, CustodyCommand, CustodyRunArgs, CustodyShowArgs};
+#[cfg(feature = "sign")]
+pub use custody::{SignArgs, SignRunArgs};
 pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
     LinearArgs,
@@ -84,7 +90,7 @@ const EXAMPLES: [(&str, &str); 11] = [
 ];
 
 /// The files that a run leaves.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 8] = [
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -96,6 +102,18 @@ const FILES: [(&str, &str); 5] = [
     (
         "OUTPUT.manifest.jsonl",
         "ranges, hashes, times, unreadable pages",
+    ),
+    (
+        "OUTPUT.manifest.jsonl.minisig",
+        "a signature of the manifest",
+    ),
+    (
+        "OUTPUT.manifest.jsonl.tsr",
+        "when the manifest existed, by an authority",
+    ),
+    (
+        "OUTPUT.manifest.jsonl.custody",
+        "what happened to the image since",
     ),
     ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),
     (
@@ -129,7 +147,7 @@ fn help_end() -> String {
     }
     text.push_str("\nFiles:\n");
     for (name, content) in FILES {
-        text.push_str(&format!("  {name:<24}  {content}\n"));
+        text.push_str(&format!("  {name:<29}  {content}\n"));
     }
     text + "\n" + &ExitStatus::help()
 }
@@ -158,7 +176,7 @@ pub enum Command {
     /// Compares IMAGE with its manifest: each chunk, everything outside the chunks, and
     /// with --full the file as a whole. Every hash inside an AFF4 image is checked too,
     /// with or without a manifest. Exit code 0 if everything matches, 1 if anything
-    /// differs, is missing or was appended, 3 if the manifest of a run that was killed ends
+    /// differs, is missing or was appended, or if what vouches for the manifest is wrong, 3 if the manifest of a run that was killed ends
     /// early and what it lists matches.
     Verify(VerifyArgs),
     /// Show what an image contains
@@ -202,6 +220,26 @@ pub enum Command {
     /// IMAGE, or this machine with --live. No debug package is needed. Prints the
     /// command that uses the file.
     Symbols(SymbolsArgs),
+    /// Record what happens to an image after it was acquired, and show it
+    ///
+    /// IMAGE.manifest.jsonl.custody has a line of JSON for each event, with the SHA-256 of
+    /// the line before; the first has that of the manifest. `verify` checks that too. See
+    /// docs/custody.md.
+    #[command(subcommand)]
+    Custody(CustodyCommand),
+    /// Sign the manifest of an image, in minisign's format
+    ///
+    /// The manifest has the hash of every part of the image, so that its signature,
+    /// IMAGE.manifest.jsonl.minisig, is one of the whole image. What is in IMAGE is not
+    /// compared: `verify` does that. See docs/custody.md.
+    #[cfg(feature = "sign")]
+    Sign(SignArgs),
+    /// Have an authority state when the manifest of an image existed (RFC 3161)
+    ///
+    /// Its answer is checked and kept as IMAGE.manifest.jsonl.tsr, which `openssl ts -verify`
+    /// and `verify --tsa-ca` check. See docs/custody.md.
+    #[cfg(feature = "timestamp")]
+    Timestamp(TimestampArgs),
     /// Write completions for a shell to stdout
     #[command(hide = true)]
     Completions {
@@ -238,6 +276,12 @@ impl Cli {
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,
             Some(Command::Symbols(args)) => args.json,
+            Some(Command::Custody(CustodyCommand::Add(args))) => args.json,
+            Some(Command::Custody(CustodyCommand::Show(args))) => args.json,
+            #[cfg(feature = "sign")]
+            Some(Command::Sign(args)) => args.json,
+            #[cfg(feature = "timestamp")]
+            Some(Command::Timestamp(args)) => args.json,
             Some(
                 Command::Completions { .. }
                 | Command::Man { .. }

@@ -146,7 +146,9 @@ fn plan(
         tool: Tool {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            sha256: None,
         },
+        custody: None,
         source: SourceSpec::Auto,
         reading: Reading::default(),
         selection: Selection::default(),

@@ -2,7 +2,9 @@
 //! How a run that writes an image goes: threads, progress, its files, and how much
 //! of the machine it may use.
 
-use super::UsageError;
+#[cfg(feature = "sign")]
+use super::SignRunArgs;
+use super::{CustodyRunArgs, UsageError};
 use clap::{Args, ValueEnum};
 use linpmem_capture::Impact;
 use linpmem_capture::sink::Limits;
@@ -39,6 +41,13 @@ pub struct RunArgs {
     /// Write the manifest to PATH; required with stdout [default: OUTPUT.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub custody: CustodyRunArgs,
+
+    #[cfg(feature = "sign")]
+    #[command(flatten)]
+    pub sign: SignRunArgs,
 
     /// Replace OUTPUT and the files that belong to it
     #[arg(long)]

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump` itself, and `linpmem-dump convert`: runs that write an image.
 
+use super::custody_record::with_custody;
+#[cfg(feature = "sign")]
+use super::sign::{SignCommandError, Signer};
 use super::symbols::SymbolFilePlan;
 use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError, without_secret};
 use crate::text::progress::Progress;
+#[cfg(feature = "sign")]
+use crate::text::sign::RunSignature;
 use crate::text::summary::{Summary, SummaryDocument};
 use crate::text::symbols::SymbolsDocument;
 use linpmem_capture::meter::Meter;
@@ -30,6 +35,10 @@ pub enum RunError {
     /// The name of the symbol file is taken.
     #[error(transparent)]
     Symbols(#[from] PartialError),
+    /// The manifest cannot be signed.
+    #[cfg(feature = "sign")]
+    #[error(transparent)]
+    Sign(#[from] SignCommandError),
 }
 
 /// Acquires as `args` say.
@@ -38,6 +47,7 @@ pub enum RunError {
 /// If the run did not begin, or its files could not get their names.
 pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = with_reader(args.plan(command())?);
+    let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
     run_plan(&plan, args.symbols, &args.run, stderr)
 }
 
@@ -47,6 +57,7 @@ pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
 /// As [`run`].
 pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = with_reader(args.plan(command())?);
+    let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
     run_plan(&plan, false, &args.run, stderr)
 }
 
@@ -77,6 +88,8 @@ fn run_plan(
     let symbols = with_symbols
         .then(|| SymbolFilePlan::new(plan))
         .transpose()?;
+    #[cfg(feature = "sign")]
+    let signer = Signer::of(&run.sign, plan.force, |warning| stderr.warn(warning))?;
     let mut terminal = Terminal {
         stderr,
         style,
@@ -86,9 +99,28 @@ fn run_plan(
     let symbols = symbols
         .filter(|_| acquired.state.is_whole())
         .and_then(|symbols| written(&symbols, &acquired, stderr));
-    let summary = Summary { acquired, symbols };
+    #[cfg(feature = "sign")]
+    let signature = signer.map(|signer| signature(&signer, &acquired));
+    #[cfg(not(feature = "sign"))]
+    let signature = None;
+    let summary = Summary {
+        acquired,
+        symbols,
+        signature,
+    };
     stderr.summary(&summary.document());
     Ok(summary.exit_status())
+}
+
+/// What was asked to be signed, and is not, is a failure; but the image is there.
+#[cfg(feature = "sign")]
+fn signature(signer: &Signer, acquired: &Acquired) -> RunSignature {
+    let signed = signer.sign_run(&acquired.manifest);
+    RunSignature {
+        key_id: signer.key_id(),
+        error: signed.as_ref().err().map(ToString::to_string),
+        path: signed.ok().map(|document| document.signature),
+    }
 }
 
 /// An image is complete without its symbol file: what prevents that is a warning.

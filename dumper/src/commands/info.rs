@@ -276,6 +276,7 @@ fn manifest_facts(manifest: Manifest) -> ManifestFacts {
         tool: header.tool,
         command: header.command,
         host: header.host,
+        custody: header.custody,
         source: SourceFacts {
             kind: header.source.kind,
             path: header.source.path,

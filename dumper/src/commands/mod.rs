@@ -3,6 +3,8 @@
 
 pub mod acquire;
 pub mod compare;
+pub mod custody;
+mod custody_record;
 pub mod extract;
 mod file_output;
 pub mod info;
@@ -11,5 +13,11 @@ pub mod ranges;
 pub mod receive;
 pub mod recover;
 mod recovered_name;
+#[cfg(feature = "sign")]
+pub mod sign;
 pub mod symbols;
+#[cfg(feature = "timestamp")]
+pub mod timestamp;
 pub mod verify;
+mod vouched_manifest;
+mod vouching;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump recover`: a complete image from what an interrupted run left.
 
+use super::custody_record::with_custody;
 use super::file_output::FileOutput;
 use super::recovered_name::recovered_of;
 use super::verify::image_hashes;
@@ -268,6 +269,7 @@ fn rewrite(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Recove
         reading: reading(args),
         ..convert.plan(command.collect())?
     };
+    let plan = with_custody(plan, &convert.run.custody, |warning| stderr.warn(warning));
     let acquired = acquire(&plan, &mut Warn(stderr))?;
     if !acquired.state.is_whole() {
         return Err(cannot(format!(

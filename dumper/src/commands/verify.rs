@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
+use super::vouching::{Trusted, TrustedError, events};
 use crate::args::{UsageError, VerifyArgs};
 use crate::text::progress::Progress;
 use crate::text::verify::{
     ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, VerifyDocument,
 };
+use crate::text::vouching::{SignatureCheck, TimestampCheck};
 use linpmem_capture::artifacts::{self, ArtifactsVerdict};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_readers;
@@ -24,6 +26,14 @@ pub enum VerifyCommandError {
     /// The hashes inside the image are too much work.
     #[error(transparent)]
     Budget(#[from] OverBudget),
+    /// What is to be trusted cannot be read.
+    #[error(transparent)]
+    Trusted(#[from] TrustedError),
+    /// Somebody should vouch for a manifest that has no file.
+    #[error(
+        "{0} has no manifest next to it, which is what is signed and stamped: name it with --manifest"
+    )]
+    NotVouched(String),
     /// The image could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -35,6 +45,7 @@ pub enum VerifyCommandError {
 /// If the comparison failed.
 pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
+    let trusted = Trusted::of(args)?;
     let reading = args.reading.reading();
     let image = Verification::open(&args.image, args.manifest.as_deref(), &reading)?;
     let manifest_path = image.manifest_path().to_string_lossy().into_owned();
@@ -46,7 +57,22 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         comparison: None,
         not_compared: None,
         artifacts: None,
+        signature: None,
+        timestamp: None,
+        custody: None,
     };
+    if image.manifest_file().is_none() && trusted.is_demanding() {
+        return Err(VerifyCommandError::NotVouched(document.image));
+    }
+    if let Some((path, bytes)) = image.manifest_file() {
+        document.signature = trusted.signature(path, bytes);
+    }
+    if let Some((path, bytes)) = image.manifest_file() {
+        document.timestamp = trusted.timestamp(path, bytes);
+    }
+    if let Some((path, bytes)) = image.manifest_file() {
+        document.custody = events(path, bytes);
+    }
     let Some(header) = image.header() else {
         document.not_compared = Some(format!("{manifest_path} does not exist"));
         document.good = document.image_hashes.iter().all(ImageHashes::is_good);
@@ -81,11 +107,19 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)
         && document.comparison.iter().all(|comparison| comparison.good)
-        && document.artifacts.iter().all(|artifacts| artifacts.good);
+        && document.artifacts.iter().all(|artifacts| artifacts.good)
+        && document.is_vouched();
     Ok(document)
 }
 
 impl VerifyDocument {
+    /// Whether nothing that vouches for the manifest is wrong.
+    fn is_vouched(&self) -> bool {
+        self.signature.iter().all(SignatureCheck::is_good)
+            && self.timestamp.iter().all(TimestampCheck::is_good)
+            && self.custody.iter().all(|events| events.good)
+    }
+
     /// What the exit code says: whether all is there and good, or what could be compared is.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
@@ -97,7 +131,8 @@ impl VerifyDocument {
         });
         let is_rest_good = self.not_compared.is_none()
             && self.image_hashes.iter().all(ImageHashes::is_good)
-            && self.artifacts.iter().all(|artifacts| artifacts.good);
+            && self.artifacts.iter().all(|artifacts| artifacts.good)
+            && self.is_vouched();
         match is_unverified && is_rest_good {
             true => ExitStatus::Unreadable,
             false => ExitStatus::Failed,

@@ -7,7 +7,8 @@ use linpmem_cli::table::{self, Align, known_value, value};
 use linpmem_cli::{Document, SignedHex, printable};
 use linpmem_formats::{ImageReader, StoredRange};
 use linpmem_manifest::{
-    Address, HashRecord, Host, Missing, Remark, Sha256Sum, State, Tool, UnreadableRecord,
+    Address, CustodyRecord, HashRecord, Host, Missing, Remark, Sha256Sum, State, Tool,
+    UnreadableRecord,
 };
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{Content, PhysLen, RegionKind};
@@ -173,6 +174,8 @@ pub struct ManifestFacts {
     pub host: Host,
     /// Where the memory came from.
     pub source: SourceFacts,
+    /// Who ran it, what for, and by which clocks; manifests of older versions do not say.
+    pub custody: Option<CustodyRecord>,
     /// When it began, in UTC.
     pub started: String,
     /// When it ended.
@@ -389,7 +392,11 @@ impl ArtifactsFacts {
 impl ManifestFacts {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self {
-            tool, host, source, ..
+            tool,
+            host,
+            source,
+            custody,
+            ..
         } = self;
         value(
             out,
@@ -397,6 +404,11 @@ impl ManifestFacts {
             format_args!("{} {}", tool.name, tool.version),
         )?;
         value(out, "command", self.command.join(" "))?;
+        if let Some(custody) = custody {
+            value(out, "operator", &custody.operator.name)?;
+            known_value(out, "case", custody.case.as_deref())?;
+            known_value(out, "note", custody.note.as_deref())?;
+        }
         let Host {
             hostname,
             kernel_release,

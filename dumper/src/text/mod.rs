@@ -5,6 +5,7 @@
 //! that bear the name of a command hold its document. docs/json.md describes the JSON.
 
 pub mod compare;
+pub mod custody;
 pub mod extract;
 pub mod figures;
 pub mod info;
@@ -15,10 +16,13 @@ pub mod ranges;
 pub mod receive;
 pub mod recover;
 pub mod shell;
+pub mod sign;
 pub mod summary;
 pub mod symbols;
+pub mod timestamp;
 pub mod verify;
 pub mod volatility;
+pub mod vouching;
 
 use linpmem_cli::{Program, Stderr};
 use serde::Serializer;

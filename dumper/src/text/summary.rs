@@ -4,6 +4,7 @@
 use super::figures::{count, rate, share};
 use super::seconds;
 use super::shell::{own_command, quoted};
+use super::sign::RunSignature;
 use super::symbols::SymbolsDocument;
 use linpmem_capture::finish::final_name;
 use linpmem_capture::pipeline::End;
@@ -32,6 +33,8 @@ pub struct Summary {
     pub acquired: Acquired,
     /// The symbol file that was written for the image.
     pub symbols: Option<SymbolsDocument>,
+    /// The signature of the manifest, if one was asked for.
+    pub signature: Option<RunSignature>,
 }
 
 /// A run that wrote an image.
@@ -93,6 +96,8 @@ pub struct SummaryDocument {
     pub artifacts: Option<CollectedArtifacts>,
     /// The symbol file.
     pub symbols: Option<SymbolsDocument>,
+    /// The signature of the manifest.
+    pub signature: Option<RunSignature>,
     /// How much memory changed before the second pass.
     pub second_pass: Option<SecondPass>,
     /// The command that opens the image in crash, where its name alone does not.
@@ -157,7 +162,11 @@ pub struct SecondPass {
 impl Summary {
     /// The exit code that says the same.
     #[must_use]
-    pub const fn exit_status(&self) -> ExitStatus {
+    pub fn exit_status(&self) -> ExitStatus {
+        let mut signature = self.signature.iter();
+        if signature.any(|signature| signature.error.is_some()) {
+            return ExitStatus::Failed;
+        }
         match self.acquired.state {
             State::Complete => ExitStatus::Complete,
             State::CompleteWithUnreadable => ExitStatus::Unreadable,
@@ -230,6 +239,7 @@ impl Summary {
                 .collect(),
             artifacts: artifacts.as_ref().map(CollectedArtifacts::of),
             symbols: self.symbols.clone(),
+            signature: self.signature.clone(),
             second_pass: second_pass.as_ref().map(SecondPass::of),
             crash_command: crash.and_then(|options| crash_command(options, path)),
             recover_command: is_broken.then(|| own_command("recover", path)),
@@ -288,6 +298,9 @@ impl Document for SummaryDocument {
                 receiver.address, receiver.key, receiver.received
             )?,
             None => writeln!(out, "  manifest:   {}", self.manifest)?,
+        }
+        if let Some(signature) = &self.signature {
+            signature.write_text(out)?;
         }
         if let Some(artifacts) = &self.artifacts {
             write!(out, "  artifacts:  {artifacts}")?;

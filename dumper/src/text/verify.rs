@@ -3,6 +3,7 @@
 
 use super::figures::{count, rate};
 use super::seconds;
+use super::vouching::{EventsCheck, SignatureCheck, TimestampCheck};
 use linpmem_cli::Document;
 use linpmem_cli::printable;
 use linpmem_phys::PhysLen;
@@ -28,6 +29,12 @@ pub struct VerifyDocument {
     pub not_compared: Option<String>,
     /// The artifacts, unless the image has none or `image_hashes` covers them.
     pub artifacts: Option<ArtifactsCheck>,
+    /// The signature of the manifest; none if there is none and none was required.
+    pub signature: Option<SignatureCheck>,
+    /// The timestamp of the manifest; none if there is none and none was required.
+    pub timestamp: Option<TimestampCheck>,
+    /// The events since the manifest was written; none if none was recorded.
+    pub custody: Option<EventsCheck>,
 }
 
 /// The hashes inside an AFF4 image.
@@ -169,11 +176,26 @@ impl Document for VerifyDocument {
         if let Some(comparison) = &self.comparison {
             comparison.write_text(&self.image, out)?;
         }
-        let Some(artifacts) = &self.artifacts else {
-            return Ok(());
-        };
-        write!(out, "{}: ", artifacts.path)?;
-        match (&artifacts.reason, artifacts.size_bytes) {
+        if let Some(artifacts) = &self.artifacts {
+            artifacts.write_text(out)?;
+        }
+        if let Some(signature) = &self.signature {
+            signature.write_text(out)?;
+        }
+        if let Some(timestamp) = &self.timestamp {
+            timestamp.write_text(out)?;
+        }
+        if let Some(events) = &self.custody {
+            events.write_text(out)?;
+        }
+        Ok(())
+    }
+}
+
+impl ArtifactsCheck {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}: ", self.path)?;
+        match (&self.reason, self.size_bytes) {
             (Some(reason), _) => writeln!(out, "{}", printable(reason)),
             (None, Some(bytes)) => writeln!(out, "the artifacts are good ({bytes} bytes)"),
             (None, None) => writeln!(out, "the artifacts are good"),

@@ -4,7 +4,7 @@
 
 use super::shell::{program, quoted, word};
 use linpmem_capture::sink::folder_of;
-use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of, with_suffix};
+use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of, vouching_for, with_suffix};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +69,9 @@ fn converted(image: &Path) -> PathBuf {
             partial_of(path),
             manifest_of(&partial_of(path)),
         ];
-        files.iter().all(|file| file.symlink_metadata().is_err())
+        let vouching = vouching_for(&manifest_of(path));
+        let mut files = files.iter().chain(&vouching);
+        files.all(|file| file.symlink_metadata().is_err())
     };
     let plain = with_suffix(&stem, ".core");
     if is_free(&plain) {

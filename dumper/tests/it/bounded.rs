@@ -78,9 +78,11 @@ fn header(planned_bytes: u64) -> Header {
         tool: Tool {
             name: "test".to_owned(),
             version: String::new(),
+            sha256: None,
         },
         command: Vec::new(),
         host: this_machine(),
+        custody: None,
         source: SourceRecord::single("fake", String::new(), None),
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),
@@ -90,6 +92,7 @@ fn header(planned_bytes: u64) -> Header {
         map: Vec::new(),
         image: ImageRecord {
             name: "a.raw".to_owned(),
+            id: None,
             format: "raw".to_owned(),
             raw_layout: Some("concatenated".to_owned()),
             compression: "none".to_owned(),

@@ -48,6 +48,10 @@ fn verify_args(image: &Path) -> VerifyArgs {
         manifest: None,
         reading: ReadingArgs::default(),
         full: false,
+        #[cfg(feature = "sign")]
+        public_key: None,
+        #[cfg(feature = "timestamp")]
+        tsa_ca: None,
         threads: None,
         progress: ProgressStyle::None,
         json: false,

@@ -244,6 +244,7 @@ fn acquire_source_until(
     Ok(Summary {
         acquired,
         symbols: None,
+        signature: None,
     })
 }
 

@@ -114,9 +114,11 @@ fn header() -> Header {
         tool: Tool {
             name: "test".to_owned(),
             version: String::new(),
+            sha256: None,
         },
         command: Vec::new(),
         host: this_machine(),
+        custody: None,
         source: SourceRecord::single("fake", String::new(), None),
         started: Moment::now().stamp(),
         machine: MachineRecord::default(),
@@ -128,6 +130,7 @@ fn header() -> Header {
         artifacts_file: None,
         image: ImageRecord {
             name: "-".to_owned(),
+            id: None,
             format: "elf".to_owned(),
             raw_layout: None,
             compression: "none".to_owned(),

@@ -57,3 +57,6 @@ mod streams;
 mod terminal;
 #[cfg(test)]
 mod unreadable;
+#[cfg(all(test, feature = "sign", feature = "timestamp"))]
+#[cfg(test)]
+mod vouching;

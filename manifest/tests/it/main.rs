@@ -10,10 +10,11 @@
 mod hostile;
 
 use linpmem_manifest::{
-    ArtifactsPlace, ArtifactsRecord, ChunkContent, Chunks, FileRecord, Footer, FrameRecord,
-    FurtherHash, HashRecord, Header, Host, ImageChunk, ImageRecord, ListedChunk, MachineRecord,
-    Manifest, ManifestWriter, RangeRecord, ReadError, ReadSpan, Reader, Record, Sha256Sum,
-    SourceRecord, Stamp, State, Tally, Tool, Version, WrittenRecord, ZeroChunks, parse,
+    ArtifactsPlace, ArtifactsRecord, ChunkContent, Chunks, ClockRecord, CustodyRecord, FileRecord,
+    Footer, FrameRecord, FurtherHash, HashRecord, Header, Host, ImageChunk, ImageId, ImageRecord,
+    ListedChunk, MachineRecord, Manifest, ManifestWriter, Operator, OperatorFrom, RangeRecord,
+    ReadError, ReadSpan, Reader, Record, Sha256Sum, SourceManifest, SourceRecord, Stamp, State,
+    Tally, Tool, Version, WrittenRecord, ZeroChunks, parse,
 };
 use linpmem_phys::{Errno, PhysAddr, PhysLen, PhysRange, Unreadable, Unreadables};
 use proptest::prelude::*;
@@ -51,6 +52,7 @@ fn header() -> Header {
         tool: Tool {
             name: "test".to_owned(),
             version: "1".to_owned(),
+            sha256: None,
         },
         command: vec!["a \"word\"\n".to_owned()],
         host: Host {
@@ -59,7 +61,27 @@ fn header() -> Header {
             kernel_version: "#1".to_owned(),
             machine: "x86_64".to_owned(),
             boot_id: None,
+            machine_id: None,
         },
+        custody: Some(CustodyRecord {
+            operator: Operator {
+                name: "Ada".to_owned(),
+                from: OperatorFrom::Login,
+            },
+            case: Some("2026-7".to_owned()),
+            note: None,
+            clock: ClockRecord {
+                boottime_ns: 5,
+                timezone: Some("Europe/Berlin".to_owned()),
+                synchronised: Some(false),
+                max_error_us: None,
+            },
+            source_manifest: Some(SourceManifest {
+                name: "old.manifest.jsonl".to_owned(),
+                sha256: Sha256Sum::new([7; 32]),
+                custody_sha256: None,
+            }),
+        }),
         source: SourceRecord::single("fake", "nowhere".to_owned(), None),
         started: stamp(1),
         machine: MachineRecord::default(),
@@ -69,6 +91,7 @@ fn header() -> Header {
         map: Vec::new(),
         image: ImageRecord {
             name: "a".to_owned(),
+            id: Some(ImageId::from_random([3; 16])),
             format: "elf".to_owned(),
             raw_layout: None,
             compression: "none".to_owned(),

@@ -62,6 +62,8 @@ pub enum Part {
     Hatchling,
     /// crash, gdb and the like.
     Consumers,
+    /// minisign and OpenSSL.
+    Vouchers,
     /// QEMU and a cross compiler for arm64.
     Arm64Tree,
     /// The newest arm64 kernel, with debug symbols.
@@ -84,6 +86,7 @@ pub const ALL: &[Part] = &[
     Part::Volatility,
     Part::Hatchling,
     Part::Consumers,
+    Part::Vouchers,
     Part::Arm64Tree,
     Part::Arm64Kernel,
     Part::Arm64Consumers,
@@ -186,6 +189,7 @@ impl Part {
             Self::Volatility => "Volatility 3 and LeechCore",
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
+            Self::Vouchers => "minisign and OpenSSL",
             Self::Arm64Tree => "the Debian tree for arm64",
             Self::Arm64Kernel => "the arm64 kernel with its debug symbols",
             Self::Arm64Consumers => "crash and makedumpfile for arm64",
@@ -215,6 +219,7 @@ impl Part {
             Self::Volatility => python::VOLATILITY.check(cache),
             Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => Recipe::consumers(cache).check(),
+            Self::Vouchers => Recipe::vouchers(cache).check(),
             Self::Arm64Tree => Recipe::arm64(cache).check(),
             Self::Arm64Consumers => Recipe::consumers_arm64(cache).check(),
             Self::CargoDeny => match cargo_deny::find(cache) {
@@ -278,7 +283,11 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     if has(Part::CargoDeny) {
         jobs.push(Box::new(|| cargo_deny::make(cache)));
     }
-    if parts.iter().any(|part| *part != Part::CargoDeny) {
+    if has(Part::Vouchers) {
+        jobs.push(Box::new(|| Recipe::vouchers(cache).make(cache)));
+    }
+    let without_tree = [Part::CargoDeny, Part::Vouchers];
+    if parts.iter().any(|part| !without_tree.contains(part)) {
         jobs.push(Box::new(with_tree));
     }
     parallel(jobs)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
-//! compilers alone, of later releases; QEMU and a cross compiler for arm64; and readers
-//! of images, for both architectures.
+//! compilers alone, of later releases; QEMU and a cross compiler for arm64; readers of
+//! images, for both architectures; and programs that sign.
 
 use super::archive;
 use super::task::{Log, task};
@@ -68,6 +68,10 @@ const CONSUMERS: &[&str] = &[
     "libkdumpfile-utils",
     "makedumpfile",
 ];
+
+/// Who signs and stamps manifests, and checks ours. The others are what the tree needs to be
+/// entered.
+const VOUCHERS: &[&str] = &["base-files", "coreutils", "minisign", "openssl"];
 
 /// Those of them that read images of arm64 only as programs of arm64.
 const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedumpfile"];
@@ -172,6 +176,18 @@ impl Recipe {
             task: "consumers".to_owned(),
             variant: "extract",
             program: "crash",
+            ..Self::main(cache)
+        }
+    }
+
+    /// minisign and OpenSSL.
+    pub fn vouchers(cache: &Cache) -> Self {
+        Self {
+            dir: cache.vouchers(),
+            packages: VOUCHERS.to_vec(),
+            task: "vouchers".to_owned(),
+            variant: "extract",
+            program: "openssl",
             ..Self::main(cache)
         }
     }

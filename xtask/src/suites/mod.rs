@@ -78,7 +78,7 @@ const SUITES: &[Suite] = &[
         short: None,
         matrix: None,
         module: ModuleKind::Built,
-        prepare: || Ok(()),
+        prepare: || setup::ensure(&Cache::open()?, &[Part::Vouchers]),
         others: None,
     },
     Suite {

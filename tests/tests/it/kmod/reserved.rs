@@ -97,6 +97,8 @@ pub fn nothing_is_touched(
         arch,
         |machine| {
             configure(machine)
+                // A message on the console is a write to the serial port, and reads of its flags.
+                .append("loglevel=1")
                 .qemu_arg("-D")
                 .qemu_arg(log.to_str().unwrap_or_default())
         },

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! minisign and OpenSSL, which sign and stamp what we check, and check what we signed and had
+//! stamped. They are run from a Debian tree by its own loader, without being root.
+
+use crate::cache::Cache;
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The tree with these programs.
+#[derive(Clone, Debug)]
+pub struct Vouchers {
+    dir: PathBuf,
+}
+
+impl Vouchers {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When the set-up has not made it yet.
+    pub fn open() -> Result<Self> {
+        let dir = Cache::open()?.vouchers();
+        ensure!(
+            dir.join("usr/bin/minisign").exists(),
+            "no minisign in {}: run `cargo xtask setup`",
+            dir.display()
+        );
+        Ok(Self { dir })
+    }
+
+    /// A command that runs minisign.
+    #[must_use]
+    pub fn minisign(&self) -> Command {
+        self.command("minisign")
+    }
+
+    /// A command that runs OpenSSL, without a configuration of the machine's.
+    #[must_use]
+    pub fn openssl(&self) -> Command {
+        let mut command = self.command("openssl");
+        command.env("OPENSSL_CONF", "/dev/null");
+        command
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.dir.join("lib64/ld-linux-x86-64.so.2"));
+        command.arg("--library-path");
+        command.arg(self.dir.join("usr/lib/x86_64-linux-gnu"));
+        command.arg(self.dir.join("usr/bin").join(program));
+        command
+    }
+}
