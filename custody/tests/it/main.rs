@@ -12,6 +12,8 @@
 mod chain;
 #[cfg(feature = "sign")]
 mod minisign_itself;
+#[cfg(all(feature = "sign", feature = "timestamp"))]
+mod seeds;
 #[cfg(feature = "sign")]
 mod signatures;
 #[cfg(feature = "timestamp")]
