@@ -242,6 +242,9 @@ fn every_byte_of_a_timestamp_counts() {
         let Ok(authority) = verified else {
             continue;
         };
+        // The signature is the last that there is.
+        let is_signature = at + 64 > answer.len();
+        assert!(!is_signature, "{at}: another signature is accepted");
         // Outside the signature there are the status, versions and algorithms that are not used,
         // and certificates that are not needed. What it says is the same.
         assert_eq!(authority.subject, "CN=Test \u{202e}TSA", "{at}");
@@ -282,4 +285,41 @@ fn trusted_certificates_are_in_pem() {
     let half = b"-----BEGIN CERTIFICATE-----\nMIIB\n";
     assert!(refused(half).contains("no certificates"));
     assert!(Authorities::read(Path::new("/nonexistent")).is_err());
+}
+
+#[test]
+fn nobody_signs_in_the_name_of_an_authority() {
+    // Everything that an authority signed, another time, and the hash of that: all but the
+    // signature fits together.
+    let fixture = Fixture::new(&Traits::default());
+    let answer = fixture.answer();
+    let trusted = fixture.trusted();
+    let stated = statement(&answer);
+    let mut forged = stated.clone();
+    let at = forged
+        .windows(2)
+        .position(|pair| pair == [0x18, 15])
+        .unwrap();
+    forged[at + 2..at + 6].copy_from_slice(b"2021");
+    let mut changed = answer;
+    for (from, to) in [
+        (stated.clone(), forged.clone()),
+        (hash_of(&stated), hash_of(&forged)),
+    ] {
+        let mut windows = changed.windows(from.len());
+        let at = windows.position(|window| window == from).unwrap();
+        changed[at..at + to.len()].copy_from_slice(&to);
+    }
+    let reply = Reply::parse(&changed).unwrap();
+    assert!(reply.time().starts_with("2021-"), "{}", reply.time());
+    reply.check_imprint(sum()).unwrap();
+    let error = reply.verify(&trusted).unwrap_err();
+    assert!(
+        matches!(error, TimestampError::WrongSignature(_)),
+        "{error}"
+    );
+}
+
+fn hash_of(bytes: &[u8]) -> Vec<u8> {
+    sha256_of(bytes).unwrap().as_bytes().to_vec()
 }

@@ -45,6 +45,10 @@ impl Trusted {
     ///
     /// # Errors
     /// If a key cannot be read.
+    #[cfg_attr(
+        not(any(feature = "sign", feature = "timestamp")),
+        expect(unused_variables, reason = "without these, there is nobody to trust")
+    )]
     pub fn of(args: &VerifyArgs) -> Result<Self, TrustedError> {
         Ok(Self {
             #[cfg(feature = "sign")]

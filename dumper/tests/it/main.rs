@@ -57,6 +57,6 @@ mod streams;
 mod terminal;
 #[cfg(test)]
 mod unreadable;
-#[cfg(all(test, feature = "sign", feature = "timestamp"))]
 #[cfg(test)]
+#[cfg(all(feature = "sign", feature = "timestamp"))]
 mod vouching;
