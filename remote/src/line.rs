@@ -112,7 +112,6 @@ impl Line {
             if self.fill()? {
                 let (kind, _) = self.announced()?;
                 (self.filled, self.needed) = (0, HEADER_BYTES);
-                self.last_heard = Instant::now();
                 let payload = self.frame.get(HEADER_BYTES..).unwrap_or_default();
                 return Ok(Some((kind, payload)));
             }
@@ -169,6 +168,8 @@ impl Line {
         if self.socket.fill_buf()?.is_empty() {
             return Err(closed());
         }
+        // On a slow line, one frame can take long.
+        self.last_heard = Instant::now();
         self.tls.read_tls(&mut self.socket)?;
         let processed = self.tls.process_new_packets();
         if self.tls.wants_write() {

@@ -180,6 +180,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Whether nobody adds or waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// Nothing more will be sent.
     pub(crate) fn fail(&self, error: SendError) {
         let mut state = self.lock();

@@ -76,7 +76,9 @@ impl Sender {
             action: "preparing the encryption",
             reason: error.to_string(),
         })?;
+        let queue = Arc::new(Queue::default());
         let mut dialer = Dialer {
+            queue: Arc::clone(&queue),
             greeting: Greeting::new(address.token(), &hello),
             address,
             config,
@@ -86,7 +88,6 @@ impl Sender {
         if welcome.next != 0 {
             return Err(SendError::Contradiction("it has parts of a new image"));
         }
-        let queue = Arc::new(Queue::default());
         let (done, receipt) = channel();
         let worker = Worker {
             queue: Arc::clone(&queue),
@@ -199,6 +200,7 @@ impl Drop for Sender {
 
 /// Makes connections.
 struct Dialer {
+    queue: Arc<Queue>,
     address: Address,
     config: Arc<ClientConfig>,
     greeting: Greeting,
@@ -280,6 +282,8 @@ impl Dialer {
 
     fn patience_now(&self) -> Duration {
         match (self.patience.is_hurried)() {
+            // The run has ended: nobody waits for what could still be sent.
+            _ if self.queue.is_closed() => Duration::ZERO,
             true => HURRIED.min(self.patience.give_up),
             false => self.patience.give_up,
         }

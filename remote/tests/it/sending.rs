@@ -193,6 +193,24 @@ fn a_user_who_wants_the_end_does_not_wait_for_all_of_the_patience() {
 }
 
 #[test]
+fn a_run_that_has_ended_does_not_wait_for_a_receiver_that_is_gone() {
+    let (disk, token) = (Disk::new(), Token::generate().unwrap());
+    let running = Running::start(&disk, loopback(), many(&token));
+    let to = address(&disk, running.address, &token);
+    let (broken, is_broken) = std::sync::mpsc::channel();
+    let patience = Patience {
+        watch: Arc::new(move |_| broken.send(()).unwrap_or_default()),
+        ..patience(3600)
+    };
+    let sender = Sender::connect(to, hello("a"), patience).unwrap();
+    drop(running);
+    is_broken.recv().unwrap();
+    let begun = Instant::now();
+    drop(sender);
+    assert!(begun.elapsed() < Duration::from_secs(60), "it waited");
+}
+
+#[test]
 fn many_senders_are_served_at_once() {
     let (disk, token) = (Disk::new(), Token::generate().unwrap());
     let running = Running::start(&disk, loopback(), many(&token));
