@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! SHA-256 of what is read.
 
+use crate::bounded;
 use linpmem_manifest::Sha256Sum;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
+use std::path::Path;
 
 /// Bytes that are read at a time.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -23,6 +25,14 @@ pub fn sha256_of(mut input: impl Read) -> io::Result<Sha256Sum> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The SHA-256 of the file at `path`.
+///
+/// # Errors
+/// If it cannot be read, or is not a regular file: a pipe is not waited for.
+pub fn sha256_of_file(path: &Path) -> io::Result<Sha256Sum> {
+    sha256_of(bounded::open_regular(path)?)
 }
 
 /// The SHA-256 of `bytes`.

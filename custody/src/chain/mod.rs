@@ -121,7 +121,7 @@ impl Chain {
         path: &Path,
         manifest: Sha256Sum,
     ) -> Result<Option<(Self, Option<ChainError>)>, ChainError> {
-        match bounded::read(path, MAX_FILE_BYTES) {
+        match bounded::read_regular(path, MAX_FILE_BYTES) {
             Ok(bytes) => Ok(Some(Self::parse(&bytes, path, manifest))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ChainError::Io {

@@ -64,7 +64,7 @@ impl Signature {
     /// # Errors
     /// If it cannot be read, or is none.
     pub fn read(path: &Path) -> Result<Self, SignatureError> {
-        let text = bounded::read_text(path, MAX_FILE_BYTES);
+        let text = bounded::read_regular(path, MAX_FILE_BYTES).and_then(bounded::text);
         let text = text.map_err(|source| SignatureError::File {
             path: path.to_path_buf(),
             source,

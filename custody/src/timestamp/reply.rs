@@ -43,7 +43,7 @@ impl Reply {
     /// # Errors
     /// If it cannot be read, or has no timestamp.
     pub fn read(path: &Path) -> Result<Self, TimestampError> {
-        let bytes = bounded::read(path, MAX_REPLY_BYTES);
+        let bytes = bounded::read_regular(path, MAX_REPLY_BYTES);
         let bytes = bytes.map_err(|source| TimestampError::File {
             path: path.to_path_buf(),
             source,

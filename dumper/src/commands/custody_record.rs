@@ -6,11 +6,10 @@ use crate::args::CustodyRunArgs;
 use linpmem_capture::Plan;
 use linpmem_capture::source::SourceSpec;
 use linpmem_custody::chain::Chain;
-use linpmem_custody::digest::sha256_of;
+use linpmem_custody::digest::sha256_of_file;
 use linpmem_custody::record;
 use linpmem_manifest::paths::{custody_of, manifest_beside};
 use linpmem_manifest::{CustodyRecord, SourceManifest};
-use std::fs::File;
 use std::path::Path;
 
 /// `plan` with the record. `warn` is told what cannot be recorded.
@@ -42,7 +41,7 @@ pub fn with_custody(mut plan: Plan, args: &CustodyRunArgs, mut warn: impl FnMut(
 fn source_manifest(path: &Path, warn: &mut impl FnMut(&str)) -> Option<SourceManifest> {
     // There need not be one: raw images of other programs have none.
     path.symlink_metadata().ok()?;
-    let sha256 = File::open(path).and_then(sha256_of).map_err(|error| {
+    let sha256 = sha256_of_file(path).map_err(|error| {
         let path = path.display();
         warn(&format!(
             "the new manifest will not name the old one: {path}: {error}"

@@ -5,7 +5,7 @@ use crate::fake::{Fake, range};
 use crate::hostile_files::{IMAGE, Zip};
 use linpmem_capture::source::Source;
 use linpmem_phys::Errno;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -24,7 +24,7 @@ fn run(folder: &Path, words: &[&str]) -> Output {
 
 /// Every command on `image`, as text and as JSON, but for those whose stdout is memory.
 fn check(folder: &Path, image: &str) {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["info", image],
         &["ls", image],
         &["verify", image, "--progress=none"],
@@ -34,6 +34,7 @@ fn check(folder: &Path, image: &str) {
         &["extract", image, "part", "--file", EVIL],
         &["symbols", image, "-o", "symbols.json", "--force"],
         &["recover", image, "recovered.aff4"],
+        &["custody", "show", image],
     ];
     for words in commands {
         for json in [&[][..], &["--json"]] {
@@ -78,14 +79,16 @@ fn poison(value: &mut Value, kept: &[&str]) {
     }
 }
 
-/// Whether a text is not an address or a digest, which have a form of their own.
+/// Whether a text is not an address, a digest or a UUID, which have a form of their own.
 fn is_free(text: &str) -> bool {
-    let is_digest = text.len() >= 32 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_digit = |it: u8| it.is_ascii_hexdigit() || it == b'-';
+    let is_digest = text.len() >= 32 && text.bytes().all(is_digit);
     !is_digest && !text.starts_with("0x")
 }
 
 /// Texts of a manifest that are one of a few words.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
+    "from",
     "format",
     "raw_layout",
     "compression",
@@ -98,6 +101,22 @@ const WORDS: [&str; 11] = [
     "errno",
     "file",
 ];
+
+/// What the program records of a run, but for these tests.
+fn custody() -> Value {
+    json!({
+        "operator": { "name": "Ada", "from": "option" },
+        "case": "26-7",
+        "note": "a note",
+        "clock": {
+            "boottime_ns": 1,
+            "timezone": "UTC",
+            "synchronised": false,
+            "max_error_us": null
+        },
+        "source_manifest": { "name": "old", "sha256": "00".repeat(32) }
+    })
+}
 
 fn acquired(folder: &Path, name: &str) -> PathBuf {
     let memory = Fake {
@@ -135,6 +154,9 @@ fn manifests_notes_and_properties_are_only_shown() {
         let lines = fs::read_to_string(&path).unwrap();
         let poisoned = lines.lines().map(|line| {
             let mut line: Value = serde_json::from_str(line).unwrap();
+            if let Some(header) = line.get_mut("header") {
+                header["custody"] = custody();
+            }
             poison(&mut line, &WORDS);
             line.to_string() + "\n"
         });

@@ -359,6 +359,26 @@ fn a_machine_that_is_cut_off_writes_a_request_and_takes_the_answer() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    acquired(folder.path(), &[]);
+    for (ending, field) in [
+        ("minisig", "signature"),
+        ("tsr", "timestamp"),
+        ("custody", "custody"),
+    ] {
+        let path = folder.path().join(format!("{MANIFEST}.{ending}"));
+        let mode = rustix::fs::Mode::RUSR;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        let bad = verify(folder.path(), &[], 1);
+        let reason = bad[field]["reason"].as_str().unwrap();
+        assert!(reason.contains("not a regular file"), "{reason}");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn what_has_no_end_is_not_vouched_for() {
     let folder = tempfile::tempdir().unwrap();
     acquired(folder.path(), &[]);
