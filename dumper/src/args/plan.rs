@@ -50,6 +50,12 @@ pub enum UsageError {
     /// Two places for one image.
     #[error("LINPMEM_TO is set, and OUTPUT names a file: unset one of them")]
     OutputAndVariable,
+    /// The manifest is on the other machine.
+    #[error(
+        "--sign-key signs a manifest on this machine: sign where the image is received, with \
+         `linpmem-dump sign`"
+    )]
+    SignedElsewhere,
     /// LINPMEM_TO is no text.
     #[error("LINPMEM_TO is not UTF-8")]
     Variable,
@@ -81,6 +87,10 @@ impl AcquireArgs {
             Some(spec) => Output::Remote(spec),
             None => output(self.output.as_deref(), &self.run)?,
         };
+        #[cfg(feature = "sign")]
+        if self.run.sign.sign_key.is_some() && matches!(output, Output::Remote(_)) {
+            return Err(UsageError::SignedElsewhere);
+        }
         if self.second_pass && !is_file(&output) {
             return Err(UsageError::SecondPassOfStream);
         }

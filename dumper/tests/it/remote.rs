@@ -343,6 +343,7 @@ fn nothing_begins_where_the_image_has_two_places_or_none() {
         ),
         (&["--second-pass"], "--second-pass"),
         (&["--read-back"], "--read-back"),
+        (&["--sign-key", "key"], "--sign-key"),
     ] {
         let run = place.sender(&receiver, words).output().unwrap();
         assert_eq!(run.status.code(), Some(2), "{words:?}: {}", said(&run));
