@@ -59,7 +59,7 @@ enum Destination<'a> {
 pub(crate) struct Committed {
     pub(crate) image: PathBuf,
     pub(crate) manifest: PathBuf,
-    /// What the receiver confirmed, if the image went to one and is whole.
+    /// What the receiver confirmed, if the image went to one.
     pub(crate) delivered: Option<Delivered>,
 }
 
@@ -363,7 +363,7 @@ impl<'a> OutputSet<'a> {
             ManifestOutput::Disk(manifest) => manifest,
             ManifestOutput::Remote { .. } => {
                 let delivered = match self.image {
-                    Destination::Remote(remote) => deliver(remote, self.artifacts, written)?,
+                    Destination::Remote(remote) => Some(deliver(remote, self.artifacts, written)?),
                     _ => None,
                 };
                 return Ok(Committed {
@@ -409,9 +409,9 @@ fn deliver(
     remote: &Remote,
     artifacts: Option<OwnFile>,
     written: &Written,
-) -> Result<Option<Delivered>, AcquireError> {
+) -> Result<Delivered, AcquireError> {
     let Some(manifest) = written.sent_manifest else {
-        return Ok(None);
+        return Ok(remote.delivered(None));
     };
     let is_whole = written.state.is_whole();
     let delivered = remote.finish(&Sent {
@@ -421,9 +421,10 @@ fn deliver(
         is_whole,
     });
     match delivered {
-        Ok(delivered) => Ok(Some(delivered)),
         Err(error) if is_whole => Err(error.into()),
-        Err(_) => Ok(None),
+        // Why the run ended is said already.
+        Err(_) => Ok(remote.delivered(None)),
+        Ok(delivered) => Ok(delivered),
     }
 }
 

@@ -26,15 +26,15 @@ pub struct RemoteSpec {
     pub give_up: Duration,
 }
 
-/// What the receiver confirmed.
+/// Where an image went, and what its receiver confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
     /// The receiver, without the secret.
     pub receiver: String,
     /// Its key, which signed the receipt.
     pub key: PublicKey,
-    /// What it has. Its strings are the receiver's.
-    pub receipt: Receipt,
+    /// What it has; `None` if it has confirmed nothing. Its strings are the receiver's.
+    pub receipt: Option<Receipt>,
 }
 
 /// An image on its way.
@@ -72,13 +72,10 @@ pub enum RemoteError {
     Name,
     /// The receiver has something else.
     #[error(
-        "the receiver has another {what} than was sent: nothing there can be trusted; acquire \
+        "the receiver has another manifest than was sent: nothing there can be trusted; acquire \
          again, to another receiver"
     )]
-    Differs {
-        /// `manifest` or `file with artifacts`.
-        what: &'static str,
-    },
+    Differs,
     /// The artifacts cannot be read again.
     #[error("reading the artifacts: {0}")]
     Artifacts(#[source] io::Error),
@@ -88,8 +85,7 @@ pub enum RemoteError {
 }
 
 impl Remote {
-    /// Announces the image `name` with `planned_bytes` of memory to the receiver. `host` and
-    /// `utc` are what the name is made from.
+    /// Announces `image` to the receiver.
     pub(crate) fn connect(
         spec: &RemoteSpec,
         image: &Image<'_>,
@@ -152,13 +148,18 @@ impl Remote {
             is_whole: sent.is_whole,
         })?;
         if receipt.manifest_sha256 != sent.manifest.sha256.to_string() {
-            return Err(RemoteError::Differs { what: "manifest" });
+            return Err(RemoteError::Differs);
         }
-        Ok(Delivered {
+        Ok(self.delivered(Some(receipt)))
+    }
+
+    /// Where the image went, with `receipt` for it.
+    pub(crate) fn delivered(&self, receipt: Option<Receipt>) -> Delivered {
+        Delivered {
             receiver: self.address.to_string(),
             key: self.address.key(),
             receipt,
-        })
+        }
     }
 
     /// Returns how many bytes there were.
@@ -177,10 +178,13 @@ impl Remote {
     }
 }
 
-/// What the receiver names an image by.
+/// What the receiver is told of an image, and names it by.
 pub(crate) struct Image<'a> {
+    /// The name of its machine.
     pub(crate) host: &'a str,
+    /// When the run began, as in names.
     pub(crate) utc: &'a str,
     pub(crate) extension: String,
+    /// Memory that will be read.
     pub(crate) planned_bytes: u64,
 }

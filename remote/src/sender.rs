@@ -77,7 +77,7 @@ impl Sender {
             reason: error.to_string(),
         })?;
         let queue = Arc::new(Queue::default());
-        let mut dialer = Dialer {
+        let dialer = Dialer {
             queue: Arc::clone(&queue),
             greeting: Greeting::new(address.token(), &hello),
             address,
@@ -211,6 +211,8 @@ struct Dialer {
 enum Failure {
     /// It may work in a moment.
     Again(String),
+    /// The receiver has no room for another one just now.
+    Busy(String),
     /// It will not.
     Never(SendError),
 }
@@ -230,7 +232,7 @@ enum Answer {
 impl Dialer {
     /// The first connection. A receiver that is busy is asked again; one that cannot be reached
     /// is not: nothing has been read yet, and the user is there.
-    fn first(&mut self) -> Result<(Line, Welcome), SendError> {
+    fn first(&self) -> Result<(Line, Welcome), SendError> {
         let begun = Instant::now();
         let mut pause = PAUSES[0];
         loop {
@@ -240,14 +242,12 @@ impl Dialer {
                     return Err(SendError::Contradiction("it has a new image already"));
                 }
                 Err(Failure::Never(error)) => return Err(error),
-                Err(Failure::Again(reason)) => {
-                    let is_refused = reason.starts_with(BUSY);
-                    if !is_refused || begun.elapsed() >= self.patience.give_up {
-                        return Err(SendError::Connect {
-                            address: self.address.to_string(),
-                            reason,
-                        });
-                    }
+                Err(Failure::Busy(_)) if begun.elapsed() < self.patience_now() => {}
+                Err(Failure::Again(reason) | Failure::Busy(reason)) => {
+                    return Err(SendError::Connect {
+                        address: self.address.to_string(),
+                        reason,
+                    });
                 }
             }
             self.pause(&mut pause, begun);
@@ -267,7 +267,7 @@ impl Dialer {
                     return Ok(answer);
                 }
                 Err(Failure::Never(error)) => return Err(error),
-                Err(Failure::Again(why)) => why,
+                Err(Failure::Again(why) | Failure::Busy(why)) => why,
             };
             if after >= self.patience_now() {
                 return Err(SendError::GaveUp {
@@ -346,13 +346,10 @@ impl Dialer {
     }
 }
 
-/// How the reason of a receiver that cannot take the image now begins.
-const BUSY: &str = "the receiver says";
-
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal.is_temporary {
-            true => Self::Again(format!("{BUSY}: {refusal}")),
+            true => Self::Busy(format!("the receiver says: {refusal}")),
             false => Self::Never(SendError::Refused(refusal.reason)),
         }
     }
@@ -381,6 +378,10 @@ impl Worker {
             Ok(Some(receipt)) => {
                 // Nobody waits for it if the run was dropped.
                 let _ = self.done.send(receipt);
+                // Who still adds something would wait for ever.
+                self.queue.fail(SendError::Contradiction(
+                    "it confirms more than it was sent",
+                ));
             }
             Ok(None) => {}
             Err(error) => self.queue.fail(error),
@@ -398,7 +399,7 @@ impl Worker {
                 }
                 Err(Failure::Never(error)) => return Err(error),
                 // The next attempt says more.
-                Err(Failure::Again(_)) => {}
+                Err(Failure::Again(_) | Failure::Busy(_)) => {}
             }
             drop(line);
             match self.dialer.again()? {
@@ -454,5 +455,69 @@ fn send(line: &mut Line, number: u64, item: &Item) -> io::Result<()> {
             line.send(Kind::Zeros, &[&place, &len.to_le_bytes()])
         }
         Item::Finish(message) => line.send(Kind::Finish, &[&number.to_le_bytes(), message]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::run_id::RunId;
+    use crate::secret::Token;
+    use std::net::TcpListener;
+    use std::thread::spawn;
+
+    /// A receiver that is let down by nothing but itself must not keep the run waiting.
+    #[test]
+    fn a_receipt_that_comes_too_early_ends_the_run() {
+        let identity = Identity::generate().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let token = Token::generate().unwrap();
+        let to = Address::new("127.0.0.1", port, identity.public_key(), token).unwrap();
+        let hello = Hello {
+            run: RunId::generate().unwrap(),
+            host: "a".to_owned(),
+            started: "20260131T000000Z".to_owned(),
+            extension: "core".to_owned(),
+            planned_bytes: 0,
+        };
+        let receipt = Receipt {
+            run: hello.run,
+            image: "a".to_owned(),
+            image_bytes: 0,
+            image_sha256: String::new(),
+            manifest_sha256: String::new(),
+            artifacts_sha256: None,
+            is_verified: true,
+            received: String::new(),
+        };
+        let receiver = spawn(move || {
+            let config = tls::server_config(&identity).unwrap();
+            let (socket, _) = listener.accept().unwrap();
+            let mut line = Line::new(socket, tls::server(&config).unwrap().into()).unwrap();
+            line.receive(HANDSHAKE).unwrap().unwrap();
+            let image = "a".to_owned();
+            line.send_json(Kind::Welcome, &Welcome { image, next: 0 })
+                .unwrap();
+            let signed = receipt.signed(|bytes| identity.sign(bytes)).unwrap();
+            line.send_json(Kind::Receipt, &signed).unwrap();
+            while line.receive(HANDSHAKE).is_ok() {}
+        });
+        let patience = Patience {
+            give_up: Duration::from_secs(5),
+            is_hurried: Arc::new(|| false),
+            watch: Arc::new(|_| {}),
+        };
+        let sender = Sender::connect(to, hello, patience).unwrap();
+        let piece = Bytes::from(vec![1; 1 << 20]);
+        let error = loop {
+            if let Err(error) = sender.bytes(Stream::Image, &piece) {
+                break error;
+            }
+        };
+        assert!(matches!(error, SendError::Contradiction(_)), "{error}");
+        drop(sender);
+        receiver.join().unwrap();
     }
 }

@@ -58,7 +58,7 @@ pub struct Acquired {
     pub subject: Subject,
     /// The machine whose memory it is.
     pub machine: MachineRecord,
-    /// What the receiver confirmed, if the image went to one.
+    /// Where the image went, if it went to another machine, and what was confirmed there.
     pub delivered: Option<Delivered>,
     /// The result of the pipeline.
     pub outcome: Outcome,
@@ -354,8 +354,8 @@ impl Run<'_> {
         // The ranges are disjoint and lie below the end of the last one.
         let holes = plan.end().get() - plan.total().get();
         let has_hash = wanted.file_sha256 || !wanted.further.is_empty();
-        // The receiver makes the sum of the file, from what its disk has. If there is no other that
-        // covers every byte, or one was asked for, nobody can do without it here.
+        // The receiver makes the sum of the file, from what its disk has. Here, those of chunks and
+        // remainder cover every byte, and nobody has to wait for one more.
         if matches!(self.target, Target::Remote(_)) && self.is_plain() {
             return HashSpec {
                 file_sha256: false,

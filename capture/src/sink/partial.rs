@@ -117,12 +117,7 @@ impl PartialFile {
         };
         let name = path.file_name().ok_or_else(is_folder)?;
         let partial_name = partial.file_name().ok_or_else(is_folder)?;
-        let in_folder = folder_of(path);
-        let folder = OpenOptions::new()
-            .read(true)
-            .custom_flags(bits(OFlags::DIRECTORY | OFlags::CLOEXEC))
-            .open(in_folder)
-            .map_err(|source| PartialError::io("opening the folder", in_folder, source))?;
+        let folder = open_folder(folder_of(path))?;
         // What a link leads to: /dev/stdout and the names of process substitution are links.
         if let Ok(found) = statat(&folder, name, AtFlags::empty()) {
             let path = path.to_path_buf();
@@ -190,12 +185,7 @@ impl PartialFile {
     /// # Errors
     /// If it cannot be opened, or is not a file of this user's with one name.
     pub fn resume(path: &Path, partial: PathBuf) -> Result<Self, PartialError> {
-        let in_folder = folder_of(path);
-        let folder = OpenOptions::new()
-            .read(true)
-            .custom_flags(bits(OFlags::DIRECTORY | OFlags::CLOEXEC))
-            .open(in_folder)
-            .map_err(|source| PartialError::io("opening the folder", in_folder, source))?;
+        let folder = open_folder(folder_of(path))?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&folder, name_of(&partial), flags, Mode::empty())
             .map_err(|errno| PartialError::io("opening", &partial, errno.into()))?;
@@ -343,6 +333,15 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// All names are looked up in it, whatever happens to its own.
+fn open_folder(path: &Path) -> Result<File, PartialError> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(bits(OFlags::DIRECTORY | OFlags::CLOEXEC))
+        .open(path)
+        .map_err(|source| PartialError::io("opening the folder", path, source))
 }
 
 /// Whether the character device is a terminal: /dev/stdout may lead to one

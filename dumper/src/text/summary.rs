@@ -109,19 +109,19 @@ pub struct SummaryDocument {
     pub ls_command: Option<String>,
 }
 
-/// The receiver on another machine, which has compared the image with its manifest.
+/// The receiver on another machine, and what it has confirmed.
 #[derive(Debug, Serialize)]
 pub struct ReceiverConfirmed {
     /// Its address, without the secret.
     pub address: String,
-    /// The key that signed its receipt.
+    /// Its key, which signs its receipts.
     pub key: String,
-    /// The SHA-256 of the image's file, read back from its disk.
-    pub sha256: String,
+    /// The SHA-256 of the image's file, read back from its disk; none without a receipt.
+    pub sha256: Option<String>,
     /// Whether it has compared every sum in the manifest with the image.
     pub verified: bool,
-    /// When it was done, by its own clock.
-    pub received: String,
+    /// When it was done, by its own clock; none without a receipt.
+    pub received: Option<String>,
 }
 
 /// The part of a page that is RAM, and was left out.
@@ -292,11 +292,7 @@ impl Document for SummaryDocument {
             )?;
         }
         match &self.receiver {
-            Some(receiver) => writeln!(
-                out,
-                "  receiver:   {}, which has compared all sums; its key {}, its clock {}",
-                receiver.address, receiver.key, receiver.received
-            )?,
+            Some(receiver) => receiver.write_text(out)?,
             None => writeln!(out, "  manifest:   {}", self.manifest)?,
         }
         if let Some(signature) = &self.signature {
@@ -314,9 +310,14 @@ impl Document for SummaryDocument {
         }
         match (self.sha256, &self.receiver) {
             (Some(sum), _) => writeln!(out, "  sha256:     {sum}")?,
-            (None, Some(receiver)) if receiver.verified => {
-                writeln!(out, "  sha256:     {} (from its disk)", receiver.sha256)?;
-            }
+            (
+                None,
+                Some(ReceiverConfirmed {
+                    verified: true,
+                    sha256: Some(sum),
+                    ..
+                }),
+            ) => writeln!(out, "  sha256:     {sum} (from its disk)")?,
             _ => {}
         }
         for HashRecord { algorithm, digest } in &self.hashes {
@@ -412,13 +413,29 @@ impl SummaryDocument {
 
 impl ReceiverConfirmed {
     fn of(delivered: &Delivered) -> Self {
-        let receipt = &delivered.receipt;
+        let receipt = delivered.receipt.as_ref();
         Self {
             address: delivered.receiver.clone(),
             key: delivered.key.to_string(),
-            sha256: receipt.image_sha256.clone(),
-            verified: receipt.is_verified,
-            received: receipt.received.clone(),
+            sha256: receipt.map(|receipt| receipt.image_sha256.clone()),
+            verified: receipt.is_some_and(|receipt| receipt.is_verified),
+            received: receipt.map(|receipt| receipt.received.clone()),
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "  receiver:   {}, ", self.address)?;
+        match (&self.received, self.verified) {
+            (Some(at), true) => writeln!(
+                out,
+                "which has compared all sums; its key {}, its clock {at}",
+                self.key
+            ),
+            (Some(_), false) => writeln!(
+                out,
+                "which keeps what arrived as NAME.partial: `linpmem-dump recover` there"
+            ),
+            (None, _) => writeln!(out, "which has not confirmed what arrived"),
         }
     }
 }

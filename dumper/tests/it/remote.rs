@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images that go to another machine, by both programs as a user starts them.
 
-use crate::fake::Fake;
+use crate::fake::{Fake, flip};
 use crate::json::keeps_to;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -285,6 +285,16 @@ fn a_run_that_is_interrupted_leaves_what_can_be_recovered_there() {
     .unwrap();
     let run = run.wait_with_output().unwrap();
     assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    // What arrived is not called compared.
+    let last = said(&run).lines().last().unwrap().to_owned();
+    let summary: serde_json::Value = serde_json::from_str(&last).unwrap();
+    keeps_to("stderr", &summary);
+    assert_eq!(summary["receiver"]["verified"], false, "{last}");
+    assert_eq!(
+        summary["recover_command"],
+        serde_json::Value::Null,
+        "{last}"
+    );
     let name = partial().unwrap();
     until(|| place.log().contains("incomplete"));
     let recovered = Command::new(DUMP)
@@ -354,4 +364,39 @@ fn nothing_begins_where_the_image_has_two_places_or_none() {
     assert_eq!(run.status.code(), Some(1));
     assert!(said(&run).contains("connecting to"), "{}", said(&run));
     assert_eq!(names(&place.path("target")), Vec::<String>::new());
+}
+
+#[test]
+fn an_image_that_the_receivers_disk_has_changed_is_not_confirmed() {
+    let place = Place::new();
+    let receiver = place.receive("127.0.0.1:0", &[]);
+    let run = place.sender(&receiver, &["--rate", "8"]).spawn().unwrap();
+    let mut partial = None;
+    until(|| {
+        let found = place.arrived();
+        let name = found.iter().find(|name| name.ends_with(".core.partial"));
+        partial = name.map(|name| place.path("out").join(name));
+        partial
+            .as_ref()
+            .is_some_and(|path| fs::metadata(path).is_ok_and(|found| found.len() > 2 << 20))
+    });
+    flip(&partial.unwrap(), 1 << 20);
+    let run = run.wait_with_output().unwrap();
+    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    assert!(
+        said(&run).contains("differs from its manifest"),
+        "{}",
+        said(&run)
+    );
+    let arrived = place.arrived();
+    assert!(
+        arrived.iter().any(|name| name.ends_with(".core.partial")),
+        "{arrived:?}"
+    );
+    for ending in [".core", ".sha256", ".receipt.json"] {
+        assert!(
+            !arrived.iter().any(|name| name.ends_with(ending)),
+            "{arrived:?}"
+        );
+    }
 }
