@@ -8,6 +8,7 @@ use crate::remote::RemoteError;
 use crate::selection::NothingSelected;
 use crate::sink::{PartialError, PipeError, SpaceError};
 use crate::source::SourceError;
+use crate::stored::StoringError;
 use linpmem_formats::{PlanError, WriteError};
 use std::io;
 
@@ -59,6 +60,9 @@ pub enum AcquireError {
     /// The receiver on the other machine does not confirm the image.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// The store does not take the image.
+    #[error(transparent)]
+    Store(#[from] StoringError),
     /// A file cannot be created or renamed.
     #[error(transparent)]
     File(#[from] PartialError),

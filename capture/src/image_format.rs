@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an image looks like from the outside: its format, compression and name.
 
+use crate::error::AcquireError;
 use crate::remote::{Remote, RemoteError, RemoteSpec};
+use crate::stored::{StoreSpec, Storing, StoringError};
 use linpmem_formats::{Codec, aff4, kdump, raw};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
@@ -57,6 +59,8 @@ pub enum Output {
     /// A receiver on another machine, with everything that belongs to the image. Nothing is
     /// written to this one.
     Remote(RemoteSpec),
+    /// An object store, in the same way.
+    Store(StoreSpec),
 }
 
 /// Where an image goes that is no file.
@@ -107,6 +111,8 @@ pub(crate) enum Target {
     },
     /// See [`Output::Remote`]; the receiver has named the image.
     Remote(Remote),
+    /// See [`Output::Store`].
+    Store(Storing),
 }
 
 impl Shape {
@@ -152,18 +158,28 @@ impl ImageFormat {
     }
 }
 
+/// Begins images that go somewhere else.
+pub(crate) trait Away {
+    /// To another machine.
+    fn receiver(&self, spec: &RemoteSpec) -> Result<Remote, RemoteError>;
+
+    /// To a store.
+    fn store(&self, spec: &StoreSpec) -> Result<Storing, StoringError>;
+}
+
 impl Target {
     /// Settles the names of `output`; `host` and `utc` name an image that nobody named. An image
-    /// for another machine is announced by `connect`.
+    /// for somewhere else is announced by `away`.
     pub(crate) fn of(
         output: &Output,
         shape: Shape,
         host: &str,
         utc: &str,
-        connect: impl FnOnce(&RemoteSpec) -> Result<Remote, RemoteError>,
-    ) -> Result<Self, RemoteError> {
+        away: impl Away,
+    ) -> Result<Self, AcquireError> {
         Ok(match output {
-            Output::Remote(spec) => Self::Remote(connect(spec)?),
+            Output::Remote(spec) => Self::Remote(away.receiver(spec)?),
+            Output::Store(spec) => Self::Store(away.store(spec)?),
             Output::Stream { stream, manifest } => Self::Stream {
                 stream: stream.clone(),
                 manifest: manifest.clone(),
@@ -188,6 +204,9 @@ impl Target {
             Self::Stream { .. } => None,
             Self::File { image, .. } => Some(image.file_name()?.to_string_lossy().into_owned()),
             Self::Remote(remote) => Some(remote.image().to_string_lossy().into_owned()),
+            Self::Store(storing) => {
+                Some(storing.image().file_name()?.to_string_lossy().into_owned())
+            }
         }
     }
 }
@@ -212,6 +231,18 @@ pub(crate) fn host_in_name(host: &str) -> String {
 mod tests {
     use super::*;
 
+    struct Nowhere;
+
+    impl Away for Nowhere {
+        fn receiver(&self, _: &RemoteSpec) -> Result<Remote, RemoteError> {
+            unreachable!()
+        }
+
+        fn store(&self, _: &StoreSpec) -> Result<Storing, StoringError> {
+            unreachable!()
+        }
+    }
+
     #[test]
     fn without_a_name_the_host_and_the_time_make_one() {
         let elf = Shape {
@@ -230,7 +261,7 @@ mod tests {
                 elf,
                 host,
                 "20260131T000000Z",
-                |_| Err(RemoteError::Name),
+                Nowhere,
             )
             .unwrap();
             assert_eq!(target.file_name().as_deref(), Some(name));

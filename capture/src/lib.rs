@@ -45,6 +45,7 @@ pub mod sink;
 pub mod source;
 mod spool;
 pub mod stop;
+mod stored;
 mod timeout;
 pub mod verify;
 mod warnings;
@@ -56,6 +57,7 @@ pub use error::AcquireError;
 pub use events::{Events, Silent};
 pub use host::this_machine;
 pub use image_format::{ImageFormat, Output, Shape, Stream};
+pub use linpmem_objects::{Location, LocationError};
 pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
 pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
@@ -63,3 +65,4 @@ pub use plan::{
 };
 pub use reading::{RawInput, Reading};
 pub use remote::{Delivered, RemoteError, RemoteSpec};
+pub use stored::{StoreSpec, Stored, StoringError};

@@ -39,6 +39,8 @@ pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
 pub(crate) enum ManifestOutput {
     /// A file under its working name.
     Disk(PartialFile),
+    /// In memory, until all of it is stored.
+    Memory(File),
     /// Each line goes to the receiver as it is written.
     Remote {
         sender: Arc<Sender>,
@@ -70,7 +72,7 @@ impl ManifestOutput {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Disk(partial) => Some(partial.path()),
-            Self::Remote { .. } => None,
+            Self::Memory(_) | Self::Remote { .. } => None,
         }
     }
 
@@ -78,6 +80,7 @@ impl ManifestOutput {
     fn file(&self) -> Option<&File> {
         match self {
             Self::Disk(partial) => Some(partial.file()),
+            Self::Memory(file) => Some(file),
             Self::Remote { copy, .. } => copy.as_ref(),
         }
     }
@@ -95,7 +98,7 @@ impl ManifestOutput {
         Ok(ManifestLines {
             file: self.reading()?,
             remote: match self {
-                Self::Disk(_) => None,
+                Self::Disk(_) | Self::Memory(_) => None,
                 Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
             },
             length: 0,
@@ -107,7 +110,7 @@ impl ManifestOutput {
         match self {
             Self::Disk(partial) => partial.file().sync_data(),
             // The receiver says what it has.
-            Self::Remote { .. } => Ok(()),
+            Self::Memory(_) | Self::Remote { .. } => Ok(()),
         }
     }
 }

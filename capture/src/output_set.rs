@@ -18,10 +18,12 @@ use crate::remote::{Delivered, ManifestSum, Remote, Sent};
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    FileSink, LimitedSink, Limits, PartialError, PartialFile, PipeSink, RemoteSink, Sink, exposure,
-    folder_of, open_pipe,
+    FileSink, LimitedSink, Limits, ObjectSink, PartialError, PartialFile, PipeSink, RemoteSink,
+    Sink, exposure, folder_of, open_pipe,
 };
+use crate::spool::Scratch;
 use crate::stop::Stop;
+use crate::stored::{Belongings, Stored, Storing};
 use crate::warnings::Warnings;
 use linpmem_formats::ImageWriter;
 use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
@@ -53,6 +55,7 @@ enum Destination<'a> {
     Stdout,
     Pipe(File),
     Remote(&'a Remote),
+    Store(&'a Storing),
 }
 
 /// The names that image and manifest got.
@@ -61,6 +64,8 @@ pub(crate) struct Committed {
     pub(crate) manifest: PathBuf,
     /// What the receiver confirmed, if the image went to one.
     pub(crate) delivered: Option<Delivered>,
+    /// Where it was stored, if it went to a store.
+    pub(crate) stored: Option<Stored>,
 }
 
 /// What a run does besides writing the image.
@@ -133,6 +138,17 @@ impl<'a> OutputSet<'a> {
                     .map_err(AcquireError::io("keeping the manifest in memory"))?;
                 let path = remote.image().to_path_buf();
                 (Destination::Remote(remote), path, manifest)
+            }
+            Target::Store(storing) => {
+                let manifest = Scratch::Memory.file();
+                let manifest =
+                    manifest.map_err(AcquireError::io("keeping the manifest in memory"))?;
+                let path = storing.image().to_path_buf();
+                (
+                    Destination::Store(storing),
+                    path,
+                    ManifestOutput::Memory(manifest),
+                )
             }
         };
         if let ManifestOutput::Disk(file) = &manifest {
@@ -278,6 +294,11 @@ impl<'a> OutputSet<'a> {
             }
         });
         let ended = second_pass.and_then(|second_pass| {
+            if let Destination::Store(storing) = self.image {
+                for object in storing.records() {
+                    manifest.object(&object)?;
+                }
+            }
             let warnings = warnings.all().to_vec();
             let footer = footer(&outcome, hashed, warnings, input_sha256);
             Ok((second_pass, manifest_output::end(manifest, &footer)?))
@@ -340,6 +361,9 @@ impl<'a> OutputSet<'a> {
             Destination::Remote(remote) => {
                 return Ok(self.limited(RemoteSink::new(Arc::clone(remote.sender()))));
             }
+            Destination::Store(storing) => {
+                return Ok(self.limited(ObjectSink::new(Arc::clone(storing.upload()))));
+            }
             Destination::Pipe(pipe) => pipe.try_clone()?,
             Destination::Stdout => File::from(rustix::io::dup(rustix::stdio::stdout())?),
         };
@@ -370,6 +394,26 @@ impl<'a> OutputSet<'a> {
                     manifest: manifest_of(&self.image_path),
                     image: self.image_path,
                     delivered,
+                    stored: None,
+                });
+            }
+            ManifestOutput::Memory(file) => {
+                let stored = match self.image {
+                    Destination::Store(storing) => {
+                        Some(store(storing, &file, self.artifacts, written)?)
+                    }
+                    _ => None,
+                };
+                let is_complete = stored.as_ref().is_some_and(|stored| stored.is_complete);
+                let manifest = match is_complete {
+                    true => manifest_of(&self.image_path),
+                    false => manifest_of(&partial_of(&self.image_path)),
+                };
+                return Ok(Committed {
+                    manifest,
+                    image: self.image_path,
+                    delivered: None,
+                    stored,
                 });
             }
         };
@@ -399,8 +443,26 @@ impl<'a> OutputSet<'a> {
             image,
             manifest,
             delivered: None,
+            stored: None,
         })
     }
+}
+
+/// Ends an image that was stored.
+fn store(
+    storing: &Storing,
+    manifest: &File,
+    artifacts: Option<OwnFile>,
+    written: &Written,
+) -> Result<Stored, AcquireError> {
+    if !written.state.is_whole() {
+        return Ok(storing.keep(manifest));
+    }
+    Ok(storing.complete(&Belongings {
+        manifest,
+        artifacts: artifacts.as_ref().map(OwnFile::file),
+        sha256: written.outcome.file.sha256,
+    })?)
 }
 
 /// Ends an image that was sent. One that is not whole is worth a try: the receiver keeps what it

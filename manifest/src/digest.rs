@@ -30,6 +30,12 @@ impl Sha256Sum {
     }
 }
 
+impl From<[u8; 32]> for Sha256Sum {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl TryFrom<&[u8]> for Sha256Sum {
     type Error = NotASum;
 

@@ -111,6 +111,14 @@ pub enum LineProblem {
         /// Its addresses.
         found: PhysRange,
     },
+    /// An object whose sums are not one for each of its parts.
+    #[error("an object of {length} bytes does not have {sums} parts")]
+    Parts {
+        /// Its length.
+        length: u64,
+        /// Its sums.
+        sums: u64,
+    },
     /// Unreadable pages outside of the chunks on the line before.
     #[error("the unreadable pages {found} are not in the chunks on the line before")]
     OutsideChunks {

@@ -16,6 +16,7 @@ mod header;
 mod image_id;
 mod lines;
 mod manifest;
+mod object;
 pub mod paths;
 mod range;
 mod reader;
@@ -45,6 +46,7 @@ pub use header::{
 pub use image_id::{ImageId, NotAnImageId};
 pub use lines::MAX_LINE_BYTES;
 pub use manifest::{Manifest, Range, SecondPass, parse, read};
+pub use object::ObjectRecord;
 pub use range::{
     ChunkRecord, FrameRecord, RangeEnd, RangeRecord, ReadSpan, UnreadableRecord, ZeroChunks,
 };

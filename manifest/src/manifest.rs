@@ -2,8 +2,8 @@
 //! A manifest as a whole, without its chunks.
 
 use crate::{
-    ArtifactsRecord, Footer, Header, LineProblem, RangeEnd, RangeRecord, ReadError, Reader, Record,
-    SecondPassRange, SecondPassTotals, Stamp, WrittenRecord,
+    ArtifactsRecord, Footer, Header, LineProblem, ObjectRecord, RangeEnd, RangeRecord, ReadError,
+    Reader, Record, SecondPassRange, SecondPassTotals, Stamp, WrittenRecord,
 };
 use linpmem_phys::{PhysRange, RegionKind, Unreadable, Unreadables};
 use std::io::{BufRead, BufReader, Read};
@@ -28,6 +28,8 @@ pub struct Manifest {
     pub written: Option<WrittenRecord>,
     /// What a second pass found, if there was one.
     pub second_pass: Option<SecondPass>,
+    /// The objects of a store that have the image, in the order of their bytes.
+    pub objects: Vec<ObjectRecord>,
     /// What was known at the end.
     pub footer: Footer,
 }
@@ -111,6 +113,7 @@ impl Manifest {
                 ranges,
                 late_artifacts,
                 written,
+                objects,
                 second_pass,
                 ..
             } => Ok(Self {
@@ -118,6 +121,7 @@ impl Manifest {
                 ranges,
                 late_artifacts,
                 written,
+                objects,
                 second_pass,
                 footer,
             }),
@@ -140,6 +144,7 @@ struct Parts {
     unreadable: usize,
     late_artifacts: Option<ArtifactsRecord>,
     written: Option<WrittenRecord>,
+    objects: Vec<ObjectRecord>,
     second_pass_started: Option<Stamp>,
     second_pass_ranges: Vec<SecondPassRange>,
     second_pass: Option<SecondPass>,
@@ -191,6 +196,7 @@ impl Parts {
             }
             Record::Artifacts(record) => self.late_artifacts = Some(*record),
             Record::Written(written) => self.written = Some(*written),
+            Record::Object(object) => self.objects.push(*object),
             Record::SecondPass(start) => self.second_pass_started = Some(start.started),
             Record::Changed(_) => {}
             Record::SecondPassRange(range) => {

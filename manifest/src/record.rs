@@ -2,9 +2,9 @@
 //! A line of a manifest.
 
 use crate::{
-    ArtifactsRecord, ChangedRecord, ChunkRecord, Footer, Header, RangeEnd, RangeRecord,
-    SecondPassRange, SecondPassStart, SecondPassTotals, UnreadableRecord, WrittenRecord,
-    ZeroChunks,
+    ArtifactsRecord, ChangedRecord, ChunkRecord, Footer, Header, ObjectRecord, RangeEnd,
+    RangeRecord, SecondPassRange, SecondPassStart, SecondPassTotals, UnreadableRecord,
+    WrittenRecord, ZeroChunks,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -40,6 +40,8 @@ pub enum Record {
     SecondPassRange(SecondPassRange),
     /// The second pass ends.
     SecondPassEnd(SecondPassTotals),
+    /// An object of a store that has the image, or part of it.
+    Object(Box<ObjectRecord>),
     /// The last line.
     Footer(Box<Footer>),
 }
@@ -61,6 +63,7 @@ impl Record {
             Self::Changed(_) => "changed",
             Self::SecondPassRange(_) => "second_pass_range",
             Self::SecondPassEnd(_) => "second_pass_end",
+            Self::Object(_) => "object",
             Self::Footer(_) => "footer",
         }
     }

@@ -3,6 +3,7 @@
 //! must be. The writer and the reader both check every record here.
 
 use crate::{LineProblem, RangeRecord, ReadSpan, Record, UnreadableRecord, ZeroChunks};
+use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange};
 
 /// Which records were checked so far.
@@ -38,6 +39,8 @@ enum State {
     },
     /// After the second pass.
     AfterSecondPass,
+    /// After the objects of a store that have the image.
+    Objects,
     /// After the footer.
     End,
 }
@@ -163,7 +166,23 @@ impl Sequence {
                 self.state = State::AfterSecondPass;
             }
             (
-                State::Ranges | State::Artifacts | State::Written | State::AfterSecondPass,
+                State::Ranges | State::Artifacts | State::Written | State::Objects,
+                Record::Object(object),
+            ) => {
+                if !object.is_consistent() {
+                    return Err(LineProblem::Parts {
+                        length: object.length,
+                        sums: usize_as_u64(object.sha256.len()),
+                    });
+                }
+                self.state = State::Objects;
+            }
+            (
+                State::Ranges
+                | State::Artifacts
+                | State::Written
+                | State::AfterSecondPass
+                | State::Objects,
                 Record::Footer(footer),
             ) => {
                 let expected = self.unreadable_pages;
@@ -214,6 +233,7 @@ impl State {
             Self::Written => "a second pass or the footer comes next",
             Self::SecondPass { .. } => "changed pages come next, or the second pass's end",
             Self::AfterSecondPass => "the footer comes next",
+            Self::Objects => "an object or the footer comes next",
             Self::End => "the footer is the last line",
         }
     }

@@ -5,8 +5,8 @@ use crate::lines::MAX_LINE_BYTES;
 use crate::sequence::Sequence;
 use crate::{
     ArtifactsRecord, ChangedRecord, ChunkContent, ChunkRecord, Footer, Header, ImageChunk,
-    LineProblem, RangeEnd, RangeRecord, Record, SecondPassRange, SecondPassStart, SecondPassTotals,
-    Sha256Sum, Stamp, Tally, WrittenRecord, ZeroChunks,
+    LineProblem, ObjectRecord, RangeEnd, RangeRecord, Record, SecondPassRange, SecondPassStart,
+    SecondPassTotals, Sha256Sum, Stamp, Tally, WrittenRecord, ZeroChunks,
 };
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{PhysRange, Unreadables};
@@ -140,6 +140,14 @@ impl<W: Write> ManifestWriter<W> {
     pub fn written(&mut self, written: &WrittenRecord) -> io::Result<()> {
         self.put(&Record::Written(Box::new(written.clone())))?;
         self.out.flush()
+    }
+
+    /// After the last range: records an object of a store that has the image, or part of it.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn object(&mut self, object: &ObjectRecord) -> io::Result<()> {
+        self.put(&Record::Object(Box::new(object.clone())))
     }
 
     /// After the last range: begins the findings of a second pass.

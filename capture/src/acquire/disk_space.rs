@@ -3,7 +3,7 @@
 
 use super::Run;
 use crate::artifacts::CollectedArtifacts;
-use crate::image_format::{ImageFormat, Target};
+use crate::image_format::{ImageFormat, Shape, Target};
 use crate::manifest_output::manifest_bytes;
 use crate::sink::{PartialFile, SpaceError, check_length, check_space};
 use crate::warnings::Warnings;
@@ -12,6 +12,15 @@ use linpmem_phys::PhysLen;
 
 /// Headers take less than this, with any number of ranges.
 const HEADERS_BYTES: u64 = 1 << 20;
+
+/// The length that an image can have, but for artifacts in it and memory that does not compress.
+pub(super) fn most_bytes(shape: Shape, plan: &ImagePlan) -> u64 {
+    match shape.format {
+        // Its offsets are addresses.
+        ImageFormat::Raw(raw::Layout::Padded) => plan.end().get(),
+        _ => plan.total().get().saturating_add(HEADERS_BYTES),
+    }
+}
 
 impl Run<'_> {
     /// Checks that the image will fit. Returns whether that depends on how well the
@@ -41,11 +50,7 @@ impl Run<'_> {
         let Some(image) = image else {
             return Ok(());
         };
-        let needed = match self.shape.format {
-            // Its offsets are addresses.
-            ImageFormat::Raw(raw::Layout::Padded) => plan.end().get(),
-            _ => plan.total().get().saturating_add(HEADERS_BYTES),
-        };
+        let needed = most_bytes(self.shape, plan);
         match check_length(image.file(), image.path(), PhysLen::new(needed)) {
             Err(error) if self.shape.is_compressed() => {
                 warnings.add(format!(

@@ -13,7 +13,7 @@ use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
 use crate::hash::Backend;
-use crate::image_format::{ImageFormat, Output, Shape, Target};
+use crate::image_format::{Away, ImageFormat, Output, Shape, Target, host_in_name};
 use crate::image_writer::{ImageParts, open_writer};
 use crate::input_hash::InputHash;
 use crate::live_memory::LiveMemory;
@@ -30,7 +30,9 @@ use crate::sidecar::{self, CrashOptions};
 use crate::sink::folder_of;
 use crate::source::{Source, Subject, Volatile};
 use crate::stop::Stop;
+use crate::stored::{StoreSpec, Stored, Storing, StoringError};
 use crate::warnings::Warnings;
+use disk_space::most_bytes;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,
@@ -60,6 +62,8 @@ pub struct Acquired {
     pub machine: MachineRecord,
     /// Where the image went, if it went to another machine, and what was confirmed there.
     pub delivered: Option<Delivered>,
+    /// Where the image was stored, if it went to a store.
+    pub stored: Option<Stored>,
     /// The result of the pipeline.
     pub outcome: Outcome,
     /// Bytes that the plan reads.
@@ -167,7 +171,7 @@ impl<'a> Prepared<'a> {
                 let folder = match &plan.output {
                     Output::Named { .. } => Some(Path::new(".")),
                     Output::File { image, .. } => Some(folder_of(image)),
-                    Output::Stream { .. } | Output::Remote(_) => None,
+                    Output::Stream { .. } | Output::Remote(_) | Output::Store(_) => None,
                 };
 
                 let (codec, why) = compression_choice::choose(folder, plan.threads)
@@ -219,18 +223,55 @@ impl<'a> Prepared<'a> {
         plan: &ImagePlan,
         stop: &Stop,
         meter: &Arc<Meter>,
-    ) -> Result<Target, RemoteError> {
+    ) -> Result<Target, AcquireError> {
         let (host, utc) = (&self.host.hostname, self.started.compact());
-        let connect = |spec: &RemoteSpec| {
-            let image = remote::Image {
-                host,
-                utc: &utc,
-                extension: self.shape.extension(),
-                planned_bytes: plan.total().get(),
-            };
-            Remote::connect(spec, &image, stop, meter)
+        let away = Beginning {
+            prepared: self,
+            plan,
+            stop,
+            meter,
         };
-        Target::of(&self.plan.output, self.shape, host, &utc, connect)
+        Target::of(&self.plan.output, self.shape, host, &utc, away)
+    }
+}
+
+/// An image that goes somewhere else, before it does.
+struct Beginning<'a> {
+    prepared: &'a Prepared<'a>,
+    plan: &'a ImagePlan,
+    stop: &'a Stop,
+    meter: &'a Arc<Meter>,
+}
+
+impl Away for Beginning<'_> {
+    fn receiver(&self, spec: &RemoteSpec) -> Result<Remote, RemoteError> {
+        let image = remote::Image {
+            host: &self.prepared.host.hostname,
+            utc: &self.prepared.started.compact(),
+            extension: self.prepared.shape.extension(),
+            planned_bytes: self.plan.total().get(),
+        };
+        Remote::connect(spec, &image, self.stop, self.meter)
+    }
+
+    fn store(&self, spec: &StoreSpec) -> Result<Storing, StoringError> {
+        let Prepared {
+            host,
+            started,
+            shape,
+            ..
+        } = self.prepared;
+        // Machines that were made of one template have one name.
+        let boot = host.boot_id.as_deref().and_then(|boot| boot.get(..8));
+        let name = format!(
+            "{}{}-{}.{}",
+            host_in_name(&host.hostname),
+            boot.map(|boot| format!("-{boot}")).unwrap_or_default(),
+            started.compact(),
+            shape.extension()
+        );
+        let bound = most_bytes(*shape, self.plan);
+        Storing::begin(spec, &name, bound, self.stop, self.meter)
     }
 }
 
@@ -325,6 +366,7 @@ impl Run<'_> {
             image: committed.image,
             manifest: committed.manifest,
             delivered: committed.delivered,
+            stored: committed.stored,
             source: source
                 .record
                 .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),

@@ -36,18 +36,20 @@ impl OwnFile {
                 let partial = partial_of(&path);
                 (path, partial)
             }
-            Target::Remote(remote) => {
-                let name = artifacts_of(remote.image());
-                let file = Scratch::Memory.file();
-                let file = file.map_err(|source| PartialError::Io {
-                    action: "keeping in memory",
-                    path: name.clone(),
-                    source,
-                })?;
-                return Ok(Self::Memory { file, name });
-            }
+            Target::Remote(remote) => return Self::in_memory(artifacts_of(remote.image())),
+            Target::Store(storing) => return Self::in_memory(artifacts_of(storing.image())),
         };
         PartialFile::create(&path, partial, force).map(Self::Disk)
+    }
+
+    fn in_memory(name: PathBuf) -> Result<Self, PartialError> {
+        let file = Scratch::Memory.file();
+        let file = file.map_err(|source| PartialError::Io {
+            action: "keeping in memory",
+            path: name.clone(),
+            source,
+        })?;
+        Ok(Self::Memory { file, name })
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -97,6 +99,6 @@ pub(super) fn scratch(target: &Target) -> Scratch {
     match target {
         Target::File { image, .. } => beside(image),
         Target::Stream { manifest, .. } => beside(manifest),
-        Target::Remote(_) => Scratch::Memory,
+        Target::Remote(_) | Target::Store(_) => Scratch::Memory,
     }
 }

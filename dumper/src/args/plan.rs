@@ -7,7 +7,8 @@ use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
 use linpmem_capture::{
-    AddressError, DriverSpec, ImageSpec, OnUnreadable, Output, Plan, ReadOrder, Reading, Stream,
+    AddressError, DriverSpec, ImageSpec, LocationError, OnUnreadable, Output, Plan, ReadOrder,
+    Reading, Stream,
 };
 use linpmem_manifest::Tool;
 use linpmem_phys::PhysLen;
@@ -62,6 +63,12 @@ pub enum UsageError {
     /// The file with the address cannot be read.
     #[error("reading the address from {0}: {1}")]
     AddressFile(PathBuf, String),
+    /// What should be the address of a store is none.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// Options that only stores have.
+    #[error("--ca and --part-size apply to stores alone: drop them")]
+    OptionOfStores,
     /// What should be an address is none.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -83,12 +90,14 @@ impl AcquireArgs {
         {
             return Err(UsageError::OrderOfImage);
         }
-        let output = match self.remote.spec(self.output.is_some())? {
-            Some(spec) => Output::Remote(spec),
+        let output = match self.remote.output(self.output.is_some())? {
+            Some(output) => output,
             None => output(self.output.as_deref(), &self.run)?,
         };
         #[cfg(feature = "sign")]
-        if self.run.sign.sign_key.is_some() && matches!(output, Output::Remote(_)) {
+        if self.run.sign.sign_key.is_some()
+            && matches!(output, Output::Remote(_) | Output::Store(_))
+        {
             return Err(UsageError::SignedElsewhere);
         }
         if self.second_pass && !is_file(&output) {

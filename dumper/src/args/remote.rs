@@ -4,7 +4,7 @@
 use super::plan::UsageError;
 use clap::{Args, builder::NonEmptyStringValueParser};
 use linpmem_capture::sink::Limits;
-use linpmem_capture::{Address, RemoteSpec};
+use linpmem_capture::{Address, Location, Output, RemoteSpec, StoreSpec};
 use linpmem_phys::PhysLen;
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,14 +22,16 @@ const MOST_ADDRESS_BYTES: u64 = 4096;
 /// Sending the image.
 #[derive(Clone, Args)]
 pub struct RemoteArgs {
-    /// Send the image and all that belongs to it to another machine, and write nothing here
+    /// Send the image and all that belongs to it to another machine or a store, and write nothing here
     ///
-    /// `linpmem-dump receive` prints the address there. @FILE reads it from a file, and
-    /// without --to and OUTPUT it comes from the variable LINPMEM_TO: other users can see
-    /// the command line of a program. See docs/remote.md.
+    /// linpmem://… is what `linpmem-dump receive` prints on the other machine (docs/remote.md);
+    /// s3://BUCKET/FOLDER/, gs://BUCKET/FOLDER/, the address of an Azure container with its SAS,
+    /// and https://HOST/FOLDER/ for WebDAV are stores (docs/stores.md). @FILE reads the address
+    /// from a file, and without --to and OUTPUT it comes from the variable LINPMEM_TO: other
+    /// users can see the command line of a program.
     #[arg(
         long,
-        value_name = "linpmem://…|@FILE",
+        value_name = "ADDRESS|@FILE",
         conflicts_with_all = ["output", "manifest", "force", "min_free", "second_pass", "read_back", "symbols"],
         value_parser = NonEmptyStringValueParser::new(),
         help_heading = "Other machine"
@@ -38,8 +40,8 @@ pub struct RemoteArgs {
 
     /// Try a connection that broke again for this many seconds
     ///
-    /// No page is read twice: what the receiver does not have on its disk yet waits in memory,
-    /// up to 8 MiB of it, and then reading waits as well.
+    /// No page is read twice: what the other side does not have yet waits in memory, and when
+    /// there is enough of it, reading waits as well.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -47,6 +49,29 @@ pub struct RemoteArgs {
         help_heading = "Other machine"
     )]
     pub give_up: NonZeroU32,
+
+    /// Trust the certificates in FILE (PEM) for stores, instead of Mozilla's
+    ///
+    /// Where a proxy looks into all connections: /etc/ssl/certs/ca-certificates.crt, if the
+    /// machine knows it.
+    #[arg(long, value_name = "FILE", help_heading = "Other machine")]
+    pub ca: Option<PathBuf>,
+
+    /// Send parts of SIZE to a store [default: 8 MiB, 16 MiB for more than 70 GiB]
+    ///
+    /// Four of them are in memory. A store takes 10,000 parts for an object, so an image of more
+    /// than 140 GiB becomes several objects, unless this is larger.
+    #[arg(long, value_name = "SIZE", value_parser = part_size, help_heading = "Other machine")]
+    pub part_size: Option<PhysLen>,
+}
+
+/// S3 takes no smaller parts, and no larger ones.
+fn part_size(text: &str) -> Result<PhysLen, String> {
+    let size: PhysLen = text.parse().map_err(|error| format!("{error}"))?;
+    match size.get() {
+        0x50_0000..=0x1_0000_0000 => Ok(size),
+        _ => Err("parts have 5 MiB to 4 GiB".to_owned()),
+    }
 }
 
 // The address has a secret in it.
@@ -59,11 +84,11 @@ impl std::fmt::Debug for RemoteArgs {
 }
 
 impl RemoteArgs {
-    /// The receiver, if the image goes to one; `has_output` says that it has a file.
+    /// Where the image goes, if not to this machine; `has_output` says that it has a file.
     ///
     /// # Errors
     /// If there is no address where one should be.
-    pub fn spec(&self, has_output: bool) -> Result<Option<RemoteSpec>, UsageError> {
+    pub fn output(&self, has_output: bool) -> Result<Option<Output>, UsageError> {
         let variable = std::env::var_os(TO_VARIABLE).filter(|text| !text.is_empty());
         let text = match (&self.to, variable) {
             (Some(to), _) => to.clone(),
@@ -75,10 +100,20 @@ impl RemoteArgs {
             Some(path) => read(PathBuf::from(path))?,
             None => text,
         };
-        Ok(Some(RemoteSpec {
-            address: text.parse::<Address>()?,
-            give_up: Duration::from_secs(self.give_up.get().into()),
-        }))
+        let give_up = Duration::from_secs(self.give_up.get().into());
+        if Location::is_one(&text) {
+            return Ok(Some(Output::Store(StoreSpec {
+                location: text.parse()?,
+                ca: self.ca.clone(),
+                give_up,
+                part_bytes: self.part_size,
+            })));
+        }
+        if self.ca.is_some() || self.part_size.is_some() {
+            return Err(UsageError::OptionOfStores);
+        }
+        let address = text.parse::<Address>()?;
+        Ok(Some(Output::Remote(RemoteSpec { address, give_up })))
     }
 }
 
@@ -96,6 +131,13 @@ fn read(path: PathBuf) -> Result<String, UsageError> {
 #[must_use]
 pub fn without_secret(word: OsString) -> String {
     let word = word.to_string_lossy();
+    if let Some(at) = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| word.find(scheme))
+    {
+        let (before, url) = word.split_at(at);
+        return format!("{before}{}", without_query(url));
+    }
     match word.find("linpmem://").and_then(|at| {
         let secret = word.get(at..)?.find('#')?;
         word.get(..at + secret)
@@ -103,6 +145,24 @@ pub fn without_secret(word: OsString) -> String {
         Some(open) => format!("{open}#…"),
         None => word.into_owned(),
     }
+}
+
+/// `url` without user, password and query.
+fn without_query(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (place, query) = match rest.split_once(['?', '#']) {
+        Some((place, _)) => (place, "?…"),
+        None => (rest, ""),
+    };
+    let (host, path) = match place.find('/') {
+        Some(at) => place.split_at(at),
+        None => (place, ""),
+    };
+    let (user, host) = match host.rsplit_once('@') {
+        Some((_, host)) => ("…@", host),
+        None => ("", host),
+    };
+    format!("{scheme}://{user}{host}{path}{query}")
 }
 
 /// How to receive.
@@ -179,6 +239,10 @@ mod tests {
             ("linpmem://a:1", "linpmem://a:1"),
             ("a#b", "a#b"),
             ("é#linpmem://é#secret", "é#linpmem://é#…"),
+            ("--to=https://me:secret@h:1/a/", "--to=https://…@h:1/a/"),
+            ("https://h/c/a@b?sig=secret", "https://h/c/a@b?…"),
+            ("https://me:secr@et@h", "https://…@h"),
+            ("s3://b/c", "s3://b/c"),
         ] {
             assert_eq!(without_secret(OsString::from(word)), recorded);
         }

@@ -175,7 +175,7 @@ impl SymbolFilePlan {
             Output::File { image, .. } => Some(image),
             Output::Stream { manifest, .. } => Some(manifest),
             // Its name has the time in it, or it has none here.
-            Output::Named { .. } | Output::Remote(_) => None,
+            Output::Named { .. } | Output::Remote(_) | Output::Store(_) => None,
         };
         if let Some(image) = image {
             check_free(&symbols_of(image), plan.force)?;

@@ -10,7 +10,7 @@ use linpmem_capture::finish::final_name;
 use linpmem_capture::pipeline::End;
 use linpmem_capture::sidecar::CrashOptions;
 use linpmem_capture::source::Subject;
-use linpmem_capture::{Acquired, Delivered};
+use linpmem_capture::{Acquired, Delivered, Stored};
 use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_manifest::{
@@ -56,6 +56,8 @@ pub struct SummaryDocument {
     pub manifest: String,
     /// What the receiver on another machine confirmed, if the image went to one.
     pub receiver: Option<ReceiverConfirmed>,
+    /// The store that has the image, if it went to one.
+    pub store: Option<StoreSummary>,
     /// Where the memory came from, in words.
     pub source: String,
     /// Whether the running kernel's own files were the source, and not the module.
@@ -124,6 +126,21 @@ pub struct ReceiverConfirmed {
     pub received: Option<String>,
 }
 
+/// The store that has the image.
+#[derive(Debug, Serialize)]
+pub struct StoreSummary {
+    /// The store, without secrets.
+    pub place: String,
+    /// The objects that have the image.
+    pub objects: u64,
+    /// The parts in which it was sent.
+    pub parts: u64,
+    /// Whether everything is there under its name.
+    pub complete: bool,
+    /// What is left there that the user has to know of.
+    pub leftovers: Vec<String>,
+}
+
 /// The part of a page that is RAM, and was left out.
 #[derive(Debug, Serialize)]
 pub struct PartialPage {
@@ -187,6 +204,7 @@ impl Summary {
             planned,
             partial_pages,
             delivered,
+            stored,
             ranges,
             shape,
             crash,
@@ -204,7 +222,8 @@ impl Summary {
         let image = path.to_string_lossy().into_owned();
         let image_format = shape.format.name();
         // An image in a stream has no working name.
-        let is_broken = !state.is_whole() && final_name(path).is_some();
+        let is_here = delivered.is_none() && stored.is_none();
+        let is_broken = !state.is_whole() && is_here && final_name(path).is_some();
         SummaryDocument {
             state: *state,
             exit_code: self.exit_status().code(),
@@ -217,6 +236,7 @@ impl Summary {
             compression: shape.codec.to_string(),
             manifest: manifest.to_string_lossy().into_owned(),
             receiver: delivered.as_ref().map(ReceiverConfirmed::of),
+            store: stored.as_ref().map(StoreSummary::of),
             source: source.clone(),
             lacks_module: *subject == Subject::RunningKernel && !source.contains("linpmem"),
             ranges: *ranges,
@@ -243,8 +263,7 @@ impl Summary {
             second_pass: second_pass.as_ref().map(SecondPass::of),
             crash_command: crash.and_then(|options| crash_command(options, path)),
             recover_command: is_broken.then(|| own_command("recover", path)),
-            ls_command: (artifacts.is_some() && delivered.is_none())
-                .then(|| own_command("ls", path)),
+            ls_command: (artifacts.is_some() && is_here).then(|| own_command("ls", path)),
             image,
         }
     }
@@ -290,6 +309,9 @@ impl Document for SummaryDocument {
                 "  left out:   {:#x}-{:#x}, a page that is only partly RAM: the kernel does not use it",
                 part.start.0, part.last.0
             )?;
+        }
+        if let Some(store) = &self.store {
+            store.write_text(out)?;
         }
         match &self.receiver {
             Some(receiver) => receiver.write_text(out)?,
@@ -437,6 +459,39 @@ impl ReceiverConfirmed {
             ),
             (None, _) => writeln!(out, "which has not confirmed what arrived"),
         }
+    }
+}
+
+impl StoreSummary {
+    fn of(stored: &Stored) -> Self {
+        Self {
+            place: stored.place.clone(),
+            objects: stored.objects,
+            parts: stored.parts,
+            complete: stored.is_complete,
+            leftovers: stored.leftovers.clone(),
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(
+            out,
+            "  store:      {}: {}",
+            self.place,
+            count(self.parts, "part")
+        )?;
+        match self.objects {
+            0 | 1 => writeln!(out, ", each with its SHA-256")?,
+            objects => writeln!(
+                out,
+                " in {}, each with its SHA-256",
+                count(objects, "object")
+            )?,
+        }
+        for leftover in &self.leftovers {
+            writeln!(out, "              {leftover}")?;
+        }
+        Ok(())
     }
 }
 

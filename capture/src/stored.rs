@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An image that goes to an object store, and leaves no file on this machine.
+//!
+//! The manifest is the last object: a name with a manifest is an image that is complete. What
+//! belongs to an image that is not has `.partial` in its name, as on a disk.
+
+use crate::meter::Meter;
+use crate::stop::Stop;
+use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, partial_of};
+use linpmem_manifest::{ObjectRecord, Sha256Sum};
+use linpmem_objects::{
+    Location, Objects, Patience, StoreError, StoredObject, Upload, numbered_key,
+};
+use linpmem_phys::PhysLen;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Where an image is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSpec {
+    /// The store, and the folder in it.
+    pub location: Location,
+    /// Certificates to trust instead of Mozilla's roots.
+    pub ca: Option<PathBuf>,
+    /// For how long a request that fails is tried again.
+    pub give_up: Duration,
+    /// The size of parts; by default one that fits.
+    pub part_bytes: Option<PhysLen>,
+}
+
+/// Where an image was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The store and the folder, without secrets.
+    pub place: String,
+    /// The objects that have the image.
+    pub objects: u64,
+    /// The parts of them.
+    pub parts: u64,
+    /// Whether everything is there under its name.
+    pub is_complete: bool,
+    /// What the user has to know of what was left.
+    pub leftovers: Vec<String>,
+}
+
+/// An image that cannot be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoringError {
+    /// The store does not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is one.
+    #[error("{0} exists, and nothing in a store is ever replaced: give another name")]
+    Exists(String),
+    /// What belongs to the image cannot be read again.
+    #[error("reading the {what}: {source}")]
+    Read {
+        /// What.
+        what: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// An image on its way.
+pub(crate) struct Storing {
+    objects: Objects,
+    upload: Arc<Mutex<Upload>>,
+    key: PathBuf,
+}
+
+/// What belongs to an image besides its bytes.
+pub(crate) struct Belongings<'a> {
+    pub(crate) manifest: &'a File,
+    pub(crate) artifacts: Option<&'a File>,
+    pub(crate) sha256: Option<Sha256Sum>,
+}
+
+impl Storing {
+    /// Begins to store an image that is called `name` if the user did not name it, and has
+    /// `bound` bytes at most.
+    pub(crate) fn begin(
+        spec: &StoreSpec,
+        name: &str,
+        bound: u64,
+        stop: &Stop,
+        meter: &Arc<Meter>,
+    ) -> Result<Self, StoringError> {
+        let (stop, meter) = (stop.clone(), Arc::clone(meter));
+        let patience = Patience {
+            give_up: spec.give_up,
+            is_hurried: Arc::new(move || stop.is_raised()),
+            watch: Arc::new(move |is_failing| meter.set_cut_off(is_failing)),
+        };
+        let objects = Objects::open(spec.location.clone(), spec.ca.as_deref(), patience)?;
+        let key = spec.location.key(name);
+        let manifest = manifest_of(Path::new(&key));
+        for taken in [
+            key.clone(),
+            manifest.to_string_lossy().into_owned(),
+            numbered_key(&key, 0),
+        ] {
+            // Who may write need not be allowed to look; the store refuses in the end then.
+            if let Ok(Some(_)) = objects.head(&taken) {
+                return Err(StoringError::Exists(taken));
+            }
+        }
+        let upload = objects.upload(&key, bound, spec.part_bytes.map(PhysLen::get))?;
+        Ok(Self {
+            objects,
+            upload: Arc::new(Mutex::new(upload)),
+            key: PathBuf::from(key),
+        })
+    }
+
+    /// The image's name, with its folder.
+    pub(crate) fn image(&self) -> &Path {
+        &self.key
+    }
+
+    pub(crate) const fn upload(&self) -> &Arc<Mutex<Upload>> {
+        &self.upload
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Upload> {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the store has of the image, after the last byte was given to it. Also of an image
+    /// that failed.
+    pub(crate) fn records(&self) -> Vec<ObjectRecord> {
+        let mut upload = self.lock();
+        // That it failed is known.
+        let _ = upload.drain();
+        upload.objects().iter().map(record).collect()
+    }
+
+    /// Gives everything its name, the manifest last.
+    pub(crate) fn complete(&self, belongings: &Belongings<'_>) -> Result<Stored, StoringError> {
+        if let Some(artifacts) = belongings.artifacts {
+            self.store(&artifacts_of(&self.key), artifacts, "artifacts")?;
+        }
+        self.lock().complete()?;
+        if let Some(sum) = belongings.sha256 {
+            let name = self.key.file_name().unwrap_or_default().to_string_lossy();
+            let line = format!("{sum}  {name}\n");
+            let key = checksum_of(&self.key);
+            let length = linpmem_phys::num::usize_as_u64(line.len());
+            self.objects
+                .store(&key.to_string_lossy(), &mut line.as_bytes(), length)?;
+        }
+        self.store(&manifest_of(&self.key), belongings.manifest, "manifest")?;
+        Ok(self.stored(true, Vec::new()))
+    }
+
+    /// Keeps what there is of an image that is not complete. Whatever fails here: why the run
+    /// ended is known already.
+    pub(crate) fn keep(&self, manifest: &File) -> Stored {
+        let mut leftovers = Vec::new();
+        let completed = self.lock().complete();
+        if let Err(error) = completed {
+            leftovers.push(format!("what was stored of the image is in parts: {error}"));
+            leftovers.extend(self.lock().leftovers());
+        }
+        let key = manifest_of(&partial_of(&self.key));
+        if let Err(error) = self.store(&key, manifest, "manifest") {
+            leftovers.push(format!("the manifest of what was stored is lost: {error}"));
+        }
+        self.stored(false, leftovers)
+    }
+
+    fn store(&self, key: &Path, file: &File, what: &'static str) -> Result<(), StoringError> {
+        let failed = |source| StoringError::Read { what, source };
+        let length = file.metadata().map_err(failed)?.len();
+        let mut file = file.try_clone().map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        Ok(self
+            .objects
+            .store(&key.to_string_lossy(), &mut file, length)?)
+    }
+
+    fn stored(&self, is_complete: bool, leftovers: Vec<String>) -> Stored {
+        let objects = self.lock().objects();
+        let parts = objects.iter().map(|object| object.sha256.len()).sum();
+        Stored {
+            place: self.objects.location().host(),
+            objects: linpmem_phys::num::usize_as_u64(objects.len()),
+            parts: linpmem_phys::num::usize_as_u64(parts),
+            is_complete,
+            leftovers,
+        }
+    }
+}
+
+fn record(object: &StoredObject) -> ObjectRecord {
+    let name = Path::new(&object.key).file_name();
+    ObjectRecord {
+        name: name.unwrap_or_default().to_string_lossy().into_owned(),
+        length: object.length,
+        part_bytes: object.part_bytes,
+        parts_are_objects: object.are_parts_objects,
+        sha256: object.sha256.iter().copied().map(Sha256Sum::from).collect(),
+    }
+}

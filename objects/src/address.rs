@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where images go.
+
+use std::fmt;
+use std::str::FromStr;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// A place in a store. Its `Display` and `Debug` show neither user name nor query, which can be
+/// secrets.
+#[derive(Clone)]
+pub struct Location {
+    pub(crate) service: Service,
+    /// Before the names of objects; empty or with `/` at its end.
+    pub(crate) prefix: String,
+    /// The name of the image, if the user gave one.
+    pub(crate) name: Option<String>,
+}
+
+/// Whose store it is.
+#[derive(Clone)]
+pub(crate) enum Service {
+    /// `s3://BUCKET/…`.
+    S3 { bucket: String },
+    /// `gs://BUCKET/…`.
+    Google { bucket: String },
+    /// The address of a container, with a shared access signature in its query.
+    Azure {
+        /// With the container, and without query.
+        container: Url,
+        signature: Zeroizing<String>,
+    },
+    /// HTTP PUT, as WebDAV has it.
+    Put {
+        /// The root of the server.
+        server: Url,
+        /// `user:password` in Base64.
+        authorization: Option<Zeroizing<String>>,
+    },
+}
+
+/// An address that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocationError {
+    /// It has another form.
+    #[error(
+        "an image goes to s3://BUCKET/FOLDER/, gs://BUCKET/FOLDER/, https://HOST/FOLDER/ or the \
+         address of an Azure container with its SAS: {0}"
+    )]
+    Form(&'static str),
+}
+
+impl Location {
+    /// Whether `text` begins as the address of a store does.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        ["s3://", "gs://", "https://", "http://"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
+    }
+
+    /// The key of the image, which is called `generated` if the user gave no name.
+    #[must_use]
+    pub fn key(&self, generated: &str) -> String {
+        let name = self.name.as_deref().unwrap_or(generated);
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The name of the store in messages.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match &self.service {
+            Service::S3 { bucket } => format!("s3://{bucket}"),
+            Service::Google { bucket } => format!("gs://{bucket}"),
+            Service::Azure { container, .. } => container.as_str().trim_end_matches('/').to_owned(),
+            Service::Put { server, .. } => server.as_str().trim_end_matches('/').to_owned(),
+        }
+    }
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        if let Some(rest) = text.strip_prefix("s3://") {
+            let (bucket, prefix, name) = bucket_and_path(rest)?;
+            let service = Service::S3 { bucket };
+            return Ok(Self {
+                service,
+                prefix,
+                name,
+            });
+        }
+        if let Some(rest) = text.strip_prefix("gs://") {
+            let (bucket, prefix, name) = bucket_and_path(rest)?;
+            let service = Service::Google { bucket };
+            return Ok(Self {
+                service,
+                prefix,
+                name,
+            });
+        }
+        let mut url = Url::parse(text).map_err(|_| LocationError::Form("this is none of them"))?;
+        if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+            return Err(LocationError::Form("this is none of them"));
+        }
+        let signature = url.query().map(|query| Zeroizing::new(query.to_owned()));
+        let authorization = authorization(&url);
+        url.set_query(None);
+        url.set_fragment(None);
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let path = url.path().trim_start_matches('/').to_owned();
+        match signature {
+            Some(signature) if has_parameter(&signature, "sig") => {
+                // The emulator's addresses have the account before the container.
+                let is_emulated = url.host_str().is_some_and(|host| !host.contains(".blob."));
+                let depth = if is_emulated { 2 } else { 1 };
+                let (container, rest) = split_after(&path, depth).ok_or(LocationError::Form(
+                    "the address of a container has its name in it",
+                ))?;
+                let (prefix, name) = prefix_and_name(rest)?;
+                url.set_path(container);
+                Ok(Self {
+                    service: Service::Azure {
+                        container: url,
+                        signature,
+                    },
+                    prefix,
+                    name,
+                })
+            }
+            Some(signature) if has_parameter(&signature, "X-Amz-Signature") => {
+                Err(LocationError::Form(
+                    "an address that is signed for one request takes no image: make a file of \
+                     them with `linpmem-dump presign` and give it as @FILE",
+                ))
+            }
+            Some(_) => Err(LocationError::Form("the address has a query")),
+            None => {
+                let (prefix, name) = prefix_and_name(&percent_decoded(&path))?;
+                url.set_path("/");
+                Ok(Self {
+                    service: Service::Put {
+                        server: url,
+                        authorization,
+                    },
+                    prefix,
+                    name,
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or_default();
+        write!(f, "{}/{}{name}", self.host(), self.prefix)
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+impl PartialEq for Location {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Location {}
+
+fn authorization(url: &Url) -> Option<Zeroizing<String>> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let both = format!(
+        "{}:{}",
+        percent_decoded(url.username()),
+        percent_decoded(url.password().unwrap_or_default())
+    );
+    let both = Zeroizing::new(both);
+    Some(Zeroizing::new(
+        data_encoding::BASE64.encode(both.as_bytes()),
+    ))
+}
+
+/// `text` with `%41` as `A`.
+fn percent_decoded(text: &str) -> String {
+    let form = text.replace('+', "%2B");
+    let decoded = url::form_urlencoded::parse(form.as_bytes()).next();
+    match decoded {
+        // `a=b` has been split there.
+        Some((name, value)) if text.contains('=') => format!("{name}={value}"),
+        Some((name, _)) => name.into_owned(),
+        None => String::new(),
+    }
+}
+
+fn has_parameter(query: &str, wanted: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == wanted)
+}
+
+fn bucket_and_path(rest: &str) -> Result<(String, String, Option<String>), LocationError> {
+    let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    if bucket.is_empty() || !bucket.chars().all(is_name) {
+        return Err(LocationError::Form("there is no bucket's name in it"));
+    }
+    if path.contains(['?', '#']) {
+        return Err(LocationError::Form("the address has a query"));
+    }
+    let (prefix, name) = prefix_and_name(path)?;
+    Ok((bucket.to_owned(), prefix, name))
+}
+
+fn prefix_and_name(path: &str) -> Result<(String, Option<String>), LocationError> {
+    if path.chars().any(char::is_control) || path.starts_with('/') || path.contains("//") {
+        return Err(LocationError::Form("the path has an empty part"));
+    }
+    if path.split('/').any(|part| part == "." || part == "..") {
+        return Err(LocationError::Form("the path has a part that is . or .."));
+    }
+    Ok(match path.rfind('/') {
+        Some(at) => {
+            let (prefix, name) = path.split_at(at + 1);
+            (prefix.to_owned(), some(name))
+        }
+        None => (String::new(), some(path)),
+    })
+}
+
+fn some(name: &str) -> Option<String> {
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The first `depth` parts of `path`, and what follows them.
+fn split_after(path: &str, depth: usize) -> Option<(&str, &str)> {
+    let mut ends = path.match_indices('/').map(|(at, _)| at);
+    match ends.nth(depth - 1) {
+        Some(end) => {
+            let (first, rest) = path.split_at(end);
+            Some((first, rest.trim_start_matches('/')))
+        }
+        None => {
+            let parts = path.split('/').filter(|part| !part.is_empty()).count();
+            (parts == depth).then_some((path, ""))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &str) -> Location {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_folder_gets_a_name_and_a_name_stays() {
+        for (text, key, shown) in [
+            ("s3://bucket", "host.core", "s3://bucket/"),
+            ("s3://bucket/", "host.core", "s3://bucket/"),
+            (
+                "s3://bucket/case 1/",
+                "case 1/host.core",
+                "s3://bucket/case 1/",
+            ),
+            (
+                "s3://bucket/a/web.core",
+                "a/web.core",
+                "s3://bucket/a/web.core",
+            ),
+            ("gs://b/a/", "a/host.core", "gs://b/a/"),
+            (
+                "https://dav.example/a%20b/",
+                "a b/host.core",
+                "https://dav.example/a b/",
+            ),
+            (
+                "https://me:secret@dav.example:8443/x",
+                "x",
+                "https://dav.example:8443/x",
+            ),
+            (
+                "https://acc.blob.core.windows.net/cont/f/?sv=1&sig=secret",
+                "f/host.core",
+                "https://acc.blob.core.windows.net/cont/f/",
+            ),
+            (
+                "http://127.0.0.1:10000/devstoreaccount1/cont?sv=1&sig=secret",
+                "host.core",
+                "http://127.0.0.1:10000/devstoreaccount1/cont/",
+            ),
+        ] {
+            let found = location(text);
+            assert_eq!(found.key("host.core"), key, "{text}");
+            assert_eq!(found.to_string(), shown, "{text}");
+            assert!(!format!("{found:?}").contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn user_and_password_are_those_that_were_written() {
+        let Service::Put {
+            authorization: Some(found),
+            ..
+        } = location("https://a%40b:p+q%3D%25@h/").service
+        else {
+            panic!("nothing was found");
+        };
+        let decoded = data_encoding::BASE64.decode(found.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(decoded).unwrap(), "a@b:p+q=%");
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused() {
+        for text in [
+            "s3://",
+            "s3:///x",
+            "s3://b/../x",
+            "s3://b//x",
+            "s3://b/x?y",
+            "ftp://h/",
+            "https://",
+            "https://h/?X-Amz-Signature=1",
+            "https://h/?a=b",
+            "https://acc.blob.core.windows.net/?sig=1",
+            "",
+        ] {
+            assert!(text.parse::<Location>().is_err(), "{text}");
+        }
+    }
+}
