@@ -176,6 +176,16 @@ impl Provider {
                 url,
                 token: variable("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
             },
+            (None, None)
+                if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|is| is == "true") =>
+            {
+                return Err(StoreError::NoCredentials {
+                    service: "S3",
+                    reason: "neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, nor \
+                             ~/.aws/credentials has any, and AWS_EC2_METADATA_DISABLED is set"
+                        .to_owned(),
+                });
+            }
             (None, None) => Source::Machine {
                 endpoint: variable("AWS_EC2_METADATA_SERVICE_ENDPOINT")
                     .unwrap_or_else(|| "http://169.254.169.254".to_owned()),

@@ -10,8 +10,11 @@
 
 mod address;
 mod aws;
+mod azure;
 mod backend;
 mod error;
+mod gcp;
+mod google;
 mod http;
 mod patience;
 mod plan;
@@ -65,9 +68,11 @@ impl Objects {
                 server,
                 authorization,
             } => Arc::new(put::Put::open(server, authorization.as_ref(), client)),
-            Service::Google { .. } | Service::Azure { .. } => {
-                return Err(StoreError::Ended);
-            }
+            Service::Google { bucket } => Arc::new(google::Google::open(bucket, client)?),
+            Service::Azure {
+                container,
+                signature,
+            } => Arc::new(azure::Azure::open(container, signature, client)),
         };
         Ok(Self { backend, location })
     }

@@ -2,6 +2,7 @@
 //! Whether an image is still what its manifest says.
 
 mod check;
+mod in_store;
 mod layout;
 mod listed;
 mod manifest_file;
@@ -11,6 +12,7 @@ mod report;
 mod side_by_side;
 
 pub use check::{CheckError, Fault};
+pub use in_store::{InStore, InStoreError, verify_in_store};
 pub use layout::LayoutError;
 pub use report::{Damage, Report, Unverified};
 

@@ -107,8 +107,15 @@ pub struct ListArgs {
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The image
+    /// The image, or its address in a store
+    ///
+    /// In a store (s3://…, gs://…, https://…; docs/stores.md) it is compared with the manifest
+    /// there: by the sums that the store keeps, or by reading it.
     pub image: PathBuf,
+
+    /// Trust the certificates in FILE (PEM) for stores, instead of Mozilla's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 
     /// Its manifest [default: IMAGE.manifest.jsonl]
     #[arg(long, value_name = "PATH")]

@@ -2,19 +2,24 @@
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
 use super::vouching::{Trusted, TrustedError, events};
-use crate::args::{UsageError, VerifyArgs};
+use crate::args::{ProgressStyle, UsageError, VerifyArgs};
 use crate::text::progress::Progress;
 use crate::text::verify::{
-    ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, VerifyDocument,
+    ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, StoreCheck,
+    VerifyDocument,
 };
 use crate::text::vouching::{SignatureCheck, TimestampCheck};
 use linpmem_capture::artifacts::{self, ArtifactsVerdict};
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_readers;
-use linpmem_capture::verify::{Damage, Report, Thoroughness, Verification, VerifyError};
+use linpmem_capture::verify::{
+    Damage, InStoreError, Report, Thoroughness, Verification, VerifyError, verify_in_store,
+};
+use linpmem_capture::{Location, LocationError, StoreSpec};
 use linpmem_cli::ExitStatus;
 use linpmem_formats::{ImageReader, OverBudget, aff4};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A verification that failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,17 @@ pub enum VerifyCommandError {
     /// The image could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// What should be the address of a store is none.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// The image in a store could not be compared.
+    #[error(transparent)]
+    InStore(#[from] InStoreError),
+    /// Options about files next to an image.
+    #[error(
+        "an image in a store is compared with its manifest there, and nothing else: get its files, and check who vouches for them here"
+    )]
+    NotInStore,
 }
 
 /// Compares an image with its manifest, and an AFF4 image with the hashes inside it.
@@ -46,6 +62,12 @@ pub enum VerifyCommandError {
 pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
     let trusted = Trusted::of(args)?;
+    if let Some(address) = args.image.to_str().filter(|text| Location::is_one(text)) {
+        if trusted.is_demanding() || args.manifest.is_some() {
+            return Err(VerifyCommandError::NotInStore);
+        }
+        return in_store(address, args, style);
+    }
     let reading = args.reading.reading();
     let image = Verification::open(&args.image, args.manifest.as_deref(), &reading)?;
     let manifest_path = image.manifest_path().to_string_lossy().into_owned();
@@ -54,6 +76,7 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         good: true,
         image_hashes: image.aff4().map(image_hashes).transpose()?,
         manifest: None,
+        store: None,
         comparison: None,
         not_compared: None,
         artifacts: None,
@@ -110,6 +133,51 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         && document.artifacts.iter().all(|artifacts| artifacts.good)
         && document.is_vouched();
     Ok(document)
+}
+
+/// How long a store is waited for.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// Compares an image in a store.
+fn in_store(
+    address: &str,
+    args: &VerifyArgs,
+    style: ProgressStyle,
+) -> Result<VerifyDocument, VerifyCommandError> {
+    let location: Location = address.parse()?;
+    let image = location.to_string();
+    let spec = StoreSpec {
+        location,
+        ca: args.ca.clone(),
+        give_up: GIVE_UP,
+        part_bytes: None,
+    };
+    let meter = Arc::new(Meter::default());
+    let progress = Progress::show(style, Arc::clone(&meter), 0, false);
+    let found = verify_in_store(&spec, args.full, &meter);
+    progress.end();
+    let found = found?;
+    let good = found.damages.is_empty();
+    Ok(VerifyDocument {
+        image,
+        good,
+        image_hashes: None,
+        manifest: Some(found.manifest),
+        store: Some(StoreCheck {
+            good,
+            objects: found.objects,
+            parts: found.parts,
+            file_bytes: found.length,
+            read_bytes: found.read_bytes,
+            damages: found.damages,
+        }),
+        comparison: None,
+        not_compared: None,
+        artifacts: None,
+        signature: None,
+        timestamp: None,
+        custody: None,
+    })
 }
 
 impl VerifyDocument {

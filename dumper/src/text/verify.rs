@@ -23,6 +23,8 @@ pub struct VerifyDocument {
     pub image_hashes: Option<ImageHashes>,
     /// The manifest that the image was compared with.
     pub manifest: Option<String>,
+    /// The comparison of what a store has with it.
+    pub store: Option<StoreCheck>,
     /// The comparison with it.
     pub comparison: Option<Comparison>,
     /// Why there is no comparison.
@@ -35,6 +37,23 @@ pub struct VerifyDocument {
     pub timestamp: Option<TimestampCheck>,
     /// The events since the manifest was written; none if none was recorded.
     pub custody: Option<EventsCheck>,
+}
+
+/// What a store has, compared with the manifest there.
+#[derive(Debug, Serialize)]
+pub struct StoreCheck {
+    /// Whether nothing differs.
+    pub good: bool,
+    /// The objects of the image.
+    pub objects: u64,
+    /// Their parts.
+    pub parts: u64,
+    /// Size of the image's file.
+    pub file_bytes: u64,
+    /// Bytes that were read; the others were compared by the sums that the store keeps.
+    pub read_bytes: u64,
+    /// What differs.
+    pub damages: Vec<String>,
 }
 
 /// The hashes inside an AFF4 image.
@@ -173,6 +192,9 @@ impl Document for VerifyDocument {
         if let Some(reason) = &self.not_compared {
             writeln!(out, "not compared with a manifest: {reason}")?;
         }
+        if let Some(store) = &self.store {
+            store.write_text(&self.image, out)?;
+        }
         if let Some(comparison) = &self.comparison {
             comparison.write_text(&self.image, out)?;
         }
@@ -200,6 +222,37 @@ impl ArtifactsCheck {
             (None, Some(bytes)) => writeln!(out, "the artifacts are good ({bytes} bytes)"),
             (None, None) => writeln!(out, "the artifacts are good"),
         }
+    }
+}
+
+impl StoreCheck {
+    fn write_text(&self, image: &str, out: &mut dyn Write) -> io::Result<()> {
+        for damage in &self.damages {
+            writeln!(out, "{image}: {}", printable(damage))?;
+        }
+        let verdict = match self.good {
+            true => "good",
+            false => "NOT GOOD",
+        };
+        let how = match self.read_bytes {
+            0 => {
+                "by the sums that the store keeps; nothing was downloaded (--full does)".to_owned()
+            }
+            bytes => format!("{} of it were read", PhysLen::new(bytes)),
+        };
+        writeln!(
+            out,
+            "{image}: {verdict}: compared {} in {} with the manifest: {how}",
+            PhysLen::new(self.file_bytes),
+            count(self.parts, "part"),
+        )?;
+        if self.good {
+            writeln!(
+                out,
+                "{image}: every byte is what was sent; artifacts and signatures were not looked at"
+            )?;
+        }
+        Ok(())
     }
 }
 
