@@ -104,9 +104,11 @@ impl Storing {
             manifest.to_string_lossy().into_owned(),
             numbered_key(&key, 0),
         ] {
-            // Who may write need not be allowed to look; the store refuses in the end then.
-            if let Ok(Some(_)) = objects.head(&taken) {
-                return Err(StoringError::Exists(taken));
+            match objects.head(&taken) {
+                Ok(Some(_)) => return Err(StoringError::Exists(taken)),
+                Err(error @ StoreError::GaveUp { .. }) => return Err(error.into()),
+                // Who may write need not be allowed to look; the store refuses in the end then.
+                Ok(None) | Err(_) => {}
             }
         }
         let upload = objects.upload(&key, bound, spec.part_bytes.map(PhysLen::get))?;
@@ -160,15 +162,20 @@ impl Storing {
     /// Keeps what there is of an image that is not complete. Whatever fails here: why the run
     /// ended is known already.
     pub(crate) fn keep(&self, manifest: &File) -> Stored {
-        let mut leftovers = Vec::new();
-        let completed = self.lock().complete();
-        if let Err(error) = completed {
-            leftovers.push(format!("what was stored of the image is in parts: {error}"));
-            leftovers.extend(self.lock().leftovers());
+        let has_parts = self.lock().objects().iter().any(|object| object.length > 0);
+        if !has_parts {
+            let leftovers = self.lock().abort();
+            return self.stored(false, leftovers);
         }
+        let completed = self.lock().complete();
         let key = manifest_of(&partial_of(&self.key));
-        if let Err(error) = self.store(&key, manifest, "manifest") {
-            leftovers.push(format!("the manifest of what was stored is lost: {error}"));
+        let kept = completed
+            .map_err(StoringError::from)
+            .and_then(|()| self.store(&key, manifest, "manifest"));
+        let mut leftovers = Vec::new();
+        if let Err(error) = kept {
+            leftovers.push(format!("what was stored is not readable yet: {error}"));
+            leftovers.extend(self.lock().leftovers());
         }
         self.stored(false, leftovers)
     }

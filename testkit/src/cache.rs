@@ -145,6 +145,18 @@ impl Cache {
         self.dir.join("hatchling")
     }
 
+    /// Servers that keep objects, and Node.js: a `PYTHONPATH` for the tree's `python3`.
+    #[must_use]
+    pub fn stores(&self) -> PathBuf {
+        self.dir.join("stores")
+    }
+
+    /// Azurite, with what it needs.
+    #[must_use]
+    pub fn azurite(&self) -> PathBuf {
+        self.dir.join("azurite")
+    }
+
     /// Tools that cargo built.
     #[must_use]
     pub fn tools(&self) -> PathBuf {

@@ -45,6 +45,7 @@ fn flip(image: &Path, offset: u64) {
 fn verify_args(image: &Path) -> VerifyArgs {
     VerifyArgs {
         image: image.to_path_buf(),
+        ca: None,
         manifest: None,
         reading: ReadingArgs::default(),
         full: false,

@@ -52,9 +52,13 @@ mod schema;
 #[cfg(test)]
 mod second_pass;
 #[cfg(test)]
+mod stores;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod troubled_line;
 #[cfg(test)]
 mod unreadable;
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod kdir;
 pub mod kernels;
 mod lock;
 mod python;
+mod stores;
 mod task;
 mod tree;
 
@@ -64,6 +65,10 @@ pub enum Part {
     Consumers,
     /// minisign and OpenSSL.
     Vouchers,
+    /// s3s-fs.
+    S3,
+    /// Other stores: emulators of Google's and Azure's, and WebDAV.
+    Stores,
     /// QEMU and a cross compiler for arm64.
     Arm64Tree,
     /// The newest arm64 kernel, with debug symbols.
@@ -87,6 +92,8 @@ pub const ALL: &[Part] = &[
     Part::Hatchling,
     Part::Consumers,
     Part::Vouchers,
+    Part::S3,
+    Part::Stores,
     Part::Arm64Tree,
     Part::Arm64Kernel,
     Part::Arm64Consumers,
@@ -190,6 +197,8 @@ impl Part {
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::Vouchers => "minisign and OpenSSL",
+            Self::S3 => "s3s-fs",
+            Self::Stores => "emulators of stores",
             Self::Arm64Tree => "the Debian tree for arm64",
             Self::Arm64Kernel => "the arm64 kernel with its debug symbols",
             Self::Arm64Consumers => "crash and makedumpfile for arm64",
@@ -220,6 +229,10 @@ impl Part {
             Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => Recipe::consumers(cache).check(),
             Self::Vouchers => Recipe::vouchers(cache).check(),
+            Self::S3 => stores::check_s3(cache),
+            Self::Stores => python::STORES
+                .check(cache)
+                .and_then(|()| stores::check_azurite(cache)),
             Self::Arm64Tree => Recipe::arm64(cache).check(),
             Self::Arm64Consumers => Recipe::consumers_arm64(cache).check(),
             Self::CargoDeny => match cargo_deny::find(cache) {
@@ -271,6 +284,12 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
                 jobs.push(Box::new(|| packages.make(cache)));
             }
         }
+        if has(Part::Stores) {
+            jobs.push(Box::new(|| {
+                python::STORES.make(cache)?;
+                stores::make_azurite(cache)
+            }));
+        }
         if has(Part::Consumers) {
             jobs.push(Box::new(|| Recipe::consumers(cache).make(cache)));
         }
@@ -283,10 +302,13 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     if has(Part::CargoDeny) {
         jobs.push(Box::new(|| cargo_deny::make(cache)));
     }
+    if has(Part::S3) {
+        jobs.push(Box::new(|| stores::make_s3(cache)));
+    }
     if has(Part::Vouchers) {
         jobs.push(Box::new(|| Recipe::vouchers(cache).make(cache)));
     }
-    let without_tree = [Part::CargoDeny, Part::Vouchers];
+    let without_tree = [Part::CargoDeny, Part::Vouchers, Part::S3];
     if parts.iter().any(|part| !without_tree.contains(part)) {
         jobs.push(Box::new(with_tree));
     }

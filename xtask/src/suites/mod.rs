@@ -78,7 +78,10 @@ const SUITES: &[Suite] = &[
         short: None,
         matrix: None,
         module: ModuleKind::Built,
-        prepare: || setup::ensure(&Cache::open()?, &[Part::Vouchers]),
+        prepare: || {
+            let parts = [Part::Tree, Part::Vouchers, Part::S3, Part::Stores];
+            setup::ensure(&Cache::open()?, &parts)
+        },
         others: None,
     },
     Suite {
