@@ -9,7 +9,7 @@ use crate::pipeline::default_readers;
 use crate::sidecar;
 use crate::sink::PartialError;
 use crate::verify::{Thoroughness, Verification, VerifyError};
-use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, vouching_for};
+use linpmem_manifest::paths::{artifacts_of, checksum_of, final_of, manifest_of, vouching_for};
 use linpmem_manifest::{Reader, Record};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -21,8 +21,7 @@ use std::path::{Path, PathBuf};
 /// The final name of an image that has its working name; `None` if it does not.
 #[must_use]
 pub fn final_name(partial: &Path) -> Option<PathBuf> {
-    let is_partial = partial.extension().is_some_and(|last| last == "partial");
-    is_partial.then(|| partial.with_extension(""))
+    final_of(partial)
 }
 
 /// Whether the image at `path` is whole: its manifest says so, and every byte is what the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the manifest goes while a run goes on: a file, or the receiver of the image.
 
+use crate::encryption::{Encrypted, EncryptedWriter};
 use crate::hash::sha256_of;
 use crate::pipeline::CHUNK_BYTES;
 use crate::remote::{ManifestSum, Remote};
@@ -15,7 +16,6 @@ use rustix::fs::FallocateFlags;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
@@ -39,6 +39,13 @@ pub(crate) fn manifest_bytes(plan: &ImagePlan) -> u64 {
 pub(crate) enum ManifestOutput {
     /// A file under its working name.
     Disk(PartialFile),
+    /// A file under its working name, encrypted.
+    Encrypted {
+        partial: PartialFile,
+        to: Arc<Encrypted>,
+        /// In memory, if the image has a copy of the manifest in it.
+        copy: Option<File>,
+    },
     /// Each line goes to the receiver as it is written.
     Remote {
         sender: Arc<Sender>,
@@ -50,11 +57,31 @@ pub(crate) enum ManifestOutput {
 /// Takes the manifest's lines.
 pub(crate) struct ManifestLines {
     file: Option<File>,
+    encrypted: Option<(EncryptedWriter, Arc<Encrypted>)>,
     remote: Option<(Arc<Sender>, Sha256)>,
     length: u64,
 }
 
 impl ManifestOutput {
+    /// A manifest in a file, encrypted if the others are.
+    ///
+    /// # Errors
+    /// If there is no memory for a copy, where the image needs one.
+    pub(crate) fn file_in(
+        partial: PartialFile,
+        encrypted: Option<&Arc<Encrypted>>,
+        is_embedded: bool,
+    ) -> io::Result<Self> {
+        Ok(match encrypted {
+            None => Self::Disk(partial),
+            Some(to) => Self::Encrypted {
+                partial,
+                to: Arc::clone(to),
+                copy: copy(is_embedded)?,
+            },
+        })
+    }
+
     /// A manifest that goes to the receiver of the image.
     ///
     /// # Errors
@@ -62,14 +89,22 @@ impl ManifestOutput {
     pub(crate) fn remote(remote: &Remote, is_embedded: bool) -> io::Result<Self> {
         Ok(Self::Remote {
             sender: Arc::clone(remote.sender()),
-            copy: is_embedded.then(|| Scratch::Memory.file()).transpose()?,
+            copy: copy(is_embedded)?,
         })
     }
 
-    /// The name that its file is to get; `None` if it has none here.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    /// Its file under its working name; `None` if it has none here.
+    pub(crate) fn partial(&self) -> Option<&PartialFile> {
         match self {
-            Self::Disk(partial) => Some(partial.path()),
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => Some(partial),
+            Self::Remote { .. } => None,
+        }
+    }
+
+    /// The same, for good.
+    pub(crate) fn into_partial(self) -> Option<PartialFile> {
+        match self {
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => Some(partial),
             Self::Remote { .. } => None,
         }
     }
@@ -78,7 +113,7 @@ impl ManifestOutput {
     fn file(&self) -> Option<&File> {
         match self {
             Self::Disk(partial) => Some(partial.file()),
-            Self::Remote { copy, .. } => copy.as_ref(),
+            Self::Encrypted { copy, .. } | Self::Remote { copy, .. } => copy.as_ref(),
         }
     }
 
@@ -89,14 +124,22 @@ impl ManifestOutput {
 
     /// Begins the lines of the manifest of `plan`.
     pub(crate) fn lines(&self, plan: &ImagePlan) -> io::Result<ManifestLines> {
-        if let Self::Disk(partial) = self {
+        if let Some(partial) = self.partial() {
             reserve(partial.file(), plan);
         }
         Ok(ManifestLines {
             file: self.reading()?,
+            encrypted: match self {
+                Self::Encrypted { partial, to, .. } => {
+                    let file = partial.file().try_clone()?;
+                    let out = EncryptedWriter::new(file, &to.recipients)?;
+                    Some((out, Arc::clone(to)))
+                }
+                _ => None,
+            },
             remote: match self {
-                Self::Disk(_) => None,
                 Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
+                _ => None,
             },
             length: 0,
         })
@@ -105,11 +148,16 @@ impl ManifestOutput {
     /// Brings what was written so far to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self {
-            Self::Disk(partial) => partial.file().sync_data(),
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => partial.file().sync_data(),
             // The receiver says what it has.
             Self::Remote { .. } => Ok(()),
         }
     }
+}
+
+/// A file in memory for a copy, if there is to be one.
+fn copy(is_embedded: bool) -> io::Result<Option<File>> {
+    is_embedded.then(|| Scratch::Memory.file()).transpose()
 }
 
 /// Reserves disk space for the manifest, so that it can still be finished when the image
@@ -131,6 +179,10 @@ pub(crate) fn end(
         file.set_len(lines.length)?;
         file.sync_all()?;
     }
+    if let Some((out, to)) = lines.encrypted {
+        // Nobody else sets it.
+        let _ = to.manifest.set(out.finish()?);
+    }
     Ok(lines.remote.map(|(_, hasher)| ManifestSum {
         length: lines.length,
         sha256: sha256_of(hasher),
@@ -141,6 +193,9 @@ impl Write for ManifestLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(file) = &mut self.file {
             file.write_all(bytes)?;
+        }
+        if let Some((out, _)) = &mut self.encrypted {
+            out.write_all(bytes)?;
         }
         if let Some((sender, hasher)) = &mut self.remote {
             hasher.update(bytes);

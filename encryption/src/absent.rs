@@ -57,6 +57,11 @@ impl Identities {
         }
     }
 
+    /// The keys of all of them.
+    pub fn joined<'a>(_: impl IntoIterator<Item = &'a Self>) -> Self {
+        Self
+    }
+
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

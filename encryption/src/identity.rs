@@ -47,6 +47,12 @@ impl Identities {
         Ok(Self(Arc::new(all)))
     }
 
+    /// The keys of all of them.
+    pub fn joined<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let keys = all.into_iter().flat_map(|some| some.0.iter().cloned());
+        Self(Arc::new(keys.collect()))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -10,6 +10,7 @@
 mod acquire;
 mod commands;
 mod custody;
+mod encryption;
 mod image;
 mod plan;
 mod reading;
@@ -27,6 +28,7 @@ pub use custody::TimestampArgs;
 pub use custody::{CustodyAddArgs, CustodyCommand, CustodyRunArgs, CustodyShowArgs};
 #[cfg(feature = "sign")]
 pub use custody::{SignArgs, SignRunArgs};
+pub use encryption::{EncryptArgs, IdentityArgs};
 pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
     LinearArgs,

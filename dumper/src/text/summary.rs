@@ -56,6 +56,8 @@ pub struct SummaryDocument {
     pub manifest: String,
     /// What the receiver on another machine confirmed, if the image went to one.
     pub receiver: Option<ReceiverConfirmed>,
+    /// What is known without a key, if everything else is encrypted.
+    pub encryption: Option<String>,
     /// Where the memory came from, in words.
     pub source: String,
     /// Whether the running kernel's own files were the source, and not the module.
@@ -187,6 +189,7 @@ impl Summary {
             planned,
             partial_pages,
             delivered,
+            encryption,
             ranges,
             shape,
             crash,
@@ -217,6 +220,9 @@ impl Summary {
             compression: shape.codec.to_string(),
             manifest: manifest.to_string_lossy().into_owned(),
             receiver: delivered.as_ref().map(ReceiverConfirmed::of),
+            encryption: encryption
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned()),
             source: source.clone(),
             lacks_module: *subject == Subject::RunningKernel && !source.contains("linpmem"),
             ranges: *ranges,
@@ -294,6 +300,12 @@ impl Document for SummaryDocument {
         match &self.receiver {
             Some(receiver) => receiver.write_text(out)?,
             None => writeln!(out, "  manifest:   {}", self.manifest)?,
+        }
+        if let Some(encryption) = &self.encryption {
+            writeln!(
+                out,
+                "  encrypted:  all but {encryption}, which has the hashes of the encrypted files"
+            )?;
         }
         if let Some(signature) = &self.signature {
             signature.write_text(out)?;
