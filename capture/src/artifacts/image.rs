@@ -124,7 +124,17 @@ fn named_in_manifest(path: &Path, reading: &Reading) -> Result<Option<String>, R
     };
     let early = header.artifacts.and_then(|artifacts| artifacts.file);
     let name = early.or(header.artifacts_file);
-    Ok(name.filter(|name| !name.contains('/') && name != ".." && name != "."))
+    Ok(name.filter(|name| is_plain_name(name)))
+}
+
+/// Whether `name` leads to no other folder.
+fn is_plain_name(name: &str) -> bool {
+    !name.contains('/') && !["", ".", ".."].contains(&name)
+}
+
+/// The file `name` in the folder of `image`; `None` if the name leads elsewhere.
+pub(crate) fn artifact_beside(image: &Path, name: &str) -> Option<PathBuf> {
+    is_plain_name(name).then(|| image.with_file_name(name))
 }
 
 /// The name that the writer of AFF4 images gives to [`VMCOREINFO`].

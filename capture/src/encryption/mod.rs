@@ -71,8 +71,9 @@ pub(crate) mod tests {
     use std::io::Write;
 
     /// The keys that the tests of this crate use.
-    const PUBLIC: &str = "age1hqxslr9jyqhhkf8tdsjd0zwjkkq2sucxzhyx7fyd0a2hkfs2a5ystwmq2z";
-    const PRIVATE: &str = "AGE-SECRET-KEY-1";
+    const PUBLIC: &str = "age1yxpwc8pf6q2u9m5px06hzknzxm44mm6rt6jsfs63w4w7675q99qq5vuvsw";
+    const PRIVATE: &str = 
+        "AGE-SECRET-KEY-1QEQTZK9U9DZ2PM6GHN4PJXT999G8TA7GJSSGSUERQC3S4SV0762QNU9NZ5";
 
     pub(crate) fn recipients() -> Recipients {
         let none: [&str; 0] = [];

@@ -2,6 +2,7 @@
 //! Whether an image is still what its manifest says.
 
 mod check;
+mod encrypted;
 mod layout;
 mod listed;
 mod manifest_file;
@@ -11,6 +12,7 @@ mod report;
 mod side_by_side;
 
 pub use check::{CheckError, Fault};
+pub use encrypted::{EncryptedFileCheck, EncryptedFiles, NoSums};
 pub use layout::LayoutError;
 pub use report::{Damage, Report, Unverified};
 
