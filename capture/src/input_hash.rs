@@ -78,13 +78,21 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(hash.get(), Ok(sha256(b"memory")));
         }
-        let missing = InputHash::begin(folder.path().join("none"), Reading::default(), Stop::default());
+        let missing = InputHash::begin(
+            folder.path().join("none"),
+            Reading::default(),
+            Stop::default(),
+        );
         for _ in 0..2 {
             let why = missing.get().unwrap_err();
             assert!(why.contains("No such file"), "{why}");
         }
         let stop = Stop::default();
         stop.raise();
-        assert!(InputHash::begin(path, Reading::default(), stop).get().is_err());
+        assert!(
+            InputHash::begin(path, Reading::default(), stop)
+                .get()
+                .is_err()
+        );
     }
 }

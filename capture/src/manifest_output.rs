@@ -10,7 +10,7 @@ use crate::spool::Scratch;
 use bytes::Bytes;
 use linpmem_formats::ImagePlan;
 use linpmem_manifest::{Footer, ManifestWriter};
-use linpmem_phys::num::{len_bytes, usize_as_u64};
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use linpmem_remote::{Sender, Stream};
 use rustix::fs::FallocateFlags;
 use sha2::{Digest, Sha256};
@@ -58,6 +58,8 @@ pub(crate) enum ManifestOutput {
 pub(crate) struct ManifestLines {
     file: Option<File>,
     encrypted: Option<(EncryptedWriter, Arc<Encrypted>)>,
+    /// Whether the first line is where it will be found if the run is killed.
+    is_begun: bool,
     remote: Option<(Arc<Sender>, Sha256)>,
     length: u64,
 }
@@ -141,6 +143,7 @@ impl ManifestOutput {
                 Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
                 _ => None,
             },
+            is_begun: false,
             length: 0,
         })
     }
@@ -207,7 +210,16 @@ impl Write for ManifestLines {
         Ok(bytes.len())
     }
 
+    /// The first line has what was planned, without which nobody knows the addresses of a raw
+    /// image. Blanks before the second one fill the chunk of encryption that it ends in, and one
+    /// more makes that chunk leave.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let Some((out, _)) = self.encrypted.as_mut().filter(|_| !self.is_begun) else {
+            return Ok(());
+        };
+        self.is_begun = true;
+        let chunk = linpmem_encryption::CHUNK_BYTES;
+        let used = u64_as_usize(self.length % usize_as_u64(chunk));
+        out.write_all(&vec![b' '; chunk - used + 1])
     }
 }

@@ -19,8 +19,8 @@ use crate::remote::{Delivered, ManifestSum, Remote, Sent};
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    EncryptedSink, FileSink, LimitedSink, Limits, PartialError, PartialFile, PipeSink, RemoteSink, Sink, exposure,
-    folder_of, open_pipe,
+    EncryptedSink, FileSink, LimitedSink, Limits, PartialError, PartialFile, PipeSink, RemoteSink,
+    Sink, exposure, folder_of, open_pipe,
 };
 use crate::stop::Stop;
 use crate::warnings::Warnings;
@@ -113,9 +113,8 @@ impl<'a> OutputSet<'a> {
         let force = plan.force;
         let is_embedded = matches!(format, ImageFormat::Aff4(_));
         let in_memory = || AcquireError::io("keeping the manifest in memory");
-        let in_file = |partial| {
-            ManifestOutput::file_in(partial, encrypted, is_embedded).map_err(in_memory())
-        };
+        let in_file =
+            |partial| ManifestOutput::file_in(partial, encrypted, is_embedded).map_err(in_memory());
         let (image, image_path, manifest) = match target {
             Target::Stream { stream, manifest } => {
                 let partial = partial_of(manifest);
@@ -139,8 +138,7 @@ impl<'a> OutputSet<'a> {
                 (file, image.clone(), in_file(manifest)?)
             }
             Target::Remote(remote) => {
-                let manifest =
-                    ManifestOutput::remote(remote, is_embedded).map_err(in_memory())?;
+                let manifest = ManifestOutput::remote(remote, is_embedded).map_err(in_memory())?;
                 let path = remote.image().to_path_buf();
                 (Destination::Remote(remote), path, manifest)
             }
@@ -363,9 +361,7 @@ impl<'a> OutputSet<'a> {
         let pipe = PipeSink::new(stream);
         Ok(match &self.encrypted {
             None => self.limited(pipe),
-            Some(to) => {
-                self.limited(EncryptedSink::new(pipe, &to.recipients, to.image.clone())?)
-            }
+            Some(to) => self.limited(EncryptedSink::new(pipe, &to.recipients, to.image.clone())?),
         })
     }
 

@@ -138,7 +138,9 @@ impl EncryptedFile {
     /// A cursor that nobody else uses, with the chunk `index` if one has it.
     fn cursor_at(&self, index: u64) -> io::Result<Cursor> {
         let mut cursors = self.lock();
-        let found = cursors.iter().position(|cursor| cursor.index == Some(index));
+        let found = cursors
+            .iter()
+            .position(|cursor| cursor.index == Some(index));
         let before = index.checked_sub(1);
         // The one that goes on from there; else the one that was not used for longest.
         let found = found.or_else(|| cursors.iter().position(|cursor| cursor.index == before));
@@ -198,18 +200,19 @@ impl Cursor {
 
     /// Decrypts the chunk `index`.
     fn load(&mut self, index: u64, start: u64) -> io::Result<()> {
-        let is_next = index.checked_sub(1).is_some_and(|before| self.index == Some(before));
+        let is_next = index
+            .checked_sub(1)
+            .is_some_and(|before| self.index == Some(before));
         self.index = None;
-        self.decrypt(index, is_next).map_err(|error| {
-            match error.kind() {
+        self.decrypt(index, is_next)
+            .map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                     let chunks = index.saturating_mul(ENCRYPTED_CHUNK);
                     let offset = start.saturating_add(chunks);
                     io::Error::new(io::ErrorKind::InvalidData, DamagedChunk { offset })
                 }
                 _ => error,
-            }
-        })?;
+            })?;
         self.index = Some(index);
         Ok(())
     }
@@ -225,7 +228,9 @@ impl Cursor {
             self.stream.seek(SeekFrom::Start(chunk))?;
         }
         self.content.clear();
-        (&mut self.stream).take(CHUNK).read_to_end(&mut self.content)?;
+        (&mut self.stream)
+            .take(CHUNK)
+            .read_to_end(&mut self.content)?;
         match self.content.is_empty() {
             true => Err(io::ErrorKind::UnexpectedEof.into()),
             false => Ok(()),

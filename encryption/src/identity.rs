@@ -30,8 +30,8 @@ impl Identities {
             if detect(&bytes).is_some() {
                 return Err(IdentityError::Passphrase(path.to_path_buf()));
             }
-            let text = String::from_utf8(bytes)
-                .map_err(|_| failed(io::Error::other("it is not text")))?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is not text")))?;
             let before = all.len();
             for (line, key) in key_file::lines(&text) {
                 all.push(key.parse().map_err(|_| IdentityError::NotAKey {

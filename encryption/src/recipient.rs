@@ -26,7 +26,9 @@ impl Recipients {
     ) -> Result<Option<Self>, RecipientError> {
         let mut all = Vec::new();
         for key in keys {
-            add(&mut all, key.trim(), || "what follows --encrypt-to".to_owned())?;
+            add(&mut all, key.trim(), || {
+                "what follows --encrypt-to".to_owned()
+            })?;
         }
         for file in files.iter().map(AsRef::as_ref) {
             let failed = |source| RecipientError::File {

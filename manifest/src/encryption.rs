@@ -83,6 +83,8 @@ impl EncryptionRecord {
 
     /// The files.
     pub fn files(&self) -> impl Iterator<Item = &EncryptedFileRecord> {
-        [&self.image, &self.manifest].into_iter().chain(&self.artifacts)
+        [&self.image, &self.manifest]
+            .into_iter()
+            .chain(&self.artifacts)
     }
 }

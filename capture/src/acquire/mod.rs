@@ -212,7 +212,12 @@ impl<'a> Prepared<'a> {
             id: self.id,
             host: self.host,
             shape: self.shape,
-            encrypted: self.plan.encryption.as_ref().map(Encrypted::to).map(Arc::new),
+            encrypted: self
+                .plan
+                .encryption
+                .as_ref()
+                .map(Encrypted::to)
+                .map(Arc::new),
             meter,
         };
         run.acquire(source, &selected, &plan, stop, &mut warnings)
@@ -522,7 +527,11 @@ impl Run<'_> {
     ) -> Option<CrashOptions> {
         let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
         // VMCOREINFO is of the memory.
-        if self.encrypted.is_some() || !is_padded || !state.is_whole() || !matches!(self.target, Target::File { .. }) {
+        if self.encrypted.is_some()
+            || !is_padded
+            || !state.is_whole()
+            || !matches!(self.target, Target::File { .. })
+        {
             return None;
         }
         if let Err(error) = sidecar::write_vmcoreinfo(image, plan.machine(), self.plan.force) {

@@ -46,8 +46,7 @@ pub fn check(image: &Path, record: &ArtifactsRecord, reading: &Reading) -> Artif
             Some(path) => (path.clone(), whole(&path, reading)),
             None => {
                 let named = record.file.as_ref();
-                let path =
-                    named.map_or_else(|| artifacts_of(image), |name| beside(image, name));
+                let path = named.map_or_else(|| artifacts_of(image), |name| beside(image, name));
                 (path, Err(io::ErrorKind::NotFound.into()))
             }
         },

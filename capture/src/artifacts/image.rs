@@ -78,7 +78,9 @@ fn in_note(path: &Path, reading: &Reading) -> Result<Option<Archive>, ArtifactsE
         return Ok(None);
     };
     elf.artifacts()
-        .map(|(offset, len)| Archive::open(image.bytes, offset, len, &reading.budget).map_err(failed))
+        .map(|(offset, len)| {
+            Archive::open(image.bytes, offset, len, &reading.budget).map_err(failed)
+        })
         .transpose()
 }
 

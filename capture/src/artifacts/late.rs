@@ -121,7 +121,7 @@ impl<'a> LateArtifacts<'a> {
             _ => {
                 let scratch = scratch(self.request.target, self.request.encrypted);
                 scratch.file().map_err(write)?
-            },
+            }
         };
         // After a stop, an image is worth little without them, and they take a moment.
         let (given, fresh) = (self.request.stop, Stop::default());

@@ -72,7 +72,7 @@ pub(crate) mod tests {
 
     /// The keys that the tests of this crate use.
     const PUBLIC: &str = "age1yxpwc8pf6q2u9m5px06hzknzxm44mm6rt6jsfs63w4w7675q99qq5vuvsw";
-    const PRIVATE: &str = 
+    const PRIVATE: &str =
         "AGE-SECRET-KEY-1QEQTZK9U9DZ2PM6GHN4PJXT999G8TA7GJSSGSUERQC3S4SV0762QNU9NZ5";
 
     pub(crate) fn recipients() -> Recipients {

@@ -256,7 +256,7 @@ mod tests {
     fn nothing_follows_a_write_that_failed() {
         let full = Full(PipeSink::new(Vec::new()), false);
         let mut sink = EncryptedSink::new(full, &recipients(), Arc::default()).unwrap();
-        sink.bytes(&[1; BATCH_BYTES * 2]).unwrap_err();
+        sink.bytes(&[1; BATCH_BYTES * 4]).unwrap_err();
         let before = sink.inner.position();
         sink.abandon();
         assert!(sink.inner.1);

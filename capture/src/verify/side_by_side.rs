@@ -34,7 +34,11 @@ struct Part {
 }
 
 /// The sum of each chunk, or why it cannot be read.
-pub fn sums(file: &dyn ReadAt, chunks: &[Plain], backend: Backend) -> Vec<Result<Sha256Sum, Fault>> {
+pub fn sums(
+    file: &dyn ReadAt,
+    chunks: &[Plain],
+    backend: Backend,
+) -> Vec<Result<Sha256Sum, Fault>> {
     let step_blocks = STEP_BYTES / BLOCK_BYTES / chunks.len().max(1);
     let mut parts: Vec<Part> = chunks
         .iter()

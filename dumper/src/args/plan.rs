@@ -46,7 +46,9 @@ pub enum UsageError {
     #[error("--input-layout and --input-ranges apply to --source file:IMAGE: drop them")]
     LayoutOfMachine,
     /// What is not encrypted needs no key.
-    #[error("--identity decrypts an image, and memory is read here (--encrypt-to encrypts): drop it")]
+    #[error(
+        "--identity decrypts an image, and memory is read here (--encrypt-to encrypts): drop it"
+    )]
     KeyOfMachine,
     /// Nothing can be encrypted to these.
     #[error("{0}")]

@@ -15,9 +15,7 @@ use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
 use linpmem_capture::verify::VerifyError;
 use linpmem_capture::{AcquireError, Events, Plan, Reading, acquire};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_formats::{
-    Format, ImageReader, OverBudget, StoredRange, Truncation, aff4, raw,
-};
+use linpmem_formats::{Format, ImageReader, OverBudget, StoredRange, Truncation, aff4, raw};
 use linpmem_manifest::paths::manifest_of;
 use linpmem_phys::{Content, PAGE_SIZE};
 use std::ffi::OsString;
@@ -198,7 +196,9 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
         let path = path.to_path_buf();
         move |source| RecoverCommandError::File { path, source }
     };
-    let source = reading(args).content(&args.image).map_err(failed(&args.image))?;
+    let source = reading(args)
+        .content(&args.image)
+        .map_err(failed(&args.image))?;
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -6,14 +6,17 @@ use super::vouching::{Trusted, TrustedError, events};
 use crate::args::{UsageError, VerifyArgs};
 use crate::text::progress::Progress;
 use crate::text::verify::{
-    ArtifactsCheck, Comparison, DamageLine, EncryptedCheck, HashCheck, HashVerdict, ImageHashes, VerifyDocument,
+    ArtifactsCheck, Comparison, DamageLine, EncryptedCheck, HashCheck, HashVerdict, ImageHashes,
+    VerifyDocument,
 };
 use crate::text::vouching::{SignatureCheck, TimestampCheck};
-use linpmem_capture::is_encrypted;
 use linpmem_capture::artifacts::{self, ArtifactsVerdict};
+use linpmem_capture::is_encrypted;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_readers;
-use linpmem_capture::verify::{Damage, EncryptedFiles, NoSums, Report, Thoroughness, Verification, VerifyError};
+use linpmem_capture::verify::{
+    Damage, EncryptedFiles, NoSums, Report, Thoroughness, Verification, VerifyError,
+};
 use linpmem_cli::ExitStatus;
 use linpmem_formats::{ImageReader, OverBudget, aff4};
 use std::sync::Arc;

@@ -48,8 +48,7 @@ pub fn without_key(
         timestamp: trusted.timestamp(&path, manifest()?),
         custody: events(&path, manifest()?),
     };
-    document.good =
-        document.encrypted.iter().all(EncryptedCheck::is_good) && document.is_vouched();
+    document.good = document.encrypted.iter().all(EncryptedCheck::is_good) && document.is_vouched();
     Ok(document)
 }
 

@@ -17,18 +17,35 @@ fn what_was_cut_off_is_read_up_to_the_last_whole_chunk() {
         let expected = content(len);
         let bytes = encrypted(&expected, 1 << 20, &recipients());
         let start = start(&bytes);
-        let cuts = [0, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk - 1];
+        let cuts = [
+            0,
+            1,
+            15,
+            16,
+            17,
+            chunk - 1,
+            chunk,
+            chunk + 1,
+            2 * chunk,
+            3 * chunk - 1,
+        ];
         for cut in cuts.into_iter().map(|cut| start + cut) {
             let found = open(&bytes[..cut]);
             let whole = (cut - start) / chunk;
             if whole == 0 {
-                assert!(matches!(found, Err(OpenError::NoContent(_))), "{cut}: {found:?}");
+                assert!(
+                    matches!(found, Err(OpenError::NoContent(_))),
+                    "{cut}: {found:?}"
+                );
                 continue;
             }
             let found = found.unwrap();
             assert!(found.is_cut(), "{cut}");
             assert_eq!(found.len(), u64::try_from(whole * CHUNK_BYTES).unwrap());
-            assert!(all(&found).unwrap() == expected[..whole * CHUNK_BYTES], "{cut}");
+            assert!(
+                all(&found).unwrap() == expected[..whole * CHUNK_BYTES],
+                "{cut}"
+            );
         }
         // Within the header, and within the random bytes behind it.
         for cut in [0, 1, 20, 100, start - 17, start - 16, start - 1] {
@@ -47,7 +64,12 @@ fn every_changed_bit_is_noticed_and_the_chunks_around_it_are_not_lost() {
     let bytes = encrypted(&expected, 1 << 20, &recipients());
     let start = start(&bytes);
     let chunk = CHUNK_BYTES + 16;
-    for (place, damaged) in [(0, 0), (CHUNK_BYTES + 15, 0), (chunk, 1), (2 * chunk + 9, 2)] {
+    for (place, damaged) in [
+        (0, 0),
+        (CHUNK_BYTES + 15, 0),
+        (chunk, 1),
+        (2 * chunk + 9, 2),
+    ] {
         let mut bytes = bytes.clone();
         bytes[start + place] ^= 4;
         let found = open(&bytes).unwrap();
@@ -80,7 +102,10 @@ fn every_changed_bit_is_noticed_and_the_chunks_around_it_are_not_lost() {
         swapped.extend_from_slice(&bytes[start + index * chunk..start + (index + 1) * chunk]);
     }
     swapped.extend_from_slice(&bytes[start + 3 * chunk..]);
-    assert_eq!(all(&open(&swapped).unwrap()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(
+        all(&open(&swapped).unwrap()).unwrap_err().kind(),
+        io::ErrorKind::InvalidData
+    );
     // Whatever is changed in the header.
     for place in 0..start {
         let mut changed = bytes.clone();
@@ -94,7 +119,10 @@ fn every_changed_bit_is_noticed_and_the_chunks_around_it_are_not_lost() {
 fn only_the_right_key_opens_it() {
     let bytes = encrypted(&content(10), 10, &recipients());
     let open = |keys: &Identities| EncryptedFile::open(file(&bytes), keys);
-    assert!(matches!(open(&Identities::default()), Err(OpenError::Locked)));
+    assert!(matches!(
+        open(&Identities::default()),
+        Err(OpenError::Locked)
+    ));
     let wrong = identities(&[KEYS[1].1]);
     assert!(matches!(open(&wrong), Err(OpenError::WrongIdentity)));
     for keys in [[KEYS[1].1, KEYS[0].1], [KEYS[0].1, KEYS[1].1]] {
@@ -110,12 +138,16 @@ fn what_needs_other_programs_is_refused_with_a_word_about_it() {
     let bytes = age::encrypt(&recipient, b"content").unwrap();
     let error = open(&bytes).unwrap_err();
     assert!(matches!(error, OpenError::Passphrase), "{error}");
-    let newer = b"age-encryption.org/v2\nsomething else\n--- 0123456789012345678901234567890123456789012\n";
+    let newer =
+        b"age-encryption.org/v2\nsomething else\n--- 0123456789012345678901234567890123456789012\n";
     let error = open(newer).unwrap_err();
     assert!(matches!(error, OpenError::UnknownVersion), "{error}");
     let identity: age::x25519::Identity = KEYS[0].1.parse().unwrap();
     let text = age::encrypt_and_armor(&identity.to_public(), b"content").unwrap();
-    assert_eq!(detect(text.as_bytes()), Some(linpmem_encryption::Detected::Armored));
+    assert_eq!(
+        detect(text.as_bytes()),
+        Some(linpmem_encryption::Detected::Armored)
+    );
 }
 
 /// A header has no end of its own: whoever reads it needs a limit.

@@ -22,7 +22,9 @@ fn each_recipient_can_decrypt_alone() {
         "list",
         &format!("# the lab\n{}\n\n  {}  \n", KEYS[0].0, KEYS[1].0),
     );
-    let both = Recipients::collect(&[KEYS[0].0.to_owned()], &[list]).unwrap().unwrap();
+    let both = Recipients::collect(&[KEYS[0].0.to_owned()], &[list])
+        .unwrap()
+        .unwrap();
     // One that was named twice counts once.
     assert_eq!(both.public_keys(), [KEYS[0].0, KEYS[1].0]);
     let bytes = encrypted(&content(70_000), 1000, &both);
@@ -59,7 +61,9 @@ fn what_is_no_public_key_is_refused_and_a_secret_is_not_repeated() {
         ("age1yubikey1q2w3", "plugin"),
         (KEYS[0].1, "private key"),
     ] {
-        let error = Recipients::collect(&[text.to_owned()], &NO_FILES).unwrap_err().to_string();
+        let error = Recipients::collect(&[text.to_owned()], &NO_FILES)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(reason), "{text}: {error}");
         assert!(error.contains("--encrypt-to"), "{error}");
         assert!(!error.contains(KEYS[0].1), "{error}");
@@ -70,10 +74,18 @@ fn what_is_no_public_key_is_refused_and_a_secret_is_not_repeated() {
     let error = Recipients::collect(&none, &[empty]).unwrap_err();
     assert!(matches!(error, RecipientError::Empty(_)), "{error}");
     let secret = written(&folder, "secret", &format!("# key\n{}\n", KEYS[0].1));
-    let error = Recipients::collect(&none, &[&secret]).unwrap_err().to_string();
-    assert!(error.contains("line 2") && !error.contains(KEYS[0].1), "{error}");
+    let error = Recipients::collect(&none, &[&secret])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("line 2") && !error.contains(KEYS[0].1),
+        "{error}"
+    );
     let missing = Recipients::collect(&none, &[folder.path().join("none")]).unwrap_err();
-    assert!(missing.to_string().contains("none: No such file"), "{missing}");
+    assert!(
+        missing.to_string().contains("none: No such file"),
+        "{missing}"
+    );
 }
 
 #[test]
@@ -97,7 +109,10 @@ fn what_is_no_private_key_is_refused_and_not_repeated() {
         assert!(!error.contains(cut), "{error}");
     }
     let huge = written(&folder, "huge", &"#\n".repeat(1 << 20));
-    assert!(matches!(Identities::read(&[huge]), Err(IdentityError::File { .. })));
+    assert!(matches!(
+        Identities::read(&[huge]),
+        Err(IdentityError::File { .. })
+    ));
     let shown = format!("{:?}", identities(&[KEYS[0].1, KEYS[1].1]));
     assert_eq!(shown, "2 private keys");
 }

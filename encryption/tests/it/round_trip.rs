@@ -59,7 +59,13 @@ fn other_programs_read_it_and_are_read() {
 #[test]
 fn there_is_nothing_behind_the_end() {
     let found = open(&encrypted(&content(100), 1, &recipients())).unwrap();
-    for (offset, len) in [(100, 1), (99, 2), (0, 101), (u64::MAX, 1), (u64::MAX - 1, 2)] {
+    for (offset, len) in [
+        (100, 1),
+        (99, 2),
+        (0, 101),
+        (u64::MAX, 1),
+        (u64::MAX - 1, 2),
+    ] {
         let error = found.read_exact_at(offset, &mut vec![0; len]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{offset}");
     }

@@ -62,7 +62,7 @@ pub enum Part {
     Hatchling,
     /// crash, gdb and the like.
     Consumers,
-    /// minisign and OpenSSL.
+    /// minisign, OpenSSL and age.
     Vouchers,
     /// QEMU and a cross compiler for arm64.
     Arm64Tree,
@@ -189,7 +189,7 @@ impl Part {
             Self::Volatility => "Volatility 3 and LeechCore",
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
-            Self::Vouchers => "minisign and OpenSSL",
+            Self::Vouchers => "minisign, OpenSSL and age",
             Self::Arm64Tree => "the Debian tree for arm64",
             Self::Arm64Kernel => "the arm64 kernel with its debug symbols",
             Self::Arm64Consumers => "crash and makedumpfile for arm64",
