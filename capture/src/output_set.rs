@@ -143,6 +143,14 @@ impl<'a> OutputSet<'a> {
                 (Destination::Remote(remote), path, manifest)
             }
         };
+        if encrypted.is_some() {
+            let described = match target {
+                Target::Stream { .. } => manifest.partial().map(PartialFile::path),
+                _ => Some(image_path.as_path()),
+            };
+            let described = described.map(encryption_of);
+            described.map_or(Ok(()), |path| sidecar::check_free(&path, force))?;
+        }
         if let Some(file) = manifest.partial() {
             for path in [file.path(), file.partial()] {
                 sidecar::check_unvouched(path, force)?;

@@ -139,7 +139,7 @@ fn named(
         return Err(RecoverCommandError::Damaged(args.image.clone()));
     }
     let target = args.output.clone().unwrap_or(own);
-    name_whole(&args.image, &target)?;
+    name_whole(&args.image, &target, &reading(args))?;
     Ok(document(args, &target, Action::Named))
 }
 
