@@ -4,7 +4,7 @@
 use crate::base_types::integer;
 use crate::descriptor::Descriptor;
 use crate::file::SymbolFile;
-use linpmem_kinfo::btf::{Kind, Member, TypeRef};
+use linpmem_kinfo::btf::{Kind, Member, TypeRef, Values};
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -158,8 +158,10 @@ impl Serialize for Constants<'_, '_> {
             type_ref,
             kind,
         } = self.0;
-        if let Kind::Enum { values, .. } = kind {
-            for (name, value) in values.iter() {
+        if let &Kind::Enum { values, size, .. } = kind {
+            // A constant that is left out is better than one that is wrong.
+            let values = values.are_whole(size).then_some(values);
+            for (name, value) in values.into_iter().flat_map(Values::iter) {
                 let name = file
                     .types
                     .text(type_ref.set, name)

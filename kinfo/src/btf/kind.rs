@@ -134,6 +134,13 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// Whether the values of an enumeration of `size` bytes are here in full. Before there were
+    /// 64-bit values in BTF (pahole 1.24), only the lower half of each was kept.
+    #[must_use]
+    pub const fn are_whole(self, size: u32) -> bool {
+        self.is_wide || size <= 4
+    }
+
     /// Offsets of the names, and the values.
     pub fn iter(self) -> impl Iterator<Item = (u32, i128)> + 'a {
         let len = if self.is_wide { 12 } else { 8 };

@@ -155,6 +155,9 @@ fn enumerations_of_all_sizes() {
     let words = [btf.name("big"), 1, 2, btf.name("top"), 0, 0x8000_0000];
     btf.record("wide", 19 << 24 | 2, 8, &words);
     btf.record("wide_signed", 1 << 31 | 19 << 24 | 2, 8, &words);
+    // As kernels before 6.2 have those with wide values.
+    let lost = btf.name("lost");
+    btf.record("halved", 6 << 24 | 1, 8, &[lost, 0]);
     let unnamed = btf.enumeration("", false, &[("ALONE", 7)]);
     btf.typedef("state_t", unnamed);
     let file = file_of(&btf);
@@ -172,6 +175,10 @@ fn enumerations_of_all_sizes() {
     assert_eq!(of("wide/constants/top"), 0x8000_0000_0000_0000_u64);
     assert_eq!(of("wide_signed/constants/top"), i64::MIN);
     assert_eq!(of("wide_signed/base"), "long int");
+    assert_eq!(
+        of("halved"),
+        json!({ "size": 8, "base": "long unsigned int", "constants": {} })
+    );
     assert_eq!(of("state_t/constants/ALONE"), 7);
 }
 

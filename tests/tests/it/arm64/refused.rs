@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a locked-down kernel forbids, and what it still allows.
 
-use super::{ram_is_right, target};
+use super::{acquire_ram, target};
 use crate::contains::contains;
 use anyhow::Result;
 
 #[test]
 fn integrity_mode_leaves_kcore() -> Result<()> {
     let target = target(|machine| machine.memory_mib(256).append("lockdown=integrity"))?;
-    let acquired = target
-        .acquire(&["--format", "elf", "--no-artifacts"], "out.core")?
-        .complete()?;
+    let acquired = acquire_ram(&target, &["--format", "elf", "--no-artifacts"], 0.5)?;
     contains(&acquired.output.text(), &["System RAM from /proc/kcore"])?;
-    ram_is_right(&acquired, 0.5)?;
     let mem = ["--no-artifacts", "--source", "devmem"];
     let refused = target.dump(&mem, "mem.core")?.exited(1)?;
     contains(

@@ -3,7 +3,7 @@
 //! calls it System RAM; memory with `no-map`, such as the firmware's, it does not have at
 //! all, and none of its interfaces reads it.
 
-use super::{ram_is_right, target};
+use super::{acquire_ram, target};
 use crate::pattern::{LEN, PatternFile, bytes_at, is_exact_at};
 use anyhow::{Result, ensure};
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysLen, PhysRange, ReadPhys, Unreadables};
@@ -26,11 +26,7 @@ fn reserved_memory_is_exact_or_listed_as_unreadable() -> Result<()> {
     the_kernel_sees_both_kinds(&target)?;
 
     // All that is RAM to the kernel, with the mapped part and without the other.
-    let acquired = target
-        .acquire(&["--format", "elf", "--no-artifacts"], "ram.core")?
-        .complete()?;
-    println!("{}", acquired.output.text());
-    ram_is_right(&acquired, 0.7)?;
+    let acquired = acquire_ram(&target, &["--format", "elf", "--no-artifacts"], 0.7)?;
     let image = open_elf(&acquired.image)?;
     is_exact_at(MAPPED, &image, &acquired.manifest)?;
     let mut buf = vec![0; usize::try_from(LEN)?];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Acquisitions through the module: the memory in the image is the memory that QEMU sees.
 
-use super::{ram_is_right, target, with_module};
+use super::{acquire_ram, target, with_module};
 use crate::contains::contains;
 use crate::kmod::{ask, machine};
 use crate::pattern::{LEN, PatternFile, is_exact_at};
@@ -32,13 +32,8 @@ fn is_acquired(cpu: Option<&str>, driver: &str) -> Result<()> {
     vm.push(&artifacts::module(vm.kernel())?, MODULE)?;
     println!("{}", target.fill(55)?);
     let args = ["--driver", driver, "--format", "elf", "--no-artifacts"];
-    let acquired = target.acquire(&args, "out.core")?;
-    println!("{}", acquired.output.text());
-    let listed = acquired.manifest.unreadable()?;
-    ensure!(listed.is_empty(), "unreadable: {listed:?}");
-    let acquired = acquired.complete()?;
+    let acquired = acquire_ram(&target, &args, 0.7)?;
     assert_eq!(serving(&acquired, "System RAM")?, ["linpmem"]);
-    ram_is_right(&acquired, 0.7)?;
     let modules = target.vm.kernel_file("/proc/modules")?;
     ensure!(!modules.contains("linpmem "), "it is still loaded");
     target.end()
@@ -66,10 +61,8 @@ fn reserved_memory_is_exact_where_the_kernel_maps_it_and_refused_elsewhere() -> 
     })?;
     println!("{}", target.fill(30)?);
     let args = ["--format", "elf", "--no-artifacts"];
-    let ram = target.acquire(&args, "ram.core")?.complete()?;
-    println!("{}", ram.output.text());
+    let ram = acquire_ram(&target, &args, 0.5)?;
     assert_eq!(serving(&ram, "System RAM")?, ["linpmem"]);
-    ram_is_right(&ram, 0.5)?;
     is_exact_at(MAPPED, &open_elf(&ram.image)?, &ram.manifest)?;
 
     all_is_listed(&target)?;

@@ -9,7 +9,7 @@ mod registers;
 mod shared;
 mod translation;
 
-use super::{ram_is_right, target};
+use super::{acquire_ram, target};
 use anyhow::Result;
 use linpmem_testkit::artifacts;
 use linpmem_testkit::target_machine::TargetMachine;
