@@ -256,14 +256,12 @@ fn without_the_key_the_sums_are_checked_and_no_more_is_promised() {
         .assert()
         .code(0)
         .stdout(contains("was not checked"));
-    for sum in ["a.lime.age.sha256"] {
-        let check = std::process::Command::new("sha256sum")
-            .args(["-c", sum])
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .status();
-        assert!(check.unwrap().success());
-    }
+    let check = std::process::Command::new("sha256sum")
+        .args(["-c", "a.lime.age.sha256"])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .status();
+    assert!(check.unwrap().success());
     for file in [
         "a.lime.age",
         "a.lime.manifest.jsonl.age",
