@@ -4,13 +4,17 @@
 
 use crate::Reading;
 use crate::clock::Moment;
+use crate::hash::file_sha256;
 use crate::meter::Meter;
 use crate::pipeline::default_readers;
 use crate::sidecar;
 use crate::sink::PartialError;
+use crate::stop::Stop;
 use crate::verify::{Thoroughness, Verification, VerifyError};
-use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, vouching_for};
-use linpmem_manifest::{Reader, Record};
+use linpmem_manifest::Record;
+use linpmem_manifest::paths::{
+    artifacts_of, checksum_of, final_of, is_encrypted_name, manifest_of, vouching_for,
+};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs::OpenOptions;
@@ -21,8 +25,7 @@ use std::path::{Path, PathBuf};
 /// The final name of an image that has its working name; `None` if it does not.
 #[must_use]
 pub fn final_name(partial: &Path) -> Option<PathBuf> {
-    let is_partial = partial.extension().is_some_and(|last| last == "partial");
-    is_partial.then(|| partial.with_extension(""))
+    final_of(partial)
 }
 
 /// Whether the image at `path` is whole: its manifest says so, and every byte is what the
@@ -53,7 +56,7 @@ pub fn is_whole(path: &Path, reading: &Reading) -> Result<Option<bool>, VerifyEr
 ///
 /// # Errors
 /// If one of the names is taken, or a file cannot be renamed.
-pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
+pub fn name_whole(partial: &Path, target: &Path, reading: &Reading) -> Result<(), PartialError> {
     // What was renamed before the run was killed has the name without `.partial`.
     let own = final_name(partial).unwrap_or_else(|| partial.to_path_buf());
     for of in [artifacts_of, manifest_of] {
@@ -63,7 +66,7 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
         if let Some(found) = found.filter(|found| *found != of(target)) {
             // The beginning of a manifest stays where it is: it names nothing.
             let is_manifest = found == manifest_of(partial) || found == manifest_of(&own);
-            if is_manifest && !has_end(&found)? {
+            if is_manifest && !has_end(&found, reading)? {
                 continue;
             }
             if is_manifest {
@@ -76,8 +79,12 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
             rename(&found, &of(target))?;
         }
     }
-    let manifest = linpmem_manifest::read(&manifest_of(target)).ok();
-    let sum = manifest.and_then(|manifest| manifest.footer.file.sha256);
+    let manifest = reading.manifest(&manifest_of(target)).ok();
+    let mut sum = manifest.and_then(|manifest| manifest.footer.file.sha256);
+    if sum.is_some() && is_encrypted_name(partial) {
+        // The one in the manifest is of what was encrypted.
+        sum = file_sha256(partial, &Stop::default()).ok();
+    }
     if let Some(sum) = sum.filter(|_| !checksum_of(target).exists()) {
         // The run may have been killed while it wrote the same.
         sidecar::write_checksum(target, sum, true)?;
@@ -86,9 +93,9 @@ pub fn name_whole(partial: &Path, target: &Path) -> Result<(), PartialError> {
 }
 
 /// Whether the manifest at `path` is whole. One that ends where only hashes of the file were
-/// missing gets its last line.
-fn has_end(path: &Path) -> Result<bool, PartialError> {
-    let Ok(mut lines) = Reader::open(path) else {
+/// missing gets its last line, unless it is encrypted.
+fn has_end(path: &Path, reading: &Reading) -> Result<bool, PartialError> {
+    let Ok(mut lines) = reading.manifest_lines(path) else {
         return Ok(false);
     };
     let mut written = None;
@@ -105,7 +112,7 @@ fn has_end(path: &Path) -> Result<bool, PartialError> {
             Err(_) => break,
         }
     }
-    let Some(written) = written else {
+    let Some(written) = written.filter(|_| !is_encrypted_name(path)) else {
         return Ok(false);
     };
     let warning = "the run was killed while it hashed the image's file: the image is whole, but its \

@@ -5,6 +5,7 @@ use crate::error::AcquireError;
 use crate::remote::{Remote, RemoteError, RemoteSpec};
 use crate::stored::{StoreSpec, Storing, StoringError};
 use linpmem_formats::{Codec, aff4, kdump, raw};
+use linpmem_manifest::paths::{decrypted_of, encrypted_of};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 
@@ -198,11 +199,30 @@ impl Target {
         })
     }
 
-    /// The image's name without its folder; `None` for a stream.
+    /// The same for files that are encrypted: their names say so.
+    pub(crate) fn encrypted(self) -> Self {
+        match self {
+            Self::Stream { stream, manifest } => Self::Stream {
+                stream,
+                manifest: encrypted_of(&manifest),
+            },
+            Self::File { image, manifest } => Self::File {
+                image: encrypted_of(&image),
+                manifest: manifest.as_deref().map(encrypted_of),
+            },
+            elsewhere @ (Self::Remote(_) | Self::Store(_)) => elsewhere,
+        }
+    }
+
+    /// The image's name without its folder, and as it is when it is decrypted; `None` for a
+    /// stream.
     pub(crate) fn file_name(&self) -> Option<String> {
         match self {
             Self::Stream { .. } => None,
-            Self::File { image, .. } => Some(image.file_name()?.to_string_lossy().into_owned()),
+            Self::File { image, .. } => {
+                let image = decrypted_of(image);
+                Some(image.file_name()?.to_string_lossy().into_owned())
+            }
             Self::Remote(remote) => Some(remote.image().to_string_lossy().into_owned()),
             Self::Store(storing) => {
                 Some(storing.image().file_name()?.to_string_lossy().into_owned())

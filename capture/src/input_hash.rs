@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hash of the input of a conversion, computed during the conversion.
 
-use crate::hash::file_sha256;
+use crate::Reading;
+use crate::artifacts::Section;
+use crate::hash::sha256_of_reader;
 use crate::plan::Plan;
 use crate::source::SourceSpec;
 use crate::stop::Stop;
@@ -13,7 +15,7 @@ use std::thread::{Builder, JoinHandle};
 
 type Thread = JoinHandle<io::Result<Sha256Sum>>;
 
-/// The SHA-256 of an input file. The file is read at the same time as it is converted, so
+/// The SHA-256 of an input file, as it is when it is decrypted. The file is read at the same time as it is converted, so
 /// that each byte has to come from the disk only once.
 #[derive(Debug)]
 pub struct InputHash {
@@ -28,16 +30,17 @@ impl InputHash {
     pub fn wanted(plan: &Plan, stop: &Stop) -> Option<Arc<Self>> {
         match &plan.source {
             SourceSpec::Image(path) if plan.selection.everything => {
-                Some(Arc::new(Self::begin(path.clone(), stop.clone())))
+                let reading = plan.reading.clone();
+                Some(Arc::new(Self::begin(path.clone(), reading, stop.clone())))
             }
             _ => None,
         }
     }
 
-    fn begin(path: PathBuf, stop: Stop) -> Self {
+    fn begin(path: PathBuf, reading: Reading, stop: Stop) -> Self {
         let thread = Builder::new()
             .name("hash-input".to_owned())
-            .spawn(move || file_sha256(&path, &stop));
+            .spawn(move || sha256_of_reader(Section::whole(reading.content(&path)?), &stop));
         Self {
             thread: Mutex::new(Some(thread)),
             sum: OnceLock::new(),
@@ -71,17 +74,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         std::fs::write(&path, b"memory").unwrap();
-        let hash = InputHash::begin(path.clone(), Stop::default());
+        let hash = InputHash::begin(path.clone(), Reading::default(), Stop::default());
         for _ in 0..2 {
             assert_eq!(hash.get(), Ok(sha256(b"memory")));
         }
-        let missing = InputHash::begin(folder.path().join("none"), Stop::default());
+        let missing = InputHash::begin(
+            folder.path().join("none"),
+            Reading::default(),
+            Stop::default(),
+        );
         for _ in 0..2 {
             let why = missing.get().unwrap_err();
             assert!(why.contains("No such file"), "{why}");
         }
         let stop = Stop::default();
         stop.raise();
-        assert!(InputHash::begin(path, stop).get().is_err());
+        assert!(
+            InputHash::begin(path, Reading::default(), stop)
+                .get()
+                .is_err()
+        );
     }
 }

@@ -11,8 +11,10 @@ pub mod buffer;
 pub mod clock;
 pub mod compare;
 mod compression_choice;
+mod content;
 mod driver;
 mod embedded_manifest;
+mod encryption;
 mod error;
 mod events;
 pub mod finish;
@@ -51,6 +53,7 @@ pub mod verify;
 mod warnings;
 
 pub use acquire::{Acquired, acquire, acquire_from};
+pub use content::is_encrypted;
 pub use driver::DriverSpec;
 pub use embedded_manifest::EmbeddedManifest;
 pub use error::AcquireError;

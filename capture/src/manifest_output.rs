@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the manifest goes while a run goes on: a file, or the receiver of the image.
 
+use crate::encryption::{Encrypted, EncryptedWriter};
 use crate::hash::sha256_of;
 use crate::pipeline::CHUNK_BYTES;
 use crate::remote::{ManifestSum, Remote};
@@ -9,13 +10,12 @@ use crate::spool::Scratch;
 use bytes::Bytes;
 use linpmem_formats::ImagePlan;
 use linpmem_manifest::{Footer, ManifestWriter};
-use linpmem_phys::num::{len_bytes, usize_as_u64};
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use linpmem_remote::{Sender, Stream};
 use rustix::fs::FallocateFlags;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
@@ -41,6 +41,13 @@ pub(crate) enum ManifestOutput {
     Disk(PartialFile),
     /// In memory, until all of it is stored.
     Memory(File),
+    /// A file under its working name, encrypted.
+    Encrypted {
+        partial: PartialFile,
+        to: Arc<Encrypted>,
+        /// In memory, if the image has a copy of the manifest in it.
+        copy: Option<File>,
+    },
     /// Each line goes to the receiver as it is written.
     Remote {
         sender: Arc<Sender>,
@@ -52,11 +59,33 @@ pub(crate) enum ManifestOutput {
 /// Takes the manifest's lines.
 pub(crate) struct ManifestLines {
     file: Option<File>,
+    encrypted: Option<(EncryptedWriter, Arc<Encrypted>)>,
+    /// Whether the first line is where it will be found if the run is killed.
+    is_begun: bool,
     remote: Option<(Arc<Sender>, Sha256)>,
     length: u64,
 }
 
 impl ManifestOutput {
+    /// A manifest in a file, encrypted if the others are.
+    ///
+    /// # Errors
+    /// If there is no memory for a copy, where the image needs one.
+    pub(crate) fn file_in(
+        partial: PartialFile,
+        encrypted: Option<&Arc<Encrypted>>,
+        is_embedded: bool,
+    ) -> io::Result<Self> {
+        Ok(match encrypted {
+            None => Self::Disk(partial),
+            Some(to) => Self::Encrypted {
+                partial,
+                to: Arc::clone(to),
+                copy: copy(is_embedded)?,
+            },
+        })
+    }
+
     /// A manifest that goes to the receiver of the image.
     ///
     /// # Errors
@@ -64,14 +93,22 @@ impl ManifestOutput {
     pub(crate) fn remote(remote: &Remote, is_embedded: bool) -> io::Result<Self> {
         Ok(Self::Remote {
             sender: Arc::clone(remote.sender()),
-            copy: is_embedded.then(|| Scratch::Memory.file()).transpose()?,
+            copy: copy(is_embedded)?,
         })
     }
 
-    /// The name that its file is to get; `None` if it has none here.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    /// Its file under its working name; `None` if it has none here.
+    pub(crate) fn partial(&self) -> Option<&PartialFile> {
         match self {
-            Self::Disk(partial) => Some(partial.path()),
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => Some(partial),
+            Self::Memory(_) | Self::Remote { .. } => None,
+        }
+    }
+
+    /// The same, for good.
+    pub(crate) fn into_partial(self) -> Option<PartialFile> {
+        match self {
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => Some(partial),
             Self::Memory(_) | Self::Remote { .. } => None,
         }
     }
@@ -81,7 +118,7 @@ impl ManifestOutput {
         match self {
             Self::Disk(partial) => Some(partial.file()),
             Self::Memory(file) => Some(file),
-            Self::Remote { copy, .. } => copy.as_ref(),
+            Self::Encrypted { copy, .. } | Self::Remote { copy, .. } => copy.as_ref(),
         }
     }
 
@@ -92,15 +129,24 @@ impl ManifestOutput {
 
     /// Begins the lines of the manifest of `plan`.
     pub(crate) fn lines(&self, plan: &ImagePlan) -> io::Result<ManifestLines> {
-        if let Self::Disk(partial) = self {
+        if let Some(partial) = self.partial() {
             reserve(partial.file(), plan);
         }
         Ok(ManifestLines {
             file: self.reading()?,
-            remote: match self {
-                Self::Disk(_) | Self::Memory(_) => None,
-                Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
+            encrypted: match self {
+                Self::Encrypted { partial, to, .. } => {
+                    let file = partial.file().try_clone()?;
+                    let out = EncryptedWriter::new(file, &to.recipients)?;
+                    Some((out, Arc::clone(to)))
+                }
+                _ => None,
             },
+            remote: match self {
+                Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
+                _ => None,
+            },
+            is_begun: false,
             length: 0,
         })
     }
@@ -108,11 +154,16 @@ impl ManifestOutput {
     /// Brings what was written so far to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self {
-            Self::Disk(partial) => partial.file().sync_data(),
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => partial.file().sync_data(),
             // The receiver says what it has.
             Self::Memory(_) | Self::Remote { .. } => Ok(()),
         }
     }
+}
+
+/// A file in memory for a copy, if there is to be one.
+fn copy(is_embedded: bool) -> io::Result<Option<File>> {
+    is_embedded.then(|| Scratch::Memory.file()).transpose()
 }
 
 /// Reserves disk space for the manifest, so that it can still be finished when the image
@@ -134,6 +185,10 @@ pub(crate) fn end(
         file.set_len(lines.length)?;
         file.sync_all()?;
     }
+    if let Some((out, to)) = lines.encrypted {
+        // Nobody else sets it.
+        let _ = to.manifest.set(out.finish()?);
+    }
     Ok(lines.remote.map(|(_, hasher)| ManifestSum {
         length: lines.length,
         sha256: sha256_of(hasher),
@@ -145,6 +200,9 @@ impl Write for ManifestLines {
         if let Some(file) = &mut self.file {
             file.write_all(bytes)?;
         }
+        if let Some((out, _)) = &mut self.encrypted {
+            out.write_all(bytes)?;
+        }
         if let Some((sender, hasher)) = &mut self.remote {
             hasher.update(bytes);
             sender
@@ -155,7 +213,16 @@ impl Write for ManifestLines {
         Ok(bytes.len())
     }
 
+    /// The first line has what was planned, without which nobody knows the addresses of a raw
+    /// image. Blanks before the second one fill the chunk of encryption that it ends in, and one
+    /// more makes that chunk leave.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let Some((out, _)) = self.encrypted.as_mut().filter(|_| !self.is_begun) else {
+            return Ok(());
+        };
+        self.is_begun = true;
+        let chunk = linpmem_encryption::CHUNK_BYTES;
+        let used = u64_as_usize(self.length % usize_as_u64(chunk));
+        out.write_all(&vec![b' '; chunk - used + 1])
     }
 }

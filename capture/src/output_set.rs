@@ -6,6 +6,7 @@ use crate::after_memory::{After, hash_rest};
 use crate::artifacts::{CollectedArtifacts, LateArtifacts, OwnFile};
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::encryption::Encrypted;
 use crate::error::AcquireError;
 use crate::freeze::Frozen;
 use crate::image_format::{ImageFormat, Stream, Target};
@@ -18,18 +19,18 @@ use crate::remote::{Delivered, ManifestSum, Remote, Sent};
 use crate::second_pass::second_pass;
 use crate::sidecar;
 use crate::sink::{
-    FileSink, LimitedSink, Limits, ObjectSink, PartialError, PartialFile, PipeSink, RemoteSink,
-    Sink, exposure, folder_of, open_pipe,
+    EncryptedSink, FileSink, LimitedSink, Limits, ObjectSink, PartialError, PartialFile, PipeSink,
+    RemoteSink, Sink, exposure, folder_of, open_pipe,
 };
 use crate::spool::Scratch;
 use crate::stop::Stop;
 use crate::stored::{Belongings, Stored, Storing};
 use crate::warnings::Warnings;
 use linpmem_formats::ImageWriter;
-use linpmem_manifest::paths::{checksum_of, manifest_of, partial_of};
+use linpmem_manifest::paths::{checksum_of, encryption_of, manifest_of, partial_of};
 use linpmem_manifest::{
-    ArtifactsRecord, FileRecord, Footer, HashedRecord, Header, ManifestWriter, ReadBackRecord,
-    ReadSpan, SecondPassTotals, Sha256Sum, State, WrittenRecord,
+    ArtifactsRecord, FileRecord, Footer, HashedRecord, Header, ImageId, ManifestWriter,
+    ReadBackRecord, ReadSpan, SecondPassTotals, Sha256Sum, Stamp, State, WrittenRecord,
 };
 use linpmem_phys::PhysLen;
 use std::fs::File;
@@ -45,6 +46,8 @@ pub(crate) struct OutputSet<'a> {
     manifest: ManifestOutput,
     /// Artifacts in a file next to the image.
     artifacts: Option<OwnFile>,
+    /// Whom all of them are encrypted to, if they are.
+    encrypted: Option<Arc<Encrypted>>,
     limits: Limits,
     force: bool,
 }
@@ -66,6 +69,8 @@ pub(crate) struct Committed {
     pub(crate) delivered: Option<Delivered>,
     /// Where it was stored, if it went to a store.
     pub(crate) stored: Option<Stored>,
+    /// What is known without a key, if they are encrypted.
+    pub(crate) encryption: Option<PathBuf>,
 }
 
 /// What a run does besides writing the image.
@@ -107,9 +112,14 @@ impl<'a> OutputSet<'a> {
         target: &'a Target,
         format: ImageFormat,
         plan: &Plan,
+        encrypted: Option<&Arc<Encrypted>>,
         stop: &Stop,
     ) -> Result<Self, AcquireError> {
         let force = plan.force;
+        let is_embedded = matches!(format, ImageFormat::Aff4(_));
+        let in_memory = || AcquireError::io("keeping the manifest in memory");
+        let in_file =
+            |partial| ManifestOutput::file_in(partial, encrypted, is_embedded).map_err(in_memory());
         let (image, image_path, manifest) = match target {
             Target::Stream { stream, manifest } => {
                 let partial = partial_of(manifest);
@@ -118,7 +128,7 @@ impl<'a> OutputSet<'a> {
                     Stream::Pipe(path) => Destination::Pipe(open_pipe(path, stop)?),
                     Stream::Stdout => Destination::Stdout,
                 };
-                (image, stream.name(), ManifestOutput::Disk(manifest))
+                (image, stream.name(), in_file(manifest)?)
             }
             Target::File { image, manifest } => {
                 let partial = partial_of(image);
@@ -130,12 +140,10 @@ impl<'a> OutputSet<'a> {
                 };
                 let manifest = PartialFile::create(&path, working, force)?;
                 let file = Destination::File(file);
-                (file, image.clone(), ManifestOutput::Disk(manifest))
+                (file, image.clone(), in_file(manifest)?)
             }
             Target::Remote(remote) => {
-                let is_embedded = matches!(format, ImageFormat::Aff4(_));
-                let manifest = ManifestOutput::remote(remote, is_embedded)
-                    .map_err(AcquireError::io("keeping the manifest in memory"))?;
+                let manifest = ManifestOutput::remote(remote, is_embedded).map_err(in_memory())?;
                 let path = remote.image().to_path_buf();
                 (Destination::Remote(remote), path, manifest)
             }
@@ -151,7 +159,15 @@ impl<'a> OutputSet<'a> {
                 )
             }
         };
-        if let ManifestOutput::Disk(file) = &manifest {
+        if encrypted.is_some() {
+            let described = match target {
+                Target::Stream { .. } => manifest.partial().map(PartialFile::path),
+                _ => Some(image_path.as_path()),
+            };
+            let described = described.map(encryption_of);
+            described.map_or(Ok(()), |path| sidecar::check_free(&path, force))?;
+        }
+        if let Some(file) = manifest.partial() {
             for path in [file.path(), file.partial()] {
                 sidecar::check_unvouched(path, force)?;
             }
@@ -161,6 +177,7 @@ impl<'a> OutputSet<'a> {
             image_path,
             manifest,
             artifacts: None,
+            encrypted: encrypted.cloned(),
             limits: plan.impact.limits,
             force,
         })
@@ -177,7 +194,7 @@ impl<'a> OutputSet<'a> {
     /// Why others can replace the files, if they can.
     pub(crate) fn exposure(&self) -> Option<String> {
         let image = self.image().map(PartialFile::path);
-        let manifest = self.manifest.path();
+        let manifest = self.manifest.partial().map(PartialFile::path);
         let mut files = image.into_iter().chain(manifest);
         files.find_map(|path| exposure(folder_of(path)))
     }
@@ -356,7 +373,13 @@ impl<'a> OutputSet<'a> {
             Destination::File(image) => {
                 let folder = folder_of(image.partial()).to_path_buf();
                 let file = FileSink::new(image.file().try_clone()?, &folder)?;
-                return Ok(Box::new(LimitedSink::new(file, self.limits, folder)));
+                return Ok(match &self.encrypted {
+                    None => Box::new(LimitedSink::new(file, self.limits, folder)),
+                    Some(to) => {
+                        let sink = EncryptedSink::new(file, &to.recipients, to.image.clone())?;
+                        Box::new(LimitedSink::new(sink, self.limits, folder))
+                    }
+                });
             }
             Destination::Remote(remote) => {
                 return Ok(self.limited(RemoteSink::new(Arc::clone(remote.sender()))));
@@ -367,7 +390,11 @@ impl<'a> OutputSet<'a> {
             Destination::Pipe(pipe) => pipe.try_clone()?,
             Destination::Stdout => File::from(rustix::io::dup(rustix::stdio::stdout())?),
         };
-        Ok(self.limited(PipeSink::new(stream)))
+        let pipe = PipeSink::new(stream);
+        Ok(match &self.encrypted {
+            None => self.limited(pipe),
+            Some(to) => self.limited(EncryptedSink::new(pipe, &to.recipients, to.image.clone())?),
+        })
     }
 
     /// `sink` within the limits, as far as they apply to what is on no disk of this machine.
@@ -381,22 +408,15 @@ impl<'a> OutputSet<'a> {
 
     /// Gives the files their final names: the image last, so that a file with that name is
     /// complete and has its manifest. An incomplete image keeps its working name.
-    pub(crate) fn commit(self, written: &Written) -> Result<Committed, AcquireError> {
+    pub(crate) fn commit(
+        self,
+        written: &Written,
+        id: ImageId,
+        started: &Stamp,
+    ) -> Result<Committed, AcquireError> {
         let is_whole = written.state.is_whole();
+        let described = self.describe(written, id, started)?;
         let manifest = match self.manifest {
-            ManifestOutput::Disk(manifest) => manifest,
-            ManifestOutput::Remote { .. } => {
-                let delivered = match self.image {
-                    Destination::Remote(remote) => Some(deliver(remote, self.artifacts, written)?),
-                    _ => None,
-                };
-                return Ok(Committed {
-                    manifest: manifest_of(&self.image_path),
-                    image: self.image_path,
-                    delivered,
-                    stored: None,
-                });
-            }
             ManifestOutput::Memory(file) => {
                 let stored = match self.image {
                     Destination::Store(storing) => {
@@ -414,8 +434,23 @@ impl<'a> OutputSet<'a> {
                     image: self.image_path,
                     delivered: None,
                     stored,
+                    encryption: None,
                 });
             }
+            manifest => manifest.into_partial(),
+        };
+        let Some(manifest) = manifest else {
+            let delivered = match self.image {
+                Destination::Remote(remote) => Some(deliver(remote, self.artifacts, written)?),
+                _ => None,
+            };
+            return Ok(Committed {
+                manifest: manifest_of(&self.image_path),
+                image: self.image_path,
+                delivered,
+                stored: None,
+                encryption: None,
+            });
         };
         let (image, manifest) = match self.image {
             Destination::File(image) if !is_whole => {
@@ -431,7 +466,12 @@ impl<'a> OutputSet<'a> {
                 self.artifacts.map_or(Ok(()), OwnFile::commit)?;
                 manifest.commit()?;
                 if let Destination::File(image) = image {
-                    if let Some(sum) = written.outcome.file.sha256 {
+                    let encrypted = self.encrypted.as_ref();
+                    let sum = match encrypted.map(|encrypted| encrypted.image.get()) {
+                        None => written.outcome.file.sha256,
+                        Some(encrypted) => encrypted.map(|sum| sum.sha256),
+                    };
+                    if let Some(sum) = sum {
                         sidecar::write_checksum(&self.image_path, sum, self.force)?;
                     }
                     image.commit()?;
@@ -444,7 +484,44 @@ impl<'a> OutputSet<'a> {
             manifest,
             delivered: None,
             stored: None,
+            encryption: described,
         })
+    }
+
+    /// Writes what is known without a key next to an encrypted image, or to its manifest, and
+    /// returns where that is.
+    fn describe(
+        &self,
+        written: &Written,
+        id: ImageId,
+        started: &Stamp,
+    ) -> Result<Option<PathBuf>, AcquireError> {
+        let (Some(encrypted), Some(manifest)) = (&self.encrypted, self.manifest.partial()) else {
+            return Ok(None);
+        };
+        let is_left = self.image().is_some() && !written.state.is_whole();
+        let name = |partial: &'_ PartialFile| match is_left {
+            true => partial.partial().to_path_buf(),
+            false => partial.path().to_path_buf(),
+        };
+        let image = self.image().map(name);
+        let manifest = name(manifest);
+        let artifacts = self.artifacts.as_ref().map(|file| match is_left {
+            true => file.working_path(),
+            false => file.path(),
+        });
+        let record = encrypted.record(
+            id,
+            &started.utc,
+            written.state,
+            [image.as_deref(), Some(&manifest), artifacts],
+        );
+        let path = encryption_of(image.as_ref().unwrap_or(&manifest));
+        let text = record.to_text();
+        let text = text.map_err(AcquireError::io("describing what was encrypted"))?;
+        // One that an interrupted run left was of files that are replaced now.
+        PartialFile::write(&path, &text, self.force || is_left)?;
+        Ok(Some(path))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::image_format::{ImageFormat, Output};
 use crate::selection::Selection;
 use crate::sink::Limits;
 use crate::source::SourceSpec;
+use linpmem_encryption::Recipients;
 use linpmem_formats::Codec;
 use linpmem_manifest::FurtherHash;
 use linpmem_phys::PhysLen;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub hashes: HashSpec,
     /// Where the image and its manifest go.
     pub output: Output,
+    /// Whom all files are encrypted to, if they are.
+    pub encryption: Option<Recipients>,
     /// Whether existing files are replaced.
     pub force: bool,
     /// Whether memory is read again and compared with the image.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How an image is read.
 
+use linpmem_encryption::Identities;
 use linpmem_formats::{Budget, raw};
 use std::path::PathBuf;
 
@@ -13,6 +14,8 @@ pub struct Reading {
     pub volumes: Vec<PathBuf>,
     /// Where the bytes of a raw image belong, if its manifest does not tell.
     pub raw: Option<RawInput>,
+    /// The private keys, if files are encrypted.
+    pub identities: Identities,
 }
 
 /// Where the bytes of a raw image belong: such an image does not say.

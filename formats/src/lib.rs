@@ -174,8 +174,8 @@ pub use core_note::CoreNote;
 pub use detect::{DETECT_BYTES, Detected, Format, detect};
 pub use foreign::Foreign;
 pub use open::{
-    ImageBytes, OpenError, open_bytes, open_bytes_within, open_image, open_reader,
-    open_reader_within,
+    ImageBytes, OpenError, open_bytes, open_bytes_within, open_content_within, open_image,
+    open_reader, open_reader_within,
 };
 pub use output::{ImageOutput, OutputError};
 pub use plan::{ImagePlan, MachineFacts, PlanError, PlannedRange};

@@ -116,23 +116,33 @@ pub fn open_bytes(path: &Path) -> Result<ImageBytes, OpenError> {
 /// # Errors
 /// As [`open_bytes`], or if the file needs more than the budget.
 pub fn open_bytes_within(path: &Path, budget: &Budget) -> Result<ImageBytes, OpenError> {
-    let file = FileSource::open(path)?;
+    open_content_within(Arc::new(FileSource::open(path)?), budget)
+}
+
+/// As [`open_bytes_within`], for a file whose content is `file`.
+///
+/// # Errors
+/// As [`open_bytes_within`].
+pub fn open_content_within(
+    file: Arc<dyn ReadAt>,
+    budget: &Budget,
+) -> Result<ImageBytes, OpenError> {
     let compressed = matches!(magic(&file)?, Some(Detected::Frames));
     let bytes = if compressed {
         frames(file, budget)?
     } else {
-        Arc::new(file)
+        file
     };
     Ok(ImageBytes { bytes, compressed })
 }
 
 #[cfg(feature = "frames")]
-fn frames(file: FileSource, budget: &Budget) -> Result<Arc<dyn ReadAt>, OpenError> {
+fn frames(file: Arc<dyn ReadAt>, budget: &Budget) -> Result<Arc<dyn ReadAt>, OpenError> {
     Ok(Arc::new(frames::Reader::within(file, budget)?))
 }
 
 #[cfg(not(feature = "frames"))]
-fn frames(_: FileSource, _: &Budget) -> Result<Arc<dyn ReadAt>, OpenError> {
+fn frames(_: Arc<dyn ReadAt>, _: &Budget) -> Result<Arc<dyn ReadAt>, OpenError> {
     Err(OpenError::UnsupportedFrames)
 }
 

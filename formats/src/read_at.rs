@@ -99,6 +99,14 @@ impl FileSource {
     }
 }
 
+impl FileSource {
+    /// The file.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+}
+
 impl ReadAt for FileSource {
     fn len(&self) -> u64 {
         self.len

@@ -45,7 +45,11 @@ impl Beginning {
         Self::collect(Reader::open(path)?)
     }
 
-    fn collect<R: BufRead>(mut reader: Reader<R>) -> Result<Self, ReadError> {
+    /// What `reader` says, as far as it goes.
+    ///
+    /// # Errors
+    /// If not even its first line can be read.
+    pub fn collect<R: BufRead>(mut reader: Reader<R>) -> Result<Self, ReadError> {
         let mut header = None;
         let mut ranges: Vec<BegunRange> = Vec::new();
         let mut unreadable = Unreadables::new();

@@ -4,19 +4,28 @@
 use crate::VERSION;
 use crate::lines::MAX_LINE_BYTES;
 use linpmem_phys::PhysRange;
+use std::io;
 use std::path::PathBuf;
+
+/// What to do about a file that is not there.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => " (if the manifest is elsewhere, name it with --manifest)",
+        _ => "",
+    }
+}
 
 /// A manifest cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The file cannot be read.
-    #[error("{path}: {source} (if the manifest is elsewhere, name it with --manifest)")]
+    #[error("{path}: {source}{hint}", hint = hint(.source))]
     Io {
         /// The manifest.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It ends before its footer, as after a crash. [`Reader`](crate::Reader) still reads what
     /// precedes that.

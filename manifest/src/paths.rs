@@ -12,10 +12,53 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The ending of encrypted files.
+const ENCRYPTED: &str = ".age";
+
+/// Whether `path` has the name of an encrypted file.
+#[must_use]
+pub fn is_encrypted_name(path: &Path) -> bool {
+    path.extension().is_some_and(|last| last == "age")
+}
+
+/// The name of the file at `path` when it is encrypted.
+#[must_use]
+pub fn encrypted_of(path: &Path) -> PathBuf {
+    match is_encrypted_name(path) {
+        true => path.to_path_buf(),
+        false => with_suffix(path, ENCRYPTED),
+    }
+}
+
+/// The name of the file at `path` when it is decrypted.
+#[must_use]
+pub fn decrypted_of(path: &Path) -> PathBuf {
+    match is_encrypted_name(path) {
+        true => path.with_extension(""),
+        false => path.to_path_buf(),
+    }
+}
+
+/// A file that belongs to the one at `path`. That of an encrypted one is encrypted as well, so
+/// that all of them have the usual names when they are decrypted.
+fn belonging(path: &Path, suffix: &str) -> PathBuf {
+    match is_encrypted_name(path) {
+        true => encrypted_of(&with_suffix(&decrypted_of(path), suffix)),
+        false => with_suffix(path, suffix),
+    }
+}
+
+/// What is known without a key of the encrypted image at `path`, or of the one whose manifest is
+/// there.
+#[must_use]
+pub fn encryption_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".json")
+}
+
 /// The manifest of the image at `path`.
 #[must_use]
 pub fn manifest_of(path: &Path) -> PathBuf {
-    with_suffix(path, ".manifest.jsonl")
+    belonging(path, ".manifest.jsonl")
 }
 
 /// The manifest next to `image`. A run that was killed between renaming the two leaves a
@@ -23,13 +66,11 @@ pub fn manifest_of(path: &Path) -> PathBuf {
 #[must_use]
 pub fn manifest_beside(image: &Path) -> PathBuf {
     let own = manifest_of(image);
-    if !own.exists() && image.extension().is_some_and(|ending| ending == "partial") {
-        let of_final = manifest_of(&image.with_extension(""));
-        if of_final.exists() {
-            return of_final;
-        }
+    let of_final = final_of(image).map(|image| manifest_of(&image));
+    match of_final.filter(|of_final| !own.exists() && of_final.exists()) {
+        Some(of_final) => of_final,
+        None => own,
     }
-    own
 }
 
 /// The `sha256sum -c` file of the image at `path`.
@@ -78,29 +119,72 @@ pub fn vouching_for(manifest: &Path) -> [PathBuf; 3] {
 /// The artifacts of the image at `path`, if its format cannot hold them.
 #[must_use]
 pub fn artifacts_of(path: &Path) -> PathBuf {
-    with_suffix(path, ".artifacts.tar.zst")
+    belonging(path, ".artifacts.tar.zst")
 }
 
 /// The artifacts of an image on stdout: they go next to its manifest.
 #[must_use]
 pub fn artifacts_of_manifest(manifest: &Path) -> PathBuf {
-    let name = manifest.file_name().unwrap_or_default().to_string_lossy();
+    let decrypted = decrypted_of(manifest);
+    let name = decrypted.file_name().unwrap_or_default().to_string_lossy();
     let endings = [".jsonl", ".json"];
     let bare = endings.iter().find_map(|ending| name.strip_suffix(ending));
     let bare = bare.unwrap_or(&name);
     let bare = bare.strip_suffix(".manifest").unwrap_or(bare);
-    artifacts_of(&manifest.with_file_name(bare))
+    let artifacts = artifacts_of(&manifest.with_file_name(bare));
+    match is_encrypted_name(manifest) {
+        true => encrypted_of(&artifacts),
+        false => artifacts,
+    }
 }
 
 /// The name of the file at `path` until it is complete.
 #[must_use]
 pub fn partial_of(path: &Path) -> PathBuf {
-    with_suffix(path, ".partial")
+    belonging(path, ".partial")
+}
+
+/// The name that the file at `partial` is to get; `None` if it has that already.
+#[must_use]
+pub fn final_of(partial: &Path) -> Option<PathBuf> {
+    let decrypted = decrypted_of(partial);
+    let is_partial = decrypted.extension().is_some_and(|last| last == "partial");
+    let named = decrypted.with_extension("");
+    is_partial.then(|| match is_encrypted_name(partial) {
+        true => encrypted_of(&named),
+        false => named,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_belongs_to_an_encrypted_image_has_the_usual_names_when_decrypted() {
+        let image = Path::new("/a/b.core");
+        let encrypted = encrypted_of(image);
+        assert_eq!(encrypted, Path::new("/a/b.core.age"));
+        assert_eq!(encrypted_of(&encrypted), encrypted);
+        for of in [manifest_of, artifacts_of, partial_of] {
+            let belonging = of(&encrypted);
+            assert_eq!(belonging, encrypted_of(&of(image)));
+            assert_eq!(decrypted_of(&belonging), of(image));
+        }
+        assert_eq!(
+            manifest_of(&partial_of(&encrypted)),
+            Path::new("/a/b.core.partial.manifest.jsonl.age")
+        );
+        assert_eq!(checksum_of(&encrypted), Path::new("/a/b.core.age.sha256"));
+        assert_eq!(encryption_of(&encrypted), Path::new("/a/b.core.age.json"));
+        assert_eq!(final_of(&partial_of(&encrypted)), Some(encrypted.clone()));
+        assert_eq!(final_of(&encrypted), None);
+        assert_eq!(final_of(&partial_of(image)).as_deref(), Some(image));
+        assert_eq!(
+            artifacts_of_manifest(Path::new("m.jsonl.age")),
+            Path::new("m.artifacts.tar.zst.age")
+        );
+    }
 
     #[test]
     fn suffixes_follow_the_whole_name() {

@@ -7,7 +7,7 @@
 //! compilers/SUITE/  compilers of later releases, for the kernels they built
 //! consumers/        a Debian tree with crash, gdb and other readers of images
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
-//! vouchers/         a Debian tree with minisign and OpenSSL
+//! vouchers/         a Debian tree with minisign, OpenSSL and age
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata

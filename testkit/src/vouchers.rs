@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! minisign and OpenSSL, which sign and stamp what we check, and check what we signed and had
-//! stamped. They are run from a Debian tree by its own loader, without being root.
+//! minisign, OpenSSL and age, which sign, stamp and encrypt what we check, and check what we signed,
+//! had stamped and encrypted. They are run from a Debian tree by its own loader, without being root.
 
 use crate::cache::Cache;
 use anyhow::{Result, ensure};
@@ -20,11 +20,13 @@ impl Vouchers {
     /// When the set-up has not made it yet.
     pub fn open() -> Result<Self> {
         let dir = Cache::open()?.vouchers();
-        ensure!(
-            dir.join("usr/bin/minisign").exists(),
-            "no minisign in {}: run `cargo xtask setup`",
-            dir.display()
-        );
+        for program in ["age", "minisign"] {
+            ensure!(
+                dir.join("usr/bin").join(program).exists(),
+                "no {program} in {}: run `cargo xtask setup`",
+                dir.display()
+            );
+        }
         Ok(Self { dir })
     }
 
@@ -32,6 +34,18 @@ impl Vouchers {
     #[must_use]
     pub fn minisign(&self) -> Command {
         self.command("minisign")
+    }
+
+    /// A command that runs age.
+    #[must_use]
+    pub fn age(&self) -> Command {
+        self.command("age")
+    }
+
+    /// A command that runs age-keygen.
+    #[must_use]
+    pub fn age_keygen(&self) -> Command {
+        self.command("age-keygen")
     }
 
     /// A command that runs OpenSSL, without a configuration of the machine's.

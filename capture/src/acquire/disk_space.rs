@@ -7,6 +7,7 @@ use crate::image_format::{ImageFormat, Shape, Target};
 use crate::manifest_output::manifest_bytes;
 use crate::sink::{PartialFile, SpaceError, check_length, check_space};
 use crate::warnings::Warnings;
+use linpmem_encryption::encrypted_len;
 use linpmem_formats::{ImagePlan, raw};
 use linpmem_phys::PhysLen;
 
@@ -50,7 +51,7 @@ impl Run<'_> {
         let Some(image) = image else {
             return Ok(());
         };
-        let needed = most_bytes(self.shape, plan);
+        let needed = self.stored_bytes(most_bytes(self.shape, plan));
         match check_length(image.file(), image.path(), PhysLen::new(needed)) {
             Err(error) if self.shape.is_compressed() => {
                 warnings.add(format!(
@@ -90,6 +91,14 @@ impl Run<'_> {
         }
     }
 
+    /// The bytes that `content` takes on the disk, without headers.
+    fn stored_bytes(&self, content: u64) -> u64 {
+        match self.encrypted {
+            Some(_) => encrypted_len(content),
+            None => content,
+        }
+    }
+
     /// Checks that an image with this many bytes of artifacts will fit. Returns a warning
     /// if it fits only when compressed.
     fn space_for(
@@ -101,14 +110,16 @@ impl Run<'_> {
             return Ok(None);
         };
         // No disk has 2^64 bytes: the largest number is as good as any beyond it.
-        let needed = [
-            plan.total().get(),
-            artifacts_bytes,
-            HEADERS_BYTES,
-            manifest_bytes(plan),
-        ]
-        .into_iter()
-        .fold(0, u64::saturating_add);
+        let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
+        let memory = match is_padded && self.encrypted.is_some() {
+            // What is encrypted has no holes.
+            true => plan.end().get(),
+            false => plan.total().get(),
+        };
+        let needed = [memory, artifacts_bytes, HEADERS_BYTES, manifest_bytes(plan)]
+            .into_iter()
+            .fold(0, u64::saturating_add);
+        let needed = self.stored_bytes(needed);
         match check_space(image, needed, self.plan.impact.limits) {
             Err(error @ (SpaceError::TooLittle { .. } | SpaceError::TooLarge { .. }))
                 if self.shape.is_compressed() =>

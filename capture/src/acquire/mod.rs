@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::encryption::Encrypted;
 use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
@@ -64,6 +65,8 @@ pub struct Acquired {
     pub delivered: Option<Delivered>,
     /// Where the image was stored, if it went to a store.
     pub stored: Option<Stored>,
+    /// The file with what is known without a key, if all others are encrypted.
+    pub encryption: Option<PathBuf>,
     /// The result of the pipeline.
     pub outcome: Outcome,
     /// Bytes that the plan reads.
@@ -150,6 +153,7 @@ struct Run<'a> {
     host: Host,
     shape: Shape,
     target: Target,
+    encrypted: Option<Arc<Encrypted>>,
     meter: Arc<Meter>,
 }
 
@@ -212,6 +216,12 @@ impl<'a> Prepared<'a> {
             id: self.id,
             host: self.host,
             shape: self.shape,
+            encrypted: self
+                .plan
+                .encryption
+                .as_ref()
+                .map(Encrypted::to)
+                .map(Arc::new),
             meter,
         };
         run.acquire(source, &selected, &plan, stop, &mut warnings)
@@ -231,7 +241,11 @@ impl<'a> Prepared<'a> {
             stop,
             meter,
         };
-        Target::of(&self.plan.output, self.shape, host, &utc, away)
+        let target = Target::of(&self.plan.output, self.shape, host, &utc, away)?;
+        Ok(match self.plan.encryption {
+            Some(_) => target.encrypted(),
+            None => target,
+        })
     }
 }
 
@@ -286,7 +300,13 @@ impl Run<'_> {
     ) -> Result<Acquired, AcquireError> {
         let is_tight = self.check_space(plan, warnings)?;
 
-        let mut outputs = OutputSet::create(&self.target, self.shape.format, self.plan, stop)?;
+        let mut outputs = OutputSet::create(
+            &self.target,
+            self.shape.format,
+            self.plan,
+            self.encrypted.as_ref(),
+            stop,
+        )?;
         warnings.extend(outputs.exposure());
         self.check_length(outputs.image(), plan, warnings)?;
         let embedded = EmbeddedManifest::default();
@@ -359,7 +379,7 @@ impl Run<'_> {
         warnings.events().finished();
 
         let late = written.late.take().map(|kept| outputs.hold(kept));
-        let committed = outputs.commit(&written)?;
+        let committed = outputs.commit(&written, self.id, &header.started)?;
         let crash = self.write_crash_files(&committed.image, written.state, plan, warnings);
         Ok(Acquired {
             state: written.state,
@@ -367,6 +387,7 @@ impl Run<'_> {
             manifest: committed.manifest,
             delivered: committed.delivered,
             stored: committed.stored,
+            encryption: committed.encryption,
             source: source
                 .record
                 .describe(|kind| selected.read.iter().any(|read| read.kind.name() == kind)),
@@ -435,6 +456,7 @@ impl Run<'_> {
             wanted: &self.plan.artifacts,
             format: self.shape.format,
             target: &self.target,
+            encrypted: self.encrypted.as_ref(),
             force: self.plan.force,
             source,
             spec: &self.plan.source,
@@ -546,7 +568,12 @@ impl Run<'_> {
         warnings: &mut Warnings<'_>,
     ) -> Option<CrashOptions> {
         let is_padded = self.shape.format == ImageFormat::Raw(raw::Layout::Padded);
-        if !is_padded || !state.is_whole() || !matches!(self.target, Target::File { .. }) {
+        // VMCOREINFO is of the memory.
+        if self.encrypted.is_some()
+            || !is_padded
+            || !state.is_whole()
+            || !matches!(self.target, Target::File { .. })
+        {
             return None;
         }
         if let Err(error) = sidecar::write_vmcoreinfo(image, plan.machine(), self.plan.force) {

@@ -2,11 +2,11 @@
 //! Whether an image's artifacts still match its manifest.
 
 use super::archive::Section;
-use super::image::artifacts_file;
+use super::image::{artifacts_file, beside};
 use crate::Reading;
 use crate::hash::sha256_of_reader;
 use crate::stop::Stop;
-use linpmem_formats::{Budget, FileSource, ReadAt, elf, open_bytes_within};
+use linpmem_formats::{elf, open_content_within};
 use linpmem_manifest::paths::artifacts_of;
 use linpmem_manifest::{ArtifactsPlace, ArtifactsRecord, Sha256Sum};
 use std::io;
@@ -40,14 +40,13 @@ pub fn check(image: &Path, record: &ArtifactsRecord, reading: &Reading) -> Artif
     let (path, found) = match record.place {
         ArtifactsPlace::Members => return ArtifactsVerdict::InVolume,
         ArtifactsPlace::Note | ArtifactsPlace::Tail => {
-            (image.to_path_buf(), in_note(image, &reading.budget))
+            (image.to_path_buf(), in_note(image, reading))
         }
-        ArtifactsPlace::File => match artifacts_file(image) {
-            Some(path) => (path.clone(), whole(&path)),
+        ArtifactsPlace::File => match artifacts_file(image, reading) {
+            Some(path) => (path.clone(), whole(&path, reading)),
             None => {
                 let named = record.file.as_ref();
-                let path =
-                    named.map_or_else(|| artifacts_of(image), |name| image.with_file_name(name));
+                let path = named.map_or_else(|| artifacts_of(image), |name| beside(image, name));
                 (path, Err(io::ErrorKind::NotFound.into()))
             }
         },
@@ -68,8 +67,8 @@ pub fn check(image: &Path, record: &ArtifactsRecord, reading: &Reading) -> Artif
     ArtifactsVerdict::Bad { path, reason }
 }
 
-fn in_note(image: &Path, budget: &Budget) -> io::Result<(u64, Sha256Sum)> {
-    let bytes = open_bytes_within(image, budget)
+fn in_note(image: &Path, reading: &Reading) -> io::Result<(u64, Sha256Sum)> {
+    let bytes = open_content_within(reading.content(image)?, &reading.budget)
         .map_err(io::Error::other)?
         .bytes;
     let elf = elf::Reader::new(Arc::clone(&bytes)).map_err(io::Error::other)?;
@@ -77,10 +76,10 @@ fn in_note(image: &Path, budget: &Budget) -> io::Result<(u64, Sha256Sum)> {
     Ok((len, sha256(Section::new(bytes, offset, len)?)?))
 }
 
-fn whole(path: &Path) -> io::Result<(u64, Sha256Sum)> {
-    let file = FileSource::open(path)?;
+fn whole(path: &Path, reading: &Reading) -> io::Result<(u64, Sha256Sum)> {
+    let file = reading.content(path)?;
     let len = file.len();
-    Ok((len, sha256(Section::whole(Arc::new(file)))?))
+    Ok((len, sha256(Section::whole(file))?))
 }
 
 fn sha256(bytes: Section) -> io::Result<Sha256Sum> {

@@ -7,11 +7,12 @@ use super::{Artifacts, ArtifactsError, VMCOREINFO};
 use crate::Reading;
 use crate::source::read_aff4;
 use linpmem_formats::{
-    Budget, DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect, elf,
-    open_bytes_within,
+    DETECT_BYTES, Detected, Format, OpenError, aff4, detect, elf, open_content_within,
 };
-use linpmem_manifest::paths::{artifacts_of, manifest_of};
-use linpmem_manifest::{ReadError, Reader, Record};
+use linpmem_manifest::paths::{
+    artifacts_of, decrypted_of, encrypted_of, is_encrypted_name, manifest_of,
+};
+use linpmem_manifest::{ReadError, Record};
 use linpmem_phys::num::usize_as_u64;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -40,23 +41,25 @@ impl Artifacts {
             let volume = Volume::new(image);
             return Ok((!volume.entries().is_empty()).then(|| Self::of(volume)));
         }
-        if let Some(archive) = in_note(path, &reading.budget)? {
+        if let Some(archive) = in_note(path, reading)? {
             return Ok(Some(Self::of(archive)));
         }
-        if let Some(file) = artifacts_file(path) {
-            return open_archive(&file, &reading.budget).map(|archive| Some(Self::of(archive)));
+        if let Some(file) = artifacts_file(path, reading) {
+            return open_archive(&file, reading).map(|archive| Some(Self::of(archive)));
         }
-        let is_archive = path.to_string_lossy().ends_with(".tar.zst");
+        let is_archive = decrypted_of(path).to_string_lossy().ends_with(".tar.zst");
         is_archive
-            .then(|| open_archive(path, &reading.budget).map(Self::of))
+            .then(|| open_archive(path, reading).map(Self::of))
             .transpose()
     }
 }
 
 /// The archive in a note of an ELF core.
-fn in_note(path: &Path, budget: &Budget) -> Result<Option<Archive>, ArtifactsError> {
+fn in_note(path: &Path, reading: &Reading) -> Result<Option<Archive>, ArtifactsError> {
     // Why a file cannot be opened as an image, its reader will say.
-    let Ok(image) = open_bytes_within(path, budget) else {
+    let content = reading.content(path).map_err(OpenError::from);
+    let content = content.and_then(|content| open_content_within(content, &reading.budget));
+    let Ok(image) = content else {
         return Ok(None);
     };
     let failed = |source| ArtifactsError::Open {
@@ -75,26 +78,28 @@ fn in_note(path: &Path, budget: &Budget) -> Result<Option<Archive>, ArtifactsErr
         return Ok(None);
     };
     elf.artifacts()
-        .map(|(offset, len)| Archive::open(image.bytes, offset, len, budget).map_err(failed))
+        .map(|(offset, len)| {
+            Archive::open(image.bytes, offset, len, &reading.budget).map_err(failed)
+        })
         .transpose()
 }
 
-fn open_archive(path: &Path, budget: &Budget) -> Result<Archive, ArtifactsError> {
+fn open_archive(path: &Path, reading: &Reading) -> Result<Archive, ArtifactsError> {
     let failed = |source| ArtifactsError::Open {
         path: path.to_path_buf(),
         source,
     };
-    let file = FileSource::open(path).map_err(failed)?;
+    let file = reading.content(path).map_err(failed)?;
     let len = file.len();
-    Archive::open(Arc::new(file), 0, len, budget).map_err(failed)
+    Archive::open(file, 0, len, &reading.budget).map_err(failed)
 }
 
 /// The file with the artifacts of the image at `path`, if it exists: the one that the
 /// manifest names, or without a manifest the one with the image's name.
-pub(super) fn artifacts_file(path: &Path) -> Option<PathBuf> {
+pub(super) fn artifacts_file(path: &Path, reading: &Reading) -> Option<PathBuf> {
     let default = artifacts_of(path);
-    let named = match named_in_manifest(&manifest_of(path)) {
-        Ok(Some(name)) => path.with_file_name(name),
+    let named = match named_in_manifest(&manifest_of(path), reading) {
+        Ok(Some(name)) => beside(path, &name),
         Ok(None) => return None,
         Err(_) => default.clone(),
     };
@@ -102,16 +107,36 @@ pub(super) fn artifacts_file(path: &Path) -> Option<PathBuf> {
     [named, default].into_iter().find(|path| path.exists())
 }
 
+/// The file `name` next to the image at `path`. The manifest has names as they are when
+/// everything is decrypted.
+pub(super) fn beside(path: &Path, name: &str) -> PathBuf {
+    let named = path.with_file_name(name);
+    match is_encrypted_name(path) {
+        true => encrypted_of(&named),
+        false => named,
+    }
+}
+
 /// The file name in the header of the manifest at `path`, whatever else of it is
 /// damaged. A name that leads to another folder is ignored.
-fn named_in_manifest(path: &Path) -> Result<Option<String>, ReadError> {
-    let header = match Reader::open(path)?.next().transpose()? {
+fn named_in_manifest(path: &Path, reading: &Reading) -> Result<Option<String>, ReadError> {
+    let header = match reading.manifest_lines(path)?.next().transpose()? {
         Some(Record::Header(header)) => header,
         _ => return Ok(None),
     };
     let early = header.artifacts.and_then(|artifacts| artifacts.file);
     let name = early.or(header.artifacts_file);
-    Ok(name.filter(|name| !name.contains('/') && name != ".." && name != "."))
+    Ok(name.filter(|name| is_plain_name(name)))
+}
+
+/// Whether `name` leads to no other folder.
+fn is_plain_name(name: &str) -> bool {
+    !name.contains('/') && !["", ".", ".."].contains(&name)
+}
+
+/// The file `name` in the folder of `image`; `None` if the name leads elsewhere.
+pub(crate) fn artifact_beside(image: &Path, name: &str) -> Option<PathBuf> {
+    is_plain_name(name).then(|| image.with_file_name(name))
 }
 
 /// The name that the writer of AFF4 images gives to [`VMCOREINFO`].

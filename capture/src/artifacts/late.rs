@@ -40,7 +40,10 @@ impl<'a> LateArtifacts<'a> {
         let place = match request.format {
             ImageFormat::Elf => Place::Tail(elf::Tail::default()),
             ImageFormat::Aff4(_) => Place::Members(aff4::LateFiles::default()),
-            _ => Place::File(Some(OwnFile::create(request.target, request.force)?)),
+            _ => {
+                let file = OwnFile::create(request.target, request.encrypted, request.force)?;
+                Place::File(Some(file))
+            }
         };
         Ok(Self { request, place })
     }
@@ -115,7 +118,10 @@ impl<'a> LateArtifacts<'a> {
         let write = |source| PlacementError::Gather(GatherError::Write(source));
         let archive = match &self.place {
             Place::File(Some(file)) => file.file().try_clone().map_err(write)?,
-            _ => scratch(self.request.target).file().map_err(write)?,
+            _ => {
+                let scratch = scratch(self.request.target, self.request.encrypted);
+                scratch.file().map_err(write)?
+            }
         };
         // After a stop, an image is worth little without them, and they take a moment.
         let (given, fresh) = (self.request.stop, Stop::default());

@@ -33,6 +33,7 @@ pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
 pub use facts::{is_arm64, no_volatility};
 pub use gather::GatherError;
+pub(crate) use image::artifact_beside;
 pub(crate) use late::LateArtifacts;
 pub use machine::{Clocks, Cpus, Machine, Module};
 pub(crate) use own_file::OwnFile;

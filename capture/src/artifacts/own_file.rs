@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file for artifacts that the image does not hold.
 
+use super::archive::Section;
+use crate::encryption::{Encrypted, EncryptedWriter};
 use crate::image_format::Target;
 use crate::sink::{PartialError, PartialFile, folder_of};
 use crate::spool::Scratch;
-use linpmem_manifest::paths::{artifacts_of, artifacts_of_manifest, partial_of};
+use linpmem_formats::{FileSource, ReadAt};
+use linpmem_manifest::paths::{artifacts_of, artifacts_of_manifest, decrypted_of, partial_of};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file for artifacts, until the run ends.
 #[derive(Debug)]
 pub(crate) enum OwnFile {
     /// Next to the image, or to its manifest.
     Disk(PartialFile),
+    /// In memory until all of them are there, and then encrypted into a file next to the image,
+    /// or to its manifest.
+    Encrypted {
+        /// What is encrypted.
+        content: File,
+        /// Where it goes.
+        partial: PartialFile,
+        /// To whom.
+        to: Arc<Encrypted>,
+    },
     /// In memory, to be sent after the image.
     Memory {
         /// What is sent.
@@ -28,7 +42,19 @@ impl OwnFile {
     ///
     /// # Errors
     /// If its name is taken, or it cannot be created.
-    pub(super) fn create(target: &Target, force: bool) -> Result<Self, PartialError> {
+    pub(super) fn create(
+        target: &Target,
+        encrypted: Option<&Arc<Encrypted>>,
+        force: bool,
+    ) -> Result<Self, PartialError> {
+        let in_memory = |name: &Path| {
+            let file = Scratch::Memory.file();
+            file.map_err(|source| PartialError::Io {
+                action: "keeping in memory",
+                path: name.to_path_buf(),
+                source,
+            })
+        };
         let (path, partial) = match target {
             Target::File { image, .. } => (artifacts_of(image), artifacts_of(&partial_of(image))),
             Target::Stream { manifest, .. } => {
@@ -36,39 +62,79 @@ impl OwnFile {
                 let partial = partial_of(&path);
                 (path, partial)
             }
-            Target::Remote(remote) => return Self::in_memory(artifacts_of(remote.image())),
-            Target::Store(storing) => return Self::in_memory(artifacts_of(storing.image())),
+            Target::Remote(remote) => {
+                let name = artifacts_of(remote.image());
+                let file = in_memory(&name)?;
+                return Ok(Self::Memory { file, name });
+            }
+            Target::Store(storing) => {
+                let name = artifacts_of(storing.image());
+                let file = in_memory(&name)?;
+                return Ok(Self::Memory { file, name });
+            }
         };
-        PartialFile::create(&path, partial, force).map(Self::Disk)
+        let partial = PartialFile::create(&path, partial, force)?;
+        Ok(match encrypted {
+            None => Self::Disk(partial),
+            Some(to) => Self::Encrypted {
+                content: in_memory(&path)?,
+                partial,
+                to: Arc::clone(to),
+            },
+        })
     }
 
-    fn in_memory(name: PathBuf) -> Result<Self, PartialError> {
-        let file = Scratch::Memory.file();
-        let file = file.map_err(|source| PartialError::Io {
-            action: "keeping in memory",
-            path: name.clone(),
-            source,
-        })?;
-        Ok(Self::Memory { file, name })
+    /// Brings the artifacts, which are complete, to the disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::Disk(partial) => partial.file().sync_all(),
+            Self::Encrypted {
+                content,
+                partial,
+                to,
+            } => {
+                let mut out = EncryptedWriter::new(partial.file().try_clone()?, &to.recipients)?;
+                let content: Arc<dyn ReadAt> = Arc::new(FileSource::new(content.try_clone()?)?);
+                io::copy(&mut Section::whole(content), &mut out)?;
+                // Nobody else sets it.
+                let _ = to.artifacts.set(out.finish()?);
+                Ok(())
+            }
+            Self::Memory { .. } => Ok(()),
+        }
     }
 
     pub(crate) fn file(&self) -> &File {
         match self {
             Self::Disk(partial) => partial.file(),
+            Self::Encrypted { content, .. } => content,
             Self::Memory { file, .. } => file,
         }
     }
 
-    fn path(&self) -> &Path {
+    /// The name that it is to get.
+    pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::Disk(partial) => partial.path(),
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => partial.path(),
             Self::Memory { name, .. } => name,
         }
     }
 
-    /// The name without a folder.
+    /// Its name until then.
+    pub(crate) fn working_path(&self) -> &Path {
+        match self {
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => partial.partial(),
+            Self::Memory { name, .. } => name,
+        }
+    }
+
+    /// The name without a folder, and as it is when everything is decrypted.
     pub(super) fn name(&self) -> io::Result<String> {
-        let name = self.path().file_name();
+        let path = decrypted_of(self.path());
+        let name = path.file_name();
         let name =
             name.ok_or_else(|| io::Error::other("the file for the artifacts has no name"))?;
         Ok(name.to_string_lossy().into_owned())
@@ -76,8 +142,11 @@ impl OwnFile {
 
     /// Leaves the file under its working name.
     pub(crate) fn leave(self) {
-        if let Self::Disk(partial) = self {
-            partial.leave();
+        match self {
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => {
+                partial.leave();
+            }
+            Self::Memory { .. } => {}
         }
     }
 
@@ -87,16 +156,18 @@ impl OwnFile {
     /// As [`PartialFile::commit`].
     pub(crate) fn commit(self) -> Result<(), PartialError> {
         match self {
-            Self::Disk(partial) => partial.commit(),
+            Self::Disk(partial) | Self::Encrypted { partial, .. } => partial.commit(),
             Self::Memory { .. } => Ok(()),
         }
     }
 }
 
 /// Where files without a name are, for a run that writes to `target`.
-pub(super) fn scratch(target: &Target) -> Scratch {
+pub(super) fn scratch(target: &Target, encrypted: Option<&Arc<Encrypted>>) -> Scratch {
     let beside = |path: &Path| Scratch::Folder(folder_of(path).to_path_buf());
     match target {
+        // What is not encrypted is on no disk.
+        _ if encrypted.is_some() => Scratch::Memory,
         Target::File { image, .. } => beside(image),
         Target::Stream { manifest, .. } => beside(manifest),
         Target::Remote(_) | Target::Store(_) => Scratch::Memory,

@@ -9,6 +9,7 @@ use super::own_file::{OwnFile, scratch};
 use super::{MACHINE, MANIFEST, VMCOREINFO};
 use crate::Reading;
 use crate::embedded_manifest::EmbeddedManifest;
+use crate::encryption::Encrypted;
 use crate::image_format::{ImageFormat, Target};
 use crate::plan::ArtifactsSpec;
 use crate::sink::PartialError;
@@ -28,6 +29,8 @@ pub(crate) struct ArtifactsRequest<'a> {
     pub(crate) wanted: &'a ArtifactsSpec,
     pub(crate) format: ImageFormat,
     pub(crate) target: &'a Target,
+    /// Whom all files are encrypted to, if they are.
+    pub(crate) encrypted: Option<&'a Arc<Encrypted>>,
     pub(crate) force: bool,
     pub(crate) source: &'a Source,
     pub(crate) spec: &'a SourceSpec,
@@ -121,11 +124,11 @@ impl ArtifactsRequest<'_> {
             timeout: self.timeout,
             stop,
         };
-        gather(gathering, file, scratch(self.target))
+        gather(gathering, file, scratch(self.target, self.encrypted))
     }
 
     fn place(&self) -> Result<Option<CollectedArtifacts>, PlacementError> {
-        let create = || OwnFile::create(self.target, self.force);
+        let create = || OwnFile::create(self.target, self.encrypted, self.force);
         let write = |source| PlacementError::Gather(GatherError::Write(source));
         let inside = match self.format {
             ImageFormat::Elf => Some(ArtifactsPlace::Note),
@@ -140,7 +143,7 @@ impl ArtifactsRequest<'_> {
                 .map(|gathered| in_own_file(gathered, file))
                 .transpose();
         };
-        let archive = scratch(self.target).file().map_err(write)?;
+        let archive = scratch(self.target, self.encrypted).file().map_err(write)?;
         let Some(gathered) = self.gather(archive, self.stop)? else {
             return Ok(None);
         };
@@ -174,7 +177,7 @@ pub(super) fn in_own_file(
     gathered: Gathered,
     file: OwnFile,
 ) -> Result<CollectedArtifacts, PlacementError> {
-    file.file().sync_all().map_err(GatherError::Write)?;
+    file.sync().map_err(GatherError::Write)?;
     Ok(CollectedArtifacts::new(
         gathered,
         ArtifactsPlace::File,

@@ -48,7 +48,7 @@ impl<S: Sink> LimitedSink<S> {
         let Some(limit) = self.limits.max_size else {
             return Ok(());
         };
-        if self.inner.position().saturating_add(more) > limit.get() {
+        if self.inner.stored_bytes(more) > limit.get() {
             return Err(io::Error::other(SpaceError::PastMaxSize { limit }));
         }
         Ok(())
@@ -80,6 +80,10 @@ impl<S: Sink> LimitedSink<S> {
 impl<S: Sink> Sink for LimitedSink<S> {
     fn position(&self) -> u64 {
         self.inner.position()
+    }
+
+    fn stored_bytes(&self, more: u64) -> u64 {
+        self.inner.stored_bytes(more)
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {

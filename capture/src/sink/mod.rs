@@ -3,6 +3,7 @@
 
 mod behind;
 mod direct;
+mod encrypted;
 mod exposure;
 mod file;
 mod hole;
@@ -14,6 +15,7 @@ mod remote;
 mod space;
 mod written;
 
+pub use encrypted::EncryptedSink;
 pub use exposure::{exposed_folder, exposure};
 pub use file::FileSink;
 pub use hole::hole;
@@ -36,6 +38,11 @@ use std::io;
 pub trait Sink: Send {
     /// Bytes that it took so far.
     fn position(&self) -> u64;
+
+    /// Bytes that there will be where they are kept, if `more` bytes are all that follows.
+    fn stored_bytes(&self, more: u64) -> u64 {
+        self.position().saturating_add(more)
+    }
 
     /// Appends `bytes`.
     ///

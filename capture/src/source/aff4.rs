@@ -2,7 +2,7 @@
 //! AFF4 images, which may be spread over several volumes.
 
 use crate::Reading;
-use linpmem_formats::{DETECT_BYTES, Detected, FileSource, Format, ReadAt, aff4, detect};
+use linpmem_formats::{DETECT_BYTES, Detected, Format, ReadAt, aff4, detect};
 use linpmem_phys::num::usize_as_u64;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn open_aff4(path: &Path, volumes: &[PathBuf]) -> Result<Option<aff4::Reader
 /// # Errors
 /// If it is an AFF4 image and cannot be read.
 pub fn read_aff4(path: &Path, reading: &Reading) -> Result<Option<aff4::Reader>, aff4::Error> {
-    let file = FileSource::open(path)?;
+    let file = reading.content(path)?;
     let mut head = [0; DETECT_BYTES];
     if file.len() < usize_as_u64(DETECT_BYTES) {
         return Ok(None);
@@ -35,13 +35,13 @@ pub fn read_aff4(path: &Path, reading: &Reading) -> Result<Option<aff4::Reader>,
     if detect(&head) != Some(Detected::Image(Format::Aff4)) {
         return Ok(None);
     }
-    let mut sources: Vec<Arc<dyn ReadAt>> = vec![Arc::new(file)];
+    let mut sources: Vec<Arc<dyn ReadAt>> = vec![file];
     for volume in &reading.volumes {
-        let file = FileSource::open(volume).map_err(|error| {
+        let file = reading.content(volume).map_err(|error| {
             let message = format!("the volume {}: {error}", volume.display());
             io::Error::new(error.kind(), message)
         })?;
-        sources.push(Arc::new(file));
+        sources.push(file);
     }
     aff4::Reader::open_within(sources, &reading.budget).map(Some)
 }

@@ -10,12 +10,12 @@ use super::watched_image::ImageFiles;
 use super::{Source, SourceError, Subject, vmcoreinfo};
 use crate::Reading;
 use linpmem_formats::{
-    Format, ImageReader, MachineFacts, OpenError, open_bytes_within, open_reader_within, raw,
+    Format, ImageReader, MachineFacts, OpenError, open_content_within, open_reader_within, raw,
 };
 use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
-use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Reader, Record, SourceRecord};
+use linpmem_manifest::paths::{final_of, manifest_beside};
+use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Record, SourceRecord};
 use linpmem_phys::{MemoryMap, OverlapError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -106,7 +106,8 @@ fn read_unwatched(
             return with_manifest(path, Box::new(image), known, reading);
         }
     }
-    let bytes = open_bytes_within(path, &reading.budget)?.bytes;
+    let content = reading.content(path).map_err(OpenError::from)?;
+    let bytes = open_content_within(content, &reading.budget)?.bytes;
     let image = match open_reader_within(Arc::clone(&bytes), &reading.budget) {
         Err(OpenError::Unknown) => return raw_image::open(path, known, bytes, reading),
         // Memory may begin with anything, such as another format's magic number.
@@ -145,11 +146,11 @@ fn with_manifest(
     if !reading.volumes.is_empty() && image.format() == Format::Aff4 {
         return Ok(image);
     }
-    if known.is_none() && !may_be_interrupted(path, &*image) {
+    if known.is_none() && !may_be_interrupted(path, &*image, reading) {
         return Ok(image);
     }
     // An image that has addresses of its own can do without.
-    let beginning = known.or_else(|| Beginning::read(&manifest_beside(path)).ok());
+    let beginning = known.or_else(|| reading.beginning(&manifest_beside(path)).ok());
     Ok(match beginning {
         Some(beginning) => completed(image, &beginning),
         None => image,
@@ -157,12 +158,12 @@ fn with_manifest(
 }
 
 /// Whether the manifest may know more of `image` than the image does.
-fn may_be_interrupted(path: &Path, image: &dyn ImageReader) -> bool {
-    if image.truncation().is_some() || path.extension().is_some_and(|last| last == "partial") {
+fn may_be_interrupted(path: &Path, image: &dyn ImageReader, reading: &Reading) -> bool {
+    if image.truncation().is_some() || final_of(path).is_some() {
         return true;
     }
     // Records do not say whether others follow them.
-    let header = Reader::open(&manifest_beside(path)).ok();
+    let header = reading.manifest_lines(&manifest_beside(path)).ok();
     let header = header.and_then(|mut reader| reader.next()?.ok());
     let Some(Record::Header(header)) = header else {
         return false;
@@ -178,9 +179,9 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError
         path: path.to_path_buf(),
         source,
     };
-    let manifest = linpmem_manifest::read(&manifest_beside(path)).ok();
+    let manifest = reading.manifest(&manifest_beside(path)).ok();
     let image = read_image(path, manifest.as_ref(), reading).map_err(failed)?;
-    let manifest = manifest.filter(|manifest| is_of(manifest, path));
+    let manifest = manifest.filter(|manifest| is_of(manifest, path, reading));
     let regions = regions(&*image, manifest.as_ref());
     let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
     let (machine, machine_record) = facts(manifest.as_ref(), image.machine());
@@ -198,8 +199,8 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError
 }
 
 /// Whether `manifest` can belong to the image at `path`.
-fn is_of(manifest: &Manifest, path: &Path) -> bool {
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+fn is_of(manifest: &Manifest, path: &Path, reading: &Reading) -> bool {
+    let length = reading.content(path).map(|content| content.len());
     length.is_ok_and(|length| length == manifest.footer.file.length)
 }
 

@@ -10,7 +10,7 @@ use linpmem_formats::{
     Format, ImageReader, MachineFacts, PlannedRange, ReadAt, StoredRange, Truncation, raw,
 };
 use linpmem_manifest::Beginning;
-use linpmem_manifest::paths::manifest_beside;
+use linpmem_manifest::paths::{decrypted_of, final_of, manifest_beside};
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub(super) fn open(
     let beside = manifest_beside(path);
     let beginning = match known {
         Some(beginning) => Some(beginning),
-        None if beside.exists() => Some(Beginning::read(&beside)?),
+        None if beside.exists() => Some(reading.beginning(&beside)?),
         None => None,
     };
     let is_raw = |beginning: &Beginning| beginning.header.image.format == "raw";
@@ -81,8 +81,9 @@ pub(super) fn open(
         let image = Box::new(raw::Reader::new(bytes, &ranges, layout)?);
         return Ok(completed(image, &beginning));
     }
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let name = name.strip_suffix(b".partial").unwrap_or(name);
+    let named = final_of(path).unwrap_or_else(|| path.to_path_buf());
+    let named = decrypted_of(&named);
+    let name = named.file_name().unwrap_or_default().as_encoded_bytes();
     if PADDED.iter().any(|ending| name.ends_with(ending)) {
         return Ok(Box::new(as_stated(&RawInput::Padded(None), bytes)?));
     }

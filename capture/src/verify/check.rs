@@ -11,13 +11,12 @@ use crate::hash::{Backend, Hasher};
 use crate::meter::Meter;
 use crate::pipeline::CHUNK_BYTES;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use linpmem_formats::ReadAt;
 use linpmem_manifest::{FurtherHash, HashRecord, Sha256Sum};
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -113,7 +112,7 @@ pub enum CheckError {
 /// What is compared, and how.
 pub struct Check<'a> {
     /// The image's file.
-    pub file: &'a File,
+    pub file: &'a dyn ReadAt,
     /// Bytes of it.
     pub length: u64,
     /// What it should contain, and where.
@@ -238,7 +237,7 @@ impl<'a> Check<'a> {
         while position < end {
             let step = (end - position).min(len_bytes(&buffer));
             let bytes = buffer.get_mut(..u64_as_usize(step)).unwrap_or_default();
-            self.file.read_exact_at(bytes, position).ok()?;
+            self.file.read_exact_at(position, bytes).ok()?;
             hasher.update(bytes);
             position = position.saturating_add(step);
         }

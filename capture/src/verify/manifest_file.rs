@@ -5,8 +5,9 @@
 use super::VerifyError;
 use super::layout::{LayoutError, Places};
 use super::listed::Listed;
+use crate::Reading;
 use crate::artifacts::{MANIFEST, Section};
-use linpmem_formats::{FileSource, ReadAt, aff4};
+use linpmem_formats::{ReadAt, aff4};
 use linpmem_manifest::{Chunks, ReadError, Reader};
 use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use std::io::{self, BufReader, Read, Take};
@@ -22,8 +23,9 @@ pub type Input = BufReader<Take<Section>>;
 /// A manifest that stays open.
 pub struct ManifestFile {
     path: PathBuf,
-    /// Whether an image contains it.
-    is_embedded: bool,
+    /// The file as it is on the disk; none if an image contains it.
+    stored: Option<Arc<dyn ReadAt>>,
+    /// What it says: the file, or what was encrypted into it.
     bytes: Arc<dyn ReadAt>,
     /// How many of them count.
     len: u64,
@@ -32,12 +34,13 @@ pub struct ManifestFile {
 
 impl ManifestFile {
     /// Opens the manifest at `path`.
-    pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let file = FileSource::open(path).map_err(|source| ReadError::Io {
+    pub fn open(path: &Path, reading: &Reading) -> Result<Self, ReadError> {
+        let opened = reading.content_and_stored(path);
+        let (content, stored) = opened.map_err(|source| ReadError::Io {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::new(path.to_path_buf(), false, Arc::new(file))
+        Self::new(path.to_path_buf(), Some(stored), content)
     }
 
     /// The manifest inside `volume`, the image at `path`, if there is one.
@@ -53,10 +56,14 @@ impl ManifestFile {
                 path: path.to_path_buf(),
                 source,
             })?;
-        Ok(Some(Self::new(path.join(MANIFEST), true, bytes)?))
+        Ok(Some(Self::new(path.join(MANIFEST), None, bytes)?))
     }
 
-    fn new(path: PathBuf, is_embedded: bool, bytes: Arc<dyn ReadAt>) -> Result<Self, ReadError> {
+    fn new(
+        path: PathBuf,
+        stored: Option<Arc<dyn ReadAt>>,
+        bytes: Arc<dyn ReadAt>,
+    ) -> Result<Self, ReadError> {
         let mut len = bytes.len();
         let read = |len| Listed::read(Reader::new(input(&bytes, len), &path));
         let listed = match read(len) {
@@ -74,7 +81,7 @@ impl ManifestFile {
         };
         Ok(Self {
             path,
-            is_embedded,
+            stored,
             bytes,
             len,
             listed,
@@ -86,10 +93,10 @@ impl ManifestFile {
         &self.path
     }
 
-    /// Where it is, and all of its bytes; `None` if it is inside an image.
+    /// Where it is, and all bytes of the file; `None` if it is inside an image.
     pub fn file(&self) -> Option<(&Path, Section)> {
-        let bytes = Arc::clone(&self.bytes);
-        (!self.is_embedded).then(|| (self.path.as_path(), Section::whole(bytes)))
+        let stored = Arc::clone(self.stored.as_ref()?);
+        Some((self.path.as_path(), Section::whole(stored)))
     }
 
     /// What it says, apart from its chunks.

@@ -6,14 +6,11 @@ use super::layout::{Chunk, ZeroSums};
 use super::side_by_side::{Plain, sums};
 use crate::frame::FrameDecoder;
 use crate::hash::{Backend, sha256};
-use crate::sink::hole;
-use linpmem_formats::{Format, ImageReader, Truncation};
+use linpmem_formats::{Format, ImageReader, ReadAt, Truncation};
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PAGE_SIZE, PhysAddr, PhysRange, Unreadable, Unreadables};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// How memory is found in an image.
 #[derive(Clone, Copy)]
@@ -27,7 +24,7 @@ pub enum Memory<'a> {
 /// What one thread needs to check chunks.
 pub struct Looking<'a> {
     memory: Memory<'a>,
-    file: &'a File,
+    file: &'a dyn ReadAt,
     length: u64,
     buffer: Vec<u8>,
     frame: Vec<u8>,
@@ -44,7 +41,7 @@ enum Sum {
 
 impl<'a> Memory<'a> {
     /// Prepares to check chunks of `file`, which has `length` bytes.
-    pub fn looking(self, file: &'a File, length: u64) -> Looking<'a> {
+    pub fn looking(self, file: &'a dyn ReadAt, length: u64) -> Looking<'a> {
         Looking {
             memory: self,
             file,
@@ -110,7 +107,7 @@ impl Looking<'_> {
         if chunk.is_compressed {
             return self.compressed(chunk, offset).map(Sum::Known);
         }
-        Ok(match hole(self.file, self.length, offset, length) {
+        Ok(match self.file.hole(offset).min(length) {
             whole if whole == length => Sum::Known(self.zeros.of(length)),
             _ => Sum::OfPlain(Plain { offset, length }),
         })
@@ -119,7 +116,7 @@ impl Looking<'_> {
     fn compressed(&mut self, chunk: &Chunk<'_>, offset: u64) -> Result<Sha256Sum, Fault> {
         self.frame.resize(u64_as_usize(chunk.length), 0);
         self.file
-            .read_exact_at(&mut self.frame, offset)
+            .read_exact_at(offset, &mut self.frame)
             .map_err(|error| unreadable(&error))?;
         self.buffer.resize(u64_as_usize(chunk.bytes()), 0);
         match self.decoder.decode(&self.frame, &mut self.buffer) {

@@ -2,6 +2,7 @@
 //! Whether an image is still what its manifest says.
 
 mod check;
+mod encrypted;
 mod in_store;
 mod layout;
 mod listed;
@@ -12,6 +13,7 @@ mod report;
 mod side_by_side;
 
 pub use check::{CheckError, Fault};
+pub use encrypted::{EncryptedFileCheck, EncryptedFiles, NoSums};
 pub use in_store::{InStore, InStoreError, verify_in_store};
 pub use layout::LayoutError;
 pub use report::{Damage, Report, Unverified};
@@ -21,12 +23,11 @@ use crate::meter::Meter;
 use crate::source::{ImageSourceError, read_aff4, read_known};
 use check::Check;
 use layout::Layout;
-use linpmem_formats::{FileSource, ImageReader, aff4};
+use linpmem_formats::{ImageReader, aff4};
 use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{ArtifactsRecord, Beginning, Header, ReadError};
+use linpmem_manifest::{ArtifactsRecord, Header, ReadError};
 use manifest_file::ManifestFile;
 use memory::Memory;
-use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -120,7 +121,7 @@ impl Verification {
         let mut found = match aff4.as_ref().filter(|_| manifest.is_none()) {
             Some(volume) if !path.exists() => embedded(volume)?,
             volume => {
-                let found = ManifestFile::open(&path)?;
+                let found = ManifestFile::open(&path, reading)?;
                 // A run that was killed at its very end left a whole one inside.
                 let whole = volume.filter(|_| found.listed().is_cut);
                 let whole = whole.and_then(|volume| embedded(volume).ok().flatten());
@@ -129,12 +130,12 @@ impl Verification {
         };
         if let Some(manifest) = found.as_mut() {
             // A manifest inside an image: everything but the hash of the file can be compared.
-            let metadata = std::fs::metadata(image);
-            let metadata = metadata.map_err(|source| VerifyError::Image {
+            let content = reading.content(image);
+            let content = content.map_err(|source| VerifyError::Image {
                 path: image.to_path_buf(),
                 source,
             })?;
-            manifest.set_image_length(metadata.len());
+            manifest.set_image_length(content.len());
         }
         Ok(Self {
             image: image.to_path_buf(),
@@ -165,8 +166,8 @@ impl Verification {
         early.or(listed.late_artifacts.as_ref())
     }
 
-    /// The bytes of the manifest that the image is compared with, from its beginning, if it has
-    /// a file of its own; and its path.
+    /// The bytes of the file of the manifest that the image is compared with, from its beginning,
+    /// if it has one of its own; and its path. If it is encrypted, so are they.
     #[must_use]
     pub fn manifest_file(&self) -> Option<(&Path, impl Read + use<>)> {
         self.manifest.as_ref()?.file()
@@ -215,13 +216,11 @@ impl Verification {
             path: self.image.clone(),
             source,
         };
-        // Refuses what is not a file, such as a pipe, which would have to be waited for.
-        FileSource::open(&self.image).map_err(failed)?;
-        let file = File::open(&self.image).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
+        let file = self.reading.content(&self.image).map_err(failed)?;
+        let length = file.len();
         let record = layout.file_record();
         let found = Check {
-            file: &file,
+            file: &*file,
             length,
             layout: &layout,
             memory: reader.map_or(Memory::InPlace, Memory::Read),
@@ -246,7 +245,7 @@ impl Verification {
         if !matches!(header.image.format.as_str(), "kdump" | "avml") {
             return Ok(None);
         }
-        let beginning = Beginning::read(manifest.path())?;
+        let beginning = self.reading.beginning(manifest.path())?;
         read_known(&self.image, Some(beginning), &self.reading)
             .map(Some)
             .map_err(|source| VerifyError::Open {

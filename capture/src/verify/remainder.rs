@@ -5,10 +5,8 @@ use super::VerifyError;
 use super::check::{Check, Computed};
 use crate::hash::RemainderDigest;
 use crate::pipeline::CHUNK_BYTES;
-use crate::sink::hole;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// The hash over everything before, between and after the chunks.
 ///
@@ -49,7 +47,7 @@ fn stretch(
     let mut position = start;
     while position < end {
         let left = end - position;
-        let hole = hole(check.file, check.length, position, left);
+        let hole = check.file.hole(position).min(left);
         if hole > 0 {
             sum.zeros(hole);
             position = position.saturating_add(hole);
@@ -57,7 +55,7 @@ fn stretch(
         }
         let step = left.min(len_bytes(buffer));
         let bytes = buffer.get_mut(..u64_as_usize(step)).unwrap_or_default();
-        check.file.read_exact_at(bytes, position)?;
+        check.file.read_exact_at(position, bytes)?;
         sum.bytes(bytes);
         position = position.saturating_add(step);
     }

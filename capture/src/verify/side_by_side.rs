@@ -3,11 +3,10 @@
 
 use super::check::Fault;
 use crate::hash::Backend;
+use linpmem_formats::ReadAt;
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_sha256::{BLOCK_BYTES, Block, Hasher};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 /// Bytes of all chunks together that are read and hashed while they are in a processor's
 /// cache.
@@ -35,7 +34,11 @@ struct Part {
 }
 
 /// The sum of each chunk, or why it cannot be read.
-pub fn sums(file: &File, chunks: &[Plain], backend: Backend) -> Vec<Result<Sha256Sum, Fault>> {
+pub fn sums(
+    file: &dyn ReadAt,
+    chunks: &[Plain],
+    backend: Backend,
+) -> Vec<Result<Sha256Sum, Fault>> {
     let step_blocks = STEP_BYTES / BLOCK_BYTES / chunks.len().max(1);
     let mut parts: Vec<Part> = chunks
         .iter()
@@ -69,11 +72,11 @@ impl Part {
 
     /// Reads the next bytes: as many as the buffer holds, which are whole blocks, or all
     /// that are left.
-    fn read(&mut self, file: &File) {
+    fn read(&mut self, file: &dyn ReadAt) {
         let bytes = self.buffer.as_flattened_mut();
         let step = self.left.length.min(usize_as_u64(bytes.len()));
         let bytes = bytes.get_mut(..u64_as_usize(step)).unwrap_or_default();
-        match file.read_exact_at(bytes, self.left.offset) {
+        match file.read_exact_at(self.left.offset, bytes) {
             Ok(()) => {
                 self.read = bytes.len();
                 self.left.offset = self.left.offset.saturating_add(step);
@@ -104,6 +107,7 @@ impl Part {
 mod tests {
     use super::*;
     use crate::hash::sha256;
+    use linpmem_formats::FileSource;
     use std::io::Write;
 
     #[test]
@@ -113,6 +117,7 @@ mod tests {
             .collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
+        let file = FileSource::new(file).unwrap();
         let mib = 1 << 20;
         let chunks = [
             (0, mib),
@@ -143,6 +148,7 @@ mod tests {
     fn what_cannot_be_read_is_a_fault_of_its_chunk_alone() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 100_000]).unwrap();
+        let file = FileSource::new(file).unwrap();
         let plain = [(0, 50_000), (50_000, 50_001), (50_000, 50_000)];
         let plain = plain.map(|(offset, length)| Plain { offset, length });
         let sum = Ok(sha256(&[1; 50_000]));

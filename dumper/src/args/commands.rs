@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The options of the commands that read images or the machine's memory map.
 
-use super::{MemoryArgs, ProgressStyle, RawInputArgs, ReadingArgs, SelectionArgs};
+use super::{IdentityArgs, MemoryArgs, ProgressStyle, RawInputArgs, ReadingArgs, SelectionArgs};
 use clap::{ArgGroup, Args};
 use linpmem_phys::PhysRange;
 use std::ffi::OsString;
@@ -60,6 +60,9 @@ pub struct CompareArgs {
     pub all: bool,
 
     #[command(flatten)]
+    pub identity: IdentityArgs,
+
+    #[command(flatten)]
     pub memory: MemoryArgs,
 
     #[command(flatten)]
@@ -78,6 +81,9 @@ pub struct RecoverArgs {
 
     /// The new image [default: host.recovered.core]
     pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub identity: IdentityArgs,
 
     #[command(flatten)]
     pub memory: MemoryArgs,
@@ -202,6 +208,7 @@ impl SymbolsArgs {
         for volume in &self.reading.volume {
             words.extend([OsString::from("--volume"), volume.into()]);
         }
+        words.extend(self.reading.identity.words());
         let limit = self.reading.memory.memory_limit;
         if limit != MemoryArgs::default().memory_limit {
             words.push(format!("--memory-limit={}", limit.get()).into());

@@ -10,6 +10,7 @@
 mod acquire;
 mod commands;
 mod custody;
+mod encryption;
 mod image;
 mod plan;
 mod reading;
@@ -27,6 +28,7 @@ pub use custody::TimestampArgs;
 pub use custody::{CustodyAddArgs, CustodyCommand, CustodyRunArgs, CustodyShowArgs};
 #[cfg(feature = "sign")]
 pub use custody::{SignArgs, SignRunArgs};
+pub use encryption::{EncryptArgs, IdentityArgs};
 pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
     LinearArgs,
@@ -45,7 +47,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// What people do with the program, and how.
-const EXAMPLES: [(&str, &str); 11] = [
+const EXAMPLES: [(&str, &str); 12] = [
     ("linpmem-dump", "HOSTNAME-TIME.core in the current folder"),
     (
         "linpmem-dump /mnt/usb/host.core",
@@ -72,6 +74,10 @@ const EXAMPLES: [(&str, &str); 11] = [
         "send the image there, and write nothing here",
     ),
     (
+        "linpmem-dump --encrypt-to age1… host.core",
+        "host.core.age, for the holder of a key alone",
+    ),
+    (
         "linpmem-dump --driver linpmem.ko",
         "load the module for this run",
     ),
@@ -90,7 +96,7 @@ const EXAMPLES: [(&str, &str); 11] = [
 ];
 
 /// The files that a run leaves.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -116,6 +122,10 @@ const FILES: [(&str, &str); 8] = [
         "what happened to the image since",
     ),
     ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),
+    (
+        "OUTPUT.age.json",
+        "what is known without a key, if all others are encrypted (.age)",
+    ),
     (
         "OUTPUT.artifacts.tar.zst",
         "kernel symbols, types and so on; ELF and AFF4 images hold them",

@@ -11,6 +11,7 @@ use linpmem_capture::{
     Reading, Stream,
 };
 use linpmem_manifest::Tool;
+use linpmem_manifest::paths::{decrypted_of, is_encrypted_name};
 use linpmem_phys::PhysLen;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +46,33 @@ pub enum UsageError {
     /// The memory of a machine has no layout in a file.
     #[error("--input-layout and --input-ranges apply to --source file:IMAGE: drop them")]
     LayoutOfMachine,
+    /// What is not encrypted needs no key.
+    #[error(
+        "--identity decrypts an image, and memory is read here (--encrypt-to encrypts): drop it"
+    )]
+    KeyOfMachine,
+    /// Nothing can be encrypted to these.
+    #[error("{0}")]
+    Recipients(String),
+    /// Something that is not encrypted has the name of what is.
+    #[error(
+        "{0} ends in .age, as encrypted files do: name with --encrypt-to whom it is encrypted to, or \
+         choose another name"
+    )]
+    NotEncrypted(PathBuf),
+    /// The receiver compares the image with its manifest, and has no key.
+    #[error(
+        "--encrypt-to writes files, and cannot be used with --to, whose images are encrypted on \
+         their way alone: write to a file and copy that, or encrypt the image there with \
+         `convert --encrypt-to`"
+    )]
+    EncryptedElsewhere,
+    /// The keys to read it again are not here.
+    #[error(
+        "{0} reads the image again, and what --encrypt-to has encrypted cannot be read here: drop \
+         one of them"
+    )]
+    ReadsEncrypted(&'static str),
     /// stdout is a terminal.
     #[error("stdout is a terminal: send the image to a pipe or a file")]
     StdoutIsTerminal,
@@ -99,6 +127,16 @@ impl AcquireArgs {
             && matches!(output, Output::Remote(_) | Output::Store(_))
         {
             return Err(UsageError::SignedElsewhere);
+        }
+        let is_encrypted = self.run.encrypt.recipients()?.is_some();
+        if is_encrypted && matches!(output, Output::Remote(_) | Output::Store(_)) {
+            return Err(UsageError::EncryptedElsewhere);
+        }
+        if is_encrypted && self.second_pass {
+            return Err(UsageError::ReadsEncrypted("--second-pass"));
+        }
+        if is_encrypted && self.symbols {
+            return Err(UsageError::ReadsEncrypted("--symbols"));
         }
         if self.second_pass && !is_file(&output) {
             return Err(UsageError::SecondPassOfStream);
@@ -156,7 +194,17 @@ fn plan(
     output: Output,
     command: Vec<String>,
 ) -> Result<Plan, UsageError> {
-    let (format, compression) = shape(image, name)?;
+    let encryption = run.encrypt.recipients()?;
+    if encryption.is_none() {
+        let mut named = name.into_iter().chain(run.manifest.as_deref());
+        if let Some(encrypted) = named.find(|path| is_encrypted_name(path)) {
+            return Err(UsageError::NotEncrypted(encrypted.to_path_buf()));
+        }
+    }
+    let (format, compression) = shape(image, name.map(decrypted_of).as_deref())?;
+    if image.hashes.read_back && encryption.is_some() {
+        return Err(UsageError::ReadsEncrypted("--read-back"));
+    }
     if image.hashes.read_back && !is_file(&output) {
         return Err(UsageError::ReadBackOfStream);
     }
@@ -185,6 +233,7 @@ fn plan(
         artifacts: image.artifacts.spec(),
         hashes: image.hashes.spec(),
         output,
+        encryption,
         force: run.force,
         second_pass: false,
         threads: run.threads,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How images are read.
 
-use super::Layout;
+use super::{IdentityArgs, Layout};
 use clap::{Args, ValueEnum};
 use linpmem_capture::{RawInput, Reading};
 use linpmem_formats::Budget;
@@ -27,6 +27,9 @@ pub struct ReadingArgs {
     /// A further volume of a striped AFF4 image. Repeatable
     #[arg(long, value_name = "PATH")]
     pub volume: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub identity: IdentityArgs,
 
     #[command(flatten)]
     pub memory: MemoryArgs,
@@ -130,6 +133,7 @@ impl ReadingArgs {
             budget: self.memory.budget(),
             volumes: self.volume.clone(),
             raw: None,
+            identities: self.identity.identities(),
         }
     }
 }

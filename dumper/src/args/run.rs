@@ -4,7 +4,7 @@
 
 #[cfg(feature = "sign")]
 use super::SignRunArgs;
-use super::{CustodyRunArgs, UsageError};
+use super::{CustodyRunArgs, EncryptArgs, UsageError};
 use clap::{Args, ValueEnum};
 use linpmem_capture::Impact;
 use linpmem_capture::sink::Limits;
@@ -41,6 +41,9 @@ pub struct RunArgs {
     /// Write the manifest to PATH; required with stdout [default: OUTPUT.manifest.jsonl]
     #[arg(long, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub encrypt: EncryptArgs,
 
     #[command(flatten)]
     pub custody: CustodyRunArgs,

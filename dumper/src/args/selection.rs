@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is read, and from where.
 
-use super::{RawInputArgs, UsageError};
+use super::{IdentityArgs, RawInputArgs, UsageError};
 use clap::Args;
 use linpmem_capture::Reading;
 use linpmem_capture::selection::Selection;
@@ -47,6 +47,9 @@ pub struct SelectionArgs {
     pub source: SourceSpec,
 
     #[command(flatten)]
+    pub identity: IdentityArgs,
+
+    #[command(flatten)]
     pub raw: RawInputArgs,
 }
 
@@ -59,7 +62,11 @@ impl SelectionArgs {
         let is_image = matches!(self.source, SourceSpec::Image(_));
         match self.raw.input() {
             Some(_) if !is_image => Err(UsageError::LayoutOfMachine),
-            _ => Ok(self.raw.with(Reading::default())),
+            _ if !is_image && !self.identity.identity.is_empty() => Err(UsageError::KeyOfMachine),
+            _ => Ok(self.raw.with(Reading {
+                identities: self.identity.identities(),
+                ..Reading::default()
+            })),
         }
     }
 

@@ -115,7 +115,7 @@ fn run_plan(
 /// What was asked to be signed, and is not, is a failure; but the image is there.
 #[cfg(feature = "sign")]
 fn signature(signer: &Signer, acquired: &Acquired) -> RunSignature {
-    let signed = signer.sign_run(&acquired.manifest);
+    let signed = signer.sign_run(acquired);
     RunSignature {
         key_id: signer.key_id(),
         error: signed.as_ref().err().map(ToString::to_string),

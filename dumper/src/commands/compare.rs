@@ -41,6 +41,7 @@ pub fn compare(
 ) -> Result<ExitStatus, CompareCommandError> {
     let reading = Reading {
         budget: args.memory.budget(),
+        identities: args.identity.identities(),
         ..Reading::default()
     };
     let input = args.raw.input();

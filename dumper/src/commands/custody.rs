@@ -99,7 +99,7 @@ fn document(
     CustodyDocument {
         manifest: manifest.path.to_string_lossy().into_owned(),
         manifest_sha256: sum,
-        acquired: Acquisition::of(&manifest.content.header),
+        acquired: manifest.header.as_ref().map(Acquisition::of),
         file: file.map(|file| file.to_string_lossy().into_owned()),
         good: broken.is_none(),
         events: chain.entries.into_iter().map(EventLine::of).collect(),

@@ -43,16 +43,16 @@ pub enum InfoError {
 /// # Errors
 /// If it cannot be read.
 pub fn info(args: &InfoArgs) -> Result<InfoDocument, InfoError> {
+    let reading = args.raw.with(args.reading.reading());
     let manifest = match &args.manifest {
-        Some(path) => Some(linpmem_manifest::read(path)?),
+        Some(path) => Some(reading.manifest(path)?),
         None => Some(manifest_beside(&args.image))
             .filter(|path| path.exists())
-            .map(|path| linpmem_manifest::read(&path))
+            .map(|path| reading.manifest(&path))
             // What it says up to there is part of the image.
             .filter(|manifest| !matches!(manifest, Err(ReadError::Truncated { .. })))
             .transpose()?,
     };
-    let reading = args.raw.with(args.reading.reading());
     // The artifacts are closed before the image is opened: the budget is for one of them.
     let found = match Artifacts::read(&args.image, &reading) {
         // The image will not open either.

@@ -19,5 +19,6 @@ pub mod symbols;
 #[cfg(feature = "timestamp")]
 pub mod timestamp;
 pub mod verify;
+mod verify_encrypted;
 mod vouched_manifest;
 mod vouching;

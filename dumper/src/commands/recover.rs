@@ -15,9 +15,7 @@ use linpmem_capture::source::{ImageSourceError, read_aff4, read_image};
 use linpmem_capture::verify::VerifyError;
 use linpmem_capture::{AcquireError, Events, Plan, Reading, acquire};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_formats::{
-    FileSource, Format, ImageReader, OverBudget, StoredRange, Truncation, aff4, raw,
-};
+use linpmem_formats::{Format, ImageReader, OverBudget, StoredRange, Truncation, aff4, raw};
 use linpmem_manifest::paths::manifest_of;
 use linpmem_phys::{Content, PAGE_SIZE};
 use std::ffi::OsString;
@@ -92,7 +90,7 @@ pub fn recover(args: &RecoverArgs, stderr: Stderr) -> Result<RecoverDocument, Re
     match volume {
         Ok(Some(volume)) if volume.truncation().is_none() => {
             let hashes = image_hashes(&volume)?;
-            let missing_bytes = not_reached(&args.image, volume.ranges());
+            let missing_bytes = not_reached(args, volume.ranges());
             Ok(RecoverDocument {
                 missing_bytes,
                 ..named(args, Some(hashes.is_good()))?
@@ -124,6 +122,7 @@ impl RecoverDocument {
 fn reading(args: &RecoverArgs) -> Reading {
     args.raw.with(Reading {
         budget: args.memory.budget(),
+        identities: args.identity.identities(),
         ..Reading::default()
     })
 }
@@ -140,7 +139,7 @@ fn named(
         return Err(RecoverCommandError::Damaged(args.image.clone()));
     }
     let target = args.output.clone().unwrap_or(own);
-    name_whole(&args.image, &target)?;
+    name_whole(&args.image, &target, &reading(args))?;
     Ok(document(args, &target, Action::Named))
 }
 
@@ -158,10 +157,11 @@ fn document(args: &RecoverArgs, target: &Path, action: Action) -> RecoverDocumen
 
 /// Bytes that were planned and are not in a volume with these ranges, although it has its
 /// directory: an interrupted run writes that as well. Its manifest says how it ended.
-fn not_reached(image: &Path, ranges: &[StoredRange]) -> u64 {
+fn not_reached(args: &RecoverArgs, ranges: &[StoredRange]) -> u64 {
+    let image: &Path = &args.image;
     let lost = missing(ranges);
     let named = final_name(image).unwrap_or_else(|| image.to_path_buf());
-    let found = [image, &named].map(|path| linpmem_manifest::read(&manifest_of(path)).ok());
+    let found = [image, &named].map(|path| reading(args).manifest(&manifest_of(path)).ok());
     let Some(manifest) = found.into_iter().flatten().next() else {
         return lost;
     };
@@ -196,7 +196,9 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
         let path = path.to_path_buf();
         move |source| RecoverCommandError::File { path, source }
     };
-    let source = FileSource::open(&args.image).map_err(failed(&args.image))?;
+    let source = reading(args)
+        .content(&args.image)
+        .map_err(failed(&args.image))?;
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -205,7 +207,7 @@ fn complete(args: &RecoverArgs) -> Result<RecoverDocument, RecoverCommandError> 
         .map_err(failed(&target))?;
     let mut output = FileOutput::new(file);
     let recovery =
-        aff4::recover_within(&source, &mut output, &args.memory.budget()).map_err(|source| {
+        aff4::recover_within(&*source, &mut output, &args.memory.budget()).map_err(|source| {
             // An empty or half-written file would only mislead.
             let _ = std::fs::remove_file(&target);
             RecoverCommandError::Recover {

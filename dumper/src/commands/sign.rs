@@ -4,6 +4,7 @@
 use super::vouched_manifest::{VouchedManifest, VouchedManifestError};
 use crate::args::{SignArgs, SignRunArgs};
 use crate::text::sign::SignDocument;
+use linpmem_capture::Acquired;
 use linpmem_capture::clock::Moment;
 use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_custody::signature::{
@@ -95,20 +96,20 @@ impl Signer {
         self.key.id().to_string()
     }
 
-    /// Signs the manifest that a run left at `manifest`.
+    /// Signs the manifest that a run left.
     ///
     /// # Errors
     /// If the manifest cannot be read, or the signature not be written.
-    pub fn sign_run(&self, manifest: &Path) -> Result<SignDocument, SignCommandError> {
-        self.sign(&VouchedManifest::read(manifest)?)
+    pub fn sign_run(&self, run: &Acquired) -> Result<SignDocument, SignCommandError> {
+        let described = run.encryption.as_deref().unwrap_or(&run.image);
+        self.sign(&VouchedManifest::read(&run.manifest, described)?)
     }
 
     fn sign(&self, manifest: &VouchedManifest) -> Result<SignDocument, SignCommandError> {
         let path = signature_of(&manifest.path);
-        let image = &manifest.content.header.image;
         let subject = Subject {
-            image: &image.name,
-            id: image.id,
+            image: &manifest.image,
+            id: manifest.id,
             utc: &Moment::now().stamp().utc,
         };
         let text = self.key.sign(manifest.open()?, &subject)?;

@@ -9,9 +9,9 @@ use linpmem_capture::artifacts::{Artifacts, ArtifactsError, is_arm64, no_volatil
 use linpmem_capture::sidecar::check_free;
 use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_capture::source::{SourceSpec, Subject, read_image};
-use linpmem_capture::{Acquired, ImageFormat, Output, Plan, Reading, Shape};
+use linpmem_capture::{Acquired, ImageFormat, Output, Plan, Reading, Shape, is_encrypted};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_formats::{Codec, Format, ImageReader, open_bytes_within, raw};
+use linpmem_formats::{Codec, Format, ImageReader, open_content_within, raw};
 use linpmem_manifest::MachineRecord;
 use linpmem_manifest::paths::{partial_of, with_suffix};
 use linpmem_symbols::{Architecture, KernelFacts, SymbolFile, SymbolFileError};
@@ -119,7 +119,10 @@ impl Opened {
     /// What is known of the image at `path`; none if it does not open.
     fn of(path: &Path, args: &SymbolsArgs) -> Option<Self> {
         let reading = || args.raw.with(args.reading.reading());
-        let is_compressed = open_bytes_within(path, &reading().budget).ok()?.compressed;
+        let content = reading().content(path).ok()?;
+        let content = open_content_within(content, &reading().budget).ok()?;
+        let is_compressed = content.compressed || is_encrypted(path).ok()?;
+        drop(content);
         let image = read_image(path, None, &reading()).ok()?;
         let is_cut_off = image.truncation().is_some();
         Some(Self {

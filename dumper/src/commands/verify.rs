@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump verify`: is an image still what its manifest says?
 
+use super::verify_encrypted::{encrypted, without_key};
 use super::vouching::{Trusted, TrustedError, events};
 use crate::args::{ProgressStyle, UsageError, VerifyArgs};
 use crate::text::progress::Progress;
 use crate::text::verify::{
-    ArtifactsCheck, Comparison, DamageLine, HashCheck, HashVerdict, ImageHashes, StoreCheck,
-    VerifyDocument,
+    ArtifactsCheck, Comparison, DamageLine, EncryptedCheck, HashCheck, HashVerdict, ImageHashes,
+    StoreCheck, VerifyDocument,
 };
 use crate::text::vouching::{SignatureCheck, TimestampCheck};
 use linpmem_capture::artifacts::{self, ArtifactsVerdict};
+use linpmem_capture::is_encrypted;
 use linpmem_capture::meter::Meter;
 use linpmem_capture::pipeline::default_readers;
 use linpmem_capture::verify::{
-    Damage, InStoreError, Report, Thoroughness, Verification, VerifyError, verify_in_store,
+    Damage, EncryptedFiles, InStoreError, NoSums, Report, Thoroughness, Verification, VerifyError,
+    verify_in_store,
 };
 use linpmem_capture::{Location, LocationError, StoreSpec};
 use linpmem_cli::ExitStatus;
@@ -39,6 +42,9 @@ pub enum VerifyCommandError {
         "{0} has no manifest next to it, which is what is signed and stamped: name it with --manifest"
     )]
     NotVouched(String),
+    /// The image is encrypted, and has no sums.
+    #[error("{0}: {1}")]
+    NoSums(String, NoSums),
     /// The image could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -69,11 +75,19 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         return in_store(address, args, style);
     }
     let reading = args.reading.reading();
+    let is_encrypted = is_encrypted(&args.image).unwrap_or_default();
+    if is_encrypted && reading.identities.is_empty() {
+        let files = EncryptedFiles::of(&args.image, args.manifest.as_deref());
+        let files = files
+            .map_err(|error| VerifyCommandError::NoSums(args.image.display().to_string(), error))?;
+        return Ok(without_key(args, style, &trusted, &files)?);
+    }
     let image = Verification::open(&args.image, args.manifest.as_deref(), &reading)?;
     let manifest_path = image.manifest_path().to_string_lossy().into_owned();
     let mut document = VerifyDocument {
         image: args.image.to_string_lossy().into_owned(),
         good: true,
+        encrypted: None,
         image_hashes: image.aff4().map(image_hashes).transpose()?,
         manifest: None,
         store: None,
@@ -125,10 +139,17 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
         }
         Err(error) => return Err(error.into()),
     }
+    // Without them, nothing but the key was needed to read what was encrypted.
+    if is_encrypted && args.full {
+        if let Ok(files) = EncryptedFiles::of(&args.image, args.manifest.as_deref()) {
+            document.encrypted = Some(encrypted(&files, style));
+        }
+    }
     if let Some(record) = image.artifacts() {
         document.artifacts = artifacts_check(artifacts::check(&args.image, record, &reading));
     }
     document.good &= document.image_hashes.iter().all(ImageHashes::is_good)
+        && document.encrypted.iter().all(EncryptedCheck::is_good)
         && document.comparison.iter().all(|comparison| comparison.good)
         && document.artifacts.iter().all(|artifacts| artifacts.good)
         && document.is_vouched();
@@ -161,6 +182,7 @@ fn in_store(
     Ok(VerifyDocument {
         image,
         good,
+        encrypted: None,
         image_hashes: None,
         manifest: Some(found.manifest),
         store: Some(StoreCheck {
@@ -182,7 +204,7 @@ fn in_store(
 
 impl VerifyDocument {
     /// Whether nothing that vouches for the manifest is wrong.
-    fn is_vouched(&self) -> bool {
+    pub(crate) fn is_vouched(&self) -> bool {
         self.signature.iter().all(SignatureCheck::is_good)
             && self.timestamp.iter().all(TimestampCheck::is_good)
             && self.custody.iter().all(|events| events.good)
@@ -199,6 +221,7 @@ impl VerifyDocument {
         });
         let is_rest_good = self.not_compared.is_none()
             && self.image_hashes.iter().all(ImageHashes::is_good)
+            && self.encrypted.iter().all(EncryptedCheck::is_good)
             && self.artifacts.iter().all(|artifacts| artifacts.good)
             && self.is_vouched();
         match is_unverified && is_rest_good {

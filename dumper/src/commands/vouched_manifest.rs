@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The manifest that something is to vouch for.
 
-use linpmem_manifest::paths::manifest_beside;
-use linpmem_manifest::{Manifest, ReadError};
+use linpmem_capture::is_encrypted;
+use linpmem_custody::digest::sha256_of_file;
+use linpmem_manifest::paths::{encryption_of, manifest_beside};
+use linpmem_manifest::{EncryptionRecord, Header, ImageId, Manifest, ReadError};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,18 @@ pub enum VouchedManifestError {
         /// The manifest.
         path: PathBuf,
     },
+    /// It is encrypted, and nothing says which image it is of.
+    #[error(
+        "{manifest} is encrypted, and what says which image it is of cannot be used: {path}: {reason}"
+    )]
+    Undescribed {
+        /// The manifest.
+        manifest: PathBuf,
+        /// What is known without a key.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// It cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -49,12 +63,17 @@ pub enum VouchedManifestError {
 pub struct VouchedManifest {
     /// Its path.
     pub path: PathBuf,
-    /// What it says.
-    pub content: Manifest,
+    /// The name of its image.
+    pub image: String,
+    /// The id of its image.
+    pub id: Option<ImageId>,
+    /// Its first line; none if it is encrypted.
+    pub header: Option<Header>,
 }
 
 impl VouchedManifest {
-    /// Reads the manifest of the image at `image`: the one at `path`, or the one next to it.
+    /// The manifest of the image at `image`: the one at `path`, or the one next to it. One that is
+    /// encrypted stays so: what is known of it without a key is next to the image.
     ///
     /// # Errors
     /// If there is none, or it has no end yet.
@@ -64,20 +83,48 @@ impl VouchedManifest {
             let image = image.to_path_buf();
             return Err(VouchedManifestError::Missing { image, path });
         }
-        Self::read(&path)
+        Self::read(&path, &encryption_of(image))
     }
 
-    /// Reads the manifest at `path`.
+    /// The manifest at `path`; `described` says what is known without a key, if it is encrypted.
     ///
     /// # Errors
     /// If it cannot be read, or has no end yet.
-    pub fn read(path: &Path) -> Result<Self, VouchedManifestError> {
+    pub fn read(path: &Path, described: &Path) -> Result<Self, VouchedManifestError> {
         let path = path.to_path_buf();
+        if is_encrypted(&path).unwrap_or_default() {
+            return Self::encrypted(path, described);
+        }
         match linpmem_manifest::read(&path) {
-            Ok(content) => Ok(Self { path, content }),
+            Ok(Manifest { header, .. }) => Ok(Self {
+                path,
+                image: header.image.name.clone(),
+                id: header.image.id,
+                header: Some(header),
+            }),
             Err(ReadError::Truncated { .. }) => Err(VouchedManifestError::Truncated { path }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn encrypted(path: PathBuf, described: &Path) -> Result<Self, VouchedManifestError> {
+        let undescribed = |reason: String| VouchedManifestError::Undescribed {
+            manifest: path.clone(),
+            path: described.to_path_buf(),
+            reason,
+        };
+        let record = EncryptionRecord::read(described);
+        let record = record.map_err(|error| undescribed(error.to_string()))?;
+        let found = sha256_of_file(&path).map_err(|error| undescribed(error.to_string()))?;
+        if record.manifest.sha256 != Some(found) {
+            return Err(undescribed("it is of another manifest".to_owned()));
+        }
+        Ok(Self {
+            image: record.image.name.unwrap_or_else(|| "-".to_owned()),
+            id: record.image_id,
+            header: None,
+            path,
+        })
     }
 
     /// Its file, to be read from its beginning.

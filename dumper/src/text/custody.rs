@@ -14,8 +14,8 @@ pub struct CustodyDocument {
     pub manifest: String,
     /// Its SHA-256, which the first event follows.
     pub manifest_sha256: Sha256Sum,
-    /// What the manifest says.
-    pub acquired: Acquisition,
+    /// What the manifest says; none if it is encrypted.
+    pub acquired: Option<Acquisition>,
     /// The file of the events; none if there is none.
     pub file: Option<String>,
     /// Whether the events follow each other from the manifest on.
@@ -72,6 +72,35 @@ impl Acquisition {
     }
 }
 
+impl Acquisition {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self {
+            time,
+            host,
+            tool,
+            custody,
+            from_image,
+        } = self;
+        let what = match from_image {
+            true => "converted",
+            false => "acquired",
+        };
+        let by = match custody {
+            Some(custody) => described(&custody.operator),
+            None => "somebody whom the manifest does not name".to_owned(),
+        };
+        let line = format!(
+            "{time}  {what} by {by}, on {host}, with {} {}",
+            tool.name, tool.version
+        );
+        writeln!(out, "{}", printable(&line))?;
+        match custody {
+            Some(custody) => write_record(custody, out),
+            None => Ok(()),
+        }
+    }
+}
+
 impl EventLine {
     /// What `entry` says.
     #[must_use]
@@ -90,28 +119,12 @@ impl Document for CustodyDocument {
     const FORMAT: &'static str = "linpmem-dump custody";
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Acquisition {
-            time,
-            host,
-            tool,
-            custody,
-            from_image,
-        } = &self.acquired;
-        let what = match from_image {
-            true => "converted",
-            false => "acquired",
-        };
-        let by = match custody {
-            Some(custody) => described(&custody.operator),
-            None => "somebody whom the manifest does not name".to_owned(),
-        };
-        let line = format!(
-            "{time}  {what} by {by}, on {host}, with {} {}",
-            tool.name, tool.version
-        );
-        writeln!(out, "{}", printable(&line))?;
-        if let Some(custody) = custody {
-            write_record(custody, out)?;
+        match &self.acquired {
+            Some(acquisition) => acquisition.write_text(out)?,
+            None => writeln!(
+                out,
+                "the manifest is encrypted: who acquired the image, `info --identity` says"
+            )?,
         }
         for event in &self.events {
             let by = described(&event.operator);

@@ -58,6 +58,8 @@ pub struct SummaryDocument {
     pub receiver: Option<ReceiverConfirmed>,
     /// The store that has the image, if it went to one.
     pub store: Option<StoreSummary>,
+    /// What is known without a key, if everything else is encrypted.
+    pub encryption: Option<String>,
     /// Where the memory came from, in words.
     pub source: String,
     /// Whether the running kernel's own files were the source, and not the module.
@@ -205,6 +207,7 @@ impl Summary {
             partial_pages,
             delivered,
             stored,
+            encryption,
             ranges,
             shape,
             crash,
@@ -237,6 +240,9 @@ impl Summary {
             manifest: manifest.to_string_lossy().into_owned(),
             receiver: delivered.as_ref().map(ReceiverConfirmed::of),
             store: stored.as_ref().map(StoreSummary::of),
+            encryption: encryption
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned()),
             source: source.clone(),
             lacks_module: *subject == Subject::RunningKernel && !source.contains("linpmem"),
             ranges: *ranges,
@@ -316,6 +322,12 @@ impl Document for SummaryDocument {
         match &self.receiver {
             Some(receiver) => receiver.write_text(out)?,
             None => writeln!(out, "  manifest:   {}", self.manifest)?,
+        }
+        if let Some(encryption) = &self.encryption {
+            writeln!(
+                out,
+                "  encrypted:  all but {encryption}, which has the hashes of the encrypted files"
+            )?;
         }
         if let Some(signature) = &self.signature {
             signature.write_text(out)?;

@@ -6,6 +6,7 @@ use super::seconds;
 use super::vouching::{EventsCheck, SignatureCheck, TimestampCheck};
 use linpmem_cli::Document;
 use linpmem_cli::printable;
+use linpmem_manifest::State;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub struct VerifyDocument {
     pub image: String,
     /// Whether everything is there and matches.
     pub good: bool,
+    /// The encrypted files, compared with the hashes that need no key.
+    pub encrypted: Option<EncryptedCheck>,
     /// The hashes inside an AFF4 image.
     pub image_hashes: Option<ImageHashes>,
     /// The manifest that the image was compared with.
@@ -54,6 +57,34 @@ pub struct StoreCheck {
     pub read_bytes: u64,
     /// What differs.
     pub damages: Vec<String>,
+}
+
+/// The files of an encrypted image as they are, without a key.
+#[derive(Debug, Serialize)]
+pub struct EncryptedCheck {
+    /// The file with their hashes.
+    pub path: String,
+    /// The image's id.
+    pub image_id: Option<String>,
+    /// How the run ended.
+    pub state: State,
+    /// The public keys that they are encrypted to, as that file says.
+    pub recipients: Vec<String>,
+    /// Each of them.
+    pub files: Vec<EncryptedFileLine>,
+}
+
+/// An encrypted file.
+#[derive(Debug, Serialize)]
+pub struct EncryptedFileLine {
+    /// The file.
+    pub path: String,
+    /// Whether it is what was written.
+    pub good: bool,
+    /// Its size, if it is.
+    pub size_bytes: Option<u64>,
+    /// What is wrong, if it is not.
+    pub reason: Option<String>,
 }
 
 /// The hashes inside an AFF4 image.
@@ -186,6 +217,9 @@ impl Document for VerifyDocument {
     const FORMAT: &'static str = "linpmem-dump verify";
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(encrypted) = &self.encrypted {
+            encrypted.write_text(out)?;
+        }
         if let Some(hashes) = &self.image_hashes {
             hashes.write_text(out)?;
         }
@@ -211,6 +245,33 @@ impl Document for VerifyDocument {
             events.write_text(out)?;
         }
         Ok(())
+    }
+}
+
+impl EncryptedCheck {
+    /// Whether all files are those of a complete image.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.state.is_whole() && self.files.iter().all(|file| file.good)
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for file in &self.files {
+            write!(out, "{}: ", file.path)?;
+            match (&file.reason, file.size_bytes) {
+                (Some(reason), _) => writeln!(out, "NOT GOOD: {}", printable(reason))?,
+                (None, Some(bytes)) => writeln!(
+                    out,
+                    "the encrypted file is the one that was written ({})",
+                    PhysLen::new(bytes)
+                )?,
+                (None, None) => writeln!(out, "the encrypted file is the one that was written")?,
+            }
+        }
+        match self.state.is_whole() {
+            true => Ok(()),
+            false => writeln!(out, "{}: the run did not complete the image", self.path),
+        }
     }
 }
 

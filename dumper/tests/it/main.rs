@@ -6,6 +6,9 @@
 #[cfg(test)]
 mod aff4;
 #[cfg(test)]
+#[cfg(feature = "encrypt")]
+mod age_itself;
+#[cfg(test)]
 mod arm64;
 #[cfg(test)]
 mod artifacts;
@@ -21,6 +24,9 @@ mod convert;
 mod cut_off;
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+#[cfg(feature = "encrypt")]
+mod encryption;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory of the machine that a run takes for itself.
 
+#[cfg(feature = "encrypt")]
+use crate::encryption::PUBLIC;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -65,6 +67,10 @@ fn no_run_takes_more_than_32_mib() {
         &["a.lime.lz4", "--threads", "6"],
         &["a.lime.sz", "--threads", "6"],
         &["a.avml", "--format", "avml", "--threads", "4"],
+        #[cfg(feature = "encrypt")]
+        &["a.core", "--threads", "16", "--encrypt-to", PUBLIC],
+        #[cfg(feature = "encrypt")]
+        &["a.lime.lz4", "--threads", "6", "--encrypt-to", PUBLIC],
     ] {
         let own = most_own_kib(folder.path(), words);
         println!("{words:?}: {own} KiB");

@@ -63,7 +63,7 @@ pub enum Part {
     Hatchling,
     /// crash, gdb and the like.
     Consumers,
-    /// minisign and OpenSSL.
+    /// minisign, OpenSSL and age.
     Vouchers,
     /// s3s-fs.
     S3,
@@ -196,7 +196,7 @@ impl Part {
             Self::Volatility => "Volatility 3 and LeechCore",
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
-            Self::Vouchers => "minisign and OpenSSL",
+            Self::Vouchers => "minisign, OpenSSL and age",
             Self::S3 => "s3s-fs",
             Self::Stores => "emulators of stores",
             Self::Arm64Tree => "the Debian tree for arm64",

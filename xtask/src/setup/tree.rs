@@ -69,9 +69,9 @@ const CONSUMERS: &[&str] = &[
     "makedumpfile",
 ];
 
-/// Who signs and stamps manifests, and checks ours. The others are what the tree needs to be
+/// Who signs, stamps and decrypts, and checks what we did. The others are what the tree needs to be
 /// entered.
-const VOUCHERS: &[&str] = &["base-files", "coreutils", "minisign", "openssl"];
+const VOUCHERS: &[&str] = &["age", "base-files", "coreutils", "minisign", "openssl"];
 
 /// Those of them that read images of arm64 only as programs of arm64.
 const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedumpfile"];
@@ -180,7 +180,7 @@ impl Recipe {
         }
     }
 
-    /// minisign and OpenSSL.
+    /// minisign, OpenSSL and age.
     pub fn vouchers(cache: &Cache) -> Self {
         Self {
             dir: cache.vouchers(),
