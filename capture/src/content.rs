@@ -2,7 +2,7 @@
 //! What is in a file, or was encrypted into it.
 
 use crate::Reading;
-use crate::artifacts::Section;
+use crate::section::Section;
 use linpmem_encryption::{DETECT_BYTES, Detected, EncryptedFile, OpenError, detect};
 use linpmem_formats::{FileSource, ReadAt};
 use linpmem_manifest::{Beginning, Manifest, ReadError, Reader};

@@ -2,9 +2,9 @@
 //! The hash of the input of a conversion, computed during the conversion.
 
 use crate::Reading;
-use crate::artifacts::Section;
 use crate::hash::sha256_of_reader;
 use crate::plan::Plan;
+use crate::section::Section;
 use crate::source::SourceSpec;
 use crate::stop::Stop;
 use linpmem_manifest::Sha256Sum;

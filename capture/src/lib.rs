@@ -41,6 +41,7 @@ mod reading;
 pub mod receive;
 mod remote;
 mod second_pass;
+mod section;
 pub mod selection;
 pub mod sidecar;
 pub mod sink;

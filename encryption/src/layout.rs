@@ -17,8 +17,12 @@ pub const MAX_RECIPIENTS: usize = 256;
 #[cfg(feature = "age")]
 pub const NONCE_BYTES: u64 = 16;
 
+/// The same as a number of a file's bytes.
 pub const CHUNK: u64 = 64 << 10;
+/// Bytes by which a chunk is authenticated.
 pub const TAG: u64 = 16;
+/// Bytes of a full chunk in an encrypted file.
+#[cfg(feature = "age")]
 pub const ENCRYPTED_CHUNK: u64 = CHUNK + TAG;
 
 /// Bytes of `content` bytes when they are encrypted, without the header.

@@ -6,7 +6,6 @@
 mod absent;
 mod detect;
 mod error;
-mod key_file;
 mod layout;
 
 #[cfg(feature = "age")]
@@ -17,6 +16,8 @@ mod encryption;
 mod header;
 #[cfg(feature = "age")]
 mod identity;
+#[cfg(feature = "age")]
+mod key_file;
 #[cfg(feature = "age")]
 mod recipient;
 

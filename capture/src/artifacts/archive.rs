@@ -5,8 +5,9 @@
 
 use super::ArtifactsError;
 use super::store::{Entry, Store, missing, read_error};
+use crate::section::Section;
 use linpmem_formats::{Account, Budget, OverBudget, ReadAt};
-use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
+use linpmem_phys::num::usize_as_u64;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -279,51 +280,6 @@ fn skip(stream: &mut impl Read, len: u64) -> io::Result<()> {
         left: len,
     };
     io::copy(&mut skipped, &mut io::sink()).map(drop)
-}
-
-/// Consecutive bytes of `bytes`.
-///
-/// # Invariants
-/// `next` is at most `end`.
-pub(crate) struct Section {
-    bytes: Arc<dyn ReadAt>,
-    next: u64,
-    end: u64,
-}
-
-impl Section {
-    /// All of `bytes`.
-    pub(crate) fn whole(bytes: Arc<dyn ReadAt>) -> Self {
-        Self {
-            next: 0,
-            end: bytes.len(),
-            bytes,
-        }
-    }
-
-    /// `len` bytes from `offset` on.
-    ///
-    /// # Errors
-    /// If no file can have that many.
-    pub(super) fn new(bytes: Arc<dyn ReadAt>, offset: u64, len: u64) -> io::Result<Self> {
-        Ok(Self {
-            bytes,
-            next: offset,
-            end: offset
-                .checked_add(len)
-                .ok_or(io::ErrorKind::UnexpectedEof)?,
-        })
-    }
-}
-
-impl Read for Section {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = u64_as_usize(self.end - self.next);
-        let (piece, _) = buf.split_at_mut(left.min(buf.len()));
-        self.bytes.read_exact_at(self.next, piece)?;
-        self.next += len_bytes(piece);
-        Ok(piece.len())
-    }
 }
 
 impl fmt::Debug for Archive {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether an image's artifacts still match its manifest.
 
-use super::archive::Section;
 use super::image::{artifacts_file, beside};
 use crate::Reading;
 use crate::hash::sha256_of_reader;
+use crate::section::Section;
 use crate::stop::Stop;
 use linpmem_formats::{elf, open_content_within};
 use linpmem_manifest::paths::artifacts_of;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The artifacts of an image: inside of it (ELF, AFF4) or in a file next to it.
 
-use super::archive::{Archive, Section};
+use super::archive::Archive;
 use super::store::{Entry, Store, missing};
 use super::{Artifacts, ArtifactsError, VMCOREINFO};
 use crate::Reading;
+use crate::section::Section;
 use crate::source::read_aff4;
 use linpmem_formats::{
     DETECT_BYTES, Detected, Format, OpenError, aff4, detect, elf, open_content_within,

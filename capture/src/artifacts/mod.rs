@@ -29,7 +29,6 @@ mod store;
 
 pub use added::AddedError;
 pub use added_reader::serve_added;
-pub(crate) use archive::Section;
 pub use check::{ArtifactsVerdict, check};
 pub use facts::{is_arm64, no_volatility};
 pub use gather::GatherError;

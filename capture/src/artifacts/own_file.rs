@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file for artifacts that the image does not hold.
 
-use super::archive::Section;
 use crate::encryption::{Encrypted, EncryptedWriter};
 use crate::image_format::Target;
+use crate::section::Section;
 use crate::sink::{PartialError, PartialFile, folder_of};
 use crate::spool::Scratch;
 use linpmem_formats::{FileSource, ReadAt};

@@ -2,7 +2,6 @@
 //! The artifacts of one acquisition: collected as its plan wants them, and put into the
 //! image if its format can hold them, else into a file next to it.
 
-use super::archive::Section;
 use super::archive_writer::{ArchivedFile, WrittenArchive};
 use super::gather::{GatherError, Gathered, Gathering, Origin, gather};
 use super::own_file::{OwnFile, scratch};
@@ -12,6 +11,7 @@ use crate::embedded_manifest::EmbeddedManifest;
 use crate::encryption::Encrypted;
 use crate::image_format::{ImageFormat, Target};
 use crate::plan::ArtifactsSpec;
+use crate::section::Section;
 use crate::sink::PartialError;
 use crate::source::{Source, SourceSpec};
 use crate::stop::Stop;

@@ -3,8 +3,10 @@
 
 use linpmem_capture::is_encrypted;
 use linpmem_custody::digest::sha256_of_file;
+#[cfg(feature = "sign")]
+use linpmem_manifest::ImageId;
 use linpmem_manifest::paths::{encryption_of, manifest_beside};
-use linpmem_manifest::{EncryptionRecord, Header, ImageId, Manifest, ReadError};
+use linpmem_manifest::{EncryptionRecord, Header, Manifest, ReadError};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,8 +66,10 @@ pub struct VouchedManifest {
     /// Its path.
     pub path: PathBuf,
     /// The name of its image.
+    #[cfg(feature = "sign")]
     pub image: String,
     /// The id of its image.
+    #[cfg(feature = "sign")]
     pub id: Option<ImageId>,
     /// Its first line; none if it is encrypted.
     pub header: Option<Header>,
@@ -98,7 +102,9 @@ impl VouchedManifest {
         match linpmem_manifest::read(&path) {
             Ok(Manifest { header, .. }) => Ok(Self {
                 path,
+                #[cfg(feature = "sign")]
                 image: header.image.name.clone(),
+                #[cfg(feature = "sign")]
                 id: header.image.id,
                 header: Some(header),
             }),
@@ -120,7 +126,9 @@ impl VouchedManifest {
             return Err(undescribed("it is of another manifest".to_owned()));
         }
         Ok(Self {
+            #[cfg(feature = "sign")]
             image: record.image.name.unwrap_or_else(|| "-".to_owned()),
+            #[cfg(feature = "sign")]
             id: record.image_id,
             header: None,
             path,
