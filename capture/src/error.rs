@@ -2,6 +2,7 @@
 //! Why an acquisition failed before or after the pipeline ran.
 
 use crate::artifacts::PlacementError;
+use crate::away::AwayError;
 use crate::driver::DriverError;
 use crate::freeze::FreezeError;
 use crate::remote::RemoteError;
@@ -57,6 +58,9 @@ pub enum AcquireError {
     /// The pipe for the image cannot be written to.
     #[error(transparent)]
     Pipe(#[from] PipeError),
+    /// The image cannot begin to go to another machine or a store.
+    #[error(transparent)]
+    Away(#[from] AwayError),
     /// The receiver on the other machine does not confirm the image.
     #[error(transparent)]
     Remote(#[from] RemoteError),

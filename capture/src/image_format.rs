@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an image looks like from the outside: its format, compression and name.
 
-use crate::error::AcquireError;
-use crate::remote::{Remote, RemoteError, RemoteSpec};
-use crate::stored::{StoreSpec, Storing, StoringError};
+use crate::away::{Away, AwayError};
+use crate::remote::{Remote, RemoteSpec};
+use crate::stored::{StoreSpec, Storing};
 use linpmem_formats::{Codec, aff4, kdump, raw};
 use linpmem_manifest::paths::{decrypted_of, encrypted_of};
 use rustix::fs::FileType;
@@ -159,15 +159,6 @@ impl ImageFormat {
     }
 }
 
-/// Begins images that go somewhere else.
-pub(crate) trait Away {
-    /// To another machine.
-    fn receiver(&self, spec: &RemoteSpec) -> Result<Remote, RemoteError>;
-
-    /// To a store.
-    fn store(&self, spec: &StoreSpec) -> Result<Storing, StoringError>;
-}
-
 impl Target {
     /// Settles the names of `output`; `host` and `utc` name an image that nobody named. An image
     /// for somewhere else is announced by `away`.
@@ -177,7 +168,7 @@ impl Target {
         host: &str,
         utc: &str,
         away: impl Away,
-    ) -> Result<Self, AcquireError> {
+    ) -> Result<Self, AwayError> {
         Ok(match output {
             Output::Remote(spec) => Self::Remote(away.receiver(spec)?),
             Output::Store(spec) => Self::Store(away.store(spec)?),
@@ -250,6 +241,8 @@ pub(crate) fn host_in_name(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::RemoteError;
+    use crate::stored::StoringError;
 
     struct Nowhere;
 

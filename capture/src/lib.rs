@@ -7,6 +7,7 @@
 mod acquire;
 mod after_memory;
 pub mod artifacts;
+mod away;
 pub mod buffer;
 pub mod clock;
 pub mod compare;
@@ -54,6 +55,7 @@ pub mod verify;
 mod warnings;
 
 pub use acquire::{Acquired, acquire, acquire_from};
+pub use away::AwayError;
 pub use content::is_encrypted;
 pub use driver::DriverSpec;
 pub use embedded_manifest::EmbeddedManifest;

@@ -52,7 +52,7 @@ pub struct Stored {
 pub enum StoringError {
     /// The store does not take it.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
     /// There is one.
     #[error("{0} exists, and nothing in a store is ever replaced: give another name")]
     Exists(String),
@@ -64,6 +64,12 @@ pub enum StoringError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl From<StoreError> for StoringError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 /// An image on its way.

@@ -2,7 +2,7 @@
 //! A container in Azure's blob storage, opened by a shared access signature (SAS), which is the
 //! query of every request.
 
-use crate::backend::{Backend, Kept, Limits, Part, Parts, Stored};
+use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::StoreError;
 use crate::http::{Answer, Asked, Client, refused};
 use crate::reading::Resumed;
@@ -227,7 +227,7 @@ impl Backend for Azure {
             let page: Page = instant_xml::from_str(text).map_err(|error| asked.strange(error))?;
             let blobs = page.blobs.into_iter().flat_map(|blobs| blobs.blobs);
             found.extend(blobs.map(|blob| (blob.name, blob.properties.length)));
-            if found.len() > crate::MOST_LISTED {
+            if found.len() > MOST_LISTED {
                 return Err(asked.strange("there are too many objects"));
             }
             match page.next {

@@ -5,6 +5,9 @@ use crate::error::StoreError;
 use crate::sums::Sums;
 use std::io::Read;
 
+/// The most objects that are listed.
+pub(crate) const MOST_LISTED: usize = 1 << 20;
+
 /// A store.
 pub(crate) trait Backend: Send + Sync {
     /// What it takes.

@@ -2,7 +2,7 @@
 //! A bucket of Google's, by its JSON interface: an upload that can be resumed takes one piece
 //! after the other, and the last one completes the object.
 
-use crate::backend::{Backend, Kept, Limits, Part, Parts, Stored};
+use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::StoreError;
 use crate::gcp::Tokens;
 use crate::http::{Answer, Asked, Client, refused};
@@ -296,7 +296,7 @@ impl Backend for Google {
                 let length = length.map_err(|error| self.0.strange(&action, error))?;
                 found.push((item.name, length));
             }
-            if found.len() > crate::MOST_LISTED {
+            if found.len() > MOST_LISTED {
                 return Err(self.0.strange(&action, "there are too many objects"));
             }
             match page.next {

@@ -38,9 +38,6 @@ use std::path::Path;
 use std::sync::Arc;
 use sums::Sums;
 
-/// The most objects that are listed.
-const MOST_LISTED: usize = 1 << 20;
-
 /// The largest object that is stored by one request.
 const MOST_WHOLE_BYTES: u64 = 8 << 20;
 

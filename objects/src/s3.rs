@@ -2,7 +2,7 @@
 //! S3, and those that speak its language.
 
 use crate::aws::{Profile, Provider};
-use crate::backend::{Backend, Kept, Limits, Part, Parts, Stored};
+use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::StoreError;
 use crate::http::{Answer, Asked, Client, code_and_message, refused};
 use crate::reading::Resumed;
@@ -358,7 +358,7 @@ impl Backend for S3 {
                 .map_err(|error| self.0.strange(&action, error))?;
             let objects = page.contents.into_iter();
             found.extend(objects.map(|object| (object.key, object.size)));
-            if found.len() > crate::MOST_LISTED {
+            if found.len() > MOST_LISTED {
                 return Err(self.0.strange(&action, "there are too many objects"));
             }
             match page.next_continuation_token {
@@ -418,8 +418,9 @@ impl Parts for Upload {
             return Ok(());
         }
         let length = parts.iter().map(|part| part.length).sum::<u64>();
-        if code.as_deref() == Some("NoSuchUpload")
-            && is_repeated
+        // An earlier attempt arrived, and its answer did not: then there is no upload any more,
+        // which stores say in several ways.
+        if is_repeated
             && let Ok(Some(stored)) = self.shared.head(&self.key)
             && stored.length == length
         {

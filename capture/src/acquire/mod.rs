@@ -5,6 +5,7 @@ mod disk_space;
 mod records;
 
 use crate::artifacts::{ArtifactsRequest, CollectedArtifacts, LateArtifacts};
+use crate::away::{Away, AwayError};
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
@@ -14,7 +15,7 @@ use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
 use crate::hash::Backend;
-use crate::image_format::{Away, ImageFormat, Output, Shape, Target, host_in_name};
+use crate::image_format::{ImageFormat, Output, Shape, Target, host_in_name};
 use crate::image_writer::{ImageParts, open_writer};
 use crate::input_hash::InputHash;
 use crate::live_memory::LiveMemory;
@@ -233,7 +234,7 @@ impl<'a> Prepared<'a> {
         plan: &ImagePlan,
         stop: &Stop,
         meter: &Arc<Meter>,
-    ) -> Result<Target, AcquireError> {
+    ) -> Result<Target, AwayError> {
         let (host, utc) = (&self.host.hostname, self.started.compact());
         let away = Beginning {
             prepared: self,

@@ -256,7 +256,7 @@ fn a_store_that_stays_away_is_given_up_and_nothing_looks_complete() {
     let (mut place, s3) = Place::with_s3();
     let gone = vec![Trouble::Answer(503); 1000];
     // It goes away when the image has begun.
-    let troubles = [&[Trouble::None; 6][..], &gone].concat();
+    let troubles = [&[Trouble::CutAfter(3_000_000)][..], &gone].concat();
     let line = TroubledLine::new(s3.address(), &troubles);
     place.s3 = format!("http://{}", line.address);
     let begun = Instant::now();

@@ -14,8 +14,10 @@ const ANSWERED: Duration = Duration::from_millis(50);
 /// What happens to a connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Trouble {
-    /// Nothing.
+    /// Nothing, but it ends after an answer.
     None,
+    /// Nothing at all.
+    Never,
     /// The server answers with this status, whatever it is asked.
     Answer(u16),
     /// It ends after so many bytes to the server.
@@ -42,7 +44,7 @@ impl TroubledLine {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let number = counted.fetch_add(1, Ordering::SeqCst);
-                let trouble = troubles.get(number).copied().unwrap_or(Trouble::None);
+                let trouble = troubles.get(number).copied().unwrap_or(Trouble::Never);
                 let client = client.unwrap();
                 thread::spawn(move || carry(client, server, trouble));
             }
@@ -74,6 +76,7 @@ fn carry(mut client: TcpStream, server: SocketAddr, trouble: Trouble) -> Option<
     let mut server = TcpStream::connect(server).ok()?;
     let (mut back, mut home) = (server.try_clone().ok()?, client.try_clone().ok()?);
     let is_heard = !matches!(trouble, Trouble::NoAnswer);
+    let is_lasting = matches!(trouble, Trouble::Never);
     let answers = thread::spawn(move || {
         let mut buffer = [0; 1 << 16];
         while let Ok(count @ 1..) = back.read(&mut buffer) {
@@ -82,7 +85,9 @@ fn carry(mut client: TcpStream, server: SocketAddr, trouble: Trouble) -> Option<
             }
             // After an answer the connection is closed, so that the next request has the next
             // trouble.
-            let _ = back.set_read_timeout(Some(ANSWERED));
+            if !is_lasting {
+                let _ = back.set_read_timeout(Some(ANSWERED));
+            }
         }
         let _ = home.shutdown(Shutdown::Both);
     });
