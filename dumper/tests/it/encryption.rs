@@ -442,7 +442,7 @@ fn recovered(folder: &Path, partial: &str, output: &str) {
 /// The run has no time to end its streams.
 #[test]
 fn a_killed_run_leaves_what_was_written_up_to_the_last_whole_chunk() {
-    for name in ["a.core", "a.raw", "a.padded", "a.lime", "a.aff4", "a.kdump"] {
+    for name in ["a.core", "a.raw", "a.padded", "a.lime", "a.aff4"] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         keys(folder);
@@ -469,7 +469,13 @@ fn a_killed_run_leaves_what_was_written_up_to_the_last_whole_chunk() {
         let begun = Instant::now();
         let len = || File::open(folder.join(&partial)).and_then(|file| file.metadata());
         let len = || len().map_or(0, |metadata| metadata.len());
-        while len() < 3 << 20 {
+        // AFF4 is compressed.
+        let enough = if name.ends_with("aff4") {
+            1 << 20
+        } else {
+            3 << 20
+        };
+        while len() < enough {
             assert!(
                 begun.elapsed() < Duration::from_secs(60),
                 "{name}: {}",
