@@ -3,11 +3,11 @@
 
 use crate::aws::{Profile, Provider};
 use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
-use crate::error::StoreError;
+use crate::error::{StoreError, shown};
 use crate::http::{Answer, Asked, Client, code_and_message, refused};
 use crate::reading::Resumed;
 use crate::sums::Sums;
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use rusty_s3::actions::{
@@ -28,6 +28,10 @@ const SIGNED_FOR: Duration = Duration::from_secs(900);
 
 /// A clock that is wrong by less than this does not matter.
 const SKEW_S: i64 = 60;
+
+/// How often a part is sent to a store whose sum of it is another one: then the sum is of
+/// something else, such as what it has encrypted.
+const MOST_DOUBTS: u32 = 4;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 const NEW_ONLY: (&str, &str) = ("if-none-match", "*");
@@ -124,6 +128,21 @@ impl Shared {
     where
         F: Fn(&Bucket, &Credentials, &Timestamp) -> (Method, Url),
     {
+        self.send_until(action, body, headers, &mut |_| false, sign)
+    }
+
+    /// The same, and until `is_doubtful` does not want it again.
+    fn send_until<F>(
+        &self,
+        action: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+        is_doubtful: &mut dyn FnMut(&Answer) -> bool,
+        sign: F,
+    ) -> Result<(Answer, bool), StoreError>
+    where
+        F: Fn(&Bucket, &Credentials, &Timestamp) -> (Method, Url),
+    {
         let host = self.host();
         let asked = Asked {
             action,
@@ -133,7 +152,7 @@ impl Shared {
             asked,
             body,
             || self.request(asked, headers, &sign),
-            |answer| self.learns_from(answer),
+            |answer| self.learns_from(answer) || is_doubtful(answer),
         )
     }
 
@@ -289,7 +308,12 @@ impl Backend for S3 {
     fn put(&self, key: &str, bytes: &[u8], sums: &Sums) -> Result<(), StoreError> {
         let action = format!("storing {key}");
         let sum = sums.sha256_base64();
-        let headers = [(CHECKSUM, sum.as_str()), NEW_ONLY];
+        let md5 = sums.md5_base64();
+        let headers = [
+            (CHECKSUM, sum.as_str()),
+            ("content-md5", md5.as_str()),
+            NEW_ONLY,
+        ];
         let (answer, is_repeated) =
             self.0
                 .send(&action, bytes, &headers, |bucket, credentials, time| {
@@ -305,7 +329,14 @@ impl Backend for S3 {
                 return Ok(());
             }
         }
-        self.0.done(&action, &answer)
+        self.0.done(&action, &answer)?;
+        match answer.header(CHECKSUM) {
+            Some(theirs) if theirs != sum => Err(StoreError::Differs {
+                object: key.to_owned(),
+                reason: format!("the SHA-256 {} instead of {sum}", shown(theirs)),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn head(&self, key: &str) -> Result<Option<Stored>, StoreError> {
@@ -375,11 +406,19 @@ impl Parts for Upload {
         let number = u16::try_from(part.number + 1)
             .map_err(|_| self.shared.strange(&action, "there are too many parts"))?;
         let sum = part.sums.sha256_base64();
-        let headers = [(CHECKSUM, sum.as_str())];
-        let (answer, _) = self.shared.send(
+        let md5 = part.sums.md5_base64();
+        let headers = [(CHECKSUM, sum.as_str()), ("content-md5", md5.as_str())];
+        let mut doubts = 0;
+        let mut is_doubtful = |answer: &Answer| {
+            let is_another = is_another(answer, part.sums);
+            doubts += u32::from(is_another);
+            is_another && doubts < MOST_DOUBTS
+        };
+        let (answer, _) = self.shared.send_until(
             &action,
             part.bytes,
             &headers,
+            &mut is_doubtful,
             |bucket, credentials, time| {
                 let (key, id) = (self.key.as_str(), self.id.as_str());
                 let mut upload = UploadPart::new(bucket, Some(credentials), key, number, id);
@@ -459,6 +498,19 @@ impl Parts for Upload {
             id = self.id,
         ))
     }
+}
+
+/// Whether the store says that it has something else: not every one compares what it is sent with
+/// the sums of it. Without a SHA-256, its tag of a part is the MD5, unless it encrypts.
+fn is_another(answer: &Answer, sums: &Sums) -> bool {
+    if !answer.is_success() {
+        return false;
+    }
+    if let Some(theirs) = answer.header(CHECKSUM) {
+        return theirs != sums.sha256_base64();
+    }
+    let tag = answer.header("etag").unwrap_or_default().trim_matches('"');
+    tag.len() == 32 && !tag.eq_ignore_ascii_case(&HEXLOWER.encode(&sums.md5))
 }
 
 /// What S3 wants to be told of the parts. Sums have to be told again.
