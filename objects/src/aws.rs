@@ -114,11 +114,9 @@ fn section(text: &str, name: &str) -> BTreeMap<String, String> {
             let title = title.trim();
             let title = title.strip_prefix("profile ").unwrap_or(title).trim();
             is_here = title == name;
-        } else if let Some((key, value)) = line.split_once('=')
-            && is_here
-            && !line.starts_with(['#', ';'])
-        {
-            found.insert(key.trim().to_owned(), value.trim().to_owned());
+        } else if is_here && !line.starts_with(['#', ';']) {
+            let pair = line.split_once('=');
+            found.extend(pair.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())));
         }
     }
     found

@@ -88,9 +88,8 @@ impl Tokens {
     pub(crate) fn now(&self, client: &Client) -> Result<Option<Zeroizing<String>>, StoreError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now().as_second();
-        if let Some((token, until)) = &*current
-            && until - SOON_S > now
-        {
+        let lasting = current.as_ref().filter(|(_, until)| until - SOON_S > now);
+        if let Some((token, _)) = lasting {
             return Ok(Some(token.clone()));
         }
         let issued = match &self.source {

@@ -184,19 +184,9 @@ impl Shared {
         if answer.is_success() || answer.status == 404 {
             return false;
         }
-        if let Some(region) = answer.header("x-amz-bucket-region")
-            && self.endpoint.is_none()
-            && region
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || letter == '-')
-        {
-            let mut current = self.bucket.write().unwrap_or_else(PoisonError::into_inner);
-            if current.region() != region
-                && let Ok(moved) = bucket(&self.name, None, region)
-            {
-                *current = moved;
-                return true;
-            }
+        let region = answer.header("x-amz-bucket-region");
+        if region.is_some_and(|region| self.moves_to(region)) {
+            return true;
         }
         let code = code_and_message(answer).0;
         let is_about_time = code.as_deref().is_some_and(|code| {
@@ -212,6 +202,25 @@ impl Shared {
         let skew = theirs - Timestamp::now().as_second();
         let before = self.skew.swap(skew, Ordering::Relaxed);
         (skew - before).abs() > SKEW_S
+    }
+
+    /// Whether the bucket is in another region than was thought, which is `region`.
+    fn moves_to(&self, region: &str) -> bool {
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        if self.endpoint.is_some() || !region.chars().all(is_letter) {
+            return false;
+        }
+        let mut current = self.bucket.write().unwrap_or_else(PoisonError::into_inner);
+        if current.region() == region {
+            return false;
+        }
+        let moved = bucket(&self.name, None, region);
+        moved.map(|moved| *current = moved).is_ok()
+    }
+
+    /// Whether the store has an object of `length` bytes.
+    fn has(&self, key: &str, length: u64) -> bool {
+        matches!(self.head(key), Ok(Some(stored)) if stored.length == length)
     }
 
     fn done(&self, action: &str, answer: &Answer) -> Result<(), StoreError> {
@@ -322,12 +331,9 @@ impl Backend for S3 {
                     (Method::Put, put.sign_with_time(SIGNED_FOR, time))
                 })?;
         // An earlier attempt arrived, and its answer did not.
-        if answer.status == 412 && is_repeated {
-            let stored = self.0.head(key)?;
-            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            if stored.is_some_and(|stored| stored.length == length) {
-                return Ok(());
-            }
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if answer.status == 412 && is_repeated && self.0.has(key, length) {
+            return Ok(());
         }
         self.0.done(&action, &answer)?;
         match answer.header(CHECKSUM) {
@@ -459,10 +465,7 @@ impl Parts for Upload {
         let length = parts.iter().map(|part| part.length).sum::<u64>();
         // An earlier attempt arrived, and its answer did not: then there is no upload any more,
         // which stores say in several ways.
-        if is_repeated
-            && let Ok(Some(stored)) = self.shared.head(&self.key)
-            && stored.length == length
-        {
+        if is_repeated && self.shared.has(&self.key, length) {
             return Ok(());
         }
         Err(refused(

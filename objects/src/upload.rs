@@ -287,9 +287,8 @@ impl Upload {
             bytes,
             is_last: is_last || ends_object,
         };
-        if let Some(work) = &self.work
-            && work.send(job).is_err()
-        {
+        let sent = self.work.as_ref().map(|work| work.send(job));
+        if sent.is_some_and(|sent| sent.is_err()) {
             self.shared.check()?;
         }
         self.number += 1;
