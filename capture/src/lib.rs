@@ -25,6 +25,7 @@ pub mod hash;
 mod host;
 mod image_format;
 mod image_writer;
+mod in_store;
 mod input_hash;
 mod kernel_page;
 mod live_memory;
@@ -63,7 +64,8 @@ pub use error::AcquireError;
 pub use events::{Events, Silent};
 pub use host::this_machine;
 pub use image_format::{ImageFormat, Output, Shape, Stream};
-pub use linpmem_objects::{Location, LocationError};
+pub use in_store::{Arrival, StoredImage, images_in_store};
+pub use linpmem_objects::{Location, LocationError, StoreError};
 pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
 pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,

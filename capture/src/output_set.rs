@@ -193,6 +193,9 @@ impl<'a> OutputSet<'a> {
 
     /// Why others can replace the files, if they can.
     pub(crate) fn exposure(&self) -> Option<String> {
+        if let Destination::Store(storing) = self.image {
+            return storing.exposure();
+        }
         let image = self.image().map(PartialFile::path);
         let manifest = self.manifest.partial().map(PartialFile::path);
         let mut files = image.into_iter().chain(manifest);

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// For how long a store is tried before anything was read.
+const BEGINNING: Duration = Duration::from_secs(30);
+
 /// Where an image is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSpec {
@@ -56,6 +59,14 @@ pub enum StoringError {
     /// There is one.
     #[error("{0} exists, and nothing in a store is ever replaced: give another name")]
     Exists(String),
+    /// It has all parts, and does not make an object of them.
+    #[error("{error}; {leftovers}")]
+    NotCompleted {
+        /// The store's reason.
+        error: Box<StoreError>,
+        /// What is left there, in words.
+        leftovers: String,
+    },
     /// What belongs to the image cannot be read again.
     #[error("reading the {what}: {source}")]
     Read {
@@ -102,6 +113,12 @@ impl Storing {
             is_hurried: Arc::new(move || stop.is_raised()),
             watch: Arc::new(move |is_failing| meter.set_cut_off(is_failing)),
         };
+        // Nothing was read yet: a name that is mistyped is found soon.
+        let hasty = Patience {
+            give_up: spec.give_up.min(BEGINNING),
+            ..patience.clone()
+        };
+        let asking = Objects::open(spec.location.clone(), spec.ca.as_deref(), hasty)?;
         let objects = Objects::open(spec.location.clone(), spec.ca.as_deref(), patience)?;
         let key = spec.location.key(name);
         let manifest = manifest_of(Path::new(&key));
@@ -110,7 +127,7 @@ impl Storing {
             manifest.to_string_lossy().into_owned(),
             numbered_key(&key, 0),
         ] {
-            match objects.head(&taken) {
+            match asking.head(&taken) {
                 Ok(Some(_)) => return Err(StoringError::Exists(taken)),
                 Err(error @ StoreError::GaveUp { .. }) => return Err(error.into()),
                 // Who may write need not be allowed to look; the store refuses in the end then.
@@ -128,6 +145,15 @@ impl Storing {
     /// The image's name, with its folder.
     pub(crate) fn image(&self) -> &Path {
         &self.key
+    }
+
+    /// Why others can read the image, if they can.
+    pub(crate) fn exposure(&self) -> Option<String> {
+        self.objects.is_readable_on_the_way().then(|| {
+            "the image goes over HTTP, without encryption: whoever is on the way can read and \
+             change it (https:// is safe)"
+                .to_owned()
+        })
     }
 
     pub(crate) const fn upload(&self) -> &Arc<Mutex<Upload>> {
@@ -152,7 +178,11 @@ impl Storing {
         if let Some(artifacts) = belongings.artifacts {
             self.store(&artifacts_of(&self.key), artifacts, "artifacts")?;
         }
-        self.lock().complete()?;
+        let completed = self.lock().complete();
+        completed.map_err(|error| StoringError::NotCompleted {
+            error: Box::new(error),
+            leftovers: self.lock().leftovers().join("; "),
+        })?;
         if let Some(sum) = belongings.sha256 {
             let name = self.key.file_name().unwrap_or_default().to_string_lossy();
             let line = format!("{sum}  {name}\n");

@@ -15,7 +15,7 @@ use linpmem_dump::commands::sign;
 use linpmem_dump::commands::timestamp;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, custody, extract, info, ls, ranges, receive, recover, symbols, verify,
+    acquire, compare, custody, extract, index, info, ls, ranges, receive, recover, symbols, verify,
 };
 use linpmem_dump::text::stderr;
 use std::ffi::OsString;
@@ -70,6 +70,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             document.print(json, out)?;
             return Ok(document.exit_status());
         }
+        Some(Command::Index(args)) => index::index(args)?.print(json, out)?,
         Some(Command::Ls(args)) => ls::list(args)?.print(json, out)?,
         Some(Command::Recover(args)) => {
             let document = recover::recover(args, stderr)?;

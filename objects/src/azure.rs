@@ -144,6 +144,10 @@ impl Shared {
 }
 
 impl Backend for Azure {
+    fn base(&self) -> Url {
+        self.0.container.clone()
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             // Of 50,000.

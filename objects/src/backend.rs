@@ -4,12 +4,16 @@
 use crate::error::StoreError;
 use crate::sums::Sums;
 use std::io::Read;
+use url::Url;
 
 /// The most objects that are listed.
 pub(crate) const MOST_LISTED: usize = 1 << 20;
 
 /// A store.
 pub(crate) trait Backend: Send + Sync {
+    /// The root of its addresses.
+    fn base(&self) -> Url;
+
     /// What it takes.
     fn limits(&self) -> Limits;
 

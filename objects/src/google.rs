@@ -192,6 +192,10 @@ impl Shared {
 }
 
 impl Backend for Google {
+    fn base(&self) -> Url {
+        self.0.base.clone()
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             // 5 TiB in parts of 16 MiB.

@@ -150,12 +150,12 @@ impl Client {
                         action: asked.action.to_owned(),
                         host: asked.host.to_owned(),
                         status: "nothing that can be trusted".to_owned(),
-                        message: shown(&error.to_string()),
+                        message: reason(&error),
                         hint: "; if a proxy looks into connections here, name its certificate \
                                with --ca FILE",
                     });
                 }
-                Err(error) => (shown(&error.to_string()), None),
+                Err(error) => (reason(&error), None),
             };
             if !attempts.again(pause) {
                 return Err(StoreError::GaveUp {
@@ -251,6 +251,14 @@ fn is_lasting(error: &ureq::Error) -> bool {
         // Where rustls says so while data is written.
         ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
+    }
+}
+
+/// What `error` says, without the address, whose query can be a secret.
+pub(crate) fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::BadUri(_) => "its address is none".to_owned(),
+        error => shown(&error.to_string()),
     }
 }
 

@@ -37,6 +37,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use sums::Sums;
+use url::Host;
 
 /// The largest object that is stored by one request.
 const MOST_WHOLE_BYTES: u64 = 8 << 20;
@@ -78,6 +79,19 @@ impl Objects {
     #[must_use]
     pub const fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Whether everybody on the way can read what is sent: HTTP, to another machine.
+    #[must_use]
+    pub fn is_readable_on_the_way(&self) -> bool {
+        let base = self.backend.base();
+        let is_local = match base.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        base.scheme() == "http" && !is_local
     }
 
     /// Begins to store an image of at most `bound` bytes, as far as is known, in parts of

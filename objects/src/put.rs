@@ -166,6 +166,10 @@ impl Shared {
 type RequestResult = Result<Request<()>, StoreError>;
 
 impl Backend for Put {
+    fn base(&self) -> Url {
+        self.0.server.clone()
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             most_parts: 99_999,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading an object from its beginning to its end, over as many connections as it takes.
 
-use crate::error::{StoreError, shown};
-use crate::http::{Answer, Asked, Client, refused};
+use crate::error::StoreError;
+use crate::http::{Answer, Asked, Client, reason, refused};
 use crate::patience::Attempts;
 use std::io::{self, Read};
 use ureq::http::Request;
@@ -60,7 +60,7 @@ impl Resumed {
                 }
                 Ok(Err(answer)) if answer.status >= 500 => answer.status.to_string(),
                 Ok(Err(answer)) => return self.refused(asked, &answer),
-                Err(error) => shown(&error.to_string()),
+                Err(error) => reason(&error),
             };
             if !attempts.again(None) {
                 return Err(StoreError::GaveUp {

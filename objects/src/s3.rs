@@ -8,6 +8,7 @@ use crate::http::{Answer, Asked, Client, code_and_message, refused};
 use crate::reading::Resumed;
 use crate::sums::Sums;
 use data_encoding::{BASE64, HEXLOWER};
+use instant_xml::FromXml;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use rusty_s3::actions::{
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use ureq::http::Request;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// How long a signature of one attempt is good.
 const SIGNED_FOR: Duration = Duration::from_secs(900);
@@ -282,6 +283,11 @@ const fn verb(method: Method) -> &'static str {
 }
 
 impl Backend for S3 {
+    fn base(&self) -> Url {
+        let bucket = self.0.bucket.read().unwrap_or_else(PoisonError::into_inner);
+        bucket.base_url().clone()
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             // Of 10,000, so that an image may become larger than was planned.
@@ -391,19 +397,58 @@ impl Backend for S3 {
                     (Method::Get, list.sign_with_time(SIGNED_FOR, time))
                 })?;
             self.0.done(&action, &answer)?;
-            let page = ListObjectsV2::parse_response(&answer.text())
+            let page: Page = instant_xml::from_str(&answer.text())
                 .map_err(|error| self.0.strange(&action, error))?;
-            let objects = page.contents.into_iter();
-            found.extend(objects.map(|object| (object.key, object.size)));
+            // The request asks for keys as in forms, so that all of them can be in XML.
+            let is_encoded = page.encoding.as_deref() == Some("url");
+            let key = |object: &Listed| match is_encoded {
+                true => form_decoded(&object.key),
+                false => object.key.clone(),
+            };
+            found.extend(
+                page.contents
+                    .iter()
+                    .map(|object| (key(object), object.size)),
+            );
             if found.len() > MOST_LISTED {
                 return Err(self.0.strange(&action, "there are too many objects"));
             }
-            match page.next_continuation_token {
+            match page.next {
                 Some(token) if next.as_ref() != Some(&token) => next = Some(token),
                 _ => return Ok(found),
             }
         }
     }
+}
+
+/// A page of a list of objects. rusty-s3's own insists on fields that not every store has.
+#[derive(FromXml)]
+#[xml(
+    rename = "ListBucketResult",
+    ns("http://s3.amazonaws.com/doc/2006-03-01/")
+)]
+struct Page {
+    contents: Vec<Listed>,
+    #[xml(rename = "EncodingType")]
+    encoding: Option<String>,
+    #[xml(rename = "NextContinuationToken")]
+    next: Option<String>,
+}
+
+#[derive(FromXml)]
+#[xml(rename = "Contents", ns("http://s3.amazonaws.com/doc/2006-03-01/"))]
+struct Listed {
+    #[xml(rename = "Key")]
+    key: String,
+    #[xml(rename = "Size")]
+    size: u64,
+}
+
+/// `%41+` as `A `. What has a meaning in forms is never there as itself.
+fn form_decoded(key: &str) -> String {
+    let mut pairs = form_urlencoded::parse(key.as_bytes());
+    let name = pairs.next().map(|(name, _)| name.into_owned());
+    name.unwrap_or_default()
 }
 
 impl Parts for Upload {
@@ -536,4 +581,57 @@ fn complete_body(parts: &[Kept]) -> String {
     }
     body.push_str("</CompleteMultipartUpload>");
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_were_written() {
+        for (listed, key) in [
+            ("case+1/a%2Bb%3Dc%26d", "case 1/a+b=c&d"),
+            ("a.core", "a.core"),
+            ("", ""),
+        ] {
+            assert_eq!(form_decoded(listed), key);
+        }
+        let text = "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+            <Name>b</Name><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
+            <Contents><Key>a+b</Key><LastModified>x</LastModified><Size>5</Size></Contents>\
+            <NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
+        let page: Page = instant_xml::from_str(text).unwrap();
+        assert_eq!(page.contents.len(), 1);
+        assert_eq!(
+            (page.contents[0].size, page.next.unwrap().as_str()),
+            (5, "t")
+        );
+    }
+
+    #[test]
+    fn a_tag_or_a_sum_of_something_else_is_seen() {
+        let sums = Sums::of(b"part");
+        let answer = |name: &'static str, value: String| {
+            let mut headers = ureq::http::HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            Answer {
+                status: 200,
+                headers,
+                body: Vec::new(),
+            }
+        };
+        let md5 = format!("\"{}\"", HEXLOWER.encode(&sums.md5));
+        assert!(!is_another(&answer("etag", md5), &sums));
+        assert!(is_another(
+            &answer("etag", format!("\"{}\"", "0".repeat(32))),
+            &sums
+        ));
+        // The tag of an object in parts is no sum.
+        assert!(!is_another(&answer("etag", "\"0-2\"".to_owned()), &sums));
+        assert!(!is_another(&answer(CHECKSUM, sums.sha256_base64()), &sums));
+        assert!(is_another(
+            &answer(CHECKSUM, Sums::of(b"x").sha256_base64()),
+            &sums
+        ));
+    }
 }

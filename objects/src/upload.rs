@@ -257,6 +257,11 @@ impl Upload {
 
     fn make_room(&mut self) -> Result<(), StoreError> {
         self.shared.check()?;
+        if self.filling.capacity() < self.sizes.part_bytes {
+            // All at once: growing would take half as much again for a moment.
+            let missing = self.sizes.part_bytes - self.filling.len();
+            self.filling.reserve_exact(missing);
+        }
         match self.filling.len() < self.sizes.part_bytes {
             true => Ok(()),
             false => self.hand_over(false),
@@ -309,6 +314,12 @@ impl Drop for Upload {
         self.shared.fail(StoreError::Ended);
         for worker in self.workers.drain(..) {
             let _ = worker.join();
+        }
+        // An upload that was begun and got nothing costs, and is good for nothing.
+        let state = self.shared.state();
+        let open = state.objects.iter().filter(|object| !object.is_complete);
+        for object in open.filter(|object| object.kept.is_empty()) {
+            let _ = object.parts.abort();
         }
     }
 }
@@ -400,3 +411,6 @@ impl Worker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,8 @@ pub struct VerifyArgs {
     /// The image, or its address in a store
     ///
     /// In a store (s3://…, gs://…, https://…; docs/stores.md) it is compared with the manifest
-    /// there: by the sums that the store keeps, or by reading it.
+    /// there: by the sums that the store keeps, or by reading it. @FILE has an address that others
+    /// shall not see on the command line.
     pub image: PathBuf,
 
     /// Trust the certificates in FILE (PEM) for stores, instead of Mozilla's
@@ -164,6 +165,23 @@ pub struct VerifyArgs {
     pub reading: ReadingArgs,
 
     /// Print one JSON document; progress and errors on stderr are JSON Lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which store to look into.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// The store and the folder: s3://…, gs://…, an Azure container with its SAS, or @FILE with the address
+    ///
+    /// A server for HTTP PUT has no list.
+    pub address: String,
+
+    /// Trust the certificates in FILE (PEM), instead of Mozilla's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// Print one JSON document; errors on stderr are JSON Lines
     #[arg(long)]
     pub json: bool,
 }

@@ -21,7 +21,8 @@ mod shape;
 
 pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
-    CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
+    CompareArgs, ExtractArgs, IndexArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs,
+    VerifyArgs,
 };
 #[cfg(feature = "timestamp")]
 pub use custody::TimestampArgs;
@@ -35,7 +36,7 @@ pub use image::{
 };
 pub use plan::UsageError;
 pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
-pub use remote::{ReceiveArgs, RemoteArgs, without_secret};
+pub use remote::{ReceiveArgs, RemoteArgs, stored_at, without_secret};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
@@ -191,6 +192,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show what an image contains
     Info(InfoArgs),
+    /// List the images in a store, and which are complete
+    Index(IndexArgs),
     /// List the artifacts stored with an image
     Ls(ListArgs),
     /// Make a complete image of what an interrupted run left
@@ -280,6 +283,7 @@ impl Cli {
             Some(Command::Convert(args)) => args.run.is_json(),
             Some(Command::Verify(args)) => args.progress.is_json(args.json),
             Some(Command::Info(args)) => args.json,
+            Some(Command::Index(args)) => args.json,
             Some(Command::Ls(args)) => args.json,
             Some(Command::Recover(args)) => args.json,
             Some(Command::Ranges(args)) => args.json,

@@ -6,11 +6,11 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 use linpmem_capture::sink::Limits;
 use linpmem_capture::{Address, Location, Output, RemoteSpec, StoreSpec};
 use linpmem_phys::PhysLen;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where `--to` comes from if it is not given.
@@ -125,6 +125,25 @@ fn read(path: PathBuf) -> Result<String, UsageError> {
         .map_err(|error| UsageError::AddressFile(path, error.to_string()))?;
     let line = text.lines().find(|line| !line.trim().is_empty());
     Ok(line.unwrap_or_default().to_owned())
+}
+
+/// The place in a store that `text` names, or the file whose name follows an `@`; `None` if it
+/// names something else.
+///
+/// # Errors
+/// If it is the address of a store and wrong.
+pub fn stored_at(text: &OsStr) -> Result<Option<Location>, UsageError> {
+    let Some(text) = text.to_str() else {
+        return Ok(None);
+    };
+    let text = match text.strip_prefix('@') {
+        Some(path) if !Path::new(text).exists() => read(PathBuf::from(path))?,
+        _ => text.to_owned(),
+    };
+    match Location::is_one(&text) {
+        true => Ok(Some(text.parse()?)),
+        false => Ok(None),
+    }
 }
 
 /// `word` of the command line as it may be recorded: without the secret of an address.

@@ -7,6 +7,7 @@ pub mod custody;
 mod custody_record;
 pub mod extract;
 mod file_output;
+pub mod index;
 pub mod info;
 pub mod ls;
 pub mod ranges;

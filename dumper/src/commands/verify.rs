@@ -3,7 +3,7 @@
 
 use super::verify_encrypted::{encrypted, without_key};
 use super::vouching::{Trusted, TrustedError, events};
-use crate::args::{ProgressStyle, UsageError, VerifyArgs};
+use crate::args::{ProgressStyle, UsageError, VerifyArgs, stored_at};
 use crate::text::progress::Progress;
 use crate::text::verify::{
     ArtifactsCheck, Comparison, DamageLine, EncryptedCheck, HashCheck, HashVerdict, ImageHashes,
@@ -18,7 +18,7 @@ use linpmem_capture::verify::{
     Damage, EncryptedFiles, InStoreError, NoSums, Report, Thoroughness, Verification, VerifyError,
     verify_in_store,
 };
-use linpmem_capture::{Location, LocationError, StoreSpec};
+use linpmem_capture::{Location, StoreSpec};
 use linpmem_cli::ExitStatus;
 use linpmem_formats::{ImageReader, OverBudget, aff4};
 use std::sync::Arc;
@@ -48,9 +48,6 @@ pub enum VerifyCommandError {
     /// The image could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// What should be the address of a store is none.
-    #[error(transparent)]
-    Location(#[from] LocationError),
     /// The image in a store could not be compared.
     #[error(transparent)]
     InStore(#[from] InStoreError),
@@ -68,11 +65,11 @@ pub enum VerifyCommandError {
 pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
     let trusted = Trusted::of(args)?;
-    if let Some(address) = args.image.to_str().filter(|text| Location::is_one(text)) {
+    if let Some(location) = stored_at(args.image.as_os_str())? {
         if trusted.is_demanding() || args.manifest.is_some() {
             return Err(VerifyCommandError::NotInStore);
         }
-        return in_store(address, args, style);
+        return in_store(location, args, style);
     }
     let reading = args.reading.reading();
     let is_encrypted = is_encrypted(&args.image).unwrap_or_default();
@@ -161,11 +158,10 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// Compares an image in a store.
 fn in_store(
-    address: &str,
+    location: Location,
     args: &VerifyArgs,
     style: ProgressStyle,
 ) -> Result<VerifyDocument, VerifyCommandError> {
-    let location: Location = address.parse()?;
     let image = location.to_string();
     let spec = StoreSpec {
         location,

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod custody;
 pub mod extract;
 pub mod figures;
+pub mod index;
 pub mod info;
 pub mod ls;
 mod memory_map;

@@ -273,7 +273,7 @@ fn a_run_that_is_interrupted_leaves_what_can_be_recovered_there() {
     until(|| place.log().contains("begun") && partial().is_some());
     kill_process(
         Pid::from_raw(run.id().try_into().unwrap()).unwrap(),
-        Signal::INT,
+        Signal::TERM,
     )
     .unwrap();
     let run = run.wait_with_output().unwrap();
@@ -338,7 +338,7 @@ fn nothing_begins_where_the_image_has_two_places_or_none() {
     for (words, expected) in [
         (&["here.core"][..], "LINPMEM_TO"),
         (&["--to", "@missing"], "missing"),
-        (&["--to", "http://a"], "linpmem://"),
+        (&["--to", "ftp://a"], "linpmem://"),
         (&["--to", "linpmem://a:1"], "#KEY-TOKEN"),
         (
             &["--to", "linpmem://a:1#b", "here.core"],

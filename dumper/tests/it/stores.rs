@@ -3,6 +3,7 @@
 
 use crate::fake::Fake;
 use crate::json::keeps_to;
+use crate::schema::Schema;
 use crate::troubled_line::{Trouble, TroubledLine, every_kind};
 use linpmem_testkit::stores::{S3_KEYS, StoreServer};
 use rustix::process::{Pid, Signal, kill_process};
@@ -112,6 +113,13 @@ impl Place {
         self.command(&[&verify, words].concat()).output().unwrap()
     }
 
+    /// Whether the store has a part of an upload, which s3s-fs keeps next to its buckets.
+    fn has_part(&self) -> bool {
+        let entries = fs::read_dir(self.path("store")).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name());
+        names.any(|name| name.to_string_lossy().contains(".part-"))
+    }
+
     /// What the store's folder has of the bucket.
     fn stored(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("store/bucket")).unwrap();
@@ -194,6 +202,27 @@ fn every_store_takes_an_image_and_is_verified_without_a_secret_in_it() {
         assert_eq!(document["store"]["good"], true, "{to}");
         assert!(!String::from_utf8_lossy(&verified.stdout).contains("sig="));
 
+        // The signature of an address can be in a file.
+        fs::write(place.path("address"), &to).unwrap();
+        // A WebDAV server has no list.
+        if !to.ends_with("/x.core") || !to.starts_with("http") {
+            let folder = to.replace("x.core", "");
+            let mut index = place.command(&["index", "--json", &folder]);
+            index.env("STORAGE_EMULATOR_HOST", google.address().to_string());
+            let index = index.output().unwrap();
+            code(&index, 0);
+            let index: Value = serde_json::from_slice(&index.stdout).unwrap();
+            keeps_to("index", &index);
+            let [image] = &index["images"].as_array().unwrap()[..] else {
+                panic!("{index}");
+            };
+            assert_eq!(image["state"], "complete");
+            assert_eq!(image["size_bytes"], summary["file_bytes"]);
+        }
+        let mut verify = place.command(&["verify", "@../address"]);
+        verify.env("STORAGE_EMULATOR_HOST", google.address().to_string());
+        code(&verify.output().unwrap(), 0);
+
         // Nothing is ever replaced.
         let mut again = place.sender(&to, &["--format", "elf"]);
         again.env("STORAGE_EMULATOR_HOST", google.address().to_string());
@@ -204,6 +233,15 @@ fn every_store_takes_an_image_and_is_verified_without_a_secret_in_it() {
     is_equal(&place, "x.core");
     let manifest = fs::read_to_string(place.path("store/bucket/x.core.manifest.jsonl")).unwrap();
     assert!(!manifest.contains(S3_KEYS[1]));
+    let lines = manifest
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let objects: Vec<Value> = lines
+        .filter_map(|line| line.get("object").cloned())
+        .collect();
+    assert_eq!(objects.len(), 1);
+    let schema = Schema::new(include_str!("../../../docs/manifest.schema.json"));
+    schema.check("object", &objects[0]).unwrap();
 
     // Parts that are files are the image, one after the other.
     let mut joined = Vec::new();
@@ -318,12 +356,17 @@ fn who_may_not_is_told_and_has_sent_nothing() {
 fn an_interrupted_run_leaves_what_it_has_and_says_so() {
     let (place, _s3) = Place::with_s3();
     let sender = place
-        .sender("s3://bucket/x.core", &["--format", "elf", "--rate", "2"])
+        .sender("s3://bucket/x.core", &["--format", "elf", "--rate", "1"])
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(4));
+    // A part has arrived by then, and most of the image is not read.
+    let begun = Instant::now();
+    while !place.has_part() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no part arrives");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let id = sender.id().try_into().unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
     let run = sender.wait_with_output().unwrap();
     code(&run, 1);
     let summary = summary(&run);
@@ -335,6 +378,13 @@ fn an_interrupted_run_leaves_what_it_has_and_says_so() {
         .unwrap()
         .len();
     assert_eq!(length, summary["file_bytes"].as_u64().unwrap());
+    let index = place.command(&["index", "s3://bucket"]).output().unwrap();
+    code(&index, 0);
+    let index = String::from_utf8_lossy(&index.stdout).into_owned();
+    assert!(
+        index.contains("partial") && index.contains("0 complete"),
+        "{index}"
+    );
     // It is no image that is complete.
     let verified = place.verify("s3://bucket/x.core", &[]);
     code(&verified, 1);
