@@ -6,6 +6,10 @@ use url::Url;
 
 const PART: usize = 100;
 
+fn bytes(len: usize) -> u64 {
+    u64::try_from(len).unwrap()
+}
+
 /// A store in memory.
 #[derive(Default)]
 struct Memory(Arc<Inner>);
@@ -74,11 +78,11 @@ impl Parts for Pending {
         if self.inner.refused == Some(part.number) {
             return Err(StoreError::Ended);
         }
-        assert_eq!(part.offset, u64::from(part.number) * PART as u64);
+        assert_eq!(part.offset, u64::from(part.number) * bytes(PART));
         let mut parts = self.parts.lock().unwrap();
         parts.insert(part.number, part.bytes.to_vec());
         Ok(Kept {
-            length: part.bytes.len() as u64,
+            length: bytes(part.bytes.len()),
             sha256: part.sums.sha256,
             tag: String::new(),
         })
@@ -112,7 +116,7 @@ fn begin(inner: &Arc<Inner>, parts_per_object: Option<u32>) -> Upload {
 }
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at % 251) as u8).collect()
+    (0..=250).cycle().take(len).collect()
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn pieces_of_any_length_become_parts_of_one() {
         let [object] = &upload.objects()[..] else {
             panic!("it is not one");
         };
-        assert_eq!(object.length, len as u64);
+        assert_eq!(object.length, self::bytes(len));
         assert_eq!(object.sha256.len(), len.div_ceil(PART).max(1), "{len}");
         // There is nothing before it is complete.
         assert!(inner.objects.lock().unwrap().is_empty());
@@ -206,7 +210,7 @@ fn of_an_upload_that_failed_what_is_before_the_missing_part_counts() {
     let [object] = &upload.objects()[..] else {
         panic!("it is not one");
     };
-    assert_eq!(object.length, 2 * PART as u64);
+    assert_eq!(object.length, bytes(2 * PART));
     assert_eq!(upload.leftovers(), ["parts of x"]);
     upload.complete().unwrap();
     assert_eq!(inner.objects.lock().unwrap()["x"], [7; 2 * PART]);
