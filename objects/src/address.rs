@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where images go.
 
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
 use url::Url;
@@ -120,7 +121,7 @@ impl FromStr for Location {
                 let (container, rest) = split_after(&path, depth).ok_or(LocationError::Form(
                     "the address of a container has its name in it",
                 ))?;
-                let (prefix, name) = prefix_and_name(rest)?;
+                let (prefix, name) = prefix_and_name(&percent_decoded(rest))?;
                 url.set_path(container);
                 Ok(Self {
                     service: Service::Azure {
@@ -192,14 +193,17 @@ fn authorization(url: &Url) -> Option<Zeroizing<String>> {
 
 /// `text` with `%41` as `A`.
 fn percent_decoded(text: &str) -> String {
-    let form = text.replace('+', "%2B");
-    let decoded = url::form_urlencoded::parse(form.as_bytes()).next();
-    match decoded {
-        // `a=b` has been split there.
-        Some((name, value)) if text.contains('=') => format!("{name}={value}"),
-        Some((name, _)) => name.into_owned(),
-        None => String::new(),
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// The address of the object `key` below `base`.
+pub(crate) fn url_of(base: &Url, key: &str) -> Url {
+    let mut url = base.clone();
+    // An address with a host has a path.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(key.split('/'));
     }
+    url
 }
 
 fn has_parameter(query: &str, wanted: &str) -> bool {
@@ -284,6 +288,16 @@ mod tests {
                 "https://dav.example/a b/",
             ),
             (
+                "https://dav.example/a&b=c+d/100%25",
+                "a&b=c+d/100%",
+                "https://dav.example/a&b=c+d/100%",
+            ),
+            (
+                "https://acc.blob.core.windows.net/cont/a%20b/?sig=secret",
+                "a b/host.core",
+                "https://acc.blob.core.windows.net/cont/a b/",
+            ),
+            (
                 "https://me:secret@dav.example:8443/x",
                 "x",
                 "https://dav.example:8443/x",
@@ -311,12 +325,25 @@ mod tests {
         let Service::Put {
             authorization: Some(found),
             ..
-        } = location("https://a%40b:p+q%3D%25@h/").service
+        } = location("https://a%40b:p+q%3D%25&r@h/").service
         else {
             panic!("nothing was found");
         };
         let decoded = data_encoding::BASE64.decode(found.as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(decoded).unwrap(), "a@b:p+q=%");
+        assert_eq!(String::from_utf8(decoded).unwrap(), "a@b:p+q=%&r");
+    }
+
+    #[test]
+    fn the_address_of_an_object_has_every_letter_of_its_key() {
+        let base = Url::parse("https://h/cont").unwrap();
+        for (key, url) in [
+            ("a b/x.core", "https://h/cont/a%20b/x.core"),
+            ("100%/a?b#c", "https://h/cont/100%25/a%3Fb%23c"),
+        ] {
+            assert_eq!(url_of(&base, key).as_str(), url);
+        }
+        let root = Url::parse("https://h/").unwrap();
+        assert_eq!(url_of(&root, "x").as_str(), "https://h/x");
     }
 
     #[test]

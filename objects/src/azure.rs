@@ -2,6 +2,7 @@
 //! A container in Azure's blob storage, opened by a shared access signature (SAS), which is the
 //! query of every request.
 
+use crate::address::url_of;
 use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::StoreError;
 use crate::http::{Answer, Asked, Client, refused};
@@ -52,10 +53,10 @@ impl Shared {
 
     /// The address of a blob, or of the container, with `query` before the signature.
     fn url(&self, key: Option<&str>, query: &[(&str, &str)]) -> Url {
-        let mut url = self.container.clone();
-        if let (Some(key), Ok(mut path)) = (key, url.path_segments_mut()) {
-            path.pop_if_empty().extend(key.split('/'));
-        }
+        let mut url = match key {
+            Some(key) => url_of(&self.container, key),
+            None => self.container.clone(),
+        };
         for (name, value) in query {
             url.query_pairs_mut().append_pair(name, value);
         }

@@ -2,6 +2,7 @@
 //! A server that takes files by HTTP PUT, as WebDAV has it. It cannot append, so each part is a
 //! file, and an image is all of them one after the other.
 
+use crate::address::url_of;
 use crate::backend::{Backend, Kept, Limits, Part, Parts, Stored};
 use crate::error::StoreError;
 use crate::http::{Answer, Asked, Client, refused};
@@ -45,8 +46,7 @@ impl Put {
 
 impl Shared {
     fn request(&self, method: &str, key: &str, headers: &[(&str, &str)]) -> RequestResult {
-        let mut url = self.server.clone();
-        url.set_path(key);
+        let url = url_of(&self.server, key);
         let mut request = Request::builder().method(method).uri(url.as_str());
         if let Some(basic) = &self.authorization {
             request = request.header("authorization", format!("Basic {}", basic.as_str()));

@@ -6,7 +6,7 @@ use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::{StoreError, shown};
 use crate::http::{Answer, Asked, Client, code_and_message, refused};
 use crate::reading::Resumed;
-use crate::sums::Sums;
+use crate::sums::{Sums, sha256_of_parts};
 use data_encoding::{BASE64, HEXLOWER};
 use instant_xml::FromXml;
 use jiff::Timestamp;
@@ -219,9 +219,13 @@ impl Shared {
         moved.map(|moved| *current = moved).is_ok()
     }
 
-    /// Whether the store has an object of `length` bytes.
-    fn has(&self, key: &str, length: u64) -> bool {
-        matches!(self.head(key), Ok(Some(stored)) if stored.length == length)
+    /// Whether the store has an object of `length` bytes, and of these parts if it knows.
+    fn has(&self, key: &str, length: u64, parts: &[Kept]) -> bool {
+        let Ok(Some(stored)) = self.head(key) else {
+            return false;
+        };
+        let sum = sha256_of_parts(parts.iter().map(|part| &part.sha256));
+        stored.length == length && stored.sha256_of_parts.is_none_or(|theirs| theirs == sum)
     }
 
     fn done(&self, action: &str, answer: &Answer) -> Result<(), StoreError> {
@@ -338,7 +342,7 @@ impl Backend for S3 {
                 })?;
         // An earlier attempt arrived, and its answer did not.
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if answer.status == 412 && is_repeated && self.0.has(key, length) {
+        if answer.status == 412 && is_repeated && self.0.has(key, length, &[]) {
             return Ok(());
         }
         self.0.done(&action, &answer)?;
@@ -510,7 +514,7 @@ impl Parts for Upload {
         let length = parts.iter().map(|part| part.length).sum::<u64>();
         // An earlier attempt arrived, and its answer did not: then there is no upload any more,
         // which stores say in several ways.
-        if is_repeated && self.shared.has(&self.key, length) {
+        if is_repeated && self.shared.has(&self.key, length, parts) {
             return Ok(());
         }
         Err(refused(
