@@ -5,8 +5,8 @@
 use crate::address::url_of;
 use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::StoreError;
-use crate::http::{Answer, Asked, Client, refused};
-use crate::reading::Resumed;
+use crate::host::Host;
+use crate::http::{Answer, Client};
 use crate::sums::Sums;
 use data_encoding::BASE64;
 use instant_xml::FromXml;
@@ -25,7 +25,7 @@ const NEW_ONLY: (&str, &str) = ("if-none-match", "*");
 pub(crate) struct Azure(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    host: Host,
     container: Url,
     signature: Zeroizing<String>,
 }
@@ -39,7 +39,7 @@ struct Blob {
 impl Azure {
     pub(crate) fn open(container: &Url, signature: &Zeroizing<String>, client: Client) -> Self {
         Self(Arc::new(Shared {
-            client,
+            host: Host::of(container, client),
             container: container.clone(),
             signature: signature.clone(),
         }))
@@ -47,10 +47,6 @@ impl Azure {
 }
 
 impl Shared {
-    fn host(&self) -> String {
-        self.container.host_str().unwrap_or_default().to_owned()
-    }
-
     /// The address of a blob, or of the container, with `query` before the signature.
     fn url(&self, key: Option<&str>, query: &[(&str, &str)]) -> Url {
         let mut url = match key {
@@ -75,19 +71,9 @@ impl Shared {
         url: &Url,
         headers: &[(&str, &str)],
     ) -> Result<Request<()>, StoreError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(url.as_str())
-            .header(VERSION.0, VERSION.1);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let host = self.host();
-        let asked = Asked {
-            action: "asking",
-            host: &host,
-        };
-        request.body(()).map_err(|error| asked.strange(error))
+        let builder = Request::builder().method(method).uri(url.as_str());
+        self.host
+            .request(builder.header(VERSION.0, VERSION.1), headers)
     }
 
     fn send(
@@ -98,27 +84,8 @@ impl Shared {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(Answer, bool), StoreError> {
-        let host = self.host();
-        let asked = Asked {
-            action,
-            host: &host,
-        };
         let request = || self.request(method, url, headers);
-        self.client.send(asked, body, request, |_| false)
-    }
-
-    fn done(&self, action: &str, answer: &Answer) -> Result<(), StoreError> {
-        let host = self.host();
-        match answer.is_success() {
-            true => Ok(()),
-            false => Err(refused(
-                Asked {
-                    action,
-                    host: &host,
-                },
-                answer,
-            )),
-        }
+        self.host.send(action, body, request, |_| false)
     }
 
     fn head(&self, key: &str) -> Result<Option<Stored>, StoreError> {
@@ -127,10 +94,8 @@ impl Shared {
         if answer.status == 404 {
             return Ok(None);
         }
-        self.done(&action, &answer)?;
-        let length = answer.header("content-length");
-        let length = length.and_then(|text| text.parse().ok());
-        Ok(length.map(|length| Stored {
+        self.host.done(&action, &answer)?;
+        Ok(answer.length().map(|length| Stored {
             length,
             sha256_of_parts: None,
         }))
@@ -180,7 +145,7 @@ impl Backend for Azure {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match self.0.is_ours(&answer, is_repeated, key, length) {
             true => Ok(()),
-            false => self.0.done(&action, &answer),
+            false => self.0.host.done(&action, &answer),
         }
     }
 
@@ -198,21 +163,11 @@ impl Backend for Azure {
                 &[("range", range.as_str())],
             )
         };
-        Resumed::open(
-            self.0.client.clone(),
-            self.0.host(),
-            from,
-            Box::new(request),
-        )
+        self.0.host.read(from, Box::new(request))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let action = format!("listing {prefix}");
-        let host = self.0.host();
-        let asked = Asked {
-            action: &action,
-            host: &host,
-        };
         let mut found = Vec::new();
         let mut next = String::new();
         loop {
@@ -226,14 +181,15 @@ impl Backend for Azure {
             }
             let url = self.0.url(None, &query);
             let (answer, _) = self.0.send(&action, "GET", &url, &[], &[])?;
-            self.0.done(&action, &answer)?;
+            self.0.host.done(&action, &answer)?;
             let text = answer.text();
             let text = text.trim_start_matches('\u{feff}');
-            let page: Page = instant_xml::from_str(text).map_err(|error| asked.strange(error))?;
+            let page: Page =
+                instant_xml::from_str(text).map_err(|error| self.0.host.strange(&action, error))?;
             let blobs = page.blobs.into_iter().flat_map(|blobs| blobs.blobs);
             found.extend(blobs.map(|blob| (blob.name, blob.properties.length)));
             if found.len() > MOST_LISTED {
-                return Err(asked.strange("there are too many objects"));
+                return Err(self.0.host.strange(&action, "there are too many objects"));
             }
             match page.next {
                 Some(marker) if !marker.is_empty() && marker != next => next = marker,
@@ -286,7 +242,7 @@ impl Parts for Blob {
         let (answer, _) = self
             .shared
             .send(&action, "PUT", &url, &headers, part.bytes)?;
-        self.shared.done(&action, &answer)?;
+        self.shared.host.done(&action, &answer)?;
         Ok(Kept {
             length: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
             sha256: part.sums.sha256,
@@ -310,7 +266,7 @@ impl Parts for Blob {
         let length = parts.iter().map(|part| part.length).sum();
         match self.shared.is_ours(&answer, is_repeated, &self.key, length) {
             true => Ok(()),
-            false => self.shared.done(&action, &answer),
+            false => self.shared.host.done(&action, &answer),
         }
     }
 

@@ -5,8 +5,8 @@
 use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
 use crate::error::StoreError;
 use crate::gcp::Tokens;
-use crate::http::{Answer, Asked, Client, refused};
-use crate::reading::Resumed;
+use crate::host::Host;
+use crate::http::{Answer, Client};
 use crate::sums::Sums;
 use data_encoding::BASE64;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Google(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    host: Host,
     base: Url,
     bucket: String,
     tokens: Tokens,
@@ -70,7 +70,7 @@ impl Google {
         let tokens = Tokens::find(emulator.is_some())?;
         tokens.now(&client)?;
         Ok(Self(Arc::new(Shared {
-            client,
+            host: Host::of(&base, client),
             base,
             bucket: name.to_owned(),
             tokens,
@@ -79,10 +79,6 @@ impl Google {
 }
 
 impl Shared {
-    fn host(&self) -> String {
-        self.base.host_str().unwrap_or_default().to_owned()
-    }
-
     /// `PATH/b/BUCKET/o[/KEY]?QUERY`.
     fn url(&self, path: &[&str], key: Option<&str>, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
@@ -103,19 +99,11 @@ impl Shared {
         url: &str,
         headers: &[(&str, &str)],
     ) -> Result<Request<()>, StoreError> {
-        let mut request = Request::builder().method(method).uri(url);
-        if let Some(token) = self.tokens.now(&self.client)? {
-            request = request.header("authorization", format!("Bearer {}", token.as_str()));
+        let mut builder = Request::builder().method(method).uri(url);
+        if let Some(token) = self.tokens.now(self.host.client())? {
+            builder = builder.header("authorization", format!("Bearer {}", token.as_str()));
         }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let host = self.host();
-        let asked = Asked {
-            action: "asking",
-            host: &host,
-        };
-        request.body(()).map_err(|error| asked.strange(error))
+        self.host.request(builder, headers)
     }
 
     fn send(
@@ -126,35 +114,8 @@ impl Shared {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(Answer, bool), StoreError> {
-        let host = self.host();
-        let asked = Asked {
-            action,
-            host: &host,
-        };
         let request = || self.request(method, url, headers);
-        self.client.send(asked, body, request, |_| false)
-    }
-
-    fn done(&self, action: &str, answer: &Answer) -> Result<(), StoreError> {
-        let host = self.host();
-        match answer.is_success() {
-            true => Ok(()),
-            false => Err(refused(
-                Asked {
-                    action,
-                    host: &host,
-                },
-                answer,
-            )),
-        }
-    }
-
-    fn strange(&self, action: &str, reason: impl ToString) -> StoreError {
-        Asked {
-            action,
-            host: &self.host(),
-        }
-        .strange(reason)
+        self.host.send(action, body, request, |_| false)
     }
 
     fn resource(&self, key: &str) -> Result<Option<Resource>, StoreError> {
@@ -164,16 +125,16 @@ impl Shared {
         if answer.status == 404 {
             return Ok(None);
         }
-        self.done(&action, &answer)?;
+        self.host.done(&action, &answer)?;
         let parsed = serde_json::from_slice(&answer.body);
-        parsed.map_err(|error| self.strange(&action, error))
+        parsed.map_err(|error| self.host.strange(&action, error))
     }
 
     /// Whether the object that `answer` describes has the sum `crc` and this length.
     fn compare(&self, key: &str, answer: &Answer, length: u64, crc: u32) -> Result<(), StoreError> {
         let action = format!("storing {key}");
-        let found: Resource =
-            serde_json::from_slice(&answer.body).map_err(|error| self.strange(&action, error))?;
+        let found: Resource = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.host.strange(&action, error))?;
         let differs = |reason: String| StoreError::Differs {
             object: key.to_owned(),
             reason,
@@ -219,10 +180,10 @@ impl Backend for Google {
         let (answer, _) = self
             .0
             .send(&action, "POST", url.as_str(), &headers, b"{}")?;
-        self.0.done(&action, &answer)?;
+        self.0.host.done(&action, &answer)?;
         let session = answer.header("location").map(ToOwned::to_owned);
         let session =
-            session.ok_or_else(|| self.0.strange(&action, "it says not where to upload"))?;
+            session.ok_or_else(|| self.0.host.strange(&action, "it says not where to upload"))?;
         Ok(Box::new(Session {
             shared: Arc::clone(&self.0),
             key: key.to_owned(),
@@ -251,7 +212,7 @@ impl Backend for Google {
                 return Ok(());
             }
         }
-        self.0.done(&action, &answer)?;
+        self.0.host.done(&action, &answer)?;
         self.0.compare(key, &answer, length, crc32c::crc32c(bytes))
     }
 
@@ -272,12 +233,7 @@ impl Backend for Google {
             let range = format!("bytes={from}-");
             shared.request("GET", url.as_str(), &[("range", range.as_str())])
         };
-        Resumed::open(
-            self.0.client.clone(),
-            self.0.host(),
-            from,
-            Box::new(request),
-        )
+        self.0.host.read(from, Box::new(request))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
@@ -291,16 +247,16 @@ impl Backend for Google {
             }
             let url = self.0.url(&["storage", "v1"], None, &query);
             let (answer, _) = self.0.send(&action, "GET", url.as_str(), &[], &[])?;
-            self.0.done(&action, &answer)?;
+            self.0.host.done(&action, &answer)?;
             let page: Page = serde_json::from_slice(&answer.body)
-                .map_err(|error| self.0.strange(&action, error))?;
+                .map_err(|error| self.0.host.strange(&action, error))?;
             for item in page.items {
                 let length = item.size.parse();
-                let length = length.map_err(|error| self.0.strange(&action, error))?;
+                let length = length.map_err(|error| self.0.host.strange(&action, error))?;
                 found.push((item.name, length));
             }
             if found.len() > MOST_LISTED {
-                return Err(self.0.strange(&action, "there are too many objects"));
+                return Err(self.0.host.strange(&action, "there are too many objects"));
             }
             match page.next {
                 Some(token) if !token.is_empty() && token != next => next = token,
@@ -361,13 +317,14 @@ impl Parts for Session {
                     if kept <= position || kept > end {
                         return Err(self
                             .shared
+                            .host
                             .strange(&action, format!("it has {kept} bytes of {end}")));
                     }
                     position = kept;
                 }
                 _ => {
-                    self.shared.done(&action, &answer)?;
-                    return Err(self.shared.strange(&action, "it has ended the upload"));
+                    self.shared.host.done(&action, &answer)?;
+                    return Err(self.shared.host.strange(&action, "it has ended the upload"));
                 }
             }
         }
@@ -395,7 +352,7 @@ impl Parts for Session {
         let (answer, _) = self.shared.send(&action, "DELETE", &self.url, &[], &[])?;
         match answer.status {
             404 | 410 | 499 => Ok(()),
-            _ => self.shared.done(&action, &answer),
+            _ => self.shared.host.done(&action, &answer),
         }
     }
 

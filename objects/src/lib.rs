@@ -15,6 +15,7 @@ mod backend;
 mod error;
 mod gcp;
 mod google;
+mod host;
 mod http;
 mod patience;
 mod plan;

@@ -5,8 +5,8 @@
 use crate::address::url_of;
 use crate::backend::{Backend, Kept, Limits, Part, Parts, Stored};
 use crate::error::StoreError;
-use crate::http::{Answer, Asked, Client, refused};
-use crate::reading::Resumed;
+use crate::host::Host;
+use crate::http::{Answer, Client};
 use crate::sums::Sums;
 use crate::upload::numbered;
 use std::io::Read;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Put(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    host: Host,
     server: Url,
     authorization: Option<Zeroizing<String>>,
 }
@@ -37,7 +37,7 @@ impl Put {
         client: Client,
     ) -> Self {
         Self(Arc::new(Shared {
-            client,
+            host: Host::of(server, client),
             server: server.clone(),
             authorization: authorization.cloned(),
         }))
@@ -45,27 +45,18 @@ impl Put {
 }
 
 impl Shared {
-    fn request(&self, method: &str, key: &str, headers: &[(&str, &str)]) -> RequestResult {
+    fn request(
+        &self,
+        method: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Request<()>, StoreError> {
         let url = url_of(&self.server, key);
-        let mut request = Request::builder().method(method).uri(url.as_str());
+        let mut builder = Request::builder().method(method).uri(url.as_str());
         if let Some(basic) = &self.authorization {
-            request = request.header("authorization", format!("Basic {}", basic.as_str()));
+            builder = builder.header("authorization", format!("Basic {}", basic.as_str()));
         }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).map_err(|error| {
-            let host = self.host();
-            Asked {
-                action: "asking",
-                host: &host,
-            }
-            .strange(error)
-        })
-    }
-
-    fn host(&self) -> String {
-        self.server.host_str().unwrap_or_default().to_owned()
+        self.host.request(builder, headers)
     }
 
     fn send(
@@ -76,13 +67,8 @@ impl Shared {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(Answer, bool), StoreError> {
-        let host = self.host();
-        let asked = Asked {
-            action,
-            host: &host,
-        };
         let request = || self.request(method, key, headers);
-        self.client.send(asked, body, request, |_| false)
+        self.host.send(action, body, request, |_| false)
     }
 
     fn put(&self, key: &str, bytes: &[u8], sums: &Sums) -> Result<(), StoreError> {
@@ -95,14 +81,14 @@ impl Shared {
         ];
         // Servers that ignore `if-none-match` would replace it.
         if self.head(key)?.is_some() {
-            return Err(self.exists(&action));
+            return Err(self.host.exists(&action));
         }
         let (answer, is_repeated) = self.send(&action, "PUT", key, &headers, bytes)?;
         // An earlier attempt arrived, and its answer did not.
         let is_there = answer.status == 412 && is_repeated;
         match answer.is_success() || is_there {
             true => self.compare(key, bytes.len()),
-            false => Err(self.refused(&action, &answer)),
+            false => Err(self.host.refused(&action, &answer)),
         }
     }
 
@@ -123,27 +109,6 @@ impl Shared {
         }
     }
 
-    fn exists(&self, action: &str) -> StoreError {
-        StoreError::Refused {
-            action: action.to_owned(),
-            host: self.host(),
-            status: "that it has one".to_owned(),
-            message: String::new(),
-            hint: "; nothing is ever replaced: give the image another name",
-        }
-    }
-
-    fn refused(&self, action: &str, answer: &Answer) -> StoreError {
-        let host = self.host();
-        refused(
-            Asked {
-                action,
-                host: &host,
-            },
-            answer,
-        )
-    }
-
     /// `None` also if the server does not say.
     fn head(&self, key: &str) -> Result<Option<Stored>, StoreError> {
         let action = format!("asking for {key}");
@@ -151,19 +116,14 @@ impl Shared {
         match answer.status {
             200 => {}
             403 | 404 | 405 | 501 => return Ok(None),
-            _ => return Err(self.refused(&action, &answer)),
+            _ => return Err(self.host.refused(&action, &answer)),
         }
-        let length = answer.header("content-length");
-        Ok(length
-            .and_then(|text| text.parse().ok())
-            .map(|length| Stored {
-                length,
-                sha256_of_parts: None,
-            }))
+        Ok(answer.length().map(|length| Stored {
+            length,
+            sha256_of_parts: None,
+        }))
     }
 }
-
-type RequestResult = Result<Request<()>, StoreError>;
 
 impl Backend for Put {
     fn base(&self) -> Url {
@@ -200,12 +160,7 @@ impl Backend for Put {
             0 => shared.request("GET", &key, &[]),
             from => shared.request("GET", &key, &[("range", &format!("bytes={from}-"))]),
         };
-        Resumed::open(
-            self.0.client.clone(),
-            self.0.host(),
-            from,
-            Box::new(request),
-        )
+        self.0.host.read(from, Box::new(request))
     }
 
     fn list(&self, _: &str) -> Result<Vec<(String, u64)>, StoreError> {

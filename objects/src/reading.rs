@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use ureq::http::Request;
 
 /// Makes the request for everything from a byte on.
-type Asking = Box<dyn Fn(u64) -> Result<Request<()>, StoreError> + Send>;
+pub(crate) type Asking = Box<dyn Fn(u64) -> Result<Request<()>, StoreError> + Send>;
 
 /// An object that is being read.
 pub(crate) struct Resumed {

@@ -1,38 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! S3, and those that speak its language.
 
+mod listing;
+mod parts;
+
 use crate::aws::{Profile, Provider};
-use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Part, Parts, Stored};
+use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Parts, Stored};
 use crate::error::{StoreError, shown};
-use crate::http::{Answer, Asked, Client, code_and_message, refused};
-use crate::reading::Resumed;
+use crate::host::Host;
+use crate::http::{Answer, Client, code_and_message};
 use crate::sums::{Sums, sha256_of_parts};
-use data_encoding::{BASE64, HEXLOWER};
-use instant_xml::FromXml;
+use data_encoding::BASE64;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use listing::Page;
+use parts::Upload;
 use rusty_s3::actions::{
-    AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, GetObject, HeadObject,
-    ListObjectsV2, PutObject, S3Action, UploadPart,
+    CreateMultipartUpload, GetObject, HeadObject, ListObjectsV2, PutObject, S3Action,
 };
 use rusty_s3::{Bucket, Credentials, Method, UrlStyle};
-use std::fmt::Write;
 use std::io::Read;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use ureq::http::Request;
-use url::{Url, form_urlencoded};
+use url::Url;
 
 /// How long a signature of one attempt is good.
 const SIGNED_FOR: Duration = Duration::from_secs(900);
 
 /// A clock that is wrong by less than this does not matter.
 const SKEW_S: i64 = 60;
-
-/// How often a part is sent to a store whose sum of it is another one: then the sum is of
-/// something else, such as what it has encrypted.
-const MOST_DOUBTS: u32 = 4;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 const NEW_ONLY: (&str, &str) = ("if-none-match", "*");
@@ -41,20 +39,13 @@ const NEW_ONLY: (&str, &str) = ("if-none-match", "*");
 pub(crate) struct S3(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    host: Host,
     name: String,
     endpoint: Option<Url>,
     bucket: RwLock<Bucket>,
     credentials: Provider,
     /// The store's clock minus this machine's, in seconds.
     skew: AtomicI64,
-}
-
-/// An upload in parts.
-struct Upload {
-    shared: Arc<Shared>,
-    key: String,
-    id: String,
 }
 
 impl S3 {
@@ -75,9 +66,10 @@ impl S3 {
             })
             .transpose()?;
         let region = profile.region().unwrap_or_else(|| "us-east-1".to_owned());
+        let bucket = bucket(name, endpoint.clone(), &region)?;
         Ok(Self(Arc::new(Shared {
-            client,
-            bucket: RwLock::new(bucket(name, endpoint.clone(), &region)?),
+            host: Host::of(bucket.base_url(), client),
+            bucket: RwLock::new(bucket),
             name: name.to_owned(),
             endpoint,
             credentials: Provider::find(&profile)?,
@@ -113,11 +105,6 @@ fn bucket(name: &str, endpoint: Option<Url>, region: &str) -> Result<Bucket, Sto
 }
 
 impl Shared {
-    fn host(&self) -> String {
-        let bucket = self.bucket.read().unwrap_or_else(PoisonError::into_inner);
-        bucket.base_url().host_str().unwrap_or_default().to_owned()
-    }
-
     /// Sends the request that `sign` makes of bucket and credentials, until the answer counts.
     fn send<F>(
         &self,
@@ -144,25 +131,15 @@ impl Shared {
     where
         F: Fn(&Bucket, &Credentials, &Timestamp) -> (Method, Url),
     {
-        let host = self.host();
-        let asked = Asked {
+        self.host.send(
             action,
-            host: &host,
-        };
-        self.client.send(
-            asked,
             body,
-            || self.request(asked, headers, &sign),
+            || self.request(headers, &sign),
             |answer| self.learns_from(answer) || is_doubtful(answer),
         )
     }
 
-    fn request<F>(
-        &self,
-        asked: Asked<'_>,
-        headers: &[(&str, &str)],
-        sign: &F,
-    ) -> Result<Request<()>, StoreError>
+    fn request<F>(&self, headers: &[(&str, &str)], sign: &F) -> Result<Request<()>, StoreError>
     where
         F: Fn(&Bucket, &Credentials, &Timestamp) -> (Method, Url),
     {
@@ -172,11 +149,8 @@ impl Shared {
         let bucket = self.bucket.read().unwrap_or_else(PoisonError::into_inner);
         let (method, url) = sign(&bucket, &credentials, &time);
         drop(bucket);
-        let mut request = Request::builder().method(verb(method)).uri(url.as_str());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).map_err(|error| asked.strange(error))
+        let builder = Request::builder().method(verb(method)).uri(url.as_str());
+        self.host.request(builder, headers)
     }
 
     /// Whether `answer` says what was wrong with the request, so that the next can be right: the
@@ -228,27 +202,6 @@ impl Shared {
         stored.length == length && stored.sha256_of_parts.is_none_or(|theirs| theirs == sum)
     }
 
-    fn done(&self, action: &str, answer: &Answer) -> Result<(), StoreError> {
-        match answer.is_success() {
-            true => Ok(()),
-            false => Err(refused(
-                Asked {
-                    action,
-                    host: &self.host(),
-                },
-                answer,
-            )),
-        }
-    }
-
-    fn strange(&self, action: &str, reason: impl ToString) -> StoreError {
-        Asked {
-            action,
-            host: &self.host(),
-        }
-        .strange(reason)
-    }
-
     fn head(&self, key: &str) -> Result<Option<Stored>, StoreError> {
         let action = format!("asking for {key}");
         let headers = [("x-amz-checksum-mode", "ENABLED")];
@@ -260,10 +213,9 @@ impl Shared {
         if answer.status == 404 {
             return Ok(None);
         }
-        self.done(&action, &answer)?;
-        let length = answer.header("content-length");
-        let length = length.and_then(|text| text.parse().ok());
-        let length = length.ok_or_else(|| self.strange(&action, "it says no length"))?;
+        self.host.done(&action, &answer)?;
+        let length = answer.length();
+        let length = length.ok_or_else(|| self.host.strange(&action, "it says no length"))?;
         // `SUM-NUMBER`, of the parts.
         let sum = answer.header(CHECKSUM).and_then(|text| {
             let (sum, _) = text.split_once('-')?;
@@ -314,9 +266,9 @@ impl Backend for S3 {
                     .insert("x-amz-checksum-algorithm", "SHA256");
                 (Method::Post, create.sign_with_time(SIGNED_FOR, time))
             })?;
-        self.0.done(&action, &answer)?;
+        self.0.host.done(&action, &answer)?;
         let parsed = CreateMultipartUpload::parse_response(&answer.text())
-            .map_err(|error| self.0.strange(&action, error))?;
+            .map_err(|error| self.0.host.strange(&action, error))?;
         Ok(Box::new(Upload {
             shared: Arc::clone(&self.0),
             key: key.to_owned(),
@@ -345,7 +297,7 @@ impl Backend for S3 {
         if answer.status == 412 && is_repeated && self.0.has(key, length, &[]) {
             return Ok(());
         }
-        self.0.done(&action, &answer)?;
+        self.0.host.done(&action, &answer)?;
         match answer.header(CHECKSUM) {
             Some(theirs) if theirs != sum => Err(StoreError::Differs {
                 object: key.to_owned(),
@@ -360,16 +312,10 @@ impl Backend for S3 {
     }
 
     fn get(&self, key: &str, from: u64) -> Result<Box<dyn Read + Send>, StoreError> {
-        let action = format!("reading {key}");
-        let (shared, key, host) = (Arc::clone(&self.0), key.to_owned(), self.0.host());
+        let (shared, key) = (Arc::clone(&self.0), key.to_owned());
         let request = move |from: u64| {
-            let asked = Asked {
-                action: &action,
-                host: &host,
-            };
             let range = format!("bytes={from}-");
             shared.request(
-                asked,
                 &[("range", range.as_str())],
                 &|bucket: &Bucket, credentials: &Credentials, time: &Timestamp| {
                     let get = GetObject::new(bucket, Some(credentials), &key);
@@ -377,12 +323,7 @@ impl Backend for S3 {
                 },
             )
         };
-        Resumed::open(
-            self.0.client.clone(),
-            self.0.host(),
-            from,
-            Box::new(request),
-        )
+        self.0.host.read(from, Box::new(request))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
@@ -400,242 +341,17 @@ impl Backend for S3 {
                     }
                     (Method::Get, list.sign_with_time(SIGNED_FOR, time))
                 })?;
-            self.0.done(&action, &answer)?;
-            let page: Page = instant_xml::from_str(&answer.text())
-                .map_err(|error| self.0.strange(&action, error))?;
-            // The request asks for keys as in forms, so that all of them can be in XML.
-            let is_encoded = page.encoding.as_deref() == Some("url");
-            let key = |object: &Listed| match is_encoded {
-                true => form_decoded(&object.key),
-                false => object.key.clone(),
-            };
-            found.extend(
-                page.contents
-                    .iter()
-                    .map(|object| (key(object), object.size)),
-            );
+            self.0.host.done(&action, &answer)?;
+            let page =
+                Page::parse(&answer.text()).map_err(|error| self.0.host.strange(&action, error))?;
+            found.extend(page.objects());
             if found.len() > MOST_LISTED {
-                return Err(self.0.strange(&action, "there are too many objects"));
+                return Err(self.0.host.strange(&action, "there are too many objects"));
             }
             match page.next {
                 Some(token) if next.as_ref() != Some(&token) => next = Some(token),
                 _ => return Ok(found),
             }
         }
-    }
-}
-
-/// A page of a list of objects. rusty-s3's own insists on fields that not every store has.
-#[derive(FromXml)]
-#[xml(
-    rename = "ListBucketResult",
-    ns("http://s3.amazonaws.com/doc/2006-03-01/")
-)]
-struct Page {
-    contents: Vec<Listed>,
-    #[xml(rename = "EncodingType")]
-    encoding: Option<String>,
-    #[xml(rename = "NextContinuationToken")]
-    next: Option<String>,
-}
-
-#[derive(FromXml)]
-#[xml(rename = "Contents", ns("http://s3.amazonaws.com/doc/2006-03-01/"))]
-struct Listed {
-    #[xml(rename = "Key")]
-    key: String,
-    #[xml(rename = "Size")]
-    size: u64,
-}
-
-/// `%41+` as `A `. What has a meaning in forms is never there as itself.
-fn form_decoded(key: &str) -> String {
-    let mut pairs = form_urlencoded::parse(key.as_bytes());
-    let name = pairs.next().map(|(name, _)| name.into_owned());
-    name.unwrap_or_default()
-}
-
-impl Parts for Upload {
-    fn part(&self, part: &Part<'_>) -> Result<Kept, StoreError> {
-        let action = format!("storing part {} of {}", part.number + 1, self.key);
-        let number = u16::try_from(part.number + 1)
-            .map_err(|_| self.shared.strange(&action, "there are too many parts"))?;
-        let sum = part.sums.sha256_base64();
-        let md5 = part.sums.md5_base64();
-        let headers = [(CHECKSUM, sum.as_str()), ("content-md5", md5.as_str())];
-        let mut doubts = 0;
-        let mut is_doubtful = |answer: &Answer| {
-            let is_another = is_another(answer, part.sums);
-            doubts += u32::from(is_another);
-            is_another && doubts < MOST_DOUBTS
-        };
-        let (answer, _) = self.shared.send_until(
-            &action,
-            part.bytes,
-            &headers,
-            &mut is_doubtful,
-            |bucket, credentials, time| {
-                let (key, id) = (self.key.as_str(), self.id.as_str());
-                let mut upload = UploadPart::new(bucket, Some(credentials), key, number, id);
-                upload.headers_mut().insert(CHECKSUM, sum.clone());
-                (Method::Put, upload.sign_with_time(SIGNED_FOR, time))
-            },
-        )?;
-        self.shared.done(&action, &answer)?;
-        let tag = answer.header("etag").map(ToOwned::to_owned);
-        Ok(Kept {
-            length: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
-            sha256: part.sums.sha256,
-            tag: tag.ok_or_else(|| self.shared.strange(&action, "the part has no ETag"))?,
-        })
-    }
-
-    fn complete(&self, parts: &[Kept]) -> Result<(), StoreError> {
-        let action = format!("completing {}", self.key);
-        let body = complete_body(parts);
-        let headers = [("content-type", "application/xml"), NEW_ONLY];
-        let (answer, is_repeated) = self.shared.send(
-            &action,
-            body.as_bytes(),
-            &headers,
-            |bucket, credentials, time| {
-                let tags = std::iter::empty::<&str>();
-                let (key, id) = (self.key.as_str(), self.id.as_str());
-                let complete =
-                    CompleteMultipartUpload::new(bucket, Some(credentials), key, id, tags);
-                (Method::Post, complete.sign_with_time(SIGNED_FOR, time))
-            },
-        )?;
-        let code = code_and_message(&answer).0;
-        // Joining takes a while, and the status has to be sent before it is done.
-        if answer.is_success() && code.is_none() {
-            return Ok(());
-        }
-        let length = parts.iter().map(|part| part.length).sum::<u64>();
-        // An earlier attempt arrived, and its answer did not: then there is no upload any more,
-        // which stores say in several ways.
-        if is_repeated && self.shared.has(&self.key, length, parts) {
-            return Ok(());
-        }
-        Err(refused(
-            Asked {
-                action: &action,
-                host: &self.shared.host(),
-            },
-            &answer,
-        ))
-    }
-
-    fn abort(&self) -> Result<(), StoreError> {
-        let action = format!("removing the parts of {}", self.key);
-        let (answer, _) = self
-            .shared
-            .send(&action, &[], &[], |bucket, credentials, time| {
-                let (key, id) = (self.key.as_str(), self.id.as_str());
-                let abort = AbortMultipartUpload::new(bucket, Some(credentials), key, id);
-                (Method::Delete, abort.sign_with_time(SIGNED_FOR, time))
-            })?;
-        match answer.status {
-            404 => Ok(()),
-            _ => self.shared.done(&action, &answer),
-        }
-    }
-
-    fn leftover(&self) -> Option<String> {
-        let bucket = &self.shared.name;
-        Some(format!(
-            "the store keeps parts of {key} that cost until they are removed: aws s3api \
-             abort-multipart-upload --bucket {bucket} --key '{key}' --upload-id '{id}'",
-            key = self.key,
-            id = self.id,
-        ))
-    }
-}
-
-/// Whether the store says that it has something else: not every one compares what it is sent with
-/// the sums of it. Without a SHA-256, its tag of a part is the MD5, unless it encrypts.
-fn is_another(answer: &Answer, sums: &Sums) -> bool {
-    if !answer.is_success() {
-        return false;
-    }
-    if let Some(theirs) = answer.header(CHECKSUM) {
-        return theirs != sums.sha256_base64();
-    }
-    let tag = answer.header("etag").unwrap_or_default().trim_matches('"');
-    tag.len() == 32 && !tag.eq_ignore_ascii_case(&HEXLOWER.encode(&sums.md5))
-}
-
-/// What S3 wants to be told of the parts. Sums have to be told again.
-fn complete_body(parts: &[Kept]) -> String {
-    let mut body =
-        "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
-    for (part, number) in parts.iter().zip(1_u32..) {
-        let tag = part
-            .tag
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
-        let sum = BASE64.encode(&part.sha256);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            body,
-            "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag><ChecksumSHA256>{sum}\
-             </ChecksumSHA256></Part>"
-        );
-    }
-    body.push_str("</CompleteMultipartUpload>");
-    body
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_read_as_they_were_written() {
-        for (listed, key) in [
-            ("case+1/a%2Bb%3Dc%26d", "case 1/a+b=c&d"),
-            ("a.core", "a.core"),
-            ("", ""),
-        ] {
-            assert_eq!(form_decoded(listed), key);
-        }
-        let text = "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-            <Name>b</Name><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
-            <Contents><Key>a+b</Key><LastModified>x</LastModified><Size>5</Size></Contents>\
-            <NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
-        let page: Page = instant_xml::from_str(text).unwrap();
-        assert_eq!(page.contents.len(), 1);
-        assert_eq!(
-            (page.contents[0].size, page.next.unwrap().as_str()),
-            (5, "t")
-        );
-    }
-
-    #[test]
-    fn a_tag_or_a_sum_of_something_else_is_seen() {
-        let sums = Sums::of(b"part");
-        let answer = |name: &'static str, value: String| {
-            let mut headers = ureq::http::HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
-            Answer {
-                status: 200,
-                headers,
-                body: Vec::new(),
-            }
-        };
-        let md5 = format!("\"{}\"", HEXLOWER.encode(&sums.md5));
-        assert!(!is_another(&answer("etag", md5), &sums));
-        assert!(is_another(
-            &answer("etag", format!("\"{}\"", "0".repeat(32))),
-            &sums
-        ));
-        // The tag of an object in parts is no sum.
-        assert!(!is_another(&answer("etag", "\"0-2\"".to_owned()), &sums));
-        assert!(!is_another(&answer(CHECKSUM, sums.sha256_base64()), &sums));
-        assert!(is_another(
-            &answer(CHECKSUM, Sums::of(b"x").sha256_base64()),
-            &sums
-        ));
     }
 }

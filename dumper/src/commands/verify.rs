@@ -82,18 +82,8 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let image = Verification::open(&args.image, args.manifest.as_deref(), &reading)?;
     let manifest_path = image.manifest_path().to_string_lossy().into_owned();
     let mut document = VerifyDocument {
-        image: args.image.to_string_lossy().into_owned(),
-        good: true,
-        encrypted: None,
         image_hashes: image.aff4().map(image_hashes).transpose()?,
-        manifest: None,
-        store: None,
-        comparison: None,
-        not_compared: None,
-        artifacts: None,
-        signature: None,
-        timestamp: None,
-        custody: None,
+        ..VerifyDocument::of(args.image.to_string_lossy().into_owned())
     };
     if image.manifest_file().is_none() && trusted.is_demanding() {
         return Err(VerifyCommandError::NotVouched(document.image));
@@ -176,10 +166,7 @@ fn in_store(
     let found = found?;
     let good = found.damages.is_empty();
     Ok(VerifyDocument {
-        image,
         good,
-        encrypted: None,
-        image_hashes: None,
         manifest: Some(found.manifest),
         store: Some(StoreCheck {
             good,
@@ -189,12 +176,7 @@ fn in_store(
             read_bytes: found.read_bytes,
             damages: found.damages,
         }),
-        comparison: None,
-        not_compared: None,
-        artifacts: None,
-        signature: None,
-        timestamp: None,
-        custody: None,
+        ..VerifyDocument::of(image)
     })
 }
 

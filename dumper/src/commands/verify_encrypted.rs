@@ -31,23 +31,18 @@ pub fn without_key(
         })
     };
     let mut document = VerifyDocument {
-        image: args.image.to_string_lossy().into_owned(),
-        good: true,
         encrypted: Some(encrypted(files, style)),
-        store: None,
-        image_hashes: None,
         manifest: Some(path.to_string_lossy().into_owned()),
-        comparison: None,
         not_compared: Some(
             "the image is encrypted, and only its encrypted files were compared with their hashes, \
              which prove no more than that nothing changed by accident; what is in it was not checked \
              (--identity does that)"
                 .to_owned(),
         ),
-        artifacts: None,
         signature: trusted.signature(&path, manifest()?),
         timestamp: trusted.timestamp(&path, manifest()?),
         custody: events(&path, manifest()?),
+        ..VerifyDocument::of(args.image.to_string_lossy().into_owned())
     };
     document.good = document.encrypted.iter().all(EncryptedCheck::is_good) && document.is_vouched();
     Ok(document)

@@ -213,6 +213,27 @@ impl ImageHashes {
     }
 }
 
+impl VerifyDocument {
+    /// Of `image`, before anything was looked at.
+    #[must_use]
+    pub const fn of(image: String) -> Self {
+        Self {
+            image,
+            good: true,
+            encrypted: None,
+            image_hashes: None,
+            manifest: None,
+            store: None,
+            comparison: None,
+            not_compared: None,
+            artifacts: None,
+            signature: None,
+            timestamp: None,
+            custody: None,
+        }
+    }
+}
+
 impl Document for VerifyDocument {
     const FORMAT: &'static str = "linpmem-dump verify";
 

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An upload in parts.
+
+use super::{CHECKSUM, NEW_ONLY, SIGNED_FOR, Shared};
+use crate::backend::{Kept, Part, Parts};
+use crate::error::StoreError;
+use crate::http::{Answer, code_and_message};
+use crate::sums::Sums;
+use data_encoding::{BASE64, HEXLOWER};
+use rusty_s3::Method;
+use rusty_s3::actions::{AbortMultipartUpload, CompleteMultipartUpload, S3Action, UploadPart};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// How often a part is sent to a store whose sum of it is another one: then the sum is of
+/// something else, such as what it has encrypted.
+const MOST_DOUBTS: u32 = 4;
+
+/// An upload in parts.
+pub(super) struct Upload {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: String,
+    pub(super) id: String,
+}
+
+impl Parts for Upload {
+    fn part(&self, part: &Part<'_>) -> Result<Kept, StoreError> {
+        let action = format!("storing part {} of {}", part.number + 1, self.key);
+        let number = u16::try_from(part.number + 1).map_err(|_| {
+            self.shared
+                .host
+                .strange(&action, "there are too many parts")
+        })?;
+        let sum = part.sums.sha256_base64();
+        let md5 = part.sums.md5_base64();
+        let headers = [(CHECKSUM, sum.as_str()), ("content-md5", md5.as_str())];
+        let mut doubts = 0;
+        let mut is_doubtful = |answer: &Answer| {
+            let is_another = is_another(answer, part.sums);
+            doubts += u32::from(is_another);
+            is_another && doubts < MOST_DOUBTS
+        };
+        let (answer, _) = self.shared.send_until(
+            &action,
+            part.bytes,
+            &headers,
+            &mut is_doubtful,
+            |bucket, credentials, time| {
+                let (key, id) = (self.key.as_str(), self.id.as_str());
+                let mut upload = UploadPart::new(bucket, Some(credentials), key, number, id);
+                upload.headers_mut().insert(CHECKSUM, sum.clone());
+                (Method::Put, upload.sign_with_time(SIGNED_FOR, time))
+            },
+        )?;
+        self.shared.host.done(&action, &answer)?;
+        let tag = answer.header("etag").map(ToOwned::to_owned);
+        Ok(Kept {
+            length: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
+            sha256: part.sums.sha256,
+            tag: tag.ok_or_else(|| self.shared.host.strange(&action, "the part has no ETag"))?,
+        })
+    }
+
+    fn complete(&self, parts: &[Kept]) -> Result<(), StoreError> {
+        let action = format!("completing {}", self.key);
+        let body = complete_body(parts);
+        let headers = [("content-type", "application/xml"), NEW_ONLY];
+        let (answer, is_repeated) = self.shared.send(
+            &action,
+            body.as_bytes(),
+            &headers,
+            |bucket, credentials, time| {
+                let tags = std::iter::empty::<&str>();
+                let (key, id) = (self.key.as_str(), self.id.as_str());
+                let complete =
+                    CompleteMultipartUpload::new(bucket, Some(credentials), key, id, tags);
+                (Method::Post, complete.sign_with_time(SIGNED_FOR, time))
+            },
+        )?;
+        let code = code_and_message(&answer).0;
+        // Joining takes a while, and the status has to be sent before it is done.
+        if answer.is_success() && code.is_none() {
+            return Ok(());
+        }
+        let length = parts.iter().map(|part| part.length).sum::<u64>();
+        // An earlier attempt arrived, and its answer did not: then there is no upload any more,
+        // which stores say in several ways.
+        if is_repeated && self.shared.has(&self.key, length, parts) {
+            return Ok(());
+        }
+        Err(self.shared.host.refused(&action, &answer))
+    }
+
+    fn abort(&self) -> Result<(), StoreError> {
+        let action = format!("removing the parts of {}", self.key);
+        let (answer, _) = self
+            .shared
+            .send(&action, &[], &[], |bucket, credentials, time| {
+                let (key, id) = (self.key.as_str(), self.id.as_str());
+                let abort = AbortMultipartUpload::new(bucket, Some(credentials), key, id);
+                (Method::Delete, abort.sign_with_time(SIGNED_FOR, time))
+            })?;
+        match answer.status {
+            404 => Ok(()),
+            _ => self.shared.host.done(&action, &answer),
+        }
+    }
+
+    fn leftover(&self) -> Option<String> {
+        let bucket = &self.shared.name;
+        Some(format!(
+            "the store keeps parts of {key} that cost until they are removed: aws s3api \
+             abort-multipart-upload --bucket {bucket} --key '{key}' --upload-id '{id}'",
+            key = self.key,
+            id = self.id,
+        ))
+    }
+}
+
+/// Whether the store says that it has something else: not every one compares what it is sent with
+/// the sums of it. Without a SHA-256, its tag of a part is the MD5, unless it encrypts.
+fn is_another(answer: &Answer, sums: &Sums) -> bool {
+    if !answer.is_success() {
+        return false;
+    }
+    if let Some(theirs) = answer.header(CHECKSUM) {
+        return theirs != sums.sha256_base64();
+    }
+    let tag = answer.header("etag").unwrap_or_default().trim_matches('"');
+    tag.len() == 32 && !tag.eq_ignore_ascii_case(&HEXLOWER.encode(&sums.md5))
+}
+
+/// What S3 wants to be told of the parts. Sums have to be told again.
+fn complete_body(parts: &[Kept]) -> String {
+    let mut body =
+        "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
+    for (part, number) in parts.iter().zip(1_u32..) {
+        let tag = part
+            .tag
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        let sum = BASE64.encode(&part.sha256);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            body,
+            "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag><ChecksumSHA256>{sum}\
+             </ChecksumSHA256></Part>"
+        );
+    }
+    body.push_str("</CompleteMultipartUpload>");
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_or_a_sum_of_something_else_is_seen() {
+        let sums = Sums::of(b"part");
+        let answer = |name: &'static str, value: String| {
+            let mut headers = ureq::http::HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            Answer {
+                status: 200,
+                headers,
+                body: Vec::new(),
+            }
+        };
+        let md5 = format!("\"{}\"", HEXLOWER.encode(&sums.md5));
+        assert!(!is_another(&answer("etag", md5), &sums));
+        assert!(is_another(
+            &answer("etag", format!("\"{}\"", "0".repeat(32))),
+            &sums
+        ));
+        // The tag of an object in parts is no sum.
+        assert!(!is_another(&answer("etag", "\"0-2\"".to_owned()), &sums));
+        assert!(!is_another(&answer(CHECKSUM, sums.sha256_base64()), &sums));
+        assert!(is_another(
+            &answer(CHECKSUM, Sums::of(b"x").sha256_base64()),
+            &sums
+        ));
+    }
+}
