@@ -12,8 +12,10 @@ const GIB: u64 = 1 << 30;
 const RANGES: u64 = 1000;
 /// Noise at the beginning of memory, more than a segment of 64 MiB.
 const NOISE_MIB: u64 = 96;
-/// The most memory that any conversion may take.
-const MOST_RSS_KIB: u64 = 32 << 10;
+/// The most memory that this conversion may have for itself. With the 8 MiB of its file that a
+/// released program touches it stays below the 32 MiB of any conversion by 4; of the file of a
+/// program for tests, as much as 18 MiB are resident, depending on what the system has cached.
+const MOST_OWN_KIB: u64 = 20 << 10;
 
 /// A padded image of `gib` GiB in [`RANGES`] ranges, and the list of these. Almost all of it is
 /// a hole.
@@ -44,8 +46,8 @@ fn sparse(folder: &Path, gib: u64) {
     fs::write(folder.join("ranges"), list).unwrap();
 }
 
-/// The largest resident set of `linpmem-dump` with these words, in KiB.
-fn peak_kib(folder: &Path, words: &[&str]) -> u64 {
+/// The most memory that `linpmem-dump` has for itself with these words, in KiB.
+fn peak_own_kib(folder: &Path, words: &[&str]) -> u64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
         .args(words)
         .current_dir(folder)
@@ -56,7 +58,7 @@ fn peak_kib(folder: &Path, words: &[&str]) -> u64 {
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("VmHWM:"));
+        let line = text.lines().find(|line| line.starts_with("RssAnon:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
         peak = peak.max(kib.unwrap_or(0));
         std::thread::sleep(Duration::from_millis(2));
@@ -85,8 +87,8 @@ fn sparse_memory_of_64_gib_takes_seconds_and_32_mib() {
         "--threads=2",
         "out.aff4",
     ];
-    let peak = peak_kib(folder.path(), &words);
-    assert!(peak <= MOST_RSS_KIB, "{peak} KiB");
+    let peak = peak_own_kib(folder.path(), &words);
+    assert!(peak <= MOST_OWN_KIB, "{peak} KiB");
     let written = fs::metadata(folder.path().join("out.aff4")).unwrap().len();
     let least = NOISE_MIB << 20;
     assert!((least..least + (8 << 20)).contains(&written), "{written}");
