@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A page of content.
 const PAGE: usize = 4096;
@@ -148,7 +149,8 @@ fn put(text: &mut String, run: Option<(u64, u64)>, page: u64) -> Result<()> {
 
 /// The tool `mark`: writes a unique mark into every page that is free now. A free page
 /// that is zero can be used, cleared and freed again without a trace; one with a mark
-/// cannot.
+/// cannot. No two runs write the same marks: a program that is run twice may leave the
+/// same bytes in the same page, and the page would look as if nothing had used it.
 pub fn mark_free_pages() -> Result<()> {
     const LEFT: u64 = 8 << 20;
     const RESERVE: &str = "/proc/sys/vm/min_free_kbytes";
@@ -156,7 +158,7 @@ pub fn mark_free_pages() -> Result<()> {
     // It grows with the use of huge pages, and no program may touch it.
     fs::write(RESERVE, "1024").context("the kernel's reserve")?;
     let mut parts = Vec::new();
-    let mut mark: u64 = 1;
+    let mut mark = first_mark()?;
     while from_meminfo("MemFree:")? > LEFT {
         let mut part = vec![0_u8; 2 << 20];
         for page in part.chunks_mut(PAGE) {
@@ -169,6 +171,12 @@ pub fn mark_free_pages() -> Result<()> {
     }
     drop(parts);
     fs::write(RESERVE, reserve).context("the kernel's reserve")
+}
+
+/// Never zero, which a page without a mark has.
+fn first_mark() -> Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(u64::try_from(now.as_nanos())? | 1)
 }
 
 /// An entry of /proc/meminfo, in bytes.
