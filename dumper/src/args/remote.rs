@@ -63,6 +63,13 @@ pub struct RemoteArgs {
     /// than 140 GiB becomes several objects, unless this is larger.
     #[arg(long, value_name = "SIZE", value_parser = part_size, help_heading = "Other machine")]
     pub part_size: Option<PhysLen>,
+
+    /// Wait a random time before anything begins, SECONDS at most
+    ///
+    /// Where one command starts this on many machines: they do not all come to the same
+    /// receiver, store or hypervisor at once. See also --rate.
+    #[arg(long, value_name = "SECONDS", help_heading = "Other machine")]
+    pub jitter: Option<NonZeroU32>,
 }
 
 /// S3 takes no smaller parts, and no larger ones.
@@ -79,6 +86,7 @@ impl std::fmt::Debug for RemoteArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RemoteArgs")
             .field("give_up", &self.give_up)
+            .field("jitter", &self.jitter)
             .finish_non_exhaustive()
     }
 }

@@ -18,9 +18,12 @@ use linpmem_cli::Document;
 use linpmem_cli::ExitStatus;
 use linpmem_cli::Stderr;
 use linpmem_phys::PhysLen;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A run that did not begin, or whose files could not be named.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,9 @@ pub enum RunError {
 /// If the run did not begin, or its files could not get their names.
 pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = with_reader(args.plan(command())?);
+    if let Some(longest) = args.remote.jitter {
+        wait(longest, stderr);
+    }
     let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
     run_plan(&plan, args.symbols, &args.run, stderr)
 }
@@ -59,6 +65,21 @@ pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunErro
     let plan = with_reader(args.plan(command())?);
     let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
     run_plan(&plan, false, &args.run, stderr)
+}
+
+/// Waits for `longest` seconds at most. Nothing was begun yet, so a signal ends the program as any other.
+fn wait(longest: NonZeroU32, stderr: Stderr) {
+    // The standard library takes the keys of its hash tables from the system's random numbers.
+    let random = RandomState::new().build_hasher().finish();
+    let longest = Duration::from_secs(longest.get().into());
+    let milliseconds = random % u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+    let pause = Duration::from_millis(milliseconds);
+    stderr.note(&format!(
+        "waiting for {:.1} s of at most {} before anything begins (--jitter)",
+        pause.as_secs_f64(),
+        longest.as_secs()
+    ));
+    std::thread::sleep(pause);
 }
 
 /// Lets another process of this program read the files that are added.

@@ -95,6 +95,15 @@ impl Receiver {
         kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
+    /// Memory that it has for itself.
+    fn own_memory_kib(&self) -> u64 {
+        let id = self.child.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+        let number = line.unwrap().split_whitespace().nth(1).unwrap();
+        number.parse().unwrap()
+    }
+
     /// Waits for its end, and returns its exit code.
     fn ended(mut self) -> Option<i32> {
         self.child.take().unwrap().wait().unwrap().code()
@@ -392,4 +401,83 @@ fn an_image_that_the_receivers_disk_has_changed_is_not_confirmed() {
             "{arrived:?}"
         );
     }
+}
+
+/// Many machines that one command started at once.
+#[test]
+fn a_hundred_senders_are_served_at_once() {
+    const SENDERS: usize = 100;
+    let place = Place::new();
+    let receiver = place.receive("127.0.0.1:0", &[]);
+    // Half a second for each: all of them are connected at some moment.
+    let words = [
+        "--range",
+        "0x100000-0x2fffff",
+        "--rate",
+        "1",
+        "--threads",
+        "1",
+    ];
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| place.sender(&receiver, &words).spawn().unwrap())
+        .collect();
+    let mut most_at_once = 0;
+    let mut most_kib = 0;
+    let mut ended = 0;
+    until(|| {
+        let folder = place.arrived();
+        let arriving = folder.iter().filter(|name| name.ends_with(".receiving"));
+        most_at_once = most_at_once.max(arriving.count());
+        most_kib = most_kib.max(receiver.own_memory_kib());
+        ended = folder
+            .iter()
+            .filter(|name| name.ends_with(".receipt.json"))
+            .count();
+        ended == SENDERS
+    });
+    for sender in senders {
+        let run = sender.wait_with_output().unwrap();
+        assert!(run.status.success(), "{}", said(&run));
+    }
+    let images: Vec<_> = place
+        .arrived()
+        .into_iter()
+        .filter(|name| name.ends_with(".core"))
+        .collect();
+    assert_eq!(images.len(), SENDERS);
+    for image in images {
+        let verified = verify(&place.path("out").join(image));
+        assert!(verified.status.success(), "{verified:?}");
+    }
+    println!("{most_at_once} at once, {most_kib} KiB");
+    assert!(most_at_once >= SENDERS / 2, "{most_at_once}");
+    assert!(most_kib <= 32 << 10, "{most_kib} KiB");
+}
+
+#[test]
+fn a_run_waits_for_no_longer_than_it_may() {
+    let place = Place::new();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let begun = Instant::now();
+        let mut run = Command::new(DUMP);
+        run.args([
+            "--source",
+            "file:a.core",
+            "--jitter",
+            "2",
+            "--force",
+            "b.core",
+        ]);
+        let run = run.current_dir(place.folder.path()).output().unwrap();
+        assert!(run.status.success(), "{}", said(&run));
+        let words = said(&run);
+        let wait = words.split("waiting for ").nth(1).unwrap();
+        let wait: f64 = wait.split(' ').next().unwrap().parse().unwrap();
+        assert!(begun.elapsed().as_secs_f64() >= wait - 0.1, "{words}");
+        assert!(wait <= 2.0, "{words}");
+        waits.push(words.lines().next().unwrap().to_owned());
+    }
+    waits.dedup();
+    assert!(waits.len() > 1, "{waits:?}");
 }
