@@ -12,8 +12,6 @@ use std::sync::{Arc, OnceLock};
 /// Encrypted bytes that are written at once, and a chunk more.
 const BATCH_BYTES: usize = 256 << 10;
 
-static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
-
 /// Encrypts what it takes, and passes that on. Nothing can be read back through it, and zeros are
 /// as long as any other bytes.
 pub struct EncryptedSink<S> {
@@ -115,10 +113,12 @@ impl<S: Sink> Sink for EncryptedSink<S> {
     }
 
     fn zeros(&mut self, len: u64) -> io::Result<()> {
+        // Made when they are needed: in the program, they would be as large.
+        let zeros = vec![0; u64_as_usize(len.min(usize_as_u64(CHUNK_BYTES)))];
         let mut left = len;
         while left > 0 {
-            let step = left.min(usize_as_u64(ZEROS.len()));
-            self.push(ZEROS.split_at(u64_as_usize(step)).0)?;
+            let step = left.min(len_bytes(&zeros));
+            self.push(zeros.get(..u64_as_usize(step)).unwrap_or(&zeros))?;
             left -= step;
         }
         Ok(())

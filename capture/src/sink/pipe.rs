@@ -67,7 +67,8 @@ pub fn open_pipe(path: &Path, stop: &Stop) -> Result<File, PipeError> {
     }
 }
 
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Zeros that are written at once: as much as a pipe holds.
+const ZERO_BYTES: u64 = 64 << 10;
 
 /// Writes to a stream, zeros included.
 #[derive(Debug)]
@@ -99,10 +100,12 @@ impl<W: Write + Send> Sink for PipeSink<W> {
     }
 
     fn zeros(&mut self, len: u64) -> io::Result<()> {
+        // Made when they are needed: in the program, they would be as large.
+        let zeros = vec![0; u64_as_usize(len.min(ZERO_BYTES))];
         let mut left = len;
         while left > 0 {
-            let step = left.min(len_bytes(&ZEROS));
-            self.bytes(ZEROS.get(..u64_as_usize(step)).unwrap_or(&ZEROS))?;
+            let step = left.min(len_bytes(&zeros));
+            self.bytes(zeros.get(..u64_as_usize(step)).unwrap_or(&zeros))?;
             left -= step;
         }
         Ok(())
