@@ -2,7 +2,6 @@
 //! Images that are stored by a machine without credentials, with a bundle of requests that
 //! another machine has signed, to a real server that checks the signatures.
 
-use crate::fake::Fake;
 use crate::json::keeps_to;
 use crate::stores::{Place, code, is_equal, is_untouched, said, summary};
 use crate::troubled_line::{TroubledLine, every_kind};
@@ -40,7 +39,7 @@ fn target(place: &Place, name: &str, words: &[&str]) -> Command {
     let to = format!("@../{name}");
     let run = ["--source", "file:../a.core", "--json", "--to", &to];
     let quiet = ["--progress", "none", "--format", "elf"];
-    let mut command = place.command(&[&run, &quiet, words].concat());
+    let mut command = place.command(&[&run[..], &quiet, words].concat());
     for (name, _) in std::env::vars() {
         if name.starts_with("AWS_") {
             command.env_remove(name);
