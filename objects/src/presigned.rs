@@ -94,7 +94,8 @@ impl Shared {
                     "; the bundle has expired: make a new one with `linpmem-dump presign`"
                 }
                 401 | 403 => {
-                    "; the bundle was changed, or who has made it may do this no more: make a new one \
+                    "; the bundle was changed or used already, or who has made it may do this no \
+                     more: make a new one \
                      with `linpmem-dump presign`"
                 }
                 404 => "; the bundle was used already, or its upload was removed: make a new one",

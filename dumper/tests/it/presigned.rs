@@ -6,11 +6,14 @@ use crate::json::keeps_to;
 use crate::stores::{Place, code, is_equal, is_untouched, said, summary};
 use crate::troubled_line::{TroubledLine, every_kind};
 use linpmem_testkit::stores::S3_KEYS;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ADDRESS: &str = "s3://bucket/case 1/x.core";
 
@@ -71,6 +74,14 @@ fn refused(run: &Output, expected: &str) {
     assert!(!said.contains("Signature="), "{said}");
 }
 
+/// The same, of a run that has not read memory: then there is no summary of it.
+fn refused_at_once(run: &Output, expected: &str) {
+    refused(run, expected);
+    let said = said(run);
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "error", "{said}");
+}
+
 #[test]
 fn a_machine_without_credentials_stores_an_image_and_all_that_belongs_to_it() {
     let (place, _s3) = Place::with_s3();
@@ -101,7 +112,7 @@ fn a_machine_without_credentials_stores_an_image_and_all_that_belongs_to_it() {
     assert!(!said(&run).contains("Signature"));
 
     // It is good for one image.
-    refused(&sent(&place, &[]), "the bundle was used already");
+    refused_at_once(&sent(&place, &[]), "exists: the bundle was used already");
     let again = presign(&place, ADDRESS, "again.json", &[]);
     refused(&again, "nothing is ever replaced");
     assert!(!place.path("again.json").exists());
@@ -150,7 +161,7 @@ fn a_bundle_that_is_no_longer_good_is_refused_before_memory_is_read() {
     let (place, _s3) = Place::with_s3();
     let command = bundle(&place, &["--expires", "1s"]);
     std::thread::sleep(Duration::from_secs(3));
-    refused(&sent(&place, &[]), "the bundle has expired: make a new one");
+    refused_at_once(&sent(&place, &[]), "the bundle has expired: make a new one");
     assert!(
         command["removal"]
             .as_str()
@@ -169,7 +180,7 @@ fn a_bundle_that_is_no_longer_good_is_refused_before_memory_is_read() {
     ] {
         assert_ne!(changed, good);
         fs::write(place.path("bundle.json"), &changed).unwrap();
-        refused(&sent(&place, &[]), "403 (SignatureDoesNotMatch)");
+        refused_at_once(&sent(&place, &[]), "403 (SignatureDoesNotMatch)");
         refused(&sent(&place, &[]), "the bundle was changed");
     }
     assert!(place.stored().is_empty(), "{:?}", place.stored());
@@ -183,7 +194,7 @@ fn a_bundle_that_is_no_longer_good_is_refused_before_memory_is_read() {
 fn an_image_larger_than_its_bundle_is_refused_before_memory_is_read() {
     let (place, _s3) = Place::with_s3();
     bundle(&place, &["--part-size", "5MiB", "--size", "15MiB"]);
-    refused(&sent(&place, &[]), "presign --size 1GiB");
+    refused_at_once(&sent(&place, &[]), "presign --size 1GiB");
     assert!(!place.has_part());
     // It is known how large the parts are.
     code(&sent(&place, &["--part-size", "8MiB"]), 2);
@@ -199,7 +210,93 @@ fn an_upload_that_was_removed_is_named() {
             fs::remove_file(path).unwrap();
         }
     }
-    refused(&sent(&place, &[]), "make a new one");
+    let run = sent(&place, &[]);
+    refused_at_once(&run, "used already");
+}
+
+/// Its holder need not use it with this program.
+#[test]
+fn the_holder_of_a_bundle_replaces_nothing() {
+    let (place, s3) = Place::with_s3();
+    bundle(&place, &[]);
+    let signed: Value = serde_json::from_str(&text(&place)).unwrap();
+    code(&sent(&place, &[]), 0);
+    let before = fs::read(place.path("store/bucket/case 1/x.core.sha256")).unwrap();
+    let put = signed["objects"]["case 1/x.core.sha256"]["put"]
+        .as_str()
+        .unwrap();
+    let head = signed["objects"]["case 1/x.core.sha256"]["head"]
+        .as_str()
+        .unwrap();
+    let new_only = "If-None-Match: *\r\n";
+    for (verb, url, header, status) in [
+        ("PUT", put, "", "403"),
+        ("PUT", put, "If-None-Match: x\r\n", "403"),
+        ("PUT", put, new_only, "412"),
+        ("PUT", head, new_only, "403"),
+        ("GET", head, "", "403"),
+        ("DELETE", head, "", "403"),
+        ("HEAD", head, "", "200"),
+        ("POST", signed["complete"].as_str().unwrap(), "", "403"),
+    ] {
+        let found = asked(s3.address(), verb, url, header);
+        assert_eq!(found, status, "{verb} {header}");
+    }
+    let after = fs::read(place.path("store/bucket/case 1/x.core.sha256")).unwrap();
+    assert_eq!(after, before);
+}
+
+/// The status with which the server answers.
+fn asked(server: SocketAddr, verb: &str, url: &str, header: &str) -> String {
+    let path = url.strip_prefix(&format!("http://{server}")).unwrap();
+    let length = if verb == "PUT" || verb == "POST" {
+        3
+    } else {
+        0
+    };
+    let body = &"new"[..length];
+    let request = format!(
+        "{verb} {path} HTTP/1.1\r\nHost: {server}\r\n{header}Content-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    );
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn an_interrupted_run_stores_what_it_has_with_a_bundle_too() {
+    let (place, _s3) = Place::with_s3();
+    bundle(&place, &[]);
+    let before = place.parts();
+    let sender = target(&place, "bundle.json", &["--rate", "1"])
+        .spawn()
+        .unwrap();
+    // The trial, and a part of the image.
+    let begun = Instant::now();
+    while place.parts() < before + 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no part arrives");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let id = sender.id().try_into().unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    let run = sender.wait_with_output().unwrap();
+    code(&run, 1);
+    let summary = summary(&run);
+    assert_eq!(summary["state"], "interrupted");
+    let mut stored: Vec<_> = fs::read_dir(place.path("store/bucket/case 1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    stored.sort();
+    assert_eq!(stored, ["x.core", "x.core.partial.manifest.jsonl"]);
+    let length = fs::metadata(place.path("store/bucket/case 1/x.core"))
+        .unwrap()
+        .len();
+    assert_eq!(length, summary["file_bytes"].as_u64().unwrap());
 }
 
 #[test]

@@ -115,9 +115,15 @@ impl Place {
 
     /// Whether the store has a part of an upload, which s3s-fs keeps next to its buckets.
     pub fn has_part(&self) -> bool {
+        self.parts() > 0
+    }
+
+    /// How many parts it has.
+    pub fn parts(&self) -> usize {
         let entries = fs::read_dir(self.path("store")).unwrap();
-        let mut names = entries.map(|entry| entry.unwrap().file_name());
-        names.any(|name| name.to_string_lossy().contains(".part-"))
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        let parts = names.filter(|name| name.to_string_lossy().contains(".part-"));
+        parts.count()
     }
 
     /// What the store's folder has of the bucket.
