@@ -36,6 +36,7 @@ pub mod pages;
 pub mod pipeline;
 mod plan;
 mod prefetch;
+mod presign;
 mod random;
 mod read_target;
 pub mod reader;
@@ -65,12 +66,15 @@ pub use events::{Events, Silent};
 pub use host::this_machine;
 pub use image_format::{ImageFormat, Output, Shape, Stream};
 pub use in_store::{Arrival, StoredImage, images_in_store};
-pub use linpmem_objects::{Location, LocationError, StoreError};
+pub use linpmem_objects::{
+    Bundle, BundleError, Location, LocationError, Presigned, StoreError, Until,
+};
 pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
 pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,
 };
+pub use presign::{PresignSpec, presign};
 pub use reading::{RawInput, Reading};
 pub use remote::{Delivered, RemoteError, RemoteSpec};
 pub use stored::{StoreSpec, Stored, StoringError};

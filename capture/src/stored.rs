@@ -59,6 +59,11 @@ pub enum StoringError {
     /// There is one.
     #[error("{0} exists, and nothing in a store is ever replaced: give another name")]
     Exists(String),
+    /// There is one, which was stored with this bundle, or by somebody else.
+    #[error(
+        "{0} exists: the bundle was used already, or something else has its name; make a new one"
+    )]
+    Used(String),
     /// It has all parts, and does not make an object of them.
     #[error("{error}; {leftovers}")]
     NotCompleted {
@@ -128,6 +133,7 @@ impl Storing {
             numbered_key(&key, 0),
         ] {
             match asking.head(&taken) {
+                Ok(Some(_)) if spec.location.is_bundle() => return Err(StoringError::Used(taken)),
                 Ok(Some(_)) => return Err(StoringError::Exists(taken)),
                 Err(error @ StoreError::GaveUp { .. }) => return Err(error.into()),
                 // Who may write need not be allowed to look; the store refuses in the end then.

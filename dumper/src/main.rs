@@ -8,6 +8,7 @@ use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, CustodyCommand, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::commands::presign::PresignError;
 use linpmem_dump::commands::ranges::RangesError;
 #[cfg(feature = "sign")]
 use linpmem_dump::commands::sign;
@@ -15,7 +16,8 @@ use linpmem_dump::commands::sign;
 use linpmem_dump::commands::timestamp;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, custody, extract, index, info, ls, ranges, receive, recover, symbols, verify,
+    acquire, compare, custody, extract, index, info, ls, presign, ranges, receive, recover,
+    symbols, verify,
 };
 use linpmem_dump::text::stderr;
 use std::ffi::OsString;
@@ -71,6 +73,13 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             return Ok(document.exit_status());
         }
         Some(Command::Index(args)) => index::index(args)?.print(json, out)?,
+        Some(Command::Presign(args)) => {
+            let document = presign::presign(args, out)?;
+            match args.writes_to_stdout() {
+                true => stderr.summary(&document),
+                false => document.print(json, out)?,
+            }
+        }
         Some(Command::Ls(args)) => ls::list(args)?.print(json, out)?,
         Some(Command::Recover(args)) => {
             let document = recover::recover(args, stderr)?;
@@ -116,6 +125,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
 fn status_of(error: &anyhow::Error) -> ExitStatus {
     let is_usage = error.is::<UsageError>()
         || matches!(error.downcast_ref(), Some(RunError::Usage(_)))
+        || matches!(error.downcast_ref(), Some(PresignError::Usage(_)))
         || matches!(error.downcast_ref(), Some(RangesError::Usage(_)))
         || matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_)));
     if is_usage {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where images go.
 
+use crate::bundle::{Bundle, BundleError};
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -23,6 +25,8 @@ pub struct Location {
 pub(crate) enum Service {
     /// `s3://BUCKET/…`.
     S3 { bucket: String },
+    /// `s3://BUCKET/…`, by requests that somebody has signed.
+    Presigned(Arc<Bundle>),
     /// `gs://BUCKET/…`.
     Google { bucket: String },
     /// The address of a container, with a shared access signature in its query.
@@ -61,6 +65,47 @@ impl Location {
             .any(|scheme| text.starts_with(scheme))
     }
 
+    /// The place that the text of a bundle is for.
+    ///
+    /// # Errors
+    /// If it is none, or its image has a name that no address has.
+    pub fn of_bundle(text: &str) -> Result<Self, BundleError> {
+        let bundle = Bundle::parse(text)?;
+        let address: Result<Self, _> = format!("s3://{}/{}", bundle.bucket, bundle.key).parse();
+        match address {
+            Ok(Self {
+                service: Service::S3 { bucket },
+                prefix,
+                name: Some(name),
+            }) if bucket == bundle.bucket => Ok(Self {
+                service: Service::Presigned(Arc::new(bundle)),
+                prefix,
+                name: Some(name),
+            }),
+            _ => Err(BundleError::Wrong(
+                "its bucket or its key is no name of an image",
+            )),
+        }
+    }
+
+    /// Whether it was a bundle, which stores one image and reads nothing.
+    #[must_use]
+    pub const fn is_bundle(&self) -> bool {
+        matches!(self.service, Service::Presigned(_))
+    }
+
+    /// Whether it is in S3, and no bundle.
+    #[must_use]
+    pub const fn is_s3(&self) -> bool {
+        matches!(self.service, Service::S3 { .. })
+    }
+
+    /// Whether it names an image, and not only a folder.
+    #[must_use]
+    pub const fn is_image(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The key of the image, which is called `generated` if the user gave no name.
     #[must_use]
     pub fn key(&self, generated: &str) -> String {
@@ -73,6 +118,7 @@ impl Location {
     pub fn host(&self) -> String {
         match &self.service {
             Service::S3 { bucket } => format!("s3://{bucket}"),
+            Service::Presigned(bundle) => format!("s3://{}", bundle.bucket),
             Service::Google { bucket } => format!("gs://{bucket}"),
             Service::Azure { container, .. } => container.as_str().trim_end_matches('/').to_owned(),
             Service::Put { server, .. } => server.as_str().trim_end_matches('/').to_owned(),
@@ -362,6 +408,47 @@ mod tests {
             "",
         ] {
             assert!(text.parse::<Location>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_bundle_is_one_that_an_address_has() {
+        let signed = |path: &str| {
+            let signature = "0".repeat(64);
+            format!("https://h/{path}?uploadId=u&X-Amz-Signature={signature}")
+        };
+        let text = |bucket: &str, key: &str| {
+            serde_json::json!({
+                "format": "linpmem bundle",
+                "version": 1,
+                "bucket": bucket,
+                "key": key,
+                "expires": "2026-11-27T08:15:00Z",
+                "part_bytes": 1,
+                "parts": { "url": "https://h/x?uploadId=u", "signatures": ["0".repeat(64)] },
+                "complete": signed("x"),
+                "abort": signed("x"),
+                "objects": { key: { "head": signed("x") } },
+            })
+            .to_string()
+        };
+        let found = Location::of_bundle(&text("b", "a/x.core")).unwrap();
+        assert!(found.is_bundle() && !found.is_s3());
+        assert_eq!(found.to_string(), "s3://b/a/x.core");
+        assert_eq!(found.key("host.core"), "a/x.core");
+        assert!(!format!("{found:?}").contains("Signature"));
+        for (bucket, key) in [
+            ("", "x"),
+            ("b", ""),
+            ("b", "a/"),
+            ("b/a", "x"),
+            ("b", "../x"),
+            ("b", "x?y"),
+            ("b", "\u{1b}[2J"),
+            ("\u{1b}", "x"),
+        ] {
+            let found = Location::of_bundle(&text(bucket, key));
+            assert!(found.is_err(), "{bucket:?} {key:?}");
         }
     }
 }

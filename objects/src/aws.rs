@@ -202,11 +202,24 @@ impl Provider {
     /// # Errors
     /// If nobody gives any.
     pub(crate) fn now(&self) -> Result<Credentials, StoreError> {
+        Ok(self.current()?.credentials)
+    }
+
+    /// The same, and when they end, if that is known.
+    ///
+    /// # Errors
+    /// As [`now`](Self::now).
+    pub(crate) fn now_and_end(&self) -> Result<(Credentials, Option<Timestamp>), StoreError> {
+        let current = self.current()?;
+        Ok((current.credentials, current.until))
+    }
+
+    fn current(&self) -> Result<Current, StoreError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(current) = &*current {
             let ends = current.until.map_or(i64::MAX, Timestamp::as_second);
             if ends.saturating_sub(SOON_S) > Timestamp::now().as_second() {
-                return Ok(current.credentials.clone());
+                return Ok(current.clone());
             }
         }
         let fresh = self.issue().map_err(|reason| StoreError::NoCredentials {
@@ -215,12 +228,11 @@ impl Provider {
         });
         match (fresh, &*current) {
             (Ok(fresh), _) => {
-                let credentials = fresh.credentials.clone();
-                *current = Some(fresh);
-                Ok(credentials)
+                *current = Some(fresh.clone());
+                Ok(fresh)
             }
             // They may still be good; the store knows.
-            (Err(_), Some(old)) => Ok(old.credentials.clone()),
+            (Err(_), Some(old)) => Ok(old.clone()),
             (Err(error), None) => Err(error),
         }
     }

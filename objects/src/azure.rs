@@ -121,6 +121,7 @@ impl Backend for Azure {
             granule: 1,
             is_sequential: false,
             are_parts_objects: false,
+            fixed_part_bytes: None,
         }
     }
 

@@ -44,6 +44,25 @@ pub(crate) struct Limits {
     pub(crate) is_sequential: bool,
     /// Whether each part is an object of its own.
     pub(crate) are_parts_objects: bool,
+    /// The size of all parts but the last, if it cannot be chosen. Then an image is one object, with
+    /// no more parts than planned, and any other object comes whole.
+    pub(crate) fixed_part_bytes: Option<u64>,
+}
+
+impl Limits {
+    /// The most parts of one object.
+    pub(crate) const fn parts_at_last(&self) -> u32 {
+        match self.fixed_part_bytes {
+            Some(_) => self.most_parts,
+            None => self.most_parts.saturating_mul(10) / 9,
+        }
+    }
+
+    /// The largest image, if there is room for no larger one.
+    pub(crate) fn most_image_bytes(&self) -> Option<u64> {
+        let part_bytes = self.fixed_part_bytes?;
+        Some(part_bytes.saturating_mul(self.most_parts.into()))
+    }
 }
 
 /// An object that comes in parts. Numbers count from 0.

@@ -81,6 +81,17 @@ pub enum StoreError {
         /// The size of each.
         part_bytes: u64,
     },
+    /// The image does not fit into what a bundle has signed.
+    #[error(
+        "the image may get {bytes} bytes, and the bundle takes {most}: make one with `linpmem-dump \
+         presign --size {}GiB`", .bytes.div_ceil(1 << 30)
+    )]
+    TooLarge {
+        /// What the image may get.
+        bytes: u64,
+        /// What there is room for.
+        most: u64,
+    },
     /// The machine cannot.
     #[error("{action}: {reason}")]
     Machine {
@@ -104,6 +115,14 @@ fn explained(message: &str) -> String {
 impl StoreError {
     /// The system's `error` while doing `action`.
     pub(crate) fn machine(action: &'static str) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Machine {
+            action,
+            reason: error.to_string(),
+        }
+    }
+
+    /// The same, of any error.
+    pub(crate) fn machine_says<E: ToString>(action: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Machine {
             action,
             reason: error.to_string(),

@@ -164,6 +164,7 @@ impl Backend for Google {
             granule: 256 << 10,
             is_sequential: true,
             are_parts_objects: false,
+            fixed_part_bytes: None,
         }
     }
 

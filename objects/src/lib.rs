@@ -12,6 +12,7 @@ mod address;
 mod aws;
 mod azure;
 mod backend;
+mod bundle;
 mod error;
 mod gcp;
 mod google;
@@ -19,6 +20,7 @@ mod host;
 mod http;
 mod patience;
 mod plan;
+mod presigned;
 mod put;
 mod reading;
 mod s3;
@@ -27,8 +29,10 @@ mod upload;
 
 pub use address::{Location, LocationError};
 pub use backend::Stored;
+pub use bundle::{Bundle, BundleError};
 pub use error::StoreError;
 pub use patience::Patience;
+pub use s3::{Presigning, Until};
 pub use upload::{PartSizes, StoredObject, Upload};
 
 use address::Service;
@@ -39,6 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 use sums::Sums;
 use url::Host;
+use zeroize::Zeroizing;
 
 /// The largest object that is stored by one request.
 const MOST_WHOLE_BYTES: u64 = 8 << 20;
@@ -63,6 +68,7 @@ impl Objects {
         let client = Client::new(ca, patience)?;
         let backend: Arc<dyn Backend> = match &location.service {
             Service::S3 { bucket } => Arc::new(s3::S3::open(bucket, client)?),
+            Service::Presigned(bundle) => Arc::new(presigned::Presigned::open(bundle, client)?),
             Service::Put {
                 server,
                 authorization,
@@ -100,14 +106,18 @@ impl Objects {
     /// complete.
     ///
     /// # Errors
-    /// If the store does not take it.
+    /// If the store does not take it, or has no room for so many bytes.
     pub fn upload(
         &self,
         key: &str,
         bound: u64,
         part_bytes: Option<u64>,
     ) -> Result<Upload, StoreError> {
-        let sizes = plan::sizes(self.backend.limits(), bound, part_bytes);
+        let limits = self.backend.limits();
+        if let Some(most) = limits.most_image_bytes().filter(|&most| most < bound) {
+            return Err(StoreError::TooLarge { bytes: bound, most });
+        }
+        let sizes = plan::sizes(limits, bound, part_bytes);
         Upload::begin(Arc::clone(&self.backend), key, sizes)
     }
 
@@ -117,7 +127,9 @@ impl Objects {
     /// If the store does not take it, or it cannot be read.
     pub fn store(&self, key: &str, input: &mut dyn Read, length: u64) -> Result<(), StoreError> {
         let failed = StoreError::machine("reading what is to be stored");
-        if length <= MOST_WHOLE_BYTES || self.backend.limits().are_parts_objects {
+        let limits = self.backend.limits();
+        let is_whole = limits.are_parts_objects || limits.fixed_part_bytes.is_some();
+        if length <= MOST_WHOLE_BYTES || is_whole {
             let mut bytes = Vec::new();
             input.read_to_end(&mut bytes).map_err(failed)?;
             return self.backend.put(key, &bytes, &Sums::of(&bytes));
@@ -165,6 +177,63 @@ impl Objects {
     pub fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         self.backend.list(prefix)
     }
+}
+
+/// A bundle, and what has to be known about it.
+pub struct Presigned {
+    /// The text of its file. It is a secret.
+    pub text: Zeroizing<String>,
+    /// Until when it is good, in RFC 3339.
+    pub expires: String,
+    /// Why then.
+    pub until: Until,
+    /// Bytes of each part but the last.
+    pub part_bytes: u64,
+    /// How many parts an image can have.
+    pub parts: u32,
+    /// The command that removes the upload, if the bundle is not used.
+    pub removal: String,
+}
+
+/// Begins an upload to `location`, and signs all requests that go on with it.
+///
+/// # Errors
+/// If the location is no name of an image in S3, or has one, or the store refuses.
+pub fn presign(
+    location: &Location,
+    ca: Option<&Path>,
+    patience: Patience,
+    wanted: &Presigning,
+) -> Result<Presigned, StoreError> {
+    const ACTION: &str = "signing requests";
+    let wrong = |reason: &str| StoreError::Machine {
+        action: ACTION,
+        reason: reason.to_owned(),
+    };
+    let Service::S3 { bucket } = &location.service else {
+        return Err(wrong("only for s3://BUCKET/FOLDER/NAME"));
+    };
+    if !location.is_image() {
+        return Err(wrong(
+            "a bundle is for one image, whose name is signed: name the image and not a folder, as in \
+             s3://BUCKET/FOLDER/NAME.core",
+        ));
+    }
+    let most_parts = u64::try_from(bundle::MOST_PARTS).unwrap_or(u64::MAX);
+    let default = plan::fixed(wanted.bytes, most_parts);
+    let part_bytes = wanted.part_bytes.unwrap_or(default);
+    let store = s3::S3::open(bucket, Client::new(ca, patience)?)?;
+    let key = location.key("");
+    let (bundle, until) = store.presign(&key, part_bytes, wanted)?;
+    let id = bundle.upload_id().unwrap_or_default();
+    Ok(Presigned {
+        text: bundle.to_json().map_err(StoreError::machine_says(ACTION))?,
+        expires: format!("{:.0}", bundle.expires),
+        until,
+        part_bytes,
+        parts: bundle.parts(),
+        removal: s3::removal(bucket, &key, &id),
+    })
 }
 
 /// The sum of the sums of parts, as [`Stored`] has it.

@@ -136,6 +136,7 @@ impl Backend for Put {
             granule: 1,
             is_sequential: false,
             are_parts_objects: true,
+            fixed_part_bytes: None,
         }
     }
 

@@ -3,6 +3,10 @@
 
 mod listing;
 mod parts;
+mod presign;
+
+pub(crate) use parts::{Doubts, PartSum, complete_body, leftover, removal};
+pub use presign::{Presigning, Until};
 
 use crate::aws::{Profile, Provider};
 use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Parts, Stored};
@@ -33,7 +37,8 @@ const SIGNED_FOR: Duration = Duration::from_secs(900);
 const SKEW_S: i64 = 60;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
-const NEW_ONLY: (&str, &str) = ("if-none-match", "*");
+/// What makes a request replace nothing.
+pub(crate) const NEW_ONLY: (&str, &str) = ("if-none-match", "*");
 
 /// A bucket.
 pub(crate) struct S3(Arc<Shared>);
@@ -144,13 +149,18 @@ impl Shared {
         F: Fn(&Bucket, &Credentials, &Timestamp) -> (Method, Url),
     {
         let credentials = self.credentials.now()?;
-        let seconds = Timestamp::now().as_second() + self.skew.load(Ordering::Relaxed);
-        let time = Timestamp::from_second(seconds).unwrap_or_else(|_| Timestamp::now());
+        let time = self.time();
         let bucket = self.bucket.read().unwrap_or_else(PoisonError::into_inner);
         let (method, url) = sign(&bucket, &credentials, &time);
         drop(bucket);
         let builder = Request::builder().method(verb(method)).uri(url.as_str());
         self.host.request(builder, headers)
+    }
+
+    /// The store's time.
+    fn time(&self) -> Timestamp {
+        let seconds = Timestamp::now().as_second() + self.skew.load(Ordering::Relaxed);
+        Timestamp::from_second(seconds).unwrap_or_else(|_| Timestamp::now())
     }
 
     /// Whether `answer` says what was wrong with the request, so that the next can be right: the
@@ -238,6 +248,24 @@ const fn verb(method: Method) -> &'static str {
     }
 }
 
+impl S3 {
+    /// Removes the upload `id` of `key`.
+    ///
+    /// # Errors
+    /// If the store does not.
+    pub(crate) fn abort(&self, key: &str, id: &str) -> Result<(), StoreError> {
+        self.upload(key, id).abort()
+    }
+
+    fn upload(&self, key: &str, id: &str) -> Upload {
+        Upload {
+            shared: Arc::clone(&self.0),
+            key: key.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+}
+
 impl Backend for S3 {
     fn base(&self) -> Url {
         let bucket = self.0.bucket.read().unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +279,7 @@ impl Backend for S3 {
             granule: 1,
             is_sequential: false,
             are_parts_objects: false,
+            fixed_part_bytes: None,
         }
     }
 
@@ -269,11 +298,7 @@ impl Backend for S3 {
         self.0.host.done(&action, &answer)?;
         let parsed = CreateMultipartUpload::parse_response(&answer.text())
             .map_err(|error| self.0.host.strange(&action, error))?;
-        Ok(Box::new(Upload {
-            shared: Arc::clone(&self.0),
-            key: key.to_owned(),
-            id: parsed.upload_id().to_owned(),
-        }))
+        Ok(Box::new(self.upload(key, parsed.upload_id())))
     }
 
     fn put(&self, key: &str, bytes: &[u8], sums: &Sums) -> Result<(), StoreError> {

@@ -270,11 +270,17 @@ impl Upload {
 
     fn hand_over(&mut self, is_last: bool) -> Result<(), StoreError> {
         let limit = self.sizes.parts_per_object;
-        if limit.is_none() && self.number > self.shared.limits.most_parts.saturating_mul(10) / 9 {
-            return Err(StoreError::TooManyParts {
-                most: self.number,
-                part_bytes: u64::try_from(self.sizes.part_bytes).unwrap_or(u64::MAX),
-            });
+        if limit.is_none() && self.number >= self.shared.limits.parts_at_last() {
+            return Err(self.shared.limits.most_image_bytes().map_or_else(
+                || StoreError::TooManyParts {
+                    most: self.number,
+                    part_bytes: u64::try_from(self.sizes.part_bytes).unwrap_or(u64::MAX),
+                },
+                |most| StoreError::TooLarge {
+                    bytes: most.saturating_add(1),
+                    most,
+                },
+            ));
         }
         let ends_object = limit.is_some_and(|most| self.number + 1 >= most);
         // The last buffer that comes free, or the end of all workers.

@@ -13,6 +13,7 @@ mod custody;
 mod encryption;
 mod image;
 mod plan;
+mod presign;
 mod reading;
 mod remote;
 mod run;
@@ -35,6 +36,7 @@ pub use image::{
     LinearArgs,
 };
 pub use plan::UsageError;
+pub use presign::PresignArgs;
 pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
 pub use remote::{ReceiveArgs, RemoteArgs, stored_at, without_secret};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
@@ -194,6 +196,12 @@ pub enum Command {
     Info(InfoArgs),
     /// List the images in a store, and which are complete
     Index(IndexArgs),
+    /// Sign requests with which a machine without credentials stores one image in S3
+    ///
+    /// Begins an upload with the credentials of this machine, and writes a bundle: a file with
+    /// which another machine stores that image (--to @FILE) until it expires, and can neither read
+    /// nor replace anything. See docs/stores.md.
+    Presign(PresignArgs),
     /// List the artifacts stored with an image
     Ls(ListArgs),
     /// Make a complete image of what an interrupted run left
@@ -284,6 +292,7 @@ impl Cli {
             Some(Command::Verify(args)) => args.progress.is_json(args.json),
             Some(Command::Info(args)) => args.json,
             Some(Command::Index(args)) => args.json,
+            Some(Command::Presign(args)) => args.json,
             Some(Command::Ls(args)) => args.json,
             Some(Command::Recover(args)) => args.json,
             Some(Command::Ranges(args)) => args.json,

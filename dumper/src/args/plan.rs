@@ -7,8 +7,8 @@ use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
 use linpmem_capture::{
-    AddressError, DriverSpec, ImageSpec, LocationError, OnUnreadable, Output, Plan, ReadOrder,
-    Reading, Stream,
+    AddressError, BundleError, DriverSpec, ImageSpec, LocationError, OnUnreadable, Output, Plan,
+    ReadOrder, Reading, Stream,
 };
 use linpmem_manifest::Tool;
 use linpmem_manifest::paths::{decrypted_of, is_encrypted_name};
@@ -94,6 +94,27 @@ pub enum UsageError {
     /// What should be the address of a store is none.
     #[error(transparent)]
     Location(#[from] LocationError),
+    /// The file should be a bundle, and is none.
+    #[error("{0}: {1}")]
+    Bundle(PathBuf, BundleError),
+    /// A bundle stores one image, and reads nothing.
+    #[error("{0} is a bundle, which stores an image and reads nothing: give the address, {1}")]
+    BundleReads(PathBuf, String),
+    /// The parts of a bundle are signed.
+    #[error("a bundle says how large parts are: drop --part-size, and give it to `presign`")]
+    PartSizeOfBundle,
+    /// Requests of other stores cannot be signed.
+    #[error(
+        "a bundle is for S3, s3://BUCKET/FOLDER/NAME: for Azure, a SAS does the same, and other stores \
+         have nothing like it"
+    )]
+    PresignedElsewhere,
+    /// There is no name to sign.
+    #[error(
+        "a bundle is for one image, whose name is signed: name the image and not a folder, as in \
+         s3://BUCKET/FOLDER/NAME.core"
+    )]
+    PresignedFolder,
     /// Options that only stores have.
     #[error("--ca and --part-size apply to stores alone: drop them")]
     OptionOfStores,

@@ -4,7 +4,7 @@
 use super::plan::UsageError;
 use clap::{Args, builder::NonEmptyStringValueParser};
 use linpmem_capture::sink::Limits;
-use linpmem_capture::{Address, Location, Output, RemoteSpec, StoreSpec};
+use linpmem_capture::{Address, Bundle, Location, Output, RemoteSpec, StoreSpec};
 use linpmem_phys::PhysLen;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const TO_VARIABLE: &str = "LINPMEM_TO";
 
 /// More than an address ever has.
-const MOST_ADDRESS_BYTES: u64 = 4096;
+const MOST_ADDRESS_BYTES: usize = 4096;
 
 /// Sending the image.
 #[derive(Clone, Args)]
@@ -27,8 +27,7 @@ pub struct RemoteArgs {
     /// linpmem://… is what `linpmem-dump receive` prints on the other machine (docs/remote.md);
     /// s3://BUCKET/FOLDER/, gs://BUCKET/FOLDER/, the address of an Azure container with its SAS,
     /// and https://HOST/FOLDER/ for WebDAV are stores (docs/stores.md). @FILE reads the address
-    /// from a file, and without --to and OUTPUT it comes from the variable LINPMEM_TO: other
-    /// users can see the command line of a program.
+    /// from a file, or is what `linpmem-dump presign` has made. Without --to and OUTPUT, the address comes from the variable LINPMEM_TO: other users can see the command line of a program.
     #[arg(
         long,
         value_name = "ADDRESS|@FILE",
@@ -73,7 +72,7 @@ pub struct RemoteArgs {
 }
 
 /// S3 takes no smaller parts, and no larger ones.
-fn part_size(text: &str) -> Result<PhysLen, String> {
+pub(super) fn part_size(text: &str) -> Result<PhysLen, String> {
     let size: PhysLen = text.parse().map_err(|error| format!("{error}"))?;
     match size.get() {
         0x50_0000..=0x1_0000_0000 => Ok(size),
@@ -104,11 +103,24 @@ impl RemoteArgs {
             (None, Some(text)) => text.into_string().map_err(|_| UsageError::Variable)?,
             (None, None) => return Ok(None),
         };
-        let text = match text.strip_prefix('@') {
-            Some(path) => read(PathBuf::from(path))?,
+        let give_up = Duration::from_secs(self.give_up.get().into());
+        let text = match text.strip_prefix('@').map(PathBuf::from) {
+            Some(path) => match read(&path)? {
+                Named::Address(address) => address,
+                Named::Bundle(_) if self.part_size.is_some() => {
+                    return Err(UsageError::PartSizeOfBundle);
+                }
+                Named::Bundle(location) => {
+                    return Ok(Some(Output::Store(StoreSpec {
+                        location,
+                        ca: self.ca.clone(),
+                        give_up,
+                        part_bytes: None,
+                    })));
+                }
+            },
             None => text,
         };
-        let give_up = Duration::from_secs(self.give_up.get().into());
         if Location::is_one(&text) {
             return Ok(Some(Output::Store(StoreSpec {
                 location: text.parse()?,
@@ -125,14 +137,32 @@ impl RemoteArgs {
     }
 }
 
-/// The first line of the file at `path` that says something.
-fn read(path: PathBuf) -> Result<String, UsageError> {
+/// What a file that follows an `@` has.
+enum Named {
+    /// An address.
+    Address(String),
+    /// A bundle for this place.
+    Bundle(Location),
+}
+
+/// The first line of the file at `path` that says something, or the bundle that it is.
+fn read(path: &Path) -> Result<Named, UsageError> {
+    let failed = |reason: String| UsageError::AddressFile(path.to_path_buf(), reason);
     let mut text = String::new();
-    File::open(&path)
-        .and_then(|file| file.take(MOST_ADDRESS_BYTES).read_to_string(&mut text))
-        .map_err(|error| UsageError::AddressFile(path, error.to_string()))?;
+    File::open(path)
+        .and_then(|file| file.take(Bundle::most_bytes()).read_to_string(&mut text))
+        .map_err(|error| failed(error.to_string()))?;
+    if Bundle::is_one(&text) {
+        let bundle = Location::of_bundle(&text);
+        let wrong = |error| UsageError::Bundle(path.to_path_buf(), error);
+        return bundle.map(Named::Bundle).map_err(wrong);
+    }
     let line = text.lines().find(|line| !line.trim().is_empty());
-    Ok(line.unwrap_or_default().to_owned())
+    let line = line.unwrap_or_default();
+    match line.len() <= MOST_ADDRESS_BYTES {
+        true => Ok(Named::Address(line.to_owned())),
+        false => Err(failed("no address is so long".to_owned())),
+    }
 }
 
 /// The place in a store that `text` names, or the file whose name follows an `@`; `None` if it
@@ -145,7 +175,13 @@ pub fn stored_at(text: &OsStr) -> Result<Option<Location>, UsageError> {
         return Ok(None);
     };
     let text = match text.strip_prefix('@') {
-        Some(path) if !Path::new(text).exists() => read(PathBuf::from(path))?,
+        Some(path) if !Path::new(text).exists() => match read(Path::new(path))? {
+            Named::Address(address) => address,
+            Named::Bundle(location) => {
+                let address = location.to_string();
+                return Err(UsageError::BundleReads(PathBuf::from(path), address));
+            }
+        },
         _ => text.to_owned(),
     };
     match Location::is_one(&text) {

@@ -10,6 +10,7 @@ mod file_output;
 pub mod index;
 pub mod info;
 pub mod ls;
+pub mod presign;
 pub mod ranges;
 pub mod receive;
 pub mod recover;

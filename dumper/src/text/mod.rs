@@ -12,6 +12,7 @@ pub mod index;
 pub mod info;
 pub mod ls;
 mod memory_map;
+pub mod presign;
 pub mod progress;
 pub mod ranges;
 pub mod receive;

@@ -44,6 +44,8 @@ mod json;
 #[cfg(test)]
 mod pasted;
 #[cfg(test)]
+mod presigned;
+#[cfg(test)]
 mod raw_input;
 #[cfg(test)]
 mod read_back;

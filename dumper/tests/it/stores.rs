@@ -22,14 +22,14 @@ const ALWAYS: &str = "2090-01-01T00:00:00Z";
 
 /// A folder with an image `a.core` of some parts, an empty folder `target` for the sender, and one
 /// for the store.
-struct Place {
-    folder: tempfile::TempDir,
+pub struct Place {
+    pub folder: tempfile::TempDir,
     /// What tells the program where S3 is.
-    s3: String,
+    pub s3: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["target", "store/bucket"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
@@ -54,18 +54,18 @@ impl Place {
     }
 
     /// The same, with S3 at hand.
-    fn with_s3() -> (Self, StoreServer) {
+    pub fn with_s3() -> (Self, StoreServer) {
         let mut place = Self::new();
         let server = StoreServer::s3(&place.path("store")).unwrap();
         place.s3 = format!("http://{}", server.address());
         (place, server)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(DUMP);
         for (name, _) in std::env::vars() {
             let name = name.to_ascii_lowercase();
@@ -89,7 +89,7 @@ impl Place {
     }
 
     /// A run that sends a.core to `to`, without the address in its command line.
-    fn sender(&self, to: &str, words: &[&str]) -> Command {
+    pub fn sender(&self, to: &str, words: &[&str]) -> Command {
         let run = [
             "--source",
             "file:../a.core",
@@ -104,24 +104,30 @@ impl Place {
         command
     }
 
-    fn sent(&self, to: &str, words: &[&str]) -> Output {
+    pub fn sent(&self, to: &str, words: &[&str]) -> Output {
         self.sender(to, words).output().unwrap()
     }
 
-    fn verify(&self, address: &str, words: &[&str]) -> Output {
+    pub fn verify(&self, address: &str, words: &[&str]) -> Output {
         let verify = ["verify", "--json", "--progress", "none", address];
         self.command(&[&verify, words].concat()).output().unwrap()
     }
 
     /// Whether the store has a part of an upload, which s3s-fs keeps next to its buckets.
-    fn has_part(&self) -> bool {
+    pub fn has_part(&self) -> bool {
+        self.parts() > 0
+    }
+
+    /// How many parts it has.
+    pub fn parts(&self) -> usize {
         let entries = fs::read_dir(self.path("store")).unwrap();
-        let mut names = entries.map(|entry| entry.unwrap().file_name());
-        names.any(|name| name.to_string_lossy().contains(".part-"))
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        let parts = names.filter(|name| name.to_string_lossy().contains(".part-"));
+        parts.count()
     }
 
     /// What the store's folder has of the bucket.
-    fn stored(&self) -> Vec<String> {
+    pub fn stored(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("store/bucket")).unwrap();
         let mut names: Vec<_> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -131,25 +137,25 @@ impl Place {
     }
 }
 
-fn said(run: &Output) -> String {
+pub fn said(run: &Output) -> String {
     String::from_utf8_lossy(&run.stderr).into_owned()
 }
 
 /// The last line of stderr, which keeps to the schema.
-fn summary(run: &Output) -> Value {
+pub fn summary(run: &Output) -> Value {
     let said = said(run);
     let summary: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     keeps_to("stderr", &summary);
     summary
 }
 
-fn code(run: &Output, code: i32) {
+pub fn code(run: &Output, code: i32) {
     let out = String::from_utf8_lossy(&run.stdout);
     assert_eq!(run.status.code(), Some(code), "{}{out}", said(run));
 }
 
 /// Requires that the image in the bucket is the one that was sent.
-fn is_equal(place: &Place, name: &str) {
+pub fn is_equal(place: &Place, name: &str) {
     let image = place.path("store/bucket").join(name);
     for words in [
         vec!["verify", "--full", image.to_str().unwrap()],
@@ -160,7 +166,7 @@ fn is_equal(place: &Place, name: &str) {
 }
 
 /// Requires that the run has left nothing on its machine.
-fn is_untouched(place: &Place) {
+pub fn is_untouched(place: &Place) {
     let mut left = fs::read_dir(place.path("target")).unwrap();
     assert!(left.next().is_none(), "something was left");
 }

@@ -34,17 +34,12 @@ impl Parts for Upload {
         let sum = part.sums.sha256_base64();
         let md5 = part.sums.md5_base64();
         let headers = [(CHECKSUM, sum.as_str()), ("content-md5", md5.as_str())];
-        let mut doubts = 0;
-        let mut is_doubtful = |answer: &Answer| {
-            let is_another = is_another(answer, part.sums);
-            doubts += u32::from(is_another);
-            is_another && doubts < MOST_DOUBTS
-        };
+        let mut doubts = Doubts::of(part.sums);
         let (answer, _) = self.shared.send_until(
             &action,
             part.bytes,
             &headers,
-            &mut is_doubtful,
+            &mut |answer| doubts.wants_it_again(answer),
             |bucket, credentials, time| {
                 let (key, id) = (self.key.as_str(), self.id.as_str());
                 let mut upload = UploadPart::new(bucket, Some(credentials), key, number, id);
@@ -63,7 +58,7 @@ impl Parts for Upload {
 
     fn complete(&self, parts: &[Kept]) -> Result<(), StoreError> {
         let action = format!("completing {}", self.key);
-        let body = complete_body(parts);
+        let body = complete_body(parts, PartSum::Told);
         let headers = [("content-type", "application/xml"), NEW_ONLY];
         let (answer, is_repeated) = self.shared.send(
             &action,
@@ -107,13 +102,52 @@ impl Parts for Upload {
     }
 
     fn leftover(&self) -> Option<String> {
-        let bucket = &self.shared.name;
-        Some(format!(
-            "the store keeps parts of {key} that cost until they are removed: aws s3api \
-             abort-multipart-upload --bucket {bucket} --key '{key}' --upload-id '{id}'",
-            key = self.key,
-            id = self.id,
-        ))
+        Some(leftover(&self.shared.name, &self.key, &self.id))
+    }
+}
+
+/// What is to be done about an upload that was not completed.
+pub(crate) fn leftover(bucket: &str, key: &str, id: &str) -> String {
+    let command = removal(bucket, key, id);
+    format!("the store keeps parts of {key} that cost until they are removed: {command}")
+}
+
+/// The command that removes an upload.
+pub(crate) fn removal(bucket: &str, key: &str, id: &str) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    format!(
+        "aws s3api abort-multipart-upload --bucket {bucket} --key {} --upload-id {}",
+        quoted(key),
+        quoted(id)
+    )
+}
+
+/// Whether the store was told of the parts' SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartSum {
+    /// Then it wants to hear them again.
+    Told,
+    /// Then it has none to compare them with.
+    Untold,
+}
+
+/// How often a store had another sum of a part.
+pub(crate) struct Doubts<'a> {
+    sums: &'a Sums,
+    count: u32,
+}
+
+impl<'a> Doubts<'a> {
+    /// None yet, of a part with these `sums`.
+    pub(crate) const fn of(sums: &'a Sums) -> Self {
+        Self { sums, count: 0 }
+    }
+
+    /// Whether the part is to be sent again after `answer`.
+    pub(crate) fn wants_it_again(&mut self, answer: &Answer) -> bool {
+        let is_another = is_another(answer, self.sums);
+        self.count += u32::from(is_another);
+        is_another && self.count < MOST_DOUBTS
     }
 }
 
@@ -126,12 +160,18 @@ fn is_another(answer: &Answer, sums: &Sums) -> bool {
     if let Some(theirs) = answer.header(CHECKSUM) {
         return theirs != sums.sha256_base64();
     }
+    // The tag is of what was encrypted, if the key is not S3's own.
+    let encryption = answer.header("x-amz-server-side-encryption");
+    let by_customer = answer.header("x-amz-server-side-encryption-customer-algorithm");
+    if encryption.is_some_and(|name| name.starts_with("aws:")) || by_customer.is_some() {
+        return false;
+    }
     let tag = answer.header("etag").unwrap_or_default().trim_matches('"');
     tag.len() == 32 && !tag.eq_ignore_ascii_case(&HEXLOWER.encode(&sums.md5))
 }
 
-/// What S3 wants to be told of the parts. Sums have to be told again.
-fn complete_body(parts: &[Kept]) -> String {
+/// What S3 wants to be told of the parts.
+pub(crate) fn complete_body(parts: &[Kept], sums: PartSum) -> String {
     let mut body =
         "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
     for (part, number) in parts.iter().zip(1_u32..) {
@@ -140,12 +180,17 @@ fn complete_body(parts: &[Kept]) -> String {
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;");
-        let sum = BASE64.encode(&part.sha256);
+        let sum = match sums {
+            PartSum::Told => format!(
+                "<ChecksumSHA256>{}</ChecksumSHA256>",
+                BASE64.encode(&part.sha256)
+            ),
+            PartSum::Untold => String::new(),
+        };
         // Writing to a string cannot fail.
         let _ = write!(
             body,
-            "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag><ChecksumSHA256>{sum}\
-             </ChecksumSHA256></Part>"
+            "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag>{sum}</Part>"
         );
     }
     body.push_str("</CompleteMultipartUpload>");
@@ -174,6 +219,12 @@ mod tests {
             &answer("etag", format!("\"{}\"", "0".repeat(32))),
             &sums
         ));
+        let mut encrypted = answer("etag", format!("\"{}\"", "0".repeat(32)));
+        let kms = "aws:kms".parse().unwrap();
+        encrypted
+            .headers
+            .insert("x-amz-server-side-encryption", kms);
+        assert!(!is_another(&encrypted, &sums));
         // The tag of an object in parts is no sum.
         assert!(!is_another(&answer("etag", "\"0-2\"".to_owned()), &sums));
         assert!(!is_another(&answer(CHECKSUM, sums.sha256_base64()), &sums));

@@ -43,6 +43,7 @@ impl Backend for Memory {
             granule: 1,
             is_sequential: self.0.is_sequential,
             are_parts_objects: false,
+            fixed_part_bytes: None,
         }
     }
 
