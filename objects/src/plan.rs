@@ -110,7 +110,7 @@ mod tests {
                 ..S3
             };
             let found = sizes(limits, bytes, None);
-            assert_eq!(found.part_bytes as u64, part_bytes);
+            assert_eq!(u64::try_from(found.part_bytes).unwrap(), part_bytes);
             assert_eq!(found.in_flight, in_flight, "{bytes}");
             assert_eq!(found.parts_per_object, None);
         }
