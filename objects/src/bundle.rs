@@ -35,7 +35,8 @@ pub enum BundleError {
     Form(String),
     /// It was made by a program that is newer.
     #[error(
-        "it is a bundle of version {0}, and this program knows version {VERSION}: take the program that made it"
+        "it is a bundle of version {0}, and this program knows version {VERSION}: take the program \
+         that made it"
     )]
     Version(u64),
     /// Something in it cannot be.

@@ -95,8 +95,7 @@ impl Shared {
                 }
                 401 | 403 => {
                     "; the bundle was changed or used already, or who has made it may do this no \
-                     more: make a new one \
-                     with `linpmem-dump presign`"
+                     more: make a new one with `linpmem-dump presign`"
                 }
                 404 => "; the bundle was used already, or its upload was removed: make a new one",
                 409 | 412 => {

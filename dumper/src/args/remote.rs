@@ -27,7 +27,9 @@ pub struct RemoteArgs {
     /// linpmem://… is what `linpmem-dump receive` prints on the other machine (docs/remote.md);
     /// s3://BUCKET/FOLDER/, gs://BUCKET/FOLDER/, the address of an Azure container with its SAS,
     /// and https://HOST/FOLDER/ for WebDAV are stores (docs/stores.md). @FILE reads the address
-    /// from a file, or is what `linpmem-dump presign` has made. Without --to and OUTPUT, the address comes from the variable LINPMEM_TO: other users can see the command line of a program.
+    /// from a file, or is the bundle that `linpmem-dump presign` has made. Without --to and
+    /// OUTPUT, the address comes from the variable LINPMEM_TO: other users can see the command
+    /// line of a program.
     #[arg(
         long,
         value_name = "ADDRESS|@FILE",
