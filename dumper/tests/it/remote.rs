@@ -142,10 +142,14 @@ fn verify(image: &Path) -> Output {
 }
 
 /// Waits until `is` is so.
-fn until(mut is: impl FnMut() -> bool) {
+fn until(is: impl FnMut() -> bool) {
+    until_within(Duration::from_secs(60), is);
+}
+
+fn until_within(longest: Duration, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never is");
+        assert!(begun.elapsed() < longest, "it never is");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -409,7 +413,8 @@ fn a_hundred_senders_are_served_at_once() {
     const SENDERS: usize = 100;
     let place = Place::new();
     let receiver = place.receive("127.0.0.1:0", &[]);
-    // Half a second for each: all of them are connected at some moment.
+    // Two seconds for each, and they all find a receiver that does not answer yet.
+    receiver.signal(Signal::STOP);
     let words = [
         "--range",
         "0x100000-0x2fffff",
@@ -421,10 +426,11 @@ fn a_hundred_senders_are_served_at_once() {
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| place.sender(&receiver, &words).spawn().unwrap())
         .collect();
+    receiver.signal(Signal::CONT);
     let mut most_at_once = 0;
     let mut most_kib = 0;
     let mut ended = 0;
-    until(|| {
+    until_within(Duration::from_secs(240), || {
         let folder = place.arrived();
         let arriving = folder.iter().filter(|name| name.ends_with(".receiving"));
         most_at_once = most_at_once.max(arriving.count());
@@ -450,8 +456,9 @@ fn a_hundred_senders_are_served_at_once() {
         assert!(verified.status.success(), "{verified:?}");
     }
     println!("{most_at_once} at once, {most_kib} KiB");
-    assert!(most_at_once >= SENDERS / 2, "{most_at_once}");
-    assert!(most_kib <= 32 << 10, "{most_kib} KiB");
+    assert!(most_at_once >= SENDERS / 4, "{most_at_once}");
+    // A frame, what TLS has of the next one, and two threads: less than half a MiB for each.
+    assert!(most_kib <= 50 << 10, "{most_kib} KiB");
 }
 
 #[test]
