@@ -67,7 +67,7 @@ pub use host::this_machine;
 pub use image_format::{ImageFormat, Output, Shape, Stream};
 pub use in_store::{Arrival, StoredImage, images_in_store};
 pub use linpmem_objects::{
-    Bundle, BundleError, Location, LocationError, Presigned, StoreError, Until,
+    Bundle, BundleError, Expiry, Location, LocationError, SignedBundle, StoreError,
 };
 pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
 pub use plan::{

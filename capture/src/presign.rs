@@ -2,7 +2,7 @@
 //! A bundle of signed requests, with which a machine without credentials stores one image.
 
 use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, partial_of};
-use linpmem_objects::{Location, Patience, Presigned, Presigning, StoreError};
+use linpmem_objects::{Location, Patience, Presigning, SignedBundle, StoreError};
 use linpmem_phys::PhysLen;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct PresignSpec {
 ///
 /// # Errors
 /// If the store refuses, or the image exists.
-pub fn presign(spec: &PresignSpec) -> Result<Presigned, StoreError> {
+pub fn presign(spec: &PresignSpec) -> Result<SignedBundle, StoreError> {
     let wanted = Presigning {
         beside: beside(&spec.location.key("")),
         bytes: spec.size.get(),

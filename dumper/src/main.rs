@@ -8,8 +8,10 @@ use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, CustodyCommand, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::commands::index::IndexError;
 use linpmem_dump::commands::presign::PresignError;
 use linpmem_dump::commands::ranges::RangesError;
+use linpmem_dump::commands::recover::RecoverCommandError;
 #[cfg(feature = "sign")]
 use linpmem_dump::commands::sign;
 #[cfg(feature = "timestamp")]
@@ -125,8 +127,13 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
 fn status_of(error: &anyhow::Error) -> ExitStatus {
     let is_usage = error.is::<UsageError>()
         || matches!(error.downcast_ref(), Some(RunError::Usage(_)))
+        || matches!(
+            error.downcast_ref(),
+            Some(IndexError::Usage(_) | IndexError::NoStore)
+        )
         || matches!(error.downcast_ref(), Some(PresignError::Usage(_)))
         || matches!(error.downcast_ref(), Some(RangesError::Usage(_)))
+        || matches!(error.downcast_ref(), Some(RecoverCommandError::Usage(_)))
         || matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_)));
     if is_usage {
         ExitStatus::Usage

@@ -32,7 +32,7 @@ pub use backend::Stored;
 pub use bundle::{Bundle, BundleError};
 pub use error::StoreError;
 pub use patience::Patience;
-pub use s3::{Presigning, Until};
+pub use s3::{Expiry, Presigning};
 pub use upload::{PartSizes, StoredObject, Upload};
 
 use address::Service;
@@ -180,13 +180,13 @@ impl Objects {
 }
 
 /// A bundle, and what has to be known about it.
-pub struct Presigned {
+pub struct SignedBundle {
     /// The text of its file. It is a secret.
     pub text: Zeroizing<String>,
     /// Until when it is good, in RFC 3339.
     pub expires: String,
     /// Why then.
-    pub until: Until,
+    pub until: Expiry,
     /// Bytes of each part but the last.
     pub part_bytes: u64,
     /// How many parts an image can have.
@@ -204,7 +204,7 @@ pub fn presign(
     ca: Option<&Path>,
     patience: Patience,
     wanted: &Presigning,
-) -> Result<Presigned, StoreError> {
+) -> Result<SignedBundle, StoreError> {
     const ACTION: &str = "signing requests";
     let wrong = |reason: &str| StoreError::Machine {
         action: ACTION,
@@ -214,10 +214,7 @@ pub fn presign(
         return Err(wrong("only for s3://BUCKET/FOLDER/NAME"));
     };
     if !location.is_image() {
-        return Err(wrong(
-            "a bundle is for one image, whose name is signed: name the image and not a folder, as in \
-             s3://BUCKET/FOLDER/NAME.core",
-        ));
+        return Err(wrong("a folder, and no image"));
     }
     let most_parts = u64::try_from(bundle::MOST_PARTS).unwrap_or(u64::MAX);
     let default = plan::fixed(wanted.bytes, most_parts);
@@ -226,7 +223,7 @@ pub fn presign(
     let key = location.key("");
     let (bundle, until) = store.presign(&key, part_bytes, wanted)?;
     let id = bundle.upload_id().unwrap_or_default();
-    Ok(Presigned {
+    Ok(SignedBundle {
         text: bundle.to_json().map_err(StoreError::machine_says(ACTION))?,
         expires: format!("{:.0}", bundle.expires),
         until,

@@ -6,7 +6,7 @@ mod parts;
 mod presign;
 
 pub(crate) use parts::{Doubts, PartSum, complete_body, leftover, removal};
-pub use presign::{Presigning, Until};
+pub use presign::{Expiry, Presigning};
 
 use crate::aws::{Profile, Provider};
 use crate::backend::{Backend, Kept, Limits, MOST_LISTED, Parts, Stored};

@@ -22,7 +22,7 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// Bytes that are read from the socket at once.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 32 << 10;
 
 /// A connection, its handshake done.
 pub(crate) struct Line {
@@ -242,6 +242,6 @@ fn closed() -> io::Error {
 }
 
 const _: () = assert!(
-    MAX_PAYLOAD < 1 << 20,
+    MAX_PAYLOAD < 128 << 10,
     "a frame is kept in memory for each sender"
 );

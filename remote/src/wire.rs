@@ -6,8 +6,8 @@ use std::io;
 /// Bytes of a frame's payload, at most: what each side keeps of one frame in memory.
 pub(crate) const MAX_PAYLOAD: usize = PIECE_BYTES + 64;
 
-/// Bytes of the image in one frame, at most.
-pub(crate) const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of the image in one frame, at most. A receiver keeps a frame of every sender.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
 pub(crate) const HEADER_BYTES: usize = 5;
 

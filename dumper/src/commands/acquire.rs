@@ -67,7 +67,8 @@ pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunErro
     run_plan(&plan, false, &args.run, stderr)
 }
 
-/// Waits for `longest` seconds at most. Nothing was begun yet, so a signal ends the program as any other.
+/// Waits for `longest` seconds at most. Nothing was begun yet, so a signal ends the program as
+/// any other.
 fn wait(longest: NonZeroU32, stderr: Stderr) {
     // The standard library takes the keys of its hash tables from the system's random numbers.
     let random = RandomState::new().build_hasher().finish();

@@ -2,7 +2,7 @@
 //! `linpmem-dump presign`: a bundle with which another machine stores one image.
 
 use crate::args::{PresignArgs, UsageError};
-use crate::text::presign::{PresignDocument, Until};
+use crate::text::presign::{Expiry, PresignDocument};
 use linpmem_capture::{StoreError, presign as sign};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -78,7 +78,7 @@ pub fn presign(
         place,
         bundle: path.to_string_lossy().into_owned(),
         expires: made.expires,
-        until: Until::of(made.until),
+        until: Expiry::of(made.until),
         size_bytes: made.part_bytes.saturating_mul(made.parts.into()),
         part_bytes: made.part_bytes,
         parts: made.parts,

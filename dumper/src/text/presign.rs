@@ -18,7 +18,7 @@ pub struct PresignDocument {
     /// Until when it is good, in RFC 3339.
     pub expires: String,
     /// Why then.
-    pub until: Until,
+    pub until: Expiry,
     /// The largest image that it takes.
     pub size_bytes: u64,
     /// Bytes of each part but the last.
@@ -32,7 +32,7 @@ pub struct PresignDocument {
 /// Until when signatures are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Until {
+pub enum Expiry {
     /// As long as was asked for.
     AsAsked,
     /// Their credentials end before.
@@ -41,14 +41,14 @@ pub enum Until {
     CredentialsMayEnd,
 }
 
-impl Until {
+impl Expiry {
     /// The same, for people and programs.
     #[must_use]
-    pub const fn of(until: linpmem_capture::Until) -> Self {
+    pub const fn of(until: linpmem_capture::Expiry) -> Self {
         match until {
-            linpmem_capture::Until::AsAsked => Self::AsAsked,
-            linpmem_capture::Until::CredentialsEnd => Self::CredentialsEnd,
-            linpmem_capture::Until::CredentialsMayEnd => Self::CredentialsMayEnd,
+            linpmem_capture::Expiry::AsAsked => Self::AsAsked,
+            linpmem_capture::Expiry::CredentialsEnd => Self::CredentialsEnd,
+            linpmem_capture::Expiry::CredentialsMayEnd => Self::CredentialsMayEnd,
         }
     }
 

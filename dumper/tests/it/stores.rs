@@ -12,7 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const DUMP: &str = env!("CARGO_BIN_EXE_linpmem-dump");
@@ -23,13 +23,13 @@ const ALWAYS: &str = "2090-01-01T00:00:00Z";
 /// A folder with an image `a.core` of some parts, an empty folder `target` for the sender, and one
 /// for the store.
 pub struct Place {
-    pub folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     /// What tells the program where S3 is.
     pub s3: String,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["target", "store/bucket"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
@@ -89,7 +89,7 @@ impl Place {
     }
 
     /// A run that sends a.core to `to`, without the address in its command line.
-    pub fn sender(&self, to: &str, words: &[&str]) -> Command {
+    fn sender(&self, to: &str, words: &[&str]) -> Command {
         let run = [
             "--source",
             "file:../a.core",
@@ -104,7 +104,7 @@ impl Place {
         command
     }
 
-    pub fn sent(&self, to: &str, words: &[&str]) -> Output {
+    fn sent(&self, to: &str, words: &[&str]) -> Output {
         self.sender(to, words).output().unwrap()
     }
 
@@ -113,17 +113,24 @@ impl Place {
         self.command(&[&verify, words].concat()).output().unwrap()
     }
 
-    /// Whether the store has a part of an upload, which s3s-fs keeps next to its buckets.
-    pub fn has_part(&self) -> bool {
-        self.parts() > 0
-    }
-
-    /// How many parts it has.
+    /// How many parts of uploads the store has, which s3s-fs keeps next to its buckets.
     pub fn parts(&self) -> usize {
         let entries = fs::read_dir(self.path("store")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name());
         let parts = names.filter(|name| name.to_string_lossy().contains(".part-"));
         parts.count()
+    }
+
+    /// Interrupts `sender` when the store has `parts` parts.
+    pub fn interrupted(&self, sender: Child, parts: usize) -> Output {
+        let begun = Instant::now();
+        while self.parts() < parts {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no part arrives");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let id = sender.id().try_into().unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+        sender.wait_with_output().unwrap()
     }
 
     /// What the store's folder has of the bucket.
@@ -366,14 +373,7 @@ fn an_interrupted_run_leaves_what_it_has_and_says_so() {
         .spawn()
         .unwrap();
     // A part has arrived by then, and most of the image is not read.
-    let begun = Instant::now();
-    while !place.has_part() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no part arrives");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let id = sender.id().try_into().unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
-    let run = sender.wait_with_output().unwrap();
+    let run = place.interrupted(sender, 1);
     code(&run, 1);
     let summary = summary(&run);
     assert_eq!(summary["state"], "interrupted");

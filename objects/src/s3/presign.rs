@@ -34,7 +34,7 @@ pub struct Presigning {
 
 /// Until when signatures are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum Expiry {
     /// As long as was asked for.
     AsAsked,
     /// Their credentials end before.
@@ -117,7 +117,7 @@ impl S3 {
         key: &str,
         part_bytes: u64,
         wanted: &Presigning,
-    ) -> Result<(Bundle, Until), StoreError> {
+    ) -> Result<(Bundle, Expiry), StoreError> {
         parts(wanted.bytes, part_bytes)?;
         for taken in [key]
             .into_iter()
@@ -160,7 +160,7 @@ impl S3 {
         id: &str,
         part_bytes: u64,
         wanted: &Presigning,
-    ) -> Result<(Bundle, Until), StoreError> {
+    ) -> Result<(Bundle, Expiry), StoreError> {
         let (credentials, end) = self.0.credentials.now_and_end()?;
         let bucket = self.0.bucket.read().unwrap_or_else(PoisonError::into_inner);
         let signer = Signer {
@@ -193,9 +193,9 @@ impl S3 {
             .checked_add(wanted.expires_in)
             .map_err(StoreError::machine_says(ACTION))?;
         let (expires, until) = match end {
-            Some(end) if end < asked => (end, Until::CredentialsEnd),
-            None if credentials.token().is_some() => (asked, Until::CredentialsMayEnd),
-            _ => (asked, Until::AsAsked),
+            Some(end) if end < asked => (end, Expiry::CredentialsEnd),
+            None if credentials.token().is_some() => (asked, Expiry::CredentialsMayEnd),
+            _ => (asked, Expiry::AsAsked),
         };
         let bundle = Bundle {
             bucket: self.0.name.clone(),

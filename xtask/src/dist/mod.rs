@@ -182,6 +182,10 @@ pub fn build_programs_for(arch: Arch) -> Result<Vec<PathBuf>> {
         let bytes =
             fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
         check_static(&bytes, arch)
+            .and_then(|()| match BuildKind::of(arch) {
+                BuildKind::Release => check_stripped(&bytes),
+                BuildKind::Quick => Ok(()),
+            })
             .with_context(|| format!("{} is not as it must be", built.display()))?;
         copy(&built, &dist.join(name))?;
     }
@@ -226,9 +230,26 @@ fn check_static(bytes: &[u8], arch: Arch) -> Result<()> {
     Ok(())
 }
 
+/// Checks that a program carries no symbols, which nobody who runs it needs.
+fn check_stripped(bytes: &[u8]) -> Result<()> {
+    let symbols = Elf::parse(bytes)?.syms.len();
+    ensure!(
+        symbols == 0,
+        "it has {symbols} symbols: it was not stripped"
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn symbols_are_detected() {
+        let own = fs::read(env::current_exe().unwrap()).unwrap();
+        let error = check_stripped(&own).unwrap_err().to_string();
+        assert!(error.contains("not stripped"), "{error}");
+    }
 
     #[test]
     fn a_dynamic_program_and_one_for_another_machine_are_detected() {
