@@ -8,6 +8,7 @@
 //! consumers/        a Debian tree with crash, gdb and other readers of images
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
 //! vouchers/         a Debian tree with minisign, OpenSSL and age
+//! servers/          a Debian tree with nginx and BusyBox
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -101,6 +102,12 @@ impl Cache {
     #[must_use]
     pub fn vouchers(&self) -> PathBuf {
         self.dir.join("vouchers")
+    }
+
+    /// The Debian tree that has nginx and BusyBox.
+    #[must_use]
+    pub fn servers(&self) -> PathBuf {
+        self.dir.join("servers")
     }
 
     /// Kernels, a folder a release.

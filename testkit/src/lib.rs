@@ -25,6 +25,7 @@ pub mod processes;
 pub mod stores;
 pub mod target_machine;
 pub mod timestamp_authority;
+pub mod troubled_line;
 pub mod vm;
 pub mod vouchers;
 

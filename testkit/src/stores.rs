@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Stores that images are sent to, at loopback addresses: s3s-fs, Azurite, an emulator of
-//! Google's storage, and a WebDAV server.
+//! Stores that images are sent to, at loopback addresses: s3s-fs, moto, Azurite, an emulator of
+//! Google's storage, a WebDAV server, and nginx.
 
 use crate::cache::Cache;
 use crate::debian_tree::DebianTree;
@@ -10,8 +10,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::Sha256;
-use std::fs;
-use std::io::{Read, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -120,6 +120,43 @@ impl StoreServer {
         })
     }
 
+    /// S3 in memory, with the bucket `bucket`. Unlike [`s3`](Self::s3) it compares neither
+    /// signatures nor sums, and it knows of uploads that nobody finished.
+    ///
+    /// # Errors
+    /// As [`azure`](Self::azure).
+    pub fn moto(bucket: &str) -> Result<Self> {
+        let server = Self::python(&[], |port| {
+            let words = ["-m", "moto.server", "--host", "127.0.0.1"];
+            let mut words: Vec<String> = words.map(str::to_owned).to_vec();
+            words.push(format!("--port={port}"));
+            words
+        })?;
+        server.request("PUT", &format!("/{bucket}"))?;
+        Ok(server)
+    }
+
+    /// PUT over `folder`, by nginx, for everybody.
+    ///
+    /// # Errors
+    /// As [`azure`](Self::azure).
+    pub fn nginx(folder: &Path) -> Result<Self> {
+        let cache = Cache::open()?;
+        let tree = cache.servers();
+        is_there(&tree.join("usr/sbin/nginx"))?;
+        let tree = DebianTree::at(&tree, &cache);
+        let own = folder.with_extension("nginx");
+        fs::create_dir_all(&own)?;
+        Self::start(|port| {
+            let configuration = own.join("configuration");
+            // What is missing is noticed when nginx does not find the file.
+            let _ = fs::write(&configuration, nginx(&own, folder, port));
+            let mut command = tree.command("nginx", &[&own, folder]);
+            command.arg("-c").arg(configuration);
+            command
+        })
+    }
+
     fn python(binds: &[&Path], words: impl Fn(u16) -> Vec<String>) -> Result<Self> {
         let cache = Cache::open()?;
         is_there(&node(&cache))?;
@@ -152,6 +189,44 @@ impl StoreServer {
             sleep(Duration::from_millis(50));
         }
         Ok(server)
+    }
+
+    /// The answer to a request without a body, which must succeed.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn request(&self, verb: &str, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        let request = format!(
+            "{verb} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 2"), "{verb} {path}: {answer}");
+        Ok(answer)
+    }
+
+    /// Writes the body of the answer to a GET, which must succeed, to the file `to`.
+    ///
+    /// # Errors
+    /// When it does not, or the file cannot be written.
+    pub fn download(&self, path: &str, to: &Path) -> Result<()> {
+        let stream = TcpStream::connect(self.address)?;
+        let mut answer = BufReader::new(stream);
+        // Bodies of this version end with the connection.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
+        answer.get_mut().write_all(request.as_bytes())?;
+        let (mut head, mut line) = (String::new(), String::new());
+        while answer.read_line(&mut line)? > 0 && line != "\r\n" {
+            head.push_str(&line);
+            line.clear();
+        }
+        let is_good = head.split(' ').nth(1).is_some_and(|status| status == "200");
+        ensure!(is_good, "GET {path}: {head}");
+        io::copy(&mut answer, &mut File::create(to)?)?;
+        Ok(())
     }
 
     /// Where it listens.
@@ -227,6 +302,18 @@ fn signature(text: &str) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key)?;
     mac.update(text.as_bytes());
     Ok(BASE64.encode(&mac.finalize().into_bytes()))
+}
+
+/// A configuration of nginx, which keeps its own files in `own`.
+fn nginx(own: &Path, folder: &Path, port: u16) -> String {
+    let (own, folder) = (own.display(), folder.display());
+    format!(
+        "daemon off;\nmaster_process off;\nuser root;\npid {own}/pid;\nerror_log {own}/log;\n\
+         events {{}}\nhttp {{\n    access_log off;\n    client_body_temp_path {own}/arriving;\n    \
+         client_max_body_size 0;\n    server {{\n        listen 127.0.0.1:{port};\n        \
+         root {folder};\n        location / {{\n            dav_methods PUT;\n            \
+         create_full_put_path on;\n        }}\n    }}\n}}\n"
+    )
 }
 
 fn is_there(path: &Path) -> Result<()> {

@@ -130,9 +130,23 @@ impl TargetMachine {
     /// # Errors
     /// When anything but the dumper fails: its exit code is in the result.
     pub fn acquire(&self, args: &[&str], name: &str) -> Result<Acquired> {
+        self.observe(name, || self.start(args, name), |_| self.pull(name))
+    }
+
+    /// Runs the dumper that `start` starts, and saves QEMU's view of the memory before, during
+    /// and after. Then `fetch` says where its image is; `name` is that of the views.
+    ///
+    /// # Errors
+    /// When anything but the dumper fails: its exit code is in the result.
+    pub fn observe<'a>(
+        &'a self,
+        name: &str,
+        start: impl FnOnce() -> Result<Process<'a>>,
+        fetch: impl FnOnce(&Output) -> Result<PathBuf>,
+    ) -> Result<Acquired> {
         let ram = self.vm.system_ram()?;
         let mut views = vec![self.snapshot(&format!("{name}.before"))?];
-        let mut dumper = self.start(args, name)?;
+        let mut dumper = start()?;
         for number in 0..VIEWS_DURING {
             if dumper.ends_within(BETWEEN_VIEWS * (number + 1))? {
                 break;
@@ -141,7 +155,7 @@ impl TargetMachine {
         }
         let output = dumper.wait()?;
         views.push(self.snapshot(&format!("{name}.after"))?);
-        let image = self.pull(name)?;
+        let image = fetch(&output)?;
         let manifest = Manifest::open(&companion(&image, "manifest.jsonl"))?;
         Ok(Acquired {
             image,

@@ -66,7 +66,6 @@ mod streams;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
-mod troubled_line;
 #[cfg(test)]
 mod unreadable;
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use crate::json::keeps_to;
 use crate::stores::{Place, code, is_equal, is_untouched, said, summary};
-use crate::troubled_line::{TroubledLine, every_kind};
 use linpmem_testkit::stores::S3_KEYS;
+use linpmem_testkit::troubled_line::{TroubledLine, every_kind};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -289,7 +289,7 @@ fn an_interrupted_run_stores_what_it_has_with_a_bundle_too() {
 #[test]
 fn troubles_on_the_line_pass_with_a_bundle_too() {
     let (mut place, s3) = Place::with_s3();
-    let line = TroubledLine::new(s3.address(), &every_kind());
+    let line = TroubledLine::new(s3.address(), &every_kind()).unwrap();
     let direct = std::mem::replace(&mut place.s3, format!("http://{}", line.address));
     bundle(&place, &[]);
     code(&sent(&place, &[]), 0);

@@ -4,8 +4,8 @@
 use crate::fake::Fake;
 use crate::json::keeps_to;
 use crate::schema::Schema;
-use crate::troubled_line::{Trouble, TroubledLine, every_kind};
 use linpmem_testkit::stores::{S3_KEYS, StoreServer};
+use linpmem_testkit::troubled_line::{Trouble, TroubledLine, every_kind};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
@@ -289,7 +289,7 @@ fn a_folder_in_a_store_names_the_image_and_all_that_belongs_to_it() {
 #[test]
 fn troubles_on_the_line_pass_and_change_nothing() {
     let (mut place, s3) = Place::with_s3();
-    let line = TroubledLine::new(s3.address(), &every_kind());
+    let line = TroubledLine::new(s3.address(), &every_kind()).unwrap();
     place.s3 = format!("http://{}", line.address);
     let run = place.sent("s3://bucket/x.core", &["--format", "elf"]);
     code(&run, 0);
@@ -308,7 +308,7 @@ fn a_store_that_stays_away_is_given_up_and_nothing_looks_complete() {
     let gone = vec![Trouble::Answer(503); 1000];
     // It goes away when the image has begun.
     let troubles = [&[Trouble::CutAfter(3_000_000)][..], &gone].concat();
-    let line = TroubledLine::new(s3.address(), &troubles);
+    let line = TroubledLine::new(s3.address(), &troubles).unwrap();
     place.s3 = format!("http://{}", line.address);
     let begun = Instant::now();
     let run = place.sent("s3://bucket/x.core", &["--format", "elf", "--give-up", "2"]);

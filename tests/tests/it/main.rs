@@ -4,6 +4,7 @@
 //! `cargo xtask setup` must have run; a test fails if anything is missing.
 
 mod arm64;
+mod away;
 mod consumers;
 mod contains;
 mod fitted;

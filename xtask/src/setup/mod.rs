@@ -65,9 +65,11 @@ pub enum Part {
     Consumers,
     /// minisign, OpenSSL and age.
     Vouchers,
+    /// nginx and BusyBox.
+    Servers,
     /// s3s-fs.
     S3,
-    /// Other stores: emulators of Google's and Azure's, and WebDAV.
+    /// Other stores: emulators of S3, Google's and Azure's, and WebDAV.
     Stores,
     /// QEMU and a cross compiler for arm64.
     Arm64Tree,
@@ -92,6 +94,7 @@ pub const ALL: &[Part] = &[
     Part::Hatchling,
     Part::Consumers,
     Part::Vouchers,
+    Part::Servers,
     Part::S3,
     Part::Stores,
     Part::Arm64Tree,
@@ -197,6 +200,7 @@ impl Part {
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::Vouchers => "minisign, OpenSSL and age",
+            Self::Servers => "nginx and BusyBox",
             Self::S3 => "s3s-fs",
             Self::Stores => "emulators of stores",
             Self::Arm64Tree => "the Debian tree for arm64",
@@ -229,6 +233,7 @@ impl Part {
             Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => Recipe::consumers(cache).check(),
             Self::Vouchers => Recipe::vouchers(cache).check(),
+            Self::Servers => Recipe::servers(cache).check(),
             Self::S3 => stores::check_s3(cache),
             Self::Stores => python::STORES
                 .check(cache)
@@ -308,7 +313,10 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     if has(Part::Vouchers) {
         jobs.push(Box::new(|| Recipe::vouchers(cache).make(cache)));
     }
-    let without_tree = [Part::CargoDeny, Part::Vouchers, Part::S3];
+    if has(Part::Servers) {
+        jobs.push(Box::new(|| Recipe::servers(cache).make(cache)));
+    }
+    let without_tree = [Part::CargoDeny, Part::Vouchers, Part::Servers, Part::S3];
     if parts.iter().any(|part| !without_tree.contains(part)) {
         jobs.push(Box::new(with_tree));
     }

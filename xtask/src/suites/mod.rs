@@ -172,6 +172,22 @@ const SUITES: &[Suite] = &[
         others: None,
     },
     Suite {
+        name: "remote",
+        about: "acquisitions straight to a receiver and to stores of every kind, over lines with troubles",
+        cargo: END_TO_END,
+        tests: &["away::"],
+        short: Some(&["away::received::", "away::store_troubles::"]),
+        matrix: None,
+        module: ModuleKind::Built,
+        prepare: || {
+            let parts = [Part::S3, Part::Stores, Part::Servers, Part::Vouchers];
+            setup::ensure(&Cache::open()?, &parts)?;
+            without_module()?;
+            prepare::machines().map(drop)
+        },
+        others: None,
+    },
+    Suite {
         name: "arm64",
         about: "acquisitions of arm64 machines, with all suites only one; the dumper's unit tests for arm64",
         cargo: END_TO_END,
@@ -435,7 +451,7 @@ mod tests {
             .filter(|suite| !suite.is_on_request())
             .collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
-        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, arm64";
+        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, remote, arm64";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lines that break, receivers that end, and disks that are full: nothing is lost, and nothing is
+//! called whole that is not.
+
+use super::receiver::Receiver;
+use super::{Away, fact, is_what_qemu_sees, nothing_is_complete};
+use crate::contains::contains;
+use crate::wait;
+use anyhow::{Result, ensure};
+use linpmem_testkit::troubled_line::{Trouble, TroubledLine};
+use serde_json::json;
+
+/// Where a connection is cut: while it begins, in its first frames, and in the image. Those
+/// after it are cut there as well.
+const MOMENTS: [usize; 10] = [
+    0,
+    1,
+    100,
+    1000,
+    5000,
+    70_000,
+    1_000_000,
+    8_000_000,
+    50_000_000,
+    100_000_000,
+];
+
+/// Bytes before the end of what a sender says: the manifest, and its last words.
+const BEFORE_THE_END: [usize; 3] = [100_000, 3000, 10];
+
+#[test]
+fn a_line_that_is_cut_again_and_again_loses_nothing() -> Result<()> {
+    let away = Away::with_module()?;
+    let sent = over_a_line_cut_at(&away, "cut", &MOMENTS)?;
+    for bytes in BEFORE_THE_END {
+        let name = format!("cut-before-{bytes}");
+        over_a_line_cut_at(&away, &name, &[sent - bytes, 0, 100, 2000])?;
+    }
+    away.target.end()
+}
+
+/// Acquires over a line whose connections are cut after so many bytes each. Returns what the last
+/// connection, which is not, would have had to carry alone.
+fn over_a_line_cut_at(away: &Away, name: &str, moments: &[usize]) -> Result<usize> {
+    let troubles: Vec<Trouble> = moments.iter().copied().map(Trouble::CutAfter).collect();
+    let image = is_what_qemu_sees(name, |name| {
+        let receiver = Receiver::start(&away.folder(name)?, "127.0.0.1:0", &[])?;
+        let line = TroubledLine::new(receiver.address, &troubles)?;
+        let sender = away.sender(&receiver.to_by(line.address), &[]);
+        let acquired = away.acquire(name, sender, || receiver.image())?;
+        println!("{name}: {} connections", line.connections());
+        ensure!(line.connections() > troubles.len());
+        // No page is read twice, so that all of them are of one time.
+        let read = fact(&acquired.output, "/image_bytes")?;
+        ensure!(read.as_u64().is_some_and(|bytes| bytes > 250 << 20));
+        Ok(acquired)
+    })?;
+    Ok(usize::try_from(image.image.metadata()?.len())?)
+}
+
+#[test]
+fn a_receiver_that_is_killed_and_started_again_goes_on() -> Result<()> {
+    let away = Away::without_module()?;
+    is_what_qemu_sees("killed", |name| {
+        let folder = away.folder(name)?;
+        let kept = ["--key", "key", "--token-file", "token"];
+        let mut receiver = Receiver::start(&folder, "127.0.0.1:0", &kept)?;
+        let address = receiver.address;
+        let sender = away.sender(&receiver.to(), &["--rate", "20"]);
+        std::thread::scope(|scope| {
+            let kills = scope.spawn(move || -> Result<Receiver> {
+                for _ in 0..3 {
+                    let before = receiver.arrived()?;
+                    wait::until("more of the image arrives", || {
+                        Ok((receiver.arrived()? > before).then_some(()))
+                    })?;
+                    drop(receiver);
+                    receiver = Receiver::start(&folder, &address.to_string(), &kept)?;
+                }
+                Ok(receiver)
+            });
+            let joined = || kills.join().unwrap_or_else(|_| anyhow::bail!("panicked"));
+            away.acquire(name, sender, || joined()?.image())
+        })
+    })?;
+    away.target.end()
+}
+
+#[test]
+fn a_full_disk_and_a_wrong_secret_are_told_at_once() -> Result<()> {
+    let away = Away::with_module()?;
+    let before = away.files()?;
+
+    let folder = away.folder("full")?;
+    let receiver = Receiver::on_a_small_disk(&folder, 40)?;
+    let run = away
+        .sender(&receiver.to(), &["--compress", "lz4"])
+        .run()?
+        .exited(1)?;
+    contains(&run.text(), &["No space left on device"])?;
+    assert_eq!(fact(&run, "/receiver/verified")?, json!(false));
+    contains(&receiver.log()?, &["No space left on device"])?;
+    nothing_is_complete(receiver.folder())?;
+
+    let folder = away.folder("wrong")?;
+    let receiver = Receiver::start(&folder, "127.0.0.1:0", &[])?;
+    let to = receiver.to();
+    let another = if to.ends_with('A') { "Q" } else { "A" };
+    let wrong = format!("{}{another}", to.get(..to.len() - 1).unwrap_or_default());
+    let run = away.sender(&wrong, &[]).run()?.exited(1)?;
+    println!("{}", run.text());
+    nothing_is_complete(receiver.folder())?;
+    ensure!(away.files()? == before, "the target's files have changed");
+    away.target.end()
+}
