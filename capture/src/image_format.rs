@@ -201,6 +201,7 @@ impl Target {
                 image: encrypted_of(&image),
                 manifest: manifest.as_deref().map(encrypted_of),
             },
+            // They were announced so.
             elsewhere @ (Self::Remote(_) | Self::Store(_)) => elsewhere,
         }
     }
@@ -214,9 +215,12 @@ impl Target {
                 let image = decrypted_of(image);
                 Some(image.file_name()?.to_string_lossy().into_owned())
             }
-            Self::Remote(remote) => Some(remote.image().to_string_lossy().into_owned()),
+            Self::Remote(remote) => {
+                Some(decrypted_of(remote.image()).to_string_lossy().into_owned())
+            }
             Self::Store(storing) => {
-                Some(storing.image().file_name()?.to_string_lossy().into_owned())
+                let image = decrypted_of(storing.image());
+                Some(image.file_name()?.to_string_lossy().into_owned())
             }
         }
     }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 const MANIFEST: &str = ".manifest.jsonl";
 const PARTIAL: &str = ".partial";
+/// What the names of encrypted objects end in.
+const ENCRYPTED: &str = ".age";
 
 /// How far an image in a store is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +43,13 @@ pub fn images_in_store(spec: &StoreSpec) -> Result<Vec<StoredImage>, StoreError>
 }
 
 fn images(listed: &[(String, u64)]) -> Vec<StoredImage> {
-    let mut found: BTreeMap<&str, StoredImage> = BTreeMap::new();
+    let mut found: BTreeMap<String, StoredImage> = BTreeMap::new();
     for (key, bytes) in listed {
         let Some((name, arrival)) = image_of(key) else {
             continue;
         };
-        let image = found.entry(name).or_insert_with(|| StoredImage {
-            key: name.to_owned(),
+        let image = found.entry(name.clone()).or_insert_with(|| StoredImage {
+            key: name,
             bytes: 0,
             arrival: Arrival::Open,
         });
@@ -61,16 +63,22 @@ fn images(listed: &[(String, u64)]) -> Vec<StoredImage> {
 
 /// The image that the object `key` belongs to, and what it says of it; `None` for what says
 /// nothing.
-fn image_of(key: &str) -> Option<(&str, Option<Arrival>)> {
-    if let Some(name) = key.strip_suffix(MANIFEST) {
+fn image_of(key: &str) -> Option<(String, Option<Arrival>)> {
+    let (decrypted, ending) = match key.strip_suffix(ENCRYPTED) {
+        Some(decrypted) => (decrypted, ENCRYPTED),
+        None => (key, ""),
+    };
+    if let Some(name) = decrypted.strip_suffix(MANIFEST) {
         return Some(match name.strip_suffix(PARTIAL) {
-            Some(name) => (name, Some(Arrival::Partial)),
-            None => (name, Some(Arrival::Complete)),
+            Some(name) => (format!("{name}{ending}"), Some(Arrival::Partial)),
+            None => (format!("{name}{ending}"), Some(Arrival::Complete)),
         });
     }
     let beside = [
         ".sha256",
         ".artifacts.tar.zst",
+        ".artifacts.tar.zst.age",
+        ".age.json",
         ".minisig",
         ".tsr",
         ".custody",
@@ -82,7 +90,8 @@ fn image_of(key: &str) -> Option<(&str, Option<Arrival>)> {
     let numbered = key.rsplit_once('.').filter(|(_, number)| {
         number.len() == 5 && number.bytes().all(|digit| digit.is_ascii_digit())
     });
-    Some((numbered.map_or(key, |(name, _)| name), None))
+    let name = numbered.map_or(key, |(name, _)| name);
+    Some((name.to_owned(), None))
 }
 
 #[cfg(test)]
@@ -101,6 +110,14 @@ mod tests {
             ("c.core", 4),
             ("c.core.partial.manifest.jsonl", 1),
             ("d.core.manifest.jsonl", 1),
+            ("e.core.age", 7),
+            ("e.core.age.json", 1),
+            ("e.core.age.sha256", 1),
+            ("e.core.artifacts.tar.zst.age", 1),
+            ("e.core.manifest.jsonl.age", 1),
+            ("f.core.age.00000", 2),
+            ("f.core.partial.age.json", 1),
+            ("f.core.partial.manifest.jsonl.age", 1),
         ];
         let listed = listed.map(|(key, bytes)| (key.to_owned(), bytes));
         let found: Vec<_> = images(&listed)
@@ -112,6 +129,8 @@ mod tests {
             ("b.core", 13, Arrival::Open),
             ("c.core", 4, Arrival::Partial),
             ("d.core", 0, Arrival::Complete),
+            ("e.core.age", 7, Arrival::Complete),
+            ("f.core.age", 2, Arrival::Partial),
         ];
         assert_eq!(
             found,

@@ -15,7 +15,7 @@ use linpmem_remote::{Sender, Stream};
 use rustix::fs::FallocateFlags;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::sync::Arc;
 
 /// Room for the header with /proc/iomem, VMCOREINFO and the like, for some unreadable
@@ -51,6 +51,8 @@ pub(crate) enum ManifestOutput {
     /// Each line goes to the receiver as it is written.
     Remote {
         sender: Arc<Sender>,
+        /// Whom they are encrypted to on this side, if they are.
+        to: Option<Arc<Encrypted>>,
         /// In memory, if the image has a copy of the manifest in it.
         copy: Option<File>,
     },
@@ -59,10 +61,24 @@ pub(crate) enum ManifestOutput {
 /// Takes the manifest's lines.
 pub(crate) struct ManifestLines {
     file: Option<File>,
-    encrypted: Option<(EncryptedWriter, Arc<Encrypted>)>,
+    elsewhere: Elsewhere,
     /// Whether the first line is where it will be found if the run is killed.
     is_begun: bool,
-    remote: Option<(Arc<Sender>, Sha256)>,
+    length: u64,
+}
+
+/// Where lines go besides a file that has them as they are.
+enum Elsewhere {
+    Nowhere,
+    Encrypted(EncryptedWriter<File>, Arc<Encrypted>),
+    Sent(SentLines),
+    SentEncrypted(EncryptedWriter<SentLines>, Arc<Encrypted>),
+}
+
+/// The manifest on its way to a receiver, as it arrives there.
+struct SentLines {
+    sender: Arc<Sender>,
+    hasher: Sha256,
     length: u64,
 }
 
@@ -90,9 +106,14 @@ impl ManifestOutput {
     ///
     /// # Errors
     /// If there is no memory for a copy, where the image needs one.
-    pub(crate) fn remote(remote: &Remote, is_embedded: bool) -> io::Result<Self> {
+    pub(crate) fn remote(
+        remote: &Remote,
+        encrypted: Option<&Arc<Encrypted>>,
+        is_embedded: bool,
+    ) -> io::Result<Self> {
         Ok(Self::Remote {
             sender: Arc::clone(remote.sender()),
+            to: encrypted.cloned(),
             copy: copy(is_embedded)?,
         })
     }
@@ -127,6 +148,28 @@ impl ManifestOutput {
         self.file().map(File::try_clone).transpose()
     }
 
+    /// Begins what goes elsewhere.
+    fn elsewhere(&self) -> io::Result<Elsewhere> {
+        Ok(match self {
+            Self::Disk(_) | Self::Memory(_) => Elsewhere::Nowhere,
+            Self::Encrypted { partial, to, .. } => {
+                let file = partial.file().try_clone()?;
+                let out = EncryptedWriter::new(file, &to.recipients)?;
+                Elsewhere::Encrypted(out, Arc::clone(to))
+            }
+            Self::Remote { sender, to, .. } => {
+                let sent = SentLines::new(sender);
+                match to {
+                    None => Elsewhere::Sent(sent),
+                    Some(to) => Elsewhere::SentEncrypted(
+                        EncryptedWriter::new(sent, &to.recipients)?,
+                        Arc::clone(to),
+                    ),
+                }
+            }
+        })
+    }
+
     /// Begins the lines of the manifest of `plan`.
     pub(crate) fn lines(&self, plan: &ImagePlan) -> io::Result<ManifestLines> {
         if let Some(partial) = self.partial() {
@@ -134,18 +177,7 @@ impl ManifestOutput {
         }
         Ok(ManifestLines {
             file: self.reading()?,
-            encrypted: match self {
-                Self::Encrypted { partial, to, .. } => {
-                    let file = partial.file().try_clone()?;
-                    let out = EncryptedWriter::new(file, &to.recipients)?;
-                    Some((out, Arc::clone(to)))
-                }
-                _ => None,
-            },
-            remote: match self {
-                Self::Remote { sender, .. } => Some((Arc::clone(sender), Sha256::new())),
-                _ => None,
-            },
+            elsewhere: self.elsewhere()?,
             is_begun: false,
             length: 0,
         })
@@ -185,14 +217,79 @@ pub(crate) fn end(
         file.set_len(lines.length)?;
         file.sync_all()?;
     }
-    if let Some((out, to)) = lines.encrypted {
-        // Nobody else sets it.
-        let _ = to.manifest.set(out.finish()?);
+    lines.elsewhere.end()
+}
+
+impl Elsewhere {
+    /// Ends what went there.
+    fn end(self) -> io::Result<Option<ManifestSum>> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::Encrypted(out, to) => {
+                // Nobody else sets it.
+                let _ = to.manifest.set(out.finish_file()?);
+                Ok(None)
+            }
+            Self::Sent(sent) => Ok(Some(sent.sum())),
+            Self::SentEncrypted(out, to) => {
+                let (sent, sum) = out.finish()?;
+                let _ = to.manifest.set(sum);
+                Ok(Some(sent.sum()))
+            }
+        }
     }
-    Ok(lines.remote.map(|(_, hasher)| ManifestSum {
-        length: lines.length,
-        sha256: sha256_of(hasher),
-    }))
+
+    /// Whether what is written waits here until a chunk of encryption is full.
+    const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Encrypted(..) | Self::SentEncrypted(..))
+    }
+}
+
+impl Write for Elsewhere {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Nowhere => Ok(bytes.len()),
+            Self::Encrypted(out, _) => out.write(bytes),
+            Self::Sent(out) => out.write(bytes),
+            Self::SentEncrypted(out, _) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SentLines {
+    fn new(sender: &Arc<Sender>) -> Self {
+        Self {
+            sender: Arc::clone(sender),
+            hasher: Sha256::new(),
+            length: 0,
+        }
+    }
+
+    fn sum(self) -> ManifestSum {
+        ManifestSum {
+            length: self.length,
+            sha256: sha256_of(self.hasher),
+        }
+    }
+}
+
+impl Write for SentLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sender
+            .bytes(Stream::Manifest, &Bytes::copy_from_slice(bytes))
+            .map_err(io::Error::other)?;
+        self.hasher.update(bytes);
+        self.length += len_bytes(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Write for ManifestLines {
@@ -200,15 +297,7 @@ impl Write for ManifestLines {
         if let Some(file) = &mut self.file {
             file.write_all(bytes)?;
         }
-        if let Some((out, _)) = &mut self.encrypted {
-            out.write_all(bytes)?;
-        }
-        if let Some((sender, hasher)) = &mut self.remote {
-            hasher.update(bytes);
-            sender
-                .bytes(Stream::Manifest, &Bytes::copy_from_slice(bytes))
-                .map_err(io::Error::other)?;
-        }
+        self.elsewhere.write_all(bytes)?;
         self.length += len_bytes(bytes);
         Ok(bytes.len())
     }
@@ -217,12 +306,27 @@ impl Write for ManifestLines {
     /// image. Blanks before the second one fill the chunk of encryption that it ends in, and one
     /// more makes that chunk leave.
     fn flush(&mut self) -> io::Result<()> {
-        let Some((out, _)) = self.encrypted.as_mut().filter(|_| !self.is_begun) else {
+        if self.is_begun || !self.elsewhere.is_encrypted() {
             return Ok(());
-        };
+        }
         self.is_begun = true;
         let chunk = linpmem_encryption::CHUNK_BYTES;
         let used = u64_as_usize(self.length % usize_as_u64(chunk));
-        out.write_all(&vec![b' '; chunk - used + 1])
+        self.elsewhere.write_all(&vec![b' '; chunk - used + 1])
     }
+}
+
+/// Encrypts a manifest that is complete, in memory.
+///
+/// # Errors
+/// If there is no memory for it.
+pub(crate) fn encrypted(manifest: &File, to: &Encrypted) -> io::Result<File> {
+    let file = Scratch::Memory.file()?;
+    let mut out = EncryptedWriter::new(file.try_clone()?, &to.recipients)?;
+    let mut manifest = manifest.try_clone()?;
+    manifest.rewind()?;
+    io::copy(&mut manifest, &mut out)?;
+    // Nobody else sets it.
+    let _ = to.manifest.set(out.finish_file()?);
+    Ok(file)
 }

@@ -27,10 +27,11 @@ use crate::stop::Stop;
 use crate::stored::{Belongings, Stored, Storing};
 use crate::warnings::Warnings;
 use linpmem_formats::ImageWriter;
-use linpmem_manifest::paths::{checksum_of, encryption_of, manifest_of, partial_of};
+use linpmem_manifest::paths::{artifacts_of, checksum_of, encryption_of, manifest_of, partial_of};
 use linpmem_manifest::{
     ArtifactsRecord, FileRecord, Footer, HashedRecord, Header, ImageId, ManifestWriter,
-    ReadBackRecord, ReadSpan, SecondPassTotals, Sha256Sum, Stamp, State, WrittenRecord,
+    ObjectRecord, ReadBackRecord, ReadSpan, SecondPassTotals, Sha256Sum, Stamp, State,
+    WrittenRecord,
 };
 use linpmem_phys::PhysLen;
 use std::fs::File;
@@ -143,7 +144,8 @@ impl<'a> OutputSet<'a> {
                 (file, image.clone(), in_file(manifest)?)
             }
             Target::Remote(remote) => {
-                let manifest = ManifestOutput::remote(remote, is_embedded).map_err(in_memory())?;
+                let manifest = ManifestOutput::remote(remote, encrypted, is_embedded);
+                let manifest = manifest.map_err(in_memory())?;
                 let path = remote.image().to_path_buf();
                 (Destination::Remote(remote), path, manifest)
             }
@@ -162,7 +164,9 @@ impl<'a> OutputSet<'a> {
         if encrypted.is_some() {
             let described = match target {
                 Target::Stream { .. } => manifest.partial().map(PartialFile::path),
-                _ => Some(image_path.as_path()),
+                Target::File { .. } => Some(image_path.as_path()),
+                // Nothing there is replaced.
+                Target::Remote(_) | Target::Store(_) => None,
             };
             let described = described.map(encryption_of);
             described.map_or(Ok(()), |path| sidecar::check_free(&path, force))?;
@@ -385,28 +389,32 @@ impl<'a> OutputSet<'a> {
                 });
             }
             Destination::Remote(remote) => {
-                return Ok(self.limited(RemoteSink::new(Arc::clone(remote.sender()))));
+                return self.elsewhere(RemoteSink::new(Arc::clone(remote.sender())));
             }
             Destination::Store(storing) => {
-                return Ok(self.limited(ObjectSink::new(Arc::clone(storing.upload()))));
+                return self.elsewhere(ObjectSink::new(Arc::clone(storing.upload())));
             }
             Destination::Pipe(pipe) => pipe.try_clone()?,
             Destination::Stdout => File::from(rustix::io::dup(rustix::stdio::stdout())?),
         };
-        let pipe = PipeSink::new(stream);
-        Ok(match &self.encrypted {
-            None => self.limited(pipe),
-            Some(to) => self.limited(EncryptedSink::new(pipe, &to.recipients, to.image.clone())?),
-        })
+        self.elsewhere(PipeSink::new(stream))
     }
 
-    /// `sink` within the limits, as far as they apply to what is on no disk of this machine.
-    fn limited(&self, sink: impl Sink + 'static) -> Box<dyn Sink> {
+    /// `sink`, which is on no disk of this machine, for what is encrypted if the run does that,
+    /// and within the limits that apply to it.
+    fn elsewhere(&self, sink: impl Sink + 'static) -> io::Result<Box<dyn Sink>> {
         let limits = Limits {
             min_free: PhysLen::ZERO,
             ..self.limits
         };
-        Box::new(LimitedSink::new(sink, limits, PathBuf::new()))
+        let none = PathBuf::new();
+        Ok(match &self.encrypted {
+            None => Box::new(LimitedSink::new(sink, limits, none)),
+            Some(to) => {
+                let sink = EncryptedSink::new(sink, &to.recipients, to.image.clone())?;
+                Box::new(LimitedSink::new(sink, limits, none))
+            }
+        })
     }
 
     /// Gives the files their final names: the image last, so that a file with that name is
@@ -418,43 +426,33 @@ impl<'a> OutputSet<'a> {
         started: &Stamp,
     ) -> Result<Committed, AcquireError> {
         let is_whole = written.state.is_whole();
-        let described = self.describe(written, id, started)?;
-        let manifest = match self.manifest {
-            ManifestOutput::Memory(file) => {
-                let stored = match self.image {
-                    Destination::Store(storing) => {
-                        Some(store(storing, &file, self.artifacts, written)?)
-                    }
-                    _ => None,
-                };
-                let is_complete = stored.as_ref().is_some_and(|stored| stored.is_complete);
-                let manifest = match is_complete {
-                    true => manifest_of(&self.image_path),
-                    false => manifest_of(&partial_of(&self.image_path)),
-                };
-                return Ok(Committed {
-                    manifest,
-                    image: self.image_path,
-                    delivered: None,
-                    stored,
-                    encryption: None,
-                });
-            }
-            manifest => manifest.into_partial(),
-        };
-        let Some(manifest) = manifest else {
-            let delivered = match self.image {
-                Destination::Remote(remote) => Some(deliver(remote, self.artifacts, written)?),
-                _ => None,
+        let begun = (id, started.utc.as_str());
+        if let Destination::Remote(remote) = self.image {
+            return self.deliver(remote, written, begun);
+        }
+        if let (Destination::Store(storing), ManifestOutput::Memory(manifest)) =
+            (&self.image, &self.manifest)
+        {
+            let stored = self.store(storing, manifest, written, begun)?;
+            let manifest = match stored.is_complete {
+                true => manifest_of(&self.image_path),
+                false => manifest_of(&partial_of(&self.image_path)),
             };
             return Ok(Committed {
-                manifest: manifest_of(&self.image_path),
+                manifest,
                 image: self.image_path,
-                delivered,
-                stored: None,
+                delivered: None,
+                stored: Some(stored),
                 encryption: None,
             });
+        }
+        let described = self.describe(written, begun)?;
+        let Some(manifest) = self.manifest.into_partial() else {
+            return Err(AcquireError::io("naming the files")(io::Error::other(
+                "the manifest has no file; this is a bug",
+            )));
         };
+        let sum = self.image_sum(written);
         let (image, manifest) = match self.image {
             Destination::File(image) if !is_whole => {
                 unvouch(manifest.partial(), self.force)?;
@@ -469,11 +467,6 @@ impl<'a> OutputSet<'a> {
                 self.artifacts.map_or(Ok(()), OwnFile::commit)?;
                 manifest.commit()?;
                 if let Destination::File(image) = image {
-                    let encrypted = self.encrypted.as_ref();
-                    let sum = match encrypted.map(|encrypted| encrypted.image.get()) {
-                        None => written.outcome.file.sha256,
-                        Some(encrypted) => encrypted.map(|sum| sum.sha256),
-                    };
                     if let Some(sum) = sum {
                         sidecar::write_checksum(&self.image_path, sum, self.force)?;
                     }
@@ -496,8 +489,7 @@ impl<'a> OutputSet<'a> {
     fn describe(
         &self,
         written: &Written,
-        id: ImageId,
-        started: &Stamp,
+        (id, started): (ImageId, &str),
     ) -> Result<Option<PathBuf>, AcquireError> {
         let (Some(encrypted), Some(manifest)) = (&self.encrypted, self.manifest.partial()) else {
             return Ok(None);
@@ -515,9 +507,10 @@ impl<'a> OutputSet<'a> {
         });
         let record = encrypted.record(
             id,
-            &started.utc,
+            started,
             written.state,
             [image.as_deref(), Some(&manifest), artifacts],
+            Vec::new(),
         );
         let path = encryption_of(image.as_ref().unwrap_or(&manifest));
         let text = record.to_text();
@@ -526,47 +519,113 @@ impl<'a> OutputSet<'a> {
         PartialFile::write(&path, &text, self.force || is_left)?;
         Ok(Some(path))
     }
-}
 
-/// Ends an image that was stored.
-fn store(
-    storing: &Storing,
-    manifest: &File,
-    artifacts: Option<OwnFile>,
-    written: &Written,
-) -> Result<Stored, AcquireError> {
-    if !written.state.is_whole() {
-        return Ok(storing.keep(manifest));
+    /// The same of an image that goes elsewhere, as it is kept there.
+    fn described_there(
+        &self,
+        written: &Written,
+        (id, started): (ImageId, &str),
+        objects: Vec<ObjectRecord>,
+    ) -> Result<Option<Vec<u8>>, AcquireError> {
+        let Some(encrypted) = &self.encrypted else {
+            return Ok(None);
+        };
+        let image = match (&self.image, written.state.is_whole()) {
+            (Destination::Remote(_), false) => partial_of(&self.image_path),
+            _ => self.image_path.clone(),
+        };
+        let manifest = match written.state.is_whole() {
+            true => manifest_of(&self.image_path),
+            false => manifest_of(&partial_of(&self.image_path)),
+        };
+        let artifacts = self.artifacts.as_ref().map(|_| artifacts_of(&image));
+        let record = encrypted.record(
+            id,
+            started,
+            written.state,
+            [Some(&image), Some(&manifest), artifacts.as_deref()],
+            objects,
+        );
+        let text = record.to_text();
+        Ok(Some(text.map_err(AcquireError::io(
+            "describing what was encrypted",
+        ))?))
     }
-    Ok(storing.complete(&Belongings {
-        manifest,
-        artifacts: artifacts.as_ref().map(OwnFile::file),
-        sha256: written.outcome.file.sha256,
-    })?)
-}
 
-/// Ends an image that was sent. One that is not whole is worth a try: the receiver keeps what it
-/// has either way.
-fn deliver(
-    remote: &Remote,
-    artifacts: Option<OwnFile>,
-    written: &Written,
-) -> Result<Delivered, AcquireError> {
-    let Some(manifest) = written.sent_manifest else {
-        return Ok(remote.delivered(None));
-    };
-    let is_whole = written.state.is_whole();
-    let delivered = remote.finish(&Sent {
-        image_bytes: written.outcome.file.file_length,
-        manifest,
-        artifacts: artifacts.as_ref().map(OwnFile::file),
-        is_whole,
-    });
-    match delivered {
-        Err(error) if is_whole => Err(error.into()),
-        // Why the run ended is said already.
-        Err(_) => Ok(remote.delivered(None)),
-        Ok(delivered) => Ok(delivered),
+    /// Ends an image that was stored.
+    fn store(
+        &self,
+        storing: &Storing,
+        manifest: &File,
+        written: &Written,
+        begun: (ImageId, &str),
+    ) -> Result<Stored, AcquireError> {
+        let encrypted = self.encrypted.as_ref();
+        let encrypted = encrypted.map(|to| manifest_output::encrypted(manifest, to));
+        let encrypted = encrypted.transpose();
+        let encrypted = encrypted.map_err(AcquireError::io("encrypting the manifest"))?;
+        let manifest = encrypted.as_ref().unwrap_or(manifest);
+        let encryption = self.described_there(written, begun, storing.records())?;
+        if !written.state.is_whole() {
+            return Ok(storing.keep(manifest, encryption.as_deref()));
+        }
+        Ok(storing.complete(&Belongings {
+            manifest,
+            artifacts: self.artifacts.as_ref().map(OwnFile::sent),
+            sha256: self.image_sum(written),
+            encryption,
+        })?)
+    }
+
+    /// Ends an image that was sent. One that is not whole is worth a try: the receiver keeps what
+    /// it has either way.
+    fn deliver(
+        self,
+        remote: &Remote,
+        written: &Written,
+        begun: (ImageId, &str),
+    ) -> Result<Committed, AcquireError> {
+        let is_whole = written.state.is_whole();
+        let encryption = self.described_there(written, begun, Vec::new())?;
+        let encrypted = self.encrypted.as_ref().map(|to| to.image.get());
+        let image_bytes = match encrypted {
+            None => Some(written.outcome.file.file_length),
+            // Without a sum, how much of it was sent is not known.
+            Some(sum) => sum.map(|sum| sum.length),
+        };
+        let delivered = match (written.sent_manifest, image_bytes) {
+            (Some(manifest), Some(image_bytes)) => {
+                let delivered = remote.finish(Sent {
+                    image_bytes,
+                    manifest,
+                    artifacts: self.artifacts.as_ref().map(OwnFile::sent),
+                    is_whole,
+                    encryption: encryption.map(|text| String::from_utf8_lossy(&text).into_owned()),
+                });
+                match delivered {
+                    Err(error) if is_whole => return Err(error.into()),
+                    // Why the run ended is said already.
+                    Err(_) => remote.delivered(None),
+                    Ok(delivered) => delivered,
+                }
+            }
+            _ => remote.delivered(None),
+        };
+        Ok(Committed {
+            manifest: manifest_of(&self.image_path),
+            image: self.image_path,
+            delivered: Some(delivered),
+            stored: None,
+            encryption: None,
+        })
+    }
+
+    /// The sum of the image's file as it is, encrypted or not.
+    fn image_sum(&self, written: &Written) -> Option<Sha256Sum> {
+        match &self.encrypted {
+            None => written.outcome.file.sha256,
+            Some(to) => to.image.get().map(|sum| sum.sha256),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A bundle of signed requests, with which a machine without credentials stores one image.
 
-use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, partial_of};
+use linpmem_manifest::paths::{
+    artifacts_of, checksum_of, encryption_of, is_encrypted_name, manifest_of, partial_of,
+};
 use linpmem_objects::{Location, Patience, Presigning, SignedBundle, StoreError};
 use linpmem_phys::PhysLen;
 use std::path::{Path, PathBuf};
@@ -42,13 +44,18 @@ pub fn presign(spec: &PresignSpec) -> Result<SignedBundle, StoreError> {
 /// The keys of all objects that an image can have besides itself, whatever its format.
 fn beside(key: &str) -> Vec<String> {
     let key = Path::new(key);
-    let keys = [
+    let partial = partial_of(key);
+    let mut keys = vec![
         manifest_of(key),
         checksum_of(key),
         artifacts_of(key),
-        manifest_of(&partial_of(key)),
+        manifest_of(&partial),
     ];
-    keys.map(|key| key.to_string_lossy().into_owned()).to_vec()
+    if is_encrypted_name(key) {
+        keys.extend([encryption_of(key), encryption_of(&partial)]);
+    }
+    let names = keys.iter().map(|key| key.to_string_lossy().into_owned());
+    names.collect()
 }
 
 #[cfg(test)]
@@ -64,5 +71,14 @@ mod tests {
             "a/x.core.partial.manifest.jsonl",
         ];
         assert_eq!(beside("a/x.core"), expected);
+        let expected = [
+            "a/x.core.manifest.jsonl.age",
+            "a/x.core.age.sha256",
+            "a/x.core.artifacts.tar.zst.age",
+            "a/x.core.partial.manifest.jsonl.age",
+            "a/x.core.age.json",
+            "a/x.core.partial.age.json",
+        ];
+        assert_eq!(beside("a/x.core.age"), expected);
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) manifest: ManifestSum,
     pub(crate) artifacts: Option<&'a File>,
     pub(crate) is_whole: bool,
+    /// Of an encrypted image, what is known without a key.
+    pub(crate) encryption: Option<String>,
 }
 
 /// An image that its receiver did not confirm.
@@ -136,7 +138,7 @@ impl Remote {
     ///
     /// # Errors
     /// If it does not confirm that it has the same.
-    pub(crate) fn finish(&self, sent: &Sent<'_>) -> Result<Delivered, RemoteError> {
+    pub(crate) fn finish(&self, sent: Sent<'_>) -> Result<Delivered, RemoteError> {
         let artifacts = sent
             .artifacts
             .map(|file| self.send_artifacts(file))
@@ -146,6 +148,7 @@ impl Remote {
             manifest_bytes: sent.manifest.length,
             artifacts_bytes: artifacts,
             is_whole: sent.is_whole,
+            encryption: sent.encryption,
         })?;
         if receipt.manifest_sha256 != sent.manifest.sha256.to_string() {
             return Err(RemoteError::Differs);

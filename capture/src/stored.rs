@@ -6,12 +6,15 @@
 
 use crate::meter::Meter;
 use crate::stop::Stop;
-use linpmem_manifest::paths::{artifacts_of, checksum_of, manifest_of, partial_of};
+use linpmem_manifest::paths::{
+    artifacts_of, checksum_of, encrypted_of, encryption_of, manifest_of, partial_of,
+};
 use linpmem_manifest::{ObjectRecord, Sha256Sum};
 use linpmem_objects::{
     Location, Objects, Patience, StoreError, StoredObject, Upload, numbered_key,
 };
 use linpmem_phys::PhysLen;
+use linpmem_phys::num::{len_bytes, usize_as_u64};
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
@@ -95,20 +98,29 @@ pub(crate) struct Storing {
     key: PathBuf,
 }
 
+/// An image that is to be stored.
+pub(crate) struct NewImage<'a> {
+    /// What it is called if the user did not name it.
+    pub(crate) name: &'a str,
+    /// The most bytes that it can have.
+    pub(crate) bound: u64,
+    pub(crate) is_encrypted: bool,
+}
+
 /// What belongs to an image besides its bytes.
 pub(crate) struct Belongings<'a> {
     pub(crate) manifest: &'a File,
     pub(crate) artifacts: Option<&'a File>,
     pub(crate) sha256: Option<Sha256Sum>,
+    /// Of an encrypted image, what is known without a key.
+    pub(crate) encryption: Option<Vec<u8>>,
 }
 
 impl Storing {
-    /// Begins to store an image that is called `name` if the user did not name it, and has
-    /// `bound` bytes at most.
+    /// Begins to store `image`.
     pub(crate) fn begin(
         spec: &StoreSpec,
-        name: &str,
-        bound: u64,
+        image: &NewImage<'_>,
         stop: &Stop,
         meter: &Arc<Meter>,
     ) -> Result<Self, StoringError> {
@@ -125,8 +137,13 @@ impl Storing {
         };
         let asking = Objects::open(spec.location.clone(), spec.ca.as_deref(), hasty)?;
         let objects = Objects::open(spec.location.clone(), spec.ca.as_deref(), patience)?;
-        let key = spec.location.key(name);
-        let manifest = manifest_of(Path::new(&key));
+        let key = PathBuf::from(spec.location.key(image.name));
+        let key = match image.is_encrypted {
+            true => encrypted_of(&key),
+            false => key,
+        };
+        let manifest = manifest_of(&key);
+        let key = key.to_string_lossy().into_owned();
         for taken in [
             key.clone(),
             manifest.to_string_lossy().into_owned(),
@@ -140,7 +157,7 @@ impl Storing {
                 Ok(None) | Err(_) => {}
             }
         }
-        let upload = objects.upload(&key, bound, spec.part_bytes.map(PhysLen::get))?;
+        let upload = objects.upload(&key, image.bound, spec.part_bytes.map(PhysLen::get))?;
         Ok(Self {
             objects,
             upload: Arc::new(Mutex::new(upload)),
@@ -192,10 +209,10 @@ impl Storing {
         if let Some(sum) = belongings.sha256 {
             let name = self.key.file_name().unwrap_or_default().to_string_lossy();
             let line = format!("{sum}  {name}\n");
-            let key = checksum_of(&self.key);
-            let length = linpmem_phys::num::usize_as_u64(line.len());
-            self.objects
-                .store(&key.to_string_lossy(), &mut line.as_bytes(), length)?;
+            self.store_text(&checksum_of(&self.key), line.as_bytes())?;
+        }
+        if let Some(text) = &belongings.encryption {
+            self.store_text(&encryption_of(&self.key), text)?;
         }
         self.store(&manifest_of(&self.key), belongings.manifest, "manifest")?;
         Ok(self.stored(true, Vec::new()))
@@ -203,17 +220,20 @@ impl Storing {
 
     /// Keeps what there is of an image that is not complete. Whatever fails here: why the run
     /// ended is known already.
-    pub(crate) fn keep(&self, manifest: &File) -> Stored {
+    pub(crate) fn keep(&self, manifest: &File, encryption: Option<&[u8]>) -> Stored {
         let has_parts = self.lock().objects().iter().any(|object| object.length > 0);
         if !has_parts {
             let leftovers = self.lock().abort();
             return self.stored(false, leftovers);
         }
         let completed = self.lock().complete();
-        let key = manifest_of(&partial_of(&self.key));
-        let kept = completed
-            .map_err(StoringError::from)
-            .and_then(|()| self.store(&key, manifest, "manifest"));
+        let partial = partial_of(&self.key);
+        let kept = completed.map_err(StoringError::from).and_then(|()| {
+            if let Some(text) = encryption {
+                self.store_text(&encryption_of(&partial), text)?;
+            }
+            self.store(&manifest_of(&partial), manifest, "manifest")
+        });
         let mut leftovers = Vec::new();
         if let Err(error) = kept {
             leftovers.push(format!("what was stored is not readable yet: {error}"));
@@ -232,13 +252,20 @@ impl Storing {
             .store(&key.to_string_lossy(), &mut file, length)?)
     }
 
+    fn store_text(&self, key: &Path, mut text: &[u8]) -> Result<(), StoringError> {
+        let length = len_bytes(text);
+        Ok(self
+            .objects
+            .store(&key.to_string_lossy(), &mut text, length)?)
+    }
+
     fn stored(&self, is_complete: bool, leftovers: Vec<String>) -> Stored {
         let objects = self.lock().objects();
         let parts = objects.iter().map(|object| object.sha256.len()).sum();
         Stored {
             place: self.objects.location().host(),
-            objects: linpmem_phys::num::usize_as_u64(objects.len()),
-            parts: linpmem_phys::num::usize_as_u64(parts),
+            objects: usize_as_u64(objects.len()),
+            parts: usize_as_u64(parts),
             is_complete,
             leftovers,
         }

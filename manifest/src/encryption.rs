@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is known of an encrypted image without a key: a small file next to it.
 
-use crate::{ImageId, Sha256Sum, State};
+use crate::{ImageId, ObjectRecord, Sha256Sum, State};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,6 +30,9 @@ pub struct EncryptionRecord {
     /// Its artifacts, if they are in a file of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<EncryptedFileRecord>,
+    /// The objects that have the image, if it went to a store, with the sums of their parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectRecord>,
 }
 
 /// An encrypted file.
@@ -44,12 +47,16 @@ pub struct EncryptedFileRecord {
     pub sha256: Option<Sha256Sum>,
 }
 
-/// The most bytes of such a file: 256 recipients have less than 32 KiB.
-const MAX_BYTES: u64 = 256 << 10;
+/// The most bytes of such a file: 256 recipients have less than 32 KiB, and the sums of an object
+/// of 10,000 parts less than 1 MiB.
+const MAX_BYTES: u64 = 64 << 20;
 
 impl EncryptionRecord {
     /// The version that this crate writes and reads.
     pub const VERSION: u32 = 1;
+
+    /// No such text is longer.
+    pub const MAX_BYTES: u64 = MAX_BYTES;
 
     /// The text of the file.
     ///
@@ -71,9 +78,20 @@ impl EncryptionRecord {
         }
         let mut text = Vec::new();
         File::open(path)?.take(MAX_BYTES).read_to_end(&mut text)?;
-        let record: Self = serde_json::from_slice(&text)?;
+        Self::parse(&text)
+    }
+
+    /// Reads the text of such a file.
+    ///
+    /// # Errors
+    /// If it is none, or has another version.
+    pub fn parse(text: &[u8]) -> io::Result<Self> {
+        let record: Self = serde_json::from_slice(text)?;
         match record.version {
-            Self::VERSION => Ok(record),
+            Self::VERSION if record.objects.iter().all(ObjectRecord::is_consistent) => Ok(record),
+            Self::VERSION => Err(io::Error::other(
+                "an object has other parts than its length",
+            )),
             other => Err(io::Error::other(format!(
                 "version {other} is not known, only {}",
                 Self::VERSION

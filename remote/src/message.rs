@@ -50,7 +50,7 @@ pub(crate) struct Greeting {
 }
 
 /// What there was in all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finish {
     /// Bytes of the image's file.
@@ -61,6 +61,10 @@ pub struct Finish {
     pub artifacts_bytes: Option<u64>,
     /// Whether the image is whole, as its sender sees it. One that is not keeps its working name.
     pub is_whole: bool,
+    /// Of an encrypted image, what is known without a key: a few KiB of JSON, which the receiver
+    /// checks and keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
 }
 
 /// What the receiver has, and has compared.
@@ -78,7 +82,8 @@ pub struct Receipt {
     pub manifest_sha256: String,
     /// That of the file with the artifacts, if there is one.
     pub artifacts_sha256: Option<String>,
-    /// Whether every sum in the manifest was compared with the image, and is right.
+    /// Whether every sum in the manifest was compared with the image, and is right. An encrypted
+    /// one was compared with the sums of its files.
     pub is_verified: bool,
     /// When the receiver was done, as in manifests.
     pub received: String,

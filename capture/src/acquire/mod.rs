@@ -32,9 +32,10 @@ use crate::sidecar::{self, CrashOptions};
 use crate::sink::folder_of;
 use crate::source::{Source, Subject, Volatile};
 use crate::stop::Stop;
-use crate::stored::{StoreSpec, Stored, Storing, StoringError};
+use crate::stored::{NewImage, StoreSpec, Stored, Storing, StoringError};
 use crate::warnings::Warnings;
 use disk_space::most_bytes;
+use linpmem_encryption::encrypted_len;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,
@@ -263,7 +264,7 @@ impl Away for Beginning<'_> {
         let image = remote::Image {
             host: &self.prepared.host.hostname,
             utc: &self.prepared.started.compact(),
-            extension: self.prepared.shape.extension(),
+            extension: self.extension(),
             planned_bytes: self.plan.total().get(),
         };
         Remote::connect(spec, &image, self.stop, self.meter)
@@ -283,10 +284,33 @@ impl Away for Beginning<'_> {
             host_in_name(&host.hostname),
             boot.map(|boot| format!("-{boot}")).unwrap_or_default(),
             started.compact(),
-            shape.extension()
+            self.extension()
         );
-        let bound = most_bytes(*shape, self.plan);
-        Storing::begin(spec, &name, bound, self.stop, self.meter)
+        let mut bound = most_bytes(*shape, self.plan);
+        let is_encrypted = self.prepared.plan.encryption.is_some();
+        if is_encrypted {
+            bound = encrypted_len(bound).saturating_add(MOST_HEADER_BYTES);
+        }
+        let image = NewImage {
+            name: &name,
+            bound,
+            is_encrypted,
+        };
+        Storing::begin(spec, &image, self.stop, self.meter)
+    }
+}
+
+/// More than the header of an encrypted file has, with 256 recipients.
+const MOST_HEADER_BYTES: u64 = 64 << 10;
+
+impl Beginning<'_> {
+    /// The ending of the image's name.
+    fn extension(&self) -> String {
+        let extension = self.prepared.shape.extension();
+        match self.prepared.plan.encryption {
+            Some(_) => format!("{extension}.age"),
+            None => extension,
+        }
     }
 }
 

@@ -30,8 +30,10 @@ pub(crate) enum OwnFile {
     },
     /// In memory, to be sent after the image.
     Memory {
-        /// What is sent.
+        /// What is sent, unless that is encrypted.
         file: File,
+        /// What is sent instead, and to whom it is encrypted.
+        encrypted: Option<(File, Arc<Encrypted>)>,
         /// The name that it gets at the receiver.
         name: PathBuf,
     },
@@ -55,6 +57,14 @@ impl OwnFile {
                 source,
             })
         };
+        let away = |name: PathBuf| {
+            let to = encrypted.map(|to| Ok((in_memory(&name)?, Arc::clone(to))));
+            Ok(Self::Memory {
+                file: in_memory(&name)?,
+                encrypted: to.transpose()?,
+                name,
+            })
+        };
         let (path, partial) = match target {
             Target::File { image, .. } => (artifacts_of(image), artifacts_of(&partial_of(image))),
             Target::Stream { manifest, .. } => {
@@ -62,16 +72,8 @@ impl OwnFile {
                 let partial = partial_of(&path);
                 (path, partial)
             }
-            Target::Remote(remote) => {
-                let name = artifacts_of(remote.image());
-                let file = in_memory(&name)?;
-                return Ok(Self::Memory { file, name });
-            }
-            Target::Store(storing) => {
-                let name = artifacts_of(storing.image());
-                let file = in_memory(&name)?;
-                return Ok(Self::Memory { file, name });
-            }
+            Target::Remote(remote) => return away(artifacts_of(remote.image())),
+            Target::Store(storing) => return away(artifacts_of(storing.image())),
         };
         let partial = PartialFile::create(&path, partial, force)?;
         Ok(match encrypted {
@@ -95,15 +97,24 @@ impl OwnFile {
                 content,
                 partial,
                 to,
-            } => {
-                let mut out = EncryptedWriter::new(partial.file().try_clone()?, &to.recipients)?;
-                let content: Arc<dyn ReadAt> = Arc::new(FileSource::new(content.try_clone()?)?);
-                io::copy(&mut Section::whole(content), &mut out)?;
-                // Nobody else sets it.
-                let _ = to.artifacts.set(out.finish()?);
-                Ok(())
-            }
+            } => encrypt(content, partial.file(), to),
+            Self::Memory {
+                file,
+                encrypted: Some((sent, to)),
+                ..
+            } => encrypt(file, sent, to),
             Self::Memory { .. } => Ok(()),
+        }
+    }
+
+    /// What is sent to another machine.
+    pub(crate) fn sent(&self) -> &File {
+        match self {
+            Self::Memory {
+                encrypted: Some((sent, _)),
+                ..
+            } => sent,
+            other => other.file(),
         }
     }
 
@@ -160,6 +171,16 @@ impl OwnFile {
             Self::Memory { .. } => Ok(()),
         }
     }
+}
+
+/// Encrypts `content` into `file`.
+fn encrypt(content: &File, file: &File, to: &Encrypted) -> io::Result<()> {
+    let mut out = EncryptedWriter::new(file.try_clone()?, &to.recipients)?;
+    let content: Arc<dyn ReadAt> = Arc::new(FileSource::new(content.try_clone()?)?);
+    io::copy(&mut Section::whole(content), &mut out)?;
+    // Nobody else sets it.
+    let _ = to.artifacts.set(out.finish_file()?);
+    Ok(())
 }
 
 /// Where files without a name are, for a run that writes to `target`.

@@ -9,7 +9,7 @@ pub(crate) use file::EncryptedWriter;
 pub use sum::{EncryptedSum, SumThread};
 
 use linpmem_encryption::Recipients;
-use linpmem_manifest::{EncryptedFileRecord, EncryptionRecord, ImageId, State};
+use linpmem_manifest::{EncryptedFileRecord, EncryptionRecord, ImageId, ObjectRecord, State};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -34,13 +34,14 @@ impl Encrypted {
     }
 
     /// What is known without a key of the image with this `id`, whose run ended in `state`.
-    /// The paths are those of its files.
+    /// The paths are those of its files, and `objects` has the image if it went to a store.
     pub(crate) fn record(
         &self,
         id: ImageId,
         started: &str,
         state: State,
         [image, manifest, artifacts]: [Option<&Path>; 3],
+        objects: Vec<ObjectRecord>,
     ) -> EncryptionRecord {
         let file = |path: Option<&Path>, sum: &OnceLock<EncryptedSum>| {
             let name = path.and_then(Path::file_name);
@@ -61,6 +62,7 @@ impl Encrypted {
             image: file(image, &self.image).unwrap_or_default(),
             manifest: file(manifest, &self.manifest).unwrap_or_default(),
             artifacts: artifacts.and_then(|path| file(Some(path), &self.artifacts)),
+            objects,
         }
     }
 }

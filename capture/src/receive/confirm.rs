@@ -2,6 +2,7 @@
 //! Whether what arrived is what its manifest says, from the disk that it is on.
 
 use super::files::Files;
+use super::growing::Growing;
 use super::{now, refused};
 use crate::Reading;
 use crate::artifacts::{ArtifactsVerdict, check};
@@ -11,7 +12,8 @@ use crate::pipeline::default_readers;
 use crate::stop::Stop;
 use crate::verify::{Thoroughness, Verification};
 use linpmem_formats::aff4;
-use linpmem_manifest::Sha256Sum;
+use linpmem_manifest::paths::is_encrypted_name;
+use linpmem_manifest::{EncryptionRecord, Sha256Sum};
 use linpmem_remote::{Finish, Receipt, Refusal, RunId, SignedReceipt};
 use std::io;
 
@@ -22,6 +24,8 @@ pub(super) struct Confirmed {
     /// The same as JSON.
     pub(super) signed: Vec<u8>,
     pub(super) image_sha256: Sha256Sum,
+    /// Of an encrypted image, what is known without a key, as it is written beside the image.
+    pub(super) encryption: Option<Vec<u8>>,
 }
 
 /// Whether as much arrived as was sent.
@@ -50,22 +54,51 @@ pub(super) fn check_lengths(files: &Files, finish: &Finish) -> Result<(), Refusa
 pub(super) fn confirm(
     files: &Files,
     run: RunId,
-    is_whole: bool,
+    finish: &Finish,
     sign: impl FnOnce(&Receipt) -> io::Result<SignedReceipt>,
 ) -> Result<Confirmed, Refusal> {
-    if is_whole {
+    let is_whole = finish.is_whole;
+    let image_path = files.image.partial.partial();
+    let is_encrypted = is_encrypted_name(image_path);
+    if is_whole && !is_encrypted {
         verify(files)?;
     }
     let stop = Stop::default();
     let sum = |path| {
         file_sha256(path, &stop).map_err(|error| refused("reading what was received", error))
     };
-    let image_sha256 = sum(files.image.partial.partial())?;
+    let image_sha256 = sum(image_path)?;
     let manifest_sha256 = sum(files.manifest.partial.partial())?;
     let artifacts = files.artifacts.as_ref();
     let artifacts_sha256 = artifacts
         .map(|artifacts| sum(artifacts.partial.partial()))
         .transpose()?;
+    let encryption = match (&finish.encryption, is_encrypted) {
+        (Some(text), true) => {
+            let record = EncryptionRecord::parse(text.as_bytes())
+                // The reason may quote what was sent.
+                .map_err(|_| Refusal::new("the sums of the encrypted files cannot be read"))?;
+            compare(
+                files,
+                &record,
+                is_whole,
+                [Some(image_sha256), Some(manifest_sha256), artifacts_sha256],
+            )?;
+            let text = record.to_text();
+            Some(text.map_err(|error| refused("the sums of the encrypted files", error))?)
+        }
+        (None, true) if is_whole => {
+            return Err(Refusal::new(
+                "the encrypted image came without the sums of its files",
+            ));
+        }
+        (Some(_), false) => {
+            return Err(Refusal::new(
+                "the image is not encrypted, as its sender says it is",
+            ));
+        }
+        (None, _) => None,
+    };
     let receipt = Receipt {
         run,
         image: files.image_name(),
@@ -85,7 +118,52 @@ pub(super) fn confirm(
         answer,
         signed,
         image_sha256,
+        encryption,
     })
+}
+
+/// Compares the files of an encrypted image with what their sender says of them: the names that
+/// they get, and, of a whole one, lengths and `sums`. Nothing more can be known without a key.
+fn compare(
+    files: &Files,
+    record: &EncryptionRecord,
+    is_whole: bool,
+    sums: [Option<Sha256Sum>; 3],
+) -> Result<(), Refusal> {
+    let named = |growing: &Growing| {
+        let path = match is_whole {
+            true => growing.partial.path(),
+            false => growing.partial.partial(),
+        };
+        let name = path.file_name().unwrap_or_default();
+        (name.to_string_lossy().into_owned(), growing.length())
+    };
+    let artifacts = files.artifacts.as_ref().map(named);
+    let found = [
+        Some(named(&files.image)),
+        Some(named(&files.manifest)),
+        artifacts,
+    ];
+    let told = [
+        Some(&record.image),
+        Some(&record.manifest),
+        record.artifacts.as_ref(),
+    ];
+    for ((found, sum), told) in found.into_iter().zip(sums).zip(told) {
+        let expected = match (found, told) {
+            (None, None) => continue,
+            (Some((name, length)), Some(told)) if told.name.as_deref() == Some(&name) => {
+                (told.length == Some(length) && told.sha256 == sum) || !is_whole
+            }
+            _ => false,
+        };
+        if !expected {
+            return Err(Refusal::new(
+                "what arrived differs from what its sender says of its encrypted files",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn verify(files: &Files) -> Result<(), Refusal> {

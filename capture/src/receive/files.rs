@@ -7,7 +7,8 @@ use super::standing::Standing;
 use super::{MOST_PLANNED, refused};
 use crate::sink::{Limits, PartialError, PartialFile, check_space, free_space};
 use linpmem_manifest::paths::{
-    artifacts_of, checksum_of, manifest_of, partial_of, receipt_of, standing_of,
+    artifacts_of, checksum_of, decrypted_of, encryption_of, manifest_of, partial_of, receipt_of,
+    standing_of,
 };
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::len_bytes;
@@ -69,7 +70,7 @@ impl Files {
                     None => continue,
                 }
             }
-            let beside = [manifest_of(&image), checksum_of(&image)];
+            let beside = [manifest_of, checksum_of, encryption_of].map(|of| of(&image));
             if beside.iter().any(|path| path.symlink_metadata().is_ok()) {
                 continue;
             }
@@ -84,6 +85,7 @@ impl Files {
 
     fn create(image: &Path, hello: &Hello, limits: Limits) -> Result<Self, Creating> {
         let is_compressed = |path: &Path| {
+            let path = decrypted_of(path);
             let ending = path.extension().and_then(|ending| ending.to_str());
             !matches!(ending, Some("core" | "raw" | "padded" | "lime"))
         };
@@ -270,6 +272,9 @@ impl Files {
         self.artifacts
             .map_or(Ok(()), |artifacts| artifacts.partial.commit())?;
         self.manifest.partial.commit()?;
+        if let Some(text) = &confirmed.encryption {
+            PartialFile::write(&encryption_of(&image), text, false)?;
+        }
         crate::sidecar::write_checksum(&image, confirmed.image_sha256, false)?;
         PartialFile::write(&receipt_of(&image), &confirmed.signed, false)?;
         self.image.partial.commit()?;
@@ -279,8 +284,12 @@ impl Files {
     }
 
     /// Leaves an image that is not whole under its working name, for good.
-    pub(super) fn keep_incomplete(self) -> PathBuf {
+    pub(super) fn keep_incomplete(self, confirmed: &super::confirm::Confirmed) -> PathBuf {
         let path = self.image.partial.partial().to_path_buf();
+        if let Some(text) = &confirmed.encryption {
+            // The image is of use without it.
+            let _ = PartialFile::write(&encryption_of(&path), text, true);
+        }
         let _ = fs::remove_file(&self.standing_path);
         self.leave(true);
         path

@@ -16,6 +16,9 @@ const FORMATS: [&str; 7] = ["core", "raw", "padded", "aff4", "lime", "kdump", "a
 /// The endings of compression around an image.
 const CODECS: [&str; 3] = ["zst", "lz4", "sz"];
 
+/// What an encrypted image ends in besides.
+const ENCRYPTED: &str = ".age";
+
 /// What the names of an image are made from, all of it checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Names {
@@ -33,9 +36,11 @@ impl Names {
         if !is_time(&hello.started) {
             return Err(Refusal::new("the image's time is none"));
         }
-        let (format, codec) = match hello.extension.split_once('.') {
+        let extension = hello.extension.as_str();
+        let decrypted = extension.strip_suffix(ENCRYPTED).unwrap_or(extension);
+        let (format, codec) = match decrypted.split_once('.') {
             Some((format, codec)) => (format, Some(codec)),
-            None => (hello.extension.as_str(), None),
+            None => (decrypted, None),
         };
         let is_known = FORMATS.contains(&format) && codec.is_none_or(|it| CODECS.contains(&it));
         if !is_known {
@@ -93,6 +98,11 @@ mod tests {
                 "_.._etc_x_-20260131T000000Z-2.core.zst"
             ]
         );
+        let encrypted = names_of("a", time, "core.zst.age").unwrap();
+        assert_eq!(
+            encrypted.all().nth(1).unwrap(),
+            "a-20260131T000000Z-2.core.zst.age"
+        );
         let long = names_of(&"a".repeat(10_000), time, "raw").unwrap();
         assert!(long.all().all(|name| name.len() < 128));
         for (started, extension) in [
@@ -104,6 +114,9 @@ mod tests {
             (time, "core/../x"),
             (time, "core.zst.zst"),
             (time, "sh"),
+            (time, "age"),
+            (time, "core.age.age"),
+            (time, "core.age.zst"),
         ] {
             assert!(
                 names_of("a", started, extension).is_err(),

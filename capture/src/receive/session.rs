@@ -120,7 +120,7 @@ impl Session for Receiving {
                 syncing
                     .end()
                     .map_err(|reason| refused("syncing to the disk", reason))?;
-                confirm(files, run, finish.is_whole, |receipt| shared.sign(receipt))
+                confirm(files, run, finish, |receipt| shared.sign(receipt))
             });
             let mut told = Instant::now();
             while !confirming.is_finished() {
@@ -143,7 +143,7 @@ impl Session for Receiving {
                 .events
                 .complete(&self.arrival, &confirmed.receipt);
         } else {
-            let path = files.keep_incomplete();
+            let path = files.keep_incomplete(&confirmed);
             self.shared.events.incomplete(&self.arrival, &path);
         }
         Ok(confirmed.answer)

@@ -4,8 +4,10 @@
 
 use crate::meter::Meter;
 use crate::stored::StoreSpec;
-use linpmem_manifest::paths::manifest_of;
-use linpmem_manifest::{ObjectRecord, ReadError, State, parse};
+use linpmem_manifest::paths::{encryption_of, is_encrypted_name, manifest_of};
+use linpmem_manifest::{
+    EncryptedFileRecord, EncryptionRecord, Manifest, ObjectRecord, ReadError, State, parse,
+};
 use linpmem_objects::{Objects, Patience, StoreError, numbered_key, sha256_of_parts};
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use sha2::{Digest, Sha256};
@@ -31,6 +33,14 @@ pub enum InStoreError {
     /// The manifest is damaged.
     #[error(transparent)]
     Manifest(#[from] ReadError),
+    /// What is known of an encrypted image is damaged.
+    #[error("{name} is not what is known of an encrypted image: {source}")]
+    Record {
+        /// Its key.
+        name: String,
+        /// The reason.
+        source: io::Error,
+    },
     /// Its manifest is that of a file.
     #[error(
         "the manifest of {0} names no objects: it was not stored by --to; get it, and verify it there"
@@ -55,6 +65,18 @@ pub struct InStore {
     pub damages: Vec<String>,
     /// Whether the run had read every planned page range.
     pub is_whole: bool,
+    /// Whether it is encrypted: then its bytes are those that were stored, and what is in them was
+    /// not looked at.
+    pub is_encrypted: bool,
+}
+
+/// What was stored of an image, as its run has recorded it.
+struct Recorded {
+    length: Option<u64>,
+    state: State,
+    objects: Vec<ObjectRecord>,
+    /// Other objects, with the sums of all their bytes: those of an encrypted image.
+    beside: Vec<EncryptedFileRecord>,
 }
 
 /// Compares the image at `spec` with its manifest; `full` reads it even if the store has sums.
@@ -75,14 +97,26 @@ pub fn verify_in_store(
     let key = PathBuf::from(key);
     let manifest_key = manifest_of(&key);
     let name = manifest_key.to_string_lossy().into_owned();
-    let lines = match objects.read(&name, 0) {
+    let is_encrypted = is_encrypted_name(&key);
+    let named = match is_encrypted {
+        // The manifest, which is encrypted too, is compared as the others are.
+        true => encryption_of(&key).to_string_lossy().into_owned(),
+        false => name.clone(),
+    };
+    let text = match objects.read(&named, 0) {
         Err(StoreError::Refused { status, .. }) if status.starts_with("404") => {
             return Err(InStoreError::NoManifest(spec.location.to_string()));
         }
         other => other?,
     };
-    let manifest = parse(lines, &manifest_key)?;
-    if manifest.objects.is_empty() {
+    let recorded = match is_encrypted {
+        true => encrypted(text).map_err(|source| InStoreError::Record {
+            name: named,
+            source,
+        })?,
+        false => plain(parse(text, &manifest_key)?),
+    };
+    if recorded.objects.is_empty() {
         return Err(InStoreError::NoObjects(spec.location.to_string()));
     }
     let mut check = Check {
@@ -91,40 +125,68 @@ pub fn verify_in_store(
         meter,
         found: InStore {
             manifest: name,
-            objects: usize_as_u64(manifest.objects.len()),
-            parts: manifest
+            objects: usize_as_u64(recorded.objects.len()),
+            parts: recorded
                 .objects
                 .iter()
                 .map(|object| usize_as_u64(object.sha256.len()))
                 .sum(),
-            length: manifest.footer.file.length,
+            length: recorded.length.unwrap_or_default(),
             read_bytes: 0,
             damages: Vec::new(),
-            is_whole: manifest.footer.state.is_whole(),
+            is_whole: recorded.state.is_whole(),
+            is_encrypted,
         },
     };
-    let sent = manifest
+    let sent = recorded
         .objects
         .iter()
         .try_fold(0_u64, |sum, object| sum.checked_add(object.length));
-    if sent != Some(manifest.footer.file.length) {
+    if sent.is_none() || sent != recorded.length {
+        let count = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), |it| it.to_string());
         check.found.damages.push(format!(
             "the image has {} bytes, and {} were stored",
-            manifest.footer.file.length,
-            sent.map_or_else(|| "more than can be".to_owned(), |sent| sent.to_string())
+            count(recorded.length),
+            count(sent)
         ));
     }
-    if !manifest.footer.state.is_whole() {
-        let state: State = manifest.footer.state;
-        check
-            .found
-            .damages
-            .push(format!("the run has not completed it: {}", state.name()));
+    if !recorded.state.is_whole() {
+        let state = recorded.state.name();
+        let damage = format!("the run has not completed it: {state}");
+        check.found.damages.push(damage);
     }
-    for object in &manifest.objects {
+    for object in &recorded.objects {
         check.object(object, full)?;
     }
+    for file in &recorded.beside {
+        check.file(file)?;
+    }
     Ok(check.found)
+}
+
+/// What the manifest says.
+fn plain(manifest: Manifest) -> Recorded {
+    Recorded {
+        length: Some(manifest.footer.file.length),
+        state: manifest.footer.state,
+        objects: manifest.objects,
+        beside: Vec::new(),
+    }
+}
+
+/// What is known without a key.
+fn encrypted(text: impl Read) -> io::Result<Recorded> {
+    let mut bytes = Vec::new();
+    text.take(EncryptionRecord::MAX_BYTES)
+        .read_to_end(&mut bytes)?;
+    let record = EncryptionRecord::parse(&bytes)?;
+    let beside = [Some(record.manifest), record.artifacts];
+    Ok(Recorded {
+        length: record.image.length,
+        state: record.state,
+        objects: record.objects,
+        beside: beside.into_iter().flatten().collect(),
+    })
 }
 
 struct Check<'a> {
@@ -135,14 +197,39 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn object(&mut self, object: &ObjectRecord, full: bool) -> Result<(), StoreError> {
-        // The name is the manifest's, which nobody vouches for: it stays in the folder.
-        let name = Path::new(&object.name);
+    /// The key of an object that a record names. Nobody vouches for the record: the key stays in
+    /// the folder.
+    fn key(&mut self, named: &str) -> Option<String> {
+        let name = Path::new(named);
         let Some(name) = name.file_name().filter(|only| *only == name.as_os_str()) else {
-            self.damage(&object.name, "this is no name of an object");
+            self.damage(named, "this is no name of an object");
+            return None;
+        };
+        Some(self.folder.join(name).to_string_lossy().into_owned())
+    }
+
+    /// Reads an object that belongs to an encrypted image, and compares its sum.
+    fn file(&mut self, file: &EncryptedFileRecord) -> Result<(), StoreError> {
+        let EncryptedFileRecord {
+            name: Some(name),
+            length: Some(length),
+            sha256: Some(sum),
+        } = file
+        else {
+            let name = file.name.clone().unwrap_or_default();
+            self.damage(&name, "it has no sum, because a write failed");
             return Ok(());
         };
-        let key = self.folder.join(name).to_string_lossy().into_owned();
+        match self.key(name) {
+            Some(key) => self.read(&key, *length, (*length).max(1), &[*sum]),
+            None => Ok(()),
+        }
+    }
+
+    fn object(&mut self, object: &ObjectRecord, full: bool) -> Result<(), StoreError> {
+        let Some(key) = self.key(&object.name) else {
+            return Ok(());
+        };
         if object.parts_are_objects {
             for (number, sum) in (0..).zip(&object.sha256) {
                 let key = numbered_key(&key, number);

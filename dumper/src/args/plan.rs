@@ -60,13 +60,18 @@ pub enum UsageError {
          choose another name"
     )]
     NotEncrypted(PathBuf),
-    /// The receiver compares the image with its manifest, and has no key.
+    /// What is not encrypted would have the name of what is.
     #[error(
-        "--encrypt-to writes files, and cannot be used with --to, whose images are encrypted on \
-         their way alone: write to a file and copy that, or encrypt the image there with \
-         `convert --encrypt-to`"
+        "{0} ends in .age, as encrypted objects do: name with --encrypt-to whom it is encrypted to, or \
+         give it another name"
     )]
-    EncryptedElsewhere,
+    StoredUnencrypted(String),
+    /// The names of a bundle are signed.
+    #[error(
+        "the bundle is for {0}, and what is encrypted ends in .age: make a bundle for a name that \
+         does, or drop --encrypt-to"
+    )]
+    BundleOfPlain(String),
     /// The keys to read it again are not here.
     #[error(
         "{0} reads the image again, and what --encrypt-to has encrypted cannot be read here: drop \
@@ -150,8 +155,15 @@ impl AcquireArgs {
             return Err(UsageError::SignedElsewhere);
         }
         let is_encrypted = self.run.encrypt.recipients()?.is_some();
-        if is_encrypted && matches!(output, Output::Remote(_) | Output::Store(_)) {
-            return Err(UsageError::EncryptedElsewhere);
+        if let Output::Store(spec) = &output {
+            let place = &spec.location;
+            let is_named_so = is_encrypted_name(Path::new(&place.key("")));
+            if is_named_so && !is_encrypted {
+                return Err(UsageError::StoredUnencrypted(place.to_string()));
+            }
+            if is_encrypted && !is_named_so && place.is_bundle() {
+                return Err(UsageError::BundleOfPlain(place.to_string()));
+            }
         }
         if is_encrypted && self.second_pass {
             return Err(UsageError::ReadsEncrypted("--second-pass"));
