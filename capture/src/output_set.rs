@@ -434,25 +434,25 @@ impl<'a> OutputSet<'a> {
             (&self.image, &self.manifest)
         {
             let stored = self.store(storing, manifest, written, begun)?;
-            let manifest = match stored.is_complete {
-                true => manifest_of(&self.image_path),
-                false => manifest_of(&partial_of(&self.image_path)),
+            let named = match stored.is_complete {
+                true => self.image_path.clone(),
+                false => partial_of(&self.image_path),
             };
             return Ok(Committed {
-                manifest,
                 image: self.image_path,
+                manifest: manifest_of(&named),
                 delivered: None,
                 stored: Some(stored),
-                encryption: None,
+                encryption: self.encrypted.is_some().then(|| encryption_of(&named)),
             });
         }
         let described = self.describe(written, begun)?;
+        let sum = self.image_sum(written);
         let Some(manifest) = self.manifest.into_partial() else {
             return Err(AcquireError::io("naming the files")(io::Error::other(
                 "the manifest has no file; this is a bug",
             )));
         };
-        let sum = self.image_sum(written);
         let (image, manifest) = match self.image {
             Destination::File(image) if !is_whole => {
                 unvouch(manifest.partial(), self.force)?;
@@ -613,10 +613,13 @@ impl<'a> OutputSet<'a> {
         };
         Ok(Committed {
             manifest: manifest_of(&self.image_path),
+            encryption: self
+                .encrypted
+                .is_some()
+                .then(|| encryption_of(&self.image_path)),
             image: self.image_path,
             delivered: Some(delivered),
             stored: None,
-            encryption: None,
         })
     }
 

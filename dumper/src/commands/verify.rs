@@ -53,7 +53,8 @@ pub enum VerifyCommandError {
     InStore(#[from] InStoreError),
     /// Options about files next to an image.
     #[error(
-        "an image in a store is compared with its manifest there, and nothing else: get its files, and check who vouches for them here"
+        "an image in a store is compared with the sums that its run left there, and nothing else: get \
+         its files, and decrypt them, or check who vouches for them, here"
     )]
     NotInStore,
 }
@@ -66,7 +67,8 @@ pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
     let trusted = Trusted::of(args)?;
     if let Some(location) = stored_at(args.image.as_os_str())? {
-        if trusted.is_demanding() || args.manifest.is_some() {
+        let has_keys = !args.reading.reading().identities.is_empty();
+        if trusted.is_demanding() || args.manifest.is_some() || has_keys {
             return Err(VerifyCommandError::NotInStore);
         }
         return in_store(location, args, style);
@@ -174,6 +176,7 @@ fn in_store(
             parts: found.parts,
             file_bytes: found.length,
             read_bytes: found.read_bytes,
+            encrypted: found.is_encrypted,
             damages: found.damages,
         }),
         ..VerifyDocument::of(image)

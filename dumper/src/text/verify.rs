@@ -55,6 +55,8 @@ pub struct StoreCheck {
     pub file_bytes: u64,
     /// Bytes that were read; the others were compared by the sums that the store keeps.
     pub read_bytes: u64,
+    /// Whether it is encrypted: then what is in it was not looked at.
+    pub encrypted: bool,
     /// What differs.
     pub damages: Vec<String>,
 }
@@ -322,19 +324,28 @@ impl StoreCheck {
             }
             bytes => format!("{} of it were read", PhysLen::new(bytes)),
         };
+        let with = match self.encrypted {
+            true => "what is known without a key",
+            false => "the manifest",
+        };
         writeln!(
             out,
-            "{image}: {verdict}: compared {} in {} with the manifest: {how}",
+            "{image}: {verdict}: compared {} in {} with {with}: {how}",
             PhysLen::new(self.file_bytes),
             count(self.parts, "part"),
         )?;
-        if self.good {
-            writeln!(
+        match (self.good, self.encrypted) {
+            (false, _) => Ok(()),
+            (true, false) => writeln!(
                 out,
                 "{image}: every byte is what was sent; artifacts and signatures were not looked at"
-            )?;
+            ),
+            (true, true) => writeln!(
+                out,
+                "{image}: image, manifest and artifacts are those that were sent; what is encrypted \
+                 in them was not looked at (get the files, and verify them with --identity)"
+            ),
         }
-        Ok(())
     }
 }
 

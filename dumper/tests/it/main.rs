@@ -26,6 +26,9 @@ mod cut_off;
 mod damage;
 #[cfg(test)]
 #[cfg(feature = "encrypt")]
+mod encrypted_away;
+#[cfg(test)]
+#[cfg(feature = "encrypt")]
 mod encryption;
 #[cfg(test)]
 mod ending;
@@ -65,7 +68,6 @@ mod stores;
 mod streams;
 #[cfg(test)]
 mod terminal;
-#[cfg(test)]
 #[cfg(test)]
 mod unreadable;
 #[cfg(test)]

@@ -13,18 +13,18 @@ const DUMP: &str = env!("CARGO_BIN_EXE_linpmem-dump");
 
 /// A folder with an image `a.core`, an empty folder `target` for the sender, and one for the
 /// receiver.
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
 }
 
 /// A receiver that runs, and the address that it printed.
-struct Receiver {
+pub struct Receiver {
     child: Option<Child>,
     to: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["target", "out"] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -33,11 +33,16 @@ impl Place {
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn receive(&self, listen: &str, words: &[&str]) -> Receiver {
+    /// The folder that has all of them.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn receive(&self, listen: &str, words: &[&str]) -> Receiver {
         let mut child = Command::new(DUMP)
             .args(["receive", "--listen", listen, "--out", "out", "--json"])
             .args(words)
@@ -59,7 +64,7 @@ impl Place {
     }
 
     /// The command of a sender, in a folder of its own.
-    fn sender(&self, receiver: &Receiver, words: &[&str]) -> Command {
+    pub fn sender(&self, receiver: &Receiver, words: &[&str]) -> Command {
         let mut command = Command::new(DUMP);
         command
             .args(["--source", "file:../a.core", "--json", "--progress", "none"])
@@ -71,12 +76,12 @@ impl Place {
     }
 
     /// What the receiver's folder has.
-    fn arrived(&self) -> Vec<String> {
+    pub fn arrived(&self) -> Vec<String> {
         names(&self.path("out"))
     }
 
     /// The one image there.
-    fn image(&self) -> PathBuf {
+    pub fn image(&self) -> PathBuf {
         let receipts = self.arrived();
         let receipt = receipts
             .iter()
@@ -84,7 +89,7 @@ impl Place {
         self.path("out").join(receipt.unwrap())
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap()
     }
 }
@@ -105,7 +110,7 @@ impl Receiver {
     }
 
     /// Waits for its end, and returns its exit code.
-    fn ended(mut self) -> Option<i32> {
+    pub fn ended(mut self) -> Option<i32> {
         self.child.take().unwrap().wait().unwrap().code()
     }
 }
@@ -142,7 +147,7 @@ fn verify(image: &Path) -> Output {
 }
 
 /// Waits until `is` is so.
-fn until(is: impl FnMut() -> bool) {
+pub fn until(is: impl FnMut() -> bool) {
     until_within(Duration::from_secs(60), is);
 }
 

@@ -89,7 +89,7 @@ impl Place {
     }
 
     /// A run that sends a.core to `to`, without the address in its command line.
-    fn sender(&self, to: &str, words: &[&str]) -> Command {
+    pub fn sender(&self, to: &str, words: &[&str]) -> Command {
         let run = [
             "--source",
             "file:../a.core",
@@ -104,7 +104,7 @@ impl Place {
         command
     }
 
-    fn sent(&self, to: &str, words: &[&str]) -> Output {
+    pub fn sent(&self, to: &str, words: &[&str]) -> Output {
         self.sender(to, words).output().unwrap()
     }
 
