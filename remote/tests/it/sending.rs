@@ -57,6 +57,7 @@ fn send(sender: Sender, between: impl Fn(usize)) -> Result<Receipt, SendError> {
         manifest_bytes: 0,
         artifacts_bytes: None,
         is_whole: true,
+        encryption: None,
     };
     sender.finish(&finish).map(|(receipt, _)| receipt)
 }
