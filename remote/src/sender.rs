@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// The first pause between two attempts to connect, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
+/// For how long connections that break at once are tried again before anything was read.
+const BEGINNING: Duration = Duration::from_secs(10);
+
 /// For how long a connection is tried again when the run is to end.
 const HURRIED: Duration = Duration::from_secs(10);
 
@@ -209,6 +212,8 @@ struct Dialer {
 
 /// An attempt that failed.
 enum Failure {
+    /// There was no connection.
+    Unreachable(String),
     /// It may work in a moment.
     Again(String),
     /// The receiver has no room for another one just now.
@@ -230,8 +235,9 @@ enum Answer {
 }
 
 impl Dialer {
-    /// The first connection. A receiver that is busy is asked again; one that cannot be reached
-    /// is not: nothing has been read yet, and the user is there.
+    /// The first connection. A receiver that is busy is asked again, and for some seconds one
+    /// whose connections break; one that cannot be reached is not: nothing has been read yet, and
+    /// the user is there.
     fn first(&self) -> Result<(Line, Welcome), SendError> {
         let begun = Instant::now();
         let mut pause = PAUSES[0];
@@ -243,7 +249,10 @@ impl Dialer {
                 }
                 Err(Failure::Never(error)) => return Err(error),
                 Err(Failure::Busy(_)) if begun.elapsed() < self.patience_now() => {}
-                Err(Failure::Again(reason) | Failure::Busy(reason)) => {
+                Err(Failure::Again(_)) if begun.elapsed() < self.patience_now().min(BEGINNING) => {}
+                Err(
+                    Failure::Unreachable(reason) | Failure::Again(reason) | Failure::Busy(reason),
+                ) => {
                     return Err(SendError::Connect {
                         address: self.address.to_string(),
                         reason,
@@ -267,7 +276,7 @@ impl Dialer {
                     return Ok(answer);
                 }
                 Err(Failure::Never(error)) => return Err(error),
-                Err(Failure::Again(why) | Failure::Busy(why)) => why,
+                Err(Failure::Unreachable(why) | Failure::Again(why) | Failure::Busy(why)) => why,
             };
             if after >= self.patience_now() {
                 return Err(SendError::GaveUp {
@@ -305,11 +314,12 @@ impl Dialer {
 
     fn dial(&self) -> Result<Answer, Failure> {
         let (host, port) = self.address.endpoint();
-        let mut failure = Failure::Again(format!("{host} has no address"));
-        for found in (host, port).to_socket_addrs()? {
+        let mut failure = Failure::Unreachable(format!("{host} has no address"));
+        let found = (host, port).to_socket_addrs();
+        for found in found.map_err(|error| Failure::Unreachable(error.to_string()))? {
             match TcpStream::connect_timeout(&found, HANDSHAKE) {
                 Ok(socket) => return self.greet(socket),
-                Err(error) => failure = Failure::Again(format!("{found}: {error}")),
+                Err(error) => failure = Failure::Unreachable(format!("{found}: {error}")),
             }
         }
         Err(failure)
@@ -399,7 +409,7 @@ impl Worker {
                 }
                 Err(Failure::Never(error)) => return Err(error),
                 // The next attempt says more.
-                Err(Failure::Again(_) | Failure::Busy(_)) => {}
+                Err(Failure::Unreachable(_) | Failure::Again(_) | Failure::Busy(_)) => {}
             }
             drop(line);
             match self.dialer.again()? {

@@ -208,15 +208,19 @@ impl StoreServer {
         Ok(answer)
     }
 
-    /// Writes the body of the answer to a GET, which must succeed, to the file `to`.
+    /// Writes the body of the answer to a GET with the line `header`, which must succeed, to the
+    /// file `to`.
     ///
     /// # Errors
     /// When it does not, or the file cannot be written.
-    pub fn download(&self, path: &str, to: &Path) -> Result<()> {
+    pub fn download(&self, path: &str, header: &str, to: &Path) -> Result<()> {
         let stream = TcpStream::connect(self.address)?;
         let mut answer = BufReader::new(stream);
         // Bodies of this version end with the connection.
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nHost: {}\r\n{header}\r\n\r\n",
+            self.address
+        );
         answer.get_mut().write_all(request.as_bytes())?;
         let (mut head, mut line) = (String::new(), String::new());
         while answer.read_line(&mut line)? > 0 && line != "\r\n" {

@@ -26,7 +26,7 @@ mod cut_off;
 mod damage;
 #[cfg(test)]
 #[cfg(feature = "encrypt")]
-mod encrypted_away;
+mod encrypted_elsewhere;
 #[cfg(test)]
 #[cfg(feature = "encrypt")]
 mod encryption;

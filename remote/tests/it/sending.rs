@@ -7,6 +7,7 @@ use bytes::Bytes;
 use linpmem_remote::{
     Finish, LineState, Patience, Policy, Receipt, SendError, Sender, Stream, Token,
 };
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{scope, sleep, spawn};
@@ -126,6 +127,27 @@ fn a_line_that_is_cut_ten_times_loses_nothing() {
     for pair in states.chunks(2) {
         assert_eq!(pair, [LineState::Broken, LineState::Back]);
     }
+}
+
+#[test]
+fn connections_that_break_before_anything_is_sent_are_tried_again() {
+    let (disk, token) = (Disk::new(), Token::generate().unwrap());
+    let running = Running::start(&disk, loopback(), many(&token));
+    let closing = TcpListener::bind(loopback()).unwrap();
+    let target = Arc::new(Mutex::new(closing.local_addr().unwrap()));
+    let proxy = Proxy::to(Arc::clone(&target));
+    let to = address(&disk, proxy.address, &token);
+    let there = running.address;
+    let closed = spawn(move || {
+        for _ in 0..3 {
+            drop(closing.accept().unwrap());
+        }
+        *target.lock().unwrap() = there;
+    });
+    let sender = Sender::connect(to, hello("a"), patience(30)).unwrap();
+    closed.join().unwrap();
+    assert!(send(sender, |_| {}).unwrap().is_verified);
+    arrived(&disk);
 }
 
 #[test]

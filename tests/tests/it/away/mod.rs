@@ -2,6 +2,7 @@
 //! Acquisitions that go straight to another machine: the host has the receiver and the stores,
 //! and a target reaches them over its network card.
 
+mod encrypted;
 mod interrupted;
 mod kept_secret;
 mod received;

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whoever keeps an encrypted image has no key for it, and age opens it byte for byte.
+
+use super::receiver::Receiver;
+use super::stored::Store;
+use super::{Away, is_what_qemu_sees};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::vm::from_guest;
+use linpmem_testkit::vouchers::Vouchers;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A pair of keys, made by age.
+struct Key {
+    vouchers: Vouchers,
+    file: PathBuf,
+    public: String,
+}
+
+impl Key {
+    fn new(folder: &Path) -> Result<Self> {
+        let (vouchers, file) = (Vouchers::open()?, folder.join("key"));
+        let made = vouchers.age_keygen().arg("-o").arg(&file).output()?;
+        ensure!(made.status.success(), "age-keygen: {made:?}");
+        let text = fs::read_to_string(&file)?;
+        let mut lines = text.lines();
+        let public = lines.find_map(|line| line.strip_prefix("# public key: "));
+        let public = public.context("no public key")?.to_owned();
+        Ok(Self {
+            vouchers,
+            file,
+            public,
+        })
+    }
+
+    /// Decrypts the image at `encrypted` and its manifest by age, to other files.
+    fn decrypted(&self, encrypted: &Path, folder: &Path) -> Result<PathBuf> {
+        let image = folder.join("plain.core");
+        let manifest = folder.join("plain.core.manifest.jsonl");
+        let name = encrypted.with_extension("");
+        let sealed = format!("{}.manifest.jsonl.age", name.display());
+        for (from, to) in [(encrypted, &image), (Path::new(&sealed), &manifest)] {
+            let mut age = self.vouchers.age();
+            age.arg("-d").arg("-i").arg(&self.file).arg("-o");
+            let run = age.arg(to).arg(from).output()?;
+            ensure!(run.status.success(), "age: {run:?}");
+        }
+        Ok(image)
+    }
+}
+
+#[test]
+fn a_receiver_and_a_store_keep_what_age_opens() -> Result<()> {
+    let away = Away::with_module()?;
+    let key = Key::new(away.target.work())?;
+    let words = ["--format", "elf", "--encrypt-to", &key.public];
+    is_what_qemu_sees("received", |name| {
+        let folder = away.folder(name)?;
+        let receiver = Receiver::start(&folder, "127.0.0.1:0", &[])?;
+        let sender = away.sender(&receiver.to(), &words);
+        away.acquire(name, sender, || key.decrypted(&receiver.image()?, &folder))
+    })?;
+    is_what_qemu_sees("stored", |name| {
+        let folder = away.folder(name)?;
+        let store = Store::s3(&folder)?;
+        let place = from_guest(store.server().address());
+        let sender = store.sender(&away, &place, "x.core", &words);
+        away.acquire(name, sender, || {
+            store.is_verified("x.core.age")?;
+            key.decrypted(&folder.join("bucket/x.core.age"), &folder)
+        })
+    })?;
+    away.target.end()
+}
