@@ -4,6 +4,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+#[cfg(not(all(
+    feature = "encrypt",
+    feature = "remote",
+    feature = "sign",
+    feature = "stores",
+    feature = "timestamp",
+)))]
+mod absent;
+#[cfg(test)]
 mod aff4;
 #[cfg(test)]
 #[cfg(feature = "encrypt")]
@@ -44,12 +53,14 @@ mod json;
 #[cfg(test)]
 mod pasted;
 #[cfg(test)]
+#[cfg(feature = "stores")]
 mod presigned;
 #[cfg(test)]
 mod raw_input;
 #[cfg(test)]
 mod read_back;
 #[cfg(test)]
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(test)]
 mod resident;
@@ -60,12 +71,14 @@ mod schema;
 #[cfg(test)]
 mod second_pass;
 #[cfg(test)]
+#[cfg(feature = "stores")]
 mod stores;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+#[cfg(feature = "stores")]
 mod troubled_line;
 #[cfg(test)]
 mod unreadable;
