@@ -5,6 +5,7 @@ use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=no_unwinding.ld");
     let is = |variable: &str, value: &str| env::var(variable).is_ok_and(|found| found == value);
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     let is_static = features.split(',').any(|feature| feature == "crt-static");
@@ -17,5 +18,10 @@ fn main() {
         // A program that is loaded anywhere has thousands of addresses to be adjusted: a bit is
         // enough for each. Not every linker for arm64 knows how.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        // LLD can leave out all tables for unwinding or none; see the script.
+        if let Ok(folder) = env::var("CARGO_MANIFEST_DIR") {
+            println!("cargo::rustc-link-arg-bins=-fuse-ld=bfd");
+            println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/no_unwinding.ld");
+        }
     }
 }

@@ -25,6 +25,7 @@ pub mod hash;
 mod host;
 mod image_format;
 mod image_writer;
+#[cfg(feature = "stores")]
 mod in_store;
 mod input_hash;
 mod kernel_page;
@@ -33,14 +34,17 @@ mod manifest_output;
 pub mod meter;
 mod output_set;
 pub mod pages;
+mod parts;
 pub mod pipeline;
 mod plan;
 mod prefetch;
+#[cfg(feature = "stores")]
 mod presign;
 mod random;
 mod read_target;
 pub mod reader;
 mod reading;
+#[cfg(feature = "remote")]
 pub mod receive;
 mod remote;
 mod second_pass;
@@ -65,15 +69,19 @@ pub use error::AcquireError;
 pub use events::{Events, Silent};
 pub use host::this_machine;
 pub use image_format::{ImageFormat, Output, Shape, Stream};
+#[cfg(feature = "stores")]
 pub use in_store::{Arrival, StoredImage, images_in_store};
-pub use linpmem_objects::{
-    Bundle, BundleError, Expiry, Location, LocationError, SignedBundle, StoreError,
-};
-pub use linpmem_remote::{Address, AddressError, Identity, IdentityError, Policy, Receipt, Token};
+#[cfg(feature = "stores")]
+pub use linpmem_objects::{Expiry, SignedBundle};
+#[cfg(feature = "remote")]
+pub use linpmem_remote::{Identity, IdentityError, Policy, Receipt, Token};
+pub use parts::objects::{Bundle, BundleError, Location, LocationError, StoreError};
+pub use parts::remote::{Address, AddressError};
 pub use plan::{
     ArtifactsSpec, CaseDetails, Compression, HashSpec, ImageSpec, Impact, OnUnreadable, Plan,
     ReadOrder,
 };
+#[cfg(feature = "stores")]
 pub use presign::{PresignSpec, presign};
 pub use reading::{RawInput, Reading};
 pub use remote::{Delivered, RemoteError, RemoteSpec};

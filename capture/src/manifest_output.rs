@@ -3,6 +3,7 @@
 
 use crate::encryption::{Encrypted, EncryptedWriter};
 use crate::hash::sha256_of;
+use crate::parts::remote::{Sender, Stream};
 use crate::pipeline::CHUNK_BYTES;
 use crate::remote::{ManifestSum, Remote};
 use crate::sink::PartialFile;
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use linpmem_formats::ImagePlan;
 use linpmem_manifest::{Footer, ManifestWriter};
 use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
-use linpmem_remote::{Sender, Stream};
 use rustix::fs::FallocateFlags;
 use sha2::{Digest, Sha256};
 use std::fs::File;

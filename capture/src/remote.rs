@@ -2,14 +2,14 @@
 //! An image that goes to another machine, and leaves no file on this one.
 
 use crate::meter::Meter;
+use crate::parts::remote::{
+    Address, Finish, Hello, LineState, Patience, PublicKey, Receipt, RunId, SendError, Sender,
+    Stream,
+};
 use crate::stop::Stop;
 use bytes::Bytes;
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::num::{len_bytes, u64_as_usize};
-use linpmem_remote::{
-    Address, Finish, Hello, LineState, Patience, PublicKey, Receipt, RunId, SendError, Sender,
-    Stream,
-};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -5,14 +5,14 @@
 //! belongs to an image that is not has `.partial` in its name, as on a disk.
 
 use crate::meter::Meter;
+use crate::parts::objects::{
+    Location, Objects, Patience, StoreError, StoredObject, Upload, numbered_key,
+};
 use crate::stop::Stop;
 use linpmem_manifest::paths::{
     artifacts_of, checksum_of, encrypted_of, encryption_of, manifest_of, partial_of,
 };
 use linpmem_manifest::{ObjectRecord, Sha256Sum};
-use linpmem_objects::{
-    Location, Objects, Patience, StoreError, StoredObject, Upload, numbered_key,
-};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{len_bytes, usize_as_u64};
 use std::fs::File;

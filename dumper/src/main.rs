@@ -8,9 +8,9 @@ use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, CustodyCommand, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
-use linpmem_dump::commands::index::IndexError;
-use linpmem_dump::commands::presign::PresignError;
 use linpmem_dump::commands::ranges::RangesError;
+#[cfg(feature = "remote")]
+use linpmem_dump::commands::receive;
 use linpmem_dump::commands::recover::RecoverCommandError;
 #[cfg(feature = "sign")]
 use linpmem_dump::commands::sign;
@@ -18,8 +18,12 @@ use linpmem_dump::commands::sign;
 use linpmem_dump::commands::timestamp;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, custody, extract, index, info, ls, presign, ranges, receive, recover,
-    symbols, verify,
+    acquire, compare, custody, extract, info, ls, ranges, recover, symbols, verify,
+};
+#[cfg(feature = "stores")]
+use linpmem_dump::commands::{
+    index::{self, IndexError},
+    presign::{self, PresignError},
 };
 use linpmem_dump::text::stderr;
 use std::ffi::OsString;
@@ -74,7 +78,9 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             document.print(json, out)?;
             return Ok(document.exit_status());
         }
+        #[cfg(feature = "stores")]
         Some(Command::Index(args)) => index::index(args)?.print(json, out)?,
+        #[cfg(feature = "stores")]
         Some(Command::Presign(args)) => {
             let document = presign::presign(args, out)?;
             match args.writes_to_stdout() {
@@ -98,6 +104,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             document.print(json, out)?;
             return Ok(status);
         }
+        #[cfg(feature = "remote")]
         Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
         Some(Command::Custody(CustodyCommand::Add(args))) => {
@@ -125,19 +132,22 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
 }
 
 fn status_of(error: &anyhow::Error) -> ExitStatus {
-    let is_usage = error.is::<UsageError>()
-        || matches!(error.downcast_ref(), Some(RunError::Usage(_)))
-        || matches!(
+    let is_usage = [
+        error.is::<UsageError>(),
+        matches!(error.downcast_ref(), Some(RunError::Usage(_))),
+        #[cfg(feature = "stores")]
+        matches!(
             error.downcast_ref(),
             Some(IndexError::Usage(_) | IndexError::NoStore)
-        )
-        || matches!(error.downcast_ref(), Some(PresignError::Usage(_)))
-        || matches!(error.downcast_ref(), Some(RangesError::Usage(_)))
-        || matches!(error.downcast_ref(), Some(RecoverCommandError::Usage(_)))
-        || matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_)));
-    if is_usage {
-        ExitStatus::Usage
-    } else {
-        ExitStatus::Failed
+        ),
+        #[cfg(feature = "stores")]
+        matches!(error.downcast_ref(), Some(PresignError::Usage(_))),
+        matches!(error.downcast_ref(), Some(RangesError::Usage(_))),
+        matches!(error.downcast_ref(), Some(RecoverCommandError::Usage(_))),
+        matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_))),
+    ];
+    match is_usage.contains(&true) {
+        true => ExitStatus::Usage,
+        false => ExitStatus::Failed,
     }
 }

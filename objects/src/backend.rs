@@ -2,7 +2,7 @@
 //! What every store can do.
 
 use crate::error::StoreError;
-use crate::sums::Sums;
+use crate::sums::{Sums, sha256_of_parts};
 use std::io::Read;
 use url::Url;
 
@@ -104,5 +104,14 @@ pub struct Stored {
     /// Bytes.
     pub length: u64,
     /// The sum of the sums of its parts, if the store keeps one.
-    pub sha256_of_parts: Option<[u8; 32]>,
+    pub(crate) sha256_of_parts: Option<[u8; 32]>,
+}
+
+impl Stored {
+    /// Whether its parts have these sums, as the store sees it; `None` if it keeps none.
+    #[must_use]
+    pub fn has_parts(&self, sums: &[[u8; 32]]) -> Option<bool> {
+        let theirs = self.sha256_of_parts?;
+        Some(theirs == sha256_of_parts(sums.iter()))
+    }
 }

@@ -233,12 +233,6 @@ pub fn presign(
     })
 }
 
-/// The sum of the sums of parts, as [`Stored`] has it.
-#[must_use]
-pub fn sha256_of_parts(parts: &[[u8; 32]]) -> [u8; 32] {
-    sums::sha256_of_parts(parts.iter())
-}
-
 /// The key of a part that is an object of its own, or of one of several objects.
 #[must_use]
 pub fn numbered_key(key: &str, number: u32) -> String {

@@ -137,9 +137,20 @@ fn format() -> Result<()> {
     succeed(&mut rustfmt)
 }
 
-/// The Cargo features of linpmem-formats. Each has to build without the others, and the
-/// crate without any.
-const FORMATS: [&str; 8] = ["", "elf", "lime", "raw", "kdump", "avml", "aff4", "frames"];
+/// Packages of whose Cargo features each has to build without the others, with the folders of the
+/// packages and their features. The packages also have to build without any.
+const FEATURES: [(&str, &str, &[&str]); 2] = [
+    (
+        "linpmem-formats",
+        "formats",
+        &["elf", "lime", "raw", "kdump", "avml", "aff4", "frames"],
+    ),
+    (
+        "linpmem-dump",
+        "dumper",
+        &["encrypt", "remote", "sign", "stores", "timestamp"],
+    ),
+];
 
 fn clippy() -> Result<()> {
     let lint = |scope: &[&str]| {
@@ -148,10 +159,14 @@ fn clippy() -> Result<()> {
         succeed(cargo.args(["--", "-D", "warnings"]))
     };
     lint(&["--workspace", "--all-targets"])?;
-    let crate_alone = ["--package", "linpmem-formats", "--no-default-features"];
-    FORMATS
-        .iter()
-        .try_for_each(|format| lint(&[&crate_alone[..], &["--features", format]].concat()))
+    for (package, _, features) in FEATURES {
+        let bare = ["--package", package, "--no-default-features"];
+        lint(&bare)?;
+        for feature in features {
+            lint(&[&bare[..], &["--features", feature]].concat())?;
+        }
+    }
+    Ok(())
 }
 
 fn documentation() -> Result<()> {
@@ -195,18 +210,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_feature_of_the_formats_is_checked_alone() {
-        let manifest = checkout::dir().join("formats/Cargo.toml");
-        let manifest = fs::read_to_string(manifest).unwrap();
-        let listed = manifest
-            .lines()
-            .find_map(|line| line.strip_prefix("default = ["))
-            .and_then(|list| list.strip_suffix(']'))
-            .unwrap();
-        let listed: Vec<&str> = listed
-            .split(", ")
-            .map(|name| name.trim_matches('"'))
-            .collect();
-        assert_eq!(listed, FORMATS[1..]);
+    fn every_feature_of_the_formats_and_of_the_dumper_is_checked_alone() {
+        for (package, folder, features) in FEATURES {
+            let manifest = checkout::dir().join(folder).join("Cargo.toml");
+            let manifest = fs::read_to_string(manifest).unwrap();
+            let listed = manifest
+                .lines()
+                .find_map(|line| line.strip_prefix("default = ["))
+                .and_then(|list| list.strip_suffix(']'))
+                .unwrap();
+            let listed: Vec<&str> = listed
+                .split(", ")
+                .map(|name| name.trim_matches('"'))
+                .collect();
+            assert_eq!(listed, features, "{package}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! An object store.
 
 use super::Sink;
-use linpmem_objects::{StoreError, Upload};
+use crate::parts::objects::{StoreError, Upload};
 use linpmem_phys::num::len_bytes;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -2,9 +2,9 @@
 //! A receiver on another machine.
 
 use super::Sink;
+use crate::parts::remote::{Sender, Stream};
 use bytes::{Bytes, BytesMut};
 use linpmem_phys::num::len_bytes;
-use linpmem_remote::{Sender, Stream};
 use std::io;
 use std::sync::Arc;
 

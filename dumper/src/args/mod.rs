@@ -12,9 +12,14 @@ mod commands;
 mod custody;
 mod encryption;
 mod image;
+#[cfg(feature = "stores")]
+mod index;
 mod plan;
+#[cfg(feature = "stores")]
 mod presign;
 mod reading;
+#[cfg(feature = "remote")]
+mod receive;
 mod remote;
 mod run;
 mod selection;
@@ -22,8 +27,7 @@ mod shape;
 
 pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
-    CompareArgs, ExtractArgs, IndexArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs,
-    VerifyArgs,
+    CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
 };
 #[cfg(feature = "timestamp")]
 pub use custody::TimestampArgs;
@@ -35,10 +39,15 @@ pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
     LinearArgs,
 };
+#[cfg(feature = "stores")]
+pub use index::IndexArgs;
 pub use plan::UsageError;
+#[cfg(feature = "stores")]
 pub use presign::PresignArgs;
 pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
-pub use remote::{ReceiveArgs, RemoteArgs, stored_at, without_secret};
+#[cfg(feature = "remote")]
+pub use receive::ReceiveArgs;
+pub use remote::{RemoteArgs, stored_at, without_secret};
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
@@ -50,7 +59,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// What people do with the program, and how.
-const EXAMPLES: [(&str, &str); 12] = [
+const EXAMPLES: &[(&str, &str)] = &[
     ("linpmem-dump", "HOSTNAME-TIME.core in the current folder"),
     (
         "linpmem-dump /mnt/usb/host.core",
@@ -68,14 +77,17 @@ const EXAMPLES: [(&str, &str); 12] = [
         "linpmem-dump - --manifest host.jsonl | ssh keep 'cat > host.core'",
         "nothing but the manifest on this disk",
     ),
+    #[cfg(feature = "remote")]
     (
         "linpmem-dump receive --out /evidence",
         "wait for images; prints the address for --to",
     ),
+    #[cfg(feature = "remote")]
     (
         "linpmem-dump --to 'linpmem://lab:4444#…'",
         "send the image there, and write nothing here",
     ),
+    #[cfg(feature = "encrypt")]
     (
         "linpmem-dump --encrypt-to age1… host.core",
         "host.core.age, for the holder of a key alone",
@@ -99,7 +111,7 @@ const EXAMPLES: [(&str, &str); 12] = [
 ];
 
 /// The files that a run leaves.
-const FILES: [(&str, &str); 9] = [
+const FILES: &[(&str, &str)] = &[
     (
         "OUTPUT",
         "the image; it has this name only when everything is on disk",
@@ -112,10 +124,12 @@ const FILES: [(&str, &str); 9] = [
         "OUTPUT.manifest.jsonl",
         "ranges, hashes, times, unreadable pages",
     ),
+    #[cfg(feature = "sign")]
     (
         "OUTPUT.manifest.jsonl.minisig",
         "a signature of the manifest",
     ),
+    #[cfg(feature = "timestamp")]
     (
         "OUTPUT.manifest.jsonl.tsr",
         "when the manifest existed, by an authority",
@@ -125,6 +139,7 @@ const FILES: [(&str, &str); 9] = [
         "what happened to the image since",
     ),
     ("OUTPUT.sha256", "the hash of the image, for sha256sum -c"),
+    #[cfg(feature = "encrypt")]
     (
         "OUTPUT.age.json",
         "what is known without a key, if all others are encrypted (.age)",
@@ -139,11 +154,11 @@ const FILES: [(&str, &str); 9] = [
 pub const SECTIONS: [Section<'_>; 2] = [
     Section {
         title: "EXAMPLES",
-        terms: &EXAMPLES,
+        terms: EXAMPLES,
     },
     Section {
         title: "FILES",
-        terms: &FILES,
+        terms: FILES,
     },
 ];
 
@@ -195,12 +210,14 @@ pub enum Command {
     /// Show what an image contains
     Info(InfoArgs),
     /// List the images in a store, and which are complete
+    #[cfg(feature = "stores")]
     Index(IndexArgs),
     /// Sign requests with which a machine without credentials stores one image in S3
     ///
     /// Begins an upload with the credentials of this machine, and writes a bundle: a file with
     /// which another machine stores that image (--to @FILE) until it expires, and can neither read
     /// nor replace anything. See docs/stores.md.
+    #[cfg(feature = "stores")]
     Presign(PresignArgs),
     /// List the artifacts stored with an image
     Ls(ListArgs),
@@ -216,6 +233,7 @@ pub enum Command {
     /// everything is encrypted. A connection that breaks goes on where it was. Each image is
     /// compared with its manifest before it gets its name, and its sender gets a signed
     /// receipt. See docs/remote.md.
+    #[cfg(feature = "remote")]
     Receive(ReceiveArgs),
     /// Show which memory of this machine would be read
     Ranges(RangesArgs),
@@ -287,11 +305,14 @@ impl Cli {
     pub fn is_json(&self) -> bool {
         match &self.command {
             None => self.acquire.run.is_json(),
+            #[cfg(feature = "remote")]
             Some(Command::Receive(args)) => args.json,
             Some(Command::Convert(args)) => args.run.is_json(),
             Some(Command::Verify(args)) => args.progress.is_json(args.json),
             Some(Command::Info(args)) => args.json,
+            #[cfg(feature = "stores")]
             Some(Command::Index(args)) => args.json,
+            #[cfg(feature = "stores")]
             Some(Command::Presign(args)) => args.json,
             Some(Command::Ls(args)) => args.json,
             Some(Command::Recover(args)) => args.json,

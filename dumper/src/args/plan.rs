@@ -126,6 +126,13 @@ pub enum UsageError {
     /// What should be an address is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The command of another build, which would be taken for the name of an image.
+    #[cfg(not(feature = "remote"))]
+    #[error(
+        "this build cannot receive images: it was made without the Cargo feature `remote` (./receive \
+         is a file of that name)"
+    )]
+    CannotReceive,
     /// Progress for people in a stream for programs.
     #[error("--json makes stderr JSON Lines: use --progress json or none with it, or neither")]
     ProgressIsNotJson,
@@ -284,6 +291,8 @@ fn output(path: Option<&Path>, run: &RunArgs) -> Result<Output, UsageError> {
     match path {
         None => Ok(Output::Named { manifest }),
         Some(path) if path.as_os_str() == "-" => stream(Stream::Stdout, manifest),
+        #[cfg(not(feature = "remote"))]
+        Some(path) if path.as_os_str() == "receive" => Err(UsageError::CannotReceive),
         // Path::file_name passes over a trailing slash.
         Some(path)
             if path.file_name().is_none()

@@ -7,11 +7,14 @@ pub mod custody;
 mod custody_record;
 pub mod extract;
 mod file_output;
+#[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
 pub mod ls;
+#[cfg(feature = "stores")]
 pub mod presign;
 pub mod ranges;
+#[cfg(feature = "remote")]
 pub mod receive;
 pub mod recover;
 mod recovered_name;

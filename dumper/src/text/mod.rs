@@ -8,13 +8,16 @@ pub mod compare;
 pub mod custody;
 pub mod extract;
 pub mod figures;
+#[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
 pub mod ls;
 mod memory_map;
+#[cfg(feature = "stores")]
 pub mod presign;
 pub mod progress;
 pub mod ranges;
+#[cfg(feature = "remote")]
 pub mod receive;
 pub mod recover;
 pub mod shell;

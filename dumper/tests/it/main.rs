@@ -4,6 +4,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+#[cfg(not(all(
+    feature = "encrypt",
+    feature = "remote",
+    feature = "sign",
+    feature = "stores",
+    feature = "timestamp",
+)))]
+mod absent;
+#[cfg(test)]
 mod aff4;
 #[cfg(test)]
 #[cfg(feature = "encrypt")]
@@ -25,7 +34,7 @@ mod cut_off;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
-#[cfg(feature = "encrypt")]
+#[cfg(all(feature = "encrypt", feature = "remote", feature = "stores"))]
 mod encrypted_elsewhere;
 #[cfg(test)]
 #[cfg(feature = "encrypt")]
@@ -47,12 +56,14 @@ mod json;
 #[cfg(test)]
 mod pasted;
 #[cfg(test)]
+#[cfg(feature = "stores")]
 mod presigned;
 #[cfg(test)]
 mod raw_input;
 #[cfg(test)]
 mod read_back;
 #[cfg(test)]
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(test)]
 mod resident;
@@ -63,6 +74,7 @@ mod schema;
 #[cfg(test)]
 mod second_pass;
 #[cfg(test)]
+#[cfg(feature = "stores")]
 mod stores;
 #[cfg(test)]
 mod streams;

@@ -59,6 +59,12 @@ fn programs(arch: Arch) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+/// The most bytes that a program may have that is carried to a machine, if it has a limit: a
+/// larger one replaces more of the memory that it is to read.
+fn most_bytes(name: &str) -> Option<u64> {
+    (name == "linpmem-dump").then_some(9 << 20)
+}
+
 /// Runs `cargo xtask dist`.
 pub fn run(args: &Args) -> Result<()> {
     let arch = args.target;
@@ -183,7 +189,10 @@ pub fn build_programs_for(arch: Arch) -> Result<Vec<PathBuf>> {
             fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
         check_static(&bytes, arch)
             .and_then(|()| match BuildKind::of(arch) {
-                BuildKind::Release => check_stripped(&bytes),
+                BuildKind::Release => {
+                    check_stripped(&bytes)?;
+                    most_bytes(name).map_or(Ok(()), |most| check_size(&bytes, most))
+                }
                 BuildKind::Quick => Ok(()),
             })
             .with_context(|| format!("{} is not as it must be", built.display()))?;
@@ -240,9 +249,32 @@ fn check_stripped(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Checks that a program has `most` bytes at most.
+fn check_size(bytes: &[u8], most: u64) -> Result<()> {
+    let len = u64::try_from(bytes.len())?;
+    ensure!(
+        len <= most,
+        "it has {len} bytes, {} more than the {most} that it may have: look for what has grown \
+         (docs/performance.md)",
+        len.saturating_sub(most)
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_is_too_large_is_refused() {
+        let most = most_bytes("linpmem-dump").unwrap();
+        assert_eq!(most_bytes("pmem"), None);
+        let mut program = vec![0; usize::try_from(most).unwrap()];
+        check_size(&program, most).unwrap();
+        program.extend([0; 5]);
+        let error = check_size(&program, most).unwrap_err().to_string();
+        assert!(error.contains("9437189 bytes, 5 more"), "{error}");
+    }
 
     #[test]
     fn symbols_are_detected() {

@@ -3,6 +3,7 @@
 
 mod emulated;
 mod matrix;
+mod parts;
 mod record;
 mod tally;
 
@@ -82,7 +83,7 @@ const SUITES: &[Suite] = &[
             let parts = [Part::Tree, Part::Vouchers, Part::S3, Part::Stores];
             setup::ensure(&Cache::open()?, &parts)
         },
-        others: None,
+        others: Some(parts::run),
     },
     Suite {
         name: "vm",
