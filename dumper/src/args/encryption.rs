@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Whom everything that a run writes is encrypted to.
 #[derive(Clone, Debug, Default, Args)]
 pub struct EncryptArgs {
-    /// Encrypt everything that is written, so that only the holder of KEY can read it. Repeatable
+    /// Encrypt everything that is written or sent, so that only the holder of KEY can read it. Repeatable
     ///
     /// KEY is a public key of age (age1…), as age-keygen makes it. Image, manifest and artifacts
     /// are encrypted before they are written, and get names that end in .age; each holder of a

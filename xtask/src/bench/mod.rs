@@ -10,6 +10,7 @@ mod kmod;
 mod memory;
 mod pages;
 mod peers;
+mod remote;
 mod scale;
 mod sums;
 
@@ -91,6 +92,11 @@ const BENCHES: &[Bench] = &[
         name: "kmod",
         about: "reading through the module, compared with a plain copy",
         run: kmod::run,
+    },
+    Bench {
+        name: "remote",
+        about: "acquisitions in a virtual machine that go to a receiver, compared with its disk and with nc",
+        run: remote::run,
     },
     Bench {
         name: "scale",

@@ -2,11 +2,12 @@
 //! Lines that break, receivers that end, and disks that are full: nothing is lost, and nothing is
 //! called whole that is not.
 
-use super::receiver::Receiver;
-use super::{Away, fact, is_what_qemu_sees, nothing_is_complete};
+use super::{Away, LISTEN, fact, is_what_qemu_sees, nothing_is_complete, receiver};
 use crate::contains::contains;
 use crate::wait;
 use anyhow::{Result, ensure};
+use linpmem_testkit::artifacts;
+use linpmem_testkit::receiver::Receiver;
 use linpmem_testkit::troubled_line::{Trouble, TroubledLine};
 use serde_json::json;
 
@@ -44,7 +45,7 @@ fn a_line_that_is_cut_again_and_again_loses_nothing() -> Result<()> {
 fn over_a_line_cut_at(away: &Away, name: &str, moments: &[usize]) -> Result<usize> {
     let troubles: Vec<Trouble> = moments.iter().copied().map(Trouble::CutAfter).collect();
     let image = is_what_qemu_sees(name, |name| {
-        let receiver = Receiver::start(&away.folder(name)?, "127.0.0.1:0", &[])?;
+        let receiver = receiver(&away.folder(name)?)?;
         let line = TroubledLine::new(receiver.address, &troubles)?;
         let sender = away.sender(&receiver.to_by(line.address), &[]);
         let acquired = away.acquire(name, sender, || receiver.image())?;
@@ -64,7 +65,8 @@ fn a_receiver_that_is_killed_and_started_again_goes_on() -> Result<()> {
     is_what_qemu_sees("killed", |name| {
         let folder = away.folder(name)?;
         let kept = ["--key", "key", "--token-file", "token"];
-        let mut receiver = Receiver::start(&folder, "127.0.0.1:0", &kept)?;
+        let dumper = artifacts::dumper()?;
+        let mut receiver = Receiver::start(&dumper, &folder, LISTEN, &kept)?;
         let address = receiver.address;
         let sender = away.sender(&receiver.to(), &["--rate", "20"]);
         std::thread::scope(|scope| {
@@ -75,7 +77,7 @@ fn a_receiver_that_is_killed_and_started_again_goes_on() -> Result<()> {
                         Ok((receiver.arrived()? > before).then_some(()))
                     })?;
                     drop(receiver);
-                    receiver = Receiver::start(&folder, &address.to_string(), &kept)?;
+                    receiver = Receiver::start(&dumper, &folder, &address.to_string(), &kept)?;
                 }
                 Ok(receiver)
             });
@@ -92,7 +94,7 @@ fn a_full_disk_and_a_wrong_secret_are_told_at_once() -> Result<()> {
     let before = away.files()?;
 
     let folder = away.folder("full")?;
-    let receiver = Receiver::on_a_small_disk(&folder, 40)?;
+    let receiver = Receiver::on_a_small_disk(&artifacts::dumper()?, &folder, 40)?;
     let run = away
         .sender(&receiver.to(), &["--compress", "lz4"])
         .run()?
@@ -103,7 +105,7 @@ fn a_full_disk_and_a_wrong_secret_are_told_at_once() -> Result<()> {
     nothing_is_complete(receiver.folder())?;
 
     let folder = away.folder("wrong")?;
-    let receiver = Receiver::start(&folder, "127.0.0.1:0", &[])?;
+    let receiver = receiver(&folder)?;
     let to = receiver.to();
     let another = if to.ends_with('A') { "Q" } else { "A" };
     let wrong = format!("{}{another}", to.get(..to.len() - 1).unwrap_or_default());

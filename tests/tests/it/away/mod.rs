@@ -6,14 +6,14 @@ mod encrypted;
 mod interrupted;
 mod kept_secret;
 mod received;
-mod receiver;
 mod store_troubles;
 mod stored;
 
 use crate::{host_dumper, machines};
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::artifacts::DUMPER;
+use linpmem_testkit::artifacts::{self, DUMPER};
 use linpmem_testkit::kernel::KernelPackage;
+use linpmem_testkit::receiver::Receiver;
 use linpmem_testkit::target_machine::{Acquired, TargetMachine};
 use linpmem_testkit::vm::{GuestCommand, Output, VmBuilder};
 use serde_json::Value;
@@ -23,6 +23,9 @@ use std::time::Duration;
 
 /// The variable that says where an image goes, which no other user sees.
 const TO: &str = "LINPMEM_TO";
+
+/// Where receivers listen: at a port that is free.
+const LISTEN: &str = "127.0.0.1:0";
 
 /// How long an acquisition may take: only a safety net.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -119,6 +122,11 @@ fn is_what_qemu_sees(name: &str, acquire: impl Fn(&str) -> Result<Acquired>) -> 
 
 fn configured(machine: VmBuilder) -> VmBuilder {
     machine.memory_mib(320).network()
+}
+
+/// A receiver on the host, in `folder`.
+fn receiver(folder: &Path) -> Result<Receiver> {
+    Receiver::start(&artifacts::dumper()?, folder, LISTEN, &[])
 }
 
 /// The summary of a run with `--json`.

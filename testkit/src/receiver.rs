@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A receiver on the host.
 
-use crate::host_dumper;
+use crate::vm::from_guest;
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::vm::from_guest;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -13,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 /// The length of a token at the end of an address: 16 bytes in base64.
 const TOKEN_LETTERS: usize = 22;
 
-/// A receiver that runs, until it is dropped.
+/// `linpmem-dump receive`, until it is dropped.
+#[derive(Debug)]
 pub struct Receiver {
     child: Child,
     /// Where it listens.
@@ -25,24 +25,29 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Listens at `listen`, and writes to a folder `out` in `folder`.
-    pub fn start(folder: &Path, listen: &str, words: &[&str]) -> Result<Self> {
-        let mut command = host_dumper::command()?;
+    /// Runs `dumper`, which listens at `listen` and writes to a folder `out` in `folder`.
+    ///
+    /// # Errors
+    /// When it does not begin.
+    pub fn start(dumper: &Path, folder: &Path, listen: &str, words: &[&str]) -> Result<Self> {
+        let mut command = Command::new(dumper);
         command.args(["receive", "--json", "--listen", listen]);
         command.args(words).arg("--out");
         Self::of(command, folder)
     }
 
     /// The same in a file system of `mib` MiB, which ends with it.
-    pub fn on_a_small_disk(folder: &Path, mib: u32) -> Result<Self> {
-        let dumper = host_dumper::command()?;
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn on_a_small_disk(dumper: &Path, folder: &Path, mib: u32) -> Result<Self> {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-ec"]);
         command.arg(
             "mount -t tmpfs -o size=\"$2\"m none \"$3\"; \
              exec \"$1\" receive --json --listen 127.0.0.1:0 --min-free 0 --out \"$3\"",
         );
-        command.arg("sh").arg(dumper.get_program());
+        command.arg("sh").arg(dumper);
         command.arg(mib.to_string());
         Self::of(command, folder)
     }
@@ -76,16 +81,21 @@ impl Receiver {
     }
 
     /// The address for a target's `--to`.
+    #[must_use]
     pub fn to(&self) -> String {
         self.to_by(self.address)
     }
 
     /// The same by a line that listens at `address`.
+    #[must_use]
     pub fn to_by(&self, address: SocketAddr) -> String {
         format!("linpmem://{}#{}", from_guest(address), self.secret)
     }
 
     /// What a sender has to know, and nobody else.
+    ///
+    /// # Errors
+    /// When the address has none.
     pub fn token(&self) -> Result<&str> {
         let start = self.secret.len().checked_sub(TOKEN_LETTERS);
         let token = start.and_then(|start| self.secret.get(start..));
@@ -93,6 +103,9 @@ impl Receiver {
     }
 
     /// The only image that has arrived whole.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
     pub fn image(&self) -> Result<PathBuf> {
         let mut images: Vec<PathBuf> = Vec::new();
         for name in self.names()? {
@@ -104,6 +117,9 @@ impl Receiver {
     }
 
     /// How much of an image has arrived that is not whole yet.
+    ///
+    /// # Errors
+    /// The system's.
     pub fn arrived(&self) -> Result<u64> {
         let names = self.names()?;
         let partial = names.iter().find(|name| name.ends_with(".core.partial"));
@@ -122,11 +138,15 @@ impl Receiver {
     }
 
     /// Where the images arrive.
+    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// What it, and those before it in the same folder, have logged.
+    ///
+    /// # Errors
+    /// The system's.
     pub fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(&self.log)?)
     }
