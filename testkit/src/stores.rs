@@ -151,7 +151,9 @@ impl StoreServer {
             let configuration = own.join("configuration");
             // What is missing is noticed when nginx does not find the file.
             let _ = fs::write(&configuration, nginx(&own, folder, port));
-            let mut command = tree.command("nginx", &[&own, folder]);
+            // It looks up whose rights to have, and the tree has no accounts.
+            let [users, groups] = ["/etc/passwd", "/etc/group"].map(Path::new);
+            let mut command = tree.command("nginx", &[&own, folder, users, groups]);
             command.arg("-c").arg(configuration);
             command
         })
