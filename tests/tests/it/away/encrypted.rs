@@ -2,7 +2,7 @@
 //! Whoever keeps an encrypted image has no key for it, and age opens it byte for byte.
 
 use super::stored::Store;
-use super::{Away, is_what_qemu_sees, receiver};
+use super::{Away, is_what_qemu_sees, receiving};
 use anyhow::{Context, Result, ensure};
 use linpmem_testkit::vm::from_guest;
 use linpmem_testkit::vouchers::Vouchers;
@@ -55,7 +55,7 @@ fn a_receiver_and_a_store_keep_what_age_opens() -> Result<()> {
     let words = ["--format", "elf", "--encrypt-to", &key.public];
     is_what_qemu_sees("received", |name| {
         let folder = away.folder(name)?;
-        let receiver = receiver(&folder)?;
+        let receiver = receiving(&folder)?;
         let sender = away.sender(&receiver.to(), &words);
         away.acquire(name, sender, || key.decrypted(&receiver.image()?, &folder))
     })?;

@@ -2,7 +2,7 @@
 //! Lines that break, receivers that end, and disks that are full: nothing is lost, and nothing is
 //! called whole that is not.
 
-use super::{Away, LISTEN, fact, is_what_qemu_sees, nothing_is_complete, receiver};
+use super::{Away, LISTEN, fact, is_what_qemu_sees, nothing_is_complete, receiving};
 use crate::contains::contains;
 use crate::wait;
 use anyhow::{Result, ensure};
@@ -45,7 +45,7 @@ fn a_line_that_is_cut_again_and_again_loses_nothing() -> Result<()> {
 fn over_a_line_cut_at(away: &Away, name: &str, moments: &[usize]) -> Result<usize> {
     let troubles: Vec<Trouble> = moments.iter().copied().map(Trouble::CutAfter).collect();
     let image = is_what_qemu_sees(name, |name| {
-        let receiver = receiver(&away.folder(name)?)?;
+        let receiver = receiving(&away.folder(name)?)?;
         let line = TroubledLine::new(receiver.address, &troubles)?;
         let sender = away.sender(&receiver.to_by(line.address), &[]);
         let acquired = away.acquire(name, sender, || receiver.image())?;
@@ -105,7 +105,7 @@ fn a_full_disk_and_a_wrong_secret_are_told_at_once() -> Result<()> {
     nothing_is_complete(receiver.folder())?;
 
     let folder = away.folder("wrong")?;
-    let receiver = receiver(&folder)?;
+    let receiver = receiving(&folder)?;
     let to = receiver.to();
     let another = if to.ends_with('A') { "Q" } else { "A" };
     let wrong = format!("{}{another}", to.get(..to.len() - 1).unwrap_or_default());

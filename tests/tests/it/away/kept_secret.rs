@@ -2,7 +2,7 @@
 //! Neither other users of the target nor the files that an acquisition leaves have a secret.
 
 use super::stored::Store;
-use super::{Away, receiver};
+use super::{Away, receiving};
 use crate::wait;
 use anyhow::{Result, ensure};
 use linpmem_testkit::stores::S3_KEYS;
@@ -24,7 +24,7 @@ fn no_secret_is_seen_or_left() -> Result<()> {
     let away = Away::without_module()?;
     for by_file in [false, true] {
         let folder = away.folder(&format!("received-{by_file}"))?;
-        let receiver = receiver(&folder)?;
+        let receiver = receiving(&folder)?;
         let to = receiver.to();
         let sender = if by_file {
             away.target.vm.put("/tmp/address", 0o600, to.as_bytes())?;

@@ -125,7 +125,7 @@ fn configured(machine: VmBuilder) -> VmBuilder {
 }
 
 /// A receiver on the host, in `folder`.
-fn receiver(folder: &Path) -> Result<Receiver> {
+fn receiving(folder: &Path) -> Result<Receiver> {
     Receiver::start(&artifacts::dumper()?, folder, LISTEN, &[])
 }
 

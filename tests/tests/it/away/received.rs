@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a receiver gets is the memory that QEMU sees, and the target keeps none of it.
 
-use super::{Away, fact, is_what_qemu_sees, receiver};
+use super::{Away, fact, is_what_qemu_sees, receiving};
 use anyhow::{Result, ensure};
 use linpmem_testkit::target_machine::companion;
 use serde_json::json;
@@ -10,7 +10,7 @@ use std::fs;
 /// Acquires to a receiver, by `source`.
 fn arrives(away: &Away, source: &str) -> Result<()> {
     let acquired = is_what_qemu_sees(source, |name| {
-        let receiver = receiver(&away.folder(name)?)?;
+        let receiver = receiving(&away.folder(name)?)?;
         let sender = away.sender(&receiver.to(), &["--source", source]);
         away.acquire(name, sender, || receiver.image())
     })?;
