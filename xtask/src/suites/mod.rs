@@ -177,7 +177,10 @@ const SUITES: &[Suite] = &[
         about: "acquisitions straight to a receiver and to stores of every kind, over lines with troubles",
         cargo: END_TO_END,
         tests: &["away::"],
-        short: Some(&["away::received::", "away::store_troubles::"]),
+        short: Some(&[
+            "away::received::memory_read_by_the_module_arrives",
+            "away::store_troubles::",
+        ]),
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
