@@ -17,6 +17,8 @@ mod address;
 mod admission;
 mod claim;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod identity;
 mod line;
 mod message;

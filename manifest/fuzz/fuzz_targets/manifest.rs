@@ -6,10 +6,14 @@
 mod allocations;
 
 use libfuzzer_sys::fuzz_target;
-use linpmem_manifest::{Chunks, ReadError, Reader, parse};
+use linpmem_manifest::{Chunks, EncryptionRecord, ReadError, Reader, parse};
 use std::path::Path;
 
 fuzz_target!(|data: &[u8]| {
+    if let Ok(record) = EncryptionRecord::parse(data) {
+        let text = record.to_text().expect("it was read from such a text");
+        assert_eq!(EncryptionRecord::parse(&text).ok(), Some(record));
+    }
     let path = Path::new("manifest");
     let records: Result<Vec<_>, ReadError> = Reader::new(data, path).collect();
     let whole = parse(data, path);
@@ -29,7 +33,10 @@ fuzz_target!(|data: &[u8]| {
     let (Ok(records), Ok(whole)) = (records, whole) else {
         panic!("the chunks of something that is not a manifest");
     };
-    assert_eq!(whole.ranges.iter().map(|range| range.chunks).sum::<u64>(), count);
+    assert_eq!(
+        whole.ranges.iter().map(|range| range.chunks).sum::<u64>(),
+        count
+    );
     // What was read can be written, and reads back the same.
     let mut again = Vec::new();
     for record in &records {
