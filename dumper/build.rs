@@ -18,10 +18,12 @@ fn main() {
         // A program that is loaded anywhere has thousands of addresses to be adjusted: a bit is
         // enough for each. Not every linker for arm64 knows how.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
-        // LLD can leave out all tables for unwinding or none; see the script.
+    }
+    // The script knows the unwinder of GNU's compiler. LLD can leave out all tables or none.
+    if is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_ENV", "gnu") {
         if let Ok(folder) = env::var("CARGO_MANIFEST_DIR") {
             println!("cargo::rustc-link-arg-bins=-fuse-ld=bfd");
-            println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/no_unwinding.ld");
+            println!("cargo::rustc-link-arg-bins=-T{folder}/no_unwinding.ld");
         }
     }
 }

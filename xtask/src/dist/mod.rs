@@ -40,9 +40,15 @@ enum Part {
     Library,
 }
 
+/// The program that is carried to machines.
+const DUMPER: &str = "linpmem-dump";
+
+/// The most bytes that it may have: what is carried there replaces memory that is to be read.
+const MOST_DUMPER_BYTES: u64 = 9 << 20;
+
 /// The programs, with the packages that they are in.
 const PROGRAMS: [(&str, &str); 3] = [
-    ("linpmem-dump", "linpmem-dump"),
+    (DUMPER, "linpmem-dump"),
     ("pmem", "pmem"),
     ("linpmem-fit", "linpmem-fit-cli"),
 ];
@@ -57,12 +63,6 @@ fn programs(arch: Arch) -> &'static [(&'static str, &'static str)] {
             BuildKind::Quick => PROGRAMS.split_at(1).0,
         },
     }
-}
-
-/// The most bytes that a program may have that is carried to a machine, if it has a limit: a
-/// larger one replaces more of the memory that it is to read.
-fn most_bytes(name: &str) -> Option<u64> {
-    (name == "linpmem-dump").then_some(9 << 20)
 }
 
 /// Runs `cargo xtask dist`.
@@ -189,11 +189,12 @@ pub fn build_programs_for(arch: Arch) -> Result<Vec<PathBuf>> {
             fs::read(&built).with_context(|| format!("cargo left no {}", built.display()))?;
         check_static(&bytes, arch)
             .and_then(|()| match BuildKind::of(arch) {
-                BuildKind::Release => {
-                    check_stripped(&bytes)?;
-                    most_bytes(name).map_or(Ok(()), |most| check_size(&bytes, most))
-                }
+                BuildKind::Release => check_stripped(&bytes),
                 BuildKind::Quick => Ok(()),
+            })
+            .and_then(|()| match (BuildKind::of(arch), *name) {
+                (BuildKind::Release, DUMPER) => check_dumper(&built, &bytes, arch),
+                _ => Ok(()),
             })
             .with_context(|| format!("{} is not as it must be", built.display()))?;
         copy(&built, &dist.join(name))?;
@@ -249,6 +250,32 @@ fn check_stripped(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what holds for the program that is carried to machines alone.
+fn check_dumper(program: &Path, bytes: &[u8], arch: Arch) -> Result<()> {
+    check_size(bytes, MOST_DUMPER_BYTES)?;
+    match arch == Arch::HOST {
+        true => check_backtrace(program),
+        false => Ok(()),
+    }
+}
+
+/// Checks that a program outlives the backtrace that an error asks for if RUST_BACKTRACE is set,
+/// though it has no tables for unwinding but the unwinder's own.
+fn check_backtrace(program: &Path) -> Result<()> {
+    let output = Command::new(program)
+        .args(["info", "/dev/null/none"])
+        .env("RUST_BACKTRACE", "1")
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    ensure!(
+        output.status.code() == Some(1),
+        "with RUST_BACKTRACE=1, an error ends it with {} instead of exit code 1: the tables of the \
+         unwinder itself are missing (dumper/no_unwinding.ld)",
+        output.status
+    );
+    Ok(())
+}
+
 /// Checks that a program has `most` bytes at most.
 fn check_size(bytes: &[u8], most: u64) -> Result<()> {
     let len = u64::try_from(bytes.len())?;
@@ -267,12 +294,11 @@ mod tests {
 
     #[test]
     fn a_program_that_is_too_large_is_refused() {
-        let most = most_bytes("linpmem-dump").unwrap();
-        assert_eq!(most_bytes("pmem"), None);
-        let mut program = vec![0; usize::try_from(most).unwrap()];
-        check_size(&program, most).unwrap();
+        let mut program = vec![0; usize::try_from(MOST_DUMPER_BYTES).unwrap()];
+        check_size(&program, MOST_DUMPER_BYTES).unwrap();
         program.extend([0; 5]);
-        let error = check_size(&program, most).unwrap_err().to_string();
+        let error = check_size(&program, MOST_DUMPER_BYTES).unwrap_err();
+        let error = error.to_string();
         assert!(error.contains("9437189 bytes, 5 more"), "{error}");
     }
 
