@@ -197,6 +197,10 @@ impl Files {
     }
 
     pub(super) fn zeros(&mut self, stream: Stream, len: u64) -> Result<(), Refusal> {
+        // A hole takes nothing, and could make a file that takes for ever to be read.
+        if stream != Stream::Image {
+            return Err(Refusal::new("only an image has holes"));
+        }
         self.check(stream, len, 0)?;
         self.of(stream)?
             .zeros(len)

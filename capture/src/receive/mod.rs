@@ -180,3 +180,51 @@ fn refused(what: &str, error: impl std::fmt::Display) -> Refusal {
 
 /// No more than this is ever announced.
 const MOST_PLANNED: PhysLen = PhysLen::new(1 << 52);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linpmem_remote::Stream;
+
+    struct Silent;
+
+    impl ReceiveEvents for Silent {
+        fn begun(&self, _: &Arrival) {}
+        fn complete(&self, _: &Arrival, _: &Receipt) {}
+        fn incomplete(&self, _: &Arrival, _: &Path) {}
+        fn lost(&self, _: &str, _: SocketAddr, _: &str) {}
+        fn turned_away(&self, _: SocketAddr, _: &str) {}
+    }
+
+    #[test]
+    fn a_hole_makes_no_file_long_but_an_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            max_size: Some(PhysLen::new(1 << 20)),
+            min_free: PhysLen::ZERO,
+        };
+        let identity = Identity::generate().unwrap();
+        let path = folder.path().to_path_buf();
+        let receiver = ReceiveFolder::new(path, identity, limits, Box::new(Silent));
+        let hello = Hello {
+            run: RunId::generate().unwrap(),
+            host: "a".to_owned(),
+            started: "20260131T000000Z".to_owned(),
+            extension: "core".to_owned(),
+            planned_bytes: 4096,
+        };
+        let opened = receiver.open(&hello, "127.0.0.1:1".parse().unwrap());
+        let Ok(Opened::Running { mut session, .. }) = opened else {
+            panic!("it is not taken");
+        };
+        session.zeros(Stream::Image, 1 << 20).unwrap();
+        assert!(session.zeros(Stream::Image, 1).is_err());
+        for stream in [Stream::Manifest, Stream::Artifacts] {
+            assert!(session.zeros(stream, 1 << 40).is_err());
+        }
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let length = entry.unwrap().metadata().unwrap().len();
+            assert!(length <= 1 << 20, "{length}");
+        }
+    }
+}
