@@ -8,8 +8,8 @@
 mod allocations;
 
 use libfuzzer_sys::fuzz_target;
+use linpmem_capture::receive::{Arrival, ReceiveEvents, ReceiveFolder};
 use linpmem_capture::sink::Limits;
-use linpmem_capture::{Arrival, ReceiveEvents, ReceiveFolder};
 use linpmem_phys::PhysLen;
 use linpmem_remote::{Hello, Identity, Opened, Receipt, Session, Store, Stream};
 use std::fs;
