@@ -8,26 +8,15 @@
 mod allocations;
 
 use libfuzzer_sys::fuzz_target;
-use linpmem_capture::receive::{Arrival, ReceiveEvents, ReceiveFolder};
+use linpmem_capture::Silent;
+use linpmem_capture::receive::ReceiveFolder;
 use linpmem_capture::sink::Limits;
 use linpmem_phys::PhysLen;
-use linpmem_remote::{Hello, Identity, Opened, Receipt, Session, Store, Stream};
+use linpmem_remote::{Hello, Identity, Opened, Session, Store, Stream};
 use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
 
 /// No image becomes larger.
 const MOST_BYTES: u64 = 1 << 20;
-
-struct Silent;
-
-impl ReceiveEvents for Silent {
-    fn begun(&self, _: &Arrival) {}
-    fn complete(&self, _: &Arrival, _: &Receipt) {}
-    fn incomplete(&self, _: &Arrival, _: &Path) {}
-    fn lost(&self, _: &str, _: SocketAddr, _: &str) {}
-    fn turned_away(&self, _: SocketAddr, _: &str) {}
-}
 
 fuzz_target!(|data: &[u8]| {
     let at = data.iter().position(|&byte| byte == b'\n');

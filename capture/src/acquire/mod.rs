@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One acquisition, from the plan to the finished files.
 
+mod departure;
 mod disk_space;
 mod records;
 
 use crate::artifacts::{ArtifactsRequest, CollectedArtifacts, LateArtifacts};
-use crate::away::{Away, AwayError};
+use crate::away::AwayError;
 use crate::clock::Moment;
 use crate::compression_choice;
 use crate::driver::LoadedDriver;
@@ -15,7 +16,7 @@ use crate::error::AcquireError;
 use crate::events::Events;
 use crate::freeze::{self, Frozen};
 use crate::hash::Backend;
-use crate::image_format::{ImageFormat, Output, Shape, Target, host_in_name};
+use crate::image_format::{ImageFormat, Output, Shape, Target};
 use crate::image_writer::{ImageParts, open_writer};
 use crate::input_hash::InputHash;
 use crate::live_memory::LiveMemory;
@@ -26,16 +27,15 @@ use crate::plan::{Compression, HashSpec, Plan, ReadOrder};
 use crate::prefetch::Prefetched;
 use crate::random::random;
 use crate::reader::ReadPages;
-use crate::remote::{self, Delivered, Remote, RemoteError, RemoteSpec};
+use crate::remote::Delivered;
 use crate::selection::Selected;
 use crate::sidecar::{self, CrashOptions};
 use crate::sink::folder_of;
 use crate::source::{Source, Subject, Volatile};
 use crate::stop::Stop;
-use crate::stored::{NewImage, StoreSpec, Stored, Storing, StoringError};
+use crate::stored::Stored;
 use crate::warnings::Warnings;
-use disk_space::most_bytes;
-use linpmem_encryption::encrypted_len;
+use departure::Departure;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,
@@ -237,7 +237,7 @@ impl<'a> Prepared<'a> {
         meter: &Arc<Meter>,
     ) -> Result<Target, AwayError> {
         let (host, utc) = (&self.host.hostname, self.started.compact());
-        let away = Beginning {
+        let away = Departure {
             prepared: self,
             plan,
             stop,
@@ -248,69 +248,6 @@ impl<'a> Prepared<'a> {
             Some(_) => target.encrypted(),
             None => target,
         })
-    }
-}
-
-/// An image that goes somewhere else, before it does.
-struct Beginning<'a> {
-    prepared: &'a Prepared<'a>,
-    plan: &'a ImagePlan,
-    stop: &'a Stop,
-    meter: &'a Arc<Meter>,
-}
-
-impl Away for Beginning<'_> {
-    fn receiver(&self, spec: &RemoteSpec) -> Result<Remote, RemoteError> {
-        let image = remote::Image {
-            host: &self.prepared.host.hostname,
-            utc: &self.prepared.started.compact(),
-            extension: self.extension(),
-            planned_bytes: self.plan.total().get(),
-        };
-        Remote::connect(spec, &image, self.stop, self.meter)
-    }
-
-    fn store(&self, spec: &StoreSpec) -> Result<Storing, StoringError> {
-        let Prepared {
-            host,
-            started,
-            shape,
-            ..
-        } = self.prepared;
-        // Machines that were made of one template have one name.
-        let boot = host.boot_id.as_deref().and_then(|boot| boot.get(..8));
-        let name = format!(
-            "{}{}-{}.{}",
-            host_in_name(&host.hostname),
-            boot.map(|boot| format!("-{boot}")).unwrap_or_default(),
-            started.compact(),
-            self.extension()
-        );
-        let mut bound = most_bytes(*shape, self.plan);
-        let is_encrypted = self.prepared.plan.encryption.is_some();
-        if is_encrypted {
-            bound = encrypted_len(bound).saturating_add(MOST_HEADER_BYTES);
-        }
-        let image = NewImage {
-            name: &name,
-            bound,
-            is_encrypted,
-        };
-        Storing::begin(spec, &image, self.stop, self.meter)
-    }
-}
-
-/// More than the header of an encrypted file has, with 256 recipients.
-const MOST_HEADER_BYTES: u64 = 64 << 10;
-
-impl Beginning<'_> {
-    /// The ending of the image's name.
-    fn extension(&self) -> String {
-        let extension = self.prepared.shape.extension();
-        match self.prepared.plan.encryption {
-            Some(_) => format!("{extension}.age"),
-            None => extension,
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod standing;
 mod syncing;
 
 use crate::clock::Moment;
+use crate::events::Silent;
 use crate::sink::Limits;
 use files::Files;
 use linpmem_phys::PhysLen;
@@ -44,6 +45,14 @@ pub trait ReceiveEvents: Send + Sync {
 
     /// Somebody was turned away.
     fn turned_away(&self, peer: SocketAddr, reason: &str);
+}
+
+impl ReceiveEvents for Silent {
+    fn begun(&self, _: &Arrival) {}
+    fn complete(&self, _: &Arrival, _: &Receipt) {}
+    fn incomplete(&self, _: &Arrival, _: &Path) {}
+    fn lost(&self, _: &str, _: SocketAddr, _: &str) {}
+    fn turned_away(&self, _: SocketAddr, _: &str) {}
 }
 
 /// An image that arrives.
@@ -185,16 +194,6 @@ const MOST_PLANNED: PhysLen = PhysLen::new(1 << 52);
 mod tests {
     use super::*;
     use linpmem_remote::Stream;
-
-    struct Silent;
-
-    impl ReceiveEvents for Silent {
-        fn begun(&self, _: &Arrival) {}
-        fn complete(&self, _: &Arrival, _: &Receipt) {}
-        fn incomplete(&self, _: &Arrival, _: &Path) {}
-        fn lost(&self, _: &str, _: SocketAddr, _: &str) {}
-        fn turned_away(&self, _: SocketAddr, _: &str) {}
-    }
 
     #[test]
     fn a_hole_makes_no_file_long_but_an_image() {

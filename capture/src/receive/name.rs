@@ -16,7 +16,8 @@ const FORMATS: [&str; 7] = ["core", "raw", "padded", "aff4", "lime", "kdump", "a
 /// The endings of compression around an image.
 const CODECS: [&str; 3] = ["zst", "lz4", "sz"];
 
-/// What an encrypted image ends in besides.
+/// What an encrypted image ends in besides. Compared as text: a path that ends in a slash has an
+/// extension as well.
 const ENCRYPTED: &str = ".age";
 
 /// What the names of an image are made from, all of it checked.
@@ -117,6 +118,7 @@ mod tests {
             (time, "age"),
             (time, "core.age.age"),
             (time, "core.age.zst"),
+            (time, "core.age/"),
         ] {
             assert!(
                 names_of("a", started, extension).is_err(),

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Memory of the machine, in MiB.
 const MEMORY_MIB: u32 = 1024;
 
-/// Whoever has the private key: what is encrypted here is removed at once.
+/// A key that nobody needs: what is encrypted to it is removed at once.
 const PUBLIC: &str = "age1sfznr2ewss302evn5jqwqzfzzkp6e7vf3ylqzrarcwafwt0zm94shaaapf";
 
 /// The machine's own disk, which also has what `cat` reads.
