@@ -148,6 +148,11 @@ impl FromStr for Location {
                 name,
             });
         }
+        if !has_plain_host(text) {
+            return Err(LocationError::Form(
+                "a host's name takes letters of ASCII here: write the form that begins with xn--",
+            ));
+        }
         let mut url = Url::parse(text).map_err(|_| LocationError::Form("this is none of them"))?;
         if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
             return Err(LocationError::Form("this is none of them"));
@@ -250,6 +255,15 @@ pub(crate) fn url_of(base: &Url, key: &str) -> Url {
         path.pop_if_empty().extend(key.split('/'));
     }
     url
+}
+
+/// Whether the host in the address `text` is written in the letters that go over the line. Mapping
+/// others to them has rules that change from year to year, and names that look like others.
+pub(crate) fn has_plain_host(text: &str) -> bool {
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '\\', '?', '#']).next();
+    let host = authority.and_then(|authority| authority.rsplit('@').next());
+    host.is_some_and(|host| host.is_ascii() && !host.contains('%'))
 }
 
 fn has_parameter(query: &str, wanted: &str) -> bool {
@@ -393,6 +407,13 @@ mod tests {
     }
 
     #[test]
+    fn letters_beyond_ascii_have_their_places() {
+        let found = location("https://me:%C3%BC@xn--bcher-kva.example/f\u{fc}r/\u{fc}.core");
+        assert_eq!(found.key(""), "f\u{fc}r/\u{fc}.core");
+        assert_eq!(found.host(), "https://xn--bcher-kva.example");
+    }
+
+    #[test]
     fn what_is_no_place_is_refused() {
         for text in [
             "s3://",
@@ -405,6 +426,9 @@ mod tests {
             "https://h/?X-Amz-Signature=1",
             "https://h/?a=b",
             "https://acc.blob.core.windows.net/?sig=1",
+            "https://b\u{fc}cher.example/x",
+            "https://b%C3%BCcher.example/x",
+            "https://me:secret@b\u{fc}cher.example\\x",
             "",
         ] {
             assert!(text.parse::<Location>().is_err(), "{text}");

@@ -31,6 +31,7 @@ mod sender;
 mod serving;
 mod store;
 mod tls;
+mod wake;
 mod wire;
 
 pub use address::{Address, AddressError};
@@ -44,3 +45,4 @@ pub use run_id::RunId;
 pub use secret::Token;
 pub use sender::{LineState, Patience, Sender};
 pub use store::{Opened, Session, Store};
+pub use wake::Wake;

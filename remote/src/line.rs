@@ -2,12 +2,13 @@
 //! A connection that carries frames, encrypted.
 
 use crate::message::invalid;
+use crate::wake::Wake;
 use crate::wire::{HEADER_BYTES, Kind, MAX_PAYLOAD, header, parse};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustls::Connection;
 use serde::Serialize;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -43,9 +44,11 @@ impl Line {
     ///
     /// # Errors
     /// If the other side is not whom it should be, or too slow.
-    pub(crate) fn new(socket: TcpStream, tls: Connection) -> io::Result<Self> {
+    pub(crate) fn new(socket: TcpStream, mut tls: Connection) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(SILENCE))?;
+        // A frame is encrypted as a whole, and goes to the socket at once.
+        tls.set_buffer_limit(Some(2 * MAX_PAYLOAD));
         let now = Instant::now();
         let mut line = Self {
             socket: BufReader::with_capacity(READ_BYTES, socket),
@@ -59,7 +62,7 @@ impl Line {
         let deadline = now + HANDSHAKE;
         while line.tls.is_handshaking() {
             line.flush()?;
-            if line.tls.is_handshaking() && !line.take_in(deadline)? {
+            if line.tls.is_handshaking() && !line.take_in(deadline, None)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
@@ -67,16 +70,22 @@ impl Line {
         Ok(line)
     }
 
-    /// Sends a frame whose payload is `parts`.
+    /// Sends a frame whose payload is `parts`. The last one, which may be long, begins a record of
+    /// its own, and so fills records.
     ///
     /// # Errors
     /// If the connection is broken.
     pub(crate) fn send(&mut self, kind: Kind, parts: &[&[u8]]) -> io::Result<()> {
         let len = parts.iter().map(|part| part.len()).sum();
-        self.write(&header(kind, len)?)?;
-        for part in parts {
-            self.write(part)?;
-        }
+        let header = header(kind, len)?;
+        let (last, first) = match parts.split_last() {
+            Some((last, first)) => (*last, first),
+            None => Default::default(),
+        };
+        let mut begin = vec![IoSlice::new(&header)];
+        begin.extend(first.iter().map(|part| IoSlice::new(part)));
+        self.write(&mut begin)?;
+        self.write(&mut [IoSlice::new(last)])?;
         self.flush()?;
         self.last_said = Instant::now();
         Ok(())
@@ -107,6 +116,18 @@ impl Line {
     /// If the connection is broken, the other side has been silent for too long, or what it says is
     /// no frame.
     pub(crate) fn receive(&mut self, wait: Duration) -> io::Result<Option<(Kind, &[u8])>> {
+        self.receive_unless(wait, None)
+    }
+
+    /// The next frame; `None` as well if it was not there when `wake` was woken.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub(crate) fn receive_unless(
+        &mut self,
+        wait: Duration,
+        wake: Option<&Wake>,
+    ) -> io::Result<Option<(Kind, &[u8])>> {
         let deadline = Instant::now() + wait;
         loop {
             if self.fill()? {
@@ -115,7 +136,7 @@ impl Line {
                 let payload = self.frame.get(HEADER_BYTES..).unwrap_or_default();
                 return Ok(Some((kind, payload)));
             }
-            if !self.take_in(deadline)? {
+            if !self.take_in(deadline, wake)? {
                 return match self.last_heard.elapsed() > SILENCE {
                     true => Err(io::Error::new(
                         io::ErrorKind::TimedOut,
@@ -160,9 +181,10 @@ impl Line {
         parse(*header.ok_or_else(|| invalid("a frame is too short"))?)
     }
 
-    /// Takes bytes from the socket, waiting until `deadline`. Returns whether there were any.
-    fn take_in(&mut self, deadline: Instant) -> io::Result<bool> {
-        if self.socket.buffer().is_empty() && !self.is_readable(deadline)? {
+    /// Takes bytes from the socket, waiting until `deadline` or until `wake` is woken. Returns
+    /// whether there were any.
+    fn take_in(&mut self, deadline: Instant, wake: Option<&Wake>) -> io::Result<bool> {
+        if self.socket.buffer().is_empty() && !self.is_readable(deadline, wake)? {
             return Ok(false);
         }
         if self.socket.fill_buf()?.is_empty() {
@@ -183,25 +205,37 @@ impl Line {
         Ok(true)
     }
 
-    fn is_readable(&self, deadline: Instant) -> io::Result<bool> {
+    fn is_readable(&self, deadline: Instant, wake: Option<&Wake>) -> io::Result<bool> {
+        let socket = PollFd::new(self.socket.get_ref(), PollFlags::IN);
+        let wake_or_socket =
+            wake.map_or_else(|| socket.clone(), |wake| PollFd::new(wake, PollFlags::IN));
+        let mut polled = [socket, wake_or_socket];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = Timespec::try_from(left).map_err(io::Error::other)?;
-            let mut polled = [PollFd::new(self.socket.get_ref(), PollFlags::IN)];
             match poll(&mut polled, Some(&left)) {
-                Ok(ready) => return Ok(ready > 0),
+                Ok(_) => {
+                    let [socket, _] = &polled;
+                    let is_readable = !socket.revents().is_empty();
+                    if let (false, Some(wake)) = (is_readable, wake) {
+                        wake.reset();
+                    }
+                    return Ok(is_readable);
+                }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
     }
 
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let len = self.tls.writer().write(bytes)?;
-            bytes = bytes.get(len..).unwrap_or_default();
+    fn write(&mut self, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+        // Without those that are empty.
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
+            let len = self.tls.writer().write_vectored(parts)?;
+            IoSlice::advance_slices(&mut parts, len);
             // Keeps what waits for the socket short; whoever sends last flushes the rest.
-            if !bytes.is_empty() {
+            if !parts.is_empty() {
                 self.flush()?;
             }
         }

@@ -3,9 +3,12 @@
 
 use crate::error::SendError;
 use crate::message::Stream;
+use crate::wake::Wake;
 use crate::wire::PIECE_BYTES;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::io;
+use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,10 +28,12 @@ pub(crate) enum Item {
 }
 
 /// Messages between the thread that reads memory and the one that sends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// For the sending thread, which waits for the receiver as well.
+    wake: Wake,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +45,8 @@ struct State {
     sent: usize,
     /// Bytes in all of them.
     bytes: usize,
+    /// Whether the sending thread has nothing to send.
+    is_idle: bool,
     /// Whoever adds is gone.
     is_closed: bool,
     /// Nothing more will be sent.
@@ -84,6 +91,31 @@ impl State {
 }
 
 impl Queue {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// If the process has too many open files.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            wake: Wake::new()?,
+        })
+    }
+
+    /// Is woken if there is something to send after [`Next::Unacknowledged`].
+    pub(crate) const fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// Tells all who wait that something has changed.
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        if mem::take(&mut state.is_idle) {
+            self.wake.wake();
+        }
+        self.changed.notify_all();
+    }
+
     /// Adds bytes, in pieces that fit into frames, and waits for room.
     pub(crate) fn bytes(&self, stream: Stream, bytes: &Bytes) -> Result<(), SendError> {
         let mut from = 0;
@@ -109,7 +141,7 @@ impl Queue {
         }
         state.bytes += item.len();
         state.items.push_back(item);
-        self.changed.notify_all();
+        self.tell(state);
         Ok(())
     }
 
@@ -140,7 +172,10 @@ impl Queue {
             }
             None if state.is_closed => Next::Closed,
             None if state.items.is_empty() => Next::Nothing,
-            None => Next::Unacknowledged,
+            None => {
+                state.is_idle = true;
+                Next::Unacknowledged
+            }
         }
     }
 
@@ -176,8 +211,9 @@ impl Queue {
 
     /// Ends the sending thread.
     pub(crate) fn close(&self) {
-        self.lock().is_closed = true;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.is_closed = true;
+        self.tell(state);
     }
 
     /// Whether nobody adds or waits any more.
@@ -192,7 +228,7 @@ impl Queue {
         // Memory that waits is of no use to anybody.
         state.items.clear();
         (state.bytes, state.sent) = (0, 0);
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -224,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_is_not_acknowledged_is_sent_again() {
-        let queue = Queue::default();
+        let queue = Queue::new().unwrap();
         for len in 0..4 {
             queue.push(zeros(len)).unwrap();
         }
@@ -247,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_receiver_cannot_acknowledge_what_it_did_not_get_nor_lose_what_it_has() {
-        let queue = Queue::default();
+        let queue = Queue::new().unwrap();
         for len in 0..3 {
             queue.push(zeros(len)).unwrap();
         }
@@ -262,7 +298,7 @@ mod tests {
 
     #[test]
     fn bytes_are_cut_into_frames_and_wait_for_room() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new().unwrap());
         let bytes = Bytes::from(vec![1; MOST_BYTES + 1]);
         let adding = {
             let queue = Arc::clone(&queue);
@@ -289,8 +325,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_for_the_receiver_is_woken_by_more_to_send_and_by_the_end() {
+        let changes: [fn(&Queue); 3] = [
+            |queue| queue.push(zeros(2)).unwrap(),
+            Queue::close,
+            |queue| queue.fail(SendError::Refused("no".to_owned())),
+        ];
+        for change in changes {
+            let queue = Queue::new().unwrap();
+            queue.push(zeros(1)).unwrap();
+            assert_eq!(queue.next(SOON), Next::Item(0, zeros(1)));
+            assert!(!queue.wake().is_awake());
+            assert_eq!(queue.next(SOON), Next::Unacknowledged);
+            change(&queue);
+            assert!(queue.wake().is_awake());
+        }
+    }
+
+    #[test]
     fn whoever_waits_hears_of_a_failure() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new().unwrap());
         queue.push(zeros(1)).unwrap();
         let waiting = {
             let queue = Arc::clone(&queue);

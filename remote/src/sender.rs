@@ -32,9 +32,6 @@ const BEGINNING: Duration = Duration::from_secs(10);
 /// For how long a connection is tried again when the run is to end.
 const HURRIED: Duration = Duration::from_secs(10);
 
-/// How long everything else waits when there is something to be heard.
-const MOMENT: Duration = Duration::from_millis(5);
-
 /// How often a pause looks whether there is still time.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -79,7 +76,11 @@ impl Sender {
             action: "preparing the encryption",
             reason: error.to_string(),
         })?;
-        let queue = Arc::new(Queue::default());
+        let queue = Queue::new().map_err(|error| SendError::Machine {
+            action: "preparing to send",
+            reason: error.to_string(),
+        })?;
+        let queue = Arc::new(queue);
         let dialer = Dialer {
             queue: Arc::clone(&queue),
             greeting: Greeting::new(address.token(), &hello),
@@ -433,13 +434,14 @@ impl Worker {
                     send(line, number, &item)?;
                     Duration::ZERO
                 }
-                Next::Unacknowledged => MOMENT,
+                // More to send ends it earlier.
+                Next::Unacknowledged => LOOK,
                 Next::Nothing => Duration::ZERO,
                 Next::Closed => return Ok(None),
             };
             line.keep_alive()?;
             let mut wait = wait;
-            while let Some((kind, payload)) = line.receive(wait)? {
+            while let Some((kind, payload)) = line.receive_unless(wait, Some(self.queue.wake()))? {
                 wait = Duration::ZERO;
                 match FromReceiver::parse(kind, payload)? {
                     FromReceiver::Alive => {}

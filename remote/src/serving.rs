@@ -12,12 +12,10 @@ use crate::tls;
 use crate::wire::Kind;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the next frame is waited for while the disk has something to do.
-const MOMENT: Duration = Duration::from_millis(2);
-
-/// And while it does not.
+/// How long the next frame is waited for, unless the disk is done with something.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// For how long a sender may take to close the connection when all is said.
@@ -137,6 +135,7 @@ impl Serving<'_> {
             } => (image, next, session),
         };
         line.send_json(Kind::Welcome, &Welcome { image, next })?;
+        let progress = Arc::clone(session.progress());
         let mut said = next;
         loop {
             if claim.is_superseded() {
@@ -151,8 +150,7 @@ impl Serving<'_> {
                 said = durable;
             }
             line.keep_alive()?;
-            let wait = if said < next { MOMENT } else { LOOK };
-            let Some((kind, payload)) = line.receive(wait)? else {
+            let Some((kind, payload)) = line.receive_unless(LOOK, Some(&progress))? else {
                 continue;
             };
             match FromSender::parse(kind, payload)? {

@@ -3,7 +3,9 @@
 
 use crate::message::{Finish, Hello, SignedReceipt, Stream};
 use crate::refusal::Refusal;
+use crate::wake::Wake;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Where images go.
 pub trait Store: Sync {
@@ -56,6 +58,9 @@ pub trait Session: Send {
     /// # Errors
     /// If the disk failed.
     fn durable(&mut self) -> Result<u64, Refusal>;
+
+    /// Is woken when [`durable`](Self::durable) is about to say more.
+    fn progress(&self) -> &Arc<Wake>;
 
     /// The end: compares all sums, and gives the files their names. `alive` is to be called every
     /// few seconds meanwhile.

@@ -86,7 +86,13 @@ impl Receiver {
         self.to_by(self.address)
     }
 
-    /// The same by a line that listens at `address`.
+    /// The address for a `--to` on the host itself.
+    #[must_use]
+    pub fn to_here(&self) -> String {
+        format!("linpmem://{}#{}", self.address, self.secret)
+    }
+
+    /// The address for a target by a line that listens at `address`.
     #[must_use]
     pub fn to_by(&self, address: SocketAddr) -> String {
         format!("linpmem://{}#{}", from_guest(address), self.secret)

@@ -5,7 +5,7 @@ use super::confirm::{check_lengths, confirm};
 use super::files::Files;
 use super::syncing::Syncing;
 use super::{Arrival, Shared, refused};
-use linpmem_remote::{Finish, Refusal, RunId, Session, SignedReceipt, Stream};
+use linpmem_remote::{Finish, Refusal, RunId, Session, SignedReceipt, Stream, Wake};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ pub(super) struct Receiving {
     bytes: Arc<AtomicU64>,
     files: Option<Files>,
     syncing: Option<Syncing>,
+    progress: Arc<Wake>,
     /// Bytes that were not given to be synced yet.
     unsynced: u64,
     synced: Instant,
@@ -42,13 +43,15 @@ impl Receiving {
         files: Files,
     ) -> Result<Self, Refusal> {
         let syncing = Syncing::start(&files);
+        let syncing = syncing.map_err(|error| refused("starting a thread", error))?;
         let asked = files.next();
         Ok(Self {
             shared,
             run,
             arrival,
             bytes,
-            syncing: Some(syncing.map_err(|error| refused("starting a thread", error))?),
+            progress: Arc::clone(syncing.done()),
+            syncing: Some(syncing),
             files: Some(files),
             unsynced: 0,
             synced: Instant::now(),
@@ -95,6 +98,10 @@ impl Session for Receiving {
         syncing
             .durable()
             .map_err(|reason| refused("syncing to the disk", reason))
+    }
+
+    fn progress(&self) -> &Arc<Wake> {
+        &self.progress
     }
 
     fn finish(

@@ -4,6 +4,7 @@
 use super::files::Files;
 use super::standing::Standing;
 use crossbeam_channel::{Sender, bounded};
+use linpmem_remote::Wake;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,8 @@ use std::thread::{Builder, JoinHandle};
 pub(super) struct Syncing {
     requests: Option<Sender<Request>>,
     state: Arc<Mutex<State>>,
+    /// Is woken when something has been brought to the disk, or could not.
+    done: Arc<Wake>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -40,7 +43,8 @@ impl Syncing {
             failed: None,
         }));
         let (requests, asked) = bounded::<Request>(1);
-        let shared = Arc::clone(&state);
+        let done = Arc::new(Wake::new()?);
+        let (shared, wake) = (Arc::clone(&state), Arc::clone(&done));
         let thread = Builder::new().name("sync".to_owned()).spawn(move || {
             let mut slot = Standing::free_slot(&kept);
             for request in asked {
@@ -56,11 +60,14 @@ impl Syncing {
                     Ok(()) => state.durable = request.standing.next,
                     Err(error) => state.failed = Some(error.to_string()),
                 }
+                drop(state);
+                wake.wake();
             }
         })?;
         Ok(Self {
             requests: Some(requests),
             state,
+            done,
             thread: Some(thread),
         })
     }
@@ -72,6 +79,11 @@ impl Syncing {
             Some(reason) => Err(reason.clone()),
             None => Ok(state.durable),
         }
+    }
+
+    /// Is woken when something has been brought to the disk, or could not.
+    pub(super) const fn done(&self) -> &Arc<Wake> {
+        &self.done
     }
 
     /// Whether it has something to do.

@@ -80,6 +80,7 @@ fn what_no_presigning_makes_is_refused() {
     let unsigned = "https://b.s3.amazonaws.com/a/x.core?uploadId=u";
     let no_upload = format!("https://b.s3.amazonaws.com/?X-Amz-Signature={SIGNATURE}");
     let for_a_shell = signed("a/x.core?").replace("uploadId=u", "uploadId=$(id)");
+    let unplain = signed("a/x.core?").replace("b.s3", "b\u{fc}");
     let spaced = format!(" {}", signed("a/x.core?"));
     for (pointer, value) in [
         ("/format", json!("zip")),
@@ -109,6 +110,7 @@ fn what_no_presigning_makes_is_refused() {
         ("/complete", json!(of_file)),
         ("/complete", json!(unsigned)),
         ("/complete", json!(spaced)),
+        ("/complete", json!(unplain)),
         ("/complete", json!(null)),
         ("/abort", json!(no_upload)),
         ("/abort", json!(for_a_shell)),

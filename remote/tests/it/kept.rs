@@ -3,7 +3,7 @@
 
 use linpmem_remote::{
     Address, Finish, Hello, Identity, Opened, Policy, Receipt, Receiver, Refusal, RunId, Session,
-    SignedReceipt, Store, Stream, Token,
+    SignedReceipt, Store, Stream, Token, Wake,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -38,6 +38,8 @@ struct Open {
     run: RunId,
     kept: Kept,
     synced: u64,
+    /// Nobody is woken: this disk is done when it is asked.
+    progress: Arc<Wake>,
 }
 
 impl Disk {
@@ -77,6 +79,7 @@ impl Store for Disk {
                 run: hello.run,
                 synced: kept.next,
                 kept,
+                progress: Arc::new(Wake::new().unwrap()),
             }),
         })
     }
@@ -134,6 +137,10 @@ impl Session for Open {
             self.sync();
         }
         Ok(self.synced)
+    }
+
+    fn progress(&self) -> &Arc<Wake> {
+        &self.progress
     }
 
     fn finish(

@@ -11,6 +11,7 @@ mod memory;
 mod pages;
 mod peers;
 mod remote;
+mod remote_host;
 mod scale;
 mod sums;
 
@@ -97,6 +98,11 @@ const BENCHES: &[Bench] = &[
         name: "remote",
         about: "acquisitions in a virtual machine that go to a receiver, compared with its disk and with nc",
         run: remote::run,
+    },
+    Bench {
+        name: "remote/host",
+        about: "memory of this machine's page cache to its disk and to a receiver on it, encrypted or not",
+        run: remote_host::run,
     },
     Bench {
         name: "scale",
