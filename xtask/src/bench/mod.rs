@@ -14,6 +14,7 @@ mod remote;
 mod remote_host;
 mod scale;
 mod sums;
+mod threads;
 
 use self::peers::{Peer, Peers};
 use anyhow::{Result, bail};
@@ -118,6 +119,11 @@ const BENCHES: &[Bench] = &[
         name: "symbols",
         about: "symbol files for Volatility 3, compared with xz alone",
         run: cargo_bench::symbols,
+    },
+    Bench {
+        name: "threads",
+        about: "images converted in a virtual machine with eight processors, by threads",
+        run: threads::run,
     },
 ];
 
