@@ -148,12 +148,11 @@ impl FromStr for Location {
                 name,
             });
         }
-        if !has_plain_host(text) {
-            return Err(LocationError::Form(
-                "a host's name takes letters of ASCII here: write the form that begins with xn--",
-            ));
-        }
-        let mut url = Url::parse(text).map_err(|_| LocationError::Form("this is none of them"))?;
+        let plain = with_plain_host(text).ok_or(LocationError::Form(
+            "a scheme, :// and the name of a host come first, in ASCII (xn--… for other letters)",
+        ))?;
+        let mut url =
+            Url::parse(&plain).map_err(|_| LocationError::Form("this is none of them"))?;
         if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
             return Err(LocationError::Form("this is none of them"));
         }
@@ -257,13 +256,25 @@ pub(crate) fn url_of(base: &Url, key: &str) -> Url {
     url
 }
 
-/// Whether the host in the address `text` is written in the letters that go over the line. Mapping
-/// others to them has rules that change from year to year, and names that look like others.
-pub(crate) fn has_plain_host(text: &str) -> bool {
-    let (_, rest) = text.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '\\', '?', '#']).next();
-    let host = authority.and_then(|authority| authority.rsplit('@').next());
-    host.is_some_and(|host| host.is_ascii() && !host.contains('%'))
+/// The address `text` with its host in small letters; `None` if the host is not written in the
+/// letters that go over the line, or not where every reader looks for it. Mapping other letters to
+/// them has rules that change from year to year, and names that look like others.
+pub(crate) fn with_plain_host(text: &str) -> Option<Zeroizing<String>> {
+    let (scheme, rest) = text.split_once("://")?;
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (user, host) = match authority.rfind('@') {
+        Some(at) => authority.split_at(at + 1),
+        None => ("", authority),
+    };
+    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_plain = !host.is_empty() && host.is_ascii() && !host.contains('%');
+    // A reader may leave them out, wherever they are.
+    let has_control = text.contains(char::is_control);
+    (is_scheme && is_plain && !has_control).then(|| {
+        let host = host.to_ascii_lowercase();
+        Zeroizing::new(format!("{scheme}://{user}{host}{path}"))
+    })
 }
 
 fn has_parameter(query: &str, wanted: &str) -> bool {
@@ -411,6 +422,9 @@ mod tests {
         let found = location("https://me:%C3%BC@xn--bcher-kva.example/f\u{fc}r/\u{fc}.core");
         assert_eq!(found.key(""), "f\u{fc}r/\u{fc}.core");
         assert_eq!(found.host(), "https://xn--bcher-kva.example");
+        let shouted = location("https://DAV.example:8443/F\u{fc}r/A.core");
+        assert_eq!(shouted.host(), "https://dav.example:8443");
+        assert_eq!(shouted.key(""), "F\u{fc}r/A.core");
     }
 
     #[test]
@@ -429,6 +443,9 @@ mod tests {
             "https://b\u{fc}cher.example/x",
             "https://b%C3%BCcher.example/x",
             "https://me:secret@b\u{fc}cher.example\\x",
+            "https:/XN--Fo/x",
+            "https:///XN--Fo/x",
+            "https:/\t/XN--Fo/x",
             "",
         ] {
             assert!(text.parse::<Location>().is_err(), "{text}");

@@ -5,7 +5,7 @@
 //! anything: each address is good for one request, and those that give an object its name are
 //! signed with `if-none-match: *`.
 
-use crate::address::has_plain_host;
+use crate::address::with_plain_host;
 use crate::error::shown;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -293,8 +293,8 @@ impl Signed {
 
     fn checked(text: Zeroizing<String>) -> Result<Self, BundleError> {
         // Signed addresses are written as they go over the line.
-        let url = Some(&text).filter(|text| text.is_ascii() && has_plain_host(text));
-        let url = url.and_then(|text| Url::parse(text).ok());
+        let plain = with_plain_host(&text).filter(|plain| *plain == text && text.is_ascii());
+        let url = plain.and_then(|plain| Url::parse(&plain).ok());
         let url = url.ok_or(BundleError::Wrong("an address in it is none"))?;
         let has_user = !url.username().is_empty() || url.password().is_some();
         if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() || has_user {
