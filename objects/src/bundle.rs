@@ -5,8 +5,8 @@
 //! anything: each address is good for one request, and those that give an object its name are
 //! signed with `if-none-match: *`.
 
-use crate::address::with_plain_host;
 use crate::error::shown;
+use crate::plain_host::with_plain_host;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

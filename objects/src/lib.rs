@@ -19,6 +19,7 @@ mod google;
 mod host;
 mod http;
 mod patience;
+mod plain_host;
 mod plan;
 mod presigned;
 mod put;
