@@ -207,9 +207,9 @@ impl Line {
 
     fn is_readable(&self, deadline: Instant, wake: Option<&Wake>) -> io::Result<bool> {
         let socket = PollFd::new(self.socket.get_ref(), PollFlags::IN);
-        let wake_or_socket =
-            wake.map_or_else(|| socket.clone(), |wake| PollFd::new(wake, PollFlags::IN));
-        let mut polled = [socket, wake_or_socket];
+        // The socket twice, if there is nothing else to wait for.
+        let other = wake.map_or_else(|| socket.clone(), |wake| PollFd::new(wake, PollFlags::IN));
+        let mut polled = [socket, other];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = Timespec::try_from(left).map_err(io::Error::other)?;

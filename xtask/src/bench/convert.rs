@@ -3,16 +3,16 @@
 
 use super::cargo_bench;
 use super::memory::Memory;
-use super::{Report, Setting};
+use super::{Report, Setting, scratch};
 use crate::dist;
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::checkout;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// In a padded raw image that begins at address 0, the memory is the whole file.
 const RAW: &str = "memory.padded";
@@ -20,7 +20,7 @@ const LIME: &str = "memory.lime";
 
 /// A folder for images, and the programs.
 struct Bench {
-    folder: tempfile::TempDir,
+    folder: TempDir,
     dumper: PathBuf,
     rounds: u32,
 }
@@ -29,13 +29,9 @@ struct Bench {
 /// each part of the work.
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let avml = setting.peers.avml()?;
-    let target = checkout::target_dir();
-    fs::create_dir_all(&target)?;
     let [dumper, ..] = dist::build_programs()?;
     let bench = Bench {
-        folder: tempfile::Builder::new()
-            .prefix("bench-")
-            .tempdir_in(target)?,
+        folder: scratch()?,
         dumper,
         rounds: setting.rounds,
     };

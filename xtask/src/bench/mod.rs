@@ -18,8 +18,11 @@ mod threads;
 
 use self::peers::{Peer, Peers};
 use anyhow::{Result, bail};
+use linpmem_testkit::checkout;
 use serde::Serialize;
+use std::fs;
 use std::time::Instant;
+use tempfile::TempDir;
 
 /// The command line of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -126,6 +129,15 @@ const BENCHES: &[Bench] = &[
         run: threads::run,
     },
 ];
+
+/// A folder for large files, on the disk that builds are on; it goes with what is returned.
+fn scratch() -> Result<TempDir> {
+    let target = checkout::target_dir();
+    fs::create_dir_all(&target)?;
+    Ok(tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(target)?)
+}
 
 /// The results of benchmarks.
 #[derive(Debug, Default)]

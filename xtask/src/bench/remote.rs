@@ -22,14 +22,14 @@ use std::time::Duration;
 const MEMORY_MIB: u32 = 1024;
 
 /// A key that nobody needs: what is encrypted to it is removed at once.
-const PUBLIC: &str = "age1sfznr2ewss302evn5jqwqzfzzkp6e7vf3ylqzrarcwafwt0zm94shaaapf";
+pub(super) const PUBLIC: &str = "age1sfznr2ewss302evn5jqwqzfzzkp6e7vf3ylqzrarcwafwt0zm94shaaapf";
 
 /// The machine's own disk, which also has what `cat` reads.
 const IMAGE: &str = "/scratch/image";
 
 /// Where a run sends or writes the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Job {
+pub(super) enum Job {
     Disk,
     Nc,
     Receiver,
@@ -98,7 +98,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
 }
 
 impl Job {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Disk => "disk",
             Self::Nc => "cat | nc",
@@ -106,6 +106,15 @@ impl Job {
             Self::EncryptedDisk => "disk, encrypted",
             Self::EncryptedReceiver => "receiver, encrypted",
         }
+    }
+
+    pub(super) const fn is_encrypted(self) -> bool {
+        matches!(self, Self::EncryptedDisk | Self::EncryptedReceiver)
+    }
+
+    /// Whether a receiver takes it.
+    pub(super) const fn is_sent(self) -> bool {
+        matches!(self, Self::Receiver | Self::EncryptedReceiver)
     }
 
     /// One run; what it sends arrives in `folder`.
@@ -126,9 +135,9 @@ impl Job {
             Self::Nc => nc(vm, folder),
             Self::Receiver | Self::EncryptedReceiver => {
                 let receiver = Receiver::start(dumper, folder, "127.0.0.1:0", &[])?;
-                let encrypt = match self {
-                    Self::EncryptedReceiver => &encrypt[..],
-                    _ => &[],
+                let encrypt = match self.is_encrypted() {
+                    true => &encrypt[..],
+                    false => &[],
                 };
                 let words: Vec<&str> = common
                     .iter()

@@ -3,35 +3,26 @@
 //! to its disk and to a receiver on it.
 
 use super::memory::Memory;
-use super::{Report, Setting};
+use super::remote::{Job, PUBLIC};
+use super::{Report, Setting, scratch};
 use crate::dist;
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::checkout;
 use linpmem_testkit::receiver::Receiver;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A key that nobody needs.
-const PUBLIC: &str = "age1sfznr2ewss302evn5jqwqzfzzkp6e7vf3ylqzrarcwafwt0zm94shaaapf";
-
 /// Begins at address 0.
 const MEMORY: &str = "memory.padded";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Job {
-    Disk,
-    Receiver,
-    EncryptedDisk,
-    EncryptedReceiver,
-}
-
+/// In turns, so that the machine's condition is the same for all.
 const JOBS: [Job; 4] = [
     Job::Disk,
     Job::Receiver,
@@ -57,18 +48,14 @@ struct Taken {
 
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let [dumper, ..] = dist::build_programs()?;
-    let target = checkout::target_dir();
-    fs::create_dir_all(&target)?;
-    let folder = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(target)?;
+    let folder = scratch()?;
     let memory = folder.path().join(MEMORY);
     make(&memory, setting.mib)?;
     let mut best: BTreeMap<Job, Taken> = BTreeMap::new();
     for _ in 0..setting.rounds {
         for job in JOBS {
             io::copy(&mut File::open(&memory)?, &mut io::sink())?;
-            let taken = job.run(&dumper, &memory)?;
+            let taken = run_job(job, &dumper, &memory)?;
             eprintln!("[bench] remote/host: {}: {taken}", job.name());
             best.entry(job)
                 .and_modify(|best| *best = best.least(taken))
@@ -103,42 +90,32 @@ fn make(path: &Path, mib: u32) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-impl Job {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Disk => "disk",
-            Self::Receiver => "receiver",
-            Self::EncryptedDisk => "disk, encrypted",
-            Self::EncryptedReceiver => "receiver, encrypted",
-        }
+/// One run of `job`.
+fn run_job(job: Job, dumper: &Path, memory: &Path) -> Result<Taken> {
+    let folder = memory.parent().context("the folder of the memory")?;
+    let folder = tempfile::tempdir_in(folder)?;
+    let mut source = OsString::from("--source=file:");
+    source.push(memory);
+    let mut command = Command::new(dumper);
+    command.arg(source).args([
+        "--input-layout=padded",
+        "--format=lime",
+        "--no-artifacts",
+        // A receiver's image has none from the machine that reads.
+        "--no-file-hash",
+        "--progress=none",
+        "--json",
+    ]);
+    if job.is_encrypted() {
+        command.args(["--encrypt-to", PUBLIC]);
     }
-
-    fn run(self, dumper: &Path, memory: &Path) -> Result<Taken> {
-        let folder = memory.parent().context("the folder of the memory")?;
-        let folder = tempfile::tempdir_in(folder)?;
-        let mut source = std::ffi::OsString::from("--source=file:");
-        source.push(memory);
-        let mut command = Command::new(dumper);
-        command.arg(source).args([
-            "--input-layout=padded",
-            "--format=lime",
-            "--no-artifacts",
-            // A receiver's image has none from the machine that reads.
-            "--no-file-hash",
-            "--progress=none",
-            "--json",
-        ]);
-        if matches!(self, Self::EncryptedDisk | Self::EncryptedReceiver) {
-            command.args(["--encrypt-to", PUBLIC]);
-        }
-        if matches!(self, Self::Disk | Self::EncryptedDisk) {
-            return taken(command.arg(folder.path().join("image")));
-        }
-        let receiver = Receiver::start(dumper, folder.path(), "127.0.0.1:0", &[])?;
-        let taken = taken(command.env("LINPMEM_TO", receiver.to_here()))?;
-        receiver.image()?;
-        Ok(taken)
+    if !job.is_sent() {
+        return taken(command.arg(folder.path().join("image")));
     }
+    let receiver = Receiver::start(dumper, folder.path(), "127.0.0.1:0", &[])?;
+    let taken = taken(command.env("LINPMEM_TO", receiver.to_here()))?;
+    receiver.image()?;
+    Ok(taken)
 }
 
 /// Runs `command`, an acquisition with `--json`.

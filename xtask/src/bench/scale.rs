@@ -5,10 +5,9 @@
 //! Everything is in a tmpfs of its own, since no disk here has room for files of 16 TiB, even
 //! if they are almost nothing but holes. Mounting it needs root.
 
-use super::{Report, Setting};
+use super::{Report, Setting, scratch};
 use crate::dist;
 use anyhow::{Context, Result, ensure};
-use linpmem_testkit::checkout;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -56,11 +55,7 @@ struct Taken {
 /// Sparse memory to an ELF core and to AFF4, and the core verified.
 pub fn run(_: &Setting, report: &mut Report) -> Result<()> {
     let [dumper, ..] = dist::build_programs()?;
-    let target = checkout::target_dir();
-    fs::create_dir_all(&target)?;
-    let folder = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(target)?;
+    let folder = scratch()?;
     let mounted = Mounted::on(folder.path())?;
     let mut base: Option<[f64; 3]> = None;
     for gib in SIZES {
