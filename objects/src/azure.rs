@@ -103,9 +103,8 @@ impl Shared {
 
     /// After an answer that something is there: whether it is what an earlier attempt sent.
     fn is_ours(&self, answer: &Answer, is_repeated: bool, key: &str, length: u64) -> bool {
-        matches!(answer.status, 409 | 412)
-            && is_repeated
-            && matches!(self.head(key), Ok(Some(stored)) if stored.length == length)
+        let is_ours = || Some(self.head(key).ok()??.length == length);
+        answer.is_taken() && is_repeated && self.host.has_arrived(is_ours)
     }
 }
 

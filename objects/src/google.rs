@@ -207,11 +207,9 @@ impl Backend for Google {
             .send(&action, "POST", url.as_str(), &headers, bytes)?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         // An earlier attempt arrived, and its answer did not.
-        if answer.status == 412 && is_repeated {
-            let found = self.0.resource(key)?;
-            if found.is_some_and(|found| found.size == length.to_string()) {
-                return Ok(());
-            }
+        let is_ours = || Some(self.0.resource(key).ok()??.size == length.to_string());
+        if answer.is_taken() && is_repeated && self.0.host.has_arrived(is_ours) {
+            return Ok(());
         }
         self.0.host.done(&action, &answer)?;
         self.0.compare(key, &answer, length, crc32c::crc32c(bytes))

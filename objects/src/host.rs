@@ -3,11 +3,17 @@
 
 use crate::error::StoreError;
 use crate::http::{Answer, Asked, Client, refused};
+use crate::patience::{Attempts, Patience};
 use crate::reading::{Asking, Resumed};
 use std::io::Read;
+use std::time::Duration;
 use ureq::http::Request;
 use ureq::http::request::Builder;
 use url::Url;
+
+/// How long an object may take to appear that an earlier attempt has asked for. Whoever may not look
+/// waits for nothing.
+const APPEARING: Duration = Duration::from_secs(60);
 
 /// A server.
 pub(crate) struct Host {
@@ -37,6 +43,27 @@ impl Host {
         repeat: impl FnMut(&Answer) -> bool,
     ) -> Result<(Answer, bool), StoreError> {
         self.client.send(self.asked(action), body, request, repeat)
+    }
+
+    /// After a request that was repeated and then refused: whether an earlier attempt arrived, and
+    /// only its answer did not. `is_ours` says whether what is there is what was sent, or `None` if
+    /// there is nothing: the server may still be busy with it.
+    pub(crate) fn has_arrived(&self, mut is_ours: impl FnMut() -> Option<bool>) -> bool {
+        let patience = self.client.patience();
+        let patience = Patience {
+            give_up: patience.give_up.min(APPEARING),
+            ..patience.clone()
+        };
+        let mut attempts = Attempts::new(&patience);
+        loop {
+            if let Some(is_ours) = is_ours() {
+                attempts.done();
+                return is_ours;
+            }
+            if !attempts.again(None) {
+                return false;
+            }
+        }
     }
 
     /// The request that `builder` has, with `headers`.

@@ -55,6 +55,11 @@ impl Answer {
     pub(crate) const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
+
+    /// Whether there is an object with this name, or somebody is about to store one.
+    pub(crate) const fn is_taken(&self) -> bool {
+        matches!(self.status, 409 | 412)
+    }
 }
 
 /// What is asked of whom, for messages.

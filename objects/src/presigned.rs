@@ -134,10 +134,9 @@ impl Shared {
         }))
     }
 
-    /// Whether the store has an object of `length` bytes.
-    fn has(&self, key: &str, length: u64) -> bool {
-        let stored = self.head(key);
-        stored.is_ok_and(|stored| stored.is_some_and(|stored| stored.length == length))
+    /// Whether the object of the store has `length` bytes, if it is there.
+    fn is_ours(&self, key: &str, length: u64) -> Option<bool> {
+        Some(self.head(key).ok()??.length == length)
     }
 
     /// Stores the part `number`, which counts from 0, and returns the store's tag of it.
@@ -200,7 +199,8 @@ impl Backend for Presigned {
         let (answer, is_repeated) = self.0.send(&action, asked, &headers, bytes, |_| false)?;
         // An earlier attempt arrived, and its answer did not.
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if answer.status == 412 && is_repeated && self.0.has(key, length) {
+        let is_ours = || self.0.is_ours(key, length);
+        if answer.is_taken() && is_repeated && self.0.host.has_arrived(is_ours) {
             return Ok(());
         }
         self.0.done(&action, &answer)
@@ -256,7 +256,8 @@ impl Parts for Upload {
         }
         let length = parts.iter().map(|part| part.length).sum::<u64>();
         // An earlier attempt arrived, and its answer did not.
-        if is_repeated && self.shared.has(&bundle.key, length) {
+        let is_ours = || self.shared.is_ours(&bundle.key, length);
+        if is_repeated && self.shared.host.has_arrived(is_ours) {
             return Ok(());
         }
         Err(self.shared.refused(&action, &answer))
@@ -282,3 +283,6 @@ impl Parts for Upload {
         Some(leftover(&bundle.bucket, &bundle.key, &id))
     }
 }
+
+#[cfg(test)]
+mod tests;

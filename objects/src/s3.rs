@@ -203,13 +203,13 @@ impl Shared {
         moved.map(|moved| *current = moved).is_ok()
     }
 
-    /// Whether the store has an object of `length` bytes, and of these parts if it knows.
-    fn has(&self, key: &str, length: u64, parts: &[Kept]) -> bool {
-        let Ok(Some(stored)) = self.head(key) else {
-            return false;
-        };
+    /// Whether the object of the store has `length` bytes, and these parts if the store knows.
+    /// `None` if it is not there.
+    fn is_ours(&self, key: &str, length: u64, parts: &[Kept]) -> Option<bool> {
+        let stored = self.head(key).ok()??;
         let sum = sha256_of_parts(parts.iter().map(|part| &part.sha256));
-        stored.length == length && stored.sha256_of_parts.is_none_or(|theirs| theirs == sum)
+        let is_sum_ours = stored.sha256_of_parts.is_none_or(|theirs| theirs == sum);
+        Some(stored.length == length && is_sum_ours)
     }
 
     fn head(&self, key: &str) -> Result<Option<Stored>, StoreError> {
@@ -319,7 +319,8 @@ impl Backend for S3 {
                 })?;
         // An earlier attempt arrived, and its answer did not.
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if answer.status == 412 && is_repeated && self.0.has(key, length, &[]) {
+        let is_ours = || self.0.is_ours(key, length, &[]);
+        if answer.is_taken() && is_repeated && self.0.host.has_arrived(is_ours) {
             return Ok(());
         }
         self.0.host.done(&action, &answer)?;

@@ -79,8 +79,9 @@ impl Parts for Upload {
         }
         let length = parts.iter().map(|part| part.length).sum::<u64>();
         // An earlier attempt arrived, and its answer did not: then there is no upload any more,
-        // which stores say in several ways.
-        if is_repeated && self.shared.has(&self.key, length, parts) {
+        // which stores say in several ways, some of them before the object is there.
+        let is_ours = || self.shared.is_ours(&self.key, length, parts);
+        if is_repeated && self.shared.host.has_arrived(is_ours) {
             return Ok(());
         }
         Err(self.shared.host.refused(&action, &answer))
