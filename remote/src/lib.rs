@@ -39,6 +39,7 @@ pub use admission::Policy;
 pub use error::SendError;
 pub use identity::{Identity, IdentityError, PublicKey, Signature};
 pub use message::{Finish, Hello, Receipt, SignedReceipt, Stream};
+pub use queue::MOST_QUEUED_BYTES;
 pub use receiver::Receiver;
 pub use refusal::Refusal;
 pub use run_id::RunId;

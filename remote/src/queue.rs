@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes of image that are on their way at most.
-const MOST_BYTES: usize = 8 << 20;
+pub const MOST_QUEUED_BYTES: usize = 8 << 20;
 
 /// Messages that are on their way at most: zero bytes take no memory.
 const MOST_MESSAGES: usize = 1024;
@@ -78,7 +78,7 @@ impl Item {
 impl State {
     fn is_full(&self, more: usize) -> bool {
         let is_long = self.items.len() >= MOST_MESSAGES;
-        is_long || (self.bytes > 0 && self.bytes + more > MOST_BYTES)
+        is_long || (self.bytes > 0 && self.bytes + more > MOST_QUEUED_BYTES)
     }
 
     fn drop_first(&mut self) {
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn bytes_are_cut_into_frames_and_wait_for_room() {
         let queue = Arc::new(Queue::new().unwrap());
-        let bytes = Bytes::from(vec![1; MOST_BYTES + 1]);
+        let bytes = Bytes::from(vec![1; MOST_QUEUED_BYTES + 1]);
         let adding = {
             let queue = Arc::clone(&queue);
             let bytes = bytes.clone();
@@ -314,7 +314,7 @@ mod tests {
                 got.extend_from_slice(&piece);
                 number += 1;
                 // Nothing is let go of before the queue is full.
-                if got.len() == MOST_BYTES {
+                if got.len() == MOST_QUEUED_BYTES {
                     assert!(!adding.is_finished());
                     assert!(queue.acknowledge(1));
                 }

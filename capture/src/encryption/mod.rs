@@ -6,7 +6,7 @@ mod file;
 mod sum;
 
 pub(crate) use file::EncryptedWriter;
-pub use sum::{EncryptedSum, SumThread};
+pub use sum::{EncryptedSum, SUM_QUEUE, SumThread};
 
 use linpmem_encryption::Recipients;
 use linpmem_manifest::{EncryptedFileRecord, EncryptionRecord, ImageId, ObjectRecord, State};

@@ -11,7 +11,7 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// Pieces that may wait to be hashed: a MiB or so.
-const QUEUE: usize = 4;
+pub const SUM_QUEUE: usize = 4;
 
 /// Length and SHA-256 of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl SumThread {
     /// # Errors
     /// If it cannot be started.
     pub fn spawn() -> io::Result<Self> {
-        let (pieces, todo) = bounded::<Bytes>(QUEUE);
+        let (pieces, todo) = bounded::<Bytes>(SUM_QUEUE);
         let thread = Builder::new()
             .name("hash-encrypted".to_owned())
             .spawn(move || {

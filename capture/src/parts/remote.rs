@@ -10,6 +10,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bytes of an image that are on their way at most.
+pub const MOST_QUEUED_BYTES: usize = 0;
+
 /// Where an image can be sent. There is no such place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(Infallible);

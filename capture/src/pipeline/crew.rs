@@ -6,11 +6,12 @@
 //!
 //! | MiB | for |
 //! |---|---|
-//! | 6 | the program's file |
-//! | 6 | everything else: stacks, the manifest, artifacts, three megabytes on their way to the disk |
+//! | 7 | what is used of the program's file |
+//! | 5 | everything else: stacks, the manifest, artifacts, three megabytes on their way to the disk |
 //! | 20 | chunks, each a buffer and its frame if there is a compression, and the state of each thread's encoder |
 //!
-//! A format with an encoder of its own keeps up to six of these 20 for its writer.
+//! A format with an encoder of its own keeps up to three of these 20 for its writer, and a sink may
+//! keep more ([`Sink::kept_bytes`](crate::sink::Sink::kept_bytes)).
 
 use crate::buffer::CHUNK_BYTES;
 use crate::frame::FrameEncoder;
@@ -25,7 +26,7 @@ const CHUNKS_BYTES: usize = 20 * MIB;
 
 /// The share of that which a format with an encoder of its own has for its writer, such as
 /// a segment of AFF4.
-const WRITER_BYTES: usize = 6 * MIB;
+const WRITER_BYTES: usize = 3 * MIB;
 
 /// A thread's stack, and what allocators keep for it.
 const THREAD_BYTES: usize = 64 << 10;
@@ -70,6 +71,19 @@ pub enum Hashing {
     Instructions,
     /// More than 1 GiB/s in each thread that gets this many chunks at once.
     Lanes(usize),
+}
+
+/// What a crew has to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// What becomes of each chunk besides its hash.
+    pub encoding: Encoding,
+    /// How fast this processor hashes chunks.
+    pub hashing: Hashing,
+    /// How many chunks may wait for the file's hashes.
+    pub waiting: usize,
+    /// Bytes of memory that the sink keeps, and are not for chunks.
+    pub kept: usize,
 }
 
 /// The threads and buffers of a run.
@@ -119,6 +133,22 @@ impl Encoding {
     }
 }
 
+impl Load {
+    /// `encoding` alone, into a file.
+    const fn of(encoding: Encoding, hashing: Hashing) -> Self {
+        Self {
+            encoding,
+            hashing,
+            waiting: 0,
+            kept: 0,
+        }
+    }
+
+    const fn budget(self) -> usize {
+        self.encoding.budget().saturating_sub(self.kept)
+    }
+}
+
 impl From<Backend> for Hashing {
     fn from(backend: Backend) -> Self {
         match (backend.lanes(), backend.has_instructions()) {
@@ -130,18 +160,18 @@ impl From<Backend> for Hashing {
 }
 
 impl Crew {
-    /// The crew for a machine with `cpus`. `asked` is how many threads the user wants, even
-    /// if they take more memory; `waiting` is how many chunks may wait for the file's hashes.
-    pub fn new(
-        asked: Option<NonZeroUsize>,
-        cpus: NonZeroUsize,
-        encoding: Encoding,
-        hashing: Hashing,
-        waiting: usize,
-    ) -> Self {
-        let workers = asked.unwrap_or_else(|| threads(cpus, encoding, hashing));
+    /// The crew for `load` on a machine with `cpus`. `asked` is how many threads the user wants,
+    /// even if they take more memory.
+    pub fn new(asked: Option<NonZeroUsize>, cpus: NonZeroUsize, load: Load) -> Self {
+        let Load {
+            encoding,
+            hashing,
+            waiting,
+            ..
+        } = load;
+        let workers = asked.unwrap_or_else(|| threads(cpus, load));
         let states = workers.get().saturating_mul(encoding.state_bytes());
-        let fit = encoding.budget().saturating_sub(states) / encoding.chunk_bytes();
+        let fit = load.budget().saturating_sub(states) / encoding.chunk_bytes();
         let least = workers.get().saturating_add(LEAST_SPARE);
         let in_lanes = match hashing {
             // One thread has all that it can hash at once, and the others half of it.
@@ -161,10 +191,13 @@ impl Crew {
 
 /// How many threads work on chunks unless the user says otherwise: one per CPU, as far as
 /// one reader can feed them and memory allows it.
-pub fn threads(cpus: NonZeroUsize, encoding: Encoding, hashing: Hashing) -> NonZeroUsize {
+fn threads(cpus: NonZeroUsize, load: Load) -> NonZeroUsize {
+    let Load {
+        encoding, hashing, ..
+    } = load;
     let spare = LEAST_SPARE * encoding.chunk_bytes();
     let each = encoding.chunk_bytes() + encoding.state_bytes();
-    let fit = encoding.budget().saturating_sub(spare) / each;
+    let fit = load.budget().saturating_sub(spare) / each;
     let useful = match (encoding, hashing) {
         (Encoding::Around(Codec::None), Hashing::Instructions) => MAX_WITH_INSTRUCTIONS,
         (Encoding::Around(Codec::None), Hashing::Lanes(_)) => MAX_WITH_LANES,
@@ -177,7 +210,8 @@ pub fn threads(cpus: NonZeroUsize, encoding: Encoding, hashing: Hashing) -> NonZ
 /// otherwise.
 #[must_use]
 pub fn default_threads(codec: Codec) -> NonZeroUsize {
-    threads(cpus(), Encoding::Around(codec), Backend::best().into())
+    let hashing = Backend::best().into();
+    threads(cpus(), Load::of(Encoding::Around(codec), hashing))
 }
 
 /// How many threads verify an image on this machine unless the user says otherwise: each
@@ -206,7 +240,15 @@ mod tests {
     }
 
     fn of(cpus: usize, encoding: Encoding, hashing: Hashing) -> Crew {
-        Crew::new(None, NonZeroUsize::new(cpus).unwrap(), encoding, hashing, 0)
+        kept(cpus, encoding, hashing, 0)
+    }
+
+    fn kept(cpus: usize, encoding: Encoding, hashing: Hashing, kept: usize) -> Crew {
+        let load = Load {
+            kept,
+            ..Load::of(encoding, hashing)
+        };
+        Crew::new(None, NonZeroUsize::new(cpus).unwrap(), load)
     }
 
     #[test]
@@ -224,7 +266,7 @@ mod tests {
             (zstd(22), LANES, [1, 1, 1]),
             (Encoding::Around(Codec::Lz4), LANES, [2, 6, 6]),
             (Encoding::Around(Codec::Snappy), LANES, [2, 6, 6]),
-            (OWN, LANES, [2, 4, 4]),
+            (OWN, LANES, [2, 5, 5]),
         ] {
             let workers = [2, 8, 64].map(|cpus| of(cpus, encoding, hashing).workers.get());
             assert_eq!(workers, expected, "{encoding:?}, {hashing:?}");
@@ -261,6 +303,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_sink_keeps_is_taken_from_the_chunks() {
+        let lz4 = Encoding::Around(Codec::Lz4);
+        for (encoding, expected) in [(lz4, 3), (zstd(1), 2), (OWN, 2)] {
+            let crew = kept(8, encoding, LANES, 8 * MIB);
+            assert_eq!(crew.workers.get(), expected, "{encoding:?}");
+            let bytes =
+                expected * encoding.state_bytes() + crew.most_buffers * encoding.chunk_bytes();
+            assert!(bytes + 8 * MIB <= encoding.budget(), "{crew:?}");
+        }
+        // Nothing is left, and somebody has to do it.
+        assert_eq!(kept(8, lz4, LANES, 64 * MIB).workers.get(), 1);
+    }
+
+    #[test]
     fn lanes_get_chunks_to_fill_them_with() {
         let none = Encoding::Around(Codec::None);
         let [alone, lanes] = [Hashing::Instructions, LANES].map(|hashing| of(2, none, hashing));
@@ -275,9 +331,7 @@ mod tests {
         let crew = Crew::new(
             NonZeroUsize::new(32),
             NonZeroUsize::MIN,
-            zstd(19),
-            Hashing::Instructions,
-            0,
+            Load::of(zstd(19), Hashing::Instructions),
         );
         assert_eq!(crew.workers.get(), 32);
         assert!(crew.first_buffers > 32);

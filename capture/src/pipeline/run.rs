@@ -3,12 +3,12 @@
 
 use super::CHUNK_BYTES;
 use super::assemble::{AfterMemory, Assembly, Finished};
-use super::crew::{Crew, Encoding, cpus};
+use super::crew::{Crew, Encoding, Load, cpus};
 use super::hash::{FileHashes, HashSource, OWED_BUFFERS};
 use super::out::{ImageStream, Streamed};
 use super::read::read_all;
 use super::read_back_error::ReadBackError;
-use super::work::{FinishedChunk, Queues, Work, work};
+use super::work::{FinishedChunk, Queues, Work, ZeroChunks, work};
 use crate::buffer::Pool;
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
@@ -25,7 +25,7 @@ use linpmem_phys::{PageBuffer, SourceError, Unreadable};
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// What is acquired, and how.
@@ -135,7 +135,8 @@ pub fn run<W: Write>(
             (Some(_), Some(_)) => HashSource::StreamThenFile,
             _ => HashSource::Stream,
         };
-        let threads = Threads::spawn(scope, acquisition, writer.encoder(), source)?;
+        let kept = sink.kept_bytes();
+        let threads = Threads::spawn(scope, acquisition, writer.encoder(), source, kept)?;
         // If memory is in the file unchanged, the rest of the file gets a hash.
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
@@ -198,6 +199,7 @@ impl<'scope> Threads<'scope> {
         acquisition: Acquisition<'env>,
         own: Option<Arc<dyn ChunkEncoder>>,
         source: HashSource,
+        kept: usize,
     ) -> Result<Self, RunError> {
         let file_hashes = FileHashes::spawn(scope, acquisition.hashes, source, acquisition.stop)
             .map_err(RunError::Thread)?;
@@ -207,23 +209,22 @@ impl<'scope> Threads<'scope> {
             },
             None => Encoding::Around(acquisition.codec),
         };
+        let load = Load {
+            encoding,
+            hashing: acquisition.backend.into(),
+            // What waits for a hash must not be lacking where memory is read.
+            waiting: match file_hashes.is_fed() {
+                true => OWED_BUFFERS,
+                false => 0,
+            },
+            kept,
+        };
         let Crew {
             workers,
             first_buffers,
             most_buffers,
             frame_bytes,
-        } = Crew::new(
-            acquisition.workers,
-            cpus(),
-            encoding,
-            acquisition.backend.into(),
-            // What waits for a hash must not be lacking where memory is read.
-            if file_hashes.is_fed() {
-                OWED_BUFFERS
-            } else {
-                0
-            },
-        );
+        } = Crew::new(acquisition.workers, cpus(), load);
         let (running, ended) = bounded(0);
         let make = || PageBuffer::new(CHUNK_BYTES);
         let pool = Pool::growing(first_buffers, most_buffers, make).until(ended.clone());
@@ -237,6 +238,7 @@ impl<'scope> Threads<'scope> {
         let frames = Pool::new(frames, make).until(ended.clone());
         let turns = Pool::new(most_buffers.max(MOST_IN_FLIGHT), || ()).until(ended);
         let frames = Arc::new(frames);
+        let zero_chunks = Arc::new(Mutex::new(ZeroChunks::default()));
         let (chunks, queue) = bounded(most_buffers);
         let (hashed, unencoded) = bounded(most_buffers);
         let (done, finished) = bounded(most_buffers);
@@ -257,6 +259,7 @@ impl<'scope> Threads<'scope> {
                     finished: done.clone(),
                 };
                 let (own, frames, pool) = (own.clone(), Arc::clone(&frames), Arc::clone(&pool));
+                let zero_chunks = Arc::clone(&zero_chunks);
                 Builder::new()
                     .name(format!("work-{number}"))
                     .spawn_scoped(scope, move || {
@@ -266,6 +269,7 @@ impl<'scope> Threads<'scope> {
                             backend: acquisition.backend,
                             buffers: &pool,
                             frames: &frames,
+                            zero_chunks: &zero_chunks,
                         };
                         work(&queues, &how)
                     })

@@ -13,6 +13,7 @@ use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PageBuffer, Unreadables, ZeroBlocks};
 use std::collections::HashMap;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 /// A chunk, ready to be written.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Work<'a> {
     pub buffers: &'a Pool<PageBuffer>,
     /// Buffers for encoded chunks.
     pub frames: &'a Pool<Vec<u8>>,
+    /// Chunks of zeros, which all threads have in common.
+    pub zero_chunks: &'a Mutex<ZeroChunks>,
 }
 
 /// Where chunks come from, and where they go.
@@ -105,7 +108,6 @@ struct Worker<'a> {
     queues: &'a Queues,
     how: &'a Work<'a>,
     encoder: Option<FrameEncoder>,
-    zero_chunks: ZeroChunks,
 }
 
 impl<'a> Worker<'a> {
@@ -114,7 +116,6 @@ impl<'a> Worker<'a> {
             queues,
             how,
             encoder,
-            zero_chunks: ZeroChunks::default(),
         }
     }
 
@@ -225,10 +226,13 @@ impl<'a> Worker<'a> {
 
     fn pass_zeros(&mut self, raw: RawChunk) -> Result<(), Stopped> {
         let len = u64_as_usize(raw.place.range.len().get());
-        let known = self
-            .zero_chunks
-            .get(len, self.encoder.as_mut())
-            .map_err(Stopped::Failed)?;
+        let known = {
+            let zero_chunks = self.how.zero_chunks.lock();
+            // A panic in another thread leaves no chunk half known.
+            let mut zero_chunks = zero_chunks.unwrap_or_else(PoisonError::into_inner);
+            let known = zero_chunks.get(len, self.encoder.as_mut());
+            known.map_err(Stopped::Failed)?
+        };
         self.finish(FinishedChunk {
             sequence: raw.sequence,
             turn: Some(raw.turn),
@@ -250,13 +254,13 @@ impl<'a> Worker<'a> {
 
 /// What all zero chunks of one length have in common. There are as many lengths as pages
 /// in a chunk.
-pub(super) struct ZeroChunks {
+pub struct ZeroChunks {
     zeros: Bytes,
     known: HashMap<usize, ZeroChunk>,
 }
 
 #[derive(Clone)]
-pub(super) struct ZeroChunk {
+pub struct ZeroChunk {
     pub(super) data: Bytes,
     pub(super) frame: Option<Bytes>,
     pub(super) sha256: Sha256Sum,
@@ -286,7 +290,8 @@ impl ZeroChunks {
             Some(encoder) => {
                 let mut frame = Vec::new();
                 encoder.encode(&data, &mut frame)?;
-                Some(frame.into())
+                // Encoders take more room than they fill, up to a whole chunk of it.
+                Some(Bytes::copy_from_slice(&frame))
             }
             None => None,
         };
@@ -365,6 +370,7 @@ mod tests {
             backend,
             buffers,
             frames: &Pool::new(32, || Vec::with_capacity(FrameEncoder::bound(1 << 20))),
+            zero_chunks: &Mutex::default(),
         };
         work(&queues, &how);
         drop(queues);
@@ -447,6 +453,7 @@ mod tests {
             backend: Backend::alone(),
             buffers: &buffers,
             frames: &frames,
+            zero_chunks: &Mutex::default(),
         };
         let queues = Queues {
             chunks,

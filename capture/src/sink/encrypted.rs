@@ -2,7 +2,7 @@
 //! An image that is encrypted before it is written anywhere.
 
 use super::Sink;
-use crate::encryption::{EncryptedSum, SumThread};
+use crate::encryption::{EncryptedSum, SUM_QUEUE, SumThread};
 use bytes::Bytes;
 use linpmem_encryption::{CHUNK_BYTES, Encryption, Recipients, encrypted_len};
 use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
@@ -11,6 +11,11 @@ use std::sync::{Arc, OnceLock};
 
 /// Encrypted bytes that are written at once, and a chunk more.
 const BATCH_BYTES: usize = 256 << 10;
+const BATCH_ROOM: usize = BATCH_BYTES + 2 * CHUNK_BYTES;
+
+/// Batches in memory, besides those that the inner sink holds: one is filled, one is hashed, and
+/// others wait for that.
+const BATCHES: usize = SUM_QUEUE + 2;
 
 /// Encrypts what it takes, and passes that on. Nothing can be read back through it, and zeros are
 /// as long as any other bytes.
@@ -40,7 +45,7 @@ impl<S: Sink> EncryptedSink<S> {
         recipients: &Recipients,
         result: Arc<OnceLock<EncryptedSum>>,
     ) -> io::Result<Self> {
-        let mut batch = Vec::with_capacity(BATCH_BYTES + 2 * CHUNK_BYTES);
+        let mut batch = Vec::with_capacity(BATCH_ROOM);
         let encryption = Encryption::begin(recipients, &mut batch)?;
         Ok(Self {
             inner,
@@ -67,7 +72,7 @@ impl<S: Sink> EncryptedSink<S> {
     }
 
     fn pass_on(&mut self) -> io::Result<()> {
-        let next = Vec::with_capacity(BATCH_BYTES + 2 * CHUNK_BYTES);
+        let next = Vec::with_capacity(BATCH_ROOM);
         let batch = Bytes::from(std::mem::replace(&mut self.batch, next));
         let passed = self.inner.shared(&batch);
         self.is_broken |= passed.is_err();
@@ -106,6 +111,11 @@ impl<S: Sink> Sink for EncryptedSink<S> {
     fn stored_bytes(&self, more: u64) -> u64 {
         let content = self.position.saturating_add(more);
         self.header_bytes.saturating_add(encrypted_len(content))
+    }
+
+    fn kept_bytes(&self) -> usize {
+        // What the inner sink holds are batches, and no buffers that were given to this one.
+        BATCHES * BATCH_ROOM + self.inner.held_bytes() + self.inner.kept_bytes()
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {

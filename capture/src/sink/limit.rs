@@ -86,6 +86,14 @@ impl<S: Sink> Sink for LimitedSink<S> {
         self.inner.stored_bytes(more)
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.inner.kept_bytes()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.inner.held_bytes()
+    }
+
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.check_size(len_bytes(bytes))?;
         self.check_free(len_bytes(bytes))?;

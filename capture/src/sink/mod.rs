@@ -45,6 +45,17 @@ pub trait Sink: Send {
         self.position().saturating_add(more)
     }
 
+    /// Memory that it may take besides the buffers that it is given, for copies and for what it makes
+    /// of them; of a file, little.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
+
+    /// How many bytes it may hold in the buffers that it is given, before it lets go of them.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     /// Appends `bytes`.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! A receiver on another machine.
 
 use super::Sink;
-use crate::parts::remote::{Sender, Stream};
+use crate::parts::remote::{MOST_QUEUED_BYTES, Sender, Stream};
 use bytes::{Bytes, BytesMut};
 use linpmem_phys::num::len_bytes;
 use std::io;
@@ -42,6 +42,10 @@ impl RemoteSink {
 impl Sink for RemoteSink {
     fn position(&self) -> u64 {
         self.position
+    }
+
+    fn held_bytes(&self) -> usize {
+        MOST_QUEUED_BYTES
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
