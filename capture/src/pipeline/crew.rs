@@ -7,10 +7,10 @@
 //! | MiB | for |
 //! |---|---|
 //! | 7 | what is used of the program's file |
-//! | 5 | everything else: stacks, the manifest, artifacts, three megabytes on their way to the disk |
-//! | 20 | chunks, each a buffer and its frame if there is a compression, and the state of each thread's encoder |
+//! | 6 | everything else: stacks, the manifest, artifacts, three megabytes on their way to the disk |
+//! | 19 | chunks, each a buffer and its frame if there is a compression, and the state of each thread's encoder |
 //!
-//! A format with an encoder of its own keeps up to three of these 20 for its writer, and a sink may
+//! A format with an encoder of its own keeps up to two of these 19 for its writer, and a sink may
 //! keep more ([`Sink::kept_bytes`](crate::sink::Sink::kept_bytes)).
 
 use crate::buffer::CHUNK_BYTES;
@@ -22,11 +22,11 @@ use std::num::NonZeroUsize;
 const MIB: usize = 1 << 20;
 
 /// For chunks, and the encoders of all threads.
-const CHUNKS_BYTES: usize = 20 * MIB;
+const CHUNKS_BYTES: usize = 19 * MIB;
 
 /// The share of that which a format with an encoder of its own has for its writer, such as
 /// a segment of AFF4.
-const WRITER_BYTES: usize = 3 * MIB;
+const WRITER_BYTES: usize = 2 * MIB;
 
 /// A thread's stack, and what allocators keep for it.
 const THREAD_BYTES: usize = 64 << 10;
@@ -121,6 +121,8 @@ impl Encoding {
     const fn chunk_bytes(self) -> usize {
         match self {
             Self::Around(Codec::None) => CHUNK_BYTES,
+            // Its encoder writes zeros to all that it may need.
+            Self::Around(Codec::Lz4) => 2 * CHUNK_BYTES + CHUNK_BYTES / 10,
             _ => 2 * CHUNK_BYTES + (CHUNK_BYTES >> 5),
         }
     }
@@ -258,10 +260,10 @@ mod tests {
             (none, Hashing::Instructions, [2, 4, 4]),
             (none, LANES, [2, 3, 3]),
             (none, Hashing::Plain, [2, 8, 16]),
-            (zstd(1), LANES, [2, 6, 6]),
-            (zstd(1), Hashing::Instructions, [2, 6, 6]),
+            (zstd(1), LANES, [2, 5, 5]),
+            (zstd(1), Hashing::Instructions, [2, 5, 5]),
             (zstd(3), LANES, [2, 4, 4]),
-            (zstd(5), LANES, [2, 3, 3]),
+            (zstd(5), LANES, [2, 2, 2]),
             (zstd(9), LANES, [1, 1, 1]),
             (zstd(22), LANES, [1, 1, 1]),
             (Encoding::Around(Codec::Lz4), LANES, [2, 6, 6]),
@@ -289,7 +291,7 @@ mod tests {
                         + crew.most_buffers * encoding.chunk_bytes();
                     // The strongest levels need three chunks beside 17 MiB of their own.
                     let excess = match encoding {
-                        Encoding::Around(Codec::Zstd { level: 13.. }) => 4 * MIB,
+                        Encoding::Around(Codec::Zstd { level: 13.. }) => 5 * MIB,
                         _ => 0,
                     };
                     let budget = encoding.budget() + excess;
@@ -305,7 +307,7 @@ mod tests {
     #[test]
     fn what_a_sink_keeps_is_taken_from_the_chunks() {
         let lz4 = Encoding::Around(Codec::Lz4);
-        for (encoding, expected) in [(lz4, 3), (zstd(1), 2), (OWN, 2)] {
+        for (encoding, expected) in [(lz4, 2), (zstd(1), 2), (OWN, 2)] {
             let crew = kept(8, encoding, LANES, 8 * MIB);
             assert_eq!(crew.workers.get(), expected, "{encoding:?}");
             let bytes =
@@ -323,7 +325,7 @@ mod tests {
         assert_eq!((alone.first_buffers, alone.most_buffers), (6, 6));
         assert_eq!((lanes.first_buffers, lanes.most_buffers), (6, 16));
         assert_eq!(of(1, none, LANES).most_buffers, 12);
-        assert_eq!(of(8, none, LANES).most_buffers, 19);
+        assert_eq!(of(8, none, LANES).most_buffers, 18);
     }
 
     #[test]

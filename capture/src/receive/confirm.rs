@@ -3,7 +3,7 @@
 
 use super::files::Files;
 use super::growing::Growing;
-use super::{now, refused};
+use super::{bug, now, refused};
 use crate::Reading;
 use crate::artifacts::{ArtifactsVerdict, check};
 use crate::hash::file_sha256;
@@ -16,6 +16,7 @@ use linpmem_manifest::paths::is_encrypted_name;
 use linpmem_manifest::{EncryptionRecord, Sha256Sum};
 use linpmem_remote::{Finish, Receipt, Refusal, RunId, SignedReceipt};
 use std::io;
+use std::thread;
 
 /// A receipt, and what is written beside the image.
 pub(super) struct Confirmed {
@@ -60,14 +61,18 @@ pub(super) fn confirm(
     let is_whole = finish.is_whole;
     let image_path = files.image.partial.partial();
     let is_encrypted = is_encrypted_name(image_path);
-    if is_whole && !is_encrypted {
-        verify(files)?;
-    }
     let stop = Stop::default();
     let sum = |path| {
         file_sha256(path, &stop).map_err(|error| refused("reading what was received", error))
     };
-    let image_sha256 = sum(image_path)?;
+    // Both read all of the image, the second one from the page cache.
+    let image_sha256 = thread::scope(|scope| {
+        let summing = scope.spawn(|| sum(image_path));
+        if is_whole && !is_encrypted {
+            verify(files).inspect_err(|_| stop.raise())?;
+        }
+        summing.join().unwrap_or_else(|_| Err(bug()))
+    })?;
     let manifest_sha256 = sum(files.manifest.partial.partial())?;
     let artifacts = files.artifacts.as_ref();
     let artifacts_sha256 = artifacts

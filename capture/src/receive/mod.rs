@@ -187,6 +187,11 @@ fn refused(what: &str, error: impl std::fmt::Display) -> Refusal {
     Refusal::new(format!("{what}: {error}"))
 }
 
+/// A thread of this program's panicked.
+fn bug() -> Refusal {
+    Refusal::new("the receiver failed; this is a bug in it")
+}
+
 /// No more than this is ever announced.
 const MOST_PLANNED: PhysLen = PhysLen::new(1 << 52);
 

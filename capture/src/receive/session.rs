@@ -4,7 +4,7 @@
 use super::confirm::{check_lengths, confirm};
 use super::files::Files;
 use super::syncing::Syncing;
-use super::{Arrival, Shared, refused};
+use super::{Arrival, Shared, bug, refused};
 use linpmem_remote::{Finish, Refusal, RunId, Session, SignedReceipt, Stream, Wake};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,9 +137,7 @@ impl Session for Receiving {
                     told = Instant::now();
                 }
             }
-            confirming
-                .join()
-                .unwrap_or_else(|_| Err(Refusal::new("the receiver failed; this is a bug in it")))
+            confirming.join().unwrap_or_else(|_| Err(bug()))
         })?;
         let files = self.files.take().ok_or_else(over)?;
         if finish.is_whole {
