@@ -135,8 +135,7 @@ pub fn run<W: Write>(
             (Some(_), Some(_)) => HashSource::StreamThenFile,
             _ => HashSource::Stream,
         };
-        let kept = sink.kept_bytes();
-        let threads = Threads::spawn(scope, acquisition, writer.encoder(), source, kept)?;
+        let threads = Threads::spawn(scope, acquisition, writer.encoder(), source, sink)?;
         // If memory is in the file unchanged, the rest of the file gets a hash.
         let is_plain = acquisition.codec == Codec::None
             && (0..acquisition.plan.ranges().len())
@@ -199,7 +198,7 @@ impl<'scope> Threads<'scope> {
         acquisition: Acquisition<'env>,
         own: Option<Arc<dyn ChunkEncoder>>,
         source: HashSource,
-        kept: usize,
+        sink: &dyn Sink,
     ) -> Result<Self, RunError> {
         let file_hashes = FileHashes::spawn(scope, acquisition.hashes, source, acquisition.stop)
             .map_err(RunError::Thread)?;
@@ -212,12 +211,14 @@ impl<'scope> Threads<'scope> {
         let load = Load {
             encoding,
             hashing: acquisition.backend.into(),
-            // What waits for a hash must not be lacking where memory is read.
+            // What waits for a hash, or for a receiver's disk, must not be lacking where memory is
+            // read. More than half of what a receiver may hold makes nothing faster.
             waiting: match file_hashes.is_fed() {
                 true => OWED_BUFFERS,
                 false => 0,
-            },
-            kept,
+            }
+            .max(sink.held_bytes() / CHUNK_BYTES / 2),
+            kept: sink.kept_bytes(),
         };
         let Crew {
             workers,
