@@ -52,10 +52,10 @@ impl Reading {
     ///
     /// # Errors
     /// As [`content`](Self::content).
-    pub(crate) fn manifest_lines(
+    pub fn manifest_lines(
         &self,
         path: &Path,
-    ) -> Result<Reader<BufReader<Section>>, ReadError> {
+    ) -> Result<Reader<impl io::BufRead + use<>>, ReadError> {
         let content = self.content(path).map_err(|source| ReadError::Io {
             path: path.to_path_buf(),
             source,

@@ -12,6 +12,8 @@ use linpmem_dump::commands::ranges::RangesError;
 #[cfg(feature = "remote")]
 use linpmem_dump::commands::receive;
 use linpmem_dump::commands::recover::RecoverCommandError;
+#[cfg(feature = "report")]
+use linpmem_dump::commands::report;
 #[cfg(feature = "sign")]
 use linpmem_dump::commands::sign;
 #[cfg(feature = "timestamp")]
@@ -92,6 +94,15 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::Recover(args)) => {
             let document = recover::recover(args, stderr)?;
             document.print(json, out)?;
+            return Ok(document.exit_status());
+        }
+        #[cfg(feature = "report")]
+        Some(Command::Report(args)) => {
+            let document = report::report(args, out)?;
+            match args.writes_to_stdout() {
+                true => stderr.summary(&document),
+                false => document.print(json, out)?,
+            }
             return Ok(document.exit_status());
         }
         Some(Command::Info(args)) => {

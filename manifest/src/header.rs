@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first line: what is known before memory is read.
 
+use crate::range::addresses;
 use crate::{
     Address, ArtifactsRecord, CustodyRecord, ImageId, ReadSpan, Sha256Sum, SourceRecord, Stamp,
     Version,
 };
+use linpmem_phys::PhysRange;
 use serde::{Deserialize, Serialize};
 
 /// What is known before the first byte of memory is read.
@@ -143,6 +145,14 @@ pub struct MapEntry {
     /// The source to read it from, if it was selected and a source can read it.
     #[serde(default)]
     pub source: Option<String>,
+}
+
+impl MapEntry {
+    /// The addresses; `None` if there are none between `start` and `last`.
+    #[must_use]
+    pub fn addresses(&self) -> Option<PhysRange> {
+        addresses(self.start, self.last)
+    }
 }
 
 /// Memory that `--order volatile-first` read first and held until it was written.

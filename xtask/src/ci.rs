@@ -148,7 +148,7 @@ const FEATURES: [(&str, &str, &[&str]); 2] = [
     (
         "linpmem-dump",
         "dumper",
-        &["encrypt", "remote", "sign", "stores", "timestamp"],
+        &["encrypt", "remote", "report", "sign", "stores", "timestamp"],
     ),
 ];
 

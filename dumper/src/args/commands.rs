@@ -110,6 +110,27 @@ pub struct ListArgs {
     pub json: bool,
 }
 
+/// Whom to trust to vouch for a manifest.
+#[derive(Debug, Default, Args)]
+pub struct TrustArgs {
+    /// Require a signature of the manifest by this public key of minisign
+    ///
+    /// The key itself, a line of base64 that begins with RW, or a file that has it. A signature
+    /// that is missing, wrong or by another key is a difference (exit code 1). Without this
+    /// option, a signature is mentioned and not checked.
+    #[cfg(feature = "sign")]
+    #[arg(long, value_name = "KEY|FILE")]
+    pub public_key: Option<String>,
+
+    /// Require a timestamp by an authority that the certificates in FILE (PEM) vouch for
+    ///
+    /// All certificates have to be valid at the time that the timestamp has. Without this
+    /// option, it is checked that a timestamp is of this manifest, but not who made it.
+    #[cfg(feature = "timestamp")]
+    #[arg(long, value_name = "FILE")]
+    pub tsa_ca: Option<PathBuf>,
+}
+
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -136,22 +157,8 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub full: bool,
 
-    /// Require a signature of the manifest by this public key of minisign
-    ///
-    /// The key itself, a line of base64 that begins with RW, or a file that has it. A signature
-    /// that is missing, wrong or by another key is a difference (exit code 1). Without this
-    /// option, a signature is mentioned and not checked.
-    #[cfg(feature = "sign")]
-    #[arg(long, value_name = "KEY|FILE")]
-    pub public_key: Option<String>,
-
-    /// Require a timestamp by an authority that the certificates in FILE (PEM) vouch for
-    ///
-    /// All certificates have to be valid at the time that the timestamp has. Without this
-    /// option, it is checked that a timestamp is of this manifest, but not who made it.
-    #[cfg(feature = "timestamp")]
-    #[arg(long, value_name = "FILE")]
-    pub tsa_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
 
     /// Threads that read and hash [default: one per CPU, at most 16]
     #[arg(long, value_name = "N")]

@@ -21,13 +21,16 @@ mod reading;
 #[cfg(feature = "remote")]
 mod receive;
 mod remote;
+#[cfg(feature = "report")]
+mod report;
 mod run;
 mod selection;
 mod shape;
 
 pub use acquire::{AcquireArgs, ConvertArgs, OnError, Order};
 pub use commands::{
-    CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, VerifyArgs,
+    CompareArgs, ExtractArgs, InfoArgs, ListArgs, RangesArgs, RecoverArgs, SymbolsArgs, TrustArgs,
+    VerifyArgs,
 };
 #[cfg(feature = "timestamp")]
 pub use custody::TimestampArgs;
@@ -48,6 +51,8 @@ pub use reading::{MemoryArgs, RawInputArgs, ReadingArgs};
 #[cfg(feature = "remote")]
 pub use receive::ReceiveArgs;
 pub use remote::{RemoteArgs, stored_at, without_secret};
+#[cfg(feature = "report")]
+pub use report::ReportArgs;
 pub use run::{ImpactArgs, ProgressStyle, RunArgs};
 pub use selection::SelectionArgs;
 pub use shape::ShapeError;
@@ -246,6 +251,13 @@ pub enum Command {
     /// other formats, a warning names what is lost. An image that was cut off is converted
     /// as far as it goes, and the rest is listed (exit code 3).
     Convert(Box<ConvertArgs>),
+    /// Write a page about an acquisition, for people: what, where, when, who, and what is missing
+    ///
+    /// FILE is one page of HTML that needs no network, no script and no other file, and can be
+    /// printed. It is made from the manifest; --verify compares the image first, and says on the
+    /// page what was found. See docs/report.md.
+    #[cfg(feature = "report")]
+    Report(ReportArgs),
     /// Copy a range of addresses, or an artifact, out of an image
     Extract(ExtractArgs),
     /// Show which ranges, pages and bytes of two images differ
@@ -316,6 +328,8 @@ impl Cli {
             Some(Command::Presign(args)) => args.json,
             Some(Command::Ls(args)) => args.json,
             Some(Command::Recover(args)) => args.json,
+            #[cfg(feature = "report")]
+            Some(Command::Report(args)) => args.json,
             Some(Command::Ranges(args)) => args.json,
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,

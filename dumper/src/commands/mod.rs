@@ -18,6 +18,8 @@ pub mod ranges;
 pub mod receive;
 pub mod recover;
 mod recovered_name;
+#[cfg(feature = "report")]
+pub mod report;
 #[cfg(feature = "sign")]
 pub mod sign;
 pub mod symbols;

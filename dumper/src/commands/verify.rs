@@ -65,7 +65,7 @@ pub enum VerifyCommandError {
 /// If the comparison failed.
 pub fn verify(args: &VerifyArgs) -> Result<VerifyDocument, VerifyCommandError> {
     let style = args.progress.with_json(args.json)?;
-    let trusted = Trusted::of(args)?;
+    let trusted = Trusted::of(&args.trust)?;
     if let Some(location) = stored_at(args.image.as_os_str())? {
         let has_keys = !args.reading.reading().identities.is_empty();
         if trusted.is_demanding() || args.manifest.is_some() || has_keys {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checks what vouches for the manifest of an image that is verified.
 
-use crate::args::VerifyArgs;
+use crate::args::TrustArgs;
 #[cfg(feature = "timestamp")]
 use crate::text::timestamp::StampedBy;
 use crate::text::vouching::{EventsCheck, SignatureCheck, TimestampCheck, Vouched};
@@ -49,7 +49,7 @@ impl Trusted {
         not(any(feature = "sign", feature = "timestamp")),
         expect(unused_variables, reason = "without these, there is nobody to trust")
     )]
-    pub fn of(args: &VerifyArgs) -> Result<Self, TrustedError> {
+    pub fn of(args: &TrustArgs) -> Result<Self, TrustedError> {
         Ok(Self {
             #[cfg(feature = "sign")]
             key: args.public_key.as_deref().map(PublicKey::of).transpose()?,

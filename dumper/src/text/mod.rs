@@ -20,6 +20,8 @@ pub mod ranges;
 #[cfg(feature = "remote")]
 pub mod receive;
 pub mod recover;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod shell;
 pub mod sign;
 pub mod summary;

@@ -24,6 +24,8 @@ const ABSENT: &[(&[&str], &str)] = &[
     (&["receive"], "feature `remote`"),
     #[cfg(not(feature = "remote"))]
     (&["help", "receive"], "'receive'"),
+    #[cfg(not(feature = "report"))]
+    (&["help", "report"], "'report'"),
     #[cfg(not(feature = "sign"))]
     (&["a.core", "--sign-key", "key"], "'--sign-key'"),
     #[cfg(not(feature = "sign"))]

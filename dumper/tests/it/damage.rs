@@ -2,7 +2,7 @@
 //! What `verify` says about images that were tampered with.
 
 use crate::fake::{Fake, chunks_of, manifest_of, verify, verify_as};
-use linpmem_dump::args::{ProgressStyle, ReadingArgs, VerifyArgs};
+use linpmem_dump::args::{ProgressStyle, ReadingArgs, TrustArgs, VerifyArgs};
 use linpmem_manifest::{ChunkContent, ListedChunk, Manifest};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -49,10 +49,7 @@ fn verify_args(image: &Path) -> VerifyArgs {
         manifest: None,
         reading: ReadingArgs::default(),
         full: false,
-        #[cfg(feature = "sign")]
-        public_key: None,
-        #[cfg(feature = "timestamp")]
-        tsa_ca: None,
+        trust: TrustArgs::default(),
         threads: None,
         progress: ProgressStyle::None,
         json: false,

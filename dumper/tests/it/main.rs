@@ -7,6 +7,7 @@
 #[cfg(not(all(
     feature = "encrypt",
     feature = "remote",
+    feature = "report",
     feature = "sign",
     feature = "stores",
     feature = "timestamp",
@@ -65,6 +66,9 @@ mod read_back;
 #[cfg(test)]
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(test)]
+#[cfg(feature = "report")]
+mod report;
 #[cfg(test)]
 mod resident;
 #[cfg(test)]
