@@ -134,7 +134,7 @@ mod tests {
         }
         assert!(timeline.bars().len() <= MOST_BARS);
         let sum: f64 = timeline.bars().iter().sum();
-        assert!((sum - f64::from(10_000 << 20)).abs() < 1.0, "{sum}");
+        assert!((sum - float(10_000 << 20)).abs() < 1.0, "{sum}");
         assert!((timeline.seconds() - 29.9995).abs() < 1e-6);
         assert!(timeline.stalls().is_empty());
     }
