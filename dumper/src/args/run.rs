@@ -20,7 +20,7 @@ pub struct RunArgs {
     ///
     /// The default is one per CPU, as far as there is work for them and the run stays
     /// within 32 MiB: up to 16 that only hash on a processor without AVX2 or SHA
-    /// instructions, otherwise 3 or 4; 6 with zstd:1, and 1 with zstd:9 and above. More
+    /// instructions, otherwise 3 or 4; 5 with zstd:1, and 1 with zstd:9 and above. More
     /// threads take more memory.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
