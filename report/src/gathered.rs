@@ -236,6 +236,19 @@ impl Gathered {
         &self.header.image.format
     }
 
+    /// Whether the image as a whole is compressed, so that other tools need a plain one.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        let image = &self.header.image;
+        matches!(&*image.format, "elf" | "raw" | "lime") && image.compression != "none"
+    }
+
+    /// The words of the command line of the acquisition.
+    #[must_use]
+    pub fn command(&self) -> &[String] {
+        &self.header.command
+    }
+
     pub(crate) fn artifacts(&self) -> Option<&ArtifactsRecord> {
         let in_header = self.header.artifacts.as_ref();
         in_header.or(self.late_artifacts.as_deref())

@@ -20,6 +20,8 @@ const MOST_STALLS: usize = 5;
 pub struct Context {
     /// The image, as the user calls it.
     pub image: String,
+    /// The command line of the acquisition, as a shell takes it.
+    pub command: String,
     /// The name and version of the program that makes the page.
     pub program: String,
     /// When it does, in UTC.
@@ -124,7 +126,7 @@ pub fn page(gathered: &Gathered, context: &Context) -> String {
                 }
                 main {
                     (missing(gathered))
-                    (facts(gathered))
+                    (facts(gathered, context))
                     (memory(gathered))
                     (reading(gathered))
                     (changes(gathered))
@@ -180,7 +182,7 @@ fn code(name: &str, value: Option<impl AsRef<str>>) -> Markup {
     }
 }
 
-fn facts(gathered: &Gathered) -> Markup {
+fn facts(gathered: &Gathered, context: &Context) -> Markup {
     let header = &gathered.header;
     let (host, image, custody) = (&header.host, &header.image, header.custody.as_ref());
     let footer = gathered.footer.as_ref();
@@ -227,7 +229,7 @@ fn facts(gathered: &Gathered) -> Markup {
                     (code("Its SHA-256", header.tool.sha256.map(|sum| sum.to_string())))
                     (fact("Source", Some(header.source.to_string())))
                     (fact("Details", header.source.detail.as_deref()))
-                    (code("Command", Some(header.command.join(" "))))
+                    (code("Command", Some(&context.command)))
                 }
             }
             table {
@@ -254,6 +256,22 @@ fn facts(gathered: &Gathered) -> Markup {
     }
 }
 
+/// A table with a head, which can be moved on a narrow screen. `rows` are their cells.
+fn grid(columns: &[&str], rows: impl Iterator<Item = Markup>) -> Markup {
+    html! {
+        div class="wide" {
+            table class="grid" {
+                thead {
+                    tr { @for column in columns { th scope="col" { (column) } } }
+                }
+                tbody {
+                    @for row in rows { tr { (row) } }
+                }
+            }
+        }
+    }
+}
+
 fn legend<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
     html! {
         ul class="legend" {
@@ -271,30 +289,16 @@ fn memory(gathered: &Gathered) -> Markup {
             (gathered.map.svg(&gathered.scale))
             (legend(Cell::LEGEND.iter().map(|(cell, text)| (cell.class(), *text))))
             p class="small" { "Gaps between memory are drawn shorter than they are." }
-            div class="wide" {
-                table class="grid" {
-                    thead {
-                        tr {
-                            th scope="col" { "Kind" }
-                            th scope="col" { "The machine has" }
-                            th scope="col" { "Asked for" }
-                            th scope="col" { "In the image" }
-                            th scope="col" { "Unreadable" }
-                        }
-                    }
-                    tbody {
-                        @for (name, kind) in &gathered.kinds {
-                            tr {
-                                th scope="row" { (name) }
-                                td { (short(kind.listed)) }
-                                td { (short(kind.requested)) }
-                                td { (short(kind.written)) }
-                                td { (count(kind.unreadable_pages, "page")) }
-                            }
-                        }
-                    }
-                }
-            }
+            (grid(
+                &["Kind", "The machine has", "Asked for", "In the image", "Unreadable"],
+                gathered.kinds.iter().map(|(name, kind)| html! {
+                    th scope="row" { (name) }
+                    td { (short(kind.listed)) }
+                    td { (short(kind.requested)) }
+                    td { (short(kind.written)) }
+                    td { (count(kind.unreadable_pages, "page")) }
+                }),
+            ))
         }
     }
 }
@@ -366,28 +370,15 @@ fn unreadable(gathered: &Gathered) -> Markup {
         @if listed > 0 {
             section {
                 h2 { "Pages that could not be read" }
-                div class="wide" {
-                    table class="grid" {
-                        thead {
-                            tr {
-                                th scope="col" { "First" }
-                                th scope="col" { "Last" }
-                                th scope="col" { "Pages" }
-                                th scope="col" { "Why" }
-                            }
-                        }
-                        tbody {
-                            @for item in &gathered.unreadable {
-                                tr {
-                                    td { code { (format!("{:#x}", item.range.start().get())) } }
-                                    td { code { (format!("{:#x}", item.range.last().get())) } }
-                                    td { (grouped(item.range.len().pages())) }
-                                    td { (item.errno.to_string()) }
-                                }
-                            }
-                        }
-                    }
-                }
+                (grid(
+                    &["First", "Last", "Pages", "Why"],
+                    gathered.unreadable.iter().map(|item| html! {
+                        td { code { (format!("{:#x}", item.range.start().get())) } }
+                        td { code { (format!("{:#x}", item.range.last().get())) } }
+                        td { (grouped(item.range.len().pages())) }
+                        td { (item.errno.to_string()) }
+                    }),
+                ))
                 @if others > 0 {
                     p { "And " (count(others, "range")) " more, which the manifest lists." }
                 }
@@ -407,7 +398,7 @@ fn trust(gathered: &Gathered, context: &Context) -> Markup {
             @if context.verified.is_none() {
                 p {
                     "This page does not say whether the image is still what its manifest describes: "
-                    code { "linpmem-dump verify " (shown(&context.image)) } " does."
+                    code { "linpmem-dump verify" } " does."
                 }
             }
             table class="grid" {
@@ -443,26 +434,14 @@ fn events(context: &Context) -> Markup {
         @if !context.events.is_empty() {
             section {
                 h2 { "Since then" }
-                div class="wide" {
-                    table class="grid" {
-                        thead {
-                            tr {
-                                th scope="col" { "When" }
-                                th scope="col" { "What" }
-                                th scope="col" { "Who" }
-                            }
-                        }
-                        tbody {
-                            @for event in &context.events {
-                                tr {
-                                    td { (shown(&moment(&event.utc))) }
-                                    td { (shown(&event.event)) }
-                                    td { (shown(&event.operator)) }
-                                }
-                            }
-                        }
-                    }
-                }
+                (grid(
+                    &["When", "What", "Who"],
+                    context.events.iter().map(|event| html! {
+                        td { (shown(&moment(&event.utc))) }
+                        td { (shown(&event.event)) }
+                        td { (shown(&event.operator)) }
+                    }),
+                ))
             }
         }
     }

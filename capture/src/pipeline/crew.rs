@@ -80,7 +80,7 @@ pub struct Load {
     pub encoding: Encoding,
     /// How fast this processor hashes chunks.
     pub hashing: Hashing,
-    /// How many chunks may wait for the file's hashes.
+    /// How many chunks may wait for the file's hashes, or for the disk of a receiver.
     pub waiting: usize,
     /// Bytes of memory that the sink keeps, and are not for chunks.
     pub kept: usize,

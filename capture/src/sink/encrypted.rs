@@ -157,7 +157,7 @@ mod tests {
     use crate::stop::Stop;
     use linpmem_phys::PhysLen;
     use std::fs::File;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     fn content(path: &Path) -> io::Result<Vec<u8>> {
         let reading = Reading {
@@ -253,6 +253,10 @@ mod tests {
             unreachable!("there are no zeros in what is encrypted")
         }
 
+        fn held_bytes(&self) -> usize {
+            5 << 20
+        }
+
         fn finish(&mut self) -> io::Result<()> {
             unreachable!("it has failed")
         }
@@ -260,6 +264,16 @@ mod tests {
         fn abandon(&mut self) {
             self.1 = true;
         }
+    }
+
+    #[test]
+    fn what_is_held_of_it_is_kept_in_memory() {
+        let full = Full(PipeSink::new(Vec::new()), false);
+        let sink = EncryptedSink::new(full, &recipients(), Arc::default()).unwrap();
+        let sink = LimitedSink::new(sink, Limits::default(), PathBuf::new());
+        // Batches on their way, and none of the buffers that it is given.
+        assert_eq!(sink.kept_bytes(), (5 << 20) + 6 * (384 << 10));
+        assert_eq!(sink.held_bytes(), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::vouching::{Trusted, TrustedError, events};
 use crate::args::ReportArgs;
 use crate::text::report::{Comparison, ReportDocument};
-use crate::text::shell::quoted;
+use crate::text::shell::{quoted, word};
 use crate::text::vouching::{EventsCheck, SignatureCheck, TimestampCheck, Vouched};
 use linpmem_capture::Reading;
 use linpmem_capture::clock::Moment;
@@ -14,9 +14,13 @@ use linpmem_capture::sink::{PartialError, PartialFile};
 use linpmem_capture::verify::{Thoroughness, Verification, VerifyError};
 use linpmem_custody::chain::Chain;
 use linpmem_custody::digest::sha256_of_file;
-use linpmem_manifest::paths::{custody_of, manifest_beside};
+use linpmem_formats::Codec;
+use linpmem_manifest::paths::{
+    custody_of, decrypted_of, is_encrypted_name, manifest_beside, with_suffix,
+};
 use linpmem_manifest::{ReadError, Sha256Sum};
 use linpmem_report::{Command, Context, Event, Gathered, Standing, Voucher, page};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -104,7 +108,8 @@ pub fn report(args: &ReportArgs, stdout: &mut dyn Write) -> Result<ReportDocumen
         verified,
         vouchers: checks.into_iter().flatten().collect(),
         events: since(&path),
-        commands: commands(&args.image, gathered.format()),
+        commands: commands(&args.image, &gathered),
+        command: line(gathered.command()),
     };
     let text = page(&gathered, &context);
     let page = args.page();
@@ -218,34 +223,44 @@ fn since(path: &Path) -> Vec<Event> {
     entries.into_iter().map(event).collect()
 }
 
-/// Commands that open the image at `path`, whose format has the name `format` in manifests.
-fn commands(path: &Path, format: &str) -> Vec<Command> {
-    let image = quoted(path);
+/// `command` as a shell takes it.
+fn line(command: &[String]) -> String {
+    let words: Vec<_> = command.iter().map(|text| word(OsStr::new(text))).collect();
+    words.join(" ")
+}
+
+/// Commands that open the image at `path`, of which `gathered` tells.
+fn commands(path: &Path, gathered: &Gathered) -> Vec<Command> {
+    let (opened, format) = opened(path, gathered);
+    let is_other = opened != path;
+    let (image, opened) = (quoted(path), quoted(&opened));
+    let key = match is_encrypted_name(path) {
+        true => " --identity KEY",
+        false => "",
+    };
+    let has_dump = matches!(format, "elf" | "kdump");
     let all = [
         (
             "What it contains",
-            format!("linpmem-dump info {image}"),
+            format!("linpmem-dump info {image}{key}"),
             true,
         ),
         (
             "Whether it is unchanged",
-            format!("linpmem-dump verify {image}"),
+            format!("linpmem-dump verify {image}{key}"),
             true,
         ),
         (
-            "drgn",
-            format!("drgn -c {image}"),
-            matches!(format, "elf" | "kdump"),
+            "For other programs, first",
+            format!("linpmem-dump convert {image} {opened} --format {format}{key}"),
+            is_other,
         ),
-        (
-            "crash",
-            format!("crash vmlinux {image}"),
-            matches!(format, "elf" | "kdump"),
-        ),
+        ("drgn", format!("drgn -c {opened}"), has_dump),
+        ("crash", format!("crash vmlinux {opened}"), has_dump),
         (
             "Volatility 3",
-            format!("linpmem-dump symbols {image}; vol -s . -f {image} linux.pslist"),
-            matches!(format, "elf" | "lime" | "avml"),
+            format!("linpmem-dump symbols {image}{key}; vol -s . -f {opened} linux.pslist"),
+            format != "kdump",
         ),
     ];
     let fitting = all.into_iter().filter(|(_, _, fits)| *fits);
@@ -255,4 +270,20 @@ fn commands(path: &Path, format: &str) -> Vec<Command> {
             line,
         })
         .collect()
+}
+
+/// What other programs open (docs/consumers.md): the image at `path` itself, or what it is to be
+/// converted to; and its format.
+fn opened<'a>(path: &Path, gathered: &'a Gathered) -> (PathBuf, &'a str) {
+    let decrypted = decrypted_of(path);
+    let codec = decrypted.extension().and_then(OsStr::to_str);
+    let plain = match (gathered.is_framed(), codec.and_then(Codec::from_extension)) {
+        (false, _) => decrypted,
+        (true, Some(_)) => decrypted.with_extension(""),
+        (true, None) => with_suffix(&decrypted, ".plain"),
+    };
+    match gathered.format() {
+        format @ ("elf" | "kdump" | "lime") => (plain, format),
+        _ => (with_suffix(&plain, ".core"), "elf"),
+    }
 }

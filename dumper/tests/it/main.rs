@@ -41,6 +41,9 @@ mod encrypted_elsewhere;
 #[cfg(feature = "encrypt")]
 mod encryption;
 #[cfg(test)]
+#[cfg(feature = "encrypt")]
+mod encryption_ended;
+#[cfg(test)]
 mod ending;
 #[cfg(test)]
 mod fake;

@@ -11,11 +11,10 @@ use std::fs;
 use std::path::Path;
 
 /// All that a page is made of.
-const ELEMENTS: [&str; 45] = [
+const ELEMENTS: [&str; 32] = [
     "!DOCTYPE", "html", "head", "meta", "title", "style", "body", "header", "main", "section",
     "footer", "h1", "h2", "p", "ul", "li", "table", "caption", "thead", "tbody", "tr", "th", "td",
-    "code", "pre", "div", "span", "dl", "dt", "dd", "svg", "rect", "g", "path", "line", "text",
-    "b", "em", "strong", "small", "desc", "polyline", "defs", "pattern", "a",
+    "code", "pre", "div", "span", "dl", "dt", "dd", "svg", "rect",
 ];
 
 fn dump(folder: &Path, words: &[&str]) -> Command {
@@ -233,6 +232,78 @@ fn a_comparison_is_on_the_page_and_in_the_exit_code() {
     let summary: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     keeps_to("stderr", &summary);
     assert_eq!(summary["verified"], "bad");
+}
+
+/// What is to be typed is on the page, and opens the image: what other programs do not read is
+/// converted first.
+#[test]
+fn the_commands_are_those_that_open_this_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("memory"), vec![7; 8192]).unwrap();
+    let convert = "linpmem-dump convert";
+    for (name, converted, opened) in [
+        ("a.core", None, "drgn -c a.core<"),
+        (
+            "a.core.zst",
+            Some("a.core --format elf<"),
+            "drgn -c a.core<",
+        ),
+        (
+            "a.lime.lz4",
+            Some("a.lime --format lime<"),
+            "vol -s . -f a.lime ",
+        ),
+        (
+            "a.avml",
+            Some("a.avml.core --format elf<"),
+            "vol -s . -f a.avml.core ",
+        ),
+        ("a.kdump", None, "crash vmlinux a.kdump<"),
+        (
+            "a.raw",
+            Some("a.raw.core --format elf<"),
+            "drgn -c a.raw.core<",
+        ),
+    ] {
+        let words = ["convert", "memory", name, "--input-layout", "padded"];
+        let more = ["--note", "it's two words", "--progress=none"];
+        dump(folder, &[&words[..], &more].concat()).assert().code(0);
+        let run = dump(folder, &["report", name, "-o", "-"]).assert().code(0);
+        let page = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+        assert!(page.contains(opened), "{name}: {opened}: {page}");
+        match converted {
+            Some(words) => assert!(
+                page.contains(&format!("{convert} {name} {words}")),
+                "{page}"
+            ),
+            None => assert!(!page.contains(&format!("{convert} {name}")), "{page}"),
+        }
+        // The acquisition's own command, as a shell takes it.
+        assert!(page.contains(r"--note 'it'\''s two words'"), "{page}");
+    }
+}
+
+#[cfg(feature = "encrypt")]
+#[test]
+fn the_page_of_an_encrypted_image_needs_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    crate::encryption::keys(folder);
+    acquired(folder, &["--encrypt-to", crate::encryption::PUBLIC]);
+    let run = dump(folder, &["report", "a.core.age"]).assert().code(1);
+    run.stderr(contains("--identity"));
+    let words = ["report", "a.core.age", "--identity", "key.txt", "--verify"];
+    dump(folder, &words).assert().code(0);
+    let page = fs::read_to_string(folder.join("a.core.report.html")).unwrap();
+    is_harmless(&page);
+    for expected in [
+        "every byte of it is what the manifest describes",
+        "linpmem-dump convert a.core.age a.core --format elf --identity KEY",
+        "drgn -c a.core<",
+    ] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
 }
 
 #[test]
