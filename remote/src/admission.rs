@@ -67,11 +67,17 @@ impl Admission {
         Seat::take(&self.strangers, MOST_STRANGERS)
     }
 
+    /// Whether whoever knows `token` may ask how fast the line is. That uses up nothing.
+    pub(crate) fn knows(&self, token: &Token) -> Result<(), &'static str> {
+        match *token == self.policy.token {
+            true => Ok(()),
+            false => Err("its token is wrong: copy the line that this receiver printed last"),
+        }
+    }
+
     /// Whether whoever knows `token` may send `run`.
     pub(crate) fn lets_in(&self, token: &Token, run: RunId) -> Result<(), &'static str> {
-        if *token != self.policy.token {
-            return Err("its token is wrong: copy the line that this receiver printed last");
-        }
+        self.knows(token)?;
         if self.policy.is_once {
             let mut only = self.only.lock().unwrap_or_else(PoisonError::into_inner);
             if *only.get_or_insert(run) != run {

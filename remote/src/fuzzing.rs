@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What comes over a line, for the fuzzer: frames of either side, after decryption.
 
-use crate::message::{FromReceiver, FromSender, Greeting, Welcome, from_json};
+use crate::message::{FromReceiver, FromSender, Greeting, ProbeGreeting, Welcome, from_json};
 use crate::wire::{HEADER_BYTES, Kind, parse};
 
 /// Reads `bytes` as frames, until one is invalid.
@@ -16,6 +16,7 @@ pub fn read_frames(mut bytes: &[u8]) {
         bytes = rest;
         let is_taken = match kind {
             Kind::Hello => from_json::<Greeting>(payload).is_ok(),
+            Kind::Probe => from_json::<ProbeGreeting>(payload).is_ok(),
             Kind::Welcome => from_json::<Welcome>(payload).is_ok(),
             kind => {
                 let claims = match FromReceiver::parse(kind, payload) {

@@ -16,12 +16,14 @@
 mod address;
 mod admission;
 mod claim;
+mod dial;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod identity;
 mod line;
 mod message;
+mod probe;
 mod queue;
 mod receiver;
 mod refusal;
@@ -39,6 +41,7 @@ pub use admission::Policy;
 pub use error::SendError;
 pub use identity::{Identity, IdentityError, PublicKey, Signature};
 pub use message::{Finish, Hello, Receipt, SignedReceipt, Stream};
+pub use probe::{Probed, probe};
 pub use queue::MOST_QUEUED_BYTES;
 pub use receiver::Receiver;
 pub use refusal::Refusal;

@@ -49,6 +49,14 @@ pub(crate) struct Greeting {
     pub(crate) hello: Hello,
 }
 
+/// The first word of a probe: who may send an image may measure the line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProbeGreeting {
+    pub(crate) protocol: u32,
+    pub(crate) token: Token,
+}
+
 /// What there was in all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 //! The side of the machine whose memory is read.
 
 use crate::address::Address;
+use crate::dial::{Failure, connect};
 use crate::error::SendError;
 use crate::identity::PublicKey;
 use crate::line::{HANDSHAKE, HEARTBEAT, Line};
@@ -10,14 +11,12 @@ use crate::message::{
     invalid, numbered,
 };
 use crate::queue::{Item, Next, Queue};
-use crate::refusal::Refusal;
 use crate::secret::fill_random;
 use crate::tls;
 use crate::wire::Kind;
 use bytes::Bytes;
-use rustls::{CertificateError, ClientConfig};
+use rustls::ClientConfig;
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender as Outbox, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle, sleep};
@@ -211,24 +210,6 @@ struct Dialer {
     patience: Patience,
 }
 
-/// An attempt that failed.
-enum Failure {
-    /// There was no connection.
-    Unreachable(String),
-    /// It may work in a moment.
-    Again(String),
-    /// The receiver has no room for another one just now.
-    Busy(String),
-    /// It will not.
-    Never(SendError),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Again(error.to_string())
-    }
-}
-
 /// What the receiver answers.
 enum Answer {
     Welcome(Box<Line>, Welcome),
@@ -248,17 +229,9 @@ impl Dialer {
                 Ok(Answer::Done(_)) => {
                     return Err(SendError::Contradiction("it has a new image already"));
                 }
-                Err(Failure::Never(error)) => return Err(error),
                 Err(Failure::Busy(_)) if begun.elapsed() < self.patience_now() => {}
                 Err(Failure::Again(_)) if begun.elapsed() < self.patience_now().min(BEGINNING) => {}
-                Err(
-                    Failure::Unreachable(reason) | Failure::Again(reason) | Failure::Busy(reason),
-                ) => {
-                    return Err(SendError::Connect {
-                        address: self.address.to_string(),
-                        reason,
-                    });
-                }
+                Err(failure) => return Err(failure.into_error(&self.address)),
             }
             self.pause(&mut pause, begun);
         }
@@ -314,28 +287,7 @@ impl Dialer {
     }
 
     fn dial(&self) -> Result<Answer, Failure> {
-        let (host, port) = self.address.endpoint();
-        let mut failure = Failure::Unreachable(format!("{host} has no address"));
-        let found = (host, port).to_socket_addrs();
-        for found in found.map_err(|error| Failure::Unreachable(error.to_string()))? {
-            match TcpStream::connect_timeout(&found, HANDSHAKE) {
-                Ok(socket) => return self.greet(socket),
-                Err(error) => failure = Failure::Unreachable(format!("{found}: {error}")),
-            }
-        }
-        Err(failure)
-    }
-
-    fn greet(&self, socket: TcpStream) -> Result<Answer, Failure> {
-        let tls = tls::client(&self.config).map_err(|error| Failure::Again(error.to_string()))?;
-        let mut line = match Line::new(socket, tls.into()) {
-            Err(error) if is_wrong_key(&error) => {
-                return Err(Failure::Never(SendError::WrongKey {
-                    address: self.address.to_string(),
-                }));
-            }
-            line => line?,
-        };
+        let mut line = connect(&self.address, &self.config)?;
         line.send_json(Kind::Hello, &self.greeting)?;
         let Some((kind, payload)) = line.receive(HANDSHAKE)? else {
             return Err(Failure::Again("the receiver does not answer".to_owned()));
@@ -355,25 +307,6 @@ impl Dialer {
             },
         }
     }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match refusal.is_temporary {
-            true => Self::Busy(format!("the receiver says: {refusal}")),
-            false => Self::Never(SendError::Refused(refusal.reason)),
-        }
-    }
-}
-
-fn is_wrong_key(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(
-        inner,
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::ApplicationVerificationFailure
-        ))
-    )
 }
 
 /// The thread that sends.

@@ -4,8 +4,10 @@
 use crate::admission::Admission;
 use crate::line::{HANDSHAKE, Line};
 use crate::message::{
-    Finish, FromSender, Greeting, Hello, PROTOCOL, SignedReceipt, Welcome, from_json, invalid,
+    Finish, FromSender, Greeting, Hello, PROTOCOL, ProbeGreeting, SignedReceipt, Welcome,
+    from_json, invalid,
 };
+use crate::probe;
 use crate::refusal::Refusal;
 use crate::store::{Opened, Session, Store};
 use crate::tls;
@@ -29,7 +31,7 @@ pub(crate) struct Serving<'a> {
 }
 
 /// How a connection ended without a receipt.
-enum Broken {
+pub(crate) enum Broken {
     /// It may come again.
     Line(io::Error),
     /// The sender was told.
@@ -38,6 +40,14 @@ enum Broken {
     Superseded,
     /// This side ends.
     Ended,
+}
+
+/// What a sender has come for.
+enum Purpose {
+    /// To send this image.
+    Image(Hello),
+    /// To measure the line.
+    Probe,
 }
 
 impl From<io::Error> for Broken {
@@ -54,8 +64,10 @@ impl From<Refusal> for Broken {
 
 impl Serving<'_> {
     pub(crate) fn serve(&self, socket: TcpStream) {
-        let Some((mut line, hello)) = self.greeted(socket) else {
-            return;
+        let (mut line, hello) = match self.greeted(socket) {
+            Some((line, Purpose::Image(hello))) => (line, hello),
+            Some((line, Purpose::Probe)) => return self.probed(line),
+            None => return,
         };
         let ended = self.receive(&mut line, &hello);
         let lost = |reason: &str| self.store.lost(&hello, self.peer, reason);
@@ -71,8 +83,25 @@ impl Serving<'_> {
         }
     }
 
+    /// Counts the bytes of a probe.
+    fn probed(&self, mut line: Line) {
+        let turned_away = |reason: &str| self.store.turned_away(self.peer, reason);
+        match probe::count(&mut line) {
+            Ok(bytes) => {
+                self.store.probed(self.peer, bytes);
+                is_closed(&mut line);
+            }
+            Err(Broken::Refused(refusal)) => {
+                turned_away(&refusal.reason);
+                refuse(line, &refusal);
+            }
+            Err(Broken::Line(error)) => turned_away(&error.to_string()),
+            Err(Broken::Superseded | Broken::Ended) => turned_away("this receiver was stopped"),
+        }
+    }
+
     /// The handshake, and the sender's first words; `None` if it was turned away.
-    fn greeted(&self, socket: TcpStream) -> Option<(Line, Hello)> {
+    fn greeted(&self, socket: TcpStream) -> Option<(Line, Purpose)> {
         let turned_away = |reason: &str| {
             self.store.turned_away(self.peer, reason);
             None
@@ -88,7 +117,7 @@ impl Serving<'_> {
             Err(error) => return turned_away(&error.to_string()),
         };
         match self.greeting(&mut line) {
-            Ok(hello) => Some((line, hello)),
+            Ok(purpose) => Some((line, purpose)),
             Err(Broken::Refused(refusal)) => {
                 turned_away(&refusal.reason);
                 refuse(line, &refusal);
@@ -99,25 +128,28 @@ impl Serving<'_> {
         }
     }
 
-    fn greeting(&self, line: &mut Line) -> Result<Hello, Broken> {
+    fn greeting(&self, line: &mut Line) -> Result<Purpose, Broken> {
         let silent = || io::Error::new(io::ErrorKind::TimedOut, "it says nothing");
         let (kind, payload) = line.receive(HANDSHAKE)?.ok_or_else(silent)?;
-        if kind != Kind::Hello {
-            return Err(invalid("its first word is no greeting").into());
+        match kind {
+            Kind::Hello => {
+                let greeting: Greeting = from_json(payload)?;
+                same_protocol(greeting.protocol)?;
+                self.admission
+                    .lets_in(&greeting.token, greeting.hello.run)
+                    .map_err(Refusal::new)?;
+                Ok(Purpose::Image(greeting.hello))
+            }
+            Kind::Probe => {
+                let greeting: ProbeGreeting = from_json(payload)?;
+                same_protocol(greeting.protocol)?;
+                self.admission
+                    .knows(&greeting.token)
+                    .map_err(Refusal::new)?;
+                Ok(Purpose::Probe)
+            }
+            _ => Err(invalid("its first word is no greeting").into()),
         }
-        let greeting: Greeting = from_json(payload)?;
-        if greeting.protocol != PROTOCOL {
-            return Err(Refusal::new(format!(
-                "this receiver speaks version {PROTOCOL} of the protocol, and the sender version \
-                 {}: use the same linpmem-dump on both sides",
-                greeting.protocol
-            ))
-            .into());
-        }
-        self.admission
-            .lets_in(&greeting.token, greeting.hello.run)
-            .map_err(Refusal::new)?;
-        Ok(greeting.hello)
     }
 
     fn receive(&self, line: &mut Line, hello: &Hello) -> Result<(), Broken> {
@@ -186,6 +218,17 @@ impl Serving<'_> {
         let is_heard = said.is_ok() && is_closed(line);
         self.admission.completed(is_heard);
         Ok(said?)
+    }
+}
+
+/// Both sides have to speak the same protocol.
+fn same_protocol(theirs: u32) -> Result<(), Refusal> {
+    match theirs == PROTOCOL {
+        true => Ok(()),
+        false => Err(Refusal::new(format!(
+            "this receiver speaks version {PROTOCOL} of the protocol, and the sender version \
+             {theirs}: use the same linpmem-dump on both sides"
+        ))),
     }
 }
 

@@ -19,6 +19,10 @@ pub trait Store: Sync {
     /// The connection from `peer` came to nothing, for this reason: for the log.
     fn turned_away(&self, peer: SocketAddr, reason: &str);
 
+    /// Somebody at `peer` has measured the line with this many bytes, and sent no image: for the
+    /// log.
+    fn probed(&self, peer: SocketAddr, bytes: u64);
+
     /// The connection of `run` broke, for this reason; it may come again.
     fn lost(&self, hello: &Hello, peer: SocketAddr, reason: &str);
 }

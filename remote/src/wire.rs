@@ -24,9 +24,13 @@ pub(crate) enum Kind {
     Finish,
     /// From either side: nothing, so that silence means a broken connection.
     Alive,
+    /// From a sender that has no image, first: that it wants to measure the line, as JSON.
+    Probe,
+    /// The end of what it sends.
+    ProbeEnd,
     /// From the receiver, first: the image's name and the next number, as JSON.
     Welcome,
-    /// All numbers below this one are on the disk.
+    /// All numbers below this one are on the disk; of a probe, how many bytes have arrived.
     Durable,
     /// The end: a signed receipt, as JSON.
     Receipt,
@@ -35,12 +39,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Hello,
         Self::Data,
         Self::Zeros,
         Self::Finish,
         Self::Alive,
+        Self::Probe,
+        Self::ProbeEnd,
         Self::Welcome,
         Self::Durable,
         Self::Receipt,
@@ -54,6 +60,8 @@ impl Kind {
             Self::Zeros => 3,
             Self::Finish => 4,
             Self::Alive => 5,
+            Self::Probe => 6,
+            Self::ProbeEnd => 7,
             Self::Welcome => 129,
             Self::Durable => 130,
             Self::Receipt => 131,

@@ -43,6 +43,9 @@ pub trait ReceiveEvents: Send + Sync {
     /// The connection of an image is gone; its sender may come again.
     fn lost(&self, host: &str, peer: SocketAddr, reason: &str);
 
+    /// Somebody has measured the line with this many bytes, and sent no image.
+    fn probed(&self, peer: SocketAddr, bytes: u64);
+
     /// Somebody was turned away.
     fn turned_away(&self, peer: SocketAddr, reason: &str);
 }
@@ -52,6 +55,7 @@ impl ReceiveEvents for Silent {
     fn complete(&self, _: &Arrival, _: &Receipt) {}
     fn incomplete(&self, _: &Arrival, _: &Path) {}
     fn lost(&self, _: &str, _: SocketAddr, _: &str) {}
+    fn probed(&self, _: SocketAddr, _: u64) {}
     fn turned_away(&self, _: SocketAddr, _: &str) {}
 }
 
@@ -170,6 +174,10 @@ impl Store for ReceiveFolder {
 
     fn turned_away(&self, peer: SocketAddr, reason: &str) {
         self.shared.events.turned_away(peer, reason);
+    }
+
+    fn probed(&self, peer: SocketAddr, bytes: u64) {
+        self.shared.events.probed(peer, bytes);
     }
 
     fn lost(&self, hello: &Hello, peer: SocketAddr, reason: &str) {

@@ -80,6 +80,12 @@ struct LostBody<'a> {
     reason: &'a str,
 }
 
+#[derive(Serialize)]
+struct ProbedBody {
+    peer: String,
+    bytes: u64,
+}
+
 impl Log {
     /// A log on `stderr`.
     #[must_use]
@@ -191,6 +197,20 @@ impl ReceiveEvents for Log {
         }
         self.stderr.warn(&format!(
             "the connection from {host} ({peer}) has ended: {reason}"
+        ));
+    }
+
+    fn probed(&self, peer: SocketAddr, bytes: u64) {
+        if self.stderr.is_json {
+            let body = ProbedBody {
+                peer: peer.to_string(),
+                bytes,
+            };
+            return self.stderr.event("probed", &body);
+        }
+        self.stderr.note(&format!(
+            "{peer} measured the line ({}), and sent no image",
+            PhysLen::new(bytes)
         ));
     }
 

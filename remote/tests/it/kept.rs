@@ -2,14 +2,15 @@
 //! A store in memory, which forgets what was not on the disk when its receiver is started anew.
 
 use linpmem_remote::{
-    Address, Finish, Hello, Identity, Opened, Policy, Receipt, Receiver, Refusal, RunId, Session,
-    SignedReceipt, Store, Stream, Token, Wake,
+    Address, Finish, Hello, Identity, Opened, Patience, Policy, Receipt, Receiver, Refusal, RunId,
+    Session, SignedReceipt, Store, Stream, Token, Wake,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
 
 #[derive(Clone, Default)]
 pub struct Kept {
@@ -86,6 +87,10 @@ impl Store for Disk {
 
     fn turned_away(&self, _: SocketAddr, reason: &str) {
         self.say(format!("turned away: {reason}"));
+    }
+
+    fn probed(&self, _: SocketAddr, bytes: u64) {
+        self.say(format!("probed with {bytes} bytes"));
     }
 
     fn lost(&self, hello: &Hello, _: SocketAddr, reason: &str) {
@@ -239,5 +244,14 @@ pub fn hello(host: &str) -> Hello {
         started: "20260131T000000Z".to_owned(),
         extension: "core".to_owned(),
         planned_bytes: 1 << 20,
+    }
+}
+
+/// Little: what fails here fails at once.
+pub fn patience() -> Patience {
+    Patience {
+        give_up: Duration::from_secs(2),
+        is_hurried: Arc::new(|| false),
+        watch: Arc::new(|_| {}),
     }
 }

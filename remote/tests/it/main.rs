@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
+mod probing;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod sending;

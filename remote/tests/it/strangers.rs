@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whoever is not known, or claims what cannot be, is refused; and it is logged.
 
-use crate::kept::{Disk, Running, address, hello, loopback, many};
+use crate::kept::{Disk, Running, address, hello, loopback, many, patience};
 use bytes::Bytes;
-use linpmem_remote::{Identity, Patience, SendError, Sender, Stream, Token};
+use linpmem_remote::{Identity, SendError, Sender, Stream, Token};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
-
-fn patience() -> Patience {
-    Patience {
-        give_up: Duration::from_secs(2),
-        is_hurried: Arc::new(|| false),
-        watch: Arc::new(|_| {}),
-    }
-}
 
 #[test]
 fn another_key_is_noticed_before_anything_is_sent() {
