@@ -149,7 +149,7 @@ impl Drop for LoadedDriver {
 }
 
 /// The module inside this program, fitted to the running kernel.
-fn fitted() -> Result<Vec<u8>, DriverError> {
+pub(crate) fn fitted() -> Result<Vec<u8>, DriverError> {
     linpmem_fit::check_loadable().map_err(|refusal| DriverError::Refused(Box::new(refusal)))?;
     let object = linpmem_fit::need_object()?;
     Ok(linpmem_fit::fit(object, &Sources::live())?.module)

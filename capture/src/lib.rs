@@ -43,6 +43,7 @@ mod presign;
 mod random;
 mod read_target;
 pub mod reader;
+pub mod readiness;
 mod reading;
 #[cfg(feature = "remote")]
 pub mod receive;

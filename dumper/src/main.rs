@@ -8,6 +8,7 @@ use linpmem_capture::artifacts::serve_added;
 use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, CustodyCommand, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
+use linpmem_dump::commands::doctor::DoctorError;
 use linpmem_dump::commands::ranges::RangesError;
 #[cfg(feature = "remote")]
 use linpmem_dump::commands::receive;
@@ -20,7 +21,7 @@ use linpmem_dump::commands::sign;
 use linpmem_dump::commands::timestamp;
 use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
-    acquire, compare, custody, extract, info, ls, ranges, recover, symbols, verify,
+    acquire, compare, custody, doctor, extract, info, ls, ranges, recover, symbols, verify,
 };
 #[cfg(feature = "stores")]
 use linpmem_dump::commands::{
@@ -117,6 +118,11 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         }
         #[cfg(feature = "remote")]
         Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
+        Some(Command::Doctor(args)) => {
+            let document = doctor::doctor(args)?;
+            document.print(json, out)?;
+            return Ok(document.exit_status());
+        }
         Some(Command::Ranges(args)) => ranges::ranges(args, stderr)?.print(json, out)?,
         Some(Command::Custody(CustodyCommand::Add(args))) => {
             custody::add(args)?.print(json, out)?;
@@ -153,6 +159,7 @@ fn status_of(error: &anyhow::Error) -> ExitStatus {
         ),
         #[cfg(feature = "stores")]
         matches!(error.downcast_ref(), Some(PresignError::Usage(_))),
+        matches!(error.downcast_ref(), Some(DoctorError::Usage(_))),
         matches!(error.downcast_ref(), Some(RangesError::Usage(_))),
         matches!(error.downcast_ref(), Some(RecoverCommandError::Usage(_))),
         matches!(error.downcast_ref(), Some(VerifyCommandError::Usage(_))),

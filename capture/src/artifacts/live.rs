@@ -5,7 +5,7 @@ use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Items, KALLSYMS, MachineFiles};
 use super::store::{Entry, Store, missing, read_error};
-use super::{ArtifactsError, MACHINE, Machine, Missing, VMCOREINFO, facts};
+use super::{ArtifactsError, MACHINE, Machine, Missing, Remark, VMCOREINFO, facts};
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::MachineRecord;
 use std::io::{self, Read};
@@ -21,6 +21,29 @@ pub(super) struct Live {
     entries: Vec<Entry>,
     missing: Vec<Missing>,
     memory: MachineRecord,
+}
+
+/// What the running kernel tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The artifacts that there are.
+    pub present: Vec<String>,
+    /// Those that there are not.
+    pub missing: Vec<Missing>,
+    /// What to know of those that there are.
+    pub remarks: Vec<Remark>,
+}
+
+/// What the running kernel tells of itself, whose memory is as `memory` says. Nothing is kept.
+#[must_use]
+pub fn describe(memory: MachineRecord) -> Described {
+    let live = Live::new(memory);
+    let machine = live.machine();
+    Described {
+        present: live.entries.into_iter().map(|entry| entry.name).collect(),
+        missing: machine.missing,
+        remarks: machine.remarks,
+    }
 }
 
 impl Live {

@@ -34,6 +34,7 @@ pub use facts::{is_arm64, no_volatility};
 pub use gather::GatherError;
 pub(crate) use image::artifact_beside;
 pub(crate) use late::LateArtifacts;
+pub use live::{Described, describe};
 pub use machine::{Clocks, Cpus, Machine, Module};
 pub(crate) use own_file::OwnFile;
 pub use placement::PlacementError;

@@ -24,7 +24,6 @@ pub use object::ObjectSink;
 pub use partial::{PartialError, PartialFile, folder_of};
 pub use pipe::{PipeError, PipeSink, open_pipe};
 pub use remote::RemoteSink;
-#[cfg(feature = "remote")]
 pub(crate) use space::free_space;
 pub use space::{SpaceError, check as check_space, check_length};
 pub use written::WrittenFile;

@@ -10,6 +10,7 @@
 mod acquire;
 mod commands;
 mod custody;
+mod doctor;
 mod encryption;
 mod image;
 #[cfg(feature = "stores")]
@@ -37,6 +38,7 @@ pub use custody::TimestampArgs;
 pub use custody::{CustodyAddArgs, CustodyCommand, CustodyRunArgs, CustodyShowArgs};
 #[cfg(feature = "sign")]
 pub use custody::{SignArgs, SignRunArgs};
+pub use doctor::DoctorArgs;
 pub use encryption::{EncryptArgs, IdentityArgs};
 pub use image::{
     ArtifactsArgs, CaseArgs, CompressSpec, Format, HashArgs, HashName, ImageArgs, Layout,
@@ -112,6 +114,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "linpmem-dump ranges",
         "what would be read, and what would not",
+    ),
+    (
+        "linpmem-dump doctor /mnt/usb",
+        "before the day: would it work, how long would it take",
     ),
 ];
 
@@ -240,6 +246,13 @@ pub enum Command {
     /// receipt. See docs/remote.md.
     #[cfg(feature = "remote")]
     Receive(ReceiveArgs),
+    /// Show whether this machine is ready for an acquisition, and what to prepare
+    ///
+    /// Before the day: which sources of memory work and what they reach, whether the module can be
+    /// loaded, how fast memory is read and FOLDER or ADDRESS takes it, whether the image fits, and
+    /// which programs will open it. Memory is read and let go of; nothing stays on a disk. Exit
+    /// code 0 if the machine is ready, 1 if it is not. See docs/doctor.md.
+    Doctor(DoctorArgs),
     /// Show which memory of this machine would be read
     Ranges(RangesArgs),
     /// Convert an image to another format
@@ -330,6 +343,7 @@ impl Cli {
             Some(Command::Recover(args)) => args.json,
             #[cfg(feature = "report")]
             Some(Command::Report(args)) => args.json,
+            Some(Command::Doctor(args)) => args.json,
             Some(Command::Ranges(args)) => args.json,
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,

@@ -5,6 +5,8 @@ pub mod acquire;
 pub mod compare;
 pub mod custody;
 mod custody_record;
+mod diagnosis;
+pub mod doctor;
 pub mod extract;
 mod file_output;
 #[cfg(feature = "stores")]

@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod custody;
+pub mod doctor;
 pub mod extract;
 pub mod figures;
 #[cfg(feature = "stores")]

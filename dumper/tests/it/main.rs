@@ -35,6 +35,9 @@ mod cut_off;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+#[cfg(all(feature = "remote", feature = "stores"))]
+mod doctor;
+#[cfg(test)]
 #[cfg(all(feature = "encrypt", feature = "remote", feature = "stores"))]
 mod encrypted_elsewhere;
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub struct Place {
 /// A receiver that runs, and the address that it printed.
 pub struct Receiver {
     child: Option<Child>,
-    to: String,
+    pub to: String,
 }
 
 impl Place {

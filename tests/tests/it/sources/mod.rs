@@ -4,6 +4,7 @@
 mod absent;
 mod acquired;
 mod crashed;
+mod doctor;
 mod kernel_artifacts;
 mod refused;
 

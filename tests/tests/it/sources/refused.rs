@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a machine forbids: the message says what, why, and what to do.
 
-use super::target;
+use super::{doctor, target};
 use crate::contains::contains;
 use anyhow::{Result, ensure};
 use linpmem_testkit::artifacts::DUMPER;
@@ -42,6 +42,8 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
     let whole = dump(&[], "whole.core")?.exited(0)?;
     contains(&whole.text(), &["System RAM from /proc/kcore"])?;
 
+    doctor::is_ready(&target)?;
+
     // The last page of low memory is partly RAM, and all that was asked for.
     let page = ["--no-artifacts", "--range", "0x9f000+4KiB"];
     let none = target.dump(&page, "none.core")?.exited(1)?;
@@ -70,12 +72,14 @@ fn each_refusal_has_its_message_and_exit_code() -> Result<()> {
             "cannot be lifted",
         ],
     )?;
+    doctor::is_ready_without_the_module(&target)?;
     let kcore = dump(&[], "integrity.core")?.exited(0)?;
     contains(&kcore.text(), &["System RAM from /proc/kcore"])?;
 
     target
         .vm
         .write("/sys/kernel/security/lockdown", "confidentiality")?;
+    doctor::is_not_ready(&target)?;
     let nothing = dump(&[], "c.core")?.exited(1)?;
     println!("{}", nothing.text());
     contains(
