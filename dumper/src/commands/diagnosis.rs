@@ -329,3 +329,188 @@ fn analysis(found: &Readiness) -> Vec<Finding> {
         vec![volatility, symbols]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linpmem_capture::artifacts::Described;
+    use linpmem_capture::readiness::{Kind, MeasuredRead, ModuleReadiness, Rate};
+    use linpmem_capture::this_machine;
+    use linpmem_manifest::{MachineRecord, Missing, SourceRecord};
+    use std::collections::BTreeMap;
+
+    fn rate(mib: u64) -> Rate {
+        Rate {
+            bytes: mib << 20,
+            elapsed: Duration::from_secs(1),
+        }
+    }
+
+    /// A machine on which everything works: 4 GiB, read at 400 MiB/s and written at 200.
+    fn healthy() -> Readiness {
+        let ram = Kind {
+            bytes: 4 << 30,
+            read_bytes: 4 << 30,
+            source: Some("linpmem".to_owned()),
+        };
+        Readiness {
+            host: this_machine(),
+            machine: MachineRecord {
+                architecture: Some("x86_64".to_owned()),
+                paging_levels: Some(4),
+                ..MachineRecord::default()
+            },
+            is_root: true,
+            sources: Vec::new(),
+            source: Ok(SourceRecord::single(
+                "linpmem",
+                "/dev/linpmem".to_owned(),
+                None,
+            )),
+            is_crashed: false,
+            warnings: Vec::new(),
+            kinds: BTreeMap::from([(RegionKind::SystemRam.name(), ram)]),
+            planned: PhysLen::new(4 << 30),
+            module: ModuleReadiness {
+                is_loaded: true,
+                fits: Ok(150_000),
+                has_headers: false,
+                has_rust: false,
+            },
+            not_loaded: None,
+            described: Described {
+                present: Vec::new(),
+                missing: Vec::new(),
+                remarks: Vec::new(),
+            },
+            read: Some(Ok(MeasuredRead {
+                rate: rate(400),
+                unreadable_pages: 0,
+            })),
+            destination: Destination::Folder(Folder {
+                path: "/mnt".into(),
+                free: Some(PhysLen::new(8 << 30)),
+                needed: PhysLen::new(5 << 30),
+                unusable: None,
+                exposed: None,
+                rate: Some(Ok(rate(200))),
+            }),
+        }
+    }
+
+    fn verdict(found: &Readiness, topic: &str) -> Vec<(Verdict, String)> {
+        let findings = diagnose(found).into_iter();
+        findings
+            .filter(|finding| finding.topic == topic)
+            .map(|finding| (finding.verdict, finding.text))
+            .collect()
+    }
+
+    fn worst(found: &Readiness) -> Vec<&'static str> {
+        let findings = diagnose(found).into_iter();
+        findings
+            .filter(|finding| finding.verdict == Verdict::Bad)
+            .map(|finding| finding.topic)
+            .collect()
+    }
+
+    #[test]
+    fn nothing_is_wrong_with_a_machine_on_which_everything_works() {
+        let found = healthy();
+        assert_eq!(worst(&found), [] as [&str; 0]);
+        // The disk is what takes longest.
+        assert_eq!(estimate(&found), Some(Duration::from_millis(20_480)));
+        let time = verdict(&found, "time");
+        assert_eq!(
+            time,
+            [(Verdict::Good, "about 20 seconds for 4 GiB".to_owned())]
+        );
+    }
+
+    #[test]
+    fn each_thing_that_prevents_an_acquisition_is_bad() {
+        let broken: [(&str, fn(&mut Readiness)); 7] = [
+            ("memory", |found| found.source = Err("no source".to_owned())),
+            ("memory", |found| {
+                for kind in found.kinds.values_mut() {
+                    kind.source = None;
+                }
+            }),
+            ("module", |found| found.not_loaded = Some("no".to_owned())),
+            ("reading", |found| {
+                found.read = Some(Err("it hangs".to_owned()))
+            }),
+            ("folder", |found| {
+                if let Destination::Folder(folder) = &mut found.destination {
+                    folder.free = Some(PhysLen::new(4 << 30));
+                }
+            }),
+            ("folder", |found| {
+                if let Destination::Folder(folder) = &mut found.destination {
+                    folder.unusable = Some("read-only".to_owned());
+                }
+            }),
+            ("receiver", |found| {
+                found.destination = Destination::Receiver {
+                    address: "linpmem://lab:4444".to_owned(),
+                    line: Err("connection refused".to_owned()),
+                };
+            }),
+        ];
+        for (topic, damage) in broken {
+            let mut found = healthy();
+            damage(&mut found);
+            assert_eq!(worst(&found), [topic]);
+        }
+    }
+
+    #[test]
+    fn what_is_lost_without_preventing_anything_is_a_note() {
+        let mut found = healthy();
+        found.kinds.insert(
+            RegionKind::Reserved.name(),
+            Kind {
+                bytes: 1 << 20,
+                ..Kind::default()
+            },
+        );
+        found.machine.paging_levels = Some(5);
+        found.described.missing.push(Missing {
+            name: "proc/kallsyms".to_owned(),
+            reason: "hidden".to_owned(),
+        });
+        if let Destination::Folder(folder) = &mut found.destination {
+            folder.rate = Some(Ok(rate(100)));
+            folder.exposed = Some("/mnt can be written to by others".to_owned());
+        }
+        assert_eq!(worst(&found), [] as [&str; 0]);
+        for (topic, word) in [
+            ("reserved", "cannot be reached"),
+            ("analysis", "5-level"),
+            ("artifacts", "hidden"),
+            ("folder", "by others"),
+            ("time", "about 40 seconds"),
+        ] {
+            let notes = verdict(&found, topic);
+            let is_noted = |(verdict, text): &(Verdict, String)| {
+                *verdict == Verdict::Note && text.contains(word)
+            };
+            assert!(notes.iter().any(is_noted), "{topic}: {notes:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_estimated() {
+        let mut found = healthy();
+        found.read = None;
+        assert_eq!(estimate(&found), None);
+        assert_eq!(verdict(&found, "time"), []);
+        let mut stored = healthy();
+        stored.destination = Destination::Store {
+            host: "s3".to_owned(),
+            answer: Ok(()),
+        };
+        assert_eq!(estimate(&stored), None);
+        assert_eq!(worst(&stored), [] as [&str; 0]);
+    }
+}

@@ -110,5 +110,8 @@ fn a_store_that_does_not_answer_is_not_ready() {
     assert_eq!(found["destination"]["kind"], "store");
     let said = about(&found, "store");
     assert_eq!(said[0].0, "bad", "{said:?}");
-    assert!(said[0].1.contains("127.0.0.1 could not be reached"), "{said:?}");
+    assert!(
+        said[0].1.contains("127.0.0.1 could not be reached"),
+        "{said:?}"
+    );
 }
