@@ -9,7 +9,7 @@ mod archive;
 pub mod cargo_deny;
 pub mod compilers;
 mod fingerprint;
-mod folder;
+pub mod folder;
 mod host;
 pub mod kdir;
 pub mod kernels;
