@@ -50,6 +50,15 @@ const PROVENANCE: &str = "provenance.json";
 
 const SUMS: &str = "SHA256SUMS";
 
+/// Makes the files for x86-64 in their usual folder, without a signature.
+pub fn make_default() -> Result<()> {
+    run(&Args {
+        target: vec![Arch::HOST],
+        sign: sums::SignArgs::default(),
+        output: None,
+    })
+}
+
 /// Runs `cargo xtask release`.
 pub fn run(args: &Args) -> Result<()> {
     let default = || checkout::target_dir().join("release-files");

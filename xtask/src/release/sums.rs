@@ -15,7 +15,7 @@ const PASSWORD_VARIABLE: &str = "LINPMEM_SIGN_PASSWORD";
 const SIGNER: &str = "cargo xtask release";
 
 /// How a release is signed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct SignArgs {
     /// Sign SHA256SUMS with this key of minisign's
     #[arg(long, value_name = "FILE")]
