@@ -3,6 +3,7 @@
 
 cargo builds the library from the source tree around this folder, unless
 LINPMEM_LIBRARY names one that is already built (`cargo xtask dist` makes one).
+LINPMEM_WHEEL_PLATFORM says where that one loads: `cargo xtask release` reads it from the file.
 """
 
 import os
@@ -19,7 +20,8 @@ class LibraryHook(BuildHookInterface):
         build_data["force_include"][str(library)] = "linpmem/liblinpmem.so"
         # ctypes loads the library, so one wheel serves every Python version.
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-linux_x86_64"
+        platform = os.environ.get("LINPMEM_WHEEL_PLATFORM") or "linux_x86_64"
+        build_data["tag"] = f"py3-none-{platform}"
 
 
 def given_library():

@@ -9,6 +9,7 @@
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
 //! vouchers/         a Debian tree with minisign, OpenSSL and age
 //! servers/          a Debian tree with nginx and BusyBox
+//! fresh/SUITE/      Debian trees into copies of which packages are installed
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -17,6 +18,7 @@
 //! pyaff4/           pyaff4, likewise
 //! volatility/       Volatility 3 and LeechCore, likewise
 //! hatchling/        hatchling, likewise; it builds the Python package
+//! judges/           auditwheel and CycloneDX's library, likewise; they check releases
 //! tools/            cargo-deny and AVML
 //! target/           cargo's target folder for continuous integration
 //! apt/SUITE/        package lists
@@ -110,6 +112,12 @@ impl Cache {
         self.dir.join("servers")
     }
 
+    /// The Debian tree of `suite` into copies of which our packages are installed.
+    #[must_use]
+    pub fn fresh(&self, suite: &str) -> PathBuf {
+        self.dir.join("fresh").join(suite)
+    }
+
     /// Kernels, a folder a release.
     #[must_use]
     pub fn kernels(&self) -> PathBuf {
@@ -150,6 +158,12 @@ impl Cache {
     #[must_use]
     pub fn hatchling(&self) -> PathBuf {
         self.dir.join("hatchling")
+    }
+
+    /// auditwheel and CycloneDX's library: a `PYTHONPATH` for the tree's `python3`.
+    #[must_use]
+    pub fn judges(&self) -> PathBuf {
+        self.dir.join("judges")
     }
 
     /// Servers that keep objects, and Node.js: a `PYTHONPATH` for the tree's `python3`.

@@ -79,7 +79,10 @@ fn fetch(arch: Arch) -> Result<()> {
 }
 
 /// The folder in which cargo keeps crates.
-fn cargo_home() -> Result<PathBuf> {
+///
+/// # Errors
+/// When the environment names none.
+pub fn cargo_home() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(home) = set("CARGO_HOME") {
         return Ok(std::path::absolute(home)?);

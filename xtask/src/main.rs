@@ -11,6 +11,7 @@ mod fuzz;
 mod kmod;
 mod object;
 mod prepare;
+mod release;
 mod setup;
 mod suites;
 mod vm;
@@ -36,6 +37,8 @@ enum Command {
     Kmod(kmod::Args),
     /// Build static release binaries into target/dist
     Dist(dist::Args),
+    /// Make the files of a release: archives, packages, sums, what they are made of
+    Release(release::Args),
     /// Boot a kernel from the cache and run a command in it
     Vm(Box<vm::Args>),
     /// Acquire a virtual machine's memory and prove that the image is right
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Kdir(args) => setup::kdir::run(&args),
         Command::Kmod(args) => kmod::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::Release(args) => release::run(&args),
         Command::Vm(args) => vm::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => suites::run(&args),

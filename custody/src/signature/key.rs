@@ -296,16 +296,29 @@ impl SigningKey {
     /// # Errors
     /// If the manifest cannot be read, or the image's name is absurdly long.
     pub fn sign(&self, manifest: impl Read, subject: &Subject<'_>) -> Result<String, SignError> {
-        let trusted = subject.to_string();
+        self.sign_as("linpmem-dump", manifest, &subject.to_string())
+    }
+
+    /// The signature of any file by the program `signer`, with a trusted comment: a line of
+    /// printable ASCII.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the comment is absurdly long.
+    pub fn sign_as(
+        &self,
+        signer: &str,
+        file: impl Read,
+        trusted: &str,
+    ) -> Result<String, SignError> {
         if trusted.len() > MAX_COMMENT_BYTES {
             return Err(SignError::LongName);
         }
-        let untrusted = format!("signature by linpmem-dump with the key {}", self.id);
+        let untrusted = format!("signature by {signer} with the key {}", self.id);
         let signed = minisign::sign(
             Some(&self.public),
             &self.secret,
-            manifest,
-            Some(&trusted),
+            file,
+            Some(trusted),
             Some(&untrusted),
         );
         signed

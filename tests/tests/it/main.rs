@@ -15,6 +15,7 @@ mod pattern;
 mod pipeline;
 mod pmem;
 mod pyaff4;
+mod release;
 mod sources;
 mod vm;
 mod wait;

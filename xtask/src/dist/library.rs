@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library for C as it is installed: headers, archives, pkg-config.
 
-use super::copy;
+use super::{LIBRARY, copy, flags};
 use anyhow::{Context, Result, ensure};
 use linpmem_testkit::arch::Arch;
 use linpmem_testkit::checkout;
@@ -18,13 +18,14 @@ pub(super) fn compile(arch: Arch) -> Result<PathBuf> {
     // A folder of its own: the programs are built with other flags, and cargo would
     // rebuild everything at each change between the two.
     let target = cross::target_dir(arch).join("capi");
-    let status = cross::cargo(arch)?
+    let mut cargo = cross::cargo(arch)?;
+    cargo
         .args(["build", "--quiet", "--release", "--locked", "--lib"])
-        .args(["--package", "linpmem-capi", "--target", arch.target()])
+        .args(["--package", LIBRARY, "--target", arch.target()])
         .arg("--target-dir")
-        .arg(&target)
-        .status()
-        .context("cannot start cargo")?;
+        .arg(&target);
+    flags::set(&mut cargo, arch, &[])?;
+    let status = cargo.status().context("cannot start cargo")?;
     ensure!(
         status.success(),
         "cargo failed to build the library for C ({status})"

@@ -2,6 +2,7 @@
 //! The released files: static programs that run on any Linux of their architecture, the
 //! library for C, manual pages and completions.
 
+mod flags;
 mod library;
 
 use crate::object;
@@ -14,7 +15,6 @@ use linpmem_testkit::build_kind::BuildKind;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::cross;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,6 +65,19 @@ fn programs(arch: Arch) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+/// The packages of the programs that an architecture has.
+pub fn packages(arch: Arch) -> impl Iterator<Item = &'static str> {
+    programs(arch).iter().map(|(_, package)| *package)
+}
+
+/// The package of the library for C.
+pub const LIBRARY: &str = "linpmem-capi";
+
+/// Builds the library for C into `target/dist`.
+pub fn build_library(arch: Arch) -> Result<()> {
+    library::build(arch).map(drop)
+}
+
 /// Runs `cargo xtask dist`.
 pub fn run(args: &Args) -> Result<()> {
     let arch = args.target;
@@ -104,11 +117,16 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Has the programs write their manual pages and completions.
-fn manuals() -> Result<()> {
+pub fn manuals() -> Result<()> {
     let share = checkout::dist_dir().join("share");
     let pages = share.join("man/man1");
     let folder = share.join("completions");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for folder in [&pages, &folder] {
+        // A page of a command that is gone does not stay.
+        setup::folder::remove(folder)?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+    }
     for (name, _) in PROGRAMS {
         let program = checkout::dist_dir().join(name);
         let status = Command::new(&program).arg("man").arg(&pages).status()?;
@@ -153,12 +171,7 @@ fn compile(arch: Arch) -> Result<()> {
         // The programs carry the module that fits every kernel.
         cargo.env("LINPMEM_FITTED_OBJECT", object::build(&Cache::open()?)?);
     }
-    let flags = env::var("RUSTFLAGS").unwrap_or_default();
-    cargo.env(
-        "RUSTFLAGS",
-        format!("{flags} -C target-feature=+crt-static").trim(),
-    );
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    flags::set(&mut cargo, arch, &["-Ctarget-feature=+crt-static"])?;
     let status = cargo.status().context("cannot start cargo")?;
     ensure!(
         status.success(),
@@ -291,6 +304,7 @@ fn check_size(bytes: &[u8], most: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
 
     #[test]
     fn a_program_that_is_too_large_is_refused() {

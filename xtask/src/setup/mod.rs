@@ -9,7 +9,7 @@ mod archive;
 pub mod cargo_deny;
 pub mod compilers;
 mod fingerprint;
-mod folder;
+pub mod folder;
 mod host;
 pub mod kdir;
 pub mod kernels;
@@ -79,9 +79,13 @@ pub enum Part {
     Arm64Consumers,
     /// cargo-deny.
     CargoDeny,
+    /// Debian's releases, to install packages on.
+    FreshTrees,
+    /// auditwheel and CycloneDX's library.
+    Judges,
 }
 
-/// All parts.
+/// All parts but those that only the suite `release` needs, when it runs on request.
 pub const ALL: &[Part] = &[
     Part::Tree,
     Part::Kernel,
@@ -207,6 +211,8 @@ impl Part {
             Self::Arm64Kernel => "the arm64 kernel with its debug symbols",
             Self::Arm64Consumers => "crash and makedumpfile for arm64",
             Self::CargoDeny => "cargo-deny",
+            Self::FreshTrees => "Debian's releases, to install packages on",
+            Self::Judges => "auditwheel and CycloneDX's library",
         }
     }
 
@@ -240,6 +246,8 @@ impl Part {
                 .and_then(|()| stores::check_azurite(cache)),
             Self::Arm64Tree => Recipe::arm64(cache).check(),
             Self::Arm64Consumers => Recipe::consumers_arm64(cache).check(),
+            Self::FreshTrees => Recipe::all_fresh(cache).try_for_each(|tree| tree.check()),
+            Self::Judges => python::JUDGES.check(cache),
             Self::CargoDeny => match cargo_deny::find(cache) {
                 Some(_) => Ok(()),
                 None => Err("missing".to_owned()),
@@ -284,6 +292,7 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
             (Part::Pyaff4, &python::PYAFF4),
             (Part::Volatility, &python::VOLATILITY),
             (Part::Hatchling, &python::HATCHLING),
+            (Part::Judges, &python::JUDGES),
         ] {
             if has(part) {
                 jobs.push(Box::new(|| packages.make(cache)));
@@ -316,7 +325,19 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     if has(Part::Servers) {
         jobs.push(Box::new(|| Recipe::servers(cache).make(cache)));
     }
-    let without_tree = [Part::CargoDeny, Part::Vouchers, Part::Servers, Part::S3];
+    if has(Part::FreshTrees) {
+        jobs.push(Box::new(|| {
+            let mut lacking = Recipe::all_fresh(cache).filter(|tree| tree.check().is_err());
+            lacking.try_for_each(|tree| tree.make(cache))
+        }));
+    }
+    let without_tree = [
+        Part::CargoDeny,
+        Part::FreshTrees,
+        Part::Vouchers,
+        Part::Servers,
+        Part::S3,
+    ];
     if parts.iter().any(|part| !without_tree.contains(part)) {
         jobs.push(Box::new(with_tree));
     }

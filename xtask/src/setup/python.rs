@@ -87,6 +87,16 @@ pub const HATCHLING: Packages = Packages {
     import: "import hatchling.build",
 };
 
+/// auditwheel, which judges wheels, and CycloneDX's own library, which has its schemas.
+pub const JUDGES: Packages = Packages {
+    task: "judges",
+    folder: Cache::judges,
+    packages: &["auditwheel", "cyclonedx-python-lib[json-validation]"],
+    without_dependencies: &[],
+    empty_modules: &[],
+    import: "import auditwheel.main; from cyclonedx.validation.json import JsonStrictValidator",
+};
+
 /// Emulators of S3 and of Google's storage, a WebDAV server, and Node.js, which runs Azurite.
 pub const STORES: Packages = Packages {
     task: "stores",

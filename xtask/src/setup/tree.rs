@@ -80,6 +80,30 @@ const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedump
 /// to be entered.
 const SERVERS: &[&str] = &["base-files", "busybox-static", "coreutils", "nginx-light"];
 
+/// Releases of Debian that our packages are installed on, with what the tree of each has besides
+/// Debian's base: what shows manuals and completions, a compiler for programs that use the library,
+/// who judges packages, and a Python.
+pub const FRESH: [(&str, &[&str]); 3] = [
+    ("bookworm", &["bash-completion", "man-db"]),
+    (
+        "trixie",
+        &["bash-completion", "gcc", "libc6-dev", "man-db", "pkgconf"],
+    ),
+    (
+        "sid",
+        &[
+            "bash-completion",
+            "cpio",
+            "lintian",
+            "man-db",
+            "python3-venv",
+            "rpm",
+            "rpm2cpio",
+            "rpmlint",
+        ],
+    ),
+];
+
 /// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
 /// oldest that this workspace supports.
 const ARM64: &[&str] = &[
@@ -206,6 +230,25 @@ impl Recipe {
             program: ["nginx", "-v"],
             ..Self::main(cache)
         }
+    }
+
+    /// A release of Debian with `packages`, as it is installed.
+    pub fn fresh(cache: &Cache, suite: &str, packages: &[&'static str]) -> Self {
+        Self {
+            suite: suite.to_owned(),
+            dir: cache.fresh(suite),
+            packages: packages.to_vec(),
+            task: format!("fresh-{suite}"),
+            program: ["dpkg", "--version"],
+            ..Self::main(cache)
+        }
+    }
+
+    /// The trees of [`FRESH`].
+    pub fn all_fresh(cache: &Cache) -> impl Iterator<Item = Self> {
+        FRESH
+            .iter()
+            .map(|(suite, packages)| Self::fresh(cache, suite, packages))
     }
 
     /// crash and makedumpfile for arm64, which QEMU's emulation of single programs runs.

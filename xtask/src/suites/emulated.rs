@@ -32,7 +32,8 @@ pub fn run(tally: &mut Tally, is_short: bool) -> Result<()> {
         .args(["--target", arch.target(), "--target-dir"])
         .arg(cross::target_dir(arch))
         .args(crates.iter().flat_map(|name| ["--package", *name]))
-        // Static, as the programs are: the emulation needs no libraries of arm64.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+        // Static, as the programs are: the emulation needs no libraries of arm64. The flag is
+        // written as `cargo xtask dist` does it, or all would be compiled twice.
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     tally.run(cargo, "the unit tests for arm64")
 }

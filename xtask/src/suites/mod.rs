@@ -10,7 +10,7 @@ mod tally;
 use self::matrix::{Choice, Matrix};
 use self::tally::Tally;
 use crate::setup::{self, Part, kdir};
-use crate::{dist, kmod, prepare};
+use crate::{dist, kmod, prepare, release};
 use anyhow::{Context, Result, bail};
 use linpmem_testkit::arch::Arch;
 use linpmem_testkit::artifacts::{MODULE_VARIABLE, ModuleKind};
@@ -58,7 +58,8 @@ struct Suite {
     module: ModuleKind,
     /// Makes what the tests need.
     prepare: fn() -> Result<()>,
-    /// Other tests of the suite, which need no virtual machine; and whether all suites run.
+    /// Other tests of the suite, which need no virtual machine, or what only its full version
+    /// needs; and whether all suites run.
     others: Option<fn(&mut Tally, bool) -> Result<()>>,
 }
 
@@ -271,6 +272,29 @@ const SUITES: &[Suite] = &[
         },
         others: None,
     },
+    Suite {
+        name: "release",
+        about: "the files of a release: what is in them, installed on Debian 12, 13 and sid, built \
+                twice; with all suites only their content",
+        cargo: END_TO_END,
+        tests: &["release::"],
+        short: Some(&["release::packed::"]),
+        matrix: None,
+        module: ModuleKind::Built,
+        prepare: || {
+            let parts = [Part::Tree, Part::Hatchling, Part::Vouchers];
+            setup::ensure(&Cache::open()?, &parts)?;
+            release::make_default()
+        },
+        others: Some(|_, is_short| match is_short {
+            true => Ok(()),
+            false => {
+                let cache = Cache::open()?;
+                setup::ensure(&cache, &[Part::FreshTrees, Part::Judges])?;
+                without_module()
+            }
+        }),
+    },
 ];
 
 /// Runs `cargo xtask test`.
@@ -455,7 +479,7 @@ mod tests {
             .filter(|suite| !suite.is_on_request())
             .collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
-        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, remote, arm64";
+        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, remote, arm64, release";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

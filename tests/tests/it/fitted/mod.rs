@@ -16,7 +16,7 @@ use linpmem_testkit::vm::{Vm, VmBuilder};
 
 /// A machine with the chosen or else the stable kernel, which `configure` has changed, with
 /// the files that a system has of its kernel.
-fn machine(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
+pub fn machine(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
     let kernel = Kernel::chosen_or(&Cache::open()?, &KernelPackage::stable())?;
     println!("kernel {}", kernel.release());
     let vm = configure(Vm::builder(&kernel)).boot()?;
@@ -25,7 +25,7 @@ fn machine(configure: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm> {
 }
 
 /// All files of the machine outside of what its kernel makes up, and its modules.
-fn traces(vm: &Vm) -> Result<Vec<String>> {
+pub fn traces(vm: &Vm) -> Result<Vec<String>> {
     let mut traces = Vec::new();
     for folder in [
         "/",
