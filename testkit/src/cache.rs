@@ -9,6 +9,7 @@
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
 //! vouchers/         a Debian tree with minisign, OpenSSL and age
 //! servers/          a Debian tree with nginx and BusyBox
+//! browser/          a Debian tree with a browser that has no windows
 //! fresh/SUITE/      Debian trees into copies of which packages are installed
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
@@ -104,6 +105,12 @@ impl Cache {
     #[must_use]
     pub fn vouchers(&self) -> PathBuf {
         self.dir.join("vouchers")
+    }
+
+    /// The Debian tree that has a browser without windows.
+    #[must_use]
+    pub fn browser(&self) -> PathBuf {
+        self.dir.join("browser")
     }
 
     /// The Debian tree that has nginx and BusyBox.

@@ -10,6 +10,7 @@
 
 pub mod arch;
 pub mod artifacts;
+pub mod browser;
 pub mod build_kind;
 pub mod cache;
 pub mod checkout;

@@ -25,6 +25,9 @@ mod artifacts;
 #[cfg(test)]
 mod bounded;
 #[cfg(test)]
+#[cfg(feature = "report")]
+mod browser;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod compare;

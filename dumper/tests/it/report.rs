@@ -17,14 +17,14 @@ const ELEMENTS: [&str; 32] = [
     "code", "pre", "div", "span", "dl", "dt", "dd", "svg", "rect",
 ];
 
-fn dump(folder: &Path, words: &[&str]) -> Command {
+pub fn dump(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::cargo_bin("linpmem-dump").unwrap();
     command.current_dir(folder).args(words);
     command
 }
 
 /// An image of eight megabytes, with somebody's name on it.
-fn acquired(folder: &Path, more: &[&str]) {
+pub fn acquired(folder: &Path, more: &[&str]) {
     fs::write(folder.join("memory"), vec![7; 8 << 20]).unwrap();
     let words = "convert memory a.core --input-layout padded --no-artifacts --progress none";
     let words: Vec<_> = words.split(' ').chain(more.iter().copied()).collect();

@@ -79,6 +79,8 @@ pub enum Part {
     Arm64Consumers,
     /// cargo-deny.
     CargoDeny,
+    /// A browser.
+    Browser,
     /// Debian's releases, to install packages on.
     FreshTrees,
     /// auditwheel and CycloneDX's library.
@@ -98,6 +100,7 @@ pub const ALL: &[Part] = &[
     Part::Hatchling,
     Part::Consumers,
     Part::Vouchers,
+    Part::Browser,
     Part::Servers,
     Part::S3,
     Part::Stores,
@@ -204,6 +207,7 @@ impl Part {
             Self::Hatchling => "hatchling",
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::Vouchers => "minisign, OpenSSL and age",
+            Self::Browser => "a browser",
             Self::Servers => "nginx and BusyBox",
             Self::S3 => "s3s-fs",
             Self::Stores => "emulators of stores",
@@ -240,6 +244,7 @@ impl Part {
             Self::Consumers => Recipe::consumers(cache).check(),
             Self::Vouchers => Recipe::vouchers(cache).check(),
             Self::Servers => Recipe::servers(cache).check(),
+            Self::Browser => Recipe::browser(cache).check(),
             Self::S3 => stores::check_s3(cache),
             Self::Stores => python::STORES
                 .check(cache)
@@ -322,6 +327,9 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     if has(Part::Vouchers) {
         jobs.push(Box::new(|| Recipe::vouchers(cache).make(cache)));
     }
+    if has(Part::Browser) {
+        jobs.push(Box::new(|| Recipe::browser(cache).make(cache)));
+    }
     if has(Part::Servers) {
         jobs.push(Box::new(|| Recipe::servers(cache).make(cache)));
     }
@@ -332,6 +340,7 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
         }));
     }
     let without_tree = [
+        Part::Browser,
         Part::CargoDeny,
         Part::FreshTrees,
         Part::Vouchers,

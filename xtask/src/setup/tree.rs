@@ -104,6 +104,14 @@ pub const FRESH: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// A browser without windows, and letters for it. The others are what the tree needs to be entered.
+const BROWSER: &[&str] = &[
+    "base-files",
+    "chromium-headless-shell",
+    "coreutils",
+    "fonts-dejavu-core",
+];
+
 /// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
 /// oldest that this workspace supports.
 const ARM64: &[&str] = &[
@@ -228,6 +236,18 @@ impl Recipe {
             task: "servers".to_owned(),
             variant: "extract",
             program: ["nginx", "-v"],
+            ..Self::main(cache)
+        }
+    }
+
+    /// Chromium without windows.
+    pub fn browser(cache: &Cache) -> Self {
+        Self {
+            dir: cache.browser(),
+            packages: BROWSER.to_vec(),
+            task: "browser".to_owned(),
+            variant: "extract",
+            program: ["chromium-headless-shell", "--version"],
             ..Self::main(cache)
         }
     }

@@ -81,7 +81,13 @@ const SUITES: &[Suite] = &[
         matrix: None,
         module: ModuleKind::Built,
         prepare: || {
-            let parts = [Part::Tree, Part::Vouchers, Part::S3, Part::Stores];
+            let parts = [
+                Part::Tree,
+                Part::Vouchers,
+                Part::Browser,
+                Part::S3,
+                Part::Stores,
+            ];
             setup::ensure(&Cache::open()?, &parts)
         },
         others: Some(parts::run),
