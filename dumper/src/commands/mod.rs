@@ -5,14 +5,24 @@ pub mod acquire;
 pub mod compare;
 pub mod custody;
 mod custody_record;
+#[cfg(feature = "inspect")]
+pub mod dmesg;
 pub mod extract;
 mod file_output;
 #[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
 pub mod ls;
+#[cfg(feature = "inspect")]
+pub mod machine_in_image;
+#[cfg(feature = "inspect")]
+pub mod maps;
+#[cfg(feature = "inspect")]
+pub mod modules;
 #[cfg(feature = "stores")]
 pub mod presign;
+#[cfg(feature = "inspect")]
+pub mod ps;
 pub mod ranges;
 #[cfg(feature = "remote")]
 pub mod receive;
