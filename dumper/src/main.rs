@@ -23,6 +23,8 @@ use linpmem_dump::commands::verify::VerifyCommandError;
 use linpmem_dump::commands::{
     acquire, compare, custody, doctor, extract, info, ls, ranges, recover, symbols, verify,
 };
+#[cfg(feature = "inspect")]
+use linpmem_dump::commands::{dmesg, maps, modules, ps};
 #[cfg(feature = "stores")]
 use linpmem_dump::commands::{
     index::{self, IndexError},
@@ -116,6 +118,14 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             document.print(json, out)?;
             return Ok(status);
         }
+        #[cfg(feature = "inspect")]
+        Some(Command::Ps(args)) => return show(ps::ps(args, stderr)?, json, out),
+        #[cfg(feature = "inspect")]
+        Some(Command::Modules(args)) => return show(modules::modules(args, stderr)?, json, out),
+        #[cfg(feature = "inspect")]
+        Some(Command::Dmesg(args)) => return show(dmesg::dmesg(args, stderr)?, json, out),
+        #[cfg(feature = "inspect")]
+        Some(Command::Maps(args)) => return show(maps::maps(args, stderr)?, json, out),
         #[cfg(feature = "remote")]
         Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
         Some(Command::Doctor(args)) => {
@@ -146,6 +156,17 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::ThawWatchdog) => linpmem_capture::freeze::watch(io::stdin(), out)?,
     }
     Ok(ExitStatus::Complete)
+}
+
+/// Prints a document whose command tells the exit code.
+#[cfg(feature = "inspect")]
+fn show<D: Document>(
+    (document, status): (D, ExitStatus),
+    json: bool,
+    out: &mut dyn io::Write,
+) -> anyhow::Result<ExitStatus> {
+    document.print(json, out)?;
+    Ok(status)
 }
 
 fn status_of(error: &anyhow::Error) -> ExitStatus {

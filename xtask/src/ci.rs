@@ -148,7 +148,15 @@ const FEATURES: [(&str, &str, &[&str]); 2] = [
     (
         "linpmem-dump",
         "dumper",
-        &["encrypt", "remote", "report", "sign", "stores", "timestamp"],
+        &[
+            "encrypt",
+            "inspect",
+            "remote",
+            "report",
+            "sign",
+            "stores",
+            "timestamp",
+        ],
     ),
 ];
 

@@ -15,6 +15,8 @@ mod encryption;
 mod image;
 #[cfg(feature = "stores")]
 mod index;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod plan;
 #[cfg(feature = "stores")]
 mod presign;
@@ -46,6 +48,8 @@ pub use image::{
 };
 #[cfg(feature = "stores")]
 pub use index::IndexArgs;
+#[cfg(feature = "inspect")]
+pub use inspect::{InspectArgs, MapsArgs, PsArgs};
 pub use plan::UsageError;
 #[cfg(feature = "stores")]
 pub use presign::PresignArgs;
@@ -284,6 +288,24 @@ pub enum Command {
     /// IMAGE, or this machine with --live. No debug package is needed. Prints the
     /// command that uses the file.
     Symbols(SymbolsArgs),
+    /// List the processes in an image, as ps does on a running machine
+    ///
+    /// By the kernel's own structures in memory, which its artifacts (VMCOREINFO, BTF, kallsyms)
+    /// describe. Each task is looked for in the kernel's list and by its number: one that is only
+    /// in one of the two was ending or beginning, or is hidden. Memory that was read while the
+    /// machine ran can contradict itself: what could be followed is listed, the rest is said, and
+    /// the exit code is then 3. See docs/inspect.md.
+    #[cfg(feature = "inspect")]
+    Ps(PsArgs),
+    /// List the kernel modules in an image
+    #[cfg(feature = "inspect")]
+    Modules(InspectArgs),
+    /// Show the kernel's log in an image
+    #[cfg(feature = "inspect")]
+    Dmesg(InspectArgs),
+    /// List the mappings of the processes in an image, as /proc/PID/maps does
+    #[cfg(feature = "inspect")]
+    Maps(MapsArgs),
     /// Record what happens to an image after it was acquired, and show it
     ///
     /// IMAGE.manifest.jsonl.custody has a line of JSON for each event, with the SHA-256 of
@@ -348,6 +370,12 @@ impl Cli {
             Some(Command::Extract(args)) => args.json,
             Some(Command::Compare(args)) => args.json,
             Some(Command::Symbols(args)) => args.json,
+            #[cfg(feature = "inspect")]
+            Some(Command::Ps(args)) => args.inspect.json,
+            #[cfg(feature = "inspect")]
+            Some(Command::Modules(args) | Command::Dmesg(args)) => args.json,
+            #[cfg(feature = "inspect")]
+            Some(Command::Maps(args)) => args.inspect.json,
             Some(Command::Custody(CustodyCommand::Add(args))) => args.json,
             Some(Command::Custody(CustodyCommand::Show(args))) => args.json,
             #[cfg(feature = "sign")]

@@ -6,6 +6,8 @@ pub mod compare;
 pub mod custody;
 mod custody_record;
 mod diagnosis;
+#[cfg(feature = "inspect")]
+pub mod dmesg;
 pub mod doctor;
 pub mod extract;
 mod file_output;
@@ -13,8 +15,16 @@ mod file_output;
 pub mod index;
 pub mod info;
 pub mod ls;
+#[cfg(feature = "inspect")]
+pub mod machine_in_image;
+#[cfg(feature = "inspect")]
+pub mod maps;
+#[cfg(feature = "inspect")]
+pub mod modules;
 #[cfg(feature = "stores")]
 pub mod presign;
+#[cfg(feature = "inspect")]
+pub mod ps;
 pub mod ranges;
 #[cfg(feature = "remote")]
 pub mod receive;

@@ -6,6 +6,8 @@
 
 pub mod compare;
 pub mod custody;
+#[cfg(feature = "inspect")]
+pub mod dmesg;
 pub mod doctor;
 pub mod extract;
 pub mod figures;
@@ -13,10 +15,16 @@ pub mod figures;
 pub mod index;
 pub mod info;
 pub mod ls;
+#[cfg(feature = "inspect")]
+pub mod maps;
 mod memory_map;
+#[cfg(feature = "inspect")]
+pub mod modules;
 #[cfg(feature = "stores")]
 pub mod presign;
 pub mod progress;
+#[cfg(feature = "inspect")]
+pub mod ps;
 pub mod ranges;
 #[cfg(feature = "remote")]
 pub mod receive;
@@ -28,6 +36,8 @@ pub mod sign;
 pub mod summary;
 pub mod symbols;
 pub mod timestamp;
+#[cfg(feature = "inspect")]
+mod troubles;
 pub mod verify;
 pub mod volatility;
 pub mod vouching;

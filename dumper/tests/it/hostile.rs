@@ -29,9 +29,10 @@ fn limited(folder: &Path, words: &[&str]) -> Output {
 
 /// Runs every command on the file; returns what each said.
 fn every_command(folder: &Path, name: &str) -> Vec<(String, Output)> {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["info", name],
         &["ls", name],
+        &["ps", name],
         &["verify", name, "--progress=none"],
         &["convert", name, "out.lime", "--progress=none", "--force"],
         &["compare", name, name],

@@ -62,6 +62,9 @@ mod hostile_files;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+#[cfg(feature = "inspect")]
+mod inspect;
+#[cfg(test)]
 mod json;
 #[cfg(test)]
 mod pasted;

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `linpmem-dump dmesg`: the kernel's log in an image.
+
+use super::machine_in_image::{InspectError, Opened, exit_status, in_words, seconds};
+use crate::args::InspectArgs;
+use crate::text::dmesg::{DmesgDocument, RecordRow};
+use linpmem_cli::{ExitStatus, Stderr};
+use std::time::Duration;
+
+/// Shows the log in the image of `args`.
+///
+/// # Errors
+/// If the image does not open, or its kernel is not found.
+pub fn dmesg(
+    args: &InspectArgs,
+    stderr: Stderr,
+) -> Result<(DmesgDocument, ExitStatus), InspectError> {
+    let opened = Opened::open(args, stderr)?;
+    let found = opened.machine()?.log()?;
+    let document = DmesgDocument {
+        image: args.image.to_string_lossy().into_owned(),
+        records: found
+            .items
+            .into_iter()
+            .map(|record| RecordRow {
+                sequence: record.sequence,
+                seconds: seconds(record.time_ns),
+                level: record.level,
+                facility: record.facility,
+                text: record.text,
+                time: Duration::from_nanos(record.time_ns),
+            })
+            .collect(),
+        troubles: in_words(&found.troubles),
+    };
+    let status = exit_status(opened.is_cut_off(), &document.troubles);
+    Ok((document, status))
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An image and its artifacts, opened as the machine that it is of.
+
+use crate::args::InspectArgs;
+use linpmem_capture::artifacts::{Artifacts, ArtifactsError, VMCOREINFO};
+use linpmem_capture::source::{ImageSourceError, read_image};
+use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_formats::ImageReader;
+use linpmem_inspect::{Facts, Machine, Symbols};
+use linpmem_kinfo::kallsyms::Scanner;
+use linpmem_kinfo::vmcoreinfo::{MAX_BYTES, Vmcoreinfo};
+use linpmem_phys::num::u64_as_usize;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+/// kallsyms or System.map that are read; a large kernel has 20 MiB of it.
+const MAX_SYMBOLS_BYTES: u64 = 128 << 20;
+const STEP_BYTES: u64 = 64 << 10;
+
+/// An image that cannot be shown as a machine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its fields")]
+pub enum InspectError {
+    /// The image does not open.
+    #[error("{path}: {source}")]
+    Image {
+        path: PathBuf,
+        source: ImageSourceError,
+    },
+    /// It has no artifacts.
+    #[error(
+        "{0} has no artifacts, neither inside it nor in a file next to it: what is in memory is \
+         found by what the kernel says about itself (VMCOREINFO, BTF, kallsyms)"
+    )]
+    NoArtifacts(PathBuf),
+    /// What is needed is missing.
+    #[error("{0}. What is in memory is found by VMCOREINFO, the kernel's BTF and its symbols")]
+    Artifacts(#[from] ArtifactsError),
+    /// Neither the image nor its artifacts have VMCOREINFO.
+    #[error("{0} has no VMCOREINFO, neither as a note nor among its artifacts")]
+    NoVmcoreinfo(PathBuf),
+    /// The kernel is not found.
+    #[error(transparent)]
+    Kernel(#[from] linpmem_inspect::Error),
+    /// There is no such process.
+    #[error("{image} has no process {pid}; `linpmem-dump ps` lists them")]
+    NoProcess { image: PathBuf, pid: i32 },
+}
+
+/// An image, and what was read of its artifacts.
+pub(super) struct Opened {
+    image: Box<dyn ImageReader>,
+    vmcoreinfo: Vec<u8>,
+    btf: Vec<u8>,
+    symbols: Symbols,
+}
+
+impl Opened {
+    /// Opens the image of `args`. What is odd about it is said on `stderr`.
+    pub(super) fn open(args: &InspectArgs, stderr: Stderr) -> Result<Self, InspectError> {
+        let path = &args.image;
+        let artifacts = Artifacts::read(path, &args.reading.reading())?;
+        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.clone()))?;
+        let reading = args.raw.with(args.reading.reading());
+        let image = read_image(path, None, &reading).map_err(|source| InspectError::Image {
+            path: path.clone(),
+            source,
+        })?;
+        for warning in image.warnings() {
+            stderr.warn(warning);
+        }
+        let text = image.machine().vmcoreinfo.clone();
+        let text = text.or_else(|| artifacts.bytes(VMCOREINFO, MAX_BYTES).ok());
+        let vmcoreinfo = text.ok_or_else(|| InspectError::NoVmcoreinfo(path.clone()))?;
+        let mut symbols = Symbols::default();
+        see_symbols(&artifacts, "proc/kallsyms", 0, &mut symbols)?;
+        if symbols.is_empty() {
+            // Hidden: the kernel's System.map has the addresses for which it was linked.
+            let moved = Vmcoreinfo::new(&vmcoreinfo).kaslr_offset();
+            let mut names = artifacts.entries().iter().map(|entry| &entry.name);
+            if let Some((map, moved)) = names.find(|name| name.contains("System.map")).zip(moved) {
+                see_symbols(&artifacts, map, moved, &mut symbols)?;
+            }
+        }
+        Ok(Self {
+            image,
+            btf: artifacts.btf("vmlinux")?,
+            vmcoreinfo,
+            symbols,
+        })
+    }
+
+    /// The machine.
+    pub(super) fn machine(&self) -> Result<Machine<'_>, InspectError> {
+        let facts = Facts {
+            vmcoreinfo: &self.vmcoreinfo,
+            btf: &self.btf,
+            symbols: self.symbols.clone(),
+        };
+        Ok(Machine::open(&*self.image, facts)?)
+    }
+
+    /// Whether the image ends early.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.image.truncation().is_some()
+    }
+}
+
+/// What the exit code says where memory contradicts itself.
+pub(super) fn exit_status(is_cut_off: bool, troubles: &[String]) -> ExitStatus {
+    match is_cut_off || !troubles.is_empty() {
+        true => ExitStatus::Unreadable,
+        false => ExitStatus::Complete,
+    }
+}
+
+/// Nanoseconds as seconds, so that they are printed with no more digits than they have.
+pub(super) fn seconds(nanoseconds: u64) -> f64 {
+    let (whole, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    format!("{whole}.{rest:09}")
+        .parse()
+        .unwrap_or(f64::INFINITY)
+}
+
+/// What was wrong on the way, in words.
+pub(super) fn in_words(troubles: &[linpmem_inspect::Trouble]) -> Vec<String> {
+    troubles.iter().map(ToString::to_string).collect()
+}
+
+fn see_symbols(
+    artifacts: &Artifacts,
+    name: &str,
+    moved: u64,
+    symbols: &mut Symbols,
+) -> Result<(), ArtifactsError> {
+    let failed = |source: io::Error| ArtifactsError::Read {
+        name: name.to_owned(),
+        source,
+    };
+    let mut text = artifacts.open(name)?.take(MAX_SYMBOLS_BYTES);
+    let mut scanner = Scanner::default();
+    let mut bytes = vec![0; u64_as_usize(STEP_BYTES)];
+    loop {
+        let len = text.read(&mut bytes).map_err(failed)?;
+        if len == 0 {
+            break;
+        }
+        let (piece, _) = bytes.split_at(len);
+        scanner.feed(piece, |symbol| symbols.see(symbol, moved));
+    }
+    scanner.finish(|symbol| symbols.see(symbol, moved));
+    Ok(())
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a kernel says about itself, besides its memory.
+
+use linpmem_kinfo::kallsyms::Symbol;
+use std::collections::BTreeMap;
+
+/// The symbols that are looked for.
+const WANTED: [&str; 7] = [
+    "init_pid_ns",
+    "init_task",
+    "linux_banner",
+    "modules",
+    "prb",
+    "saved_command_line",
+    "swapper_pg_dir",
+];
+
+/// What was kept with an image.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The text of VMCOREINFO.
+    pub vmcoreinfo: &'a [u8],
+    /// The kernel's types, as in /sys/kernel/btf/vmlinux.
+    pub btf: &'a [u8],
+    /// Its symbols.
+    pub symbols: Symbols,
+}
+
+/// The addresses of the few kernel variables that everything here begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Symbols {
+    addresses: BTreeMap<&'static str, u64>,
+}
+
+impl Symbols {
+    /// Takes the address of `symbol`, moved by `offset`, if it is one of these variables.
+    pub fn see(&mut self, symbol: &Symbol<'_>, offset: u64) {
+        if symbol.address == 0 || symbol.module.is_some() {
+            return;
+        }
+        if let Some(name) = WANTED.iter().find(|name| **name == symbol.name) {
+            let address = symbol.address.wrapping_add(offset);
+            self.addresses.entry(name).or_insert(address);
+        }
+    }
+
+    /// Whether none of them was seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// The address of the variable `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<u64> {
+        self.addresses.get(name).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linpmem_kinfo::kallsyms::Lines;
+
+    #[test]
+    fn only_the_kernels_own_variables_with_addresses_are_kept() {
+        let text = b"0000000000000000 D init_task\nffffffffc0000000 d modules\t[odd]\n\
+            ffffffff82000000 D init_task\nffffffff82000008 d prb\nffffffff82000010 T printk\n";
+        let mut symbols = Symbols::default();
+        assert!(symbols.is_empty());
+        for symbol in Lines::new(text) {
+            symbols.see(&symbol.unwrap(), 0x100_0000);
+        }
+        assert_eq!(symbols.get("init_task"), Some(0xffff_ffff_8300_0000));
+        assert_eq!(symbols.get("prb"), Some(0xffff_ffff_8300_0008));
+        assert_eq!(symbols.get("modules"), None);
+        assert_eq!(symbols.get("printk"), None);
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::as_conversions))]
+
+mod address_space;
+mod error;
+mod facts;
+mod list;
+mod log;
+mod machine;
+mod maple_tree;
+mod maps;
+mod memory;
+mod modules;
+mod paging;
+mod paths;
+mod pids;
+mod tasks;
+#[cfg(test)]
+mod testing;
+mod trouble;
+mod types;
+
+mod xarray;
+
+pub use address_space::AddressSpace;
+pub use error::{Error, MemoryError, Reason};
+pub use facts::{Facts, Symbols};
+pub use log::LogRecord;
+pub use machine::{Machine, Struct, Value};
+pub use maps::Mapping;
+pub use modules::Module;
+pub use pids::PidEntry;
+pub use tasks::{Arguments, Task};
+pub use trouble::{Found, Trouble};
+pub use types::{Field, Types};

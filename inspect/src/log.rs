@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kernel's log (kernel/printk/printk_ringbuffer.c, since Linux 5.10): a ring of
+//! descriptors, one of facts about each record, and one of text.
+//!
+//! A descriptor says where its text begins and ends, as positions that only grow: modulo the
+//! size of the ring they are places in it. A text that would not fit before the end of the ring
+//! begins at its start. In front of each text is the number of its descriptor, by which it is
+//! told that the text is still this record's.
+
+use crate::error::Error;
+use crate::machine::{Machine, Struct};
+use crate::trouble::{Found, Trouble};
+use linpmem_phys::num::u64_as_usize;
+
+const WHAT: &str = "log";
+
+/// The two highest bits of a descriptor's state; the others are its number.
+const STATE_SHIFT: u32 = 62;
+const ID: u64 = (1 << STATE_SHIFT) - 1;
+const COMMITTED: u64 = 1;
+const FINAL: u64 = 2;
+
+/// A log of 2^25 bytes is the largest that can be configured; the command line allows 2^31.
+const MAX_BITS: u64 = 31;
+/// No record has as many bytes (`LOG_LINE_MAX`, with room).
+const MAX_TEXT: u64 = 64 << 10;
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its number since the boot.
+    pub sequence: u64,
+    /// Nanoseconds since the boot.
+    pub time_ns: u64,
+    /// From 0, an emergency, to 7, for debugging.
+    pub level: u8,
+    /// Who wrote it, by syslog(3)'s numbers: 0 is the kernel.
+    pub facility: u8,
+    /// The text, which can have several lines.
+    pub text: String,
+}
+
+/// A ring, and its size as a power of two.
+struct Ring {
+    mask: u64,
+    bits: u32,
+}
+
+impl Ring {
+    fn new(ring: Struct<'_>, bits: &'static str) -> Result<Option<Self>, Error> {
+        let bits = ring.field(bits)?.u64()?;
+        Ok(u32::try_from(bits)
+            .ok()
+            .filter(|&bits| bits > 0 && u64::from(bits) <= MAX_BITS)
+            .map(|bits| Self {
+                mask: (1 << bits) - 1,
+                bits,
+            }))
+    }
+}
+
+impl Machine<'_> {
+    /// The records of the kernel's log, from the oldest that is left.
+    ///
+    /// # Errors
+    /// If this kernel keeps its log in another way, or the log cannot be found.
+    pub fn log(&self) -> Result<Found<LogRecord>, Error> {
+        let at = self.read_u64(self.symbol("prb")?)?;
+        let log = self.structure("printk_ringbuffer", at)?;
+        let descriptors = log.field("desc_ring")?.structure();
+        let texts = log.field("text_data_ring")?.structure();
+        let rings = (
+            Ring::new(descriptors, "count_bits")?,
+            Ring::new(texts, "size_bits")?,
+        );
+        let mut found = Found::default();
+        let (Some(places), Some(text)) = rings else {
+            found.troubles.push(Trouble::Wild {
+                what: WHAT,
+                at,
+                value: descriptors.field("count_bits")?.u64()?,
+            });
+            return Ok(found);
+        };
+        let tail = descriptors.field("tail_id.counter")?.u64()? & ID;
+        let head = descriptors.field("head_id.counter")?.u64()? & ID;
+        let reader = Reader {
+            machine: self,
+            descriptors: descriptors.field("descs")?.u64()?,
+            descriptor_size: self.size_of("prb_desc")?,
+            facts: descriptors.field("infos")?.u64()?,
+            fact_size: self.size_of("printk_info")?,
+            text: texts.field("data")?.u64()?,
+            text_ring: text,
+        };
+        // Both were read while records were added: no more than the ring has can be meant.
+        let count = head.wrapping_sub(tail) & ID;
+        for step in 0..=count.min(places.mask) {
+            let id = tail.wrapping_add(step) & ID;
+            match reader.record(id, id & places.mask) {
+                Ok(Some(record)) => found.items.push(record),
+                Ok(None) => {}
+                Err(error @ Error::Memory(_)) => found
+                    .troubles
+                    .push(Trouble::Unreadable { what: WHAT, error }),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(found)
+    }
+
+    fn size_of(&self, name: &'static str) -> Result<u64, Error> {
+        self.types().size(self.types().find(name)?)
+    }
+}
+
+struct Reader<'m> {
+    machine: &'m Machine<'m>,
+    descriptors: u64,
+    descriptor_size: u64,
+    facts: u64,
+    fact_size: u64,
+    text: u64,
+    text_ring: Ring,
+}
+
+impl Reader<'_> {
+    /// The record with this number, at this place; `None` if it is not written yet, or already
+    /// overwritten.
+    fn record(&self, id: u64, place: u64) -> Result<Option<LogRecord>, Error> {
+        let at = |base: u64, size: u64| base.wrapping_add(place.wrapping_mul(size));
+        let descriptor = at(self.descriptors, self.descriptor_size);
+        let descriptor = self.machine.structure("prb_desc", descriptor)?;
+        let state = descriptor.field("state_var.counter")?.u64()?;
+        if state & ID != id || !matches!(state >> STATE_SHIFT, COMMITTED | FINAL) {
+            return Ok(None);
+        }
+        let info = at(self.facts, self.fact_size);
+        let info = self.machine.structure("printk_info", info)?;
+        let begin = descriptor.field("text_blk_lpos.begin")?.u64()?;
+        let next = descriptor.field("text_blk_lpos.next")?.u64()?;
+        let len = info.field("text_len")?.u64()?;
+        let Some(text) = self.text(id, begin, next, len)? else {
+            return Ok(None);
+        };
+        let small = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
+        Ok(Some(LogRecord {
+            sequence: info.field("seq")?.u64()?,
+            time_ns: info.field("ts_nsec")?.u64()?,
+            level: small(info.field("level")?.u64()?),
+            facility: small(info.field("facility")?.u64()?),
+            text,
+        }))
+    }
+
+    /// The text between two positions, if it is still that of record `id`.
+    fn text(&self, id: u64, begin: u64, next: u64, len: u64) -> Result<Option<String>, Error> {
+        // Such positions stand for no text at all.
+        if begin & next & 1 == 1 {
+            return Ok(Some(String::new()));
+        }
+        let Ring { mask, bits } = self.text_ring;
+        let turn = |position: u64| position >> bits;
+        let (start, size) = if turn(begin) == turn(next.wrapping_sub(1)) {
+            (begin & mask, next.wrapping_sub(begin))
+        } else {
+            (0, next & mask)
+        };
+        let at = self.text.wrapping_add(start);
+        let Some(room) = size.checked_sub(8).filter(|&room| room <= mask) else {
+            return Ok(None);
+        };
+        if self.machine.read_u64(at)? != id {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; u64_as_usize(len.min(room).min(MAX_TEXT))];
+        self.machine.read(at.wrapping_add(8), &mut bytes)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Btf, Kernel, Of};
+
+    const STATE: u64 = FINAL << STATE_SHIFT;
+
+    struct Log {
+        kernel: Kernel,
+        ring: u64,
+        descriptors: u64,
+        facts: u64,
+        text: u64,
+    }
+
+    /// A log with room for four records and 64 bytes of text.
+    fn log() -> Log {
+        let mut btf = Btf::new();
+        btf.structure("atomic_t", 8, &[("counter", Of::Number(8), 0)])
+            .structure(
+                "lpos",
+                16,
+                &[("begin", Of::Number(8), 0), ("next", Of::Number(8), 8)],
+            )
+            .structure(
+                "prb_desc",
+                24,
+                &[
+                    ("state_var", Of::Struct("atomic_t"), 0),
+                    ("text_blk_lpos", Of::Struct("lpos"), 8),
+                ],
+            )
+            .structure(
+                "printk_info",
+                32,
+                &[
+                    ("seq", Of::Number(8), 0),
+                    ("ts_nsec", Of::Number(8), 8),
+                    ("text_len", Of::Number(2), 16),
+                    ("facility", Of::Number(1), 18),
+                    ("level", Of::Bits(3), 19 * 8 + 5),
+                ],
+            )
+            .structure(
+                "desc_ring",
+                40,
+                &[
+                    ("count_bits", Of::Number(4), 0),
+                    ("descs", Of::Pointer("prb_desc"), 8),
+                    ("infos", Of::Pointer("printk_info"), 16),
+                    ("head_id", Of::Struct("atomic_t"), 24),
+                    ("tail_id", Of::Struct("atomic_t"), 32),
+                ],
+            )
+            .structure(
+                "data_ring",
+                16,
+                &[
+                    ("size_bits", Of::Number(4), 0),
+                    ("data", Of::Pointer("char"), 8),
+                ],
+            )
+            .structure(
+                "printk_ringbuffer",
+                64,
+                &[
+                    ("desc_ring", Of::Struct("desc_ring"), 0),
+                    ("text_data_ring", Of::Struct("data_ring"), 40),
+                ],
+            );
+        let mut kernel = Kernel::new(&btf);
+        let variable = kernel.allocate(8);
+        let [ring, descriptors, facts, text] = [64, 96, 128, 64].map(|size| kernel.allocate(size));
+        kernel.symbol("prb", variable);
+        kernel.put(variable, ring);
+        kernel.put_u32(ring, 2);
+        kernel.put(ring + 8, descriptors);
+        kernel.put(ring + 16, facts);
+        kernel.put_u32(ring + 40, 6);
+        kernel.put(ring + 48, text);
+        Log {
+            kernel,
+            ring,
+            descriptors,
+            facts,
+            text,
+        }
+    }
+
+    impl Log {
+        /// Writes a record whose text is between these positions.
+        fn record(&mut self, id: u64, [begin, next]: [u64; 2], text: &str) {
+            let descriptor = self.descriptors + id % 4 * 24;
+            self.kernel.put(descriptor, id | STATE);
+            self.kernel.put(descriptor + 8, begin);
+            self.kernel.put(descriptor + 16, next);
+            let facts = self.facts + id % 4 * 32;
+            self.kernel.put(facts, id);
+            self.kernel.put(facts + 8, id * 1000);
+            // Facility 3, level 6.
+            let len = text.len() as u32;
+            self.kernel.put_u32(facts + 16, len | 3 << 16 | 6 << 29);
+            let start = if begin >> 6 == (next - 1) >> 6 {
+                begin % 64
+            } else {
+                0
+            };
+            self.kernel.put(self.text + start, id);
+            self.kernel.text(self.text + start + 8, text);
+        }
+
+        fn range(&mut self, tail: u64, head: u64) {
+            self.kernel.put(self.ring + 24, head | STATE);
+            self.kernel.put(self.ring + 32, tail);
+        }
+
+        fn found(self) -> Found<LogRecord> {
+            self.kernel.image().machine().log().unwrap()
+        }
+    }
+
+    fn texts(found: &Found<LogRecord>) -> Vec<(u64, &str)> {
+        let records = found.items.iter();
+        records
+            .map(|record| (record.sequence, record.text.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn records_are_read_from_the_oldest_around_the_end_of_the_ring() {
+        let mut wrapped = log();
+        wrapped.record(7, [88, 112], "seven");
+        // It would not fit before the end of the ring.
+        wrapped.record(8, [112, 152], "eight\nlines");
+        wrapped.range(7, 8);
+        let found = wrapped.found();
+        assert_eq!(texts(&found), [(7, "seven"), (8, "eight\nlines")]);
+        assert_eq!(found.troubles, []);
+        let record = &found.items[0];
+        assert_eq!(
+            (record.time_ns, record.level, record.facility),
+            (7000, 6, 3)
+        );
+        // As far as the end of the ring.
+        let mut whole = log();
+        whole.record(9, [152, 192], "nine");
+        whole.range(9, 9);
+        assert_eq!(texts(&whole.found()), [(9, "nine")]);
+    }
+
+    #[test]
+    fn records_that_are_being_written_or_were_overwritten_are_left_out() {
+        let mut log = log();
+        for id in 4..8 {
+            log.record(id, [64 + id % 4 * 16, 80 + id % 4 * 16], "text");
+        }
+        log.range(4, 7);
+        log.kernel.put(log.descriptors, 4);
+        log.kernel.put(log.descriptors + 24, 9 | STATE);
+        // The text is already another record's.
+        log.kernel.put(log.text + 32, 99);
+        assert_eq!(texts(&log.found()), [(7, "text")]);
+    }
+
+    #[test]
+    fn a_record_without_text_is_empty() {
+        let mut log = log();
+        log.record(4, [64, 80], "text");
+        log.kernel.put(log.descriptors + 8, 3);
+        log.kernel.put(log.descriptors + 16, 3);
+        log.range(4, 4);
+        assert_eq!(texts(&log.found()), [(4, "")]);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_said_and_no_ring_is_followed_twice() {
+        let mut huge = log();
+        huge.kernel.put_u32(huge.ring, 40);
+        let found = huge.found();
+        assert!(matches!(found.troubles[..], [Trouble::Wild { .. }]));
+        let mut wild = log();
+        wild.record(4, [64, 80], "text");
+        // More numbers between both ends than there are places.
+        wild.range(4, 1 << 40);
+        assert_eq!(texts(&wild.found()), [(4, "text")]);
+        let mut long = log();
+        long.record(4, [64, 80], "text");
+        long.kernel.put_u32(long.facts + 16, 0xffff);
+        long.range(4, 4);
+        // No more than its place has.
+        assert_eq!(texts(&long.found()), [(4, "text\0\0\0\0")]);
+    }
+}
