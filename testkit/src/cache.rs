@@ -9,6 +9,7 @@
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
 //! vouchers/         a Debian tree with minisign, OpenSSL and age
 //! servers/          a Debian tree with nginx and BusyBox
+//! dkms/             a Debian tree with DKMS, the stable kernel and its headers
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -108,6 +109,12 @@ impl Cache {
     #[must_use]
     pub fn servers(&self) -> PathBuf {
         self.dir.join("servers")
+    }
+
+    /// The Debian tree that has DKMS, the stable kernel and its headers.
+    #[must_use]
+    pub fn dkms(&self) -> PathBuf {
+        self.dir.join("dkms")
     }
 
     /// Kernels, a folder a release.

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod dist;
+mod dkms;
 mod fuzz;
 mod kmod;
 mod object;
@@ -36,6 +37,8 @@ enum Command {
     Kmod(kmod::Args),
     /// Build static release binaries into target/dist
     Dist(dist::Args),
+    /// Assemble the files of the DKMS package in target/dist/dkms
+    Dkms(dkms::Args),
     /// Boot a kernel from the cache and run a command in it
     Vm(Box<vm::Args>),
     /// Acquire a virtual machine's memory and prove that the image is right
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Kdir(args) => setup::kdir::run(&args),
         Command::Kmod(args) => kmod::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::Dkms(args) => dkms::run(&args),
         Command::Vm(args) => vm::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => suites::run(&args),

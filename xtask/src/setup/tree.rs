@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
 //! compilers alone, of later releases; QEMU and a cross compiler for arm64; readers of
-//! images, for both architectures; programs that sign; and a server.
+//! images, for both architectures; programs that sign; a server; and a system with DKMS.
 
 use super::archive;
 use super::task::{Log, task};
@@ -80,6 +80,17 @@ const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedump
 /// to be entered.
 const SERVERS: &[&str] = &["base-files", "busybox-static", "coreutils", "nginx-light"];
 
+/// A system that builds modules for its kernel, which comes with a version of its own; what is
+/// checked with it of `packaging/`; and what shows in a machine who may read the device.
+const DKMS: &[&str] = &[
+    "dkms",
+    "libcap2-bin",
+    "openssl",
+    "shellcheck",
+    "systemd-standalone-sysusers",
+    "udev",
+];
+
 /// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
 /// oldest that this workspace supports.
 const ARM64: &[&str] = &[
@@ -112,6 +123,8 @@ const LEFT_OUT: &[&str] = &[
     "/usr/share/doc/*",
     "/usr/share/info/*",
     "/usr/share/AAVMF/*",
+    // No machine boots with the initial file system of a tree.
+    "/etc/kernel/postinst.d/initramfs-tools",
 ];
 
 /// A Debian tree, made or to be made.
@@ -121,7 +134,7 @@ pub struct Recipe {
     /// Debian's names. The first is the tree's own.
     architectures: &'static str,
     dir: PathBuf,
-    packages: Vec<&'static str>,
+    packages: Vec<String>,
     /// The task that makes it.
     task: String,
     /// mmdebstrap's variant: `extract` unpacks packages without installing them.
@@ -137,7 +150,7 @@ impl Recipe {
             suite: SUITE.to_owned(),
             architectures: "amd64",
             dir: cache.tree(),
-            packages: [COMPILERS, MACHINES].concat(),
+            packages: owned(&[COMPILERS, MACHINES]),
             task: "root".to_owned(),
             variant: "apt",
             program: ["rustc", "--version"],
@@ -154,7 +167,7 @@ impl Recipe {
         Self {
             suite: suite.to_owned(),
             dir: cache.compilers().join(&name),
-            packages: [COMPILERS, more].concat(),
+            packages: owned(&[COMPILERS, more]),
             task: format!("compilers-{name}"),
             ..Self::main(cache)
         }
@@ -165,7 +178,7 @@ impl Recipe {
         Self {
             architectures: "amd64,arm64",
             dir: cache.arm64(),
-            packages: ARM64.to_vec(),
+            packages: owned(&[ARM64]),
             task: "arm64".to_owned(),
             ..Self::main(cache)
         }
@@ -176,7 +189,7 @@ impl Recipe {
         Self {
             suite: "sid".to_owned(),
             dir: cache.consumers(),
-            packages: CONSUMERS.to_vec(),
+            packages: owned(&[CONSUMERS]),
             task: "consumers".to_owned(),
             variant: "extract",
             program: ["crash", "--version"],
@@ -188,7 +201,7 @@ impl Recipe {
     pub fn vouchers(cache: &Cache) -> Self {
         Self {
             dir: cache.vouchers(),
-            packages: VOUCHERS.to_vec(),
+            packages: owned(&[VOUCHERS]),
             task: "vouchers".to_owned(),
             variant: "extract",
             program: ["openssl", "version"],
@@ -200,10 +213,22 @@ impl Recipe {
     pub fn servers(cache: &Cache) -> Self {
         Self {
             dir: cache.servers(),
-            packages: SERVERS.to_vec(),
+            packages: owned(&[SERVERS]),
             task: "servers".to_owned(),
             variant: "extract",
             program: ["nginx", "-v"],
+            ..Self::main(cache)
+        }
+    }
+
+    /// DKMS, with the kernel `release` of the stable release and its headers.
+    pub fn dkms(cache: &Cache, release: &str) -> Self {
+        let kernel = ["image", "headers"].map(|part| format!("linux-{part}-{release}"));
+        Self {
+            dir: cache.dkms(),
+            packages: [owned(&[DKMS]), kernel.to_vec()].concat(),
+            task: "dkms".to_owned(),
+            program: ["dkms", "--version"],
             ..Self::main(cache)
         }
     }
@@ -213,7 +238,7 @@ impl Recipe {
         Self {
             architectures: "arm64",
             dir: cache.consumers_arm64(),
-            packages: CONSUMERS_ARM64.to_vec(),
+            packages: owned(&[CONSUMERS_ARM64]),
             task: "consumers-arm64".to_owned(),
             ..Self::consumers(cache)
         }
@@ -282,6 +307,12 @@ impl Recipe {
         log.run(&mut command)
             .with_context(|| format!("cannot make a Debian tree of {}", self.suite))
     }
+}
+
+/// The names in `lists`.
+fn owned(lists: &[&[&str]]) -> Vec<String> {
+    let names = lists.iter().flat_map(|list| list.iter());
+    names.map(|&name| name.to_owned()).collect()
 }
 
 /// The suite of the compilers for `arch` in the folder `name`, if it has those.
