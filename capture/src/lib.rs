@@ -87,3 +87,8 @@ pub use presign::{PresignSpec, presign};
 pub use reading::{RawInput, Reading};
 pub use remote::{Delivered, RemoteError, RemoteSpec};
 pub use stored::{StoreSpec, Stored, StoringError};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

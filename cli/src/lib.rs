@@ -20,3 +20,8 @@ pub use manual::{Manual, ManualError, Section};
 pub use program::Program;
 pub use stderr::{Event, Stderr, is_closed_stdout};
 pub use terminal::{Door, is_harmful, printable};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -86,3 +86,8 @@ pub use module::{
 pub use node::DEFAULT_PATH;
 pub use reader::Reader;
 pub use translate::{AddressSpace, Entry, Mapped, Outcome, PageTables, Translation};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,3 +9,8 @@
 pub mod args;
 pub mod commands;
 pub mod text;
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

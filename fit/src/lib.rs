@@ -43,3 +43,8 @@ pub use fitting::{Fitted, fit};
 pub use fleet::{Member, fleet};
 pub use loadable::{Refusal, check_loadable};
 pub use sources::Sources;
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

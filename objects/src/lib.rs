@@ -239,3 +239,8 @@ pub fn presign(
 pub fn numbered_key(key: &str, number: u32) -> String {
     upload::numbered(key, number)
 }
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -38,3 +38,8 @@ pub use parse::ParseError;
 pub use range::{EmptyRangeError, PhysRange};
 pub use read::{MemoryImage, ReadPhys, SourceError, Unreadable, Unreadables};
 pub use zero::{ZeroBlocks, is_zero};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -50,3 +50,8 @@ pub use secret::Token;
 pub use sender::{LineState, Patience, Sender};
 pub use store::{Opened, Session, Store};
 pub use wake::Wake;
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

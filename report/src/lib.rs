@@ -20,3 +20,8 @@ mod words;
 
 pub use gathered::Gathered;
 pub use page::{Command, Context, Event, Standing, Voucher, page};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

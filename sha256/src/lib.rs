@@ -27,3 +27,8 @@ mod vectors;
 
 pub use backend::{Backend, Hasher};
 pub use block::{BLOCK_BYTES, Block};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -40,3 +40,8 @@ pub use file::{KernelFacts, SymbolFile, SymbolFileError};
 pub use kernel_symbols::{KernelSymbols, KernelSymbolsError};
 pub use linpmem_kinfo::btf::BtfError;
 pub use linpmem_kinfo::layout::Architecture;
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

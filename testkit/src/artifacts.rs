@@ -186,6 +186,16 @@ impl Library {
     }
 }
 
+/// The files of the DKMS package: below `root/` what is installed, beside it the scripts that
+/// the package manager runs.
+///
+/// # Errors
+/// When they cannot be assembled.
+pub fn dkms() -> Result<PathBuf> {
+    xtask(&["dkms"])?;
+    Ok(checkout::dist_dir().join("dkms"))
+}
+
 /// Runs `cargo xtask` with these arguments, once.
 fn xtask(args: &[&str]) -> Result<()> {
     static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());

@@ -11,6 +11,7 @@
 //! servers/          a Debian tree with nginx and BusyBox
 //! browser/          a Debian tree with a browser that has no windows
 //! fresh/SUITE/      Debian trees into copies of which packages are installed
+//! dkms/             a Debian tree with DKMS, the stable kernel and its headers
 //! kernels/RELEASE/  vmlinuz, config, System.map, modules/, vmlinux, kernel.json
 //! kernels/default   a link to the kernel that tests use
 //! kdirs/RELEASE/    kernel build folder with the rust/ metadata
@@ -123,6 +124,12 @@ impl Cache {
     #[must_use]
     pub fn fresh(&self, suite: &str) -> PathBuf {
         self.dir.join("fresh").join(suite)
+    }
+
+    /// The Debian tree that has DKMS, the stable kernel and its headers.
+    #[must_use]
+    pub fn dkms(&self) -> PathBuf {
+        self.dir.join("dkms")
     }
 
     /// Kernels, a folder a release.

@@ -9,7 +9,7 @@ use crate::debian_tree::DebianTree;
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A target folder that no other compiler uses.
@@ -30,19 +30,13 @@ pub fn cargo(arch: Arch) -> Result<Command> {
         return Ok(checkout::cargo());
     }
     fetch(arch)?;
-    let cache = Cache::open()?;
-    let home = cargo_home()?;
-    let mut cargo = DebianTree::of(arch, &cache)?.command("cargo", &[&home]);
+    let mut cargo = in_tree("cargo", &checkout::dir())?;
     let (upper, lower) = (
         arch.target().to_uppercase().replace('-', "_"),
         arch.target().replace('-', "_"),
     );
     let gcc = format!("{}-linux-gnu-gcc", arch.name());
     cargo
-        .env("WORKDIR", checkout::dir())
-        .env("CARGO_HOME", home)
-        // What is missing was fetched by the host's cargo, which knows how.
-        .env("CARGO_NET_OFFLINE", "true")
         .env(format!("CARGO_TARGET_{upper}_LINKER"), &gcc)
         .env(format!("CARGO_TARGET_{upper}_RUNNER"), arch.emulator())
         .env(format!("CC_{lower}"), &gcc);
@@ -53,6 +47,29 @@ pub fn cargo(arch: Arch) -> Result<Command> {
     };
     cargo.envs(env::vars_os().filter(|(name, _)| is_passed(name)));
     Ok(cargo)
+}
+
+/// A program of the oldest compiler that the workspace supports, started in `dir`: cargo builds
+/// for the host with it. The crates that the workspace needs are downloaded first.
+///
+/// # Errors
+/// When the set-up has not made the tree for arm64 yet, which has that compiler.
+pub fn oldest(program: &str, dir: &Path) -> Result<Command> {
+    fetch(Arch::HOST)?;
+    in_tree(program, dir)
+}
+
+/// A program of the tree with the cross compiler, started in `dir`, without a network.
+fn in_tree(program: &str, dir: &Path) -> Result<Command> {
+    let cache = Cache::open()?;
+    let home = cargo_home()?;
+    let mut command = DebianTree::of(Arch::Aarch64, &cache)?.command(program, &[&home, dir]);
+    command
+        .env("WORKDIR", dir)
+        .env("CARGO_HOME", home)
+        // What is missing was fetched by the host's cargo, which knows how.
+        .env("CARGO_NET_OFFLINE", "true");
+    Ok(command)
 }
 
 /// Downloads the crates that a build for `arch` needs, unless they are there.

@@ -14,13 +14,22 @@ use std::process::Command;
 pub struct DebianTree {
     dir: PathBuf,
     binds: Vec<PathBuf>,
+    /// Where programs find what others have changed, if the tree itself has to stay as it is.
+    changes: Option<PathBuf>,
 }
 
 /// Makes the program root of a mount namespace of its own, which ends with it. The
 /// program is killed when the thread that started it ends, however that happens.
-/// Arguments: the tree, the paths to bind, `--`, the program and its arguments.
+/// Arguments: the tree, the folder for changes or nothing, the paths to bind, `--`, the
+/// program and its arguments.
 const ENTER: &str = r#"
-root=$1; shift
+root=$1; changes=$2; shift 2
+if [ -n "$changes" ]; then
+    mkdir -p "$changes/upper" "$changes/work" "$changes/root"
+    mount -t overlay overlay \
+        -o "lowerdir=$root,upperdir=$changes/upper,workdir=$changes/work" "$changes/root"
+    root=$changes/root
+fi
 while [ "$1" != -- ]; do
     if [ -d "$1" ]; then mkdir -p "$root$1"
     else mkdir -p "$root${1%/*}"; [ -e "$root$1" ] || : > "$root$1"; fi
@@ -104,13 +113,27 @@ impl DebianTree {
         Self {
             dir: dir.to_path_buf(),
             binds,
+            changes: None,
         }
     }
 
-    /// The file or folder `path` of the tree, as the machine outside sees it.
+    /// The same tree, whose programs put all that they change into the folder `changes`, and
+    /// find it there. That has to be in a file system which overlays can be in.
+    #[must_use]
+    pub fn changed_in(mut self, changes: &Path) -> Self {
+        self.changes = Some(changes.to_path_buf());
+        self
+    }
+
+    /// The file or folder `path` of the tree, as the machine outside sees it; with
+    /// [`changed_in`](Self::changed_in), only if it was changed.
     #[must_use]
     pub fn outside(&self, path: &str) -> PathBuf {
-        self.dir.join(path.trim_start_matches('/'))
+        let path = path.trim_start_matches('/');
+        match &self.changes {
+            Some(changes) => changes.join("upper").join(path),
+            None => self.dir.join(path),
+        }
     }
 
     /// A command that runs `program` in the tree. The checkout, its target folder, the
@@ -135,6 +158,7 @@ impl DebianTree {
             "enter",
         ]);
         command.arg(&self.dir);
+        command.arg(self.changes.as_deref().unwrap_or(Path::new("")));
         let all = self
             .binds
             .iter()

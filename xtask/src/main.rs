@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod dist;
+mod dkms;
 mod fuzz;
 mod kmod;
 mod object;
@@ -39,6 +40,8 @@ enum Command {
     Dist(dist::Args),
     /// Make the files of a release: archives, packages, sums, what they are made of
     Release(release::Args),
+    /// Assemble the files of the DKMS package in target/dist/dkms
+    Dkms(dkms::Args),
     /// Boot a kernel from the cache and run a command in it
     Vm(Box<vm::Args>),
     /// Acquire a virtual machine's memory and prove that the image is right
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Kmod(args) => kmod::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Release(args) => release::run(&args),
+        Command::Dkms(args) => dkms::run(&args),
         Command::Vm(args) => vm::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => suites::run(&args),

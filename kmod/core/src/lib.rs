@@ -33,3 +33,8 @@ mod testing;
 
 pub use errno::Errno;
 pub use kernel::{Copied, Kernel, Transfer};
+
+// The example of the README is a test as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,6 +7,8 @@ mod arm64;
 mod away;
 mod consumers;
 mod contains;
+mod crates;
+mod dkms;
 mod fitted;
 mod host_dumper;
 mod kmod;

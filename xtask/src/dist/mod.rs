@@ -49,7 +49,7 @@ const MOST_DUMPER_BYTES: u64 = 9 << 20;
 /// The programs, with the packages that they are in.
 const PROGRAMS: [(&str, &str); 3] = [
     (DUMPER, "linpmem-dump"),
-    ("pmem", "pmem"),
+    ("pmem", "linpmem-pmem"),
     ("linpmem-fit", "linpmem-fit-cli"),
 ];
 

@@ -184,6 +184,17 @@ pub fn ensure_kernel(cache: &Cache, package: &KernelPackage) -> Result<Kernel> {
     }
 }
 
+/// Makes the tree with DKMS for the stable kernel, unless it is there. Returns that kernel.
+pub fn ensure_dkms(cache: &Cache) -> Result<Kernel> {
+    let kernel = ensure_kernel(cache, &KernelPackage::stable())?;
+    let tree = Recipe::dkms(cache, kernel.release());
+    if tree.check().is_err() {
+        let _lock = Lock::take(cache)?;
+        tree.make(cache)?;
+    }
+    Ok(kernel)
+}
+
 /// Downloads the debug symbols of a kernel, unless they are there.
 pub fn ensure_debug(cache: &Cache, kernel: &Kernel) -> Result<()> {
     if kernels::check_debug(kernel).is_ok() {

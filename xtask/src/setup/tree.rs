@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
 //! compilers alone, of later releases; QEMU and a cross compiler for arm64; readers of
-//! images, for both architectures; programs that sign; and a server.
+//! images, for both architectures; programs that sign; a server; and a system with DKMS.
 
 use super::archive;
 use super::task::{Log, task};
@@ -112,6 +112,17 @@ const BROWSER: &[&str] = &[
     "fonts-dejavu-core",
 ];
 
+/// A system that builds modules for its kernel, which comes with a version of its own; what is
+/// checked with it of `packaging/`; and what shows in a machine who may read the device.
+const DKMS: &[&str] = &[
+    "dkms",
+    "libcap2-bin",
+    "openssl",
+    "shellcheck",
+    "systemd-standalone-sysusers",
+    "udev",
+];
+
 /// Static programs and test machines for arm64. Debian's rustc is that of Rust 1.85, the
 /// oldest that this workspace supports.
 const ARM64: &[&str] = &[
@@ -144,6 +155,8 @@ const LEFT_OUT: &[&str] = &[
     "/usr/share/doc/*",
     "/usr/share/info/*",
     "/usr/share/AAVMF/*",
+    // No machine boots with the initial file system of a tree.
+    "/etc/kernel/postinst.d/initramfs-tools",
 ];
 
 /// A Debian tree, made or to be made.
@@ -153,7 +166,7 @@ pub struct Recipe {
     /// Debian's names. The first is the tree's own.
     architectures: &'static str,
     dir: PathBuf,
-    packages: Vec<&'static str>,
+    packages: Vec<String>,
     /// The task that makes it.
     task: String,
     /// mmdebstrap's variant: `extract` unpacks packages without installing them.
@@ -169,7 +182,7 @@ impl Recipe {
             suite: SUITE.to_owned(),
             architectures: "amd64",
             dir: cache.tree(),
-            packages: [COMPILERS, MACHINES].concat(),
+            packages: owned(&[COMPILERS, MACHINES]),
             task: "root".to_owned(),
             variant: "apt",
             program: ["rustc", "--version"],
@@ -186,7 +199,7 @@ impl Recipe {
         Self {
             suite: suite.to_owned(),
             dir: cache.compilers().join(&name),
-            packages: [COMPILERS, more].concat(),
+            packages: owned(&[COMPILERS, more]),
             task: format!("compilers-{name}"),
             ..Self::main(cache)
         }
@@ -197,7 +210,7 @@ impl Recipe {
         Self {
             architectures: "amd64,arm64",
             dir: cache.arm64(),
-            packages: ARM64.to_vec(),
+            packages: owned(&[ARM64]),
             task: "arm64".to_owned(),
             ..Self::main(cache)
         }
@@ -208,7 +221,7 @@ impl Recipe {
         Self {
             suite: "sid".to_owned(),
             dir: cache.consumers(),
-            packages: CONSUMERS.to_vec(),
+            packages: owned(&[CONSUMERS]),
             task: "consumers".to_owned(),
             variant: "extract",
             program: ["crash", "--version"],
@@ -220,7 +233,7 @@ impl Recipe {
     pub fn vouchers(cache: &Cache) -> Self {
         Self {
             dir: cache.vouchers(),
-            packages: VOUCHERS.to_vec(),
+            packages: owned(&[VOUCHERS]),
             task: "vouchers".to_owned(),
             variant: "extract",
             program: ["openssl", "version"],
@@ -232,7 +245,7 @@ impl Recipe {
     pub fn servers(cache: &Cache) -> Self {
         Self {
             dir: cache.servers(),
-            packages: SERVERS.to_vec(),
+            packages: owned(&[SERVERS]),
             task: "servers".to_owned(),
             variant: "extract",
             program: ["nginx", "-v"],
@@ -244,10 +257,22 @@ impl Recipe {
     pub fn browser(cache: &Cache) -> Self {
         Self {
             dir: cache.browser(),
-            packages: BROWSER.to_vec(),
+            packages: owned(&[BROWSER]),
             task: "browser".to_owned(),
             variant: "extract",
             program: ["chromium-headless-shell", "--version"],
+            ..Self::main(cache)
+        }
+    }
+
+    /// DKMS, with the kernel `release` of the stable release and its headers.
+    pub fn dkms(cache: &Cache, release: &str) -> Self {
+        let kernel = ["image", "headers"].map(|part| format!("linux-{part}-{release}"));
+        Self {
+            dir: cache.dkms(),
+            packages: [owned(&[DKMS]), kernel.to_vec()].concat(),
+            task: "dkms".to_owned(),
+            program: ["dkms", "--version"],
             ..Self::main(cache)
         }
     }
@@ -257,7 +282,7 @@ impl Recipe {
         Self {
             suite: suite.to_owned(),
             dir: cache.fresh(suite),
-            packages: packages.to_vec(),
+            packages: owned(&[packages]),
             task: format!("fresh-{suite}"),
             program: ["dpkg", "--version"],
             ..Self::main(cache)
@@ -276,7 +301,7 @@ impl Recipe {
         Self {
             architectures: "arm64",
             dir: cache.consumers_arm64(),
-            packages: CONSUMERS_ARM64.to_vec(),
+            packages: owned(&[CONSUMERS_ARM64]),
             task: "consumers-arm64".to_owned(),
             ..Self::consumers(cache)
         }
@@ -345,6 +370,12 @@ impl Recipe {
         log.run(&mut command)
             .with_context(|| format!("cannot make a Debian tree of {}", self.suite))
     }
+}
+
+/// The names in `lists`.
+fn owned(lists: &[&[&str]]) -> Vec<String> {
+    let names = lists.iter().flat_map(|list| list.iter());
+    names.map(|&name| name.to_owned()).collect()
 }
 
 /// The suite of the compilers for `arch` in the folder `name`, if it has those.

@@ -301,6 +301,39 @@ const SUITES: &[Suite] = &[
             }
         }),
     },
+    Suite {
+        name: "dkms",
+        about: "the DKMS package in a Debian system, its modules in machines, and who may read the \
+                device; on request only",
+        cargo: END_TO_END,
+        tests: &["dkms::"],
+        short: Some(&[]),
+        matrix: None,
+        module: ModuleKind::Built,
+        prepare: || {
+            let cache = Cache::open()?;
+            setup::ensure(
+                &cache,
+                &[Part::Tree, Part::Kernel, Part::Kdir, Part::Stable],
+            )?;
+            setup::ensure_dkms(&cache)?;
+            setup::ensure_kernel(&cache, &KernelPackage::newest_of(Arch::Aarch64))?;
+            dist::build_programs().map(drop)
+        },
+        others: None,
+    },
+    Suite {
+        name: "crates",
+        about: "what is published in the Rust registry: packed, built alone, built by the oldest \
+                compiler; on request only",
+        cargo: END_TO_END,
+        tests: &["crates::"],
+        short: Some(&[]),
+        matrix: None,
+        module: ModuleKind::Built,
+        prepare: || setup::ensure(&Cache::open()?, &[Part::Tree, Part::Arm64Tree]),
+        others: None,
+    },
 ];
 
 /// Runs `cargo xtask test`.
