@@ -52,7 +52,7 @@ fn comes_and_goes(suite: &str) -> Result<()> {
         let load = format!(
             "source /usr/share/bash-completion/completions/{program}; complete -p {program}"
         );
-        contains(&fresh.shell(&load)?, &["complete -F", program])?;
+        contains(&fresh.shell(&load)?, &["complete ", "-F _", program])?;
     }
     contains(
         &fresh.run("man", &["linpmem-dump"])?,
