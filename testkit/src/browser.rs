@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAM: &str = "/usr/bin/chromium-headless-shell";
+/// The program itself: what is in /usr/bin is a script, and the tree has no shell.
+const PROGRAM: &str = "/usr/lib/chromium/chromium-headless-shell";
 
 /// How long a page and its scripts may take, in milliseconds of the page's own clock.
 const BUDGET: &str = "--virtual-time-budget=20000";

@@ -260,7 +260,7 @@ impl Recipe {
             packages: owned(&[BROWSER]),
             task: "browser".to_owned(),
             variant: "extract",
-            program: ["chromium-headless-shell", "--version"],
+            program: ["/usr/lib/chromium/chromium-headless-shell", "--version"],
             ..Self::main(cache)
         }
     }

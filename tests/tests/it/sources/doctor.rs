@@ -11,16 +11,23 @@ fn examined(target: &TargetMachine, args: &[&str], code: i32) -> Result<Value> {
     let output = target.dump(&words, "")?.exited(code)?;
     let found: Value = serde_json::from_slice(&output.stdout)?;
     println!("{found:#}");
-    ensure!(found["ready"] == (code == 0), "exit code {code}");
+    ensure!(at(&found, "/ready") == (code == 0), "exit code {code}");
     Ok(found)
+}
+
+/// What `found` has at `path`; null if it has nothing there.
+fn at<'a>(found: &'a Value, path: &str) -> &'a Value {
+    found.pointer(path).unwrap_or(&Value::Null)
 }
 
 /// The verdicts on `topic`.
 fn verdicts<'a>(found: &'a Value, topic: &str) -> Result<Vec<&'a str>> {
-    let findings = found["findings"].as_array().context("no findings")?;
-    let about = findings.iter().filter(|finding| finding["topic"] == topic);
+    let findings = at(found, "/findings").as_array().context("no findings")?;
+    let about = findings
+        .iter()
+        .filter(|finding| at(finding, "/topic") == topic);
     about
-        .map(|finding| finding["verdict"].as_str().context("no verdict"))
+        .map(|finding| at(finding, "/verdict").as_str().context("no verdict"))
         .collect()
 }
 
@@ -30,10 +37,10 @@ pub(super) fn is_ready(target: &TargetMachine) -> Result<()> {
     let left = || Ok::<_, anyhow::Error>(target.vm.run(&["ls", "/scratch"])?.ok()?.stdout);
     let before = left()?;
     let found = examined(target, &["--include-reserved"], 0)?;
-    let source = found["source"].as_str().context("no source")?;
+    let source = at(&found, "/source").as_str().context("no source")?;
     ensure!(source.contains("System RAM from /proc/kcore"), "{source}");
     ensure!(source.contains("/dev/mem"), "{source}");
-    ensure!(found["module"]["fits"] == true && found["module"]["loaded"] == false);
+    ensure!(at(&found, "/module/fits") == true && at(&found, "/module/loaded") == false);
     ensure!(verdicts(&found, "reading")? == ["good"]);
     ensure!(verdicts(&found, "reserved")? == ["good"]);
     ensure!(verdicts(&found, "folder")?.contains(&"good"));
@@ -44,13 +51,16 @@ pub(super) fn is_ready(target: &TargetMachine) -> Result<()> {
             "{measured}: {rate:?}"
         );
     }
-    let planned = found["planned_bytes"].as_u64().context("no size")?;
+    let planned = at(&found, "/planned_bytes").as_u64().context("no size")?;
     let ram = target.vm.system_ram()?.total().get();
     ensure!(planned >= ram, "{planned} of {ram}");
 
     let with_module = examined(target, &["--driver", "fit", "--no-measure"], 0)?;
-    ensure!(with_module["source"] == "/dev/linpmem", "{with_module:#}");
-    ensure!(with_module["read_bytes_per_s"].is_null());
+    ensure!(
+        at(&with_module, "/source") == "/dev/linpmem",
+        "{with_module:#}"
+    );
+    ensure!(at(&with_module, "/read_bytes_per_s").is_null());
     let modules = target.vm.run(&["cat", "/proc/modules"])?.ok()?;
     ensure!(
         !modules.stdout_text()?.contains("linpmem"),
@@ -65,8 +75,8 @@ pub(super) fn is_ready_without_the_module(target: &TargetMachine) -> Result<()> 
     let found = examined(target, &["--no-measure"], 0)?;
     ensure!(verdicts(&found, "memory")? == ["good"]);
     ensure!(verdicts(&found, "reserved")? == ["note"]);
-    ensure!(found["module"]["fits"] == false);
-    let reason = found["module"]["reason"].as_str().context("no reason")?;
+    ensure!(at(&found, "/module/fits") == false);
+    let reason = at(&found, "/module/reason").as_str().context("no reason")?;
     ensure!(reason.contains("locked down (integrity)"), "{reason}");
     // To load it all the same is what fails.
     let refused = examined(target, &["--no-measure", "--driver", "fit"], 1)?;
@@ -77,11 +87,11 @@ pub(super) fn is_ready_without_the_module(target: &TargetMachine) -> Result<()> 
 /// Lockdown at `confidentiality`: not ready.
 pub(super) fn is_not_ready(target: &TargetMachine) -> Result<()> {
     let found = examined(target, &[], 1)?;
-    ensure!(found["source"].is_null() && found["command"].is_null());
+    ensure!(at(&found, "/source").is_null() && at(&found, "/command").is_null());
     ensure!(verdicts(&found, "memory")? == ["bad"]);
-    let sources = found["sources"].as_array().context("no sources")?;
-    let kcore = sources.iter().find(|source| source["name"] == "kcore");
-    let why = kcore.and_then(|source| source["detail"].as_str());
+    let sources = at(&found, "/sources").as_array().context("no sources")?;
+    let kcore = sources.iter().find(|source| at(source, "/name") == "kcore");
+    let why = kcore.and_then(|source| at(source, "/detail").as_str());
     let why = why.context("nothing about /proc/kcore")?;
     ensure!(why.contains("(confidentiality mode)"), "{why}");
     Ok(())
