@@ -15,6 +15,7 @@
 
 mod address;
 mod admission;
+mod broken;
 mod claim;
 mod dial;
 mod error;

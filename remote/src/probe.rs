@@ -2,6 +2,7 @@
 //! How fast the line to a receiver is, before there is an image. What is sent is not kept.
 
 use crate::address::Address;
+use crate::broken::Broken;
 use crate::dial::{Failure, connect};
 use crate::error::SendError;
 use crate::line::{HANDSHAKE, Line, SILENCE};
@@ -10,7 +11,6 @@ use crate::message::{
 };
 use crate::refusal::Refusal;
 use crate::secret::fill_random;
-use crate::serving::Broken;
 use crate::tls;
 use crate::wire::{Kind, PIECE_BYTES};
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 //! One connection to the receiver.
 
 use crate::admission::Admission;
+use crate::broken::Broken;
 use crate::line::{HANDSHAKE, Line};
 use crate::message::{
     Finish, FromSender, Greeting, Hello, PROTOCOL, ProbeGreeting, SignedReceipt, Welcome,
@@ -30,36 +31,12 @@ pub(crate) struct Serving<'a> {
     pub(crate) is_ended: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// How a connection ended without a receipt.
-pub(crate) enum Broken {
-    /// It may come again.
-    Line(io::Error),
-    /// The sender was told.
-    Refused(Refusal),
-    /// The same run has another connection.
-    Superseded,
-    /// This side ends.
-    Ended,
-}
-
 /// What a sender has come for.
 enum Purpose {
     /// To send this image.
     Image(Hello),
     /// To measure the line.
     Probe,
-}
-
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Self {
-        Self::Line(error)
-    }
-}
-
-impl From<Refusal> for Broken {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 impl Serving<'_> {

@@ -38,7 +38,7 @@ fn write(package: &Package, arch: &str, origin: &Origin) -> Result<Vec<u8>> {
     let time = Timestamp(u32::try_from(origin.source_date_epoch)?);
     let summary = format!("Linpmem {}", package.summary);
     let mut builder = PackageBuilder::new(package.name, version, package.licence, arch, &summary)
-        .using_config(BuildConfig::v4().compression(CompressionWithLevel::Gzip(9)))
+        .using_config(BuildConfig::v4().compression(CompressionWithLevel::Zstd(19)))
         .release("1")
         .description(package.description.join("\n"))
         .group("Applications/System")
