@@ -4,7 +4,7 @@
 use super::{machine, traces};
 use crate::contains::contains;
 use crate::pattern::PatternFile;
-use crate::sources::serving;
+use crate::sources::{doctor, serving};
 use anyhow::{Result, ensure};
 use linpmem_testkit::artifacts;
 use linpmem_testkit::kernel_files;
@@ -21,6 +21,7 @@ fn the_dumper_reads_everything_and_leaves_nothing() -> Result<()> {
     println!("{}", target.fill(50)?);
     let before = traces(&target.vm)?;
 
+    doctor::is_ready_with_the_module(&target)?;
     let args = ["--driver", "fit", "--include-reserved"];
     let acquired = target.acquire(&args, "all.core")?;
     println!("{}", acquired.output.text());

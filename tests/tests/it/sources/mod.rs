@@ -4,7 +4,7 @@
 mod absent;
 mod acquired;
 mod crashed;
-mod doctor;
+pub mod doctor;
 mod kernel_artifacts;
 mod refused;
 
