@@ -66,7 +66,7 @@ pub enum Error {
     /// The page tables lead to something that is not this kernel.
     #[error(
         "the kernel's banner is not at {at:#x}, where its page tables and symbols place it: found \
-         {found:?}, expected \"Linux version {release}\". The artifacts may be of another boot or \
+         {found:?}, not that of Linux {release}. The artifacts may be of another boot or \
          another kernel, or the image lacks the page tables"
     )]
     Banner {
