@@ -128,7 +128,9 @@ fn third_party(text: &str) -> Result<()> {
     tree.args(["--package", "linpmem-dump", "--package", "linpmem-capi"]);
     let tree = output(&mut tree)?;
     let mut seen = 0;
-    for line in tree.lines().filter(|line| !line.contains("(/")) {
+    // An empty line separates the two packages.
+    let others = tree.lines().filter(|line| !line.is_empty());
+    for line in others.filter(|line| !line.contains("(/")) {
         let (package, licence) = line.split_once('\t').with_context(|| line.to_owned())?;
         let package = package.trim_end_matches(" (*)").replacen(" v", " ", 1);
         let licence = licence.trim_end_matches(" (*)").replace('/', " OR ");
