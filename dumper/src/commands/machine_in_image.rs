@@ -10,6 +10,7 @@ use linpmem_inspect::{Facts, Machine, Symbols};
 use linpmem_kinfo::kallsyms::Scanner;
 use linpmem_kinfo::vmcoreinfo::{MAX_BYTES, Vmcoreinfo};
 use linpmem_phys::num::u64_as_usize;
+use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -50,10 +51,28 @@ pub enum InspectError {
 
 /// An image, and what was read of its artifacts.
 pub(super) struct Opened {
-    image: Box<dyn ImageReader>,
+    image: ImageMemory,
     vmcoreinfo: Vec<u8>,
     btf: Vec<u8>,
     symbols: Symbols,
+}
+
+/// An image as memory: Rust 1.85 cannot make the one of the other.
+struct ImageMemory(Box<dyn ImageReader>);
+
+impl ReadPhys for ImageMemory {
+    fn read_phys(
+        &self,
+        start: PhysAddr,
+        buf: &mut [u8],
+        unreadable: &mut Unreadables,
+    ) -> Result<(), SourceError> {
+        self.0.read_phys(start, buf, unreadable)
+    }
+
+    fn is_known_zero(&self, range: PhysRange) -> bool {
+        self.0.is_known_zero(range)
+    }
 }
 
 impl Opened {
@@ -84,7 +103,7 @@ impl Opened {
             }
         }
         Ok(Self {
-            image,
+            image: ImageMemory(image),
             btf: artifacts.btf("vmlinux")?,
             vmcoreinfo,
             symbols,
@@ -98,12 +117,12 @@ impl Opened {
             btf: &self.btf,
             symbols: self.symbols.clone(),
         };
-        Ok(Machine::open(&*self.image, facts)?)
+        Ok(Machine::open(&self.image, facts)?)
     }
 
     /// Whether the image ends early.
     pub(super) fn is_cut_off(&self) -> bool {
-        self.image.truncation().is_some()
+        self.image.0.truncation().is_some()
     }
 }
 
