@@ -8,11 +8,9 @@
 
 use crate::frame::FrameEncoder;
 use crate::pipeline::default_threads;
-use crate::sink::{FileSink, Sink};
+use crate::rate;
 use linpmem_formats::Codec;
-use linpmem_phys::num::u64_as_usize;
-use rustix::fs::{Mode, OFlags};
-use std::fs::File;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -21,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Bytes that are compressed to measure the processors.
 const SAMPLE_BYTES: usize = 1 << 20;
 /// How many times that much is written to measure the disk.
-const WRITTEN_SAMPLES: u32 = 16;
+const WRITTEN_SAMPLES: u64 = 16;
 /// The assumed speed of a pipe: a network of 1 Gbit/s.
 const PIPE_MIB_PER_S: f64 = 110.0;
 /// A stronger compression is preferred if it is at least this fast, relatively.
@@ -90,18 +88,11 @@ fn encoding(encoder: &mut FrameEncoder, sample: &[u8]) -> io::Result<(f64, f64)>
     Ok((speed, float(frame.len())? / float(sample.len())?))
 }
 
-/// MiB per second that a disk writes, measured with a file without a name.
+/// MiB per second that a disk writes.
 fn disk(folder: &Path, sample: &[u8]) -> io::Result<f64> {
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?);
-    let mut sink = FileSink::new(file, folder)?;
-    let begun = Instant::now();
-    for _ in 0..WRITTEN_SAMPLES {
-        sink.bytes(sample)?;
-    }
-    sink.finish()?;
-    let written = sink.position();
-    mib_per_s(u64_as_usize(written), begun.elapsed())
+    let most = WRITTEN_SAMPLES * usize_as_u64(sample.len());
+    let rate = rate::of_disk(folder, sample, most, Duration::MAX)?;
+    mib_per_s(u64_as_usize(rate.bytes), rate.elapsed)
 }
 
 fn mib_per_s(bytes: usize, time: Duration) -> io::Result<f64> {

@@ -41,6 +41,7 @@ mod prefetch;
 #[cfg(feature = "stores")]
 mod presign;
 mod random;
+mod rate;
 mod read_target;
 pub mod reader;
 pub mod readiness;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where an image would go: whether it can, whether it fits, and how fast it would be.
 
-use super::speed::{self, Rate};
+use super::speed;
 use crate::manifest_output::manifest_bytes;
 use crate::parts::objects::{Objects, Patience, StoreError};
 use crate::parts::remote::{Address, probe};
+use crate::rate::Rate;
 use crate::sink::{check_length, exposed_folder, free_space};
 use crate::spool::unnamed_file;
 use crate::stored::StoreSpec;

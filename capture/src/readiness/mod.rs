@@ -8,21 +8,22 @@ mod module;
 mod speed;
 mod tried;
 
+pub use crate::rate::Rate;
 pub use destination::{Destination, Folder, Place};
 pub use module::ModuleReadiness;
-pub use speed::{MeasuredRead, Rate};
+pub use speed::MeasuredRead;
 pub use tried::Tried;
 
 use crate::Reading;
 use crate::artifacts::{Described, describe};
 use crate::driver::{DriverSpec, LoadedDriver};
 use crate::host::this_machine;
-use crate::selection::{NothingSelected, Selection};
+use crate::selection::{NothingSelected, Selected, Selection};
 use crate::source::{Iomem, IomemError, Source, SourceSpec, Subject};
 use crate::stop::Stop;
-use linpmem_formats::{ImagePlan, PlanError};
+use linpmem_formats::{ImagePlan, MachineFacts, PlanError};
 use linpmem_manifest::{Host, MachineRecord, SourceRecord};
-use linpmem_phys::{MemoryMap, PhysLen};
+use linpmem_phys::{MemoryMap, PhysLen, RegionKind};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -50,24 +51,22 @@ pub struct Readiness {
     pub host: Host,
     /// What is known of its memory.
     pub machine: MachineRecord,
-    /// Whether this process is root's.
-    pub is_root: bool,
     /// Every source that a running machine can have.
     pub sources: Vec<Tried>,
     /// What would be used, or why nothing can be.
     pub source: Result<SourceRecord, String>,
     /// Whether the memory is that of a kernel that crashed.
     pub is_crashed: bool,
-    /// What the source has to say.
+    /// What the module's loading and the source have to say.
     pub warnings: Vec<String>,
     /// The memory by kind.
-    pub kinds: BTreeMap<&'static str, Kind>,
+    pub kinds: BTreeMap<RegionKind, Kind>,
     /// Memory that would be read.
     pub planned: PhysLen,
     /// The module.
     pub module: ModuleReadiness,
-    /// Why the module that should be loaded was not.
-    pub not_loaded: Option<String>,
+    /// Why the module that should be loaded was not, or was not unloaded afterwards.
+    pub driver_trouble: Option<String>,
     /// What the kernel tells of itself.
     pub described: Described,
     /// How fast memory is read and hashed; `None` if that was not measured.
@@ -114,98 +113,96 @@ pub enum ExamineError {
 /// If there is no memory map, or nothing in it is selected. What does not work is in the result.
 pub fn examine(examination: &Examination) -> Result<Readiness, ExamineError> {
     let stop = Stop::on_signals().map_err(ExamineError::Signals)?;
+    // Before one is loaded.
+    let module = ModuleReadiness::of_this_machine();
+    let mut warnings = Vec::new();
+    let loaded = LoadedDriver::load(&examination.driver, |warning| {
+        warnings.push(warning.to_owned());
+    });
+    let (driver, refused) = match loaded {
+        Ok(driver) => (Some(driver), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let found = with_sources(examination, &stop, module)?;
+    // The device is closed by now.
+    let stayed = driver.and_then(|driver| driver.unload().err());
+    warnings.extend(found.warnings);
+    Ok(Readiness {
+        driver_trouble: refused.or_else(|| stayed.map(|error| error.to_string())),
+        warnings,
+        ..found
+    })
+}
+
+/// All that depends on the sources, which are closed at the end.
+fn with_sources(
+    examination: &Examination,
+    stop: &Stop,
+    module: ModuleReadiness,
+) -> Result<Readiness, ExamineError> {
     let goes_on = || match stop.is_raised() {
         true => Err(ExamineError::Stopped),
         false => Ok(()),
     };
-    let module = ModuleReadiness::of_this_machine();
-    let (driver, not_loaded) = match LoadedDriver::load(&examination.driver, |_| {}) {
-        Ok(driver) => (Some(driver), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
     let sources = tried::all();
     goes_on()?;
     let opened = Source::read(&SourceSpec::Auto, &Reading::default());
-    let map = match &opened {
-        Ok(source) => source.map.clone(),
-        Err(_) => Iomem::read()?.map,
+    let source = opened.as_ref().ok();
+    let map = match source {
+        Some(source) => source.map.clone(),
+        None => Iomem::read()?.map,
     };
-    let record = opened.as_ref().ok().map(|source| &source.record);
     let selected = examination.selection.apply(&map)?;
+    let kinds = kinds(&map, &selected, source.map(|source| &source.record));
     let planned = selected.total();
-    let kinds = kinds(&map, &selected.parts(), record);
-    let machine = opened
-        .as_ref()
-        .map(|source| source.machine_record.clone())
-        .unwrap_or_default();
-    let facts = opened
-        .as_ref()
-        .map(|source| source.machine.clone())
-        .unwrap_or_default();
+    let facts = source.map_or_else(MachineFacts::default, |source| source.machine.clone());
     let plan = ImagePlan::new(selected.read, facts)?;
-    let read = match &opened {
-        Ok(source) if examination.measures => Some(speed::reading(source, &plan, MEASURED)),
-        _ => None,
-    };
-    goes_on()?;
     let measured = examination.measures.then_some(MEASURED);
-    let destination = examination.place.examine(&plan, measured);
-    let is_crashed = opened
-        .as_ref()
-        .is_ok_and(|source| source.subject == Subject::CrashedKernel);
-    let warnings = opened
-        .as_ref()
-        .map(|source| source.warnings.clone())
-        .unwrap_or_default();
-    let readiness = Readiness {
+    let read = source
+        .zip(measured)
+        .map(|(source, during)| speed::reading(source, &plan, during));
+    goes_on()?;
+    let machine = source.map_or_else(MachineRecord::default, |source| {
+        source.machine_record.clone()
+    });
+    Ok(Readiness {
         host: this_machine(),
         described: describe(machine.clone()),
         machine,
-        is_root: rustix::process::geteuid().is_root(),
         sources,
+        is_crashed: source.is_some_and(|source| source.subject == Subject::CrashedKernel),
+        warnings: source.map_or_else(Vec::new, |source| source.warnings.clone()),
         source: opened
             .as_ref()
             .map(|source| source.record.clone())
             .map_err(ToString::to_string),
-        is_crashed,
-        warnings,
         kinds,
         planned,
         module,
-        not_loaded,
+        driver_trouble: None,
         read,
-        destination,
-    };
-    // Its device must be closed before the module can go.
-    drop(opened);
-    let unloaded = driver.map_or(Ok(()), LoadedDriver::unload);
-    Ok(Readiness {
-        not_loaded: readiness
-            .not_loaded
-            .or_else(|| unloaded.err().map(|error| error.to_string())),
-        ..readiness
+        destination: examination.place.examine(&plan, measured),
     })
 }
 
-/// The memory of `map` by kind; `parts` say what is read of it, and `record` from where it could
-/// be.
+/// The memory of `map` by kind: what `selected` reads of it, and where `record` says that it could
+/// be read from.
 fn kinds(
     map: &MemoryMap,
-    parts: &[crate::selection::Part],
+    selected: &Selected,
     record: Option<&SourceRecord>,
-) -> BTreeMap<&'static str, Kind> {
-    let mut kinds: BTreeMap<&'static str, Kind> = BTreeMap::new();
+) -> BTreeMap<RegionKind, Kind> {
+    let mut kinds: BTreeMap<RegionKind, Kind> = BTreeMap::new();
     for region in map.regions() {
-        let name = region.kind.name();
-        let kind = kinds.entry(name).or_default();
+        let kind = kinds.entry(region.kind).or_default();
         kind.bytes = kind.bytes.saturating_add(region.range.len().get());
         kind.source = record
-            .and_then(|record| record.serving(name))
+            .and_then(|record| record.serving(region.kind.name()))
             .map(str::to_owned);
     }
-    for part in parts.iter().filter(|part| part.is_read) {
-        let kind = kinds.entry(part.kind.name()).or_default();
-        kind.read_bytes = kind.read_bytes.saturating_add(part.range.len().get());
+    for planned in &selected.read {
+        let kind = kinds.entry(planned.kind).or_default();
+        kind.read_bytes = kind.read_bytes.saturating_add(planned.range.len().get());
     }
     kinds
 }

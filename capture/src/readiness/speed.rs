@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How fast memory is read and hashed, and how fast a disk takes it.
+//! How fast memory is read and hashed, and how fast a disk takes it, for about a second.
 
 use crate::clock::Moment;
 use crate::embedded_manifest::EmbeddedManifest;
@@ -8,9 +8,9 @@ use crate::host::this_machine;
 use crate::meter::Meter;
 use crate::pipeline::{Acquisition, CHUNK_BYTES, End, run};
 use crate::plan::HashSpec;
-use crate::sink::{FileSink, Sink};
+use crate::rate::{self, Rate};
+use crate::sink::Sink;
 use crate::source::Source;
-use crate::spool::unnamed_file;
 use crate::stop::Stop;
 use crate::timeout::TimeoutReader;
 use linpmem_formats::{Codec, ImagePlan, elf};
@@ -27,32 +27,6 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes that are written to measure a disk, at most: a slow one is not kept busy for long.
 const MOST_WRITTEN: u64 = 256 << 20;
-
-/// Bytes in a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// The bytes.
-    pub bytes: u64,
-    /// The time.
-    pub elapsed: Duration,
-}
-
-impl Rate {
-    /// How many there are per second. At least one, so that everything ends.
-    #[must_use]
-    pub fn bytes_per_s(&self) -> u64 {
-        let nanos = self.elapsed.as_nanos().max(1);
-        let rate = u128::from(self.bytes) * 1_000_000_000 / nanos;
-        u64::try_from(rate).unwrap_or(u64::MAX).max(1)
-    }
-
-    /// How long `bytes` take.
-    #[must_use]
-    pub fn time_for(&self, bytes: u64) -> Duration {
-        let millis = u128::from(bytes) * 1000 / u128::from(self.bytes_per_s());
-        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-    }
-}
 
 /// How memory was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,8 +142,8 @@ fn header(source: &Source) -> Header {
     }
 }
 
-/// Writes random bytes to a file without a name in `folder`, as an image is written, for as long
-/// as `during`, and no more than a quarter of what is `free`. Nothing stays.
+/// How fast the disk of `folder` takes random bytes for as long as `during`, of which it gets no more
+/// than a quarter of what is `free`.
 ///
 /// # Errors
 /// The system's.
@@ -178,37 +152,12 @@ pub(super) fn writing(folder: &Path, free: Option<u64>, during: Duration) -> io:
     let mut piece = vec![0; CHUNK_BYTES];
     // A disk that compresses must not look faster than it is.
     File::open("/dev/urandom")?.read_exact(&mut piece)?;
-    let mut sink = FileSink::new(unnamed_file(folder)?, folder)?;
-    let begun = Instant::now();
-    while begun.elapsed() < during && sink.position() < most {
-        sink.bytes(&piece)?;
-    }
-    sink.finish()?;
-    Ok(Rate {
-        bytes: sink.position(),
-        elapsed: begun.elapsed(),
-    })
+    rate::of_disk(folder, &piece, most, during)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rate_tells_how_long_something_takes() {
-        let rate = Rate {
-            bytes: 200 << 20,
-            elapsed: Duration::from_millis(500),
-        };
-        assert_eq!(rate.bytes_per_s(), 400 << 20);
-        assert_eq!(rate.time_for(4 << 30), Duration::from_millis(10_240));
-        let nothing = Rate {
-            bytes: 0,
-            elapsed: Duration::from_secs(1),
-        };
-        assert_eq!(nothing.time_for(60), Duration::from_secs(60));
-        assert_eq!(nothing.time_for(u64::MAX).as_millis(), u128::from(u64::MAX));
-    }
 
     #[test]
     fn a_disk_is_measured_and_nothing_stays() {

@@ -4,9 +4,8 @@
 use crate::text::doctor::{Finding, Verdict, about, per_second};
 use crate::text::figures::count;
 use linpmem_capture::artifacts::{is_arm64, no_volatility};
-use linpmem_capture::readiness::{Destination, Folder, Readiness};
+use linpmem_capture::readiness::{Destination, Folder, Rate, Readiness};
 use linpmem_phys::{PhysLen, RegionKind};
-use std::time::Duration;
 
 /// Artifacts without which less can be done with an image, and what that is.
 const NEEDED: [(&str, &str); 2] = [
@@ -35,16 +34,22 @@ pub(super) fn diagnose(found: &Readiness) -> Vec<Finding> {
     findings
 }
 
-/// How long memory is read and kept for: as long as the slower of the two takes.
-pub(super) fn estimate(found: &Readiness) -> Option<Duration> {
+/// How many seconds memory is read and kept for, rounded up: as long as the slower of the two takes.
+pub(super) fn estimate(found: &Readiness) -> Option<u64> {
     let read = found.read.as_ref()?.as_ref().ok()?;
     let place = match &found.destination {
         Destination::Folder(folder) => folder.rate.as_ref()?.as_ref().ok().copied()?,
         Destination::Receiver { line, .. } => line.as_ref().ok().copied().flatten()?,
         Destination::Store { .. } => return None,
     };
-    let bytes = found.planned.get();
-    Some(read.rate.time_for(bytes).max(place.time_for(bytes)))
+    Some(seconds(read.rate, found).max(seconds(place, found)))
+}
+
+/// How many seconds the memory that would be read takes at `rate`, rounded up.
+fn seconds(rate: Rate, found: &Readiness) -> u64 {
+    let time = rate.time_for(found.planned.get());
+    time.as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 fn good(topic: &'static str, text: String) -> Finding {
@@ -86,10 +91,9 @@ fn memory(found: &Readiness) -> Finding {
         let text = format!("{planned} of the kernel that crashed, from {record}");
         return good("memory", text);
     }
-    let ram = RegionKind::SystemRam.name();
     let unserved = found
         .kinds
-        .get(ram)
+        .get(&RegionKind::SystemRam)
         .is_some_and(|kind| kind.read_bytes > 0 && kind.source.is_none());
     match unserved {
         true => bad(
@@ -107,17 +111,9 @@ fn memory(found: &Readiness) -> Finding {
 /// Memory that is not System RAM and that the module alone reaches.
 fn reserved(found: &Readiness) -> Option<Finding> {
     found.source.as_ref().ok()?;
-    let is_reserved = |name: &str| {
-        [
-            RegionKind::Reserved,
-            RegionKind::AcpiTables,
-            RegionKind::AcpiNonVolatile,
-        ]
-        .iter()
-        .any(|kind| kind.name() == name)
-    };
     let (mut reached, mut unreached) = (0u64, 0u64);
-    for (_, kind) in found.kinds.iter().filter(|(name, _)| is_reserved(name)) {
+    let firmware = found.kinds.iter().filter(|(kind, _)| kind.is_firmware());
+    for (_, kind) in firmware {
         let count = match kind.source {
             Some(_) => &mut reached,
             None => &mut unreached,
@@ -133,7 +129,9 @@ fn reserved(found: &Readiness) -> Option<Finding> {
             .then_some("add --driver fit --include-reserved if firmware matters");
         return Some(note(
             "reserved",
-            format!("{unreached} of reserved memory and ACPI tables cannot be reached like this"),
+            format!(
+                "{unreached} of reserved memory, ACPI tables and ROMs cannot be reached like this"
+            ),
             advice,
         ));
     }
@@ -141,14 +139,14 @@ fn reserved(found: &Readiness) -> Option<Finding> {
         good(
             "reserved",
             format!(
-                "{reached} of reserved memory and ACPI tables can be reached (--include-reserved)"
+                "{reached} of reserved memory, ACPI tables and ROMs can be reached (--include-reserved)"
             ),
         )
     })
 }
 
 fn module(found: &Readiness) -> Finding {
-    if let Some(reason) = &found.not_loaded {
+    if let Some(reason) = &found.driver_trouble {
         return bad("module", reason.clone(), None);
     }
     if found.module.is_loaded {
@@ -266,9 +264,9 @@ fn folder(folder: &Folder) -> Vec<Finding> {
 /// How long it would take.
 fn duration(found: &Readiness) -> Option<Finding> {
     let time = estimate(found)?;
-    let text = format!("about {} for {}", about(time.as_secs()), found.planned);
+    let text = format!("about {} for {}", about(time), found.planned);
     let read = found.read.as_ref()?.as_ref().ok()?;
-    let is_held_up = time > read.rate.time_for(found.planned.get()).saturating_mul(2);
+    let is_held_up = time > seconds(read.rate, found).saturating_mul(2);
     Some(match is_held_up {
         true => Finding {
             verdict: Verdict::Note,
@@ -334,10 +332,11 @@ fn analysis(found: &Readiness) -> Vec<Finding> {
 mod tests {
     use super::*;
     use linpmem_capture::artifacts::Described;
-    use linpmem_capture::readiness::{Kind, MeasuredRead, ModuleReadiness, Rate};
+    use linpmem_capture::readiness::{Kind, MeasuredRead, ModuleReadiness};
     use linpmem_capture::this_machine;
     use linpmem_manifest::{MachineRecord, Missing, SourceRecord};
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     fn rate(mib: u64) -> Rate {
         Rate {
@@ -360,7 +359,6 @@ mod tests {
                 paging_levels: Some(4),
                 ..MachineRecord::default()
             },
-            is_root: true,
             sources: Vec::new(),
             source: Ok(SourceRecord::single(
                 "linpmem",
@@ -369,7 +367,7 @@ mod tests {
             )),
             is_crashed: false,
             warnings: Vec::new(),
-            kinds: BTreeMap::from([(RegionKind::SystemRam.name(), ram)]),
+            kinds: BTreeMap::from([(RegionKind::SystemRam, ram)]),
             planned: PhysLen::new(4 << 30),
             module: ModuleReadiness {
                 is_loaded: true,
@@ -377,7 +375,7 @@ mod tests {
                 has_headers: false,
                 has_rust: false,
             },
-            not_loaded: None,
+            driver_trouble: None,
             described: Described {
                 present: Vec::new(),
                 missing: Vec::new(),
@@ -419,11 +417,11 @@ mod tests {
         let found = healthy();
         assert!(worst(&found).is_empty(), "{:?}", worst(&found));
         // The disk is what takes longest.
-        assert_eq!(estimate(&found), Some(Duration::from_millis(20_480)));
+        assert_eq!(estimate(&found), Some(21));
         let time = verdict(&found, "time");
         assert_eq!(
             time,
-            [(Verdict::Good, "about 20 seconds for 4 GiB".to_owned())]
+            [(Verdict::Good, "about 21 seconds for 4 GiB".to_owned())]
         );
     }
 
@@ -437,7 +435,9 @@ mod tests {
                     kind.source = None;
                 }
             }),
-            ("module", |found| found.not_loaded = Some("no".to_owned())),
+            ("module", |found| {
+                found.driver_trouble = Some("no".to_owned())
+            }),
             ("reading", |found| {
                 found.read = Some(Err("it hangs".to_owned()))
             }),
@@ -469,7 +469,7 @@ mod tests {
     fn what_is_lost_without_preventing_anything_is_a_note() {
         let mut found = healthy();
         found.kinds.insert(
-            RegionKind::Reserved.name(),
+            RegionKind::Reserved,
             Kind {
                 bytes: 1 << 20,
                 ..Kind::default()
@@ -490,7 +490,7 @@ mod tests {
             ("analysis", "5-level"),
             ("artifacts", "hidden"),
             ("folder", "by others"),
-            ("time", "about 40 seconds"),
+            ("time", "about 41 seconds"),
         ] {
             let notes = verdict(&found, topic);
             let is_noted = |(verdict, text): &(Verdict, String)| {

@@ -37,7 +37,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<DoctorDocument, DoctorError> {
     Ok(DoctorDocument {
         ready,
         command: ready.then(|| command(args, &found)),
-        estimate_s: estimate(&found).map(|time| time.as_secs()),
+        estimate_s: estimate(&found),
         findings,
         host: found.host.hostname,
         kernel: found.host.kernel_release,
@@ -49,7 +49,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<DoctorDocument, DoctorError> {
             .kinds
             .into_iter()
             .map(|(kind, found)| KindCheck {
-                kind,
+                kind: kind.name(),
                 bytes: found.bytes,
                 read_bytes: found.read_bytes,
                 source: found.source,

@@ -229,7 +229,7 @@ pub fn per_second(bytes: u64) -> String {
     rate(bytes, Duration::from_secs(1))
 }
 
-/// A time in words, rounded up: nobody is late for being early.
+/// A time in words, rounded up to what people count.
 #[must_use]
 pub fn about(seconds: u64) -> String {
     match seconds {
