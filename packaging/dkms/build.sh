@@ -42,6 +42,7 @@ option() {
 
 # Prints the compiler whose version is $1: the default one, or one that is named for its version.
 compiler() {
+    [ -n "$1" ] || return 0
     short=$(printf '%s\n' "$1" | sed -n 's/^rustc \([0-9]*\.[0-9]*\)\..*/\1/p')
     for candidate in rustc "rustc-$short"; do
         if [ "$("$candidate" --version 2>/dev/null)" = "$1" ]; then
@@ -92,6 +93,10 @@ metadata of its kernels (Ubuntu does in linux-lib-rust-*, Arch in linux-headers)
         return 1
     fi
     version=$(option CONFIG_RUSTC_VERSION_TEXT)
+    if [ -z "$version" ]; then
+        reason="the kernel's configuration does not say which compiler built it"
+        return 1
+    fi
     rustc=$(compiler "$version")
     if [ -z "$rustc" ]; then
         reason="the kernel was built by \"$version\", and no other compiler can build modules for \
@@ -102,7 +107,10 @@ it: install that one"
         reason="the compiler failed, see above"
         return 1
     fi
-    cp "$sources/rfl/linpmem.ko" "$partial"
+    if ! cp "$sources/rfl/linpmem.ko" "$partial"; then
+        reason="the compiler left no module"
+        return 1
+    fi
 }
 
 reason=

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use linpmem_testkit::checkout;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -73,14 +74,31 @@ fn fill_in(from: &Path, to: &Path) -> Result<()> {
     fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))
 }
 
-/// Copies a file or a folder, with its mode.
+/// Whether a file of the module's source is one, and not something that a build has left there.
+fn is_source(path: &Path) -> bool {
+    let is_named = path
+        .file_name()
+        .is_some_and(|name| ["Makefile", "Kbuild"].iter().any(|known| name == *known));
+    let ending = path.extension().and_then(OsStr::to_str);
+    // `.shim.o.cmd` and `linpmem.mod.c` are kbuild's.
+    let is_made = path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with('.') || name.contains(".mod.")
+    });
+    !is_made && (is_named || ending.is_some_and(|ending| ["c", "h", "rs"].contains(&ending)))
+}
+
+/// Copies a file, or the source in a folder, with its mode.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let context = || format!("cannot copy {} to {}", from.display(), to.display());
     if from.is_dir() {
         fs::create_dir_all(to).with_context(context)?;
         for entry in fs::read_dir(from).with_context(context)? {
             let entry = entry.with_context(context)?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+            let path = entry.path();
+            if path.is_dir() || is_source(&path) {
+                copy(&path, &to.join(entry.file_name()))?;
+            }
         }
         return Ok(());
     }

@@ -59,16 +59,20 @@ pub(super) fn build(arch: Arch) -> Result<[PathBuf; 3]> {
     link(&full, &shared)?;
     link(SONAME, &lib.join("liblinpmem.so"))?;
     let file = config.join("linpmem.pc");
-    fs::write(&file, pkg_config(version)).with_context(|| format!("writing {}", file.display()))?;
+    fs::write(&file, pkg_config(MOVABLE, "${prefix}/lib", version))
+        .with_context(|| format!("writing {}", file.display()))?;
     Ok([header, archive, shared])
 }
 
-/// With paths relative to itself, so that the folder can be moved anywhere.
-fn pkg_config(version: &str) -> String {
+/// A folder for pkg-config that is relative to its file, so that it can be moved anywhere.
+const MOVABLE: &str = "${pcfiledir}/../..";
+
+/// What pkg-config is told of the library below `prefix`, whose files are in `libdir`.
+pub fn pkg_config(prefix: &str, libdir: &str, version: &str) -> String {
     format!(
-        "prefix=${{pcfiledir}}/../..\n\
+        "prefix={prefix}\n\
          includedir=${{prefix}}/include\n\
-         libdir=${{prefix}}/lib\n\n\
+         libdir={libdir}\n\n\
          Name: linpmem\n\
          Description: Reads physical memory through the linpmem module\n\
          Version: {version}\n\

@@ -5,6 +5,8 @@
 mod flags;
 mod library;
 
+pub use library::pkg_config;
+
 use crate::object;
 use crate::setup::{self, Part as SetupPart};
 use anyhow::{Context, Result, ensure};
@@ -16,6 +18,7 @@ use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use linpmem_testkit::cross;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -218,10 +221,15 @@ pub fn build_programs_for(arch: Arch) -> Result<Vec<PathBuf>> {
 
 /// Copies a file, which appears complete or not at all.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let partial = to.with_extension("partial");
-    fs::copy(from, &partial)
-        .and_then(|_| fs::rename(&partial, to))
-        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+    // With a name of its own: two runs may do the same at the same time.
+    let copied = || -> io::Result<()> {
+        let folder = to.parent().unwrap_or(Path::new("."));
+        let partial = tempfile::NamedTempFile::new_in(folder)?;
+        fs::copy(from, partial.path())?;
+        partial.persist(to)?;
+        Ok(())
+    };
+    copied().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
 /// Checks that a program runs on every Linux of its architecture.

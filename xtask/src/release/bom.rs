@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 /// The document about what is made of `crates`. It has no time but the commit's, and an id that
 /// follows from what it says.
-pub fn document(crates: &[Crate], origin: &Origin, compiler: &Compiler) -> Result<String> {
+pub fn document(
+    crates: &[Crate],
+    origin: &Origin,
+    compiler: &Compiler,
+    licence: &str,
+) -> Result<String> {
     let version = env!("CARGO_PKG_VERSION");
     let top = format!("linpmem@{version}-{}", compiler.target);
     let own = crates.iter().filter(|one| one.is_own());
@@ -40,7 +45,7 @@ pub fn document(crates: &[Crate], origin: &Origin, compiler: &Compiler) -> Resul
             "name": "linpmem",
             "version": version,
             "description": "Acquires the physical memory of a running Linux machine",
-            "licenses": [{ "expression": "(MIT OR Apache-2.0) AND GPL-2.0-only" }],
+            "licenses": [{ "expression": licence }],
             "properties": [
                 { "name": "linpmem:commit", "value": origin.commit },
                 { "name": "linpmem:target", "value": compiler.target },
@@ -153,6 +158,7 @@ mod tests {
             is_clean: true,
             source_date_epoch: 1_700_000_000,
             cargo_lock_sha256: String::new(),
+            maintainer: String::new(),
         };
         let compiler = Compiler {
             target: "x86_64-unknown-linux-gnu",
@@ -161,7 +167,7 @@ mod tests {
             cc: String::new(),
             libc: "glibc 2.36".to_owned(),
         };
-        let text = document(&crates, &origin, &compiler).unwrap();
+        let text = document(&crates, &origin, &compiler, "MIT").unwrap();
         let bom: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(bom["metadata"]["timestamp"], "2023-11-14T22:13:20Z");
         let components = bom["components"].as_array().unwrap();
@@ -185,7 +191,7 @@ mod tests {
             ..origin
         };
         let other: Value =
-            serde_json::from_str(&document(&crates, &other, &compiler).unwrap()).unwrap();
+            serde_json::from_str(&document(&crates, &other, &compiler, "MIT").unwrap()).unwrap();
         assert_ne!(bom["serialNumber"], other["serialNumber"]);
     }
 }

@@ -6,10 +6,13 @@ use super::crates::{self, Crate};
 use super::item::{Item, read};
 use super::notices;
 use super::origin::{Compiler, Origin};
+use super::package;
 use crate::dist;
 use anyhow::{Context, Result};
 use linpmem_testkit::arch::Arch;
+use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
+use linpmem_testkit::debian_tree::DebianTree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +62,11 @@ pub struct Shared {
 }
 
 impl Built {
+    /// Whether the programs carry the kernel module.
+    pub fn carries_module(&self) -> bool {
+        package::carries_module(self.arch)
+    }
+
     /// Builds the programs, and for the host the library, for `arch`.
     pub fn build(arch: Arch, origin: &Origin) -> Result<Self> {
         let paths = dist::build_programs_for(arch)?;
@@ -77,12 +85,13 @@ impl Built {
         };
         let crates: Vec<Crate> = crates::linked(&packages, arch)?;
         let compiler = Compiler::of(arch)?;
+        let tree = DebianTree::open(&Cache::open()?)?;
         Ok(Self {
             arch,
             programs,
             library,
-            third_party: notices::text(&crates, &compiler)?,
-            bom: bom::document(&crates, origin, &compiler)?,
+            third_party: notices::text(&crates, &compiler, &notices::lgpl(&tree)?)?,
+            bom: bom::document(&crates, origin, &compiler, package::licence_of(arch))?,
             compiler,
         })
     }

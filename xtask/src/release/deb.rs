@@ -14,9 +14,6 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-/// Whom the packages name.
-pub const MAINTAINER: &str = "The linpmem maintainers <linpmem@users.noreply.github.com>";
-
 /// The package's file name and bytes.
 pub fn pack(package: &Package, epoch: u64) -> Result<(String, Vec<u8>)> {
     let name = format!(
@@ -83,17 +80,18 @@ fn write(root: &Path, folder: &str, item: &Item) -> Result<()> {
 /// The file `control`.
 fn control(package: &Package) -> Result<String> {
     let mut text = format!(
-        "Package: {}\nSource: linpmem\nVersion: {}\nArchitecture: {}\nMaintainer: {MAINTAINER}\n\
+        "Package: {}\nSource: linpmem\nVersion: {}\nArchitecture: {}\nMaintainer: {}\n\
          Installed-Size: {}\n",
         package.name,
         debian_version(),
         package.architecture,
+        package.maintainer,
         installed_kib(package)?,
     );
     if !package.depends.is_empty() {
         writeln!(text, "Depends: {}", package.depends.join(", "))?;
     }
-    if package.name.ends_with('0') {
+    if package.is_for_several_architectures_at_once {
         text.push_str("Multi-Arch: same\n");
     }
     write!(

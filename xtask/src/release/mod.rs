@@ -17,12 +17,13 @@ mod tarball;
 mod wheel;
 
 use crate::setup::{self, Part};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use content::{Built, Shared};
 use linpmem_testkit::arch::Arch;
 use linpmem_testkit::cache::Cache;
 use linpmem_testkit::checkout;
 use origin::Origin;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,9 @@ pub struct Args {
     target: Vec<Arch>,
     #[command(flatten)]
     sign: sums::SignArgs,
+    /// Whom the packages name: NAME <ADDRESS>
+    #[arg(long, default_value = origin::NOBODY, value_name = "NAME <ADDRESS>")]
+    maintainer: String,
     /// The folder for the files; one of an earlier release is replaced
     /// [default: target/release-files]
     #[arg(short, long, value_name = "FOLDER")]
@@ -55,6 +59,7 @@ pub fn make_default() -> Result<()> {
     run(&Args {
         target: vec![Arch::HOST],
         sign: sums::SignArgs::default(),
+        maintainer: origin::NOBODY.to_owned(),
         output: None,
     })
 }
@@ -66,7 +71,17 @@ pub fn run(args: &Args) -> Result<()> {
     check_replaceable(&folder)?;
     let cache = Cache::open()?;
     setup::ensure(&cache, &[Part::Tree])?;
-    let origin = Origin::find()?;
+    // What the caller wants of compilers is in no commit.
+    for name in ["CARGO_ENCODED_RUSTFLAGS", "CFLAGS", "RUSTFLAGS"] {
+        ensure!(
+            env::var_os(name).is_none_or(|value| value.is_empty()),
+            "{name} is set, which changes the bytes of a release: unset it"
+        );
+    }
+    let origin = Origin::find(&args.maintainer)?;
+    if args.maintainer == origin::NOBODY {
+        eprintln!("warning: the packages name nobody who can be reached (--maintainer)");
+    }
     if !origin.is_clean {
         eprintln!(
             "warning: the checkout has changes that are in no commit: nobody can build this again, \

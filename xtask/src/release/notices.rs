@@ -4,7 +4,9 @@
 use super::crates::Crate;
 use super::item::read;
 use super::origin::Compiler;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::checkout;
+use linpmem_testkit::debian_tree::DebianTree;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -13,8 +15,17 @@ use std::path::{Path, PathBuf};
 /// How the files begin that crates keep their licences in.
 const LICENCE_FILES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"];
 
-/// The content of `THIRD-PARTY`.
-pub fn text(crates: &[Crate], compiler: &Compiler) -> Result<String> {
+/// The C library's licence, as Debian has it.
+const LGPL: &str = "usr/share/common-licenses/LGPL-2.1";
+
+/// The text of the C library's licence, from a Debian tree.
+pub fn lgpl(tree: &DebianTree) -> Result<String> {
+    let text = read(&tree.outside(LGPL))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The content of `THIRD-PARTY`; `lgpl` is the C library's licence.
+pub fn text(crates: &[Crate], compiler: &Compiler, lgpl: &str) -> Result<String> {
     let mut text = format!(
         "Other people's code in linpmem's programs and libraries for {}, with its licences.\n\n\
          The C library is linked into the static programs. It is free software under the\n\
@@ -54,15 +65,30 @@ pub fn text(crates: &[Crate], compiler: &Compiler) -> Result<String> {
     }
     // Many crates have the same text.
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut add = |of: &str, licence: &str| {
+        let licence = licence.replace("\r\n", "\n");
+        let crates = texts.entry(licence.trim_end().to_owned()).or_default();
+        if !crates.iter().any(|known| known == of) {
+            crates.push(of.to_owned());
+        }
+    };
+    add("GNU C library", lgpl);
+    add(
+        "Rust's standard library",
+        &standard("MIT OR Apache-2.0", "")?,
+    );
     for one in foreign() {
-        for file in licence_files(&one.folder)? {
-            let bytes = read(&file)?;
-            let licence = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
-            let of = format!("{} {}", one.name, one.version);
-            let crates = texts.entry(licence.trim_end().to_owned()).or_default();
-            if !crates.contains(&of) {
-                crates.push(of);
-            }
+        let of = format!("{} {}", one.name, one.version);
+        let files = licence_files(&one.folder)?;
+        for file in &files {
+            add(&of, &String::from_utf8_lossy(&read(file)?));
+        }
+        if files.is_empty() {
+            let text = standard(&one.licence, &one.name);
+            add(
+                &of,
+                &text.with_context(|| format!("{of} has no text of its licence"))?,
+            );
         }
     }
     let mut texts: Vec<(String, Vec<String>)> = texts.into_iter().collect();
@@ -76,6 +102,28 @@ pub fn text(crates: &[Crate], compiler: &Compiler) -> Result<String> {
         )?;
     }
     Ok(text)
+}
+
+/// The usual text of a licence, for the crate `name`, which has none.
+fn standard(expression: &str, name: &str) -> Result<String> {
+    let own = |file: &str| -> Result<String> {
+        let text = read(&checkout::dir().join(file))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    };
+    if expression.contains("Apache-2.0") {
+        return own("LICENSE-APACHE");
+    }
+    ensure!(
+        expression == "MIT",
+        "no text of the licence {expression} is known"
+    );
+    let lines = own("LICENSE-MIT")?;
+    let holder = |line: &str| match line.starts_with("Copyright") {
+        true => format!("Copyright (c) the authors of {name}"),
+        false => line.to_owned(),
+    };
+    let lines: Vec<String> = lines.lines().map(holder).collect();
+    Ok(lines.join("\n"))
 }
 
 /// The files in a crate's folder that are licences, sorted.
@@ -121,11 +169,14 @@ mod tests {
             checksum: None,
             ..one("own", "ours alone")
         };
+        let bare = one("d", "");
+        fs::remove_file(bare.folder.join("LICENSE-MIT")).unwrap();
         let crates = [
             one("a", "the text"),
             one("b", "the text\r\n"),
             one("c", "other"),
             own,
+            bare,
         ];
         let compiler = Compiler {
             target: "here",
@@ -134,12 +185,18 @@ mod tests {
             cc: "cc 1".to_owned(),
             libc: "glibc 1".to_owned(),
         };
-        let text = text(&crates, &compiler).unwrap();
+        let text = text(&crates, &compiler, "the library's text").unwrap();
+        assert!(
+            text.contains("\nGNU C library\n\nthe library's text\n"),
+            "{text}"
+        );
         assert_eq!(text.matches("the text").count(), 1);
         assert!(text.contains("\na 1.0.0, b 1.0.0\n\nthe text\n"), "{text}");
         assert!(text.contains(
             "b 1.0.0\n    licence: MIT\n    source:  https://crates.io/crates/b/1.0.0\n"
         ));
+        assert!(text.contains("\nd 1.0.0\n"), "{text}");
+        assert!(text.contains("Copyright (c) the authors of d\n"), "{text}");
         assert!(!text.contains("ours alone") && !text.contains("no licence"));
     }
 }

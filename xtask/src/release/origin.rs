@@ -28,7 +28,12 @@ pub struct Origin {
     pub source_date_epoch: u64,
     /// Of the versions of all crates.
     pub cargo_lock_sha256: String,
+    /// Whom the packages name.
+    pub maintainer: String,
 }
+
+/// Whom packages name if nobody is given. Such an address is nobody's (RFC 6761).
+pub const NOBODY: &str = "The linpmem developers <nobody@linpmem.invalid>";
 
 /// What compiled the programs of an architecture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,8 +66,8 @@ struct Provenance<'a> {
 }
 
 impl Origin {
-    /// The commit that is checked out.
-    pub fn find() -> Result<Self> {
+    /// The commit that is checked out, whose packages name `maintainer`.
+    pub fn find(maintainer: &str) -> Result<Self> {
         let git =
             |args: &[&str]| output(Command::new("git").current_dir(checkout::dir()).args(args));
         let not_git = "a release is made from a git checkout, which names its commit";
@@ -86,6 +91,7 @@ impl Origin {
             is_clean: git(&["status", "--porcelain"])?.is_empty(),
             source_date_epoch,
             cargo_lock_sha256: sha256(&lock),
+            maintainer: maintainer.to_owned(),
         })
     }
 
@@ -161,8 +167,7 @@ fn tree(arch: Arch) -> Result<DebianTree> {
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    linpmem_phys::hex::encode(&Sha256::digest(bytes))
 }
 
 fn first_line(command: &mut Command) -> Result<String> {

@@ -5,16 +5,33 @@ use super::content::{Built, Shared, completion_path, program_of};
 use super::glibc;
 use super::item::{Item, gzip, read};
 use super::origin::Origin;
+use crate::dist::pkg_config;
+use crate::dkms;
 use anyhow::{Context, Result};
+use linpmem_testkit::arch::Arch;
 use linpmem_testkit::checkout;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// The licences of programs that carry the module.
-pub const PROGRAMS_LICENCE: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only";
+/// The licences of what has the module.
+pub const MODULE_LICENCE: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only";
 
-/// Those of a library, which does not.
-pub const LIBRARY_LICENCE: &str = "MIT OR Apache-2.0";
+/// Those of what has not.
+pub const OWN_LICENCE: &str = "MIT OR Apache-2.0";
+
+/// Whether programs for `arch` carry the module.
+pub fn carries_module(arch: Arch) -> bool {
+    arch == Arch::X86_64
+}
+
+/// The licences of the programs for `arch`, as an SPDX expression.
+pub fn licence_of(arch: Arch) -> &'static str {
+    match carries_module(arch) {
+        true => MODULE_LICENCE,
+        false => OWN_LICENCE,
+    }
+}
 
 /// What a package is, apart from its format.
 #[derive(Debug)]
@@ -31,6 +48,10 @@ pub struct Package {
     pub architecture: String,
     /// Packages that it needs, as Debian writes them.
     pub depends: Vec<String>,
+    /// Whether Debian may install it for several architectures side by side.
+    pub is_for_several_architectures_at_once: bool,
+    /// Whom it names.
+    pub maintainer: String,
     /// Its licences, as an SPDX expression.
     pub licence: &'static str,
     /// The files that it installs, with paths below the root.
@@ -49,9 +70,30 @@ const CONTROL_FILES: [&str; 4] = ["conffiles", "shlibs", "templates", "triggers"
 const PROGRAMS_TEXT: &[&str] = &[
     "linpmem-dump acquires memory: it reads, hashes, compresses and writes at the",
     "same time, and leaves a manifest of what was read and what could not be. pmem",
+    "reads and translates addresses. The programs are static and need no other",
+    "package.",
+];
+
+/// The same where the programs carry the module.
+const PROGRAMS_WITH_MODULE_TEXT: &[&str] = &[
+    "linpmem-dump acquires memory: it reads, hashes, compresses and writes at the",
+    "same time, and leaves a manifest of what was read and what could not be. pmem",
     "reads and translates addresses. linpmem-fit fits the kernel module that these",
     "programs carry to a kernel. The programs are static and need no other package.",
 ];
+
+/// What it says of the module's package.
+const DKMS_TEXT: &[&str] = &[
+    "DKMS makes the linpmem module for each kernel that is installed: linpmem-fit",
+    "fits it from the kernel's own files, without a compiler, and DKMS signs it. A",
+    "rule for udev gives /dev/linpmem to the group linpmem, once that exists.",
+];
+
+/// Static programs are what the package is for: they are carried to other systems.
+const LINTIAN_OVERRIDES: &str = "\
+# They are copied to systems of any kind, and depend on nothing there.
+linpmem: statically-linked-binary [usr/bin/*]
+";
 
 /// What it says of the library.
 const LIBRARY_TEXT: &[&str] = &[
@@ -61,9 +103,17 @@ const LIBRARY_TEXT: &[&str] = &[
 
 /// The Debian packages of what was built. A new one is added here.
 pub fn debian(built: &Built, shared: &Shared, origin: &Origin) -> Result<Vec<Package>> {
-    let mut packages = vec![programs(built, shared, "vendor-completions")?];
+    let mut programs = programs(built, shared, origin, "vendor-completions")?;
+    programs.items.push(Item::file(
+        "usr/share/lintian/overrides/linpmem",
+        LINTIAN_OVERRIDES,
+    ));
+    let mut packages = vec![programs];
     if let Some(dist) = &built.library {
-        packages.extend(library(built, dist)?);
+        packages.extend(library(built, dist, origin)?);
+    }
+    if built.carries_module() {
+        packages.push(dkms(origin)?);
     }
     for package in &mut packages {
         package.add_documents(built, origin)?;
@@ -72,7 +122,7 @@ pub fn debian(built: &Built, shared: &Shared, origin: &Origin) -> Result<Vec<Pac
 }
 
 /// The programs, with manual pages and completions; `zsh` is the distribution's folder for those.
-pub fn programs(built: &Built, shared: &Shared, zsh: &str) -> Result<Package> {
+pub fn programs(built: &Built, shared: &Shared, origin: &Origin, zsh: &str) -> Result<Package> {
     let mut items = Vec::new();
     for (name, bytes) in &built.programs {
         items.push(Item::program(format!("usr/bin/{name}"), bytes.as_slice()));
@@ -102,30 +152,90 @@ pub fn programs(built: &Built, shared: &Shared, zsh: &str) -> Result<Package> {
     Ok(Package {
         name: "linpmem",
         summary: "acquires the physical memory of a running machine",
-        description: PROGRAMS_TEXT,
+        description: match built.carries_module() {
+            true => PROGRAMS_WITH_MODULE_TEXT,
+            false => PROGRAMS_TEXT,
+        },
         section: "admin",
         architecture: built.arch.debian().to_owned(),
         depends: Vec::new(),
-        licence: PROGRAMS_LICENCE,
+        is_for_several_architectures_at_once: false,
+        maintainer: origin.maintainer.clone(),
+        licence: licence_of(built.arch),
         items,
         control: Vec::new(),
     })
 }
 
+/// The module, made for each kernel when that is installed, and who may open its device.
+fn dkms(origin: &Origin) -> Result<Package> {
+    let folder = dkms::assemble()?;
+    let mut items = Vec::new();
+    collect(&folder.join("root"), "", &mut items)?;
+    let udev = checkout::dir().join("packaging/udev");
+    items.push(Item::copy(
+        "usr/lib/udev/rules.d/60-linpmem.rules",
+        &udev.join("60-linpmem.rules"),
+    )?);
+    items.push(Item::copy(
+        "usr/lib/sysusers.d/linpmem.conf",
+        &udev.join("linpmem.sysusers.conf"),
+    )?);
+    let package = Package {
+        name: "linpmem-dkms",
+        summary: "module that reads the physical memory of a machine, for DKMS",
+        description: DKMS_TEXT,
+        section: "kernel",
+        architecture: "all".to_owned(),
+        depends: vec![
+            "dkms".to_owned(),
+            "kmod".to_owned(),
+            format!("linpmem (= {})", debian_version()),
+        ],
+        is_for_several_architectures_at_once: false,
+        maintainer: origin.maintainer.clone(),
+        licence: MODULE_LICENCE,
+        items,
+        control: Vec::new(),
+    };
+    package.with_control(&folder)
+}
+
+/// Adds the files below `folder`, whose path is `path` where they are installed.
+fn collect(folder: &Path, path: &str, items: &mut Vec<Item>) -> Result<()> {
+    let failed = || format!("cannot list {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let (from, name) = (entry.path(), entry.file_name());
+        let path = match path {
+            "" => name.to_string_lossy().into_owned(),
+            above => format!("{above}/{}", name.to_string_lossy()),
+        };
+        if from.is_dir() {
+            collect(&from, &path, items)?;
+            continue;
+        }
+        let mode = fs::metadata(&from)
+            .with_context(failed)?
+            .permissions()
+            .mode();
+        items.push(match mode & 0o111 {
+            0 => Item::copy(path, &from)?,
+            _ => Item::program(path, read(&from)?),
+        });
+    }
+    Ok(())
+}
+
 /// The library for C in the folder `dist`: what programs need, and what it takes to make them.
-fn library(built: &Built, dist: &Path) -> Result<[Package; 2]> {
+fn library(built: &Built, dist: &Path, origin: &Origin) -> Result<[Package; 2]> {
     let version = env!("CARGO_PKG_VERSION");
     let folder = format!("usr/lib/{}-linux-gnu", built.arch.name());
     let real = format!("liblinpmem.so.{version}");
     let bytes = read(&dist.join("lib").join(&real))?;
     let needs = glibc::Needs::of(&bytes)?;
     let at = |name: &str| format!("{folder}/{name}");
-    let config = format!(
-        "prefix=/usr\nincludedir=${{prefix}}/include\nlibdir=/{folder}\n\n\
-         Name: linpmem\nDescription: Reads physical memory through the linpmem module\n\
-         Version: {version}\nCflags: -I${{includedir}}\nLibs: -L${{libdir}} -llinpmem\n\
-         Libs.private: -lpthread -ldl -lm -lc\n"
-    );
+    let config = pkg_config("/usr", &format!("/{folder}"), version);
     let runtime = Package {
         name: "liblinpmem0",
         summary: "reads physical memory through the linpmem kernel module",
@@ -136,13 +246,18 @@ fn library(built: &Built, dist: &Path) -> Result<[Package; 2]> {
             format!("libc6 (>= {})", needs.glibc),
             "libgcc-s1 (>= 4.2)".to_owned(),
         ],
-        licence: LIBRARY_LICENCE,
+        is_for_several_architectures_at_once: true,
+        maintainer: origin.maintainer.clone(),
+        licence: OWN_LICENCE,
         items: vec![
             Item::file(at(&real), bytes),
             Item::link(at("liblinpmem.so.0"), real),
         ],
         control: vec![
-            Item::file("shlibs", "liblinpmem 0 liblinpmem0 (>= 0.1.0)\n"),
+            Item::file(
+                "shlibs",
+                format!("liblinpmem 0 liblinpmem0 (>= {version})\n"),
+            ),
             Item::file("triggers", "activate-noawait ldconfig\n"),
         ],
     };
@@ -160,7 +275,9 @@ fn library(built: &Built, dist: &Path) -> Result<[Package; 2]> {
         section: "libdevel",
         architecture: built.arch.debian().to_owned(),
         depends: vec![format!("liblinpmem0 (= {})", debian_version())],
-        licence: LIBRARY_LICENCE,
+        is_for_several_architectures_at_once: false,
+        maintainer: origin.maintainer.clone(),
+        licence: OWN_LICENCE,
         items: vec![
             header("linpmem.h")?,
             header("linpmem/ioctl.h")?,
@@ -181,11 +298,7 @@ pub fn debian_version() -> String {
 
 impl Package {
     /// Takes maintainer scripts and the like from `folder`, if they are there.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for packages that have scripts")
-    )]
-    pub fn with_control(mut self, folder: &Path) -> Result<Self> {
+    fn with_control(mut self, folder: &Path) -> Result<Self> {
         let failed = || format!("cannot list {}", folder.display());
         for entry in fs::read_dir(folder).with_context(failed)? {
             let path = entry.with_context(failed)?.path();
@@ -210,7 +323,7 @@ impl Package {
             "linpmem ({}) unstable; urgency=medium\n\n  * Built from the commit {}.\n\n -- {}  {}\n",
             debian_version(),
             origin.commit,
-            super::deb::MAINTAINER,
+            self.maintainer,
             time.strftime("%a, %d %b %Y %H:%M:%S +0000")
         );
         let copyright = copyright(built, self.licence)?;
@@ -219,8 +332,8 @@ impl Package {
             ("changelog.Debian.gz", gzip(debian_changes.as_bytes())?),
             ("copyright", copyright.into_bytes()),
         ];
-        // A library has no other programs' code that its users need to read about twice.
-        if self.section != "libdevel" {
+        // The module's source has nobody else's code.
+        if self.section != "kernel" {
             documents.push(("THIRD-PARTY.gz", gzip(built.third_party.as_bytes())?));
         }
         let documents = documents
@@ -250,10 +363,10 @@ fn copyright(built: &Built, licence: &str) -> Result<String> {
         .trim_start_matches("Copyright")
         .trim_start_matches(" (c)")
         .trim();
-    let module = match licence == PROGRAMS_LICENCE {
+    let module = match licence == MODULE_LICENCE {
         true => format!(
             "Files: kmod/*\nCopyright: {holder}\nLicense: GPL-2\n The programs carry the kernel \
-             module as an object file.\n On Debian systems, the text of the licence is in\n \
+             module as an object file; the package for DKMS has its source.\n On Debian systems, the text of the licence is in\n \
              /usr/share/common-licenses/GPL-2.\n\n"
         ),
         false => String::new(),
@@ -288,7 +401,9 @@ mod tests {
             section: "kernel",
             architecture: "all".to_owned(),
             depends: Vec::new(),
-            licence: LIBRARY_LICENCE,
+            is_for_several_architectures_at_once: false,
+            maintainer: String::new(),
+            licence: OWN_LICENCE,
             items: Vec::new(),
             control: Vec::new(),
         };

@@ -13,7 +13,7 @@ use rpm::{
 
 /// The package's file name and bytes.
 pub fn pack(built: &Built, shared: &Shared, origin: &Origin) -> Result<(String, Vec<u8>)> {
-    let mut package = package::programs(built, shared, "site-functions")?;
+    let mut package = package::programs(built, shared, origin, "site-functions")?;
     let third_party = built.third_party.as_str();
     let licences = "usr/share/licenses/linpmem";
     package
@@ -36,17 +36,19 @@ pub fn pack(built: &Built, shared: &Shared, origin: &Origin) -> Result<(String, 
 fn write(package: &Package, arch: &str, origin: &Origin) -> Result<Vec<u8>> {
     let version = env!("CARGO_PKG_VERSION");
     let time = Timestamp(u32::try_from(origin.source_date_epoch)?);
-    let summary = format!("Linpmem {}", package.summary);
+    // As in its own sentence.
+    let summary = package.summary.replacen('a', "A", 1);
     let mut builder = PackageBuilder::new(package.name, version, package.licence, arch, &summary)
         .using_config(BuildConfig::v4().compression(CompressionWithLevel::Zstd(19)))
         .release("1")
         .description(package.description.join("\n"))
         .group("Applications/System")
+        .packager(&package.maintainer)
         .source_date(time)
         // The name of no machine.
         .build_host("linpmem")
         .add_changelog_entry(
-            format!("{} - {version}-1", super::deb::MAINTAINER),
+            format!("{} - {version}-1", package.maintainer),
             format!("- Built from the commit {}.", origin.commit),
             time,
         )
@@ -67,7 +69,9 @@ fn write(package: &Package, arch: &str, origin: &Origin) -> Result<Vec<u8>> {
         let options = FileOptions::new(format!("/{}", item.path));
         let options = match &item.path {
             path if path.starts_with("usr/share/licenses/") => options.is_license(),
-            path if path.starts_with("usr/share/doc/") => options.is_doc(),
+            path if path.starts_with("usr/share/doc/") || path.starts_with("usr/share/man/") => {
+                options.is_doc()
+            }
             _ => options,
         };
         builder = match &item.content {

@@ -87,7 +87,7 @@ pub enum Part {
     Judges,
 }
 
-/// All parts but those that only the suite `release` needs, when it runs on request.
+/// All parts but those that only suites on request need: `release`, `dkms` and `crates`.
 pub const ALL: &[Part] = &[
     Part::Tree,
     Part::Kernel,

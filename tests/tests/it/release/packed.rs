@@ -5,6 +5,7 @@ use super::files::{find, in_tree, made, names, output, release, same};
 use crate::contains::contains;
 use anyhow::{Context, Result, ensure};
 use linpmem_testkit::checkout;
+use linpmem_testkit::cross;
 use linpmem_testkit::vouchers::Vouchers;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -108,7 +109,7 @@ fn the_archive_has_all_that_a_user_needs() -> Result<()> {
     third_party(&fs::read_to_string(top.join("THIRD-PARTY"))?)
 }
 
-/// Every crate that cargo links is there, with the licence that cargo-deny allows.
+/// Every crate that cargo links is there, with its licence and the text of that.
 fn third_party(text: &str) -> Result<()> {
     let mut tree = checkout::cargo();
     tree.args([
@@ -125,10 +126,26 @@ fn third_party(text: &str) -> Result<()> {
         "--format",
         "{p}\t{l}",
     ]);
-    tree.args(["--package", "linpmem-dump", "--package", "linpmem-capi"]);
+    for package in [
+        "linpmem-dump",
+        "linpmem-pmem",
+        "linpmem-fit-cli",
+        "linpmem-capi",
+    ] {
+        tree.args(["--package", package]);
+    }
     let tree = output(&mut tree)?;
+    let rule = format!("\n{}\n", "-".repeat(78));
+    let (_, texts) = text.split_once(&rule).context("no text of a licence")?;
+    let has_text = |name: &str| {
+        let mut names = texts.split(&rule).filter_map(|part| part.lines().next());
+        names.any(|line| line.split(", ").any(|one| one == name))
+    };
+    for name in ["GNU C library", "Rust's standard library"] {
+        ensure!(has_text(name), "no text of the licence of {name}");
+    }
     let mut seen = 0;
-    // An empty line separates the two packages.
+    // An empty line separates two packages.
     let others = tree.lines().filter(|line| !line.is_empty());
     for line in others.filter(|line| !line.contains("(/")) {
         let (package, licence) = line.split_once('\t').with_context(|| line.to_owned())?;
@@ -136,6 +153,7 @@ fn third_party(text: &str) -> Result<()> {
         let licence = licence.trim_end_matches(" (*)").replace('/', " OR ");
         let row = format!("\n{package}\n    licence: {licence}\n");
         ensure!(text.contains(&row), "THIRD-PARTY has no{row}");
+        ensure!(has_text(&package), "no text of the licence of {package}");
         seen += 1;
     }
     ensure!(seen > 100, "{seen} crates");
@@ -281,19 +299,29 @@ fn origin_and_materials_are_those_of_the_checkout() -> Result<()> {
 
 /// What names the folders of this machine would differ on another one.
 #[test]
-fn programs_and_libraries_name_no_folder_of_this_machine() -> Result<()> {
-    let dist = checkout::dist_dir();
-    let home = std::env::var("HOME").context("no HOME")?;
+fn what_is_packed_names_no_folder_of_this_machine() -> Result<()> {
     let folders = [
         checkout::dir().display().to_string(),
         checkout::target_dir().display().to_string(),
-        format!("{home}/.cargo"),
+        cross::cargo_home()?.display().to_string(),
     ];
-    let mut files: Vec<_> = PROGRAMS.map(|name| dist.join(name)).to_vec();
-    files.push(dist.join("lib/liblinpmem.so.0"));
-    files.push(dist.join("lib/liblinpmem.a"));
+    let work = tempfile::tempdir()?;
+    let archive = find(&made()?, "linpmem-", "-linux-x86_64.tar.gz")?;
+    let mut tar = Command::new("tar");
+    output(tar.arg("-xf").arg(&archive).arg("-C").arg(work.path()))?;
+    let top = find(work.path(), "linpmem-", "-linux-x86_64")?;
+    let mut files: Vec<_> = PROGRAMS.map(|name| top.join("bin").join(name)).to_vec();
+    for (start, name) in [
+        ("liblinpmem0_", "liblinpmem.so.0"),
+        ("liblinpmem-dev_", "liblinpmem.a"),
+    ] {
+        let root = work.path().join(start);
+        let deb = find(&made()?, start, "_amd64.deb")?;
+        output(in_tree("dpkg-deb")?.arg("--extract").arg(deb).arg(&root))?;
+        files.push(root.join("usr/lib/x86_64-linux-gnu").join(name));
+    }
     for file in files {
-        let bytes = fs::read(&file)?;
+        let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
         for folder in &folders {
             let needle = folder.as_bytes();
             let found = bytes.windows(needle.len()).any(|window| window == needle);
