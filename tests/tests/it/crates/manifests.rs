@@ -95,7 +95,7 @@ fn describes_itself(package: &Value) -> Result<()> {
     ensure!(relative.is_empty(), "its README links to {relative:?}");
     ensure!(readme.contains("Apache-2.0"), "its README names no licence");
     ensure!(
-        readme.contains("```\n") || readme.contains("\n    "),
+        readme.matches("\n```").count() >= 2 || readme.contains("\n\n    "),
         "its README has no example"
     );
     Ok(())
