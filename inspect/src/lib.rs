@@ -20,8 +20,8 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 mod trouble;
+mod troubles;
 mod types;
-
 mod xarray;
 
 pub use address_space::AddressSpace;
@@ -34,4 +34,5 @@ pub use modules::Module;
 pub use pids::PidEntry;
 pub use tasks::{Arguments, Task};
 pub use trouble::{Found, Trouble};
+pub use troubles::Troubles;
 pub use types::{Field, Types};

@@ -6,6 +6,7 @@ use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
 use crate::tasks::Task;
 use crate::trouble::{Found, Trouble};
+use crate::troubles::Troubles;
 use std::collections::HashSet;
 
 const WHAT: &str = "mappings of a process";
@@ -115,7 +116,7 @@ impl Machine<'_> {
         Ok(found)
     }
 
-    fn mapping(&self, at: u64, troubles: &mut Vec<Trouble>) -> Result<Mapping, Error> {
+    fn mapping(&self, at: u64, troubles: &mut Troubles) -> Result<Mapping, Error> {
         let area = self.structure("vm_area_struct", at)?;
         let [start, end] = [area.field("vm_start")?.u64()?, area.field("vm_end")?.u64()?];
         if start >= end {

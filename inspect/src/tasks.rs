@@ -94,7 +94,7 @@ impl Machine<'_> {
             match threads {
                 Ok(Some(head)) => {
                     let threads = self.list(THREADS, head.address(), node.offset);
-                    found.troubles.extend(threads.troubles);
+                    found.troubles.append(threads.troubles);
                     for thread in threads.items {
                         self.add_task(thread, THREADS, &mut seen, &mut found);
                     }

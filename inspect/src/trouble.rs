@@ -2,6 +2,7 @@
 //! What contradicts itself in memory that was read while the machine ran.
 
 use crate::error::Error;
+use crate::troubles::Troubles;
 use thiserror::Error as Display;
 
 /// What a walk found, and what was wrong on the way.
@@ -10,14 +11,14 @@ pub struct Found<T> {
     /// The items, as far as they could be followed.
     pub items: Vec<T>,
     /// What was wrong, in the order in which it was met.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Troubles,
 }
 
 impl<T> Default for Found<T> {
     fn default() -> Self {
         Self {
             items: Vec::new(),
-            troubles: Vec::new(),
+            troubles: Troubles::default(),
         }
     }
 }

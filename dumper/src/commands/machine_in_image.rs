@@ -127,8 +127,8 @@ impl Opened {
 }
 
 /// What the exit code says where memory contradicts itself.
-pub(super) fn exit_status(is_cut_off: bool, troubles: &[String]) -> ExitStatus {
-    match is_cut_off || !troubles.is_empty() {
+pub(super) fn exit_status(is_cut_off: bool, is_sound: bool) -> ExitStatus {
+    match is_cut_off || !is_sound {
         true => ExitStatus::Unreadable,
         false => ExitStatus::Complete,
     }

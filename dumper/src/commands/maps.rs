@@ -31,7 +31,7 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
     let mut rows = Vec::new();
     for task in processes {
         let found = machine.maps(task)?;
-        troubles.extend(found.troubles);
+        troubles.append(found.troubles);
         if args.pid.is_empty() && found.items.is_empty() {
             continue;
         }
@@ -57,7 +57,8 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
         image: args.inspect.image.to_string_lossy().into_owned(),
         processes: rows,
         troubles: in_words(&troubles),
+        more_troubles: troubles.more(),
     };
-    let status = exit_status(opened.is_cut_off(), &document.troubles);
+    let status = exit_status(opened.is_cut_off(), document.troubles.is_empty());
     Ok((document, status))
 }

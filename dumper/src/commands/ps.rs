@@ -18,7 +18,7 @@ pub fn ps(args: &PsArgs, stderr: Stderr) -> Result<(PsDocument, ExitStatus), Ins
     let machine = opened.machine()?;
     let mut listed = machine.tasks()?;
     let numbered = machine.tasks_by_pid()?;
-    listed.troubles.extend(numbered.troubles);
+    listed.troubles.append(numbered.troubles);
     let by_number: HashSet<u64> = numbered.items.iter().map(|entry| entry.task).collect();
     let by_list: HashSet<u64> = listed.items.iter().map(|task| task.address).collect();
     let mut tasks: Vec<(Task, FoundBy)> = Vec::new();
@@ -60,8 +60,9 @@ pub fn ps(args: &PsArgs, stderr: Stderr) -> Result<(PsDocument, ExitStatus), Ins
         banner: machine.banner().to_owned(),
         tasks: rows,
         troubles: in_words(&listed.troubles),
+        more_troubles: listed.troubles.more(),
     };
-    let status = exit_status(opened.is_cut_off(), &document.troubles);
+    let status = exit_status(opened.is_cut_off(), document.troubles.is_empty());
     Ok((document, status))
 }
 

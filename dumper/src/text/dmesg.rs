@@ -16,6 +16,8 @@ pub struct DmesgDocument {
     pub records: Vec<RecordRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A record.
@@ -47,6 +49,6 @@ impl Document for DmesgDocument {
                 writeln!(out, "[{seconds:>5}.{micros:06}] {}", printable(line))?;
             }
         }
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

@@ -17,6 +17,8 @@ pub struct MapsDocument {
     pub processes: Vec<ProcessRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A process.
@@ -73,6 +75,6 @@ impl Document for MapsDocument {
             ];
             table::write(out, columns, rows)?;
         }
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

@@ -19,6 +19,8 @@ pub struct PsDocument {
     pub tasks: Vec<TaskRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A task.
@@ -123,6 +125,6 @@ impl Document for PsDocument {
             let name = linpmem_cli::printable(&task.name);
             writeln!(out, "note: {} ({name}) {where_to}", task.pid)?;
         }
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

@@ -59,6 +59,7 @@ fn tasks_that_only_one_way_leads_to_are_pointed_out() {
         banner: "Linux version 7.3.4".to_owned(),
         tasks: vec![cut, task(6, FoundBy::List), unknown],
         troubles: vec!["torn\u{7}".to_owned(); 30],
+        more_troubles: 5,
     };
     let text = shown("ps", &document);
     assert!(
@@ -77,7 +78,7 @@ fn tasks_that_only_one_way_leads_to_are_pointed_out() {
     assert!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
     assert_eq!(text.matches("note: torn").count(), 20);
     assert!(
-        text.ends_with("note: and 10 more; --json lists all\n"),
+        text.ends_with("note: and 10 more, which --json lists, and 5 that were counted alone\n"),
         "{text}"
     );
 }
@@ -95,6 +96,7 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
             address: Address(0xffff_ffff_c061_0000),
         }],
         troubles: Vec::new(),
+        more_troubles: 0,
     };
     let text = shown("modules", &modules);
     let row = "linpmem  102400  live   0xffffffffc0604000  OE\n";
@@ -111,6 +113,7 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
             time: Duration::from_millis(12_500),
         }],
         troubles: Vec::new(),
+        more_troubles: 0,
     };
     let text = shown("dmesg", &log);
     assert_eq!(text, "[   12.500000] two\n[   12.500000] lines\u{fffd}\n");
@@ -132,6 +135,7 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
             mappings: vec![mapping(None), mapping(Some("/usr/lib/x"))],
         }],
         troubles: vec!["torn".to_owned()],
+        more_troubles: 0,
     };
     let text = shown("maps", &maps);
     assert!(text.starts_with("1 (init)\n"), "{text}");
