@@ -295,7 +295,8 @@ mod tests {
         assert!(!thing.has("wide.more") && thing.has("other.inner"));
         let error = machine.structure("nothing", at).unwrap_err();
         assert_eq!(error, Error::NoStruct("nothing"));
-        assert!(!machine.types().has_member("nothing", "wide"));
+        let error = machine.types().member("nothing", "wide").unwrap_err();
+        assert_eq!(error, Error::NoStruct("nothing"));
         let error = machine.variable("prb", "thing").unwrap_err();
         assert_eq!(error, Error::NoSymbol("prb"));
         for (path, wanted) in [("name", "a number"), ("other", "a number")] {
