@@ -55,7 +55,7 @@ pub enum Error {
         at: u64,
     },
     /// Names that lead from one to the next without an end.
-    #[error("the path through {at:#x} leads in a circle")]
+    #[error("the path through {at:#x} is longer than any path, or leads in a circle")]
     Endless {
         /// One of the names.
         at: u64,
@@ -77,6 +77,16 @@ pub enum Error {
         /// The release that VMCOREINFO names.
         release: String,
     },
+}
+
+impl Error {
+    /// Whether no more memory is read: whatever follows fails too.
+    pub(crate) const fn is_too_much(&self) -> bool {
+        let Self::Memory(error) = self else {
+            return false;
+        };
+        matches!(error.reason, Reason::TooMuch)
+    }
 }
 
 /// A virtual address that cannot be read.

@@ -3,8 +3,9 @@
 //! a circle that begins and ends at the list's head.
 
 use crate::error::MemoryError;
+use crate::found::Found;
 use crate::machine::Machine;
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use crate::troubles::Troubles;
 use std::collections::HashSet;
 

@@ -6,9 +6,10 @@
 //! to a node has its kind in bits 3 to 6; nodes are aligned to 256 bytes.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use std::collections::HashSet;
 
 const NODE_MASK: u64 = 0xff;

@@ -4,8 +4,9 @@
 //! hidden from whatever goes by that list.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::machine::Machine;
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 
 const WHAT: &str = "tree of process numbers";
 

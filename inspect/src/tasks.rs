@@ -3,8 +3,9 @@
 
 use crate::address_space::AddressSpace;
 use crate::error::{Error, MemoryError};
+use crate::found::Found;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use linpmem_phys::num::u64_as_usize;
 use std::collections::HashSet;
 

@@ -2,26 +2,7 @@
 //! What contradicts itself in memory that was read while the machine ran.
 
 use crate::error::Error;
-use crate::troubles::Troubles;
 use thiserror::Error as Display;
-
-/// What a walk found, and what was wrong on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<T> {
-    /// The items, as far as they could be followed.
-    pub items: Vec<T>,
-    /// What was wrong, in the order in which it was met.
-    pub troubles: Troubles,
-}
-
-impl<T> Default for Found<T> {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            troubles: Troubles::default(),
-        }
-    }
-}
 
 /// Something that a walk met and that should not be so.
 #[derive(Clone, Debug, PartialEq, Eq, Display)]
@@ -57,6 +38,14 @@ pub enum Trouble {
         what: &'static str,
         /// The most that are followed.
         limit: usize,
+    },
+    /// There are more bytes than any kernel has.
+    #[error("{what}: more than {limit} bytes; the rest is left out")]
+    TooLong {
+        /// What they are of.
+        what: &'static str,
+        /// The most that are read.
+        limit: u64,
     },
     /// A link leads to something that is no such element.
     #[error("{what}: at {at:#x} there is {value:#x}, which is none of its elements")]

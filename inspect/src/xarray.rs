@@ -3,9 +3,10 @@
 //! or 16 slots each.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use std::collections::HashSet;
 
 /// What the two lowest bits of an entry say: a pointer, or a node of the tree. The others are
