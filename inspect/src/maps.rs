@@ -2,10 +2,11 @@
 //! The mappings of a process, as in /proc/PID/maps.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
 use crate::tasks::Task;
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use crate::troubles::Troubles;
 use std::collections::HashSet;
 
@@ -156,6 +157,7 @@ impl Machine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
     use crate::testing::{Btf, DIRECT, Image, Kernel, MM, Of, Tasks, types};
 
     /// A process with three mappings, the last of them of the file /usr/lib/x, where /usr is
@@ -294,9 +296,35 @@ mod tests {
         let [file, lib, ..] = world.dentries;
         world.kernel.put(lib, file);
         let found = maps(&world.kernel.image(), world.task);
-        let path = found.items[2].path.as_ref();
-        assert!(path.is_none_or(|path| path.len() < 10_000), "{path:?}");
-        assert_eq!(found.troubles.len(), 1, "{:?}", found.troubles);
+        assert_eq!(found.items[2].path, None);
+        let [Trouble::Unreadable { error, .. }] = &found.troubles[..] else {
+            panic!("{:?}", found.troubles);
+        };
+        assert!(matches!(error, Error::Endless { .. }), "{error}");
+        let text = "is longer than any path, or leads in a circle";
+        assert!(error.to_string().ends_with(text), "{error}");
+    }
+
+    #[test]
+    fn the_first_names_of_a_long_path_are_left_out() {
+        let mut world = world();
+        let [_, mut below, own_root, ..] = world.dentries;
+        let name = world.kernel.allocate(256);
+        world.kernel.text(name, &"n".repeat(255));
+        // 40 folders between the mount and lib.
+        for _ in 0..40 {
+            let folder = world.kernel.allocate(32);
+            world.kernel.put(folder + 16, name);
+            world.kernel.put(below, folder);
+            below = folder;
+        }
+        world.kernel.put(below, own_root);
+        let found = maps(&world.kernel.image(), world.task);
+        assert_eq!(found.troubles, []);
+        let path = found.items[2].path.as_ref().unwrap();
+        assert!(path.starts_with("\u{2026}/nnn"), "{path}");
+        assert!(path.ends_with("n/lib/x"), "{path}");
+        assert!((4096 - 256..=4096 + 4).contains(&path.len()), "{path}");
     }
 
     #[test]
@@ -320,7 +348,13 @@ mod tests {
         broken.kernel.put(broken.areas[0] + 16, DIRECT + (1 << 45));
         let found = maps(&broken.kernel.image(), broken.task);
         assert_eq!(found.items.len(), 1);
-        assert!(!found.troubles.is_empty());
+        let [Trouble::Unreadable { error, .. }, ..] = &found.troubles[..] else {
+            panic!("{:?}", found.troubles);
+        };
+        let Error::Memory(error) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(error.reason, Reason::NotMapped);
     }
 
     #[test]
