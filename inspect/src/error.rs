@@ -109,8 +109,8 @@ pub enum Reason {
     /// Nothing is mapped there, and nothing was.
     #[error("is not mapped")]
     NotMapped,
-    /// The page is not in memory: it was written to swap, or is moved.
-    #[error("was not in memory (swapped out, or about to be moved)")]
+    /// The page is not in memory: that of a process was written to swap, or is moved.
+    #[error("is marked as not present (of a process: swapped out, or about to be moved)")]
     SwappedOut,
     /// The page tables lead out of physical memory.
     #[error("has damaged page tables, which lead out of memory")]

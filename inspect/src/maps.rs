@@ -73,9 +73,15 @@ impl Machine<'_> {
         for at in areas.items {
             match self.mapping(at, &mut found.troubles) {
                 Ok(mapping) => found.items.push(mapping),
-                Err(error @ Error::Memory(_)) => found
-                    .troubles
-                    .push(Trouble::Unreadable { what: WHAT, error }),
+                Err(error @ Error::Memory(_)) => {
+                    let is_end = error.is_too_much();
+                    found
+                        .troubles
+                        .push(Trouble::Unreadable { what: WHAT, error });
+                    if is_end {
+                        break;
+                    }
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -271,7 +277,8 @@ mod tests {
 
     fn maps(image: &Image, task: u64) -> Found<Mapping> {
         let machine = image.machine();
-        machine.maps(&machine.task(task).unwrap()).unwrap()
+        let task = machine.task(task, &mut Troubles::default()).unwrap();
+        machine.maps(&task).unwrap()
     }
 
     #[test]
