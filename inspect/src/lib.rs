@@ -18,8 +18,9 @@ mod paging;
 mod paths;
 mod pids;
 mod tasks;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 mod trouble;
 mod troubles;
 mod types;
