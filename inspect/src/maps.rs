@@ -8,9 +8,12 @@ use crate::machine::{Machine, Struct};
 use crate::tasks::Task;
 use crate::trouble::Trouble;
 use crate::troubles::Troubles;
+use linpmem_phys::num::usize_as_u64;
 use std::collections::HashSet;
 
 const WHAT: &str = "mappings of a process";
+/// Bytes that a mapping takes in memory, besides its path.
+const MAPPING_BYTES: u64 = 128;
 
 /// A mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +56,12 @@ impl Mapping {
 
 impl Machine<'_> {
     /// The mappings of `task`, in the order of their addresses; none for a task without memory
-    /// of its own.
+    /// of its own. No more are read than there is room for: `room` are the bytes that they and
+    /// their paths may take, and what is left of them.
     ///
     /// # Errors
     /// If this kernel keeps them in another way.
-    pub fn maps(&self, task: &Task) -> Result<Found<Mapping>, Error> {
+    pub fn maps(&self, task: &Task, room: &mut u64) -> Result<Found<Mapping>, Error> {
         let Some(mm) = task.mm else {
             return Ok(Found::default());
         };
@@ -72,7 +76,17 @@ impl Machine<'_> {
         };
         for at in areas.items {
             match self.mapping(at, &mut found.troubles) {
-                Ok(mapping) => found.items.push(mapping),
+                Ok(mapping) => {
+                    let path = mapping.path.as_ref().map_or(0, String::len);
+                    let taken = MAPPING_BYTES + usize_as_u64(path);
+                    let Some(left) = room.checked_sub(taken) else {
+                        let limit = std::mem::take(room);
+                        found.troubles.push(Trouble::TooLong { what: WHAT, limit });
+                        break;
+                    };
+                    *room = left;
+                    found.items.push(mapping);
+                }
                 Err(error @ Error::Memory(_)) => {
                     let is_end = error.is_too_much();
                     found
@@ -278,7 +292,7 @@ mod tests {
     fn maps(image: &Image, task: u64) -> Found<Mapping> {
         let machine = image.machine();
         let task = machine.task(task, &mut Troubles::default()).unwrap();
-        machine.maps(&task).unwrap()
+        machine.maps(&task, &mut (1 << 20)).unwrap()
     }
 
     #[test]
@@ -341,6 +355,22 @@ mod tests {
         let found = maps(&world.kernel.image(), world.task);
         assert_eq!((found.items.len(), found.troubles.len()), (3, 1));
         assert!(found.items[2].is_file && found.items[2].path.is_none());
+    }
+
+    #[test]
+    fn mappings_that_take_more_room_than_there_is_are_left_out() {
+        let world = world();
+        let image = world.kernel.image();
+        let machine = image.machine();
+        let task = machine.task(world.task, &mut Troubles::default()).unwrap();
+        // The third has a path of ten bytes.
+        for (before, after, count) in [(400, 6, 3), (393, 0, 2), (200, 0, 1)] {
+            let mut room = before;
+            let found = machine.maps(&task, &mut room).unwrap();
+            assert_eq!((found.items.len(), room), (count, after), "{before}");
+            let is_cut = matches!(found.troubles[..], [Trouble::TooLong { what: WHAT, .. }]);
+            assert_eq!(is_cut, count < 3, "{:?}", found.troubles);
+        }
     }
 
     #[test]

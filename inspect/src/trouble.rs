@@ -39,8 +39,8 @@ pub enum Trouble {
         /// The most that are followed.
         limit: usize,
     },
-    /// There are more bytes than any kernel has.
-    #[error("{what}: more than {limit} bytes; the rest is left out")]
+    /// There is more than is kept in memory.
+    #[error("{what}: more than the {limit} bytes that there is room for; the rest is left out")]
     TooLong {
         /// What they are of.
         what: &'static str,

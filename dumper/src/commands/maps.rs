@@ -6,11 +6,10 @@ use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::MapsArgs;
 use crate::text::maps::{MappingRow, MapsDocument, ProcessRow};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_inspect::Trouble;
 use linpmem_manifest::Address;
 
-/// Mappings of all processes together that are kept, with a path each.
-const MAX_MAPPINGS: usize = 1 << 20;
+/// Bytes that the mappings of all processes and their paths may take.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Lists the mappings in the image of `args`.
 ///
@@ -40,21 +39,16 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
         }
     }
     let mut rows = Vec::new();
-    let mut room = MAX_MAPPINGS;
+    let mut room = MAX_BYTES;
     for FoundTask { task, .. } in processes {
-        let found = machine.maps(task)?;
+        if room == 0 {
+            break;
+        }
+        let found = machine.maps(task, &mut room)?;
         troubles.append(found.troubles);
         if args.pid.is_empty() && found.items.is_empty() {
             continue;
         }
-        let Some(left) = room.checked_sub(found.items.len()) else {
-            troubles.push(Trouble::TooMany {
-                what: "mappings of all processes",
-                limit: MAX_MAPPINGS,
-            });
-            break;
-        };
-        room = left;
         rows.push(ProcessRow {
             pid: task.pid,
             name: task.name.clone(),

@@ -6,8 +6,8 @@ use crate::error::Error;
 use linpmem_kinfo::btf::{Kind, TypeRef};
 use linpmem_phys::num::u64_as_usize;
 
-/// A longer text is cut here.
-const MAX_TEXT: u64 = 4096;
+/// A longer text is cut here: these are names of tasks and modules, and there may be a million.
+const MAX_TEXT: u64 = 256;
 
 /// A struct or union at an address. Nothing is read yet.
 #[derive(Clone, Copy, Debug)]
