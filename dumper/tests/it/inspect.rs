@@ -56,6 +56,8 @@ fn tasks_that_only_one_way_leads_to_are_pointed_out() {
         arguments: None,
         page_table: None,
         is_kernel_thread: true,
+        tgid: 70,
+        other_number: Some(8),
         ..task(7, FoundBy::Number)
     };
     let cut = TaskRow {
@@ -84,6 +86,12 @@ fn tasks_that_only_one_way_leads_to_are_pointed_out() {
         "{text}"
     );
     assert!(!text.contains("note: 5"), "{text}");
+    assert!(
+        text.contains("note: 7 (evil\u{fffd}[2J) is found by the number 8: something"),
+        "{text}"
+    );
+    let row = text.lines().find(|line| line.starts_with("  7")).unwrap();
+    assert!(row.starts_with("  7    70     ?"), "{row}");
     assert!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
     assert_eq!(text.matches("note: torn").count(), 20);
     assert!(
