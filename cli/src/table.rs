@@ -5,6 +5,9 @@ use crate::terminal::printable;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
+/// A wider cell moves those after it: the most that Rust pads to, beyond which it panics.
+const MAX_WIDTH: usize = 65_535;
+
 /// Text to write at a time.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -47,15 +50,22 @@ pub fn write<const N: usize>(
     let mut widths = columns.map(|(name, _)| name.chars().count());
     for row in rows.clone() {
         for (width, cell) in widths.iter_mut().zip(&row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.chars().count().min(MAX_WIDTH));
         }
     }
     let mut out = io::BufWriter::with_capacity(BUFFER_BYTES, out);
     let mut text = String::new();
     let mut line = |cells: [&str; N]| {
         text.clear();
-        for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(columns) {
+        for (index, (cell, (width, (_, align)))) in
+            cells.iter().zip(widths.iter().zip(columns)).enumerate()
+        {
             let cell = printable(cell);
+            // Nothing is to the right of the last column.
+            let width = match index + 1 == N && align == Align::Left {
+                true => 0,
+                false => *width,
+            };
             // Writing to a string cannot fail.
             let _ = match align {
                 Align::Left => write!(text, "{cell:<width$}  "),
@@ -82,6 +92,23 @@ mod tests {
         let rows = [["100".to_owned(), "x".to_owned()]];
         write(&mut out, columns, rows.into_iter()).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "  A  KIND\n100  x\n");
+    }
+
+    #[test]
+    fn a_cell_of_any_length_is_written() {
+        let long = "x".repeat(522_000);
+        let rows = [
+            ["1".to_owned(), long.clone()],
+            [long.clone(), "2".to_owned()],
+        ];
+        for align in [Align::Left, Align::Right] {
+            let mut out = Vec::new();
+            let columns = [("A", align), ("B", align)];
+            write(&mut out, columns, rows.clone().into_iter()).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(words, ["A", "B", "1", &long, &long, "2"]);
+        }
     }
 
     #[test]

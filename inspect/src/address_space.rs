@@ -28,12 +28,6 @@ impl AddressSpace {
         Self { root, ..self }
     }
 
-    /// The physical address of the top table.
-    #[must_use]
-    pub const fn root(&self) -> u64 {
-        self.root
-    }
-
     /// The physical address of `virt`.
     pub(crate) fn translate(&self, memory: &Memory<'_>, virt: u64) -> Result<u64, Reason> {
         let within = virt % PAGE_SIZE.get();

@@ -55,7 +55,7 @@ pub enum Error {
         at: u64,
     },
     /// Names that lead from one to the next without an end.
-    #[error("the path through {at:#x} leads in a circle")]
+    #[error("the path through {at:#x} is longer than any path, or leads in a circle")]
     Endless {
         /// One of the names.
         at: u64,
@@ -79,6 +79,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether no more memory is read: whatever follows fails too.
+    pub(crate) const fn is_too_much(&self) -> bool {
+        let Self::Memory(error) = self else {
+            return false;
+        };
+        matches!(error.reason, Reason::TooMuch)
+    }
+}
+
 /// A virtual address that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{address:#x} {reason}")]
@@ -99,8 +109,8 @@ pub enum Reason {
     /// Nothing is mapped there, and nothing was.
     #[error("is not mapped")]
     NotMapped,
-    /// The page is not in memory: it was written to swap, or is moved.
-    #[error("was not in memory (swapped out, or about to be moved)")]
+    /// The page is not in memory: that of a process was written to swap, or is moved.
+    #[error("is marked as not present (of a process: swapped out, or about to be moved)")]
     SwappedOut,
     /// The page tables lead out of physical memory.
     #[error("has damaged page tables, which lead out of memory")]

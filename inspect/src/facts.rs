@@ -5,15 +5,7 @@ use linpmem_kinfo::kallsyms::Symbol;
 use std::collections::BTreeMap;
 
 /// The symbols that are looked for.
-const WANTED: [&str; 7] = [
-    "init_pid_ns",
-    "init_task",
-    "linux_banner",
-    "modules",
-    "prb",
-    "saved_command_line",
-    "swapper_pg_dir",
-];
+const WANTED: [&str; 5] = ["init_pid_ns", "init_task", "linux_banner", "modules", "prb"];
 
 /// What was kept with an image.
 #[derive(Clone, Debug)]
@@ -44,10 +36,10 @@ impl Symbols {
         }
     }
 
-    /// Whether none of them was seen.
+    /// Whether all of them were seen.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.addresses.is_empty()
+    pub fn is_complete(&self) -> bool {
+        self.addresses.len() == WANTED.len()
     }
 
     /// The address of the variable `name`.
@@ -67,7 +59,6 @@ mod tests {
         let text = b"0000000000000000 D init_task\nffffffffc0000000 d modules\t[odd]\n\
             ffffffff82000000 D init_task\nffffffff82000008 d prb\nffffffff82000010 T printk\n";
         let mut symbols = Symbols::default();
-        assert!(symbols.is_empty());
         for symbol in Lines::new(text) {
             symbols.see(&symbol.unwrap(), 0x100_0000);
         }
@@ -75,5 +66,13 @@ mod tests {
         assert_eq!(symbols.get("prb"), Some(0xffff_ffff_8300_0008));
         assert_eq!(symbols.get("modules"), None);
         assert_eq!(symbols.get("printk"), None);
+        assert!(!symbols.is_complete());
+        for name in WANTED {
+            let line = format!("ffffffff82000000 D {name}");
+            symbols.see(&Symbol::parse(line.as_bytes()).unwrap(), 0);
+        }
+        assert!(symbols.is_complete());
+        // What kallsyms said first holds.
+        assert_eq!(symbols.get("prb"), Some(0xffff_ffff_8300_0008));
     }
 }

@@ -6,6 +6,7 @@
 mod address_space;
 mod error;
 mod facts;
+mod found;
 mod list;
 mod log;
 mod machine;
@@ -17,21 +18,24 @@ mod paging;
 mod paths;
 mod pids;
 mod tasks;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 mod trouble;
+mod troubles;
 mod types;
-
 mod xarray;
 
 pub use address_space::AddressSpace;
 pub use error::{Error, MemoryError, Reason};
 pub use facts::{Facts, Symbols};
+pub use found::Found;
 pub use log::LogRecord;
 pub use machine::{Machine, Struct, Value};
 pub use maps::Mapping;
 pub use modules::Module;
 pub use pids::PidEntry;
 pub use tasks::{Arguments, Task};
-pub use trouble::{Found, Trouble};
+pub use trouble::Trouble;
+pub use troubles::Troubles;
 pub use types::{Field, Types};

@@ -3,8 +3,10 @@
 //! a circle that begins and ends at the list's head.
 
 use crate::error::MemoryError;
+use crate::found::Found;
 use crate::machine::Machine;
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
+use crate::troubles::Troubles;
 use std::collections::HashSet;
 
 /// No kernel has more tasks, modules or mappings of a process than this.
@@ -41,15 +43,13 @@ impl Machine<'_> {
         found.items = from_start;
         if !is_whole {
             // The first link that was seen already is where both parts meet.
-            let mut met = Vec::new();
+            let mut met = Troubles::default();
             let (_, from_end) = self.follow(what, head, Direction::Previous, &mut seen, &mut met);
             found.items.extend(from_end.iter().rev());
-            let meets = |trouble: &Trouble| matches!(trouble, Trouble::Circle { .. });
-            for one in met {
-                if !meets(&one) && !found.troubles.contains(&one) {
-                    found.troubles.push(one);
-                }
-            }
+            // What ended the way from the start may end the one from the end too.
+            let ended = found.troubles.last().cloned();
+            met.retain(|one| !matches!(one, Trouble::Circle { .. }) && Some(one) != ended.as_ref());
+            found.troubles.append(met);
         }
         for link in &mut found.items {
             *link = link.wrapping_sub(offset);
@@ -64,7 +64,7 @@ impl Machine<'_> {
         head: u64,
         direction: Direction,
         seen: &mut HashSet<u64>,
-        troubles: &mut Vec<Trouble>,
+        troubles: &mut Troubles,
     ) -> (bool, Vec<u64>) {
         let mut links = Vec::new();
         let mut at = head;
@@ -154,7 +154,7 @@ mod tests {
         let image = kernel.image();
         let found = image.machine().list(WHAT, head, 0x10);
         let starts: Vec<u64> = elements.iter().map(|link| link - 0x10).collect();
-        assert_eq!((found.items, found.troubles), (starts, vec![]));
+        assert_eq!((found.items, found.troubles), (starts, Troubles::default()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's log (kernel/printk/printk_ringbuffer.c, since Linux 5.10): a ring of
-//! descriptors, one of facts about each record, and one of text.
+//! descriptors, one of infos about each record, and one of text.
 //!
 //! A descriptor says where its text begins and ends, as positions that only grow: modulo the
 //! size of the ring they are places in it. A text that would not fit before the end of the ring
@@ -8,20 +8,26 @@
 //! told that the text is still this record's.
 
 use crate::error::Error;
+use crate::found::Found;
+use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
-use linpmem_phys::num::u64_as_usize;
+use crate::trouble::Trouble;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 
 const WHAT: &str = "log";
 
 /// The two highest bits of a descriptor's state; the others are its number.
 const STATE_SHIFT: u32 = 62;
 const ID: u64 = (1 << STATE_SHIFT) - 1;
+/// `EMPTY_LINE_LPOS`, both positions of a record without text.
+const EMPTY_LINE: u64 = 3;
 const COMMITTED: u64 = 1;
 const FINAL: u64 = 2;
 
 /// A log of 2^25 bytes is the largest that can be configured; the command line allows 2^31.
 const MAX_BITS: u64 = 31;
+/// Bytes of text that are read, of a log that is larger still.
+const MAX_TEXTS: u64 = 64 << 20;
 /// No record has as many bytes (`LOG_LINE_MAX`, with room).
 const MAX_TEXT: u64 = 64 << 10;
 
@@ -88,21 +94,45 @@ impl Machine<'_> {
             machine: self,
             descriptors: descriptors.field("descs")?.u64()?,
             descriptor_size: self.size_of("prb_desc")?,
-            facts: descriptors.field("infos")?.u64()?,
-            fact_size: self.size_of("printk_info")?,
+            infos: descriptors.field("infos")?.u64()?,
+            info_size: self.size_of("printk_info")?,
             text: texts.field("data")?.u64()?,
             text_ring: text,
         };
         // Both were read while records were added: no more than the ring has can be meant.
-        let count = head.wrapping_sub(tail) & ID;
-        for step in 0..=count.min(places.mask) {
+        let last = (head.wrapping_sub(tail) & ID).min(places.mask);
+        // No two records share text.
+        let room = (1 << reader.text_ring.bits).min(MAX_TEXTS);
+        let mut left = room;
+        for step in 0..=last {
+            if step == usize_as_u64(MAX_ITEMS) {
+                let limit = MAX_ITEMS;
+                found.troubles.push(Trouble::TooMany { what: WHAT, limit });
+                break;
+            }
             let id = tail.wrapping_add(step) & ID;
             match reader.record(id, id & places.mask) {
-                Ok(Some(record)) => found.items.push(record),
+                Ok(Some((record, len))) => {
+                    let Some(rest) = left.checked_sub(len) else {
+                        found.troubles.push(Trouble::TooLong {
+                            what: WHAT,
+                            limit: room,
+                        });
+                        break;
+                    };
+                    left = rest;
+                    found.items.push(record);
+                }
                 Ok(None) => {}
-                Err(error @ Error::Memory(_)) => found
-                    .troubles
-                    .push(Trouble::Unreadable { what: WHAT, error }),
+                Err(error @ Error::Memory(_)) => {
+                    let is_end = error.is_too_much();
+                    found
+                        .troubles
+                        .push(Trouble::Unreadable { what: WHAT, error });
+                    if is_end {
+                        break;
+                    }
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -118,16 +148,16 @@ struct Reader<'m> {
     machine: &'m Machine<'m>,
     descriptors: u64,
     descriptor_size: u64,
-    facts: u64,
-    fact_size: u64,
+    infos: u64,
+    info_size: u64,
     text: u64,
     text_ring: Ring,
 }
 
 impl Reader<'_> {
-    /// The record with this number, at this place; `None` if it is not written yet, or already
-    /// overwritten.
-    fn record(&self, id: u64, place: u64) -> Result<Option<LogRecord>, Error> {
+    /// The record with this number, at this place, and how many bytes of text it has; `None` if
+    /// it is not written yet, or already overwritten.
+    fn record(&self, id: u64, place: u64) -> Result<Option<(LogRecord, u64)>, Error> {
         let at = |base: u64, size: u64| base.wrapping_add(place.wrapping_mul(size));
         let descriptor = at(self.descriptors, self.descriptor_size);
         let descriptor = self.machine.structure("prb_desc", descriptor)?;
@@ -135,29 +165,32 @@ impl Reader<'_> {
         if state & ID != id || !matches!(state >> STATE_SHIFT, COMMITTED | FINAL) {
             return Ok(None);
         }
-        let info = at(self.facts, self.fact_size);
+        let info = at(self.infos, self.info_size);
         let info = self.machine.structure("printk_info", info)?;
         let begin = descriptor.field("text_blk_lpos.begin")?.u64()?;
         let next = descriptor.field("text_blk_lpos.next")?.u64()?;
         let len = info.field("text_len")?.u64()?;
-        let Some(text) = self.text(id, begin, next, len)? else {
+        let Some(bytes) = self.text(id, begin, next, len)? else {
             return Ok(None);
         };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let small = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
-        Ok(Some(LogRecord {
+        let record = LogRecord {
             sequence: info.field("seq")?.u64()?,
             time_ns: info.field("ts_nsec")?.u64()?,
             level: small(info.field("level")?.u64()?),
             facility: small(info.field("facility")?.u64()?),
             text,
-        }))
+        };
+        Ok(Some((record, usize_as_u64(bytes.len()))))
     }
 
     /// The text between two positions, if it is still that of record `id`.
-    fn text(&self, id: u64, begin: u64, next: u64, len: u64) -> Result<Option<String>, Error> {
-        // Such positions stand for no text at all.
+    fn text(&self, id: u64, begin: u64, next: u64, len: u64) -> Result<Option<Vec<u8>>, Error> {
+        // Odd positions are of no place: the line is empty, or there was no room for its text.
         if begin & next & 1 == 1 {
-            return Ok(Some(String::new()));
+            let is_empty = (begin, next) == (EMPTY_LINE, EMPTY_LINE);
+            return Ok(is_empty.then(Vec::new));
         }
         let Ring { mask, bits } = self.text_ring;
         let turn = |position: u64| position >> bits;
@@ -175,7 +208,7 @@ impl Reader<'_> {
         }
         let mut bytes = vec![0; u64_as_usize(len.min(room).min(MAX_TEXT))];
         self.machine.read(at.wrapping_add(8), &mut bytes)?;
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(Some(bytes))
     }
 }
 
@@ -190,7 +223,7 @@ mod tests {
         kernel: Kernel,
         ring: u64,
         descriptors: u64,
-        facts: u64,
+        infos: u64,
         text: u64,
     }
 
@@ -251,19 +284,19 @@ mod tests {
             );
         let mut kernel = Kernel::new(&btf);
         let variable = kernel.allocate(8);
-        let [ring, descriptors, facts, text] = [64, 96, 128, 64].map(|size| kernel.allocate(size));
+        let [ring, descriptors, infos, text] = [64, 96, 128, 64].map(|size| kernel.allocate(size));
         kernel.symbol("prb", variable);
         kernel.put(variable, ring);
         kernel.put_u32(ring, 2);
         kernel.put(ring + 8, descriptors);
-        kernel.put(ring + 16, facts);
+        kernel.put(ring + 16, infos);
         kernel.put_u32(ring + 40, 6);
         kernel.put(ring + 48, text);
         Log {
             kernel,
             ring,
             descriptors,
-            facts,
+            infos,
             text,
         }
     }
@@ -275,12 +308,12 @@ mod tests {
             self.kernel.put(descriptor, id | STATE);
             self.kernel.put(descriptor + 8, begin);
             self.kernel.put(descriptor + 16, next);
-            let facts = self.facts + id % 4 * 32;
-            self.kernel.put(facts, id);
-            self.kernel.put(facts + 8, id * 1000);
+            let infos = self.infos + id % 4 * 32;
+            self.kernel.put(infos, id);
+            self.kernel.put(infos + 8, id * 1000);
             // Facility 3, level 6.
             let len = text.len() as u32;
-            self.kernel.put_u32(facts + 16, len | 3 << 16 | 6 << 29);
+            self.kernel.put_u32(infos + 16, len | 3 << 16 | 6 << 29);
             let start = if begin >> 6 == (next - 1) >> 6 {
                 begin % 64
             } else {
@@ -344,13 +377,42 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_text_is_empty() {
+    fn an_empty_line_is_a_record_and_one_whose_text_found_no_room_is_none() {
+        for (position, expected) in [(3, vec![(4, "")]), (1, vec![])] {
+            let mut log = log();
+            log.record(4, [64, 80], "text");
+            log.kernel.put(log.descriptors + 8, position);
+            log.kernel.put(log.descriptors + 16, position);
+            log.range(4, 4);
+            assert_eq!(texts(&log.found()), expected);
+        }
+    }
+
+    #[test]
+    fn no_more_descriptors_are_read_than_a_log_can_have() {
         let mut log = log();
-        log.record(4, [64, 80], "text");
-        log.kernel.put(log.descriptors + 8, 3);
-        log.kernel.put(log.descriptors + 16, 3);
-        log.range(4, 4);
-        assert_eq!(texts(&log.found()), [(4, "")]);
+        log.kernel.put_u32(log.ring, 31);
+        // No valid address: nothing is read, so that no count of reads ends it.
+        log.kernel.put(log.ring + 8, 1 << 48);
+        log.range(0, 1 << 40);
+        let found = log.found();
+        assert_eq!(found.items, []);
+        assert_eq!(found.troubles.more(), (1 << 20) + 1 - 1000);
+    }
+
+    #[test]
+    fn records_that_share_text_have_no_more_than_the_ring() {
+        let mut log = log();
+        // Each begins in the text of the one before it, and has all to the end of the ring.
+        for id in 4..8 {
+            log.record(id, [64 + id % 4 * 8, 128], "");
+            log.kernel.put_u32(log.infos + id % 4 * 32 + 16, 56);
+        }
+        log.range(4, 7);
+        let found = log.found();
+        assert_eq!((found.items.len(), found.items[0].text.len()), (1, 56));
+        let limit = 64;
+        assert_eq!(found.troubles, [Trouble::TooLong { what: WHAT, limit }]);
     }
 
     #[test]
@@ -366,7 +428,7 @@ mod tests {
         assert_eq!(texts(&wild.found()), [(4, "text")]);
         let mut long = log();
         long.record(4, [64, 80], "text");
-        long.kernel.put_u32(long.facts + 16, 0xffff);
+        long.kernel.put_u32(long.infos + 16, 0xffff);
         long.range(4, 4);
         // No more than its place has.
         assert_eq!(texts(&long.found()), [(4, "text\0\0\0\0")]);

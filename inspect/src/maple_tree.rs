@@ -6,9 +6,10 @@
 //! to a node has its kind in bits 3 to 6; nodes are aligned to 256 bytes.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use std::collections::HashSet;
 
 const NODE_MASK: u64 = 0xff;
@@ -33,14 +34,33 @@ impl Machine<'_> {
     /// The pointers in `tree`, a `struct maple_tree`, in their order.
     ///
     /// # Errors
-    /// If it is no such tree, or its first node cannot be found.
+    /// If it is no such tree.
     pub fn maple_tree(&self, what: &'static str, tree: Struct<'_>) -> Result<Found<u64>, Error> {
-        let root = tree.field("ma_root")?.u64()?;
+        self.maple_tree_within(what, tree, MAX_ITEMS)
+    }
+
+    /// As [`maple_tree`](Self::maple_tree), with no more than `limit` nodes and entries.
+    fn maple_tree_within(
+        &self,
+        what: &'static str,
+        tree: Struct<'_>,
+        limit: usize,
+    ) -> Result<Found<u64>, Error> {
         let mut walk = Walk {
             machine: self,
             what,
+            limit,
+            is_full: false,
             seen: HashSet::new(),
             found: Found::default(),
+        };
+        let root = match tree.field("ma_root")?.u64() {
+            Ok(root) => root,
+            Err(error @ Error::Memory(_)) => {
+                walk.unreadable(error);
+                return Ok(walk.found);
+            }
+            Err(other) => return Err(other),
         };
         if is_node(root) {
             walk.enter(root, 0, u64::MAX, 0)?;
@@ -58,26 +78,44 @@ const fn is_node(entry: u64) -> bool {
 struct Walk<'m> {
     machine: &'m Machine<'m>,
     what: &'static str,
+    limit: usize,
+    is_full: bool,
     seen: HashSet<u64>,
     found: Found<u64>,
 }
 
 impl Walk<'_> {
+    /// Whether another one, a node or an entry, is taken; the first that is not is said.
+    fn has_room(&mut self) -> bool {
+        if self.is_full {
+            return false;
+        }
+        let (what, limit) = (self.what, self.limit);
+        self.is_full = self.seen.len() + self.found.items.len() >= limit;
+        if self.is_full {
+            self.found.troubles.push(Trouble::TooMany { what, limit });
+        }
+        !self.is_full
+    }
+
+    fn unreadable(&mut self, error: Error) {
+        // Nothing that follows can be read either.
+        self.is_full |= error.is_too_much();
+        let what = self.what;
+        self.found
+            .troubles
+            .push(Trouble::Unreadable { what, error });
+    }
+
     /// Goes through the node that `entry` leads to, and notes what cannot be read of it.
     fn enter(&mut self, entry: u64, min: u64, max: u64, depth: u32) -> Result<(), Error> {
         let what = self.what;
         let at = entry & !NODE_MASK;
         if depth == MAX_DEPTH || !self.seen.insert(at) {
             self.found.troubles.push(Trouble::Circle { what, at });
-        } else if self.seen.len() > MAX_ITEMS {
-            let limit = MAX_ITEMS;
-            self.found.troubles.push(Trouble::TooMany { what, limit });
-        } else {
+        } else if self.has_room() {
             match self.node(entry, min, max, depth) {
-                Err(error @ Error::Memory(_)) => self
-                    .found
-                    .troubles
-                    .push(Trouble::Unreadable { what, error }),
+                Err(error @ Error::Memory(_)) => self.unreadable(error),
                 other => return other,
             }
         }
@@ -111,6 +149,9 @@ impl Walk<'_> {
         let pivot_count = pivots.map_or(Ok(0), |pivots| pivots.count())?;
         let mut first = min;
         for slot in 0..slots.count()?.min(MAX_SLOTS) {
+            if self.is_full {
+                break;
+            }
             let last = match pivots {
                 Some(pivots) if slot < pivot_count => pivots.index(slot)?.u64()?,
                 _ => max,
@@ -128,7 +169,7 @@ impl Walk<'_> {
             let place = slots.index(slot)?;
             let value = place.u64()?;
             if is_leaf {
-                if value & 3 == 0 && value != 0 {
+                if value & 3 == 0 && value != 0 && self.has_room() {
                     self.found.items.push(value);
                 }
             } else if value > LAST_MARK {
@@ -241,6 +282,31 @@ mod tests {
         assert_eq!(found(kernel, tree).items, [0x5000]);
         let (kernel, tree) = self::kernel();
         assert_eq!(found(kernel, tree), Found::default());
+    }
+
+    #[test]
+    fn entries_count_as_well_as_nodes_and_that_there_are_too_many_is_said_once() {
+        let (kernel, tree, _) = tree();
+        let image = kernel.image();
+        let machine = image.machine();
+        let tree = machine.structure("maple_tree", tree).unwrap();
+        let found = machine.maple_tree_within("tree", tree, 4).unwrap();
+        // Two nodes and an entry, then the second leaf; its entries are too many.
+        assert_eq!(found.items, [0x1000]);
+        let (what, limit) = ("tree", 4);
+        assert_eq!(found.troubles, [Trouble::TooMany { what, limit }]);
+        let whole = machine.maple_tree_within("tree", tree, 6).unwrap();
+        assert_eq!((whole.items.len(), whole.troubles.len()), (3, 0));
+    }
+
+    #[test]
+    fn a_tree_whose_root_is_missing_is_said() {
+        let (mut kernel, tree, _) = tree();
+        kernel.lose(tree);
+        let found = found(kernel, tree);
+        assert_eq!(found.items, []);
+        let unreadable = matches!(found.troubles[..], [Trouble::Unreadable { .. }]);
+        assert!(unreadable, "{:?}", found.troubles);
     }
 
     #[test]

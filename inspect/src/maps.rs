@@ -2,13 +2,18 @@
 //! The mappings of a process, as in /proc/PID/maps.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
 use crate::tasks::Task;
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
+use crate::troubles::Troubles;
+use linpmem_phys::num::usize_as_u64;
 use std::collections::HashSet;
 
 const WHAT: &str = "mappings of a process";
+/// Bytes that a mapping takes in memory, besides its path.
+const MAPPING_BYTES: u64 = 128;
 
 /// A mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +56,12 @@ impl Mapping {
 
 impl Machine<'_> {
     /// The mappings of `task`, in the order of their addresses; none for a task without memory
-    /// of its own.
+    /// of its own. No more are read than there is room for: `room` are the bytes that they and
+    /// their paths may take, and what is left of them.
     ///
     /// # Errors
     /// If this kernel keeps them in another way.
-    pub fn maps(&self, task: &Task) -> Result<Found<Mapping>, Error> {
+    pub fn maps(&self, task: &Task, room: &mut u64) -> Result<Found<Mapping>, Error> {
         let Some(mm) = task.mm else {
             return Ok(Found::default());
         };
@@ -70,10 +76,26 @@ impl Machine<'_> {
         };
         for at in areas.items {
             match self.mapping(at, &mut found.troubles) {
-                Ok(mapping) => found.items.push(mapping),
-                Err(error @ Error::Memory(_)) => found
-                    .troubles
-                    .push(Trouble::Unreadable { what: WHAT, error }),
+                Ok(mapping) => {
+                    let path = mapping.path.as_ref().map_or(0, String::len);
+                    let taken = MAPPING_BYTES + usize_as_u64(path);
+                    let Some(left) = room.checked_sub(taken) else {
+                        let limit = std::mem::take(room);
+                        found.troubles.push(Trouble::TooLong { what: WHAT, limit });
+                        break;
+                    };
+                    *room = left;
+                    found.items.push(mapping);
+                }
+                Err(error @ Error::Memory(_)) => {
+                    let is_end = error.is_too_much();
+                    found
+                        .troubles
+                        .push(Trouble::Unreadable { what: WHAT, error });
+                    if is_end {
+                        break;
+                    }
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -115,7 +137,7 @@ impl Machine<'_> {
         Ok(found)
     }
 
-    fn mapping(&self, at: u64, troubles: &mut Vec<Trouble>) -> Result<Mapping, Error> {
+    fn mapping(&self, at: u64, troubles: &mut Troubles) -> Result<Mapping, Error> {
         let area = self.structure("vm_area_struct", at)?;
         let [start, end] = [area.field("vm_start")?.u64()?, area.field("vm_end")?.u64()?];
         if start >= end {
@@ -155,6 +177,7 @@ impl Machine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
     use crate::testing::{Btf, DIRECT, Image, Kernel, MM, Of, Tasks, types};
 
     /// A process with three mappings, the last of them of the file /usr/lib/x, where /usr is
@@ -268,7 +291,8 @@ mod tests {
 
     fn maps(image: &Image, task: u64) -> Found<Mapping> {
         let machine = image.machine();
-        machine.maps(&machine.task(task).unwrap()).unwrap()
+        let task = machine.task(task, &mut Troubles::default()).unwrap();
+        machine.maps(&task, &mut (1 << 20)).unwrap()
     }
 
     #[test]
@@ -293,9 +317,35 @@ mod tests {
         let [file, lib, ..] = world.dentries;
         world.kernel.put(lib, file);
         let found = maps(&world.kernel.image(), world.task);
-        let path = found.items[2].path.as_ref();
-        assert!(path.is_none_or(|path| path.len() < 10_000), "{path:?}");
-        assert_eq!(found.troubles.len(), 1, "{:?}", found.troubles);
+        assert_eq!(found.items[2].path, None);
+        let [Trouble::Unreadable { error, .. }] = &found.troubles[..] else {
+            panic!("{:?}", found.troubles);
+        };
+        assert!(matches!(error, Error::Endless { .. }), "{error}");
+        let text = "is longer than any path, or leads in a circle";
+        assert!(error.to_string().ends_with(text), "{error}");
+    }
+
+    #[test]
+    fn the_first_names_of_a_long_path_are_left_out() {
+        let mut world = world();
+        let [_, mut below, own_root, ..] = world.dentries;
+        let name = world.kernel.allocate(256);
+        world.kernel.text(name, &"n".repeat(255));
+        // 40 folders between the mount and lib.
+        for _ in 0..40 {
+            let folder = world.kernel.allocate(32);
+            world.kernel.put(folder + 16, name);
+            world.kernel.put(below, folder);
+            below = folder;
+        }
+        world.kernel.put(below, own_root);
+        let found = maps(&world.kernel.image(), world.task);
+        assert_eq!(found.troubles, []);
+        let path = found.items[2].path.as_ref().unwrap();
+        assert!(path.starts_with("\u{2026}/nnn"), "{path}");
+        assert!(path.ends_with("n/lib/x"), "{path}");
+        assert!((4096 - 256..=4096 + 4).contains(&path.len()), "{path}");
     }
 
     #[test]
@@ -305,6 +355,22 @@ mod tests {
         let found = maps(&world.kernel.image(), world.task);
         assert_eq!((found.items.len(), found.troubles.len()), (3, 1));
         assert!(found.items[2].is_file && found.items[2].path.is_none());
+    }
+
+    #[test]
+    fn mappings_that_take_more_room_than_there_is_are_left_out() {
+        let world = world();
+        let image = world.kernel.image();
+        let machine = image.machine();
+        let task = machine.task(world.task, &mut Troubles::default()).unwrap();
+        // The third has a path of ten bytes.
+        for (before, after, count) in [(400, 6, 3), (393, 0, 2), (200, 0, 1)] {
+            let mut room = before;
+            let found = machine.maps(&task, &mut room).unwrap();
+            assert_eq!((found.items.len(), room), (count, after), "{before}");
+            let is_cut = matches!(found.troubles[..], [Trouble::TooLong { what: WHAT, .. }]);
+            assert_eq!(is_cut, count < 3, "{:?}", found.troubles);
+        }
     }
 
     #[test]
@@ -319,7 +385,13 @@ mod tests {
         broken.kernel.put(broken.areas[0] + 16, DIRECT + (1 << 45));
         let found = maps(&broken.kernel.image(), broken.task);
         assert_eq!(found.items.len(), 1);
-        assert!(!found.troubles.is_empty());
+        let [Trouble::Unreadable { error, .. }, ..] = &found.troubles[..] else {
+            panic!("{:?}", found.troubles);
+        };
+        let Error::Memory(error) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(error.reason, Reason::NotMapped);
     }
 
     #[test]

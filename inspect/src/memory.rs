@@ -20,12 +20,15 @@ const TRANSLATIONS: u64 = 1024;
 /// How often memory is read at most, by everything that is done with a machine. Each walk
 /// ends on its own, but an image that was made for the purpose has as many of them as it likes.
 const MAX_READS: u64 = 1 << 29;
+/// How often a page is fetched at most, which may mean that the image unpacks it: 16 GiB.
+const MAX_FETCHES: u64 = 1 << 22;
 
 /// Physical memory.
 pub(crate) struct Memory<'a> {
     source: &'a dyn ReadPhys,
     cache: RefCell<Cache>,
     reads_left: Cell<u64>,
+    fetches_left: Cell<u64>,
 }
 
 struct Cache {
@@ -71,6 +74,7 @@ impl<'a> Memory<'a> {
                 translations: vec![None; u64_as_usize(TRANSLATIONS)],
             }),
             reads_left: Cell::new(MAX_READS),
+            fetches_left: Cell::new(MAX_FETCHES),
         }
     }
 
@@ -85,7 +89,7 @@ impl<'a> Memory<'a> {
             let within = at % PAGE;
             let len = rest.len().min(u64_as_usize(PAGE - within));
             let (target, tail) = rest.split_at_mut(len);
-            let page = cache.page(self.source, at - within)?;
+            let page = cache.page(self.source, at - within, &self.fetches_left)?;
             let from = u64_as_usize(within);
             if let Some(bytes) = page.get(from..from + len) {
                 target.copy_from_slice(bytes);
@@ -124,7 +128,12 @@ fn place(root: u64, virt: u64) -> usize {
 
 impl Cache {
     /// The page at `page`, which begins there.
-    fn page(&mut self, source: &dyn ReadPhys, page: u64) -> Result<&[u8], Reason> {
+    fn page(
+        &mut self,
+        source: &dyn ReadPhys,
+        page: u64,
+        fetches_left: &Cell<u64>,
+    ) -> Result<&[u8], Reason> {
         self.now += 1;
         let first = u64_as_usize((page / PAGE % SETS) * WAYS);
         let end = first + u64_as_usize(WAYS);
@@ -146,6 +155,8 @@ impl Cache {
             return Err(Reason::Invalid);
         };
         if !is_kept {
+            let left = fetches_left.get().checked_sub(1);
+            fetches_left.set(left.ok_or(Reason::TooMuch)?);
             slot.page = None;
             let mut unreadable = Unreadables::new();
             let read = source.read_phys(PhysAddr::new(page), bytes, &mut unreadable);
@@ -219,6 +230,18 @@ mod tests {
         assert_eq!(memory.read_u64(PAGE), Ok(PAGE));
         for _ in 0..2 {
             assert_eq!(memory.read_u64(PAGE), Err(Reason::TooMuch));
+        }
+    }
+
+    #[test]
+    fn pages_that_are_kept_can_be_read_when_no_others_are_fetched() {
+        let source = Counting::default();
+        let memory = Memory::new(&source);
+        memory.fetches_left.set(1);
+        assert_eq!(memory.read_u64(PAGE), Ok(PAGE));
+        for _ in 0..2 {
+            assert_eq!(memory.read_u64(0), Err(Reason::TooMuch));
+            assert_eq!(memory.read_u64(PAGE), Ok(PAGE));
         }
     }
 

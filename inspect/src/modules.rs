@@ -2,8 +2,9 @@
 //! Loaded modules.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 
 /// `enum module_state`.
 const STATES: [&str; 4] = ["live", "loading", "unloading", "unformed"];

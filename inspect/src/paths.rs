@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The path of an open file, as the machine's first process sees it: from the file's name up,
-//! across mounts.
+//! The path of an open file within the mount namespace of the file: from its name up, across
+//! mounts. That of a container's file looks like one of the host's.
 
 use crate::error::Error;
 use crate::machine::{Machine, Struct};
 
-/// Names in a path, and mounts on the way: the kernel limits a path to 4096 bytes.
+/// Names in a path, and mounts on the way.
 const MAX_STEPS: usize = 2048;
+/// Bytes of a path that are kept: the kernel takes no longer one. Folders that were made one
+/// within the other have longer ones.
+const MAX_BYTES: usize = 4096;
+/// Stands for the names that are left out.
+const CUT: &str = "\u{2026}";
 /// The longest name.
 const MAX_NAME: u64 = 255;
 
 impl Machine<'_> {
     /// The path of `file`, a `struct file`. Files that are in no folder, such as `memfd:name`,
-    /// have only a name.
+    /// have only a name. Of a path of more than 4096 bytes, the first names are left out, and
+    /// "…" stands for them.
     ///
     /// # Errors
     /// If part of it cannot be read, or it leads in a circle.
@@ -22,7 +28,7 @@ impl Machine<'_> {
         let filesystem = path.field("mnt")?.u64()?;
         let within = self.types().member("mount", "mnt")?.offset;
         let mut mount = self.structure("mount", filesystem.wrapping_sub(within))?;
-        let mut names = Vec::new();
+        let mut names = Names::default();
         let mut steps = 0;
         loop {
             steps += 1;
@@ -37,8 +43,8 @@ impl Machine<'_> {
                 let above = mount.field("mnt_parent")?.follow()?;
                 if above.address() == mount.address() || dentry.address() != root {
                     // The last mount, or none: a file of the kernel's own file systems.
-                    if names.is_empty() || dentry.address() != root {
-                        names.push(self.name(dentry)?);
+                    if names.last_first.is_empty() || dentry.address() != root {
+                        names.push(|| self.name(dentry))?;
                     }
                     break;
                 }
@@ -46,13 +52,12 @@ impl Machine<'_> {
                 mount = above;
                 continue;
             }
-            names.push(self.name(dentry)?);
+            names.push(|| self.name(dentry))?;
             dentry = parent;
         }
-        names.reverse();
         let is_rooted = dentry.address() == mount.field("mnt.mnt_root")?.u64()?;
-        let joined = names.join("/");
-        Ok(match is_rooted && !joined.starts_with('/') {
+        let joined = names.joined();
+        Ok(match is_rooted && !joined.starts_with(['/', '\u{2026}']) {
             true => format!("/{joined}"),
             false => joined,
         })
@@ -60,5 +65,36 @@ impl Machine<'_> {
 
     fn name(&self, dentry: Struct<'_>) -> Result<String, Error> {
         self.text(dentry.field("d_name.name")?.u64()?, MAX_NAME)
+    }
+}
+
+/// The names of a path, the last one first.
+#[derive(Default)]
+struct Names {
+    last_first: Vec<String>,
+    bytes: usize,
+    is_cut: bool,
+}
+
+impl Names {
+    /// Adds the name in front of the others, if there is room.
+    fn push(&mut self, name: impl FnOnce() -> Result<String, Error>) -> Result<(), Error> {
+        if !self.is_cut {
+            let name = name()?;
+            self.bytes += name.len() + 1;
+            match self.bytes > MAX_BYTES {
+                true => self.is_cut = true,
+                false => self.last_first.push(name),
+            }
+        }
+        Ok(())
+    }
+
+    fn joined(mut self) -> String {
+        if self.is_cut {
+            self.last_first.push(CUT.to_owned());
+        }
+        self.last_first.reverse();
+        self.last_first.join("/")
     }
 }

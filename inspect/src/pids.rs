@@ -4,8 +4,9 @@
 //! hidden from whatever goes by that list.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::machine::Machine;
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 
 const WHAT: &str = "tree of process numbers";
 
@@ -35,22 +36,23 @@ impl Machine<'_> {
         };
         for (number, at) in entries.items {
             // The first of its lists is that of tasks (PIDTYPE_PID), and it has one at most.
-            let first = self
-                .structure("pid", at)?
-                .field("tasks")?
-                .index(0)?
-                .structure()
-                .field("first")?
-                .u64();
-            match first {
+            let lists = self.structure("pid", at)?.field("tasks")?;
+            match lists.index(0)?.structure().field("first")?.u64() {
                 Ok(0) => {}
                 Ok(first) => found.items.push(PidEntry {
                     pid: number,
                     task: first.wrapping_sub(link.offset),
                 }),
-                Err(error) => found
-                    .troubles
-                    .push(Trouble::Unreadable { what: WHAT, error }),
+                Err(error @ Error::Memory(_)) => {
+                    let is_end = error.is_too_much();
+                    found
+                        .troubles
+                        .push(Trouble::Unreadable { what: WHAT, error });
+                    if is_end {
+                        break;
+                    }
+                }
+                Err(other) => return Err(other),
             }
         }
         Ok(found)
@@ -61,6 +63,7 @@ impl Machine<'_> {
 mod tests {
     use super::*;
     use crate::testing::{DIRECT, Tasks};
+    use crate::troubles::Troubles;
 
     fn numbers(found: &Found<PidEntry>) -> Vec<(u64, u64)> {
         let entries = found.items.iter();
@@ -81,7 +84,8 @@ mod tests {
         let found = machine.tasks_by_pid().unwrap();
         assert_eq!(numbers(&found), [(1, one), (2, two), (3, three)]);
         assert_eq!(found.troubles, []);
-        assert_eq!(machine.task(two).unwrap().name, "rootkit");
+        let task = machine.task(two, &mut Troubles::default()).unwrap();
+        assert_eq!(task.name, "rootkit");
     }
 
     #[test]
@@ -122,6 +126,24 @@ mod tests {
         else {
             panic!("{troubles:?}");
         };
+    }
+
+    #[test]
+    fn a_tree_whose_root_is_missing_is_said() {
+        let mut tasks = Tasks::new(&[]);
+        tasks.process(1, "init");
+        // Alone in its page.
+        let root = tasks.kernel.aligned_page();
+        tasks.kernel.symbol("prb", root);
+        tasks.kernel.aligned_page();
+        tasks.kernel.lose(root);
+        let image = tasks.kernel.image();
+        let machine = image.machine();
+        let tree = machine.variable("prb", "xarray").unwrap();
+        let found = machine.xarray(WHAT, tree).unwrap();
+        assert_eq!(found.items, []);
+        let unreadable = matches!(found.troubles[..], [Trouble::Unreadable { .. }]);
+        assert!(unreadable, "{:?}", found.troubles);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 
 use crate::address_space::AddressSpace;
 use crate::error::{Error, MemoryError};
+use crate::found::Found;
+use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
+use crate::troubles::Troubles;
 use linpmem_phys::num::u64_as_usize;
 use std::collections::HashSet;
 
@@ -18,6 +21,10 @@ const IDLE: u64 = 0x402;
 const WAITING: u64 = 0x1000 | 0x8000;
 /// Bytes of a command line that are read.
 const MAX_ARGUMENTS: u64 = 4096;
+/// Words of a command line that are kept: each byte of it can be an empty one.
+const MAX_WORDS: usize = 256;
+/// What is said of a task that cannot be read as a whole.
+const TASK: &str = "task";
 
 /// A process, or one of its threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +92,9 @@ impl Machine<'_> {
         };
         let mut seen = HashSet::new();
         for leader in std::iter::once(init.address()).chain(leaders.items) {
-            self.add_task(leader, PROCESSES, &mut seen, &mut found);
+            if !self.add_task(leader, PROCESSES, &mut seen, &mut found)? {
+                break;
+            }
             let process = self.structure("task_struct", leader)?;
             let threads = process
                 .field("signal")
@@ -94,64 +103,90 @@ impl Machine<'_> {
             match threads {
                 Ok(Some(head)) => {
                     let threads = self.list(THREADS, head.address(), node.offset);
-                    found.troubles.extend(threads.troubles);
+                    found.troubles.append(threads.troubles);
                     for thread in threads.items {
-                        self.add_task(thread, THREADS, &mut seen, &mut found);
+                        if !self.add_task(thread, THREADS, &mut seen, &mut found)? {
+                            break;
+                        }
                     }
                 }
                 Ok(None) => {}
-                Err(error) => found.troubles.push(Trouble::Unreadable {
+                Err(error @ Error::Memory(_)) => found.troubles.push(Trouble::Unreadable {
                     what: THREADS,
                     error,
                 }),
+                Err(other) => return Err(other),
             }
         }
         Ok(found)
     }
 
+    /// Adds the task at `at`, unless it was there before; returns whether another one may be
+    /// added.
     fn add_task(
         &self,
         at: u64,
         what: &'static str,
         seen: &mut HashSet<u64>,
         found: &mut Found<Task>,
-    ) {
-        if !seen.insert(at) {
-            return;
+    ) -> Result<bool, Error> {
+        if seen.contains(&at) {
+            return Ok(true);
         }
-        match self.task(at) {
+        if seen.len() == MAX_ITEMS {
+            let limit = MAX_ITEMS;
+            found.troubles.push(Trouble::TooMany { what, limit });
+            return Ok(false);
+        }
+        seen.insert(at);
+        match self.task(at, &mut found.troubles) {
             Ok(task) => found.items.push(task),
-            Err(error) => found.troubles.push(Trouble::Unreadable { what, error }),
+            Err(error @ Error::Memory(_)) => {
+                let may_go_on = !error.is_too_much();
+                found.troubles.push(Trouble::Unreadable { what, error });
+                return Ok(may_go_on);
+            }
+            Err(other) => return Err(other),
         }
+        Ok(true)
     }
 
     /// The task whose `task_struct` is at `address`. What cannot be read of it, other than its
-    /// numbers and its name, is missing.
+    /// numbers and its name, is missing, and is said among `troubles`.
     ///
     /// # Errors
     /// If its numbers or its name cannot be read.
-    pub fn task(&self, address: u64) -> Result<Task, Error> {
+    pub fn task(&self, address: u64, troubles: &mut Troubles) -> Result<Task, Error> {
         let task = self.structure("task_struct", address)?;
-        let mm = task.field("mm").and_then(|mm| mm.u64()).ok();
-        let mm = mm.filter(|&mm| mm != 0);
+        let mm = task.field("mm").and_then(|mm| mm.u64());
+        let mm = known(mm, troubles).filter(|&mm| mm != 0);
         let flags = task.field("flags").and_then(|flags| flags.u64());
-        let is_kernel_thread = flags.is_ok_and(|flags| flags & KERNEL_THREAD != 0);
+        let flags = known(flags, troubles).unwrap_or(0);
+        let start = task
+            .first_of(&["start_boottime", "real_start_time"])
+            .and_then(|start| start.u64());
         Ok(Task {
             address,
             pid: task.field("pid")?.i32()?,
             tgid: task.field("tgid")?.i32()?,
-            ppid: ppid(task).ok(),
+            ppid: known(ppid(task), troubles),
             name: task.field("comm")?.text()?,
-            uid: uid(task).ok(),
-            state: state(task).ok(),
-            start_ns: task
-                .any(&["start_boottime", "real_start_time"])
-                .and_then(|start| start.u64())
-                .ok(),
-            is_kernel_thread,
+            uid: known(uid(task), troubles),
+            state: known(state(task), troubles),
+            start_ns: known(start, troubles),
+            is_kernel_thread: flags & KERNEL_THREAD != 0,
             mm,
-            page_table: mm.and_then(|mm| self.page_table(mm).ok()),
+            page_table: mm.and_then(|mm| known(self.page_table(mm), troubles)),
         })
+    }
+
+    /// Where the task is that the first processor idles with: the list of all begins with it, and
+    /// it alone has no number.
+    ///
+    /// # Errors
+    /// If the symbol is missing.
+    pub fn idle_task(&self) -> Result<u64, Error> {
+        self.symbol("init_task")
     }
 
     /// The physical address of the top page table of the `mm_struct` at `mm`.
@@ -181,18 +216,34 @@ impl Machine<'_> {
         let (read, missing) = self.read_some_in(space, start, &mut bytes);
         bytes.truncate(read);
         let text = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+        let mut parts = text.split(|&byte| byte == 0);
         let words = match text.is_empty() {
             true => Vec::new(),
-            false => text
-                .split(|&byte| byte == 0)
+            false => parts
+                .by_ref()
+                .take(MAX_WORDS)
                 .map(|word| String::from_utf8_lossy(word).into_owned())
                 .collect(),
         };
+        let has_more_words = !text.is_empty() && parts.next().is_some();
         Ok(Some(Arguments {
             words,
             missing,
-            is_cut: len > MAX_ARGUMENTS,
+            is_cut: len > MAX_ARGUMENTS || has_more_words,
         }))
+    }
+}
+
+/// What was read of a task; what cannot be is said. Members that a kernel lacks are just not
+/// known.
+fn known<T>(read: Result<T, Error>, troubles: &mut Troubles) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(error @ (Error::Memory(_) | Error::Null { .. })) => {
+            troubles.push(Trouble::Unreadable { what: TASK, error });
+            None
+        }
+        Err(_) => None,
     }
 }
 
@@ -209,12 +260,13 @@ fn uid(task: Struct<'_>) -> Result<u32, Error> {
 
 /// As the kernel's `task_state_index` has it.
 fn state(task: Struct<'_>) -> Result<char, Error> {
-    let state = task.any(&["__state", "state"])?.u64()?;
-    if state & IDLE == IDLE {
-        return Ok('I');
-    }
+    let state = task.first_of(&["__state", "state"])?.u64()?;
+    // In this order: an idle task may be frozen.
     if state & WAITING != 0 {
         return Ok('D');
+    }
+    if state & IDLE == IDLE {
+        return Ok('I');
     }
     let reported = (state | task.field("exit_state")?.u64()?) & 0x7f;
     let index = u64::BITS - reported.leading_zeros();
@@ -271,7 +323,7 @@ mod tests {
         tasks.kernel.put(mm + 16, 0x40_0000 + len);
         let image = tasks.kernel.image();
         let machine = image.machine();
-        let init = machine.task(one).unwrap();
+        let init = machine.task(one, &mut Troubles::default()).unwrap();
         let arguments = machine.arguments(&init).unwrap().unwrap();
         assert_eq!(arguments.words.first().map(String::as_str), Some("init"));
         assert!(arguments.is_cut);
@@ -283,10 +335,22 @@ mod tests {
         tasks.kernel.put(mm + 16, 0x40_1004);
         let image = tasks.kernel.image();
         let machine = image.machine();
-        let init = machine.task(one).unwrap();
+        let init = machine.task(one, &mut Troubles::default()).unwrap();
         let missing = machine.arguments(&init).unwrap().unwrap().missing.unwrap();
         assert_eq!(missing.address, 0x40_1000);
         assert_eq!(missing.reason, Reason::NotMapped);
+    }
+
+    #[test]
+    fn a_command_line_of_empty_words_is_cut() {
+        let mut tasks = Tasks::new(&[]);
+        let one = tasks.process(1, "init");
+        tasks.memory(one, &[0; 4096]);
+        let image = tasks.kernel.image();
+        let machine = image.machine();
+        let init = machine.task(one, &mut Troubles::default()).unwrap();
+        let arguments = machine.arguments(&init).unwrap().unwrap();
+        assert_eq!((arguments.words.len(), arguments.is_cut), (256, true));
     }
 
     #[test]
@@ -303,13 +367,14 @@ mod tests {
             (0x80, 0x10, 'X'),
             (0x40, 0, 'P'),
             (0x402, 0, 'I'),
+            (0x8402, 0, 'D'),
         ] {
             let mut tasks = Tasks::new(&[]);
             let one = tasks.process(1, "init");
             tasks.kernel.put_u32(one + 60, state);
             tasks.kernel.put_u32(one + 64, exit);
             let image = tasks.kernel.image();
-            let task = image.machine().task(one).unwrap();
+            let task = image.machine().task(one, &mut Troubles::default()).unwrap();
             assert_eq!(task.state, Some(letter), "{state:#x} {exit:#x}");
         }
     }
@@ -336,7 +401,8 @@ mod tests {
         let image = tasks.kernel.image();
         let machine = image.machine();
         let found = machine.tasks().unwrap();
-        assert_eq!((pids(&found), found.troubles.len()), (vec![0, 1], 1));
+        // Parent, signals, memory and credentials.
+        assert_eq!((pids(&found), found.troubles.len()), (vec![0, 1], 4));
         let task = &found.items[1];
         assert_eq!((task.ppid, task.uid, task.page_table), (None, None, None));
         assert_eq!(machine.arguments(task), Ok(None));

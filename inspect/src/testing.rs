@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A small kernel that is made for a test: its types as BTF, its page tables and its memory.
 
+#![expect(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::new_without_default,
+    clippy::unwrap_used,
+    reason = "only tests use it"
+)]
+
 use crate::facts::{Facts, Symbols};
 use crate::machine::Machine;
 use linpmem_kinfo::kallsyms::Symbol;
@@ -150,6 +158,7 @@ pub struct Kernel {
     pub bytes: Vec<u8>,
     pub btf: Vec<u8>,
     symbols: Symbols,
+    kallsyms: String,
     free: u64,
     pub missing: Vec<u64>,
 }
@@ -170,6 +179,7 @@ impl Kernel {
             bytes: vec![0; END as usize],
             btf: btf.bytes(),
             symbols: Symbols::default(),
+            kallsyms: String::new(),
             free: FIRST_FREE,
             missing: Vec::new(),
         };
@@ -187,6 +197,8 @@ impl Kernel {
         let line = format!("{address:016x} D {name}");
         let symbol = Symbol::parse(line.as_bytes()).unwrap();
         self.symbols.see(&symbol, 0);
+        self.kallsyms.push_str(&line);
+        self.kallsyms.push('\n');
     }
 
     /// Zeroed memory, by its address in the direct map, aligned to 256 bytes.
@@ -200,6 +212,11 @@ impl Kernel {
     pub fn put(&mut self, at: u64, value: u64) {
         let at = (at - DIRECT) as usize;
         self.bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn get(&self, at: u64) -> u64 {
+        let at = (at - DIRECT) as usize;
+        u64::from_le_bytes(self.bytes[at..at + 8].try_into().unwrap())
     }
 
     pub fn put_u32(&mut self, at: u64, value: u32) {
@@ -224,6 +241,27 @@ impl Kernel {
             self.put(at, next);
             self.put(next + 8, at);
         }
+    }
+
+    /// The symbols, as /proc/kallsyms lists them.
+    pub fn kallsyms(&self) -> &str {
+        &self.kallsyms
+    }
+
+    /// The memory, as an image in LiME's format.
+    pub fn lime(&self) -> Vec<u8> {
+        let mut file = Vec::new();
+        for page in (0..END).step_by(0x1000) {
+            if !self.missing.contains(&page) {
+                file.extend(0x4c69_4d45_u32.to_le_bytes());
+                file.extend(1_u32.to_le_bytes());
+                for number in [page, page + 0xfff, 0] {
+                    file.extend(number.to_le_bytes());
+                }
+                file.extend(&self.bytes[page as usize..page as usize + 0x1000]);
+            }
+        }
+        file
     }
 
     /// The page of `at` is not in the image.
@@ -405,8 +443,7 @@ impl Tasks {
         let at = self.kernel.aligned_page();
         self.fill(at, pid, tgid, name);
         self.number(pid, at);
-        let place = (leader - DIRECT) as usize + 80;
-        let signal = u64::from_le_bytes(self.kernel.bytes[place..place + 8].try_into().unwrap());
+        let signal = self.kernel.get(leader + 80);
         self.kernel.put(at + 80, signal);
         self.kernel.link(signal, &[leader + 16, at + 16]);
         at

@@ -4,24 +4,6 @@
 use crate::error::Error;
 use thiserror::Error as Display;
 
-/// What a walk found, and what was wrong on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<T> {
-    /// The items, as far as they could be followed.
-    pub items: Vec<T>,
-    /// What was wrong, in the order in which it was met.
-    pub troubles: Vec<Trouble>,
-}
-
-impl<T> Default for Found<T> {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            troubles: Vec::new(),
-        }
-    }
-}
-
 /// Something that a walk met and that should not be so.
 #[derive(Clone, Debug, PartialEq, Eq, Display)]
 #[non_exhaustive]
@@ -56,6 +38,14 @@ pub enum Trouble {
         what: &'static str,
         /// The most that are followed.
         limit: usize,
+    },
+    /// There is more than is kept in memory.
+    #[error("{what}: more than the {limit} bytes that there is room for; the rest is left out")]
+    TooLong {
+        /// What they are of.
+        what: &'static str,
+        /// The most that are read.
+        limit: u64,
     },
     /// A link leads to something that is no such element.
     #[error("{what}: at {at:#x} there is {value:#x}, which is none of its elements")]

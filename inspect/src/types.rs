@@ -8,6 +8,8 @@ use std::collections::HashMap;
 
 /// Members without a name may be in each other this deep.
 const MAX_NESTING: u32 = 16;
+/// Members that are looked at for one name; the kernel's largest struct has less than a thousand.
+const MAX_SEARCHED: u32 = 1 << 16;
 
 /// A kernel's types.
 #[derive(Debug)]
@@ -94,12 +96,6 @@ impl<'a> Types<'a> {
         self.field(self.find(name)?, path)
     }
 
-    /// Whether the struct `name` exists and has the member `path`.
-    #[must_use]
-    pub fn has_member(&self, name: &'static str, path: &'static str) -> bool {
-        self.member(name, path).is_ok()
-    }
-
     /// Bytes of a type.
     ///
     /// # Errors
@@ -162,7 +158,9 @@ impl<'a> Types<'a> {
             let Kind::Composite { members, .. } = self.btf.bare(of)?.kind else {
                 return Ok(None);
             };
-            let Some((bit_offset, bits, type_ref)) = self.search(members, name, 0)? else {
+            let mut left = MAX_SEARCHED;
+            let member = self.search(members, name, 0, &mut left)?;
+            let Some((bit_offset, bits, type_ref)) = member else {
                 return Ok(None);
             };
             offset = offset.saturating_add(bit_offset / 8);
@@ -177,14 +175,20 @@ impl<'a> Types<'a> {
         Ok(found)
     }
 
-    /// The bits from the start to the member `name`, its bits, and its type.
+    /// The bits from the start to the member `name`, its bits, and its type. Types that are in
+    /// each other more than once have more members than anyone can look at: `left` are.
     fn search(
         &self,
         members: Members<'_>,
         name: &str,
         depth: u32,
+        left: &mut u32,
     ) -> Result<Option<(u64, Option<u32>, TypeRef)>, BtfError> {
         for member in members.iter() {
+            let Some(rest) = left.checked_sub(1) else {
+                return Ok(None);
+            };
+            *left = rest;
             let start = u64::from(member.bit_offset);
             if member.name != 0 {
                 if self.btf.text(member.type_ref.set, member.name)? == name {
@@ -196,11 +200,40 @@ impl<'a> Types<'a> {
                 continue;
             }
             if let Kind::Composite { members, .. } = self.btf.bare(member.type_ref)?.kind {
-                if let Some((within, bits, type_ref)) = self.search(members, name, depth + 1)? {
+                let found = self.search(members, name, depth + 1, left)?;
+                if let Some((within, bits, type_ref)) = found {
                     return Ok(Some((start + within, bits, type_ref)));
                 }
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Btf, Of};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn structs_that_are_in_each_other_many_times_are_searched_for_a_moment_alone() {
+        const NAMES: [&str; 14] = [
+            "?a", "?b", "?c", "?d", "?e", "?f", "?g", "?h", "?i", "?j", "?k", "?l", "?m", "?n",
+        ];
+        let mut btf = Btf::new();
+        // Ten of the next one in each: 10^13 members.
+        for pair in NAMES.windows(2) {
+            let inner = [("", Of::Struct(pair[1]), 0); 10];
+            btf.structure(pair[0], 8, &inner);
+        }
+        btf.structure("?n", 8, &[("near", Of::Number(8), 0)])
+            .structure("thing", 8, &[("", Of::Struct("?a"), 0)]);
+        let bytes = btf.bytes();
+        let types = Types::parse(&bytes).unwrap();
+        let begin = Instant::now();
+        assert!(types.member("thing", "absent").is_err());
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        assert_eq!(types.member("thing", "near").unwrap().offset, 0);
     }
 }

@@ -3,9 +3,10 @@
 //! or 16 slots each.
 
 use crate::error::Error;
+use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::{Found, Trouble};
+use crate::trouble::Trouble;
 use std::collections::HashSet;
 
 /// What the two lowest bits of an entry say: a pointer, or a node of the tree. The others are
@@ -25,20 +26,35 @@ impl Machine<'_> {
     /// The pointers in `array`, a `struct xarray`, with the index of each.
     ///
     /// # Errors
-    /// If it is no such array, or cannot be read at all.
+    /// If it is no such array.
     pub fn xarray(
         &self,
         what: &'static str,
         array: Struct<'_>,
     ) -> Result<Found<(u64, u64)>, Error> {
-        let root = array.field("xa_head")?.u64()?;
+        self.xarray_within(what, array, MAX_ITEMS)
+    }
+
+    /// As [`xarray`](Self::xarray), with no more than `limit` nodes and entries.
+    fn xarray_within(
+        &self,
+        what: &'static str,
+        array: Struct<'_>,
+        limit: usize,
+    ) -> Result<Found<(u64, u64)>, Error> {
         let mut walk = Walk {
             machine: self,
             what,
+            limit,
+            is_full: false,
             seen: HashSet::new(),
             found: Found::default(),
         };
-        walk.entry(array.address(), root, 0, 0)?;
+        match array.field("xa_head")?.u64() {
+            Ok(root) => walk.entry(array.address(), root, 0, 0)?,
+            Err(error @ Error::Memory(_)) => walk.unreadable(error),
+            Err(other) => return Err(other),
+        }
         Ok(walk.found)
     }
 }
@@ -46,31 +62,50 @@ impl Machine<'_> {
 struct Walk<'m> {
     machine: &'m Machine<'m>,
     what: &'static str,
+    limit: usize,
+    is_full: bool,
     seen: HashSet<u64>,
     found: Found<(u64, u64)>,
 }
 
 impl Walk<'_> {
+    /// Whether another one, a node or an entry, is taken; the first that is not is said.
+    fn has_room(&mut self) -> bool {
+        if self.is_full {
+            return false;
+        }
+        let (what, limit) = (self.what, self.limit);
+        self.is_full = self.seen.len() + self.found.items.len() >= limit;
+        if self.is_full {
+            self.found.troubles.push(Trouble::TooMany { what, limit });
+        }
+        !self.is_full
+    }
+
+    fn unreadable(&mut self, error: Error) {
+        // Nothing that follows can be read either.
+        self.is_full |= error.is_too_much();
+        let what = self.what;
+        self.found
+            .troubles
+            .push(Trouble::Unreadable { what, error });
+    }
+
     /// The entry that was found at `at`, for the indices from `index` on.
     fn entry(&mut self, at: u64, entry: u64, index: u64, depth: u32) -> Result<(), Error> {
         let what = self.what;
         match entry & KIND {
             _ if entry == 0 => {}
-            POINTER => self.found.items.push((index, entry)),
+            POINTER if self.has_room() => self.found.items.push((index, entry)),
+            POINTER => {}
             NODE if entry > LAST_MARK => {
                 let node = entry & !KIND;
                 if depth == MAX_DEPTH || !self.seen.insert(node) {
                     self.found.troubles.push(Trouble::Circle { what, at: node });
-                } else if self.seen.len() > MAX_ITEMS {
-                    let limit = MAX_ITEMS;
-                    self.found.troubles.push(Trouble::TooMany { what, limit });
-                } else if let Err(error) = self.node(node, index, depth) {
-                    match error {
-                        Error::Memory(_) => self
-                            .found
-                            .troubles
-                            .push(Trouble::Unreadable { what, error }),
-                        other => return Err(other),
+                } else if self.has_room() {
+                    match self.node(node, index, depth) {
+                        Err(error @ Error::Memory(_)) => self.unreadable(error),
+                        other => return other,
                     }
                 }
             }
@@ -96,6 +131,9 @@ impl Walk<'_> {
             return Ok(());
         };
         for slot in 0..slots.count()?.min(MAX_SLOTS) {
+            if self.is_full {
+                break;
+            }
             let place = slots.index(slot)?;
             let entry = place.u64()?;
             let within = slot.checked_shl(shift).unwrap_or(0);
@@ -107,5 +145,30 @@ impl Walk<'_> {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Tasks;
+
+    #[test]
+    fn entries_count_as_well_as_nodes_and_that_there_are_too_many_is_said_once() {
+        let mut tasks = Tasks::new(&[]);
+        for pid in 1..9 {
+            tasks.process(pid, "init");
+        }
+        let image = tasks.kernel.image();
+        let machine = image.machine();
+        let namespace = machine.variable("init_pid_ns", "pid_namespace").unwrap();
+        let tree = namespace.field("idr.idr_rt").unwrap().structure();
+        let found = machine.xarray_within("tree", tree, 4).unwrap();
+        // With the node, four.
+        assert_eq!(found.items.len(), 3);
+        let (what, limit) = ("tree", 4);
+        assert_eq!(found.troubles, [Trouble::TooMany { what, limit }]);
+        let whole = machine.xarray_within("tree", tree, 9).unwrap();
+        assert_eq!((whole.items.len(), whole.troubles.len()), (8, 0));
     }
 }

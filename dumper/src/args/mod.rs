@@ -303,7 +303,10 @@ pub enum Command {
     /// Show the kernel's log in an image
     #[cfg(feature = "inspect")]
     Dmesg(InspectArgs),
-    /// List the mappings of the processes in an image, as /proc/PID/maps does
+    /// List the mappings of the processes in an image
+    ///
+    /// As in /proc/PID/maps, but with the last address of each instead of the end after it, and without
+    /// the names of heap and stack. A file whose path cannot be read is shown as ?.
     #[cfg(feature = "inspect")]
     Maps(MapsArgs),
     /// Record what happens to an image after it was acquired, and show it

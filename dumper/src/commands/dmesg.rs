@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump dmesg`: the kernel's log in an image.
 
-use super::machine_in_image::{InspectError, Opened, exit_status, in_words, seconds};
+use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::InspectArgs;
 use crate::text::dmesg::{DmesgDocument, RecordRow};
 use linpmem_cli::{ExitStatus, Stderr};
@@ -24,15 +24,15 @@ pub fn dmesg(
             .into_iter()
             .map(|record| RecordRow {
                 sequence: record.sequence,
-                seconds: seconds(record.time_ns),
+                time: Duration::from_nanos(record.time_ns),
                 level: record.level,
                 facility: record.facility,
                 text: record.text,
-                time: Duration::from_nanos(record.time_ns),
             })
             .collect(),
         troubles: in_words(&found.troubles),
+        more_troubles: found.troubles.more(),
     };
-    let status = exit_status(opened.is_cut_off(), &document.troubles);
+    let status = exit_status(opened.is_cut_off(), document.troubles.is_empty());
     Ok((document, status))
 }

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image and its artifacts, opened as the machine that it is of.
 
+use super::kernel_symbols;
 use crate::args::InspectArgs;
 use linpmem_capture::artifacts::{Artifacts, ArtifactsError, VMCOREINFO};
 use linpmem_capture::source::{ImageSourceError, read_image};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::ImageReader;
 use linpmem_inspect::{Facts, Machine, Symbols};
-use linpmem_kinfo::kallsyms::Scanner;
 use linpmem_kinfo::vmcoreinfo::{MAX_BYTES, Vmcoreinfo};
-use linpmem_phys::num::u64_as_usize;
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
-use std::io::{self, Read};
 use std::path::PathBuf;
-
-/// kallsyms or System.map that are read; a large kernel has 20 MiB of it.
-const MAX_SYMBOLS_BYTES: u64 = 128 << 20;
-const STEP_BYTES: u64 = 64 << 10;
 
 /// An image that cannot be shown as a machine.
 #[derive(Debug, thiserror::Error)]
@@ -89,19 +83,16 @@ impl Opened {
         for warning in image.warnings() {
             stderr.warn(warning);
         }
-        let text = image.machine().vmcoreinfo.clone();
-        let text = text.or_else(|| artifacts.bytes(VMCOREINFO, MAX_BYTES).ok());
-        let vmcoreinfo = text.ok_or_else(|| InspectError::NoVmcoreinfo(path.clone()))?;
-        let mut symbols = Symbols::default();
-        see_symbols(&artifacts, "proc/kallsyms", 0, &mut symbols)?;
-        if symbols.is_empty() {
-            // Hidden: the kernel's System.map has the addresses for which it was linked.
-            let moved = Vmcoreinfo::new(&vmcoreinfo).kaslr_offset();
-            let mut names = artifacts.entries().iter().map(|entry| &entry.name);
-            if let Some((map, moved)) = names.find(|name| name.contains("System.map")).zip(moved) {
-                see_symbols(&artifacts, map, moved, &mut symbols)?;
-            }
-        }
+        let vmcoreinfo = match image.machine().vmcoreinfo.clone() {
+            Some(text) => text,
+            None => match artifacts.bytes(VMCOREINFO, MAX_BYTES) {
+                Err(ArtifactsError::Missing { .. }) => {
+                    return Err(InspectError::NoVmcoreinfo(path.clone()));
+                }
+                found => found?,
+            },
+        };
+        let symbols = kernel_symbols::of(&artifacts, Vmcoreinfo::new(&vmcoreinfo))?;
         Ok(Self {
             image: ImageMemory(image),
             btf: artifacts.btf("vmlinux")?,
@@ -127,47 +118,14 @@ impl Opened {
 }
 
 /// What the exit code says where memory contradicts itself.
-pub(super) fn exit_status(is_cut_off: bool, troubles: &[String]) -> ExitStatus {
-    match is_cut_off || !troubles.is_empty() {
+pub(super) fn exit_status(is_cut_off: bool, is_sound: bool) -> ExitStatus {
+    match is_cut_off || !is_sound {
         true => ExitStatus::Unreadable,
         false => ExitStatus::Complete,
     }
 }
 
-/// Nanoseconds as seconds, so that they are printed with no more digits than they have.
-pub(super) fn seconds(nanoseconds: u64) -> f64 {
-    let (whole, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-    format!("{whole}.{rest:09}")
-        .parse()
-        .unwrap_or(f64::INFINITY)
-}
-
 /// What was wrong on the way, in words.
 pub(super) fn in_words(troubles: &[linpmem_inspect::Trouble]) -> Vec<String> {
     troubles.iter().map(ToString::to_string).collect()
-}
-
-fn see_symbols(
-    artifacts: &Artifacts,
-    name: &str,
-    moved: u64,
-    symbols: &mut Symbols,
-) -> Result<(), ArtifactsError> {
-    let failed = |source: io::Error| ArtifactsError::Read {
-        name: name.to_owned(),
-        source,
-    };
-    let mut text = artifacts.open(name)?.take(MAX_SYMBOLS_BYTES);
-    let mut scanner = Scanner::default();
-    let mut bytes = vec![0; u64_as_usize(STEP_BYTES)];
-    loop {
-        let len = text.read(&mut bytes).map_err(failed)?;
-        if len == 0 {
-            break;
-        }
-        let (piece, _) = bytes.split_at(len);
-        scanner.feed(piece, |symbol| symbols.see(symbol, moved));
-    }
-    scanner.finish(|symbol| symbols.see(symbol, moved));
-    Ok(())
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump maps`: the mappings of the processes in an image.
 
+use super::all_tasks::{AllTasks, FoundTask};
 use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::MapsArgs;
 use crate::text::maps::{MappingRow, MapsDocument, ProcessRow};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_manifest::Address;
+
+/// Bytes that the mappings of all processes and their paths may take.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Lists the mappings in the image of `args`.
 ///
@@ -14,24 +18,34 @@ use linpmem_manifest::Address;
 pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus), InspectError> {
     let opened = Opened::open(&args.inspect, stderr)?;
     let machine = opened.machine()?;
-    let tasks = machine.tasks()?;
-    let mut troubles = tasks.troubles;
-    let is_wanted = |pid: i32| args.pid.is_empty() || args.pid.contains(&pid);
-    let processes: Vec<_> = tasks
-        .items
-        .iter()
-        .filter(|task| !task.is_further_thread() && is_wanted(task.pid))
-        .collect();
+    let all = AllTasks::of(&machine)?;
+    let mut is_sound = all.is_sound();
+    let mut troubles = all.troubles;
+    let has_number = |found: &FoundTask, pid: i32| {
+        found.task.pid == pid
+            || found
+                .other_number
+                .is_some_and(|other| Ok(other) == pid.try_into())
+    };
+    let is_wanted = |found: &&FoundTask| {
+        let mut wanted = args.pid.iter();
+        found.is_process() && (args.pid.is_empty() || wanted.any(|&pid| has_number(found, pid)))
+    };
+    let processes: Vec<_> = all.tasks.iter().filter(is_wanted).collect();
     for &pid in &args.pid {
-        if !processes.iter().any(|task| task.pid == pid) {
+        if !processes.iter().any(|found| has_number(found, pid)) {
             let image = args.inspect.image.clone();
             return Err(InspectError::NoProcess { image, pid });
         }
     }
     let mut rows = Vec::new();
-    for task in processes {
-        let found = machine.maps(task)?;
-        troubles.extend(found.troubles);
+    let mut room = MAX_BYTES;
+    for FoundTask { task, .. } in processes {
+        if room == 0 {
+            break;
+        }
+        let found = machine.maps(task, &mut room)?;
+        troubles.append(found.troubles);
         if args.pid.is_empty() && found.items.is_empty() {
             continue;
         }
@@ -47,17 +61,20 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
                     rights: mapping.rights(),
                     flags: Address(mapping.flags),
                     file_offset: mapping.is_file.then_some(mapping.offset),
+                    is_file: mapping.is_file,
                     path: mapping.path,
                     address: Address(mapping.address),
                 })
                 .collect(),
         });
     }
+    is_sound &= troubles.is_empty();
     let document = MapsDocument {
         image: args.inspect.image.to_string_lossy().into_owned(),
         processes: rows,
         troubles: in_words(&troubles),
+        more_troubles: troubles.more(),
     };
-    let status = exit_status(opened.is_cut_off(), &document.troubles);
+    let status = exit_status(opened.is_cut_off(), is_sound);
     Ok((document, status))
 }

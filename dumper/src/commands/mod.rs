@@ -2,6 +2,8 @@
 //! The commands, one file each: from arguments to a document.
 
 pub mod acquire;
+#[cfg(feature = "inspect")]
+mod all_tasks;
 pub mod compare;
 pub mod custody;
 mod custody_record;
@@ -14,6 +16,8 @@ mod file_output;
 #[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
+#[cfg(feature = "inspect")]
+mod kernel_symbols;
 pub mod ls;
 #[cfg(feature = "inspect")]
 pub mod machine_in_image;

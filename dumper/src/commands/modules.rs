@@ -32,7 +32,8 @@ pub fn modules(
             })
             .collect(),
         troubles: in_words(&found.troubles),
+        more_troubles: found.troubles.more(),
     };
-    let status = exit_status(opened.is_cut_off(), &document.troubles);
+    let status = exit_status(opened.is_cut_off(), document.troubles.is_empty());
     Ok((document, status))
 }

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ps`: the processes in an image.
 
-use super::machine_in_image::{InspectError, Opened, exit_status, in_words, seconds};
+use super::all_tasks::{AllTasks, FoundTask};
+use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::PsArgs;
-use crate::text::ps::{FoundBy, PsDocument, TaskRow};
+use crate::text::ps::{PsDocument, TaskRow};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_inspect::{Error, Machine, Task, Trouble};
+use linpmem_inspect::{Error, Machine, Trouble, Troubles};
 use linpmem_manifest::Address;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const ARGUMENTS: &str = "command line of a process";
+/// Bytes of all command lines that are kept: a million tasks may have 4096 each.
+const MAX_ARGUMENTS: usize = 64 << 20;
 
 /// Lists the tasks in the image of `args`.
 ///
@@ -16,66 +22,60 @@ use std::collections::{HashMap, HashSet};
 pub fn ps(args: &PsArgs, stderr: Stderr) -> Result<(PsDocument, ExitStatus), InspectError> {
     let opened = Opened::open(&args.inspect, stderr)?;
     let machine = opened.machine()?;
-    let mut listed = machine.tasks()?;
-    let numbered = machine.tasks_by_pid()?;
-    listed.troubles.extend(numbered.troubles);
-    let by_number: HashSet<u64> = numbered.items.iter().map(|entry| entry.task).collect();
-    let by_list: HashSet<u64> = listed.items.iter().map(|task| task.address).collect();
-    let mut tasks: Vec<(Task, FoundBy)> = Vec::new();
-    for task in listed.items {
-        // The task that a processor idles with has the number 0, which is in no tree.
-        let found = match task.pid == 0 || by_number.contains(&task.address) {
-            true => FoundBy::Both,
-            false => FoundBy::List,
-        };
-        tasks.push((task, found));
+    let mut all = AllTasks::of(&machine)?;
+    let mut threads = HashMap::new();
+    for found in &all.tasks {
+        *threads.entry(found.task.tgid).or_insert(0_u64) += 1;
     }
-    for entry in numbered.items {
-        if !by_list.contains(&entry.task) {
-            match machine.task(entry.task) {
-                Ok(task) => tasks.push((task, FoundBy::Number)),
-                Err(error) => listed.troubles.push(Trouble::Unreadable {
-                    what: "task that only the tree of process numbers has",
-                    error,
-                }),
-            }
+    let mut room = MAX_ARGUMENTS;
+    let mut rows = Vec::new();
+    for found in &all.tasks {
+        if args.threads || found.is_process() {
+            let threads = threads.get(&found.task.tgid).copied().unwrap_or(0);
+            rows.push(row(&machine, found, threads, &mut room, &mut all.troubles)?);
         }
     }
-    let mut threads = HashMap::new();
-    for (task, _) in &tasks {
-        *threads.entry(task.tgid).or_insert(0_u64) += 1;
-    }
-    let rows = tasks
-        .iter()
-        .filter(|(task, found)| {
-            args.threads || !task.is_further_thread() || *found != FoundBy::Both
-        })
-        .map(|(task, found)| {
-            let threads = threads.get(&task.tgid).copied().unwrap_or(0);
-            row(&machine, task, *found, threads)
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
+    let status = exit_status(opened.is_cut_off(), all.is_sound());
     let document = PsDocument {
         image: args.inspect.image.to_string_lossy().into_owned(),
         banner: machine.banner().to_owned(),
         tasks: rows,
-        troubles: in_words(&listed.troubles),
+        troubles: in_words(&all.troubles),
+        more_troubles: all.troubles.more(),
     };
-    let status = exit_status(opened.is_cut_off(), &document.troubles);
     Ok((document, status))
 }
 
 fn row(
     machine: &Machine<'_>,
-    task: &Task,
-    found_by: FoundBy,
+    found: &FoundTask,
     threads: u64,
+    room: &mut usize,
+    troubles: &mut Troubles,
 ) -> Result<TaskRow, Error> {
-    let arguments = match machine.arguments(task) {
+    let task = &found.task;
+    let mut arguments = match machine.arguments(task) {
         Ok(arguments) => arguments,
-        Err(Error::Memory(_)) => None,
+        Err(error @ Error::Memory(_)) => {
+            troubles.push(Trouble::Unreadable {
+                what: ARGUMENTS,
+                error,
+            });
+            None
+        }
         Err(error) => return Err(error),
     };
+    if let Some(arguments) = &mut arguments {
+        // A word of one byte takes as much as one of a few.
+        let taken = arguments.words.iter().map(|word| word.len() + 32).sum();
+        match room.checked_sub(taken) {
+            Some(left) => *room = left,
+            None => {
+                arguments.words.clear();
+                arguments.is_cut = true;
+            }
+        }
+    }
     let missing = arguments.as_ref().and_then(|found| found.missing.as_ref());
     Ok(TaskRow {
         pid: task.pid,
@@ -83,14 +83,16 @@ fn row(
         ppid: task.ppid,
         uid: task.uid,
         state: task.state,
-        start_seconds: task.start_ns.map(seconds),
+        start: task.start_ns.map(Duration::from_nanos),
         threads,
         name: task.name.clone(),
         is_kernel_thread: task.is_kernel_thread,
         arguments_missing: missing.map(ToString::to_string),
+        arguments_cut: arguments.as_ref().is_some_and(|found| found.is_cut),
         arguments: arguments.map(|found| found.words),
         address: Address(task.address),
         page_table: task.page_table.map(Address),
-        found_by,
+        found_by: found.found_by,
+        other_number: found.other_number,
     })
 }

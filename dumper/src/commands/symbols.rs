@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 const ENDING: &str = ".isf.json.xz";
 
 /// kallsyms or System.map; a large kernel has 20 MiB of it.
-const MAX_SYMBOLS_BYTES: u64 = 128 << 20;
+pub(super) const MAX_SYMBOLS_BYTES: u64 = 128 << 20;
 
 /// The types of all modules together.
 const MAX_MODULES_BYTES: usize = 64 << 20;
@@ -305,15 +305,20 @@ fn make(
     };
     // A kernel that hides its addresses, or lists nothing but functions, may have its
     // System.map in /boot.
-    let mut entries = artifacts.entries().iter();
-    if let Some(map) = entries.find(|entry| entry.name.contains("System.map")) {
-        if let Ok(text) = artifacts.bytes(&map.name, MAX_SYMBOLS_BYTES) {
+    if let Some(map) = system_map_of(artifacts) {
+        if let Ok(text) = artifacts.bytes(map, MAX_SYMBOLS_BYTES) {
             if let Ok(file) = parts.file(&text, 0) {
                 return write(&file, path, force);
             }
         }
     }
     Err(error)
+}
+
+/// The name of the System.map among the artifacts.
+pub(super) fn system_map_of(artifacts: &Artifacts) -> Option<&str> {
+    let mut names = artifacts.entries().iter().map(|entry| entry.name.as_str());
+    names.find(|name| name.contains("System.map"))
 }
 
 /// What kind of machine the artifacts are of: as it is recorded, or as `uname -m` said. Older

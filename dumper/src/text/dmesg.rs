@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump dmesg`: the kernel's log in an image.
 
-use super::troubles;
+use super::{seconds, troubles};
 use linpmem_cli::{Document, printable};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -16,6 +16,8 @@ pub struct DmesgDocument {
     pub records: Vec<RecordRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A record.
@@ -24,16 +26,14 @@ pub struct RecordRow {
     /// Its number since the boot.
     pub sequence: u64,
     /// From the boot.
-    pub seconds: f64,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub time: Duration,
     /// From 0, an emergency, to 7, for debugging.
     pub level: u8,
     /// Who wrote it: 0 is the kernel.
     pub facility: u8,
     /// The text.
     pub text: String,
-    /// The time, to the nanosecond.
-    #[serde(skip)]
-    pub time: Duration,
 }
 
 impl Document for DmesgDocument {
@@ -47,6 +47,6 @@ impl Document for DmesgDocument {
                 writeln!(out, "[{seconds:>5}.{micros:06}] {}", printable(line))?;
             }
         }
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

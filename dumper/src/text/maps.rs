@@ -17,6 +17,8 @@ pub struct MapsDocument {
     pub processes: Vec<ProcessRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A process.
@@ -43,8 +45,11 @@ pub struct MappingRow {
     pub flags: Address,
     /// Where in the file it begins; null if it is of no file.
     pub file_offset: Option<u64>,
-    /// The file.
+    /// The file, if it is of one whose path could be read.
     pub path: Option<String>,
+    /// Whether it is of a file.
+    #[serde(skip)]
+    pub is_file: bool,
     /// Where its `vm_area_struct` is.
     pub address: Address,
 }
@@ -62,7 +67,10 @@ impl Document for MapsDocument {
                     mapping
                         .file_offset
                         .map_or_else(String::new, |offset| format!("{offset:#x}")),
-                    mapping.path.clone().unwrap_or_default(),
+                    match &mapping.path {
+                        None if mapping.is_file => "?".to_owned(),
+                        path => path.clone().unwrap_or_default(),
+                    },
                 ]
             });
             let columns = [
@@ -73,6 +81,6 @@ impl Document for MapsDocument {
             ];
             table::write(out, columns, rows)?;
         }
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

@@ -66,3 +66,13 @@ pub const fn stderr(is_json: bool) -> Stderr {
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
+
+/// As [`seconds`]; null where the time is not known.
+#[cfg(feature = "inspect")]
+#[expect(clippy::ref_option, reason = "what serde calls")]
+fn known_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => seconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}

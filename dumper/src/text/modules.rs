@@ -17,6 +17,8 @@ pub struct ModulesDocument {
     pub modules: Vec<ModuleRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A module.
@@ -57,6 +59,6 @@ impl Document for ModulesDocument {
             ("TAINTS", Align::Left),
         ];
         table::write(out, columns, rows)?;
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

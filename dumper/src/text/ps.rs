@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ps`: the processes in an image.
 
-use super::troubles;
-use linpmem_cli::Document;
+use super::{known_seconds, troubles};
 use linpmem_cli::table::{self, Align};
+use linpmem_cli::{Document, printable};
 use linpmem_manifest::Address;
 use serde::Serialize;
 use std::io::{self, Write};
+use std::time::Duration;
 
 /// The tasks in an image.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,8 @@ pub struct PsDocument {
     pub tasks: Vec<TaskRow>,
     /// What contradicts itself in memory, a sentence each.
     pub troubles: Vec<String>,
+    /// How many more there are.
+    pub more_troubles: u64,
 }
 
 /// A task.
@@ -35,7 +38,8 @@ pub struct TaskRow {
     /// As ps(1) shows it.
     pub state: Option<char>,
     /// From the boot to its start.
-    pub start_seconds: Option<f64>,
+    #[serde(rename = "start_seconds", serialize_with = "known_seconds")]
+    pub start: Option<Duration>,
     /// How many threads its process has.
     pub threads: u64,
     /// Its name, of at most 15 bytes.
@@ -47,12 +51,16 @@ pub struct TaskRow {
     pub arguments: Option<Vec<String>>,
     /// Why there is no more of it.
     pub arguments_missing: Option<String>,
+    /// Whether it is longer than what is kept of it.
+    pub arguments_cut: bool,
     /// Where its `task_struct` is.
     pub address: Address,
     /// The physical address of its top page table.
     pub page_table: Option<Address>,
     /// Where it was found.
     pub found_by: FoundBy,
+    /// The number by which the kernel finds it, if that is not `pid`.
+    pub other_number: Option<u64>,
 }
 
 /// Where a task was found: in the list of all, or by its number.
@@ -75,6 +83,9 @@ impl TaskRow {
             true => format!("[{}]", self.name),
             false => words.join(" "),
         };
+        if self.arguments_cut {
+            command.push_str(" \u{2026}");
+        }
         if let Some(missing) = &self.arguments_missing {
             command.push_str(&format!(" (the rest is missing: {missing})"));
         }
@@ -90,16 +101,21 @@ impl Document for PsDocument {
         let rows = self.tasks.iter().map(|task| {
             [
                 task.pid.to_string(),
+                task.tgid.to_string(),
                 known(task.ppid.map(|ppid| ppid.to_string())),
                 known(task.uid.map(|uid| uid.to_string())),
                 known(task.state.map(String::from)),
                 task.threads.to_string(),
-                known(task.start_seconds.map(|start| format!("{start:.2}"))),
+                known(
+                    task.start
+                        .map(|start| format!("{:.2}", start.as_secs_f64())),
+                ),
                 task.command(),
             ]
         });
         let columns = [
             ("PID", Align::Right),
+            ("TGID", Align::Right),
             ("PPID", Align::Right),
             ("UID", Align::Right),
             ("S", Align::Left),
@@ -109,6 +125,14 @@ impl Document for PsDocument {
         ];
         table::write(out, columns, rows)?;
         for task in &self.tasks {
+            if let Some(number) = task.other_number {
+                let name = printable(&task.name);
+                writeln!(
+                    out,
+                    "note: {} ({name}) is found by the number {number}: something changed its own",
+                    task.pid
+                )?;
+            }
             let where_to = match task.found_by {
                 FoundBy::Both => continue,
                 FoundBy::List => {
@@ -120,9 +144,9 @@ impl Document for PsDocument {
                      beginning, or is hidden"
                 }
             };
-            let name = linpmem_cli::printable(&task.name);
+            let name = printable(&task.name);
             writeln!(out, "note: {} ({name}) {where_to}", task.pid)?;
         }
-        troubles::write(&self.troubles, out)
+        troubles::write(&self.troubles, self.more_troubles, out)
     }
 }

@@ -4,16 +4,22 @@
 use linpmem_cli::printable;
 use std::io::{self, Write};
 
-/// A longer list is cut here; JSON has all of it.
+/// A longer list is cut here; JSON has more of it.
 const SHOWN: usize = 20;
 
 /// Writes `troubles` below what they are about.
-pub(super) fn write(troubles: &[String], out: &mut dyn Write) -> io::Result<()> {
+/// `more` were counted alone.
+pub(super) fn write(troubles: &[String], more: u64, out: &mut dyn Write) -> io::Result<()> {
     for trouble in troubles.iter().take(SHOWN) {
         writeln!(out, "note: {}", printable(trouble))?;
     }
-    match troubles.len().saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => writeln!(out, "note: and {more} more; --json lists all"),
+    let listed = troubles.len().saturating_sub(SHOWN);
+    match (listed, more) {
+        (0, 0) => Ok(()),
+        (_, 0) => writeln!(out, "note: and {listed} more; --json lists all"),
+        _ => writeln!(
+            out,
+            "note: and {listed} more, which --json lists, and {more} that were counted alone"
+        ),
     }
 }

@@ -3,6 +3,10 @@
 //! memory, and says why.
 
 use crate::hostile_files::{IMAGE, Zip, archive, kdump, lime, record, stream, zstd};
+#[cfg(feature = "inspect")]
+use crate::inspect::write_image;
+#[cfg(feature = "inspect")]
+use linpmem_inspect::testing::{Kernel, MM, Of, Tasks, types};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -29,10 +33,13 @@ fn limited(folder: &Path, words: &[&str]) -> Output {
 
 /// Runs every command on the file; returns what each said.
 fn every_command(folder: &Path, name: &str) -> Vec<(String, Output)> {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 13] = [
         &["info", name],
         &["ls", name],
         &["ps", name],
+        &["modules", name],
+        &["dmesg", name],
+        &["maps", name],
         &["verify", name, "--progress=none"],
         &["convert", name, "out.lime", "--progress=none", "--force"],
         &["compare", name, name],
@@ -298,6 +305,69 @@ fn frames_take_no_more_than_their_content_could() {
     // Holes that look like empty blocks and chunks.
     sparse("blocks.zst", b"\x28\xb5\x2f\xfd\xa0\0\0\x10\0", b"");
     sparse("chunks.sz", b"\xff\x06\0\0sNaPpY", b"");
+}
+
+/// A kernel whose log has 2^31 descriptors, none of them at a valid address.
+#[cfg(feature = "inspect")]
+fn endless_kernel() -> Kernel {
+    let counter = [("counter", Of::Number(8), 0)];
+    let mut btf = types(&MM);
+    btf.structure("atomic_t", 8, &counter)
+        .structure("prb_desc", 24, &[("state_var", Of::Struct("atomic_t"), 0)])
+        .structure("printk_info", 32, &[])
+        .structure(
+            "desc_ring",
+            40,
+            &[
+                ("count_bits", Of::Number(4), 0),
+                ("descs", Of::Pointer("prb_desc"), 8),
+                ("infos", Of::Pointer("printk_info"), 16),
+                ("head_id", Of::Struct("atomic_t"), 24),
+                ("tail_id", Of::Struct("atomic_t"), 32),
+            ],
+        )
+        .structure(
+            "data_ring",
+            16,
+            &[
+                ("size_bits", Of::Number(4), 0),
+                ("data", Of::Pointer("char"), 8),
+            ],
+        )
+        .structure(
+            "printk_ringbuffer",
+            64,
+            &[
+                ("desc_ring", Of::Struct("desc_ring"), 0),
+                ("text_data_ring", Of::Struct("data_ring"), 40),
+            ],
+        );
+    let mut tasks = Tasks::new(&[]);
+    tasks.kernel.btf = btf.bytes();
+    let kernel = &mut tasks.kernel;
+    let [variable, ring] = [8, 64].map(|size| kernel.allocate(size));
+    kernel.symbol("prb", variable);
+    kernel.put(variable, ring);
+    kernel.put_u32(ring, 31);
+    kernel.put(ring + 8, 1 << 48);
+    kernel.put(ring + 24, 1 << 40);
+    kernel.put_u32(ring + 40, 31);
+    tasks.kernel
+}
+
+#[cfg(feature = "inspect")]
+#[test]
+fn a_log_without_an_end_is_read_for_a_moment_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = endless_kernel();
+    let kallsyms = [("proc/kallsyms", kernel.kallsyms())];
+    write_image(folder.path(), &kernel, &kallsyms, "");
+    let output = limited(folder.path(), &["dmesg", "a.lime"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{complaint}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let end = "which --json lists, and 1047577 that were counted alone\n";
+    assert!(text.ends_with(end), "{text}");
 }
 
 #[test]

@@ -99,16 +99,8 @@ impl<'a> Machine<'a> {
         self.kernel.read(&self.memory, at, buf)
     }
 
-    /// As [`read`](Self::read), through the page tables of a process.
-    ///
-    /// # Errors
-    /// At the first page that cannot be read.
-    pub fn read_in(&self, space: AddressSpace, at: u64, buf: &mut [u8]) -> Result<(), MemoryError> {
-        space.read(&self.memory, at, buf)
-    }
-
-    /// As [`read_in`](Self::read_in), up to the first page that cannot be read: how many
-    /// bytes that are, and why there are no more.
+    /// Fills `buf` through the page tables of a process, up to the first page that cannot be
+    /// read: how many bytes that are, and why there are no more.
     pub(crate) fn read_some_in(
         &self,
         space: AddressSpace,

@@ -6,8 +6,8 @@ use crate::error::Error;
 use linpmem_kinfo::btf::{Kind, TypeRef};
 use linpmem_phys::num::u64_as_usize;
 
-/// A longer text is cut here.
-const MAX_TEXT: u64 = 4096;
+/// A longer text is cut here: these are names of tasks and modules, and there may be a million.
+const MAX_TEXT: u64 = 256;
 
 /// A struct or union at an address. Nothing is read yet.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl<'m> Struct<'m> {
     ///
     /// # Errors
     /// If it has none of them.
-    pub fn any(&self, paths: &[&'static str]) -> Result<Value<'m>, Error> {
+    pub fn first_of(&self, paths: &[&'static str]) -> Result<Value<'m>, Error> {
         let mut last = Error::Null { at: self.address };
         for path in paths {
             match self.field(path) {
@@ -188,14 +188,6 @@ impl<'m> Value<'m> {
         self.machine.text(self.address, len.min(MAX_TEXT))
     }
 
-    /// The text that the pointer to characters leads to, up to its first zero byte.
-    ///
-    /// # Errors
-    /// If this is no pointer, or the text cannot be read.
-    pub fn text_at(&self) -> Result<String, Error> {
-        self.machine.text(self.u64()?, MAX_TEXT)
-    }
-
     fn kind(&self, wanted: &'static str) -> Error {
         Error::Kind {
             at: self.address,
@@ -274,12 +266,13 @@ mod tests {
         // No zero byte at its end.
         let name = thing.field("name").unwrap();
         assert_eq!(name.text().unwrap(), "sixteen letters!");
-        assert_eq!(thing.field("words").unwrap().text_at().unwrap(), "a\u{e4}");
+        let words = machine.text(number("words"), 9).unwrap();
+        assert_eq!(words, "a\u{e4}");
         let table = thing.field("table").unwrap();
         assert_eq!(table.count(), Ok(2));
         let second = table.index(1).unwrap().structure();
         assert_eq!(second.field("inner").unwrap().u64(), Ok(99));
-        assert_eq!(thing.any(&["absent", "wide"]).unwrap().address(), at);
+        assert_eq!(thing.first_of(&["absent", "wide"]).unwrap().address(), at);
     }
 
     #[test]
@@ -295,7 +288,8 @@ mod tests {
         assert!(!thing.has("wide.more") && thing.has("other.inner"));
         let error = machine.structure("nothing", at).unwrap_err();
         assert_eq!(error, Error::NoStruct("nothing"));
-        assert!(!machine.types().has_member("nothing", "wide"));
+        let error = machine.types().member("nothing", "wide").unwrap_err();
+        assert_eq!(error, Error::NoStruct("nothing"));
         let error = machine.variable("prb", "thing").unwrap_err();
         assert_eq!(error, Error::NoSymbol("prb"));
         for (path, wanted) in [("name", "a number"), ("other", "a number")] {
