@@ -36,10 +36,31 @@ pub fn modules(vm: &Vm) -> Result<BTreeSet<String>> {
 }
 
 /// Whether processes of this name come and go at any time.
+///
+/// The dumper's threads are among them: a list that is read while it changes can lead to
+/// the record of a process that has ended, where a thread's record is by then.
 #[must_use]
 pub fn is_fleeting(name: &str) -> bool {
-    name.starts_with("kworker/") || ["ps", "cat", "linpmem-dump"].contains(&name)
+    let starts = ["kworker/", "hash-"];
+    starts.iter().any(|start| name.starts_with(start)) || FLEETING.contains(&name)
 }
+
+const FLEETING: &[&str] = &[
+    // Programs that tests start.
+    "ps",
+    "cat",
+    "linpmem-dump",
+    // Threads of linpmem-dump.
+    "artifacts",
+    "heartbeat",
+    "linear-hash",
+    "listen",
+    "progress",
+    "read",
+    "source",
+    "write",
+    "write-behind",
+];
 
 fn parse(line: &str) -> Option<Process> {
     let mut words = line.splitn(3, ' ');

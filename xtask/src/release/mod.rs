@@ -40,7 +40,7 @@ pub struct Args {
     target: Vec<Arch>,
     #[command(flatten)]
     sign: sums::SignArgs,
-    /// Whom the packages name: NAME <ADDRESS>
+    /// Whom the packages name, as `NAME <ADDRESS>`
     #[arg(long, default_value = origin::NOBODY, value_name = "NAME <ADDRESS>")]
     maintainer: String,
     /// The folder for the files; one of an earlier release is replaced
