@@ -15,6 +15,30 @@ pub struct AddressSpace {
     root: u64,
 }
 
+/// What page tables say of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is mapped.
+    Mapped {
+        /// The physical address.
+        phys: u64,
+        /// What the last entry maps.
+        page_bytes: u64,
+    },
+    /// It is not in memory.
+    Absent {
+        /// What the last entry would map.
+        bytes: u64,
+        /// Whether it is in swap, or about to be moved.
+        is_swapped: bool,
+    },
+    /// The tables cannot be followed.
+    Broken {
+        /// What the last entry that could be read is for.
+        bytes: u64,
+    },
+}
+
 impl AddressSpace {
     /// The addresses that the tables below `root` translate.
     #[must_use]
@@ -55,6 +79,41 @@ impl AddressSpace {
             },
             Outcome::Broken(_) => Err(failed.unwrap_or(Reason::BrokenTables)),
         }
+    }
+
+    /// What the page tables say of `virt`.
+    pub(crate) fn place(&self, memory: &Memory<'_>, virt: u64) -> Place {
+        let root = self.paging.shared_root(virt).unwrap_or(self.root);
+        let read = |at| memory.read_u64(at).map_err(|_| Errno::EIO);
+        let walk = self.paging.walk(root, virt, read);
+        let Ok(walk) = walk else {
+            let bytes = PAGE_SIZE.get();
+            return Place::Broken { bytes };
+        };
+        let taken = u32::try_from(walk.steps().len()).unwrap_or(0);
+        let bytes = self.covered(virt, taken);
+        match walk.outcome {
+            Outcome::Mapped {
+                phys, page_bytes, ..
+            } => Place::Mapped { phys, page_bytes },
+            Outcome::NotPresent => Place::Absent {
+                bytes,
+                is_swapped: walk.steps().last().is_some_and(|step| step.value != 0),
+            },
+            Outcome::Broken(_) => Place::Broken { bytes },
+        }
+    }
+
+    /// Bytes of addresses that the last of `taken` entries is for.
+    fn covered(&self, virt: u64, taken: u32) -> u64 {
+        let page_bits = match self.paging {
+            Paging::X86(_) => PAGE_SIZE.get().trailing_zeros(),
+            Paging::Arm64(paging) => paging.half(virt).granule.bits(),
+        };
+        let below = self.paging.levels(virt).saturating_sub(taken.max(1));
+        // Eight bytes an entry.
+        let bits = page_bits + below * (page_bits - 3);
+        1_u64.checked_shl(bits).unwrap_or(1 << 63)
     }
 
     /// Fills `buf` from `virt` on.

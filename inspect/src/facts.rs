@@ -4,8 +4,21 @@
 use linpmem_kinfo::kallsyms::Symbol;
 use std::collections::BTreeMap;
 
-/// The symbols that are looked for.
+/// The symbols that everything begins with.
 const WANTED: [&str; 5] = ["init_pid_ns", "init_task", "linux_banner", "modules", "prb"];
+
+/// Those that some checks need.
+const USEFUL: [&str; 5] = [
+    "__per_cpu_offset",
+    "_etext",
+    "_stext",
+    "runqueues",
+    "sysctl_bootid",
+];
+
+/// What each processor has a copy of is linked from 0 on by x86-64's kernels up to 6.14, and is not
+/// moved with the kernel.
+const END_OF_COPIES: u64 = 1 << 32;
 
 /// What was kept with an image.
 #[derive(Clone, Debug)]
@@ -30,16 +43,21 @@ impl Symbols {
         if symbol.address == 0 || symbol.module.is_some() {
             return;
         }
-        if let Some(name) = WANTED.iter().find(|name| **name == symbol.name) {
+        let mut known = WANTED.iter().chain(&USEFUL);
+        if let Some(name) = known.find(|name| **name == symbol.name) {
+            let offset = match symbol.address < END_OF_COPIES {
+                true => 0,
+                false => offset,
+            };
             let address = symbol.address.wrapping_add(offset);
             self.addresses.entry(name).or_insert(address);
         }
     }
 
-    /// Whether all of them were seen.
+    /// Whether all of them were seen that everything begins with.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.addresses.len() == WANTED.len()
+        WANTED.iter().all(|name| self.addresses.contains_key(name))
     }
 
     /// The address of the variable `name`.

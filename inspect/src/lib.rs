@@ -4,9 +4,12 @@
 #![cfg_attr(test, allow(clippy::as_conversions))]
 
 mod address_space;
+mod boot_id;
+mod cpus;
 mod error;
 mod facts;
 mod found;
+mod kernel_code;
 mod list;
 mod log;
 mod machine;
@@ -24,12 +27,15 @@ pub mod testing;
 mod trouble;
 mod troubles;
 mod types;
+mod user_pages;
 mod xarray;
 
 pub use address_space::AddressSpace;
+pub use cpus::Cpu;
 pub use error::{Error, MemoryError, Reason};
 pub use facts::{Facts, Symbols};
 pub use found::Found;
+pub use kernel_code::KernelCode;
 pub use log::LogRecord;
 pub use machine::{Machine, Struct, Value};
 pub use maps::Mapping;
@@ -39,3 +45,4 @@ pub use tasks::{Arguments, Task};
 pub use trouble::Trouble;
 pub use troubles::Troubles;
 pub use types::{Field, Types};
+pub use user_pages::UserPages;

@@ -66,10 +66,7 @@ impl Machine<'_> {
             return Ok(Found::default());
         };
         let mm = self.structure("mm_struct", mm)?;
-        let areas = match mm.has("mm_mt") {
-            true => self.maple_tree(WHAT, mm.field("mm_mt")?.structure())?,
-            false => self.chain(mm)?,
-        };
+        let areas = self.areas(mm)?;
         let mut found = Found {
             items: Vec::new(),
             troubles: areas.troubles,
@@ -100,6 +97,14 @@ impl Machine<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Where the mappings of `mm` are, in the order of their addresses.
+    pub(crate) fn areas(&self, mm: Struct<'_>) -> Result<Found<u64>, Error> {
+        match mm.has("mm_mt") {
+            true => self.maple_tree(WHAT, mm.field("mm_mt")?.structure()),
+            false => self.chain(mm),
+        }
     }
 
     /// The mappings of a kernel that links each with the one after it (before Linux 6.1).

@@ -376,8 +376,14 @@ pub struct Tasks {
 
 impl Tasks {
     pub fn new(mm: &[MemberOf]) -> Self {
-        let members = [&MM, mm].concat();
-        let mut kernel = Kernel::new(&types(&members));
+        Self::with(mm, |_| {})
+    }
+
+    /// With more types, which `define` adds.
+    pub fn with(mm: &[MemberOf], define: impl FnOnce(&mut Btf)) -> Self {
+        let mut btf = types(&[&MM, mm].concat());
+        define(&mut btf);
+        let mut kernel = Kernel::new(&btf);
         let init = kernel.allocate(256);
         let cred = kernel.allocate(8);
         let namespace = kernel.allocate(32);

@@ -10,7 +10,10 @@ use super::archive_writer::{AddError, ArchiveWriter, WrittenArchive};
 use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Item, Items, KALLSYMS, MASKED, MachineFiles};
-use super::{Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, Remark, VMCOREINFO, facts};
+use super::processes::{ListedPids, Processes};
+use super::{
+    Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, PROCESSES, Remark, VMCOREINFO, facts,
+};
 use crate::Reading;
 use crate::source::{Source, Subject};
 use crate::spool::Scratch;
@@ -34,6 +37,8 @@ pub(super) struct Gathering<'a> {
     pub(super) added_limit: PhysLen,
     /// Files that do not answer within this time are abandoned; `None` waits forever.
     pub(super) timeout: Option<Duration>,
+    /// The processes before memory was read, if it has been.
+    pub(super) begin: Option<&'a ListedPids>,
     /// Raised to end early.
     pub(super) stop: &'a Stop,
 }
@@ -143,6 +148,9 @@ impl Collector<'_> {
         for item in &items.found {
             self.collect_item(&files, item, &mut symbols)?;
         }
+        if crashed.is_none() {
+            self.collect_processes(&files)?;
+        }
         self.collect_added()?;
 
         let mut machine = facts::machine(&files, &source.machine_record, &symbols);
@@ -163,6 +171,18 @@ impl Collector<'_> {
         let json = serde_json::to_vec_pretty(&machine);
         let json = json.map_err(|error| GatherError::Write(error.into()))?;
         self.add(MACHINE, &mut json.as_slice(), None)
+    }
+
+    fn collect_processes(&mut self, files: &MachineFiles) -> Result<(), GatherError> {
+        let listed = Processes::now(files, self.gathering.begin);
+        let json = listed.and_then(|listed| Ok(serde_json::to_vec(&listed)?));
+        match json {
+            Ok(json) => self.add(PROCESSES, &mut json.as_slice(), None),
+            Err(error) => {
+                self.lack(PROCESSES, error.to_string());
+                Ok(())
+            }
+        }
     }
 
     fn collect_item(

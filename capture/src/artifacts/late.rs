@@ -4,6 +4,7 @@
 
 use super::own_file::{OwnFile, scratch};
 use super::placement::{ArtifactsRequest, CollectedArtifacts, PlacementError, in_own_file};
+use super::processes::ListedPids;
 use super::{GatherError, gather::Gathered};
 use crate::image_format::ImageFormat;
 use crate::sink::{Limits, SpaceError, check_space};
@@ -20,6 +21,8 @@ const ENDING_BYTES: u64 = 1 << 20;
 pub(crate) struct LateArtifacts<'a> {
     request: ArtifactsRequest<'a>,
     place: Place,
+    /// The processes before memory is read.
+    begin: Option<ListedPids>,
 }
 
 enum Place {
@@ -45,7 +48,11 @@ impl<'a> LateArtifacts<'a> {
                 Place::File(Some(file))
             }
         };
-        Ok(Self { request, place })
+        Ok(Self {
+            begin: request.list_processes(),
+            request,
+            place,
+        })
     }
 
     /// The file next to the image, if the image does not hold them.
@@ -126,7 +133,7 @@ impl<'a> LateArtifacts<'a> {
         // After a stop, an image is worth little without them, and they take a moment.
         let (given, fresh) = (self.request.stop, Stop::default());
         let stop = if given.is_raised() { &fresh } else { given };
-        let gathered = self.request.gather(archive, stop);
+        let gathered = self.request.gather(archive, stop, self.begin.as_ref());
         let Some(gathered) = gathered.map_err(PlacementError::from)? else {
             return Ok(None);
         };

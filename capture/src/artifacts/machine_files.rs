@@ -8,7 +8,7 @@ use super::kernel_log::KernelLog;
 use crate::timeout::{Patience, TimeoutFile};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Texts that are facts, like /proc/version, are cut off here.
@@ -54,6 +54,16 @@ impl MachineFiles {
         let bytes = self.bytes(name, MAX_TEXT_BYTES).ok()?;
         let text = String::from_utf8_lossy(&bytes);
         Some(text.trim_end().to_owned())
+    }
+
+    /// What `question` finds out about the file or folder `name`, unless that takes too long.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        name: &str,
+        question: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = self.root.join(name);
+        self.patience.ask(move || question(&path))
     }
 
     /// Whether there is a file or anything else of this name.

@@ -3,8 +3,8 @@
 //!
 //! [`Artifacts`] reads them, from this machine or from an image. Each file has the path
 //! that it had on the machine, without the first slash (`proc/kallsyms`,
-//! `sys/kernel/btf/vmlinux`). Two files are made here: [`MACHINE`], the facts, and
-//! [`VMCOREINFO`].
+//! `sys/kernel/btf/vmlinux`). Three files are made here: [`MACHINE`], the facts,
+//! [`VMCOREINFO`], and [`PROCESSES`].
 
 mod added;
 mod added_reader;
@@ -25,6 +25,7 @@ mod modules;
 mod own_file;
 mod pattern;
 mod placement;
+mod processes;
 mod store;
 
 pub use added::AddedError;
@@ -39,6 +40,7 @@ pub use machine::{Clocks, Cpus, Machine, Module};
 pub(crate) use own_file::OwnFile;
 pub use placement::PlacementError;
 pub(crate) use placement::{ArtifactsRequest, CollectedArtifacts, members};
+pub use processes::{ListedPids, ListedProcess, ListedProcesses, Processes};
 pub use store::{Artifacts, ArtifactsError, Entry};
 
 pub use linpmem_manifest::{Missing, Remark};
@@ -48,6 +50,9 @@ pub const MACHINE: &str = "machine.json";
 
 /// The text of VMCOREINFO, byte for byte.
 pub const VMCOREINFO: &str = "vmcoreinfo.txt";
+
+/// The processes that /proc listed, as JSON: see [`Processes`].
+pub const PROCESSES: &str = "processes.json";
 
 /// The manifest of an AFF4 volume, inside of it.
 pub const MANIFEST: &str = "manifest.jsonl";

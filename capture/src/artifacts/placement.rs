@@ -4,8 +4,10 @@
 
 use super::archive_writer::{ArchivedFile, WrittenArchive};
 use super::gather::{GatherError, Gathered, Gathering, Origin, gather};
+use super::machine_files::MachineFiles;
 use super::own_file::{OwnFile, scratch};
-use super::{MACHINE, MANIFEST, VMCOREINFO};
+use super::processes::ListedPids;
+use super::{MACHINE, MANIFEST, PROCESSES, VMCOREINFO};
 use crate::Reading;
 use crate::embedded_manifest::EmbeddedManifest;
 use crate::encryption::Encrypted;
@@ -13,7 +15,7 @@ use crate::image_format::{ImageFormat, Target};
 use crate::plan::ArtifactsSpec;
 use crate::section::Section;
 use crate::sink::PartialError;
-use crate::source::{Source, SourceSpec};
+use crate::source::{Source, SourceSpec, Subject};
 use crate::stop::Stop;
 use linpmem_formats::{FileSource, ReadAt, aff4, elf};
 use linpmem_manifest::{ArtifactRecord, ArtifactsPlace, ArtifactsRecord};
@@ -111,8 +113,28 @@ impl ArtifactsRequest<'_> {
             && !matches!(self.spec, SourceSpec::Image(_))
     }
 
-    pub(super) fn gather(&self, file: File, stop: &Stop) -> Result<Option<Gathered>, GatherError> {
+    /// Which processes there are before memory is read, if it is this machine's.
+    pub(super) fn list_processes(&self) -> Option<ListedPids> {
+        let is_live = self.wanted.kernel && !matches!(self.spec, SourceSpec::Image(_));
+        let is_own = self.source.subject != Subject::CrashedKernel;
+        let files = MachineFiles::of_this_machine(self.timeout);
+        // What keeps them from being listed now will do so when they are to be kept, and is said
+        // then.
+        (is_live && is_own)
+            .then(|| ListedPids::now(&files).ok())
+            .flatten()
+    }
+
+    /// Collects the artifacts into `file`; `begin` are the processes that there were before
+    /// memory was read.
+    pub(super) fn gather(
+        &self,
+        file: File,
+        stop: &Stop,
+        begin: Option<&ListedPids>,
+    ) -> Result<Option<Gathered>, GatherError> {
         let gathering = Gathering {
+            begin,
             origin: match self.spec {
                 _ if !self.wanted.kernel => Origin::Nothing,
                 SourceSpec::Image(path) => Origin::Image(path, self.reading),
@@ -138,13 +160,13 @@ impl ArtifactsRequest<'_> {
         let Some(inside) = inside else {
             let file = create()?;
             let archive = file.file().try_clone().map_err(write)?;
-            let gathered = self.gather(archive, self.stop)?;
+            let gathered = self.gather(archive, self.stop, None)?;
             return gathered
                 .map(|gathered| in_own_file(gathered, file))
                 .transpose();
         };
         let archive = scratch(self.target, self.encrypted).file().map_err(write)?;
-        let Some(gathered) = self.gather(archive, self.stop)? else {
+        let Some(gathered) = self.gather(archive, self.stop, None)? else {
             return Ok(None);
         };
         let length = gathered.archive.length;
@@ -272,7 +294,7 @@ pub(crate) fn members(
 /// The name of a file in an AFF4 volume: its path on the machine, if it has one.
 fn member_path(name: &str) -> String {
     match name {
-        MACHINE => name.to_owned(),
+        MACHINE | PROCESSES => name.to_owned(),
         _ => format!("/{name}"),
     }
 }

@@ -2,7 +2,7 @@
 //! Artifacts that can be read, wherever they are.
 
 use super::live::Live;
-use super::{MACHINE, Machine};
+use super::{MACHINE, Machine, PROCESSES, Processes};
 use linpmem_formats::aff4;
 use linpmem_manifest::MachineRecord;
 use linpmem_phys::PhysLen;
@@ -130,6 +130,8 @@ pub enum ArtifactsError {
 
 /// Limits of the facts, and of the types of the kernel or one module.
 const MAX_MACHINE_BYTES: u64 = 16 << 20;
+/// 2^18 processes with names of 64 bytes take less.
+const MAX_PROCESSES_BYTES: u64 = 32 << 20;
 const MAX_BTF_BYTES: u64 = 64 << 20;
 const MAX_BANNER_BYTES: u64 = 4096;
 /// Where the types of the kernel and its modules are.
@@ -241,6 +243,18 @@ impl Artifacts {
         let json = self.bytes(MACHINE, MAX_MACHINE_BYTES)?;
         serde_json::from_slice(&json).map_err(|source| ArtifactsError::Json {
             name: MACHINE.to_owned(),
+            source,
+        })
+    }
+
+    /// The processes that /proc listed.
+    ///
+    /// # Errors
+    /// If they are not among the artifacts, or are malformed.
+    pub fn processes(&self) -> Result<Processes, ArtifactsError> {
+        let json = self.bytes(PROCESSES, MAX_PROCESSES_BYTES)?;
+        serde_json::from_slice(&json).map_err(|source| ArtifactsError::Json {
+            name: PROCESSES.to_owned(),
             source,
         })
     }

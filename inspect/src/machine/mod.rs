@@ -5,7 +5,7 @@ mod value;
 
 pub use value::{Struct, Value};
 
-use crate::address_space::AddressSpace;
+use crate::address_space::{AddressSpace, Place};
 use crate::error::{Error, MemoryError, Reason};
 use crate::facts::{Facts, Symbols};
 use crate::memory::Memory;
@@ -108,6 +108,16 @@ impl<'a> Machine<'a> {
         buf: &mut [u8],
     ) -> (usize, Option<MemoryError>) {
         space.read_some(&self.memory, at, buf)
+    }
+
+    /// What the page tables of a process say of an address.
+    pub(crate) fn place_in(&self, space: AddressSpace, at: u64) -> Place {
+        space.place(&self.memory, at)
+    }
+
+    /// Fills `buf` from the physical address `at` on; whether it is in the image.
+    pub(crate) fn read_phys(&self, at: u64, buf: &mut [u8]) -> bool {
+        self.memory.read(at, buf).is_ok()
     }
 
     /// The eight bytes at the kernel's address `at`.

@@ -42,8 +42,6 @@ fn write(package: &Package, arch: &str, origin: &Origin) -> Result<Vec<u8>> {
         .using_config(BuildConfig::v4().compression(CompressionWithLevel::Zstd(19)))
         .release("1")
         .description(package.description.join("\n"))
-        .group("Applications/System")
-        .packager(&package.maintainer)
         .source_date(time)
         // The name of no machine.
         .build_host("linpmem")

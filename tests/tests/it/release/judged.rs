@@ -72,8 +72,15 @@ fn rpm_opens_its_package_and_rpmlint_finds_no_error() -> Result<()> {
         "{text}"
     );
     let errors: Vec<&str> = text.lines().filter(|line| line.contains(": E: ")).collect();
-    // Static programs are what this package is for; and what is signed are the sums of all files.
-    let meant = ["statically-linked-binary /usr/bin/", "no-signature"];
+    // Static programs are what this package is for; what is signed are the sums of all files; and
+    // the last two tags are ones that Fedora's packages have not had for years, and that the
+    // crate `rpm` does not write.
+    let meant = [
+        "statically-linked-binary /usr/bin/",
+        "no-signature",
+        "no-group-tag",
+        "no-packager-tag",
+    ];
     let others = errors
         .iter()
         .filter(|line| !meant.iter().any(|fault| line.contains(fault)));
