@@ -24,7 +24,7 @@ use linpmem_dump::commands::{
     acquire, compare, custody, doctor, extract, info, ls, ranges, recover, symbols, verify,
 };
 #[cfg(feature = "inspect")]
-use linpmem_dump::commands::{dmesg, maps, modules, ps};
+use linpmem_dump::commands::{check, dmesg, maps, modules, ps};
 #[cfg(feature = "stores")]
 use linpmem_dump::commands::{
     index::{self, IndexError},
@@ -118,6 +118,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
             document.print(json, out)?;
             return Ok(status);
         }
+        #[cfg(feature = "inspect")]
+        Some(Command::Check(args)) => return show(check::check(args, stderr)?, json, out),
         #[cfg(feature = "inspect")]
         Some(Command::Ps(args)) => return show(ps::ps(args, stderr)?, json, out),
         #[cfg(feature = "inspect")]

@@ -140,14 +140,28 @@ pub fn program(name: &str, arch: Arch) -> Result<PathBuf> {
     Ok(checkout::dist_dir_of(arch).join(name))
 }
 
-/// The module of `tests/facts-module`, which reports kernel addresses to the tests.
+/// The module that reports kernel addresses to the tests.
 ///
 /// # Errors
 /// When the build fails.
 pub fn facts_module(kernel: &Kernel) -> Result<PathBuf> {
+    for_tests(kernel, "linpmem_facts.ko")
+}
+
+/// The module that hides a process from /proc.
+///
+/// # Errors
+/// When the build fails.
+pub fn hiding_module(kernel: &Kernel) -> Result<PathBuf> {
+    for_tests(kernel, "linpmem_hide.ko")
+}
+
+/// A module of `tests/kernel-modules`.
+fn for_tests(kernel: &Kernel, name: &str) -> Result<PathBuf> {
     let release = kernel.release();
-    xtask(&["kmod", "--facts", "--release", release])?;
-    Ok(checkout::kmod_dir(release).join("facts/linpmem_facts.ko"))
+    xtask(&["kmod", "--for-tests", "--release", release])?;
+    let folder = checkout::kmod_dir(release).join("for-tests");
+    Ok(folder.join(name))
 }
 
 /// The library for C, as it is installed.

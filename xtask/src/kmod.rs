@@ -29,14 +29,14 @@ pub struct Args {
     /// The architecture of the default kernel: x86_64 or aarch64
     #[arg(long, conflicts_with_all = ["kdir", "release", "prebuilt"], default_value = "x86_64", value_name = "ARCH")]
     arch: Arch,
-    /// Build the tests' own module, which reports kernel addresses, instead
+    /// Build the tests' own modules instead, and print the path of the first
     #[arg(long)]
-    facts: bool,
+    for_tests: bool,
     /// Build the object that `linpmem-fit` fits to any kernel instead
-    #[arg(long, conflicts_with_all = ["kdir", "release", "facts"])]
+    #[arg(long, conflicts_with_all = ["kdir", "release", "for_tests"])]
     prebuilt: bool,
     /// Fit that object to the kernel of --release instead
-    #[arg(long, requires = "release", conflicts_with_all = ["kdir", "facts", "prebuilt"])]
+    #[arg(long, requires = "release", conflicts_with_all = ["kdir", "for_tests", "prebuilt"])]
     fitted: bool,
 }
 
@@ -54,8 +54,8 @@ pub fn run(args: &Args) -> Result<()> {
         (None, Some(release)) => kdir::of_release(&cache, release)?,
         (None, None) => kdir::of_default(&cache, args.arch)?,
     };
-    let module = if args.facts {
-        build_facts(&cache, &kdir)?
+    let module = if args.for_tests {
+        build_for_tests(&cache, &kdir)?
     } else {
         build(&cache, &kdir)?
     };
@@ -202,10 +202,10 @@ pub fn build(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
     Ok(module)
 }
 
-fn build_facts(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
+fn build_for_tests(cache: &Cache, kdir: &Path) -> Result<PathBuf> {
     let kdir = Kdir::open(cache, kdir)?;
-    let source = checkout::dir().join("tests/facts-module");
-    let work = checkout::kmod_dir(&kdir.release).join("facts");
+    let source = checkout::dir().join("tests/kernel-modules");
+    let work = checkout::kmod_dir(&kdir.release).join("for-tests");
     kdir.make(&source, &work, "linpmem_facts.ko")
 }
 

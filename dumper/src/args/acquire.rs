@@ -61,11 +61,30 @@ pub struct AcquireArgs {
     #[arg(long)]
     pub symbols: bool,
 
+    /// Do not check at the end whether the image can be analysed
+    ///
+    /// Images on this machine are checked, unless they are encrypted: see `linpmem-dump check
+    /// --help`.
+    #[cfg(feature = "inspect")]
+    #[arg(long)]
+    pub no_check: bool,
+
     #[command(flatten)]
     pub remote: RemoteArgs,
 
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+impl AcquireArgs {
+    /// Whether the image is checked at the end.
+    #[must_use]
+    pub const fn is_checked(&self) -> bool {
+        #[cfg(feature = "inspect")]
+        return !self.no_check;
+        #[cfg(not(feature = "inspect"))]
+        return false;
+    }
 }
 
 /// What to convert, and into what.

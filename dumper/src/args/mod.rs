@@ -288,6 +288,15 @@ pub enum Command {
     /// IMAGE, or this machine with --live. No debug package is needed. Prints the
     /// command that uses the file.
     Symbols(SymbolsArgs),
+    /// Check whether an image can be analysed, by what is in it
+    ///
+    /// Finds the kernel, its processes, modules and processors, follows the page tables of
+    /// processes, and compares all that with what the machine itself said when it was acquired: in
+    /// one sentence, and in figures. An acquisition does this at its end, while there is still time
+    /// to repeat it. Exit code 0 if the image can be analysed, 3 if only in part, or if something
+    /// is in it that the machine did not list; 1 if it cannot be. See docs/inspect.md.
+    #[cfg(feature = "inspect")]
+    Check(InspectArgs),
     /// List the processes in an image, as ps does on a running machine
     ///
     /// By the kernel's own structures in memory, which its artifacts (VMCOREINFO, BTF, kallsyms)
@@ -376,7 +385,7 @@ impl Cli {
             #[cfg(feature = "inspect")]
             Some(Command::Ps(args)) => args.inspect.json,
             #[cfg(feature = "inspect")]
-            Some(Command::Modules(args) | Command::Dmesg(args)) => args.json,
+            Some(Command::Check(args) | Command::Modules(args) | Command::Dmesg(args)) => args.json,
             #[cfg(feature = "inspect")]
             Some(Command::Maps(args)) => args.inspect.json,
             Some(Command::Custody(CustodyCommand::Add(args))) => args.json,

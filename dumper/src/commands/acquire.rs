@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump` itself, and `linpmem-dump convert`: runs that write an image.
 
+#[cfg(feature = "inspect")]
+use super::check::of_new_image;
 use super::custody_record::with_custody;
 #[cfg(feature = "sign")]
 use super::sign::{SignCommandError, Signer};
 use super::symbols::SymbolFilePlan;
 use crate::args::{AcquireArgs, ConvertArgs, ProgressStyle, RunArgs, UsageError, without_secret};
+use crate::text::check::RunCheck;
 use crate::text::progress::Progress;
 #[cfg(feature = "sign")]
 use crate::text::sign::RunSignature;
@@ -54,7 +57,11 @@ pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
         wait(longest, stderr);
     }
     let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
-    run_plan(&plan, args.symbols, &args.run, stderr)
+    let extras = AtTheEnd {
+        symbols: args.symbols,
+        check: args.is_checked(),
+    };
+    run_plan(&plan, extras, &args.run, stderr)
 }
 
 /// Converts as `args` say.
@@ -64,7 +71,8 @@ pub fn run(args: &AcquireArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
 pub fn convert(args: &ConvertArgs, stderr: Stderr) -> Result<ExitStatus, RunError> {
     let plan = with_reader(args.plan(command())?);
     let plan = with_custody(plan, &args.run.custody, |warning| stderr.warn(warning));
-    run_plan(&plan, false, &args.run, stderr)
+    let nothing = AtTheEnd::default();
+    run_plan(&plan, nothing, &args.run, stderr)
 }
 
 /// Waits for `longest` seconds at most. Nothing was begun yet, so a signal ends the program as
@@ -89,9 +97,18 @@ fn with_reader(mut plan: Plan) -> Plan {
     plan
 }
 
+/// What is done with an image that is complete.
+#[derive(Clone, Copy, Default)]
+struct AtTheEnd {
+    /// A symbol file is written.
+    symbols: bool,
+    /// It is checked.
+    check: bool,
+}
+
 fn run_plan(
     plan: &Plan,
-    with_symbols: bool,
+    at_the_end: AtTheEnd,
     run: &RunArgs,
     stderr: Stderr,
 ) -> Result<ExitStatus, RunError> {
@@ -107,7 +124,8 @@ fn run_plan(
         return Err(UsageError::StdoutIsTerminal.into());
     }
     stderr.begin(SummaryDocument::FORMAT);
-    let symbols = with_symbols
+    let symbols = at_the_end
+        .symbols
         .then(|| SymbolFilePlan::new(plan))
         .transpose()?;
     #[cfg(feature = "sign")]
@@ -125,13 +143,35 @@ fn run_plan(
     let signature = signer.map(|signer| signature(&signer, &acquired));
     #[cfg(not(feature = "sign"))]
     let signature = None;
+    let check = at_the_end.check.then(|| checked(plan, &acquired)).flatten();
     let summary = Summary {
+        check,
         acquired,
         symbols,
         signature,
     };
     stderr.summary(&summary.document());
     Ok(summary.exit_status())
+}
+
+/// The check of an image that can be read here and has what it is checked with.
+#[cfg(feature = "inspect")]
+fn checked(plan: &Plan, acquired: &Acquired) -> Option<RunCheck> {
+    // Neither a stream, nor on another machine, nor something that takes a key.
+    let is_here = acquired.delivered.is_none()
+        && acquired.stored.is_none()
+        && acquired.encryption.is_none()
+        && acquired.image.is_file();
+    let has_kernel = plan.artifacts.kernel && acquired.artifacts.is_some();
+    if !is_here || !has_kernel || !acquired.state.is_whole() {
+        return None;
+    }
+    Some(RunCheck::of(of_new_image(&acquired.image)))
+}
+
+#[cfg(not(feature = "inspect"))]
+const fn checked(_: &Plan, _: &Acquired) -> Option<RunCheck> {
+    None
 }
 
 /// What was asked to be signed, and is not, is a failure; but the image is there.

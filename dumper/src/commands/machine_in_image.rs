@@ -3,14 +3,15 @@
 
 use super::kernel_symbols;
 use crate::args::InspectArgs;
-use linpmem_capture::artifacts::{Artifacts, ArtifactsError, VMCOREINFO};
+use linpmem_capture::Reading;
+use linpmem_capture::artifacts::{self, Artifacts, ArtifactsError, Processes, VMCOREINFO};
 use linpmem_capture::source::{ImageSourceError, read_image};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_formats::ImageReader;
+use linpmem_formats::{ImageReader, StoredRange};
 use linpmem_inspect::{Facts, Machine, Symbols};
 use linpmem_kinfo::vmcoreinfo::{MAX_BYTES, Vmcoreinfo};
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An image that cannot be shown as a machine.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,8 @@ pub(super) struct Opened {
     vmcoreinfo: Vec<u8>,
     btf: Vec<u8>,
     symbols: Symbols,
+    known: Option<artifacts::Machine>,
+    listed: Option<Processes>,
 }
 
 /// An image as memory: Rust 1.85 cannot make the one of the other.
@@ -72,22 +75,30 @@ impl ReadPhys for ImageMemory {
 impl Opened {
     /// Opens the image of `args`. What is odd about it is said on `stderr`.
     pub(super) fn open(args: &InspectArgs, stderr: Stderr) -> Result<Self, InspectError> {
-        let path = &args.image;
-        let artifacts = Artifacts::read(path, &args.reading.reading())?;
-        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.clone()))?;
         let reading = args.raw.with(args.reading.reading());
-        let image = read_image(path, None, &reading).map_err(|source| InspectError::Image {
-            path: path.clone(),
+        Self::of(&args.image, &reading, &mut |warning| stderr.warn(warning))
+    }
+
+    /// Opens the image at `path`. What is odd about it is passed on to `warn`.
+    pub(super) fn of(
+        path: &Path,
+        reading: &Reading,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Self, InspectError> {
+        let artifacts = Artifacts::read(path, reading)?;
+        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.to_path_buf()))?;
+        let image = read_image(path, None, reading).map_err(|source| InspectError::Image {
+            path: path.to_path_buf(),
             source,
         })?;
         for warning in image.warnings() {
-            stderr.warn(warning);
+            warn(warning);
         }
         let vmcoreinfo = match image.machine().vmcoreinfo.clone() {
             Some(text) => text,
             None => match artifacts.bytes(VMCOREINFO, MAX_BYTES) {
                 Err(ArtifactsError::Missing { .. }) => {
-                    return Err(InspectError::NoVmcoreinfo(path.clone()));
+                    return Err(InspectError::NoVmcoreinfo(path.to_path_buf()));
                 }
                 found => found?,
             },
@@ -98,6 +109,9 @@ impl Opened {
             btf: artifacts.btf("vmlinux")?,
             vmcoreinfo,
             symbols,
+            // Images of earlier versions lack the second.
+            known: artifacts.machine().ok(),
+            listed: artifacts.processes().ok(),
         })
     }
 
@@ -109,6 +123,21 @@ impl Opened {
             symbols: self.symbols.clone(),
         };
         Ok(Machine::open(&self.image, facts)?)
+    }
+
+    /// What the machine said about itself.
+    pub(super) const fn known(&self) -> &Option<artifacts::Machine> {
+        &self.known
+    }
+
+    /// The processes that /proc listed.
+    pub(super) const fn listed(&self) -> &Option<Processes> {
+        &self.listed
+    }
+
+    /// The ranges of memory that the image describes.
+    pub(super) fn ranges(&self) -> &[StoredRange] {
+        self.image.0.ranges()
     }
 
     /// Whether the image ends early.

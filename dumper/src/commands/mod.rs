@@ -4,6 +4,8 @@
 pub mod acquire;
 #[cfg(feature = "inspect")]
 mod all_tasks;
+#[cfg(feature = "inspect")]
+pub mod check;
 pub mod compare;
 pub mod custody;
 mod custody_record;

@@ -4,6 +4,7 @@
 //! A command makes a [`Document`](linpmem_cli::Document); text and JSON are two renderings of it. The files
 //! that bear the name of a command hold its document. docs/json.md describes the JSON.
 
+pub mod check;
 pub mod compare;
 pub mod custody;
 #[cfg(feature = "inspect")]
@@ -36,7 +37,6 @@ pub mod sign;
 pub mod summary;
 pub mod symbols;
 pub mod timestamp;
-#[cfg(feature = "inspect")]
 mod troubles;
 pub mod verify;
 pub mod volatility;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The summary of a run that wrote an image.
 
+use super::check::{CheckDocument, RunCheck};
 use super::figures::{count, rate, share};
 use super::seconds;
 use super::shell::{own_command, quoted};
@@ -12,7 +13,7 @@ use linpmem_capture::sidecar::CrashOptions;
 use linpmem_capture::source::Subject;
 use linpmem_capture::{Acquired, Delivered, Stored};
 use linpmem_cli::Document;
-use linpmem_cli::ExitStatus;
+use linpmem_cli::{ExitStatus, printable};
 use linpmem_manifest::{
     Address, ArtifactsPlace, ArtifactsRecord, HashRecord, SecondPassTotals, Sha256Sum, State,
     UnreadableRecord,
@@ -35,6 +36,8 @@ pub struct Summary {
     pub symbols: Option<SymbolsDocument>,
     /// The signature of the manifest, if one was asked for.
     pub signature: Option<RunSignature>,
+    /// Whether the image can be analysed, if it was checked.
+    pub check: Option<RunCheck>,
 }
 
 /// A run that wrote an image.
@@ -104,6 +107,10 @@ pub struct SummaryDocument {
     pub signature: Option<RunSignature>,
     /// How much memory changed before the second pass.
     pub second_pass: Option<SecondPass>,
+    /// Whether the image can be analysed.
+    pub check: Option<CheckDocument>,
+    /// Why that is not known, if it should be.
+    pub check_error: Option<String>,
     /// The command that opens the image in crash, where its name alone does not.
     pub crash_command: Option<String>,
     /// The command that makes a complete image of what an interrupted run left.
@@ -187,6 +194,9 @@ impl Summary {
             return ExitStatus::Failed;
         }
         match self.acquired.state {
+            State::Complete if self.check.as_ref().is_some_and(RunCheck::is_hopeless) => {
+                ExitStatus::Unreadable
+            }
             State::Complete => ExitStatus::Complete,
             State::CompleteWithUnreadable => ExitStatus::Unreadable,
             State::Interrupted | State::Failed => ExitStatus::Failed,
@@ -267,6 +277,12 @@ impl Summary {
             symbols: self.symbols.clone(),
             signature: self.signature.clone(),
             second_pass: second_pass.as_ref().map(SecondPass::of),
+            check: self.check.as_ref().and_then(RunCheck::document).cloned(),
+            check_error: self
+                .check
+                .as_ref()
+                .and_then(RunCheck::error)
+                .map(str::to_owned),
             crash_command: crash.and_then(|options| crash_command(options, path)),
             recover_command: is_broken.then(|| own_command("recover", path)),
             ls_command: (artifacts.is_some() && is_here).then(|| own_command("ls", path)),
@@ -367,6 +383,11 @@ impl Document for SummaryDocument {
         }
         if let Some(second_pass) = &self.second_pass {
             second_pass.write_text(out)?;
+        }
+        match (&self.check, &self.check_error) {
+            (Some(check), _) => check.write_in_summary(out)?,
+            (None, Some(error)) => writeln!(out, "  check:      not done: {}", printable(error))?,
+            (None, None) => {}
         }
         self.write_unreadable(out)?;
         self.write_hint(out)

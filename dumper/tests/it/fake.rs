@@ -245,6 +245,7 @@ fn acquire_source_until(
         acquired,
         symbols: None,
         signature: None,
+        check: None,
     })
 }
 

@@ -133,6 +133,17 @@ const SUITES: &[Suite] = &[
         others: None,
     },
     Suite {
+        name: "inspect",
+        about: "the kernel in an image, beside what the machine said of itself; hidden processes, damage",
+        cargo: END_TO_END,
+        tests: &["inspect::"],
+        short: None,
+        matrix: None,
+        module: ModuleKind::Built,
+        prepare: || prepare::machines().map(drop),
+        others: None,
+    },
+    Suite {
         name: "kmod",
         about: "the module, tested inside a virtual machine: every mode, every kind of page",
         cargo: END_TO_END,
@@ -518,7 +529,8 @@ mod tests {
             .filter(|suite| !suite.is_on_request())
             .collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
-        let together = "vm, aff4, consumers, kmod, pipeline, pmem, sources, remote, arm64, release";
+        let together =
+            "vm, aff4, consumers, inspect, kmod, pipeline, pmem, sources, remote, arm64, release";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Processes, mappings, modules and the log: the same rows as the machine's own files.
+
+use crate::host_dumper;
+use anyhow::{Context, Result, ensure};
+use linpmem_testkit::processes::{self, Process, is_fleeting};
+use linpmem_testkit::vm::Vm;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// What a machine said of itself.
+pub struct Guest {
+    before: BTreeSet<Process>,
+    after: BTreeSet<Process>,
+    /// A process that does nothing.
+    planted: u64,
+    /// Its mappings, its state and its command line.
+    maps: String,
+    stat: String,
+    command_line: Vec<String>,
+    modules: String,
+    /// Processes that the machine does not show.
+    hidden: BTreeSet<Process>,
+}
+
+impl Guest {
+    /// Asks it before memory is read.
+    pub fn before(vm: &Vm, planted: u64) -> Result<Self> {
+        let text = |name: &str| -> Result<String> {
+            let path = format!("/proc/{planted}/{name}");
+            Ok(String::from_utf8(vm.read(&path)?)?)
+        };
+        let command_line = text("cmdline")?;
+        let words = command_line.trim_end_matches('\0').split('\0');
+        Ok(Self {
+            before: processes::processes(vm)?,
+            after: BTreeSet::new(),
+            planted,
+            maps: text("maps")?,
+            stat: text("stat")?,
+            command_line: words.map(str::to_owned).collect(),
+            modules: String::from_utf8(vm.read("/proc/modules")?)?,
+            hidden: BTreeSet::new(),
+        })
+    }
+
+    /// Asks it after memory was read.
+    pub fn after(&mut self, vm: &Vm) -> Result<()> {
+        self.after = processes::processes(vm)?;
+        Ok(())
+    }
+
+    /// Whether it shows the process.
+    pub fn has(&self, pid: u64) -> bool {
+        self.before.iter().any(|(number, _)| *number == pid)
+    }
+
+    /// It has a process that it does not show.
+    pub fn hide(&mut self, pid: u64, name: &str) {
+        self.hidden.insert((pid, name.to_owned()));
+    }
+}
+
+/// What a command prints about `image` as JSON, and its exit code.
+pub fn json(command: &str, image: &Path, more: &[&str]) -> Result<(Option<i32>, Value)> {
+    let mut run = host_dumper::command()?;
+    run.args([command, "--json"]).args(more).arg(image);
+    let output = run.output()?;
+    let said = serde_json::from_slice(&output.stdout);
+    let said = said.with_context(|| format!("{command}: {}", host_dumper::printed(&output)))?;
+    Ok((output.status.code(), said))
+}
+
+/// Compares what the program shows of `image` with what the machine said.
+pub fn compare(image: &Path, guest: &Guest) -> Result<()> {
+    let tasks = ps(image, guest)?;
+    let mappings = maps(image, guest)?;
+    let modules = modules(image, guest)?;
+    let records = dmesg(image)?;
+    println!(
+        "the same as in the machine: {tasks} processes, {mappings} mappings, {modules} modules, \
+         {records} records of the log"
+    );
+    Ok(())
+}
+
+fn ps(image: &Path, guest: &Guest) -> Result<usize> {
+    let (code, document) = json("ps", image, &[])?;
+    // 3: lists may be torn, and tasks may come and go.
+    ensure!(matches!(code, Some(0 | 3)), "exit code {code:?}");
+    let rows = array(&document, "tasks")?;
+    let mut found = BTreeSet::new();
+    for row in rows {
+        let pid = row["pid"].as_u64().context("no number")?;
+        if pid != 0 {
+            found.insert((pid, text(row, "name")?));
+        }
+    }
+    let steady: BTreeSet<_> = guest.before.intersection(&guest.after).cloned().collect();
+    let missing: Vec<_> = steady.union(&guest.hidden).cloned().collect();
+    let missing: Vec<_> = missing
+        .iter()
+        .filter(|process| !found.contains(process))
+        .collect();
+    ensure!(missing.is_empty(), "{missing:?} not found in {found:?}");
+    let known = guest.before.union(&guest.after).cloned();
+    let known: BTreeSet<_> = known.chain(guest.hidden.iter().cloned()).collect();
+    let unknown: Vec<_> = found
+        .difference(&known)
+        .filter(|(_, name)| !is_fleeting(name))
+        .collect();
+    ensure!(unknown.is_empty(), "{unknown:?} never existed");
+
+    let planted = rows
+        .iter()
+        .find(|row| row["pid"] == guest.planted)
+        .context("no planted process")?;
+    // 12 (a name) S 1 …: the state, the parent, and later the threads and the start.
+    let (_, rest) = guest.stat.rsplit_once(") ").context("no state")?;
+    let words: Vec<&str> = rest.split(' ').collect();
+    let word = |index: usize| words.get(index).copied().context("a short line");
+    let seconds = planted["start_seconds"].as_f64().context("no start")?;
+    let ticks: f64 = word(19)?.parse()?;
+    ensure!(
+        text(planted, "state")? == word(0)?
+            && planted["ppid"] == word(1)?.parse::<u64>()?
+            && planted["threads"] == word(17)?.parse::<u64>()?
+            && (seconds * 100.0).floor() == ticks,
+        "{planted} is not {}",
+        guest.stat
+    );
+    ensure!(
+        planted["arguments"] == Value::from(guest.command_line.clone()),
+        "{planted} has not {:?}",
+        guest.command_line
+    );
+    Ok(found.len())
+}
+
+/// A mapping: first and last address, rights, and the offset and the path of a file.
+type Row = (String, String, String, Option<(u64, String)>);
+
+fn maps(image: &Path, guest: &Guest) -> Result<usize> {
+    let pid = guest.planted.to_string();
+    let (code, document) = json("maps", image, &["--pid", &pid])?;
+    ensure!(matches!(code, Some(0 | 3)), "exit code {code:?}");
+    let processes = array(&document, "processes")?;
+    let process = processes.first().context("no process")?;
+    let mut found = Vec::new();
+    for row in array(process, "mappings")? {
+        let file = match row["path"].as_str() {
+            Some(path) => Some((
+                row["file_offset"].as_u64().context("no offset")?,
+                path.to_owned(),
+            )),
+            None => None,
+        };
+        let [start, last, rights] = ["start", "last", "rights"].map(|name| text(row, name));
+        found.push((start?, last?, rights?, file));
+    }
+    let lines = guest.maps.lines();
+    let expected: Vec<Row> = lines.map(mapping).collect::<Result<_>>()?;
+    ensure!(expected.len() > 5, "{}", guest.maps);
+    ensure!(found == expected, "{found:#?} is not {}", guest.maps);
+    Ok(found.len())
+}
+
+/// `START-END RIGHTS OFFSET DEVICE INODE   PATH`
+fn mapping(line: &str) -> Result<Row> {
+    let mut words = line.split_whitespace();
+    let mut word = || words.next().context("a short line");
+    let (start, end) = word()?.split_once('-').context("no range")?;
+    let (rights, offset) = (word()?, word()?);
+    let (_, _) = (word()?, word()?);
+    let path = words.next().filter(|path| path.starts_with('/'));
+    let hex = |digits: &str| u64::from_str_radix(digits, 16);
+    Ok((
+        format!("{:#x}", hex(start)?),
+        format!("{:#x}", hex(end)? - 1),
+        rights.to_owned(),
+        match path {
+            Some(path) => Some((hex(offset)?, path.to_owned())),
+            None => None,
+        },
+    ))
+}
+
+fn modules(image: &Path, guest: &Guest) -> Result<usize> {
+    let (code, document) = json("modules", image, &[])?;
+    ensure!(code == Some(0), "exit code {code:?}");
+    let mut found = BTreeSet::new();
+    for row in array(&document, "modules")? {
+        let size = row["size_bytes"].as_u64().context("no size")?;
+        found.insert((text(row, "name")?, size, text(row, "base")?));
+    }
+    let mut expected = BTreeSet::new();
+    for line in guest.modules.lines() {
+        // NAME SIZE USES BY STATE ADDRESS
+        let words: Vec<&str> = line.split(' ').collect();
+        let [name, size, _, _, _, address, ..] = words[..] else {
+            anyhow::bail!("an unexpected line: {line}");
+        };
+        expected.insert((name.to_owned(), size.parse()?, address.to_owned()));
+    }
+    ensure!(found == expected, "{found:?} is not {expected:?}");
+    Ok(found.len())
+}
+
+/// The log as its device gave it is among the artifacts; it was read after memory, so that it
+/// may have more at its end.
+fn dmesg(image: &Path) -> Result<usize> {
+    let (code, document) = json("dmesg", image, &[])?;
+    ensure!(matches!(code, Some(0 | 3)), "exit code {code:?}");
+    let mut found = BTreeMap::new();
+    for row in array(&document, "records")? {
+        let sequence = row["sequence"].as_u64().context("no sequence")?;
+        found.insert(sequence, text(row, "text")?);
+    }
+    let output = image.with_extension("kmsg");
+    let args = ["--file", "dev/kmsg"];
+    host_dumper::ok("extract", &[&args[0], &args[1], &image, &output])?;
+    let mut same = 0;
+    let mut last = 0;
+    for line in fs::read_to_string(&output)?.lines() {
+        // LEVEL,SEQUENCE,MICROSECONDS,FLAGS;TEXT, and lines that begin with a space.
+        let Some((head, expected)) = line.split_once(';').filter(|_| !line.starts_with(' ')) else {
+            continue;
+        };
+        let sequence: u64 = head.split(',').nth(1).context("no sequence")?.parse()?;
+        last = sequence;
+        if let Some(text) = found.get(&sequence) {
+            ensure!(text == expected, "{sequence}: {text:?} is not {expected:?}");
+            same += 1;
+        }
+    }
+    fs::remove_file(&output)?;
+    let lacks: Vec<u64> = (0..last).filter(|one| !found.contains_key(one)).collect();
+    ensure!(
+        same > 100 && lacks.len() < 10,
+        "{same} records are the same, and {lacks:?} are not there"
+    );
+    Ok(same)
+}
+
+fn array<'a>(document: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
+    document[name]
+        .as_array()
+        .with_context(|| format!("no {name} in {document}"))
+}
+
+fn text(row: &Value, name: &str) -> Result<String> {
+    let text = row[name].as_str();
+    Ok(text
+        .with_context(|| format!("no {name} in {row}"))?
+        .to_owned())
+}
