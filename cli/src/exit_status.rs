@@ -37,13 +37,13 @@ impl ExitStatus {
         match self {
             Self::Complete => "complete; verify and compare: everything matches",
             Self::Failed => {
-                "failed or interrupted; verify and compare: something differs; vtop: not mapped; \
-                 cr3: no such process"
+                "failed or interrupted; verify and compare: something differs; check: the image \
+                 cannot be analysed; vtop: not mapped; cr3: no such process"
             }
             Self::Usage => "wrong usage; nothing was done",
             Self::Unreadable => {
-                "complete, but some pages could not be read, or the image was cut off: the manifest \
-                 or stderr lists what is missing"
+                "complete, but some pages could not be read, the image was cut off, or what is in \
+                 it contradicts itself: the manifest, the output or stderr says where"
             }
         }
     }

@@ -243,6 +243,11 @@ impl Kernel {
         }
     }
 
+    /// Where the symbol `name` is.
+    pub fn symbol_at(&self, name: &str) -> u64 {
+        self.symbols.get(name).unwrap()
+    }
+
     /// The symbols, as /proc/kallsyms lists them.
     pub fn kallsyms(&self) -> &str {
         &self.kallsyms

@@ -28,6 +28,9 @@ mod bounded;
 #[cfg(feature = "report")]
 mod browser;
 #[cfg(test)]
+#[cfg(feature = "inspect")]
+mod checked;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod compare;

@@ -104,7 +104,7 @@ pub fn each_damage_has_its_verdict(image: &Path, folder: &Path) -> Result<()> {
     let moved = moved_kernel(&copy)?;
     let document = is_not_called_analysable("the kernel said to be elsewhere", &copy)?;
     ensure!(
-        document["verdict"] == "not-analysable",
+        shown::at(&document, "/verdict") == "not-analysable",
         "{moved}: {document:#}"
     );
     fs::remove_file(&copy.path)?;
@@ -131,9 +131,9 @@ fn moved_kernel(copy: &Copy) -> Result<String> {
 /// `check` says that something is wrong, and no other command ends in an unforeseen way.
 fn is_not_called_analysable(about: &str, copy: &Copy) -> Result<serde_json::Value> {
     let (code, document) = shown::json("check", &copy.path, &[])?;
-    println!("{about}: {}", document["summary"]);
+    println!("{about}: {}", shown::at(&document, "/summary"));
     ensure!(
-        matches!(code, Some(1 | 3)) && document["verdict"] != "analysable",
+        matches!(code, Some(1 | 3)) && shown::at(&document, "/verdict") != "analysable",
         "{about}: exit code {code:?}: {document:#}"
     );
     for words in [

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use linpmem_testkit::artifacts;
 use linpmem_testkit::target_machine::TargetMachine;
 use linpmem_testkit::vm::VmBuilder;
-use shown::Guest;
+use shown::{Guest, at};
 use std::path::Path;
 
 const TOKEN: &str = "5b7c1f60-planted-to-be-inspected";
@@ -67,21 +67,24 @@ fn number(said: &str) -> Result<u64> {
 fn hidden(image: &Path, covert: u64) -> Result<()> {
     let (code, document) = shown::json("check", image, &[])?;
     ensure!(code == Some(3), "exit code {code:?}: {document}");
-    let found = &document["processes"]["hidden"];
+    let found = at(&document, "/processes/hidden");
     let expected = serde_json::json!([{ "pid": covert, "name": HIDDEN }]);
     ensure!(*found == expected, "{document:#}");
     let empty = serde_json::json!([]);
-    ensure!(document["findings"] == empty, "{document:#}");
-    ensure!(document["processes"]["missing"] == empty, "{document:#}");
-    ensure!(document["modules"]["hidden"] == empty, "{document:#}");
-    ensure!(document["verdict"] == "analysable", "{document:#}");
+    ensure!(*at(&document, "/findings") == empty, "{document:#}");
+    ensure!(
+        *at(&document, "/processes/missing") == empty,
+        "{document:#}"
+    );
+    ensure!(*at(&document, "/modules/hidden") == empty, "{document:#}");
+    ensure!(at(&document, "/verdict") == "analysable", "{document:#}");
     let (code, document) = shown::json("ps", image, &[])?;
     ensure!(code == Some(3), "exit code {code:?}");
-    let tasks = document["tasks"].as_array().context("no tasks")?;
+    let tasks = at(&document, "/tasks").as_array().context("no tasks")?;
     let odd: Vec<_> = tasks
         .iter()
-        .filter(|task| task["found_by"] != "both")
-        .map(|task| (task["pid"].as_u64(), task["found_by"].as_str()))
+        .filter(|task| at(task, "/found_by") != "both")
+        .map(|task| (at(task, "/pid").as_u64(), at(task, "/found_by").as_str()))
         .collect();
     ensure!(
         odd.contains(&(Some(covert), Some("list"))),
@@ -113,10 +116,10 @@ fn other_boot(image: &Path, folder: &Path) -> Result<()> {
     std::fs::rename(&other, &own)?;
     let (code, document) = shown::json("check", &lime, &[])?;
     ensure!(
-        code == Some(1) && document["verdict"] == "not-analysable",
+        code == Some(1) && at(&document, "/verdict") == "not-analysable",
         "exit code {code:?}: {document:#}"
     );
-    let summary = document["summary"].as_str().unwrap_or_default();
+    let summary = at(&document, "/summary").as_str().unwrap_or_default();
     println!("artifacts of another boot: {summary}");
     ensure!(summary.contains("another boot"), "{summary}");
     Ok(())

@@ -73,6 +73,11 @@ pub fn json(command: &str, image: &Path, more: &[&str]) -> Result<(Option<i32>, 
     Ok((output.status.code(), said))
 }
 
+/// The value that a JSON pointer leads to; null if there is none.
+pub fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
+    document.pointer(pointer).unwrap_or(&Value::Null)
+}
+
 /// Compares what the program shows of `image` with what the machine said.
 pub fn compare(image: &Path, guest: &Guest) -> Result<()> {
     let tasks = ps(image, guest)?;
@@ -93,7 +98,7 @@ fn ps(image: &Path, guest: &Guest) -> Result<usize> {
     let rows = array(&document, "tasks")?;
     let mut found = BTreeSet::new();
     for row in rows {
-        let pid = row["pid"].as_u64().context("no number")?;
+        let pid = at(row, "/pid").as_u64().context("no number")?;
         if pid != 0 {
             found.insert((pid, text(row, "name")?));
         }
@@ -115,24 +120,24 @@ fn ps(image: &Path, guest: &Guest) -> Result<usize> {
 
     let planted = rows
         .iter()
-        .find(|row| row["pid"] == guest.planted)
+        .find(|row| at(row, "/pid") == guest.planted)
         .context("no planted process")?;
     // 12 (a name) S 1 …: the state, the parent, and later the threads and the start.
     let (_, rest) = guest.stat.rsplit_once(") ").context("no state")?;
     let words: Vec<&str> = rest.split(' ').collect();
     let word = |index: usize| words.get(index).copied().context("a short line");
-    let seconds = planted["start_seconds"].as_f64().context("no start")?;
+    let seconds = at(planted, "/start_seconds").as_f64().context("no start")?;
     let ticks: f64 = word(19)?.parse()?;
     ensure!(
         text(planted, "state")? == word(0)?
-            && planted["ppid"] == word(1)?.parse::<u64>()?
-            && planted["threads"] == word(17)?.parse::<u64>()?
+            && at(planted, "/ppid") == word(1)?.parse::<u64>()?
+            && at(planted, "/threads") == word(17)?.parse::<u64>()?
             && (seconds * 100.0).floor() == ticks,
         "{planted} is not {}",
         guest.stat
     );
     ensure!(
-        planted["arguments"] == Value::from(guest.command_line.clone()),
+        *at(planted, "/arguments") == Value::from(guest.command_line.clone()),
         "{planted} has not {:?}",
         guest.command_line
     );
@@ -150,9 +155,9 @@ fn maps(image: &Path, guest: &Guest) -> Result<usize> {
     let process = processes.first().context("no process")?;
     let mut found = Vec::new();
     for row in array(process, "mappings")? {
-        let file = match row["path"].as_str() {
+        let file = match at(row, "/path").as_str() {
             Some(path) => Some((
-                row["file_offset"].as_u64().context("no offset")?,
+                at(row, "/file_offset").as_u64().context("no offset")?,
                 path.to_owned(),
             )),
             None => None,
@@ -192,7 +197,7 @@ fn modules(image: &Path, guest: &Guest) -> Result<usize> {
     ensure!(code == Some(0), "exit code {code:?}");
     let mut found = BTreeSet::new();
     for row in array(&document, "modules")? {
-        let size = row["size_bytes"].as_u64().context("no size")?;
+        let size = at(row, "/size_bytes").as_u64().context("no size")?;
         found.insert((text(row, "name")?, size, text(row, "base")?));
     }
     let mut expected = BTreeSet::new();
@@ -215,7 +220,7 @@ fn dmesg(image: &Path) -> Result<usize> {
     ensure!(matches!(code, Some(0 | 3)), "exit code {code:?}");
     let mut found = BTreeMap::new();
     for row in array(&document, "records")? {
-        let sequence = row["sequence"].as_u64().context("no sequence")?;
+        let sequence = at(row, "/sequence").as_u64().context("no sequence")?;
         found.insert(sequence, text(row, "text")?);
     }
     let output = image.with_extension("kmsg");
@@ -245,13 +250,13 @@ fn dmesg(image: &Path) -> Result<usize> {
 }
 
 fn array<'a>(document: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
-    document[name]
+    at(document, &format!("/{name}"))
         .as_array()
         .with_context(|| format!("no {name} in {document}"))
 }
 
 fn text(row: &Value, name: &str) -> Result<String> {
-    let text = row[name].as_str();
+    let text = at(row, &format!("/{name}")).as_str();
     Ok(text
         .with_context(|| format!("no {name} in {row}"))?
         .to_owned())
