@@ -7,6 +7,8 @@ mod rows;
 mod symbols;
 mod table;
 
+use crate::host_dumper;
+use crate::inspect::shown::{self, Guest};
 use crate::machines;
 use anyhow::{Context, Result, anyhow, ensure};
 use linpmem_testkit::artifacts;
@@ -47,6 +49,7 @@ struct Case {
     /// The address of the token in the planted process.
     address: String,
     kaslr_offset: u64,
+    guest: Guest,
     /// Processes that existed before and after the acquisition, and those that existed
     /// before or after.
     steady: BTreeSet<Process>,
@@ -96,6 +99,7 @@ fn examined(target: TargetMachine, source: &'static str) -> Result<()> {
     let target = target.images_in(folder.path());
     let case = Case::acquire(&target, source, folder.path())?;
     target.end()?;
+    is_shown_as_it_was(&case)?;
     case.make_symbols()?;
     symbols::compare(&case)?;
     for row in ROWS {
@@ -113,15 +117,47 @@ fn examined(target: TargetMachine, source: &'static str) -> Result<()> {
     table::compare(source, &cells)
 }
 
+/// Our own commands, on the image and on what is made of it.
+fn is_shown_as_it_was(case: &Case) -> Result<()> {
+    let image = case.folder.join(rows::ELF);
+    shown::compare(&image, &case.guest)?;
+    let (code, document) = shown::json("check", &image, &[])?;
+    ensure!(
+        code == Some(0) && *shown::at(&document, "/verdict") == "analysable",
+        "exit code {code:?}: {document:#}"
+    );
+    println!("check: {}", shown::at(&document, "/summary"));
+    for name in ["same.aff4", "same.kdump", "same.core.zst"] {
+        let other = case.folder.join(name);
+        host_dumper::converts(&image, &other)?;
+        for command in ["check", "ps", "maps", "modules", "dmesg"] {
+            let [mut one, mut another] = [
+                shown::json(command, &image, &[])?.1,
+                shown::json(command, &other, &[])?.1,
+            ];
+            for document in [&mut one, &mut another] {
+                let document = document.as_object_mut().context("no object")?;
+                document.remove("image");
+            }
+            ensure!(one == another, "{command} of {name} is another");
+        }
+        fs::remove_file(&other)?;
+    }
+    Ok(())
+}
+
 impl Case {
     fn acquire(target: &TargetMachine, source: &str, folder: &Path) -> Result<Self> {
         let (process, said) = target.plant(NAME, TOKEN)?;
         let address = said.rsplit(' ').next().context("no address")?.to_owned();
+        let number = said.split(' ').nth(2).context("no number")?.parse()?;
+        let mut guest = Guest::before(&target.vm, number)?;
         let before = processes::processes(&target.vm)?;
         let ended = target.dump(&["--source", source], rows::ELF)?;
         println!("{}", ended.text());
         ended.exited(0)?;
         let after = processes::processes(&target.vm)?;
+        guest.after(&target.vm)?;
         let image = target.pull(rows::ELF)?;
         let planted = before.iter().find(|(_, name)| name == NAME);
         let planted = planted.context("ps does not list the planted process")?.0;
@@ -141,6 +177,7 @@ impl Case {
             folder: folder.to_path_buf(),
             planted,
             address,
+            guest,
             steady: before.intersection(&after).cloned().collect(),
             seen: before.union(&after).cloned().collect(),
             modules,
