@@ -162,8 +162,10 @@ fn checked(plan: &Plan, acquired: &Acquired) -> Option<RunCheck> {
         && acquired.stored.is_none()
         && acquired.encryption.is_none()
         && acquired.image.is_file();
+    // Of a part of memory, nothing else is to be expected.
+    let is_all = plan.selection.windows.is_empty();
     let has_kernel = plan.artifacts.kernel && acquired.artifacts.is_some();
-    if !is_here || !has_kernel || !acquired.state.is_whole() {
+    if !is_here || !is_all || !has_kernel || !acquired.state.is_whole() {
         return None;
     }
     Some(RunCheck::of(of_new_image(&acquired.image)))

@@ -4,6 +4,7 @@
 use super::figures::count;
 use super::troubles;
 use linpmem_cli::{Document, printable};
+use linpmem_phys::num::usize_as_u64;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -263,8 +264,14 @@ impl CheckDocument {
             0 => "nothing torn".to_owned(),
             torn => format!("{torn} torn"),
         });
-        if self.has_strangers() {
-            short.push("some that the machine did not list".to_owned());
+        let hidden = self.processes.as_ref().map_or(0, |row| row.hidden.len());
+        if hidden > 0 {
+            short.push(format!("{hidden} that /proc did not list"));
+        }
+        let hidden = self.modules.as_ref().map_or(0, |row| row.hidden.len());
+        if hidden > 0 {
+            let modules = count(usize_as_u64(hidden), "module");
+            short.push(format!("{modules} that /proc/modules did not list"));
         }
         short.join("; ")
     }

@@ -178,6 +178,11 @@ fn what_the_machine_did_not_list_is_pointed_out_and_no_damage() {
     let hidden = json!([{ "pid": 2, "name": "quiet" }]);
     assert_eq!(value["processes"]["hidden"], hidden);
     assert_eq!(value["modules"]["hidden"], json!(["loop"]));
+    assert_eq!(
+        value["summary"],
+        "analysable: 2 processes in the image, 1 in /proc; nothing torn; 1 that /proc did not list; \
+         1 module that /proc/modules did not list"
+    );
     let notes = value["notes"].to_string();
     for part in ["2 (quiet). Something may hide it", "did not list: loop."] {
         assert!(notes.contains(part), "{notes}");
@@ -222,8 +227,10 @@ fn what_is_not_in_the_image_is_damage() {
 #[test]
 fn artifacts_of_another_boot_and_a_kernel_that_is_not_there_are_the_end_of_it() {
     let other = BOOT.replace("00010203", "ffffffff");
+    // Neither are there the processes of that boot.
     let said = Said {
         boot: &other,
+        pids: &[1, 77, 78],
         ..SAID
     };
     let (value, code) = checked(&world().kernel, &said);
@@ -236,6 +243,16 @@ fn artifacts_of_another_boot_and_a_kernel_that_is_not_there_are_the_end_of_it() 
         summary.contains("they are of the boot ffffffff-"),
         "{summary}"
     );
+
+    // As the processes are there, it is the page with the id that is not as it was.
+    let said = Said {
+        boot: &other,
+        ..SAID
+    };
+    let (value, code) = checked(&world().kernel, &said);
+    assert_eq!((&value["verdict"], code), (&"damaged".into(), Some(3)));
+    let findings = value["findings"].to_string();
+    assert!(findings.contains("its page is damaged"), "{findings}");
 
     let mut tasks = world();
     tasks.kernel.text(DIRECT + 0x4000, "Windows");

@@ -11,7 +11,7 @@ mod crates;
 mod dkms;
 mod fitted;
 mod host_dumper;
-mod inspect;
+mod inspected;
 mod kmod;
 mod machines;
 mod pattern;

@@ -136,7 +136,7 @@ const SUITES: &[Suite] = &[
         name: "inspect",
         about: "the kernel in an image, beside what the machine said of itself; hidden processes, damage",
         cargo: END_TO_END,
-        tests: &["inspect::"],
+        tests: &["inspected::"],
         short: None,
         matrix: None,
         module: ModuleKind::Built,

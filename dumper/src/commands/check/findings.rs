@@ -74,11 +74,28 @@ impl Findings {
 
     fn boot(&mut self, document: &CheckDocument) {
         let Some(boot) = &document.boot else { return };
-        if let Some(in_memory) = boot.in_memory.as_ref().filter(|id| **id != boot.kept) {
-            self.other_boot = Some(format!(
-                "they are of the boot {}, and the memory is of the boot {in_memory}",
-                boot.kept
-            ));
+        let Some(in_memory) = boot.in_memory.as_ref().filter(|id| **id != boot.kept) else {
+            return;
+        };
+        // Where most of the processes are that the machine listed, that page is damaged.
+        let is_known = document.processes.as_ref().is_some_and(|processes| {
+            let listed = processes.listed_after.unwrap_or(0);
+            usize_as_u64(processes.missing.len()).saturating_mul(2) < listed
+        });
+        match is_known {
+            true => self.damaged(
+                format!(
+                    "the id of the boot is {in_memory} in memory, and was {}: its page is damaged",
+                    boot.kept
+                ),
+                TRY_FREEZE,
+            ),
+            false => {
+                self.other_boot = Some(format!(
+                    "they are of the boot {}, and the memory is of the boot {in_memory}",
+                    boot.kept
+                ));
+            }
         }
     }
 

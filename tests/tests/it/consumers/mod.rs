@@ -8,7 +8,7 @@ mod symbols;
 mod table;
 
 use crate::host_dumper;
-use crate::inspect::shown::{self, Guest};
+use crate::inspected::shown::{self, Guest};
 use crate::machines;
 use anyhow::{Context, Result, anyhow, ensure};
 use linpmem_testkit::artifacts;

@@ -236,6 +236,7 @@ fn dmesg(image: &Path) -> Result<usize> {
         let sequence: u64 = head.split(',').nth(1).context("no sequence")?.parse()?;
         last = sequence;
         if let Some(text) = found.get(&sequence) {
+            let text = escaped(text);
             ensure!(text == expected, "{sequence}: {text:?} is not {expected:?}");
             same += 1;
         }
@@ -247,6 +248,23 @@ fn dmesg(image: &Path) -> Result<usize> {
         "{same} records are the same, and {lacks:?} are not there"
     );
     Ok(same)
+}
+
+/// As the device shows what is not printable.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            ' '..='~' if character != '\\' => escaped.push(character),
+            _ => {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    escaped.push_str(&format!("\\x{byte:02x}"));
+                }
+            }
+        }
+    }
+    escaped
 }
 
 fn array<'a>(document: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
