@@ -36,6 +36,19 @@ impl Receiver {
         Self::of(command, folder)
     }
 
+    /// The same, on the processor `number` alone.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn on_processor(dumper: &Path, folder: &Path, number: u32) -> Result<Self> {
+        let mut command = Command::new("taskset");
+        command
+            .args(["--cpu-list", &number.to_string()])
+            .arg(dumper);
+        command.args(["receive", "--json", "--listen", "127.0.0.1:0", "--out"]);
+        Self::of(command, folder)
+    }
+
     /// The same in a file system of `mib` MiB, which ends with it.
     ///
     /// # Errors

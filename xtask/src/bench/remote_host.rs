@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What sending and encrypting take of real processors: memory from the page cache of this machine,
-//! to its disk and to a receiver on it.
+//! to its disk and to a receiver on it; with the processors shared by both sides, and with one for
+//! each, as two machines have their own.
 
 use super::memory::Memory;
 use super::remote::{Job, PUBLIC};
@@ -23,18 +24,49 @@ use std::process::{Command, Stdio};
 const MEMORY: &str = "memory.padded";
 
 /// In turns, so that the machine's condition is the same for all.
-const JOBS: [Job; 4] = [
-    Job::Disk,
-    Job::Receiver,
-    Job::EncryptedDisk,
-    Job::EncryptedReceiver,
+const RUNS: [Run; 6] = [
+    (Job::Disk, Processors::All),
+    (Job::Receiver, Processors::All),
+    (Job::Disk, Processors::OneEach),
+    (Job::Receiver, Processors::OneEach),
+    (Job::EncryptedDisk, Processors::All),
+    (Job::EncryptedReceiver, Processors::All),
 ];
 
+/// The processors of the side that reads and of the receiver, where each has one.
+const READER: u32 = 0;
+const RECEIVER: u32 = 1;
+
+/// Which processors a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Processors {
+    /// All of them, for both sides.
+    All,
+    /// One for the side that reads, and another one for the receiver.
+    OneEach,
+}
+
+/// A run: where the memory goes, and by which processors.
+type Run = (Job, Processors);
+
 /// What is compared with what.
-const PAIRS: [(Job, Job); 3] = [
-    (Job::Receiver, Job::Disk),
-    (Job::EncryptedDisk, Job::Disk),
-    (Job::EncryptedReceiver, Job::Receiver),
+const PAIRS: [(Run, Run); 4] = [
+    (
+        (Job::Receiver, Processors::All),
+        (Job::Disk, Processors::All),
+    ),
+    (
+        (Job::Receiver, Processors::OneEach),
+        (Job::Disk, Processors::OneEach),
+    ),
+    (
+        (Job::EncryptedDisk, Processors::All),
+        (Job::Disk, Processors::All),
+    ),
+    (
+        (Job::EncryptedReceiver, Processors::All),
+        (Job::Receiver, Processors::All),
+    ),
 ];
 
 /// What a run took; of several, the least of each.
@@ -51,13 +83,13 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let folder = scratch()?;
     let memory = folder.path().join(MEMORY);
     make(&memory, setting.mib)?;
-    let mut best: BTreeMap<Job, Taken> = BTreeMap::new();
+    let mut best: BTreeMap<Run, Taken> = BTreeMap::new();
     for _ in 0..setting.rounds {
-        for job in JOBS {
+        for run in RUNS {
             io::copy(&mut File::open(&memory)?, &mut io::sink())?;
-            let taken = run_job(job, &dumper, &memory)?;
-            eprintln!("[bench] remote/host: {}: {taken}", job.name());
-            best.entry(job)
+            let taken = acquire(run, &dumper, &memory)?;
+            eprintln!("[bench] remote/host: {}: {taken}", name(run));
+            best.entry(run)
                 .and_modify(|best| *best = best.least(taken))
                 .or_insert(taken);
         }
@@ -65,7 +97,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let mib = f64::from(setting.mib);
     for (ours, theirs) in PAIRS {
         if let (Some(one), Some(other)) = (best.get(&ours), best.get(&theirs)) {
-            let what = format!("remote/host: {} to {}", ours.name(), theirs.name());
+            let what = format!("remote/host: {} to {}", name(ours), name(theirs));
             let mut add = |name, ours, unit, theirs| {
                 report.add(&format!("{what}: {name}"), ours, unit, Some(theirs));
             };
@@ -90,13 +122,29 @@ fn make(path: &Path, mib: u32) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-/// One run of `job`.
-fn run_job(job: Job, dumper: &Path, memory: &Path) -> Result<Taken> {
+fn name((job, processors): Run) -> String {
+    match processors {
+        Processors::All => job.name().to_owned(),
+        Processors::OneEach => format!("{}, one processor each", job.name()),
+    }
+}
+
+/// One run.
+fn acquire((job, processors): Run, dumper: &Path, memory: &Path) -> Result<Taken> {
     let folder = memory.parent().context("the folder of the memory")?;
     let folder = tempfile::tempdir_in(folder)?;
     let mut source = OsString::from("--source=file:");
     source.push(memory);
-    let mut command = Command::new(dumper);
+    let mut command = match processors {
+        Processors::All => Command::new(dumper),
+        Processors::OneEach => {
+            let mut command = Command::new("taskset");
+            command
+                .args(["--cpu-list", &READER.to_string()])
+                .arg(dumper);
+            command
+        }
+    };
     command.arg(source).args([
         "--input-layout=padded",
         "--format=lime",
@@ -112,7 +160,10 @@ fn run_job(job: Job, dumper: &Path, memory: &Path) -> Result<Taken> {
     if !job.is_sent() {
         return taken(command.arg(folder.path().join("image")));
     }
-    let receiver = Receiver::start(dumper, folder.path(), "127.0.0.1:0", &[])?;
+    let receiver = match processors {
+        Processors::All => Receiver::start(dumper, folder.path(), "127.0.0.1:0", &[])?,
+        Processors::OneEach => Receiver::on_processor(dumper, folder.path(), RECEIVER)?,
+    };
     let taken = taken(command.env("LINPMEM_TO", receiver.to_here()))?;
     receiver.image()?;
     Ok(taken)
