@@ -4,8 +4,18 @@
 use linpmem_kinfo::kallsyms::Symbol;
 use std::collections::BTreeMap;
 
-/// The symbols that are looked for.
+/// The symbols that every kernel has.
 const WANTED: [&str; 5] = ["init_pid_ns", "init_task", "linux_banner", "modules", "prb"];
+/// Those that only some kernels have: without the network or IPv6 there are fewer, and the last
+/// one is gone since Linux 6.0.
+const OPTIONAL: [&str; 6] = [
+    "net_namespace_list",
+    "raw_v4_hashinfo",
+    "raw_v6_hashinfo",
+    "tcp_hashinfo",
+    "udp_table",
+    "unix_socket_table",
+];
 
 /// What was kept with an image.
 #[derive(Clone, Debug)]
@@ -30,16 +40,17 @@ impl Symbols {
         if symbol.address == 0 || symbol.module.is_some() {
             return;
         }
-        if let Some(name) = WANTED.iter().find(|name| **name == symbol.name) {
+        let mut known = WANTED.iter().chain(&OPTIONAL);
+        if let Some(name) = known.find(|name| **name == symbol.name) {
             let address = symbol.address.wrapping_add(offset);
             self.addresses.entry(name).or_insert(address);
         }
     }
 
-    /// Whether all of them were seen.
+    /// Whether all of those that every kernel has were seen.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.addresses.len() == WANTED.len()
+        WANTED.iter().all(|name| self.addresses.contains_key(name))
     }
 
     /// The address of the variable `name`.
@@ -66,6 +77,12 @@ mod tests {
         assert_eq!(symbols.get("prb"), Some(0xffff_ffff_8300_0008));
         assert_eq!(symbols.get("modules"), None);
         assert_eq!(symbols.get("printk"), None);
+        assert!(!symbols.is_complete());
+        for name in OPTIONAL {
+            let line = format!("ffffffff82000000 D {name}");
+            symbols.see(&Symbol::parse(line.as_bytes()).unwrap(), 0);
+            assert_eq!(symbols.get(name), Some(0xffff_ffff_8200_0000));
+        }
         assert!(!symbols.is_complete());
         for name in WANTED {
             let line = format!("ffffffff82000000 D {name}");

@@ -6,6 +6,7 @@
 mod address_space;
 mod error;
 mod facts;
+mod file_names;
 mod found;
 mod list;
 mod log;
@@ -14,9 +15,12 @@ mod maple_tree;
 mod maps;
 mod memory;
 mod modules;
+mod open_files;
 mod paging;
 mod paths;
 mod pids;
+mod socket_tables;
+mod sockets;
 mod tasks;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
@@ -34,7 +38,10 @@ pub use log::LogRecord;
 pub use machine::{Machine, Struct, Value};
 pub use maps::Mapping;
 pub use modules::Module;
+pub use open_files::{Access, Device, FileRole, OpenFile};
 pub use pids::PidEntry;
+pub use socket_tables::TableSockets;
+pub use sockets::{Endpoint, HeldSocket, Socket};
 pub use tasks::{Arguments, Task};
 pub use trouble::Trouble;
 pub use troubles::Troubles;

@@ -11,6 +11,8 @@ pub mod dmesg;
 pub mod doctor;
 pub mod extract;
 pub mod figures;
+#[cfg(feature = "inspect")]
+pub mod files;
 #[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
@@ -33,6 +35,8 @@ pub mod recover;
 pub mod report;
 pub mod shell;
 pub mod sign;
+#[cfg(feature = "inspect")]
+pub mod sockets;
 pub mod summary;
 pub mod symbols;
 pub mod timestamp;

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The tables in which the kernel looks up sockets for what arrives. A socket can be in one of
+//! them and be no task's file: it is ending, was handed over and not taken yet, or belongs to the
+//! kernel or to something that hides.
+
+use crate::error::Error;
+use crate::machine::{Machine, Struct};
+use crate::trouble::Trouble;
+use crate::troubles::Troubles;
+use std::collections::HashSet;
+
+const TCP: &str = "table of TCP sockets";
+const UDP: &str = "table of UDP sockets";
+const RAW: &str = "table of raw sockets";
+const UNIX: &str = "table of UNIX sockets";
+const PACKET: &str = "list of packet sockets";
+const NAMESPACES: &str = "list of network namespaces";
+
+/// No kernel has more sockets than this.
+const MAX_SOCKETS: usize = 1 << 20;
+/// Chains of all tables together. The largest table of a kernel has half a million unless
+/// someone asks for more.
+const MAX_CHAINS: u64 = 1 << 24;
+/// No machine has more network namespaces.
+const MAX_NAMESPACES: usize = 1 << 16;
+/// Chains of UNIX sockets: twice 256 in every kernel so far, which does not say so itself.
+const UNIX_CHAINS: u64 = 512;
+/// In the links of some chains, marks the end.
+const END: u64 = 1;
+
+/// What the kernel's tables of sockets have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableSockets {
+    /// Where the `struct sock` of each is, or the less that there is of it in some states.
+    pub sockets: Vec<u64>,
+    /// What was wrong, in the order in which it was met.
+    pub troubles: Troubles,
+    /// The tables that were not found: `tcp`, `udp`, `raw`, `unix` or `packet`.
+    pub absent: Vec<&'static str>,
+}
+
+/// Chains whose heads are one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Chains {
+    what: &'static str,
+    /// Where the first head's pointer is.
+    at: u64,
+    count: u64,
+    /// Bytes from one head to the next.
+    stride: u64,
+    /// Bytes from the start of a socket to its link.
+    link: u64,
+}
+
+impl Machine<'_> {
+    /// The sockets in the tables of TCP, UDP, raw, UNIX and packet sockets, of all network
+    /// namespaces.
+    ///
+    /// # Errors
+    /// If this kernel keeps them in another way.
+    pub fn table_sockets(&self) -> Result<TableSockets, Error> {
+        let mut found = TableSockets::default();
+        let networks = self.networks(&mut found)?;
+        let mut all = Vec::new();
+        self.tcp_chains(&networks, &mut all, &mut found)?;
+        self.udp_chains(&networks, &mut all, &mut found)?;
+        self.raw_chains(&mut all, &mut found)?;
+        self.unix_chains(&networks, &mut all, &mut found)?;
+        self.packet_chains(&networks, &mut all, &mut found)?;
+        let mut seen = HashSet::new();
+        let mut read = HashSet::new();
+        let mut left = MAX_CHAINS;
+        for chains in all {
+            // Namespaces share tables.
+            if read.insert(chains) && !self.follow_chains(chains, &mut left, &mut seen, &mut found)
+            {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the `struct net` of each network namespace is.
+    fn networks(&self, found: &mut TableSockets) -> Result<Vec<u64>, Error> {
+        let Ok(head) = self.symbol("net_namespace_list") else {
+            return Ok(Vec::new());
+        };
+        let link = self.types().member("net", "list")?;
+        let mut listed = self.list(NAMESPACES, head, link.offset);
+        found.troubles.append(listed.troubles);
+        if listed.items.len() > MAX_NAMESPACES {
+            listed.items.truncate(MAX_NAMESPACES);
+            found.troubles.push(Trouble::TooMany {
+                what: NAMESPACES,
+                limit: MAX_NAMESPACES,
+            });
+        }
+        Ok(listed.items)
+    }
+
+    /// Where the structs are that the variable `symbol` or the pointer `member` of each namespace
+    /// leads to.
+    fn tables(
+        &self,
+        what: &'static str,
+        symbol: &'static str,
+        member: &'static str,
+        networks: &[u64],
+        troubles: &mut Troubles,
+    ) -> Result<Vec<u64>, Error> {
+        let mut tables: Vec<u64> = self.symbol(symbol).into_iter().collect();
+        let mut seen: HashSet<u64> = tables.iter().copied().collect();
+        for &network in networks {
+            // Since Linux 6.1 and 6.2 a namespace may have its own.
+            let network = self.structure("net", network)?;
+            let Ok(table) = network.field(member) else {
+                break;
+            };
+            let table = troubles.known(what, table.u64())?;
+            if let Some(table) = table.filter(|&table| table != 0) {
+                if seen.insert(table) {
+                    tables.push(table);
+                }
+            }
+        }
+        Ok(tables)
+    }
+
+    fn tcp_chains(
+        &self,
+        networks: &[u64],
+        all: &mut Vec<Chains>,
+        found: &mut TableSockets,
+    ) -> Result<(), Error> {
+        const MEMBER: &str = "ipv4.tcp_death_row.hashinfo";
+        let tables = self.tables(TCP, "tcp_hashinfo", MEMBER, networks, &mut found.troubles)?;
+        if tables.is_empty() {
+            found.absent.push("tcp");
+        }
+        // The two kinds of links are in the same place.
+        let link = self.link("skc_nulls_node")?;
+        for at in tables {
+            let table = self.structure("inet_hashinfo", at)?;
+            let connected = (
+                self.known_number(TCP, table, "ehash", found)?,
+                self.known_number(TCP, table, "ehash_mask", found)?,
+            );
+            if let (Some(first), Some(mask)) = connected {
+                let head = self.types().member("inet_ehash_bucket", "chain")?.offset;
+                all.push(Chains {
+                    what: TCP,
+                    at: first.wrapping_add(head),
+                    count: mask.saturating_add(1),
+                    stride: self.bucket_bytes("inet_ehash_bucket")?,
+                    link,
+                });
+            }
+            let stride = self.bucket_bytes("inet_listen_hashbucket")?;
+            let bucket = self.types().find("inet_listen_hashbucket")?;
+            let head = self.types().field(bucket, "nulls_head");
+            let head = head.or_else(|_| self.types().field(bucket, "head"))?.offset;
+            // Before Linux 5.19; since then, the other table is linked in the same way.
+            let (first, count) = match table.has("listening_hash") {
+                true => {
+                    let buckets = table.field("listening_hash")?;
+                    (Some(buckets.address()), Some(buckets.count()?))
+                }
+                false => {
+                    let mask = self.known_number(TCP, table, "lhash2_mask", found)?;
+                    let first = self.known_number(TCP, table, "lhash2", found)?;
+                    (first, mask.map(|mask| mask.saturating_add(1)))
+                }
+            };
+            if let (Some(first), Some(count)) = (first, count) {
+                all.push(Chains {
+                    what: TCP,
+                    at: first.wrapping_add(head),
+                    count,
+                    stride,
+                    link,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn udp_chains(
+        &self,
+        networks: &[u64],
+        all: &mut Vec<Chains>,
+        found: &mut TableSockets,
+    ) -> Result<(), Error> {
+        const MEMBER: &str = "ipv4.udp_table";
+        let tables = self.tables(UDP, "udp_table", MEMBER, networks, &mut found.troubles)?;
+        if tables.is_empty() {
+            found.absent.push("udp");
+        }
+        for at in tables {
+            let table = self.structure("udp_table", at)?;
+            let first = self.known_number(UDP, table, "hash", found)?;
+            let mask = self.known_number(UDP, table, "mask", found)?;
+            if let (Some(first), Some(mask)) = (first, mask) {
+                let head = self.types().member("udp_hslot", "head")?.offset;
+                all.push(Chains {
+                    what: UDP,
+                    at: first.wrapping_add(head),
+                    count: mask.saturating_add(1),
+                    stride: self.bucket_bytes("udp_hslot")?,
+                    link: self.link("skc_node")?,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn raw_chains(&self, all: &mut Vec<Chains>, found: &mut TableSockets) -> Result<(), Error> {
+        let symbols = ["raw_v4_hashinfo", "raw_v6_hashinfo"];
+        let tables = symbols.map(|symbol| self.symbol(symbol).ok());
+        if tables == [None; 2] {
+            found.absent.push("raw");
+        }
+        for at in tables.into_iter().flatten() {
+            let heads = self.structure("raw_hashinfo", at)?.field("ht")?;
+            all.push(Chains {
+                what: RAW,
+                at: heads.address(),
+                count: heads.count()?,
+                stride: heads.index(1)?.address().wrapping_sub(heads.address()),
+                link: self.link("skc_node")?,
+            });
+        }
+        Ok(())
+    }
+
+    fn unix_chains(
+        &self,
+        networks: &[u64],
+        all: &mut Vec<Chains>,
+        found: &mut TableSockets,
+    ) -> Result<(), Error> {
+        const MEMBER: &str = "unx.table.buckets";
+        let symbol = "unix_socket_table";
+        let tables = self.tables(UNIX, symbol, MEMBER, networks, &mut found.troubles)?;
+        if tables.is_empty() {
+            found.absent.push("unix");
+        }
+        for at in tables {
+            all.push(Chains {
+                what: UNIX,
+                at,
+                count: UNIX_CHAINS,
+                stride: 8,
+                link: self.link("skc_node")?,
+            });
+        }
+        Ok(())
+    }
+
+    fn packet_chains(
+        &self,
+        networks: &[u64],
+        all: &mut Vec<Chains>,
+        found: &mut TableSockets,
+    ) -> Result<(), Error> {
+        // A kernel without packet sockets has no such list.
+        if networks.is_empty() || self.types().member("net", "packet.sklist").is_err() {
+            found.absent.push("packet");
+            return Ok(());
+        }
+        for &network in networks {
+            let head = self.structure("net", network)?.field("packet.sklist")?;
+            all.push(Chains {
+                what: PACKET,
+                at: head.address(),
+                count: 1,
+                stride: 8,
+                link: self.link("skc_node")?,
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds the sockets in `chains`; returns whether more can be added.
+    fn follow_chains(
+        &self,
+        chains: Chains,
+        left: &mut u64,
+        seen: &mut HashSet<u64>,
+        found: &mut TableSockets,
+    ) -> bool {
+        let what = chains.what;
+        for index in 0..chains.count {
+            let Some(rest) = left.checked_sub(1) else {
+                let limit = 1 << 24;
+                found.troubles.push(Trouble::TooMany { what, limit });
+                return false;
+            };
+            *left = rest;
+            let mut at = chains.at.wrapping_add(index.wrapping_mul(chains.stride));
+            loop {
+                let next = match self.read_u64(at) {
+                    Ok(next) => next,
+                    Err(error) => {
+                        let error = Error::from(error);
+                        let is_end = error.is_too_much();
+                        found.troubles.push(Trouble::Unreadable { what, error });
+                        if is_end {
+                            return false;
+                        }
+                        break;
+                    }
+                };
+                if next == 0 || next & END != 0 {
+                    break;
+                }
+                let socket = next.wrapping_sub(chains.link);
+                if !seen.insert(socket) {
+                    found.troubles.push(Trouble::Circle { what, at: socket });
+                    break;
+                }
+                if found.sockets.len() == MAX_SOCKETS {
+                    let limit = MAX_SOCKETS;
+                    found.troubles.push(Trouble::TooMany { what, limit });
+                    return false;
+                }
+                found.sockets.push(socket);
+                at = next;
+            }
+        }
+        true
+    }
+
+    fn known_number(
+        &self,
+        what: &'static str,
+        table: Struct<'_>,
+        member: &'static str,
+        found: &mut TableSockets,
+    ) -> Result<Option<u64>, Error> {
+        found.troubles.known(what, table.field(member)?.u64())
+    }
+
+    fn link(&self, member: &'static str) -> Result<u64, Error> {
+        Ok(self.types().member("sock_common", member)?.offset)
+    }
+
+    fn bucket_bytes(&self, name: &'static str) -> Result<u64, Error> {
+        self.types().size(self.types().find(name)?)
+    }
+}
