@@ -381,3 +381,6 @@ fn device_of(number: u64) -> Device {
         minor: u32::try_from(minor).unwrap_or(u32::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::machine::{Machine, Struct};
 use crate::trouble::Trouble;
 use crate::troubles::Troubles;
+use linpmem_phys::PAGE_SIZE;
 use std::collections::HashSet;
 
 const TCP: &str = "table of TCP sockets";
@@ -16,11 +17,14 @@ const UNIX: &str = "table of UNIX sockets";
 const PACKET: &str = "list of packet sockets";
 const NAMESPACES: &str = "list of network namespaces";
 
+const PAGE: u64 = PAGE_SIZE.get();
+
 /// No kernel has more sockets than this.
 const MAX_SOCKETS: usize = 1 << 20;
-/// Chains of all tables together. The largest table of a kernel has half a million unless
-/// someone asks for more.
-const MAX_CHAINS: u64 = 1 << 24;
+/// Chains of a table: the largest one has half a million unless someone asks for more.
+const MAX_CHAINS: u64 = 1 << 22;
+/// Chains of all tables together.
+const MAX_ALL_CHAINS: u64 = 1 << 24;
 /// No machine has more network namespaces.
 const MAX_NAMESPACES: usize = 1 << 16;
 /// Chains of UNIX sockets: twice 256 in every kernel so far, which does not say so itself.
@@ -69,7 +73,7 @@ impl Machine<'_> {
         self.packet_chains(&networks, &mut all, &mut found)?;
         let mut seen = HashSet::new();
         let mut read = HashSet::new();
-        let mut left = MAX_CHAINS;
+        let mut left = MAX_ALL_CHAINS;
         for chains in all {
             // Namespaces share tables.
             if read.insert(chains) && !self.follow_chains(chains, &mut left, &mut seen, &mut found)
@@ -289,14 +293,17 @@ impl Machine<'_> {
         found: &mut TableSockets,
     ) -> bool {
         let what = chains.what;
-        for index in 0..chains.count {
-            let Some(rest) = left.checked_sub(1) else {
-                let limit = 1 << 24;
-                found.troubles.push(Trouble::TooMany { what, limit });
-                return false;
-            };
-            *left = rest;
-            let mut at = chains.at.wrapping_add(index.wrapping_mul(chains.stride));
+        let count = chains.count.min(MAX_CHAINS).min(*left);
+        *left -= count;
+        if count < chains.count {
+            let limit = usize::try_from(count).unwrap_or(usize::MAX);
+            found.troubles.push(Trouble::TooMany { what, limit });
+        }
+        let mut index = 0;
+        while index < count {
+            let head = chains.at.wrapping_add(index.wrapping_mul(chains.stride));
+            index += 1;
+            let mut at = head;
             loop {
                 let next = match self.read_u64(at) {
                     Ok(next) => next,
@@ -306,6 +313,11 @@ impl Machine<'_> {
                         found.troubles.push(Trouble::Unreadable { what, error });
                         if is_end {
                             return false;
+                        }
+                        if at == head {
+                            // So are the others in this page.
+                            let rest = PAGE - head % PAGE;
+                            index += (rest - 1) / chains.stride.max(1);
                         }
                         break;
                     }
@@ -348,3 +360,6 @@ impl Machine<'_> {
         self.types().size(self.types().find(name)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -393,3 +393,6 @@ fn unix_name(machine: &Machine<'_>, named: Struct<'_>) -> Result<Option<String>,
     let rest = String::from_utf8_lossy(rest).replace('\0', "@");
     Ok(Some(format!("@{rest}")))
 }
+
+#[cfg(test)]
+mod tests;
