@@ -18,7 +18,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 /// The text of `document`, whose JSON keeps to the schema's `name`.
-fn shown<D: Document>(name: &str, document: &D) -> String {
+pub fn shown<D: Document>(name: &str, document: &D) -> String {
     keeps_to(name, &serde_json::to_value(document.tagged()).unwrap());
     let mut text = Vec::new();
     document.write_text(&mut text).unwrap();
@@ -218,7 +218,7 @@ pub fn write_image(folder: &Path, kernel: &Kernel, symbols: &[(&str, &str)], mor
     fs::write(folder.join("a.lime.artifacts.tar.zst"), archive(0, &files)).unwrap();
 }
 
-fn output(folder: &Path, words: &[&str]) -> Output {
+pub fn output(folder: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
         .current_dir(folder)
         .args(words)
@@ -227,7 +227,7 @@ fn output(folder: &Path, words: &[&str]) -> Output {
 }
 
 /// What a command prints about `kernel` as JSON, which keeps to the schema, and its exit code.
-fn document(kernel: &Kernel, words: &[&str]) -> (Value, Option<i32>) {
+pub fn document(kernel: &Kernel, words: &[&str]) -> (Value, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     let kallsyms = [("proc/kallsyms", kernel.kallsyms())];
     write_image(folder.path(), kernel, &kallsyms, "");
@@ -246,7 +246,7 @@ fn tasks_of(value: &Value, fields: &[&str]) -> Vec<Vec<Value>> {
         .collect()
 }
 
-fn rows<const N: usize>(rows: &[[Value; N]]) -> Vec<Vec<Value>> {
+pub fn rows<const N: usize>(rows: &[[Value; N]]) -> Vec<Vec<Value>> {
     rows.iter().map(|row| row.to_vec()).collect()
 }
 

@@ -158,6 +158,7 @@ fn sockets_are_found_among_the_open_files() {
     // The name of a socket in a folder is none.
     let name = files.on_disk(root, "name", 0o140_600, 5);
     let name = files.open(name);
+    files.kernel().put(name + 40, DIRECT + (1 << 45));
     let folder = files.open(root);
     for (fd, file) in [(0, folder), (1, name)]
         .into_iter()

@@ -11,6 +11,7 @@ mod crates;
 mod dkms;
 mod fitted;
 mod host_dumper;
+mod inspect_files;
 mod kmod;
 mod machines;
 mod pattern;
