@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const WHAT: &str = "socket";
 const HELD: &str = "socket that a task has open";
 /// Bytes that a socket of a task takes in memory.
-const HELD_BYTES: u64 = 64;
+const HELD_BYTES: u64 = 96;
 
 /// `AF_UNIX` and so on.
 const UNIX: u64 = 1;

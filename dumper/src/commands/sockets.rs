@@ -7,12 +7,17 @@ use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::InspectArgs;
 use crate::text::sockets::{Owner, SocketFoundBy, SocketRow, SocketsDocument};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_inspect::Socket;
+use linpmem_inspect::{Socket, Trouble};
 use linpmem_manifest::Address;
+use linpmem_phys::num::usize_as_u64;
 use std::collections::{HashMap, HashSet};
 
-/// Bytes that what the processes have open may take.
+/// Bytes that what the processes have open may take, and those that the sockets and their paths
+/// may.
 const MAX_BYTES: u64 = 64 << 20;
+const MAX_ROWS_BYTES: u64 = 256 << 20;
+/// Bytes that a socket takes, besides its path and those who have it open.
+const ROW_BYTES: u64 = 384;
 
 /// Lists the sockets in the image of `args`.
 ///
@@ -59,8 +64,18 @@ pub fn sockets(
     let without_owner = listed.sockets.into_iter();
     order.extend(without_owner.filter(|socket| !owners.contains_key(socket)));
     let mut rows = Vec::new();
+    let mut room = MAX_ROWS_BYTES;
     for address in order {
         if let Some(socket) = machine.socket(address, &mut troubles)? {
+            let path = socket.path.as_ref().map_or(0, String::len);
+            let Some(left) = room.checked_sub(ROW_BYTES + usize_as_u64(path)) else {
+                troubles.push(Trouble::TooLong {
+                    what: "sockets",
+                    limit: MAX_ROWS_BYTES,
+                });
+                break;
+            };
+            room = left;
             let owners = owners.remove(&address).unwrap_or_default();
             let found_by = match (owners.is_empty(), in_tables.contains(&address)) {
                 (true, _) => SocketFoundBy::Table,

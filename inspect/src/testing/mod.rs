@@ -9,6 +9,7 @@
     reason = "only tests use it"
 )]
 
+mod file_types;
 mod files;
 
 pub use files::Files;
