@@ -59,6 +59,8 @@ impl Machine<'_> {
             // Since Linux 6.9; before, they were in anon_inodefs.
             "pidfs" => "anon_inode:[pidfd]".to_owned(),
             "anon_inodefs" => format!("anon_inode:{}", self.name(dentry)?),
+            // Behind it, the kernel shows the name that its driver gave it.
+            "dmabuf" => "/dmabuf:".to_owned(),
             "nsfs" => numbered(&self.namespace_kind(inode)?)?,
             // What the kernel calls `simple_dname`: memfd, shared memory, and so on. They never
             // had a name that could have been removed.

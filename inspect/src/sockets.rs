@@ -291,13 +291,16 @@ impl Machine<'_> {
         both.field("vfs_inode.i_ino")?.u64().map(Some)
     }
 
+    /// A kernel whose UNIX sockets are a module has no types for them here.
     fn unix(
         &self,
         address: u64,
         socket: &mut Socket,
         troubles: &mut Troubles,
     ) -> Result<(), Error> {
-        let whole = self.structure("unix_sock", address)?;
+        let Ok(whole) = self.structure("unix_sock", address) else {
+            return Ok(());
+        };
         let named = troubles.known(WHAT, whole.field("addr")?.follow_if_any())?;
         if let Some(named) = named.flatten() {
             let name = unix_name(self, named);
@@ -311,7 +314,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// That of a kernel whose packet sockets are a module has no types for them here.
+    /// The same holds for these.
     fn packet(
         &self,
         address: u64,

@@ -222,10 +222,13 @@ fn files_are_those_of_processes_and_of_threads_that_have_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let kallsyms = [("proc/kallsyms", files.tasks.kernel.kallsyms())];
     write_image(folder.path(), &files.tasks.kernel, &kallsyms, "");
-    let absent = output(folder.path(), &["files", "a.lime", "--pid", "99"]);
-    let said = String::from_utf8_lossy(&absent.stderr);
-    assert_eq!(absent.status.code(), Some(1), "{said}");
-    assert!(said.contains("has no process 99"), "{said}");
+    // A thread has mappings only as part of its process.
+    for (subcommand, pid) in [("files", "99"), ("maps", "3")] {
+        let absent = output(folder.path(), &[subcommand, "a.lime", "--pid", pid]);
+        let said = String::from_utf8_lossy(&absent.stderr);
+        assert_eq!(absent.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("has no process {pid}")), "{said}");
+    }
 }
 
 #[test]
@@ -320,5 +323,21 @@ fn what_is_missing_of_files_is_said_and_the_exit_code_is_3() {
         assert_eq!(code, Some(3), "{words:?}");
         let troubles = value["troubles"].to_string();
         assert!(troubles.contains("does not have"), "{words:?}: {troubles}");
+    }
+}
+
+#[test]
+fn what_is_missing_of_a_table_is_said_and_the_exit_code_is_3() {
+    let mut files = Files::new();
+    files.tasks.process(1, "init");
+    let lost = files.sock(2, 1, 6, 1);
+    let connected = files.connected;
+    files.chain(connected, &[lost], 1);
+    files.kernel().lose(lost);
+    let (value, code) = document(&files.tasks.kernel, &["sockets"]);
+    assert_eq!((&value["sockets"], code), (&json!([]), Some(3)));
+    let troubles = value["troubles"].to_string();
+    for what in ["table of TCP sockets: ", "socket: "] {
+        assert!(troubles.contains(what), "{troubles}");
     }
 }
