@@ -132,7 +132,7 @@ fn raise_loopback() -> Result<()> {
 }
 
 /// `fds`: prints `PID FD POSITION FLAGS INODE NAME` for each open file of each process, and
-/// `PID cwd|root|exe - - - NAME`.
+/// `PID cwd|root|exe - - - NAME` for those of a process that runs a program.
 pub fn fds() -> Result<()> {
     let own = std::process::id().to_string();
     let mut out = io::stdout().lock();
@@ -142,9 +142,10 @@ pub fn fds() -> Result<()> {
             continue;
         }
         let process = Path::new("/proc").join(&pid);
-        for role in ["cwd", "root", "exe"] {
-            // The kernel's own have no program, and it may have ended by now.
-            if let Ok(name) = fs::read_link(process.join(role)) {
+        let needed = ["cwd", "root", "exe"].map(|role| fs::read_link(process.join(role)));
+        // The kernel's own have no program, and it may have ended by now.
+        if let [Ok(folder), Ok(root), Ok(program)] = needed {
+            for (role, name) in [("cwd", folder), ("root", root), ("exe", program)] {
                 writeln!(out, "{pid} {role} - - - {}", name.display())?;
             }
         }

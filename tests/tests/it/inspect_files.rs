@@ -163,10 +163,7 @@ fn steady(
         .iter()
         .filter(|line| !ours.contains(**line))
         .collect();
-    ensure!(
-        missing.is_empty(),
-        "the image lacks {missing:#?}; it has {ours:#?}"
-    );
+    ensure!(missing.is_empty(), "the image lacks {missing:#?}");
     Ok(steady.len())
 }
 
