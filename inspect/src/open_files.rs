@@ -134,7 +134,7 @@ impl Machine<'_> {
     /// If this kernel keeps it in another way.
     pub fn files_table(&self, task: &Task, troubles: &mut Troubles) -> Result<Option<u64>, Error> {
         let task = self.structure("task_struct", task.address)?;
-        let files = troubles.known(WHAT, task.field("files")?.u64())?;
+        let files = troubles.number(WHAT, task, "files")?;
         Ok(files.filter(|&files| files != 0))
     }
 
@@ -185,8 +185,8 @@ impl Machine<'_> {
         let Some(mm) = task.mm else {
             return Ok(());
         };
-        let program = self.structure("mm_struct", mm)?.field("exe_file")?.u64();
-        match found.troubles.known(WHAT, program)? {
+        let mm = self.structure("mm_struct", mm)?;
+        match found.troubles.number(WHAT, mm, "exe_file")? {
             Some(0) | None => {}
             Some(file) => {
                 let file = self.open_file(FileRole::Exe, file, &mut found.troubles)?;
@@ -215,11 +215,9 @@ impl Machine<'_> {
         let Some(table) = found.troubles.known(WHAT, table)? else {
             return Ok(found);
         };
-        let [count, first] = ["max_fds", "fd"].map(|member| {
-            let value = table.field(member).and_then(|value| value.u64());
-            found.troubles.known(WHAT, value)
-        });
-        let (Some(mut count), Some(first)) = (count?, first?) else {
+        let count = found.troubles.number(WHAT, table, "max_fds")?;
+        let first = found.troubles.number(WHAT, table, "fd")?;
+        let (Some(mut count), Some(first)) = (count, first) else {
             return Ok(found);
         };
         if count > MAX_FDS {
@@ -273,15 +271,15 @@ impl Machine<'_> {
         let mut shown = OpenFile::new(role, Some(at));
         let file = self.structure("file", at)?;
         // If this one cannot be read, nothing of the file can.
-        let Some(mode) = troubles.known(FILE, file.field("f_mode")?.u64())? else {
+        let Some(mode) = troubles.number(FILE, file, "f_mode")? else {
             return Ok(shown);
         };
         shown.access = Some(Access {
             read: mode & READ != 0,
             write: mode & WRITE != 0,
         });
-        shown.flags = troubles.known(FILE, file.field("f_flags")?.u64())?;
-        shown.position = troubles.known(FILE, file.field("f_pos")?.u64())?;
+        shown.flags = troubles.number(FILE, file, "f_flags")?;
+        shown.position = troubles.number(FILE, file, "f_pos")?;
         let inode = file.field("f_inode")?.follow();
         if let Some(inode) = troubles.known(FILE, inode)? {
             let path = file.field("f_path")?.structure();
@@ -298,18 +296,18 @@ impl Machine<'_> {
         shown: &mut OpenFile,
         troubles: &mut Troubles,
     ) -> Result<(), Error> {
-        let Some(mode) = troubles.known(FILE, inode.field("i_mode")?.u64())? else {
+        let Some(mode) = troubles.number(FILE, inode, "i_mode")? else {
             return Ok(());
         };
-        shown.inode = troubles.known(FILE, inode.field("i_ino")?.u64())?;
-        shown.size = troubles.known(FILE, inode.field("i_size")?.u64())?;
+        shown.inode = troubles.number(FILE, inode, "i_ino")?;
+        shown.size = troubles.number(FILE, inode, "i_size")?;
         if matches!(mode & KIND, CHARACTERS | BLOCKS) {
-            let device = troubles.known(FILE, inode.field("i_rdev")?.u64())?;
+            let device = troubles.number(FILE, inode, "i_rdev")?;
             shown.special = device.map(device_of);
         }
         let of = troubles.known(FILE, inode.field("i_sb")?.follow())?;
         if let Some(of) = of {
-            let device = troubles.known(FILE, of.field("s_dev")?.u64())?;
+            let device = troubles.number(FILE, of, "s_dev")?;
             shown.device = device.map(device_of);
             shown.filesystem = troubles.known(FILE, self.filesystem(of))?;
         }

@@ -44,7 +44,7 @@ pub struct TableSockets {
 }
 
 /// Chains whose heads are one after the other.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 struct Chains {
     what: &'static str,
     /// Where the first head's pointer is.
@@ -56,6 +56,25 @@ struct Chains {
     link: u64,
 }
 
+/// What an element of a table is, and the names of its member that a chain begins with.
+struct Bucket {
+    name: &'static str,
+    heads: [&'static str; 2],
+}
+
+const CONNECTED: Bucket = Bucket {
+    name: "inet_ehash_bucket",
+    heads: ["chain"; 2],
+};
+const LISTENING: Bucket = Bucket {
+    name: "inet_listen_hashbucket",
+    heads: ["nulls_head", "head"],
+};
+const DATAGRAMS: Bucket = Bucket {
+    name: "udp_hslot",
+    heads: ["head"; 2],
+};
+
 impl Machine<'_> {
     /// The sockets in the tables of TCP, UDP, raw, UNIX and packet sockets, of all network
     /// namespaces.
@@ -64,24 +83,28 @@ impl Machine<'_> {
     /// If this kernel keeps them in another way.
     pub fn table_sockets(&self) -> Result<TableSockets, Error> {
         let mut found = TableSockets::default();
-        let networks = self.networks(&mut found)?;
+        self.read_tables(&mut found)?;
+        Ok(found)
+    }
+
+    fn read_tables(&self, found: &mut TableSockets) -> Result<(), Error> {
+        let networks = self.networks(found)?;
         let mut all = Vec::new();
-        self.tcp_chains(&networks, &mut all, &mut found)?;
-        self.udp_chains(&networks, &mut all, &mut found)?;
-        self.raw_chains(&mut all, &mut found)?;
-        self.unix_chains(&networks, &mut all, &mut found)?;
-        self.packet_chains(&networks, &mut all, &mut found)?;
+        self.tcp_chains(&networks, &mut all, found)?;
+        self.udp_chains(&networks, &mut all, found)?;
+        self.raw_chains(&mut all, found)?;
+        self.unix_chains(&networks, &mut all, found)?;
+        self.packet_chains(&networks, &mut all, found)?;
         let mut seen = HashSet::new();
         let mut read = HashSet::new();
         let mut left = MAX_ALL_CHAINS;
         for chains in all {
             // Namespaces share tables.
-            if read.insert(chains) && !self.follow_chains(chains, &mut left, &mut seen, &mut found)
-            {
+            if read.insert(chains.at) && !self.follow_chains(chains, &mut left, &mut seen, found) {
                 break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Where the `struct net` of each network namespace is.
@@ -117,10 +140,10 @@ impl Machine<'_> {
         for &network in networks {
             // Since Linux 6.1 and 6.2 a namespace may have its own.
             let network = self.structure("net", network)?;
-            let Ok(table) = network.field(member) else {
+            if !network.has(member) {
                 break;
-            };
-            let table = troubles.known(what, table.u64())?;
+            }
+            let table = troubles.number(what, network, member)?;
             if let Some(table) = table.filter(|&table| table != 0) {
                 if seen.insert(table) {
                     tables.push(table);
@@ -141,49 +164,23 @@ impl Machine<'_> {
         if tables.is_empty() {
             found.absent.push("tcp");
         }
-        // The two kinds of links are in the same place.
-        let link = self.link("skc_nulls_node")?;
         for at in tables {
             let table = self.structure("inet_hashinfo", at)?;
-            let connected = (
-                self.known_number(TCP, table, "ehash", found)?,
-                self.known_number(TCP, table, "ehash_mask", found)?,
-            );
-            if let (Some(first), Some(mask)) = connected {
-                let head = self.types().member("inet_ehash_bucket", "chain")?.offset;
-                all.push(Chains {
-                    what: TCP,
-                    at: first.wrapping_add(head),
-                    count: mask.saturating_add(1),
-                    stride: self.bucket_bytes("inet_ehash_bucket")?,
-                    link,
-                });
+            self.add_hash(TCP, table, ["ehash", "ehash_mask"], &CONNECTED, all, found)?;
+            if !table.has("listening_hash") {
+                self.add_hash(
+                    TCP,
+                    table,
+                    ["lhash2", "lhash2_mask"],
+                    &LISTENING,
+                    all,
+                    found,
+                )?;
+                continue;
             }
-            let stride = self.bucket_bytes("inet_listen_hashbucket")?;
-            let bucket = self.types().find("inet_listen_hashbucket")?;
-            let head = self.types().field(bucket, "nulls_head");
-            let head = head.or_else(|_| self.types().field(bucket, "head"))?.offset;
             // Before Linux 5.19; since then, the other table is linked in the same way.
-            let (first, count) = match table.has("listening_hash") {
-                true => {
-                    let buckets = table.field("listening_hash")?;
-                    (Some(buckets.address()), Some(buckets.count()?))
-                }
-                false => {
-                    let mask = self.known_number(TCP, table, "lhash2_mask", found)?;
-                    let first = self.known_number(TCP, table, "lhash2", found)?;
-                    (first, mask.map(|mask| mask.saturating_add(1)))
-                }
-            };
-            if let (Some(first), Some(count)) = (first, count) {
-                all.push(Chains {
-                    what: TCP,
-                    at: first.wrapping_add(head),
-                    count,
-                    stride,
-                    link,
-                });
-            }
+            let heads = table.field("listening_hash")?;
+            all.push(self.chains(TCP, heads.address(), heads.count()?, &LISTENING)?);
         }
         Ok(())
     }
@@ -201,20 +198,48 @@ impl Machine<'_> {
         }
         for at in tables {
             let table = self.structure("udp_table", at)?;
-            let first = self.known_number(UDP, table, "hash", found)?;
-            let mask = self.known_number(UDP, table, "mask", found)?;
-            if let (Some(first), Some(mask)) = (first, mask) {
-                let head = self.types().member("udp_hslot", "head")?.offset;
-                all.push(Chains {
-                    what: UDP,
-                    at: first.wrapping_add(head),
-                    count: mask.saturating_add(1),
-                    stride: self.bucket_bytes("udp_hslot")?,
-                    link: self.link("skc_node")?,
-                });
-            }
+            self.add_hash(UDP, table, ["hash", "mask"], &DATAGRAMS, all, found)?;
         }
         Ok(())
+    }
+
+    /// Adds the chains of a table that has a pointer to the first and a mask of their numbers.
+    fn add_hash(
+        &self,
+        what: &'static str,
+        table: Struct<'_>,
+        [first, mask]: [&'static str; 2],
+        bucket: &Bucket,
+        all: &mut Vec<Chains>,
+        found: &mut TableSockets,
+    ) -> Result<(), Error> {
+        let first = found.troubles.number(what, table, first)?;
+        let mask = found.troubles.number(what, table, mask)?;
+        if let (Some(first), Some(mask)) = (first, mask) {
+            all.push(self.chains(what, first, mask.saturating_add(1), bucket)?);
+        }
+        Ok(())
+    }
+
+    /// The chains whose first head is that of the bucket at `first`.
+    fn chains(
+        &self,
+        what: &'static str,
+        first: u64,
+        count: u64,
+        bucket: &Bucket,
+    ) -> Result<Chains, Error> {
+        let of = self.types().find(bucket.name)?;
+        let [head, other] = bucket.heads;
+        let head = self.types().field(of, head);
+        let head = head.or_else(|_| self.types().field(of, other))?.offset;
+        Ok(Chains {
+            what,
+            at: first.wrapping_add(head),
+            count,
+            stride: self.types().size(of)?,
+            link: self.link()?,
+        })
     }
 
     fn raw_chains(&self, all: &mut Vec<Chains>, found: &mut TableSockets) -> Result<(), Error> {
@@ -230,7 +255,7 @@ impl Machine<'_> {
                 at: heads.address(),
                 count: heads.count()?,
                 stride: heads.index(1)?.address().wrapping_sub(heads.address()),
-                link: self.link("skc_node")?,
+                link: self.link()?,
             });
         }
         Ok(())
@@ -254,7 +279,7 @@ impl Machine<'_> {
                 at,
                 count: UNIX_CHAINS,
                 stride: 8,
-                link: self.link("skc_node")?,
+                link: self.link()?,
             });
         }
         Ok(())
@@ -278,7 +303,7 @@ impl Machine<'_> {
                 at: head.address(),
                 count: 1,
                 stride: 8,
-                link: self.link("skc_node")?,
+                link: self.link()?,
             });
         }
         Ok(())
@@ -342,22 +367,9 @@ impl Machine<'_> {
         true
     }
 
-    fn known_number(
-        &self,
-        what: &'static str,
-        table: Struct<'_>,
-        member: &'static str,
-        found: &mut TableSockets,
-    ) -> Result<Option<u64>, Error> {
-        found.troubles.known(what, table.field(member)?.u64())
-    }
-
-    fn link(&self, member: &'static str) -> Result<u64, Error> {
-        Ok(self.types().member("sock_common", member)?.offset)
-    }
-
-    fn bucket_bytes(&self, name: &'static str) -> Result<u64, Error> {
-        self.types().size(self.types().find(name)?)
+    /// Where a socket has its link: the kernel has two kinds of them in the same place.
+    fn link(&self) -> Result<u64, Error> {
+        Ok(self.types().member("sock_common", "skc_node")?.offset)
     }
 }
 

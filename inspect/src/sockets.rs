@@ -170,19 +170,17 @@ impl Machine<'_> {
             if found.troubles.known(HELD, is_socket)? != Some(true) {
                 continue;
             }
-            let at = found
-                .troubles
-                .known(HELD, file.field("private_data")?.u64())?;
+            let at = found.troubles.number(HELD, file, "private_data")?;
             let Some(at) = at.filter(|&at| at != 0) else {
                 continue;
             };
             let socket = self.structure("socket", at)?;
-            let back = found.troubles.known(HELD, socket.field("file")?.u64())?;
+            let back = found.troubles.number(HELD, socket, "file")?;
             if let Some(value) = back.filter(|&back| back != file.address()) {
                 let what = HELD;
                 found.troubles.push(Trouble::Wild { what, at, value });
             }
-            let socket = found.troubles.known(HELD, socket.field("sk")?.u64())?;
+            let socket = found.troubles.number(HELD, socket, "sk")?;
             // One that is being closed has none.
             let Some(socket) = socket.filter(|&socket| socket != 0) else {
                 continue;
@@ -205,11 +203,10 @@ impl Machine<'_> {
     /// If this kernel has another one.
     pub fn socket(&self, address: u64, troubles: &mut Troubles) -> Result<Option<Socket>, Error> {
         let common = self.structure("sock_common", address)?;
-        let number = |path| common.field(path).and_then(|value| value.u64());
-        let Some(family) = troubles.known(WHAT, number("skc_family"))? else {
+        let Some(family) = troubles.number(WHAT, common, "skc_family")? else {
             return Ok(None);
         };
-        let Some(state) = troubles.known(WHAT, number("skc_state"))? else {
+        let Some(state) = troubles.number(WHAT, common, "skc_state")? else {
             return Ok(None);
         };
         let mut socket = Socket {
@@ -218,7 +215,7 @@ impl Machine<'_> {
             state,
             ..Socket::default()
         };
-        let interface = troubles.known(WHAT, number("skc_bound_dev_if"))?;
+        let interface = troubles.number(WHAT, common, "skc_bound_dev_if")?;
         socket.interface = interface.filter(|&interface| interface != 0);
         // Without CONFIG_NET_NS there are no others.
         if common.has("skc_net.net") {
@@ -233,7 +230,7 @@ impl Machine<'_> {
                 if state == TIME_WAIT {
                     // The peer may not have closed its end yet.
                     let rest = self.structure("inet_timewait_sock", address)?;
-                    let state = troubles.known(WHAT, rest.field("tw_substate")?.u64())?;
+                    let state = troubles.number(WHAT, rest, "tw_substate")?;
                     socket.state = state.unwrap_or(socket.state);
                 }
             }
@@ -253,7 +250,7 @@ impl Machine<'_> {
                     ("portid", &mut socket.local),
                     ("dst_portid", &mut socket.peer),
                 ] {
-                    let port = troubles.known(WHAT, whole.field(member)?.u64())?;
+                    let port = troubles.number(WHAT, whole, member)?;
                     end.port = port.and_then(|port| u32::try_from(port).ok());
                 }
             }
@@ -272,9 +269,9 @@ impl Machine<'_> {
     ) -> Result<(), Error> {
         let whole = self.structure("sock", address)?;
         // A bit field before Linux 5.6.
-        socket.kind = troubles.known(WHAT, whole.field("sk_type")?.u64())?;
-        socket.protocol = troubles.known(WHAT, whole.field("sk_protocol")?.u64())?;
-        let uid = troubles.known(WHAT, whole.field("sk_uid.val")?.u64())?;
+        socket.kind = troubles.number(WHAT, whole, "sk_type")?;
+        socket.protocol = troubles.number(WHAT, whole, "sk_protocol")?;
+        let uid = troubles.number(WHAT, whole, "sk_uid.val")?;
         socket.uid = uid.and_then(|uid| u32::try_from(uid).ok());
         socket.inode = troubles.known(WHAT, self.inode_of_socket(whole))?.flatten();
         Ok(())
@@ -324,9 +321,9 @@ impl Machine<'_> {
         let Ok(whole) = self.structure("packet_sock", address) else {
             return Ok(());
         };
-        let frames = troubles.known(WHAT, whole.field("num")?.u64())?;
+        let frames = troubles.number(WHAT, whole, "num")?;
         socket.protocol = frames.map(from_network);
-        let interface = troubles.known(WHAT, whole.field("ifindex")?.u64())?;
+        let interface = troubles.number(WHAT, whole, "ifindex")?;
         socket.interface = interface.filter(|&interface| interface != 0);
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! The troubles that were met, as many as anyone reads.
 
 use crate::error::Error;
+use crate::machine::Struct;
 use crate::trouble::Trouble;
 use std::ops::Deref;
 
@@ -50,6 +51,17 @@ impl Troubles {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// The number that the member `path` of `of` holds, as [`known`](Self::known).
+    pub(crate) fn number(
+        &mut self,
+        what: &'static str,
+        of: Struct<'_>,
+        path: &'static str,
+    ) -> Result<Option<u64>, Error> {
+        let read = of.field(path)?.u64();
+        self.known(what, read)
     }
 
     /// Drops those of the kept ones that `is_wanted` is not true of.
