@@ -96,11 +96,9 @@ impl Machine<'_> {
         self.unix_chains(&networks, &mut all, found)?;
         self.packet_chains(&networks, &mut all, found)?;
         let mut seen = HashSet::new();
-        let mut read = HashSet::new();
         let mut left = MAX_ALL_CHAINS;
         for chains in all {
-            // Namespaces share tables.
-            if read.insert(chains.at) && !self.follow_chains(chains, &mut left, &mut seen, found) {
+            if !self.follow_chains(chains, &mut left, &mut seen, found) {
                 break;
             }
         }

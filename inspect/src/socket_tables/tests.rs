@@ -78,6 +78,23 @@ fn every_table_is_read_whichever_way_the_kernel_keeps_what_listens() {
 }
 
 #[test]
+fn a_table_that_namespaces_share_is_read_once_and_the_list_of_each_too() {
+    let mut world = world(Files::new());
+    let [net, unix] = [world.files.net, world.files.unix];
+    let other = world.files.kernel().allocate(64);
+    let sniffer = world.files.sock(17, 3, 0, 7);
+    let head = world.files.kernel().get(net);
+    world.files.kernel().link(head, &[net, other]);
+    world.files.kernel().put(other + 40, unix);
+    world.files.chain(other + 32, &[sniffer], 0);
+    let mut all = world.all();
+    all.push(sniffer);
+    let found = world.found();
+    assert_eq!(found.sockets, all);
+    assert_eq!(found.troubles, []);
+}
+
+#[test]
 fn tables_whose_symbols_are_missing_are_named() {
     let mut btf = crate::testing::Btf::new();
     btf.structure("hlist_node", 16, &[]).structure(
