@@ -24,7 +24,7 @@ use linpmem_dump::commands::{
     acquire, compare, custody, doctor, extract, info, ls, ranges, recover, symbols, verify,
 };
 #[cfg(feature = "inspect")]
-use linpmem_dump::commands::{check, dmesg, maps, modules, ps};
+use linpmem_dump::commands::{check, dmesg, files, maps, modules, ps, sockets};
 #[cfg(feature = "stores")]
 use linpmem_dump::commands::{
     index::{self, IndexError},
@@ -128,6 +128,10 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::Dmesg(args)) => return show(dmesg::dmesg(args, stderr)?, json, out),
         #[cfg(feature = "inspect")]
         Some(Command::Maps(args)) => return show(maps::maps(args, stderr)?, json, out),
+        #[cfg(feature = "inspect")]
+        Some(Command::Files(args)) => return show(files::files(args, stderr)?, json, out),
+        #[cfg(feature = "inspect")]
+        Some(Command::Sockets(args)) => return show(sockets::sockets(args, stderr)?, json, out),
         #[cfg(feature = "remote")]
         Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
         Some(Command::Doctor(args)) => {

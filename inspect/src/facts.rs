@@ -4,8 +4,18 @@
 use linpmem_kinfo::kallsyms::Symbol;
 use std::collections::BTreeMap;
 
-/// The symbols that everything begins with.
+/// The symbols that every kernel has.
 const WANTED: [&str; 5] = ["init_pid_ns", "init_task", "linux_banner", "modules", "prb"];
+/// Those that only some kernels have: without the network or IPv6 there are fewer, and the last
+/// one is gone since Linux 6.0.
+const OPTIONAL: [&str; 6] = [
+    "net_namespace_list",
+    "raw_v4_hashinfo",
+    "raw_v6_hashinfo",
+    "tcp_hashinfo",
+    "udp_table",
+    "unix_socket_table",
+];
 
 /// Those that some checks need.
 const USEFUL: [&str; 5] = [
@@ -43,7 +53,7 @@ impl Symbols {
         if symbol.address == 0 || symbol.module.is_some() {
             return;
         }
-        let mut known = WANTED.iter().chain(&USEFUL);
+        let mut known = WANTED.iter().chain(&OPTIONAL).chain(&USEFUL);
         if let Some(name) = known.find(|name| **name == symbol.name) {
             let offset = match symbol.address < END_OF_COPIES {
                 true => 0,
@@ -54,7 +64,7 @@ impl Symbols {
         }
     }
 
-    /// Whether all of them were seen that everything begins with.
+    /// Whether all of those that every kernel has were seen.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         WANTED.iter().all(|name| self.addresses.contains_key(name))
@@ -90,6 +100,13 @@ mod tests {
             symbols.see(&Symbol::parse(line.as_bytes()).unwrap(), 0);
         }
         assert!(symbols.is_complete());
+        // Those that not every kernel has are not missed, and taken.
+        for name in OPTIONAL {
+            assert_eq!(symbols.get(name), None);
+            let line = format!("ffffffff82000000 D {name}");
+            symbols.see(&Symbol::parse(line.as_bytes()).unwrap(), 0);
+            assert_eq!(symbols.get(name), Some(0xffff_ffff_8200_0000));
+        }
         // What kallsyms said first holds.
         assert_eq!(symbols.get("prb"), Some(0xffff_ffff_8300_0008));
     }

@@ -23,7 +23,11 @@ impl Machine<'_> {
     /// # Errors
     /// If part of it cannot be read, or it leads in a circle.
     pub fn path_of(&self, file: Struct<'_>) -> Result<String, Error> {
-        let path = file.field("f_path")?.structure();
+        self.path(file.field("f_path")?.structure())
+    }
+
+    /// The same of a `struct path`.
+    pub(crate) fn path(&self, path: Struct<'_>) -> Result<String, Error> {
         let mut dentry = path.field("dentry")?.follow()?;
         let filesystem = path.field("mnt")?.u64()?;
         let within = self.types().member("mount", "mnt")?.offset;
@@ -63,7 +67,8 @@ impl Machine<'_> {
         })
     }
 
-    fn name(&self, dentry: Struct<'_>) -> Result<String, Error> {
+    /// The name of a `struct dentry` alone.
+    pub(crate) fn name(&self, dentry: Struct<'_>) -> Result<String, Error> {
         self.text(dentry.field("d_name.name")?.u64()?, MAX_NAME)
     }
 }

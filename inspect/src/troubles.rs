@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The troubles that were met, as many as anyone reads.
 
+use crate::error::Error;
+use crate::machine::Struct;
 use crate::trouble::Trouble;
 use std::ops::Deref;
 
@@ -30,6 +32,36 @@ impl Troubles {
             self.push(trouble);
         }
         self.more = self.more.saturating_add(others.more);
+    }
+
+    /// What was `read` of `what`; `None` and a trouble if memory kept it from being read.
+    ///
+    /// # Errors
+    /// If this kernel has no such thing at all.
+    pub(crate) fn known<T>(
+        &mut self,
+        what: &'static str,
+        read: Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(error @ (Error::Memory(_) | Error::Null { .. } | Error::Endless { .. })) => {
+                self.push(Trouble::Unreadable { what, error });
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The number that the member `path` of `of` holds, as [`known`](Self::known).
+    pub(crate) fn number(
+        &mut self,
+        what: &'static str,
+        of: Struct<'_>,
+        path: &'static str,
+    ) -> Result<Option<u64>, Error> {
+        let read = of.field(path)?.u64();
+        self.known(what, read)
     }
 
     /// Drops those of the kept ones that `is_wanted` is not true of.

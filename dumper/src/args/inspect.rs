@@ -43,3 +43,14 @@ pub struct MapsArgs {
     #[arg(long, value_name = "PID")]
     pub pid: Vec<i32>,
 }
+
+/// Whose open files to show.
+#[derive(Debug, Args)]
+pub struct FilesArgs {
+    #[command(flatten)]
+    pub inspect: InspectArgs,
+
+    /// Only those of this process or thread. Repeatable
+    #[arg(long, value_name = "PID")]
+    pub pid: Vec<i32>,
+}

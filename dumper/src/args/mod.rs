@@ -49,7 +49,7 @@ pub use image::{
 #[cfg(feature = "stores")]
 pub use index::IndexArgs;
 #[cfg(feature = "inspect")]
-pub use inspect::{InspectArgs, MapsArgs, PsArgs};
+pub use inspect::{FilesArgs, InspectArgs, MapsArgs, PsArgs};
 pub use plan::UsageError;
 #[cfg(feature = "stores")]
 pub use presign::PresignArgs;
@@ -318,6 +318,19 @@ pub enum Command {
     /// the names of heap and stack. A file whose path cannot be read is shown as ?.
     #[cfg(feature = "inspect")]
     Maps(MapsArgs),
+    /// List the open files of the processes in an image, as lsof does on a running machine
+    ///
+    /// Of each process: its working folder, root and program, and its open files by number, with the
+    /// names that /proc/PID/fd has. A name that cannot be read is shown as ?.
+    #[cfg(feature = "inspect")]
+    Files(FilesArgs),
+    /// List the sockets in an image and who has them open, as ss does on a running machine
+    ///
+    /// Sockets are looked for among the open files of all processes, and in the tables in which the
+    /// kernel looks them up: one that is only there has no process. It was ending, or not taken
+    /// yet, or is the kernel's own, or something hides who has it.
+    #[cfg(feature = "inspect")]
+    Sockets(InspectArgs),
     /// Record what happens to an image after it was acquired, and show it
     ///
     /// IMAGE.manifest.jsonl.custody has a line of JSON for each event, with the SHA-256 of
@@ -385,9 +398,16 @@ impl Cli {
             #[cfg(feature = "inspect")]
             Some(Command::Ps(args)) => args.inspect.json,
             #[cfg(feature = "inspect")]
-            Some(Command::Check(args) | Command::Modules(args) | Command::Dmesg(args)) => args.json,
+            Some(
+                Command::Check(args)
+                | Command::Modules(args)
+                | Command::Dmesg(args)
+                | Command::Sockets(args),
+            ) => args.json,
             #[cfg(feature = "inspect")]
             Some(Command::Maps(args)) => args.inspect.json,
+            #[cfg(feature = "inspect")]
+            Some(Command::Files(args)) => args.inspect.json,
             Some(Command::Custody(CustodyCommand::Add(args))) => args.json,
             Some(Command::Custody(CustodyCommand::Show(args))) => args.json,
             #[cfg(feature = "sign")]

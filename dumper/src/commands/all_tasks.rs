@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tasks in an image, by both ways that lead to them.
 
+use super::machine_in_image::InspectError;
 use crate::text::ps::FoundBy;
 use linpmem_inspect::{Error, Machine, Task, Trouble, Troubles};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// The tasks, in the order of the kernel's list; then those that the list lacks.
 pub(super) struct AllTasks {
@@ -24,6 +26,17 @@ impl FoundTask {
     pub(super) const fn is_process(&self) -> bool {
         // What is hidden is shown, whatever number of a process it has.
         !self.task.is_further_thread() || !self.is_sound()
+    }
+
+    /// Whether it has the number `pid`, by whichever way.
+    pub(super) fn has_number(&self, pid: i32) -> bool {
+        let other = self.other_number;
+        self.task.pid == pid || other.is_some_and(|other| Ok(other) == pid.try_into())
+    }
+
+    /// Whether it is the process `pid`, or one of its threads.
+    pub(super) fn is_of(&self, pid: i32) -> bool {
+        self.has_number(pid) || self.task.tgid == pid
     }
 
     /// Whether both ways led to it, by one number.
@@ -78,6 +91,26 @@ impl AllTasks {
             }
         }
         Ok(Self { tasks, troubles })
+    }
+
+    /// Checks that there are tasks with these numbers, of which `is_wanted` is true.
+    ///
+    /// # Errors
+    /// If there is none with one of them in `image`.
+    pub(super) fn require(
+        &self,
+        pids: &[i32],
+        image: &Path,
+        is_wanted: fn(&FoundTask) -> bool,
+    ) -> Result<(), InspectError> {
+        for &pid in pids {
+            let mut tasks = self.tasks.iter();
+            if !tasks.any(|found| is_wanted(found) && found.has_number(pid)) {
+                let image = image.to_path_buf();
+                return Err(InspectError::NoProcess { image, pid });
+            }
+        }
+        Ok(())
     }
 
     /// Whether both ways led to all of them, and nothing else was wrong.

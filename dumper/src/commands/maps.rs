@@ -19,25 +19,14 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
     let opened = Opened::open(&args.inspect, stderr)?;
     let machine = opened.machine()?;
     let all = AllTasks::of(&machine)?;
+    all.require(&args.pid, &args.inspect.image, FoundTask::is_process)?;
     let mut is_sound = all.is_sound();
     let mut troubles = all.troubles;
-    let has_number = |found: &FoundTask, pid: i32| {
-        found.task.pid == pid
-            || found
-                .other_number
-                .is_some_and(|other| Ok(other) == pid.try_into())
-    };
     let is_wanted = |found: &&FoundTask| {
         let mut wanted = args.pid.iter();
-        found.is_process() && (args.pid.is_empty() || wanted.any(|&pid| has_number(found, pid)))
+        found.is_process() && (args.pid.is_empty() || wanted.any(|&pid| found.has_number(pid)))
     };
     let processes: Vec<_> = all.tasks.iter().filter(is_wanted).collect();
-    for &pid in &args.pid {
-        if !processes.iter().any(|found| has_number(found, pid)) {
-            let image = args.inspect.image.clone();
-            return Err(InspectError::NoProcess { image, pid });
-        }
-    }
     let mut rows = Vec::new();
     let mut room = MAX_BYTES;
     for FoundTask { task, .. } in processes {

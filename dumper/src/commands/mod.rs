@@ -15,6 +15,10 @@ pub mod dmesg;
 pub mod doctor;
 pub mod extract;
 mod file_output;
+#[cfg(feature = "inspect")]
+mod file_tables;
+#[cfg(feature = "inspect")]
+pub mod files;
 #[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
@@ -40,6 +44,8 @@ mod recovered_name;
 pub mod report;
 #[cfg(feature = "sign")]
 pub mod sign;
+#[cfg(feature = "inspect")]
+pub mod sockets;
 pub mod symbols;
 #[cfg(feature = "timestamp")]
 pub mod timestamp;

@@ -12,6 +12,8 @@ pub mod dmesg;
 pub mod doctor;
 pub mod extract;
 pub mod figures;
+#[cfg(feature = "inspect")]
+pub mod files;
 #[cfg(feature = "stores")]
 pub mod index;
 pub mod info;
@@ -34,6 +36,8 @@ pub mod recover;
 pub mod report;
 pub mod shell;
 pub mod sign;
+#[cfg(feature = "inspect")]
+pub mod sockets;
 pub mod summary;
 pub mod symbols;
 pub mod timestamp;

@@ -33,13 +33,15 @@ fn limited(folder: &Path, words: &[&str]) -> Output {
 
 /// Runs every command on the file; returns what each said.
 fn every_command(folder: &Path, name: &str) -> Vec<(String, Output)> {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &["info", name],
         &["ls", name],
         &["ps", name],
         &["modules", name],
         &["dmesg", name],
         &["maps", name],
+        &["files", name],
+        &["sockets", name],
         &["verify", name, "--progress=none"],
         &["convert", name, "out.lime", "--progress=none", "--force"],
         &["compare", name, name],

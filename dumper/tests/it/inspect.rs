@@ -227,7 +227,7 @@ pub fn output(folder: &Path, words: &[&str]) -> Output {
 }
 
 /// What a command prints about `kernel` as JSON, which keeps to the schema, and its exit code.
-fn document(kernel: &Kernel, words: &[&str]) -> (Value, Option<i32>) {
+pub fn document(kernel: &Kernel, words: &[&str]) -> (Value, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     let kallsyms = [("proc/kallsyms", kernel.kallsyms())];
     write_image(folder.path(), kernel, &kallsyms, "");
@@ -246,7 +246,7 @@ fn tasks_of(value: &Value, fields: &[&str]) -> Vec<Vec<Value>> {
         .collect()
 }
 
-fn rows<const N: usize>(rows: &[[Value; N]]) -> Vec<Vec<Value>> {
+pub fn rows<const N: usize>(rows: &[[Value; N]]) -> Vec<Vec<Value>> {
     rows.iter().map(|row| row.to_vec()).collect()
 }
 

@@ -68,6 +68,9 @@ mod identity;
 #[cfg(feature = "inspect")]
 mod inspect;
 #[cfg(test)]
+#[cfg(feature = "inspect")]
+mod inspect_files;
+#[cfg(test)]
 mod json;
 #[cfg(test)]
 mod pasted;

@@ -12,6 +12,7 @@ mod init;
 mod kernel_modules;
 mod kmsg;
 mod mask;
+mod open;
 mod plant;
 mod ps;
 mod tick;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         "mark" => fill::mark_free_pages(),
         "hold" => hold::run(rest),
         "plant" => plant::run(rest),
+        "open" => open::run(),
+        "fds" => open::fds(),
         "tick" => tick::run(rest),
         "rest" => tick::rest(rest),
         "kmsg" => kmsg::run(),
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
         "insmod" => kernel_modules::insmod(rest),
         "rmmod" => kernel_modules::rmmod(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; the tools are init, fill, mark, hold, plant, tick, rest, ps, kmsg, cat, ls, \
+            "no such tool; the tools are init, fill, mark, hold, plant, open, fds, tick, rest, ps, kmsg, cat, ls, \
              write, clear, mask, unmask, insmod and rmmod"
         )),
     };

@@ -9,6 +9,11 @@
     reason = "only tests use it"
 )]
 
+mod file_types;
+mod files;
+
+pub use files::Files;
+
 use crate::facts::{Facts, Symbols};
 use crate::machine::Machine;
 use linpmem_kinfo::kallsyms::Symbol;
@@ -337,6 +342,8 @@ pub fn types(mm: &[MemberOf]) -> Btf {
                 ("cred", Of::Pointer("cred"), 96),
                 ("start_boottime", Of::Number(8), 104),
                 ("pid_links", Of::Array("hlist_node", 4), 112),
+                ("fs", Of::Pointer("fs_struct"), 176),
+                ("files", Of::Pointer("files_struct"), 184),
             ],
         )
         .structure(
