@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::as_conversions))]
 
 mod address_space;
+mod all_tasks;
 mod error;
 mod facts;
 mod found;
@@ -27,6 +28,7 @@ mod types;
 mod xarray;
 
 pub use address_space::AddressSpace;
+pub use all_tasks::{AllTasks, FoundBy, FoundTask};
 pub use error::{Error, MemoryError, Reason};
 pub use facts::{Facts, Symbols};
 pub use found::Found;
@@ -35,7 +37,7 @@ pub use machine::{Machine, Struct, Value};
 pub use maps::Mapping;
 pub use modules::Module;
 pub use pids::PidEntry;
-pub use tasks::{Arguments, Task};
+pub use tasks::{Arguments, Task, TaskTexts};
 pub use trouble::Trouble;
 pub use troubles::Troubles;
 pub use types::{Field, Types};

@@ -10,7 +10,8 @@ use linpmem_formats::ImageReader;
 use linpmem_inspect::{Facts, Machine, Symbols};
 use linpmem_kinfo::vmcoreinfo::{MAX_BYTES, Vmcoreinfo};
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An image that cannot be shown as a machine.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ pub(super) struct Opened {
 }
 
 /// An image as memory: Rust 1.85 cannot make the one of the other.
-struct ImageMemory(Box<dyn ImageReader>);
+struct ImageMemory(Arc<dyn ImageReader>);
 
 impl ReadPhys for ImageMemory {
     fn read_phys(
@@ -74,7 +75,6 @@ impl Opened {
     pub(super) fn open(args: &InspectArgs, stderr: Stderr) -> Result<Self, InspectError> {
         let path = &args.image;
         let artifacts = Artifacts::read(path, &args.reading.reading())?;
-        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.clone()))?;
         let reading = args.raw.with(args.reading.reading());
         let image = read_image(path, None, &reading).map_err(|source| InspectError::Image {
             path: path.clone(),
@@ -83,16 +83,26 @@ impl Opened {
         for warning in image.warnings() {
             stderr.warn(warning);
         }
+        Self::new(path, Arc::from(image), artifacts.as_ref())
+    }
+
+    /// `image`, which is at `path`, with what its `artifacts` say.
+    pub(super) fn new(
+        path: &Path,
+        image: Arc<dyn ImageReader>,
+        artifacts: Option<&Artifacts>,
+    ) -> Result<Self, InspectError> {
+        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.to_owned()))?;
         let vmcoreinfo = match image.machine().vmcoreinfo.clone() {
             Some(text) => text,
             None => match artifacts.bytes(VMCOREINFO, MAX_BYTES) {
                 Err(ArtifactsError::Missing { .. }) => {
-                    return Err(InspectError::NoVmcoreinfo(path.clone()));
+                    return Err(InspectError::NoVmcoreinfo(path.to_owned()));
                 }
                 found => found?,
             },
         };
-        let symbols = kernel_symbols::of(&artifacts, Vmcoreinfo::new(&vmcoreinfo))?;
+        let symbols = kernel_symbols::of(artifacts, Vmcoreinfo::new(&vmcoreinfo))?;
         Ok(Self {
             image: ImageMemory(image),
             btf: artifacts.btf("vmlinux")?,

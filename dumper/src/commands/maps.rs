@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump maps`: the mappings of the processes in an image.
 
-use super::all_tasks::{AllTasks, FoundTask};
 use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::MapsArgs;
 use crate::text::maps::{MappingRow, MapsDocument, ProcessRow};
 use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_inspect::{AllTasks, FoundTask, Mapping};
 use linpmem_manifest::Address;
 
 /// Bytes that the mappings of all processes and their paths may take.
@@ -52,20 +52,7 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
         rows.push(ProcessRow {
             pid: task.pid,
             name: task.name.clone(),
-            mappings: found
-                .items
-                .into_iter()
-                .map(|mapping| MappingRow {
-                    start: Address(mapping.start),
-                    last: Address(mapping.end.saturating_sub(1)),
-                    rights: mapping.rights(),
-                    flags: Address(mapping.flags),
-                    file_offset: mapping.is_file.then_some(mapping.offset),
-                    is_file: mapping.is_file,
-                    path: mapping.path,
-                    address: Address(mapping.address),
-                })
-                .collect(),
+            mappings: found.items.into_iter().map(row).collect(),
         });
     }
     is_sound &= troubles.is_empty();
@@ -77,4 +64,18 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
     };
     let status = exit_status(opened.is_cut_off(), is_sound);
     Ok((document, status))
+}
+
+/// A mapping as it is shown.
+pub(super) fn row(mapping: Mapping) -> MappingRow {
+    MappingRow {
+        start: Address(mapping.start),
+        last: Address(mapping.end.saturating_sub(1)),
+        rights: mapping.rights(),
+        flags: Address(mapping.flags),
+        file_offset: mapping.is_file.then_some(mapping.offset),
+        is_file: mapping.is_file,
+        path: mapping.path,
+        address: Address(mapping.address),
+    }
 }

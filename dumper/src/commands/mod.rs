@@ -2,8 +2,6 @@
 //! The commands, one file each: from arguments to a document.
 
 pub mod acquire;
-#[cfg(feature = "inspect")]
-mod all_tasks;
 pub mod compare;
 pub mod custody;
 mod custody_record;
