@@ -5,7 +5,9 @@ use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::MapsArgs;
 use crate::text::maps::{MappingRow, MapsDocument, ProcessRow};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_inspect::{AllTasks, FoundTask, Mapping};
+#[cfg(feature = "mount")]
+use linpmem_inspect::Found;
+use linpmem_inspect::{AllTasks, FoundTask, Mapping, Task};
 use linpmem_manifest::Address;
 
 /// Bytes that the mappings of all processes and their paths may take.
@@ -49,11 +51,7 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
         if args.pid.is_empty() && found.items.is_empty() {
             continue;
         }
-        rows.push(ProcessRow {
-            pid: task.pid,
-            name: task.name.clone(),
-            mappings: found.items.into_iter().map(row).collect(),
-        });
+        rows.push(process(task, found.items));
     }
     is_sound &= troubles.is_empty();
     let document = MapsDocument {
@@ -66,8 +64,26 @@ pub fn maps(args: &MapsArgs, stderr: Stderr) -> Result<(MapsDocument, ExitStatus
     Ok((document, status))
 }
 
-/// A mapping as it is shown.
-pub(super) fn row(mapping: Mapping) -> MappingRow {
+/// The mappings that were found of one process.
+#[cfg(feature = "mount")]
+pub(super) fn document_of(task: &Task, found: Found<Mapping>) -> MapsDocument {
+    MapsDocument {
+        image: String::new(),
+        troubles: in_words(&found.troubles),
+        more_troubles: found.troubles.more(),
+        processes: vec![process(task, found.items)],
+    }
+}
+
+fn process(task: &Task, mappings: Vec<Mapping>) -> ProcessRow {
+    ProcessRow {
+        pid: task.pid,
+        name: task.name.clone(),
+        mappings: mappings.into_iter().map(row).collect(),
+    }
+}
+
+fn row(mapping: Mapping) -> MappingRow {
     MappingRow {
         start: Address(mapping.start),
         last: Address(mapping.end.saturating_sub(1)),

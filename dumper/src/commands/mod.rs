@@ -23,6 +23,8 @@ pub mod machine_in_image;
 pub mod maps;
 #[cfg(feature = "inspect")]
 pub mod modules;
+#[cfg(feature = "mount")]
+pub mod mount;
 #[cfg(feature = "stores")]
 pub mod presign;
 #[cfg(feature = "inspect")]
