@@ -10,8 +10,8 @@ use crate::node::{LiveNode, Node};
 use crate::part::{Attributes, Entry, Kind, Part, Seek, copy, seek_without_holes};
 use crate::ranges::Ranges;
 use linpmem_formats::{ImagePlan, ImageReader, WriteError};
-use linpmem_phys::Errno;
 use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
+use linpmem_phys::{Errno, MemoryMap};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct Text {
 pub struct Contents {
     /// The image.
     pub image: Arc<dyn ImageReader>,
+    /// The ranges of memory, those that could not be read included.
+    pub map: MemoryMap,
     /// The core that `memory.elf` is; without it, there is no such file.
     pub core: Option<ImagePlan>,
     /// Further files in the root.
@@ -87,19 +89,21 @@ impl Fixed {
     pub fn new(contents: Contents) -> Result<Self, WriteError> {
         let Contents {
             image,
+            map,
             core,
             texts,
             artifacts,
             has_kernel,
         } = contents;
         let mut fixed = Self {
-            ranges: Ranges::new(&*image),
+            ranges: Ranges::new(&map),
             nodes: vec![FixedNode::Folder(Folder::default())],
             artifacts: None,
             image: Arc::clone(&image),
         };
-        let end = image.ranges().last();
-        let end = end.map_or(0, |stored| stored.range.last().get().saturating_add(1));
+        let last = image.ranges().last().map(|stored| stored.range.last());
+        let last = last.max(map.regions().last().map(|region| region.range.last()));
+        let end = last.map_or(0, |last| last.get().saturating_add(1));
         let raw = MemoryFile::new(Arc::clone(&image), 0, end);
         let attributes = raw.attributes();
         fixed.add(ROOT, "memory.raw", FixedNode::Memory(raw, attributes));

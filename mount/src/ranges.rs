@@ -2,9 +2,8 @@
 //! The folder with a file for each range of memory. Names are made when they are asked for: an
 //! image can have a million ranges.
 
-use linpmem_formats::ImageReader;
 use linpmem_phys::hex::parse_prefixed_u64;
-use linpmem_phys::{Content, PhysRange};
+use linpmem_phys::{MemoryMap, PhysRange};
 
 const ENDING: &str = ".bin";
 
@@ -13,25 +12,21 @@ const ENDING: &str = ".bin";
 pub(crate) struct Ranges(Vec<PhysRange>);
 
 impl Ranges {
-    /// Those that `image` has something of. Pages that could not be read do not divide a range,
-    /// and parts of it that are stored apart do not either.
-    pub(crate) fn new(image: &dyn ImageReader) -> Self {
+    /// Those of `map`; neighbours of one kind are one.
+    pub(crate) fn new(map: &MemoryMap) -> Self {
         let mut ranges: Vec<PhysRange> = Vec::new();
         let mut kind = None;
-        for stored in image.ranges() {
-            if matches!(stored.content, Content::Skipped { .. }) {
-                continue;
-            }
+        for region in map.regions() {
             let last = ranges
                 .last_mut()
-                .filter(|last| last.end() == stored.range.start() && kind == Some(stored.kind));
+                .filter(|last| last.end() == region.range.start() && kind == Some(region.kind));
             let joined = last.as_ref().map(|last| last.start());
-            let joined = joined.map(|start| PhysRange::new(start, stored.range.end()));
+            let joined = joined.map(|start| PhysRange::new(start, region.range.end()));
             match (last, joined) {
                 (Some(last), Some(Ok(joined))) => *last = joined,
-                _ => ranges.push(stored.range),
+                _ => ranges.push(region.range),
             }
-            kind = Some(stored.kind);
+            kind = Some(region.kind);
         }
         Self(ranges)
     }

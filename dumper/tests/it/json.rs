@@ -530,9 +530,9 @@ fn completions_and_manual_pages_come_from_the_same_definitions() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    assert_eq!(pages.len(), 24, "{pages:?}");
+    assert_eq!(pages.len(), 25, "{pages:?}");
     assert!(pages.contains(&"linpmem-dump-custody-add.1".to_owned()));
-    assert_eq!(pages[23], "linpmem-dump.1");
+    assert_eq!(pages[24], "linpmem-dump.1");
     let page = fs::read_to_string(folder.path().join("new/man1/linpmem-dump.1")).unwrap();
     for word in [".TH", "EXAMPLES", "FILES", "OUTPUT.partial", "EXIT STATUS"] {
         assert!(page.contains(word), "{word}: {page}");

@@ -116,6 +116,7 @@ pub fn mount(
     let core = ImagePlan::new(PlannedRange::from_map(&map), machine).ok();
     let fixed = Fixed::new(Contents {
         image,
+        map,
         core,
         texts: kept,
         artifacts: artifacts.ok().flatten().map(|artifacts| {
@@ -169,7 +170,7 @@ fn serve(
 fn check(args: &MountArgs) -> Result<(), MountCommandError> {
     let paths = [&args.image, &args.folder].map(|path| path.canonicalize());
     if let [Ok(image), Ok(folder)] = paths {
-        if image.starts_with(&folder) {
+        if folder.is_dir() && image.starts_with(&folder) {
             return Err(MountCommandError::Inside {
                 image: args.image.clone(),
                 folder: args.folder.clone(),

@@ -37,23 +37,40 @@ pub(super) fn unreadable(stored: &[StoredRange], listed: &[Unreadable]) -> Resul
         }),
         _ => None,
     });
-    let mut all: Vec<_> = marked.chain(listed.iter().copied()).collect();
+    let mut all: Vec<_> = marked.flat_map(|item| without(item, listed)).collect();
+    all.extend(listed);
     all.sort_by_key(|item| item.range.start());
     text("unreadable.txt", |out| {
-        let mut next = None;
         for Unreadable { range, errno } in all {
-            // What both say is said once.
-            let rest = next.map_or(Some(range), |next| range.split_at(next).1);
-            let Some(rest) = rest else {
-                continue;
-            };
-            next = Some(rest.end());
-            let pages = rest.len().get().div_ceil(PAGE_SIZE.get());
+            let pages = range.len().get().div_ceil(PAGE_SIZE.get());
             let meaning = errno.meaning().or(errno.text()).unwrap_or("unknown");
-            writeln!(out, "{rest}, {}: {errno} ({meaning})", count(pages, "page"))?;
+            writeln!(
+                out,
+                "{range}, {}: {errno} ({meaning})",
+                count(pages, "page")
+            )?;
         }
         Ok(())
     })
+}
+
+/// The parts of `item` that are not among those that are `listed`, by address: an image that marks
+/// pages may know no more than that, and its manifest has the reason.
+fn without(item: Unreadable, listed: &[Unreadable]) -> Vec<Unreadable> {
+    let errno = item.errno;
+    let mut parts = Vec::new();
+    let mut rest = Some(item.range);
+    let first = listed.partition_point(|known| known.range.end() <= item.range.start());
+    for known in listed.iter().skip(first) {
+        let Some(range) = rest.filter(|rest| rest.end() > known.range.start()) else {
+            break;
+        };
+        let (before, _) = range.split_at(known.range.start());
+        parts.extend(before.map(|range| Unreadable { range, errno }));
+        rest = range.split_at(known.range.end()).1;
+    }
+    parts.extend(rest.map(|range| Unreadable { range, errno }));
+    parts
 }
 
 fn text(

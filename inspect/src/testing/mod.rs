@@ -9,6 +9,10 @@
     reason = "only tests use it"
 )]
 
+mod log;
+
+pub use log::{LogRing, log_types};
+
 use crate::facts::{Facts, Symbols};
 use crate::machine::Machine;
 use linpmem_kinfo::kallsyms::Symbol;
