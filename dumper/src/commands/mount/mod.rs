@@ -17,7 +17,7 @@ use linpmem_capture::source::{DescribedImage, ImageSourceError, describe_image};
 use linpmem_capture::stop::Stop;
 use linpmem_cli::{Document, ExitStatus, Stderr, StdoutError};
 use linpmem_formats::{ImagePlan, ImageReader, PlannedRange, WriteError};
-use linpmem_mount::{ArtifactFile, Contents, Fixed, Live, MountError, Mounted, Text};
+use linpmem_mount::{ArtifactFile, Contents, Fixed, Live, MountError, Mounted, ReadArtifact, Text};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -121,7 +121,8 @@ pub fn mount(
         texts: kept,
         artifacts: artifacts.ok().flatten().map(|artifacts| {
             let archive = ArtifactArchive::new(path.clone(), args.reading.clone());
-            (listed(&artifacts), Box::new(archive) as _)
+            let archive: Box<dyn ReadArtifact> = Box::new(archive);
+            (listed(&artifacts), archive)
         }),
         has_kernel: live.is_some(),
     })

@@ -140,7 +140,11 @@ impl Fixed {
             }
             let mut folder = top;
             let mut rest = file.name.as_str();
-            while let Some((name, below)) = rest.split_once('/') {
+            // What is below is in the name of the file.
+            for _ in 0..MAX_DEPTH {
+                let Some((name, below)) = rest.split_once('/') else {
+                    break;
+                };
                 let path = file.name.len().saturating_sub(below.len());
                 let path = file.name.get(..path).unwrap_or(&file.name);
                 rest = below;
@@ -149,8 +153,6 @@ impl Fixed {
                 }
                 folder = match folders.get(path) {
                     Some(&known) => known,
-                    // An artifact has few folders above it; one that was made for the purpose
-                    // would have thousands.
                     None if self.nodes.len() >= MAX_NODES => folder,
                     None => {
                         let new = FixedNode::Folder(Folder::default());
@@ -212,8 +214,9 @@ impl Fixed {
     }
 }
 
-/// More folders are not made for artifacts.
+/// More folders are not made for artifacts, and not below so many others.
 const MAX_NODES: usize = 1 << 17;
+const MAX_DEPTH: usize = 32;
 
 impl Part for Fixed {
     fn attributes(&self, node: u64) -> Result<Attributes, Errno> {
@@ -312,3 +315,6 @@ impl Part for Fixed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
