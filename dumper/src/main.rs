@@ -9,6 +9,8 @@ use linpmem_cli::{Document, ExitStatus, Manual, StdoutError, is_closed_stdout};
 use linpmem_dump::args::{Cli, Command, CustodyCommand, SECTIONS, UsageError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_dump::commands::doctor::DoctorError;
+#[cfg(feature = "mount")]
+use linpmem_dump::commands::mount;
 use linpmem_dump::commands::ranges::RangesError;
 #[cfg(feature = "remote")]
 use linpmem_dump::commands::receive;
@@ -132,6 +134,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::Files(args)) => return show(files::files(args, stderr)?, json, out),
         #[cfg(feature = "inspect")]
         Some(Command::Sockets(args)) => return show(sockets::sockets(args, stderr)?, json, out),
+        #[cfg(feature = "mount")]
+        Some(Command::Mount(args)) => return Ok(mount::mount(args, out, stderr)?),
         #[cfg(feature = "remote")]
         Some(Command::Receive(args)) => return Ok(receive::receive(args, out, stderr)?),
         Some(Command::Doctor(args)) => {

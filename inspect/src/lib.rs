@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::as_conversions))]
 
 mod address_space;
+mod all_tasks;
 mod boot_id;
 mod cpus;
 mod error;
@@ -35,6 +36,7 @@ mod user_pages;
 mod xarray;
 
 pub use address_space::AddressSpace;
+pub use all_tasks::{AllTasks, FoundBy, FoundTask};
 pub use cpus::Cpu;
 pub use error::{Error, MemoryError, Reason};
 pub use facts::{Facts, Symbols};
@@ -48,7 +50,7 @@ pub use open_files::{Access, Device, FileRole, OpenFile};
 pub use pids::PidEntry;
 pub use socket_tables::TableSockets;
 pub use sockets::{Endpoint, HeldSocket, Socket};
-pub use tasks::{Arguments, Task};
+pub use tasks::{Arguments, Task, TaskTexts};
 pub use trouble::Trouble;
 pub use troubles::Troubles;
 pub use types::{Field, Types};

@@ -215,117 +215,38 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Btf, Kernel, Of};
+    use crate::testing::{Btf, Kernel, LogRing, log_types};
 
     const STATE: u64 = FINAL << STATE_SHIFT;
 
     struct Log {
         kernel: Kernel,
-        ring: u64,
-        descriptors: u64,
-        infos: u64,
-        text: u64,
+        log: LogRing,
     }
 
-    /// A log with room for four records and 64 bytes of text.
     fn log() -> Log {
         let mut btf = Btf::new();
-        btf.structure("atomic_t", 8, &[("counter", Of::Number(8), 0)])
-            .structure(
-                "lpos",
-                16,
-                &[("begin", Of::Number(8), 0), ("next", Of::Number(8), 8)],
-            )
-            .structure(
-                "prb_desc",
-                24,
-                &[
-                    ("state_var", Of::Struct("atomic_t"), 0),
-                    ("text_blk_lpos", Of::Struct("lpos"), 8),
-                ],
-            )
-            .structure(
-                "printk_info",
-                32,
-                &[
-                    ("seq", Of::Number(8), 0),
-                    ("ts_nsec", Of::Number(8), 8),
-                    ("text_len", Of::Number(2), 16),
-                    ("facility", Of::Number(1), 18),
-                    ("level", Of::Bits(3), 19 * 8 + 5),
-                ],
-            )
-            .structure(
-                "desc_ring",
-                40,
-                &[
-                    ("count_bits", Of::Number(4), 0),
-                    ("descs", Of::Pointer("prb_desc"), 8),
-                    ("infos", Of::Pointer("printk_info"), 16),
-                    ("head_id", Of::Struct("atomic_t"), 24),
-                    ("tail_id", Of::Struct("atomic_t"), 32),
-                ],
-            )
-            .structure(
-                "data_ring",
-                16,
-                &[
-                    ("size_bits", Of::Number(4), 0),
-                    ("data", Of::Pointer("char"), 8),
-                ],
-            )
-            .structure(
-                "printk_ringbuffer",
-                64,
-                &[
-                    ("desc_ring", Of::Struct("desc_ring"), 0),
-                    ("text_data_ring", Of::Struct("data_ring"), 40),
-                ],
-            );
+        log_types(&mut btf);
         let mut kernel = Kernel::new(&btf);
-        let variable = kernel.allocate(8);
-        let [ring, descriptors, infos, text] = [64, 96, 128, 64].map(|size| kernel.allocate(size));
-        kernel.symbol("prb", variable);
-        kernel.put(variable, ring);
-        kernel.put_u32(ring, 2);
-        kernel.put(ring + 8, descriptors);
-        kernel.put(ring + 16, infos);
-        kernel.put_u32(ring + 40, 6);
-        kernel.put(ring + 48, text);
-        Log {
-            kernel,
-            ring,
-            descriptors,
-            infos,
-            text,
+        let log = LogRing::new(&mut kernel);
+        Log { kernel, log }
+    }
+
+    impl std::ops::Deref for Log {
+        type Target = LogRing;
+
+        fn deref(&self) -> &LogRing {
+            &self.log
         }
     }
 
     impl Log {
-        /// Writes a record whose text is between these positions.
-        fn record(&mut self, id: u64, [begin, next]: [u64; 2], text: &str) {
-            let descriptor = self.descriptors + id % 4 * 24;
-            self.kernel.put(descriptor, id | STATE);
-            self.kernel.put(descriptor + 8, begin);
-            self.kernel.put(descriptor + 16, next);
-            let infos = self.infos + id % 4 * 32;
-            self.kernel.put(infos, id);
-            self.kernel.put(infos + 8, id * 1000);
-            // Facility 3, level 6.
-            let len = text.len() as u32;
-            self.kernel.put_u32(infos + 16, len | 3 << 16 | 6 << 29);
-            let start = if begin >> 6 == (next - 1) >> 6 {
-                begin % 64
-            } else {
-                0
-            };
-            self.kernel.put(self.text + start, id);
-            self.kernel.text(self.text + start + 8, text);
+        fn record(&mut self, id: u64, span: [u64; 2], text: &str) {
+            self.log.record(&mut self.kernel, id, span, text);
         }
 
         fn range(&mut self, tail: u64, head: u64) {
-            self.kernel.put(self.ring + 24, head | STATE);
-            self.kernel.put(self.ring + 32, tail);
+            self.log.range(&mut self.kernel, tail, head);
         }
 
         fn found(self) -> Found<LogRecord> {

@@ -78,6 +78,12 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// Lets as much be read again as in the beginning.
+    pub(crate) fn renew(&self) {
+        self.reads_left.set(MAX_READS);
+        self.fetches_left.set(MAX_FETCHES);
+    }
+
     /// Fills `buf` from `at` on. A page that is not wholly in the image counts as missing.
     pub(crate) fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Reason> {
         let left = self.reads_left.get().checked_sub(1);
@@ -231,6 +237,9 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(memory.read_u64(PAGE), Err(Reason::TooMuch));
         }
+        memory.fetches_left.set(0);
+        memory.renew();
+        assert_eq!(memory.read_u64(2 * PAGE), Ok(2 * PAGE));
     }
 
     #[test]

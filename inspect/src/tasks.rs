@@ -10,6 +10,7 @@ use crate::trouble::Trouble;
 use crate::troubles::Troubles;
 use linpmem_phys::num::u64_as_usize;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// `PF_KTHREAD`: the task is the kernel's own.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -62,6 +63,16 @@ pub struct Arguments {
     pub missing: Option<MemoryError>,
     /// Whether there are more than are read.
     pub is_cut: bool,
+}
+
+/// Where a process keeps the texts that it was started with: addresses of its own memory, each
+/// with the one after the last. It may have changed both the texts and the addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskTexts {
+    /// The command line.
+    pub arguments: Range<u64>,
+    /// The environment.
+    pub environment: Range<u64>,
 }
 
 impl Task {
@@ -201,6 +212,23 @@ impl Machine<'_> {
         Some(self.kernel().with_root(task.page_table?))
     }
 
+    /// Where `task` keeps its command line and its environment; both are empty for one without
+    /// memory of its own.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn texts(&self, task: &Task) -> Result<TaskTexts, Error> {
+        let Some(mm) = task.mm else {
+            return Ok(TaskTexts::default());
+        };
+        let mm = self.structure("mm_struct", mm)?;
+        let at = |member| mm.field(member)?.u64();
+        Ok(TaskTexts {
+            arguments: at("arg_start")?..at("arg_end")?,
+            environment: at("env_start")?..at("env_end")?,
+        })
+    }
+
     /// The command line of `task`; `None` for one without memory of its own.
     ///
     /// # Errors
@@ -278,7 +306,7 @@ fn state(task: Struct<'_>) -> Result<char, Error> {
 mod tests {
     use super::*;
     use crate::error::Reason;
-    use crate::testing::{DIRECT, Tasks};
+    use crate::testing::{DIRECT, Of, Tasks};
 
     fn pids(found: &Found<Task>) -> Vec<i32> {
         found.items.iter().map(|task| task.pid).collect()
@@ -339,6 +367,27 @@ mod tests {
         let missing = machine.arguments(&init).unwrap().unwrap().missing.unwrap();
         assert_eq!(missing.address, 0x40_1000);
         assert_eq!(missing.reason, Reason::NotMapped);
+    }
+
+    #[test]
+    fn texts_are_where_the_process_says() {
+        let environment = [
+            ("env_start", Of::Number(8), 24),
+            ("env_end", Of::Number(8), 32),
+        ];
+        let mut tasks = Tasks::new(&environment);
+        let one = tasks.process(1, "init");
+        let mm = tasks.memory(one, b"init");
+        tasks.kernel.put(mm + 24, 0x40_0010);
+        tasks.kernel.put(mm + 32, 0x40_0020);
+        let image = tasks.kernel.image();
+        let machine = image.machine();
+        let found = machine.tasks().unwrap();
+        let [idle, init] = [&found.items[0], &found.items[1]];
+        assert_eq!(machine.texts(idle), Ok(TaskTexts::default()));
+        let texts = machine.texts(init).unwrap();
+        assert_eq!(texts.arguments, 0x40_0000..0x40_0004);
+        assert_eq!(texts.environment, 0x40_0010..0x40_0020);
     }
 
     #[test]

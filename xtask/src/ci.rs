@@ -151,6 +151,7 @@ const FEATURES: [(&str, &str, &[&str]); 2] = [
         &[
             "encrypt",
             "inspect",
+            "mount",
             "remote",
             "report",
             "sign",

@@ -16,7 +16,7 @@ use linpmem_kinfo::layout::Architecture;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_manifest::paths::{final_of, manifest_beside};
 use linpmem_manifest::{Address, Beginning, MachineRecord, Manifest, Record, SourceRecord};
-use linpmem_phys::{MemoryMap, OverlapError};
+use linpmem_phys::{MemoryMap, OverlapError, Unreadable};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -173,17 +173,56 @@ fn may_be_interrupted(path: &Path, image: &dyn ImageReader, reading: &Reading) -
     listed.sum::<u64>() < header.image.planned_bytes
 }
 
+/// An image as it would be converted.
+#[non_exhaustive]
+pub struct DescribedImage {
+    /// The image.
+    pub image: Box<dyn ImageReader>,
+    /// The memory that a new image would have.
+    pub map: MemoryMap,
+    /// What it would say of the machine.
+    pub machine: MachineFacts,
+    /// The pages that could not be read, as the manifest lists them, by address.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// Opens the image at `path`, and completes it by the manifest next to it, as `convert` does.
+///
+/// # Errors
+/// If it does not open, or contradicts itself.
+pub fn describe_image(path: &Path, reading: &Reading) -> Result<DescribedImage, ImageSourceError> {
+    let (image, map, manifest) = with_map(path, reading)?;
+    let (machine, _) = facts(manifest.as_ref(), image.machine());
+    let ranges = manifest.iter().flat_map(|manifest| &manifest.ranges);
+    Ok(DescribedImage {
+        unreadable: ranges
+            .flat_map(|range| &range.unreadable)
+            .copied()
+            .collect(),
+        image,
+        map,
+        machine,
+    })
+}
+
+/// An image, its memory map, and the manifest next to it, if that is its own.
+type Mapped = (Box<dyn ImageReader>, MemoryMap, Option<Manifest>);
+
+/// Opens the image at `path`.
+fn with_map(path: &Path, reading: &Reading) -> Result<Mapped, ImageSourceError> {
+    let manifest = reading.manifest(&manifest_beside(path)).ok();
+    let image = read_image(path, manifest.as_ref(), reading)?;
+    let manifest = manifest.filter(|manifest| is_of(manifest, path, reading));
+    let map = MemoryMap::new(regions(&*image, manifest.as_ref()))?;
+    Ok((image, map, manifest))
+}
+
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source, SourceError> {
     let shown = path.display().to_string();
-    let failed = |source: ImageSourceError| SourceError::Image {
+    let (image, map, manifest) = with_map(path, reading).map_err(|source| SourceError::Image {
         path: path.to_path_buf(),
         source,
-    };
-    let manifest = reading.manifest(&manifest_beside(path)).ok();
-    let image = read_image(path, manifest.as_ref(), reading).map_err(failed)?;
-    let manifest = manifest.filter(|manifest| is_of(manifest, path, reading));
-    let regions = regions(&*image, manifest.as_ref());
-    let map = MemoryMap::new(regions).map_err(|error| failed(error.into()))?;
+    })?;
     let (machine, machine_record) = facts(manifest.as_ref(), image.machine());
     Ok(Source {
         map,

@@ -31,7 +31,9 @@ mod watched_image;
 
 pub use aff4::{open_aff4, read_aff4};
 pub(crate) use image::read_known;
-pub use image::{ImageSourceError, complete_image, open_reader_at, read_image};
+pub use image::{
+    DescribedImage, ImageSourceError, complete_image, describe_image, open_reader_at, read_image,
+};
 pub use iomem::{Iomem, IomemError, IomemTextError};
 pub use range_list::RangeListError;
 pub use raw_image::StatedError;

@@ -17,6 +17,8 @@ mod image;
 mod index;
 #[cfg(feature = "inspect")]
 mod inspect;
+#[cfg(feature = "mount")]
+mod mount;
 mod plan;
 #[cfg(feature = "stores")]
 mod presign;
@@ -50,6 +52,8 @@ pub use image::{
 pub use index::IndexArgs;
 #[cfg(feature = "inspect")]
 pub use inspect::{FilesArgs, InspectArgs, MapsArgs, PsArgs};
+#[cfg(feature = "mount")]
+pub use mount::MountArgs;
 pub use plan::UsageError;
 #[cfg(feature = "stores")]
 pub use presign::PresignArgs;
@@ -331,6 +335,16 @@ pub enum Command {
     /// yet, or is the kernel's own, or something hides who has it.
     #[cfg(feature = "inspect")]
     Sockets(InspectArgs),
+    /// Show an image as a folder, for any program
+    ///
+    /// DIR shows, as long as this runs, the memory as one raw file (memory.raw: offsets are addresses,
+    /// and what the image does not have is zero) and as an ELF core (memory.elf), a file for each range,
+    /// the artifacts and info.json. Where the kernel is found in the image, there are also its log,
+    /// its modules, and a folder for each process, with its memory. Nothing is written, and no image is
+    /// unpacked: what is read is made while it is read. Needs root. `umount DIR`, Ctrl-C or SIGTERM
+    /// unmounts it. See docs/mount.md.
+    #[cfg(feature = "mount")]
+    Mount(MountArgs),
     /// Record what happens to an image after it was acquired, and show it
     ///
     /// IMAGE.manifest.jsonl.custody has a line of JSON for each event, with the SHA-256 of
@@ -408,6 +422,8 @@ impl Cli {
             Some(Command::Maps(args)) => args.inspect.json,
             #[cfg(feature = "inspect")]
             Some(Command::Files(args)) => args.inspect.json,
+            #[cfg(feature = "mount")]
+            Some(Command::Mount(args)) => args.json,
             Some(Command::Custody(CustodyCommand::Add(args))) => args.json,
             Some(Command::Custody(CustodyCommand::Show(args))) => args.json,
             #[cfg(feature = "sign")]

@@ -5,6 +5,7 @@ use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::InspectArgs;
 use crate::text::dmesg::{DmesgDocument, RecordRow};
 use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_inspect::{Found, LogRecord};
 use std::time::Duration;
 
 /// Shows the log in the image of `args`.
@@ -17,8 +18,15 @@ pub fn dmesg(
 ) -> Result<(DmesgDocument, ExitStatus), InspectError> {
     let opened = Opened::open(args, stderr)?;
     let found = opened.machine()?.log()?;
-    let document = DmesgDocument {
-        image: args.image.to_string_lossy().into_owned(),
+    let document = document(args.image.to_string_lossy().into_owned(), found);
+    let status = exit_status(opened.is_cut_off(), document.troubles.is_empty());
+    Ok((document, status))
+}
+
+/// The log that was found in `image`.
+pub(super) fn document(image: String, found: Found<LogRecord>) -> DmesgDocument {
+    DmesgDocument {
+        image,
         records: found
             .items
             .into_iter()
@@ -32,7 +40,5 @@ pub fn dmesg(
             .collect(),
         troubles: in_words(&found.troubles),
         more_troubles: found.troubles.more(),
-    };
-    let status = exit_status(opened.is_cut_off(), document.troubles.is_empty());
-    Ok((document, status))
+    }
 }

@@ -2,7 +2,7 @@
 //! Whose open files are listed: those of each process, and of each thread that has a table of its
 //! own.
 
-use super::all_tasks::FoundTask;
+use linpmem_inspect::FoundTask;
 use linpmem_inspect::{Error, Machine, Troubles};
 use std::collections::HashSet;
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump files`: the open files of the processes in an image.
 
-use super::all_tasks::{AllTasks, FoundTask};
 use super::file_tables::FileTables;
-use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
+use super::machine_in_image::{InspectError, Opened, exit_status, in_words, require};
 use crate::args::FilesArgs;
 use crate::text::files::{FileRow, FilesDocument, ProcessFiles, Role};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_inspect::{Access, Device, FileRole, OpenFile};
+use linpmem_inspect::{AllTasks, FoundTask};
 use linpmem_manifest::Address;
 
 /// Bytes that the files of all processes and their paths may take.
@@ -24,7 +24,7 @@ pub fn files(
     let opened = Opened::open(&args.inspect, stderr)?;
     let machine = opened.machine()?;
     let all = AllTasks::of(&machine)?;
-    all.require(&args.pid, &args.inspect.image, |_| true)?;
+    require(&all, &args.pid, &args.inspect.image, |_| true)?;
     let mut is_sound = all.is_sound();
     let mut troubles = all.troubles;
     let mut tables = FileTables::default();

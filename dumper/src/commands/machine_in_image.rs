@@ -8,10 +8,11 @@ use linpmem_capture::artifacts::{self, Artifacts, ArtifactsError, Processes, VMC
 use linpmem_capture::source::{ImageSourceError, read_image};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::{ImageReader, StoredRange};
-use linpmem_inspect::{Facts, Machine, Symbols};
+use linpmem_inspect::{AllTasks, Facts, FoundTask, Machine, Symbols};
 use linpmem_kinfo::vmcoreinfo::{MAX_BYTES, Vmcoreinfo};
 use linpmem_phys::{PhysAddr, PhysRange, ReadPhys, SourceError, Unreadables};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An image that cannot be shown as a machine.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ pub(super) struct Opened {
 }
 
 /// An image as memory: Rust 1.85 cannot make the one of the other.
-struct ImageMemory(Box<dyn ImageReader>);
+struct ImageMemory(Arc<dyn ImageReader>);
 
 impl ReadPhys for ImageMemory {
     fn read_phys(
@@ -86,7 +87,6 @@ impl Opened {
         warn: &mut dyn FnMut(&str),
     ) -> Result<Self, InspectError> {
         let artifacts = Artifacts::read(path, reading)?;
-        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.to_path_buf()))?;
         let image = read_image(path, None, reading).map_err(|source| InspectError::Image {
             path: path.to_path_buf(),
             source,
@@ -94,16 +94,26 @@ impl Opened {
         for warning in image.warnings() {
             warn(warning);
         }
+        Self::new(path, Arc::from(image), artifacts.as_ref())
+    }
+
+    /// `image`, which is at `path`, with what its `artifacts` say.
+    pub(super) fn new(
+        path: &Path,
+        image: Arc<dyn ImageReader>,
+        artifacts: Option<&Artifacts>,
+    ) -> Result<Self, InspectError> {
+        let artifacts = artifacts.ok_or_else(|| InspectError::NoArtifacts(path.to_owned()))?;
         let vmcoreinfo = match image.machine().vmcoreinfo.clone() {
             Some(text) => text,
             None => match artifacts.bytes(VMCOREINFO, MAX_BYTES) {
                 Err(ArtifactsError::Missing { .. }) => {
-                    return Err(InspectError::NoVmcoreinfo(path.to_path_buf()));
+                    return Err(InspectError::NoVmcoreinfo(path.to_owned()));
                 }
                 found => found?,
             },
         };
-        let symbols = kernel_symbols::of(&artifacts, Vmcoreinfo::new(&vmcoreinfo))?;
+        let symbols = kernel_symbols::of(artifacts, Vmcoreinfo::new(&vmcoreinfo))?;
         Ok(Self {
             image: ImageMemory(image),
             btf: artifacts.btf("vmlinux")?,
@@ -144,6 +154,26 @@ impl Opened {
     pub(super) fn is_cut_off(&self) -> bool {
         self.image.0.truncation().is_some()
     }
+}
+
+/// Checks that `all` has tasks with these numbers, of which `is_wanted` is true.
+///
+/// # Errors
+/// If there is none with one of them in `image`.
+pub(super) fn require(
+    all: &AllTasks,
+    pids: &[i32],
+    image: &Path,
+    is_wanted: fn(&FoundTask) -> bool,
+) -> Result<(), InspectError> {
+    for &pid in pids {
+        let mut tasks = all.tasks.iter();
+        if !tasks.any(|found| is_wanted(found) && found.has_number(pid)) {
+            let image = image.to_path_buf();
+            return Err(InspectError::NoProcess { image, pid });
+        }
+    }
+    Ok(())
 }
 
 /// What the exit code says where memory contradicts itself.

@@ -3,8 +3,6 @@
 
 pub mod acquire;
 #[cfg(feature = "inspect")]
-mod all_tasks;
-#[cfg(feature = "inspect")]
 pub mod check;
 pub mod compare;
 pub mod custody;
@@ -31,6 +29,8 @@ pub mod machine_in_image;
 pub mod maps;
 #[cfg(feature = "inspect")]
 pub mod modules;
+#[cfg(feature = "mount")]
+pub mod mount;
 #[cfg(feature = "stores")]
 pub mod presign;
 #[cfg(feature = "inspect")]

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump ps`: the processes in an image.
 
-use super::all_tasks::{AllTasks, FoundTask};
 use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::PsArgs;
 use crate::text::ps::{PsDocument, TaskRow};
 use linpmem_cli::{ExitStatus, Stderr};
-use linpmem_inspect::{Error, Machine, Trouble, Troubles};
+use linpmem_inspect::{AllTasks, Error, FoundTask, Machine, Trouble, Troubles};
 use linpmem_manifest::Address;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -92,7 +91,7 @@ fn row(
         arguments: arguments.map(|found| found.words),
         address: Address(task.address),
         page_table: task.page_table.map(Address),
-        found_by: found.found_by,
+        found_by: found.found_by.into(),
         other_number: found.other_number,
     })
 }

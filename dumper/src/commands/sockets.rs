@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump sockets`: the sockets in an image, and who has them open.
 
-use super::all_tasks::{AllTasks, FoundTask};
 use super::file_tables::FileTables;
 use super::machine_in_image::{InspectError, Opened, exit_status, in_words};
 use crate::args::InspectArgs;
 use crate::text::sockets::{Owner, SocketFoundBy, SocketRow, SocketsDocument};
 use linpmem_cli::{ExitStatus, Stderr};
+use linpmem_inspect::{AllTasks, FoundTask};
 use linpmem_inspect::{Socket, Trouble};
 use linpmem_manifest::Address;
 use linpmem_phys::num::usize_as_u64;

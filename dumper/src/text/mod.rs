@@ -23,6 +23,8 @@ pub mod maps;
 mod memory_map;
 #[cfg(feature = "inspect")]
 pub mod modules;
+#[cfg(feature = "mount")]
+pub mod mount;
 #[cfg(feature = "stores")]
 pub mod presign;
 pub mod progress;

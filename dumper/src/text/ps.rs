@@ -75,6 +75,17 @@ pub enum FoundBy {
     Number,
 }
 
+#[cfg(feature = "inspect")]
+impl From<linpmem_inspect::FoundBy> for FoundBy {
+    fn from(found: linpmem_inspect::FoundBy) -> Self {
+        match found {
+            linpmem_inspect::FoundBy::Both => Self::Both,
+            linpmem_inspect::FoundBy::List => Self::List,
+            linpmem_inspect::FoundBy::Number => Self::Number,
+        }
+    }
+}
+
 impl TaskRow {
     /// As ps(1) shows it: the command line, or the name in brackets where there is none.
     fn command(&self) -> String {

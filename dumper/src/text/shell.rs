@@ -22,6 +22,13 @@ pub fn own_command(what: &str, path: &Path) -> String {
     format!("{} {what} {}", program(), quoted(path))
 }
 
+/// The command that has `program` do something to the file at `path`.
+#[cfg(feature = "mount")]
+#[must_use]
+pub fn command(program: &str, path: &Path) -> String {
+    format!("{program} {}", quoted(path))
+}
+
 /// `path` as a word for a shell, which no program takes for an option, or for the name of
 /// another machine or a URL.
 #[must_use]

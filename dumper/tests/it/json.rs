@@ -533,7 +533,7 @@ fn completions_and_manual_pages_come_from_the_same_definitions() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    assert_eq!(pages.len(), 27, "{pages:?}");
+    assert_eq!(pages.len(), 28, "{pages:?}");
     assert!(pages.contains(&"linpmem-dump-custody-add.1".to_owned()));
     assert!(pages.contains(&"linpmem-dump.1".to_owned()));
     let page = fs::read_to_string(folder.path().join("new/man1/linpmem-dump.1")).unwrap();

@@ -73,6 +73,15 @@ mod inspect_files;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+#[cfg(all(feature = "encrypt", feature = "mount"))]
+mod mount;
+#[cfg(test)]
+#[cfg(feature = "mount")]
+mod mount_kernel;
+#[cfg(test)]
+#[cfg(feature = "mount")]
+mod mounted;
+#[cfg(test)]
 mod pasted;
 #[cfg(test)]
 #[cfg(feature = "stores")]

@@ -99,9 +99,15 @@ impl<'a> Machine<'a> {
         self.kernel.read(&self.memory, at, buf)
     }
 
+    /// Lets as much be read again as when it was opened. Walks are bounded by that together, so
+    /// that a program which goes on for as long as somebody asks calls this for each question.
+    pub fn renew(&self) {
+        self.memory.renew();
+    }
+
     /// Fills `buf` through the page tables of a process, up to the first page that cannot be
     /// read: how many bytes that are, and why there are no more.
-    pub(crate) fn read_some_in(
+    pub fn read_some_in(
         &self,
         space: AddressSpace,
         at: u64,

@@ -11,8 +11,10 @@
 
 mod file_types;
 mod files;
+mod log;
 
 pub use files::Files;
+pub use log::{LogRing, log_types};
 
 use crate::facts::{Facts, Symbols};
 use crate::machine::Machine;

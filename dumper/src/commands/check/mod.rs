@@ -6,7 +6,6 @@ mod findings;
 mod modules;
 mod processes;
 
-use super::all_tasks::AllTasks;
 use super::machine_in_image::{InspectError, Opened, in_words};
 use crate::args::InspectArgs;
 use crate::text::check::{BootRow, CheckDocument, CodeRow, CpusRow, UserPagesRow, Verdict};
@@ -15,7 +14,7 @@ use linpmem_capture::Reading;
 use linpmem_capture::artifacts::{self, Processes};
 use linpmem_cli::{ExitStatus, Stderr};
 use linpmem_formats::StoredRange;
-use linpmem_inspect::{Error, Machine, Task, Troubles};
+use linpmem_inspect::{AllTasks, Error, Machine, Task, Troubles};
 use linpmem_phys::num::usize_as_u64;
 use linpmem_phys::{Content, PhysAddr};
 use std::path::Path;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The processes in an image, beside those that /proc listed when it was acquired.
 
-use crate::commands::all_tasks::FoundTask;
 use crate::text::check::{ProcessRow, ProcessesRow};
 use linpmem_capture::artifacts::{ListedPids, ListedProcess, Processes};
-use linpmem_inspect::Task;
+use linpmem_inspect::{FoundTask, Task};
 use linpmem_phys::num::usize_as_u64;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -115,8 +114,8 @@ fn hidden(processes: &[&Task], listed: &Processes, times: &Times) -> Vec<Process
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::ps::FoundBy;
     use linpmem_capture::artifacts::ListedProcesses;
+    use linpmem_inspect::FoundBy;
 
     const TICK_NS: u64 = 10_000_000;
     const NONE: [i32; 0] = [];
