@@ -11,6 +11,10 @@ const SHOWN: usize = 5;
 /// in batches.
 const COUNTED_LATER: u64 = 64;
 
+/// Contradictions that a sound image has: this program's own threads begin and end while memory is
+/// read.
+const OWN_THREADS: u64 = 8;
+
 const TRY_FREEZE: &str = "if the machine still runs, acquire it again with --freeze, which suspends \
     programs while memory is read, or with --second-pass, which shows what changes";
 pub(super) const TRY_MODULE: &str = "keep this image; if the machine still runs, acquire it again \
@@ -231,7 +235,8 @@ impl Findings {
     }
 
     fn torn(&mut self, document: &CheckDocument) {
-        if document.torn.saturating_mul(50) > document.structures {
+        let is_more = document.torn.saturating_mul(20) > document.structures;
+        if document.torn > OWN_THREADS && is_more {
             self.damaged(
                 format!(
                     "{} in {} structures",
