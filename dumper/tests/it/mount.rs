@@ -419,6 +419,22 @@ fn an_image_that_was_cut_off_is_mounted_as_far_as_it_goes() {
 }
 
 #[test]
+fn a_damaged_manifest_does_not_keep_memory_from_being_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    fake().acquire(folder.path(), &["a.lime"]).unwrap();
+    fs::write(folder.path().join("a.lime.manifest.jsonl"), "{}\n").unwrap();
+    let mount = Mount::new(folder.path(), &["a.lime"]);
+    assert!(!mount.path("info.json").exists());
+    compare(&File::open(mount.path("memory.raw")).unwrap(), 5);
+    let (code, said) = mount.end();
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("info.json is left out: a.lime.manifest.jsonl"),
+        "{said}"
+    );
+}
+
+#[test]
 fn artifacts_are_files_whatever_their_names_are() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

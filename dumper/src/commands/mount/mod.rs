@@ -5,7 +5,7 @@ mod archive;
 mod kernel;
 mod texts;
 
-use super::info::{self, InfoError};
+use super::info;
 use crate::args::{InfoArgs, MountArgs};
 use crate::commands::machine_in_image::{InspectError, Opened};
 use crate::text::mount::MountDocument;
@@ -38,9 +38,6 @@ pub enum MountCommandError {
         path: PathBuf,
         source: ImageSourceError,
     },
-    /// What it contains cannot be told.
-    #[error(transparent)]
-    Info(#[from] InfoError),
     /// The image would be out of sight.
     #[error("{image} is in {folder}, where nobody could read it: name an empty folder elsewhere")]
     Inside { image: PathBuf, folder: PathBuf },
@@ -71,7 +68,6 @@ pub fn mount(
     stderr: Stderr,
 ) -> Result<ExitStatus, MountCommandError> {
     check(args)?;
-    let stop = Stop::on_signals().map_err(MountCommandError::Signals)?;
     let path = &args.image;
     let reading = args.raw.with(args.reading.reading());
     let DescribedImage {
@@ -94,7 +90,11 @@ pub fn mount(
         Err(reason) => (None, Some(reason)),
     };
     let mut named = vec![
-        texts::info(info::info(&info_args(args))?),
+        match info::info(&info_args(args)) {
+            Ok(document) => texts::info(document),
+            // A manifest that is damaged does not keep memory from being read.
+            Err(error) => Err(format!("info.json is left out: {error}")),
+        },
         texts::unreadable(image.ranges(), &unreadable),
     ];
     if let Some(reason) = &reason {
@@ -130,6 +130,8 @@ pub fn mount(
         path: path.clone(),
         source,
     })?;
+    // Until here, a signal ends the program, as there is nothing to unmount.
+    let stop = Stop::on_signals().map_err(MountCommandError::Signals)?;
     let mounted = Mounted::new(fixed, live, &args.folder, &shown(path), time_of(path))?;
     let folder = std::path::absolute(&args.folder).unwrap_or_else(|_| args.folder.clone());
     let document = MountDocument {
