@@ -76,6 +76,9 @@ mod json;
 #[cfg(all(feature = "encrypt", feature = "mount"))]
 mod mount;
 #[cfg(test)]
+#[cfg(all(feature = "encrypt", feature = "mount"))]
+mod mount_ends;
+#[cfg(test)]
 #[cfg(feature = "mount")]
 mod mount_kernel;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::json::keeps_to;
 use crate::mounted::Mount;
 use linpmem_inspect::testing::{DIRECT, LogRing, MM, MemberOf, Of, Tasks, log_types, types};
 use linpmem_phys::Errno;
+use linpmem_phys::num::usize_as_u64;
 use rustix::fs::{SeekFrom, seek};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -90,9 +91,9 @@ fn with_memory(tasks: &mut Tasks, task: u64, words: &[u8]) -> u64 {
         .filter(|(_, byte)| **byte == 0)
         .nth(1)
         .map_or(words.len(), |(at, _)| at + 1);
-    kernel.put(mm + 16, START + end as u64);
-    kernel.put(mm + 32, START + end as u64);
-    kernel.put(mm + 40, START + words.len() as u64);
+    kernel.put(mm + 16, START + usize_as_u64(end));
+    kernel.put(mm + 32, START + usize_as_u64(end));
+    kernel.put(mm + 40, START + usize_as_u64(words.len()));
     let areas = [(START, START + 0x3000), (0x7000_0000, 0x7000_2000)];
     let mut link = mm + 24;
     for (start, end) in areas {
@@ -271,7 +272,7 @@ fn the_log_the_modules_and_what_is_wrong_are_those_of_the_commands() {
     assert_eq!(mount.text("dmesg"), log);
     assert_eq!(
         fs::metadata(mount.path("dmesg")).unwrap().len(),
-        log.len() as u64
+        usize_as_u64(log.len())
     );
     let evil = "..\u{fffd}evil\u{fffd}";
     assert_eq!(mount.names("modules"), [evil, "e1000", "e1000~2"]);
