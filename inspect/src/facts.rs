@@ -85,6 +85,7 @@ mod tests {
     #[test]
     fn only_the_kernels_own_variables_with_addresses_are_kept() {
         let text = b"0000000000000000 D init_task\nffffffffc0000000 d modules\t[odd]\n\
+            0000000000031e40 A runqueues\n\
             ffffffff82000000 D init_task\nffffffff82000008 d prb\nffffffff82000010 T printk\n";
         let mut symbols = Symbols::default();
         for symbol in Lines::new(text) {
@@ -92,6 +93,8 @@ mod tests {
         }
         assert_eq!(symbols.get("init_task"), Some(0xffff_ffff_8300_0000));
         assert_eq!(symbols.get("prb"), Some(0xffff_ffff_8300_0008));
+        // What each processor has a copy of is not moved.
+        assert_eq!(symbols.get("runqueues"), Some(0x3_1e40));
         assert_eq!(symbols.get("modules"), None);
         assert_eq!(symbols.get("printk"), None);
         assert!(!symbols.is_complete());
