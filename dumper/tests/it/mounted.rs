@@ -33,7 +33,11 @@ pub fn may_mount() {
 }
 
 pub fn program(at: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"));
+    // Whoever runs the tests may ignore signals, as background jobs of a shell do, and the program
+    // goes on ignoring them.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,TERM,HUP");
+    command.arg(env!("CARGO_BIN_EXE_linpmem-dump"));
     command.current_dir(at).arg("mount").args(words);
     command
 }
