@@ -267,6 +267,18 @@ fn artifacts_of_another_boot_and_a_kernel_that_is_not_there_are_the_end_of_it() 
         "{summary}"
     );
     assert_eq!(value["processes"], Value::Null);
+
+    let mut tasks = world();
+    tasks.kernel.lose(DIRECT + 0x3000);
+    let (value, code) = checked(&tasks.kernel, &SAID);
+    let summary = value["summary"].as_str().unwrap();
+    assert_eq!(
+        (&value["verdict"], code),
+        (&"not-analysable".into(), Some(1))
+    );
+    for part in ["which the image does not have", "may be of another boot"] {
+        assert!(summary.contains(part), "{summary}");
+    }
 }
 
 #[test]

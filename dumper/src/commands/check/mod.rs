@@ -55,8 +55,15 @@ fn of_opened(path: &Path, opened: &Opened) -> Result<CheckDocument, InspectError
     let machine = match opened.machine() {
         Ok(machine) => machine,
         // The facts are there, and what they lead to is not.
-        Err(InspectError::Kernel(error @ (Error::Memory(_) | Error::Banner { .. }))) => {
+        Err(InspectError::Kernel(error @ Error::Banner { .. })) => {
             document.no_kernel(&error.to_string());
+            return Ok(document);
+        }
+        Err(InspectError::Kernel(error @ Error::Memory(_))) => {
+            document.no_kernel(&format!(
+                "the kernel is not where the artifacts place it: {error}. They may be of another boot, \
+                 or the image lacks that memory"
+            ));
             return Ok(document);
         }
         Err(other) => return Err(other),
