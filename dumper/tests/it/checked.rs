@@ -282,6 +282,29 @@ fn artifacts_of_another_boot_and_a_kernel_that_is_not_there_are_the_end_of_it() 
 }
 
 #[test]
+fn a_kernel_without_a_process_cannot_be_analysed() {
+    let mut tasks = world();
+    for pid in [1, 2] {
+        let slot = tasks.slot(pid);
+        tasks.kernel.put(slot, 0);
+    }
+    // The list of tasks is empty.
+    let init = tasks.init;
+    tasks.kernel.link(init, &[]);
+    let (value, code) = checked(&tasks.kernel, &SAID);
+    assert_eq!(
+        (&value["verdict"], code),
+        (&"not-analysable".into(), Some(1)),
+        "{value:#}"
+    );
+    let summary = value["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("0 processes in the image, 2 in /proc"),
+        "{summary}"
+    );
+}
+
+#[test]
 fn without_what_the_machine_said_the_rest_is_checked() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = world();

@@ -49,7 +49,17 @@ impl Findings {
     /// Adds the verdict to `document`.
     pub(super) fn pass(self, document: &mut CheckDocument) {
         let summary = document.in_short();
+        let is_empty = document
+            .processes
+            .as_ref()
+            .is_some_and(|row| row.in_image == 0);
         (document.verdict, document.summary) = match (&self.other_boot, self.damage.is_empty()) {
+            (None, _) if is_empty => (
+                Verdict::NotAnalysable,
+                format!(
+                    "not analysable: the kernel is there, and none of its processes: {summary}"
+                ),
+            ),
             (Some(reason), _) => (
                 Verdict::NotAnalysable,
                 format!("not analysable with these artifacts: {reason}"),
