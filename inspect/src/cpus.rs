@@ -66,20 +66,11 @@ impl Machine<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{DIRECT, Of, Tasks};
+    use crate::testing::{DIRECT, Tasks, queue_types};
 
     /// Two processors: the first idles, the second runs the process 1.
     fn machine() -> (Tasks, [u64; 2]) {
-        let mut tasks = Tasks::with(&[], |btf| {
-            btf.structure(
-                "rq",
-                16,
-                &[
-                    ("cpu", Of::Signed(4), 0),
-                    ("curr", Of::Pointer("task_struct"), 8),
-                ],
-            );
-        });
+        let mut tasks = Tasks::with(&[], queue_types);
         let one = tasks.process(1, "init");
         let init = tasks.init;
         let kernel = &mut tasks.kernel;

@@ -6,6 +6,7 @@
 mod address_space;
 mod all_tasks;
 mod boot_id;
+mod bounded;
 mod cpus;
 mod error;
 mod facts;

@@ -5,12 +5,11 @@
 //! A node has slots, and between them pivots: the last index of the slot before each. A pointer
 //! to a node has its kind in bits 3 to 6; nodes are aligned to 256 bytes.
 
+use crate::bounded::Bounded;
 use crate::error::Error;
 use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::Trouble;
-use std::collections::HashSet;
 
 const NODE_MASK: u64 = 0xff;
 const IS_NODE: u64 = 2;
@@ -48,26 +47,15 @@ impl Machine<'_> {
     ) -> Result<Found<u64>, Error> {
         let mut walk = Walk {
             machine: self,
-            what,
-            limit,
-            is_full: false,
-            seen: HashSet::new(),
-            found: Found::default(),
+            bounded: Bounded::new(what, limit),
         };
-        let root = match tree.field("ma_root")?.u64() {
-            Ok(root) => root,
-            Err(error @ Error::Memory(_)) => {
-                walk.unreadable(error);
-                return Ok(walk.found);
-            }
-            Err(other) => return Err(other),
-        };
-        if is_node(root) {
-            walk.enter(root, 0, u64::MAX, 0)?;
-        } else if root & 3 == 0 && root != 0 {
-            walk.found.items.push(root);
+        let root = tree.field("ma_root")?.u64();
+        match walk.bounded.noted(root)? {
+            Some(root) if is_node(root) => walk.enter(root, 0, u64::MAX, 0)?,
+            Some(root) if root & 3 == 0 && root != 0 => walk.bounded.keep(root),
+            _ => {}
         }
-        Ok(walk.found)
+        Ok(walk.bounded.found)
     }
 }
 
@@ -77,47 +65,15 @@ const fn is_node(entry: u64) -> bool {
 
 struct Walk<'m> {
     machine: &'m Machine<'m>,
-    what: &'static str,
-    limit: usize,
-    is_full: bool,
-    seen: HashSet<u64>,
-    found: Found<u64>,
+    bounded: Bounded<u64>,
 }
 
 impl Walk<'_> {
-    /// Whether another one, a node or an entry, is taken; the first that is not is said.
-    fn has_room(&mut self) -> bool {
-        if self.is_full {
-            return false;
-        }
-        let (what, limit) = (self.what, self.limit);
-        self.is_full = self.seen.len() + self.found.items.len() >= limit;
-        if self.is_full {
-            self.found.troubles.push(Trouble::TooMany { what, limit });
-        }
-        !self.is_full
-    }
-
-    fn unreadable(&mut self, error: Error) {
-        // Nothing that follows can be read either.
-        self.is_full |= error.is_too_much();
-        let what = self.what;
-        self.found
-            .troubles
-            .push(Trouble::Unreadable { what, error });
-    }
-
     /// Goes through the node that `entry` leads to, and notes what cannot be read of it.
     fn enter(&mut self, entry: u64, min: u64, max: u64, depth: u32) -> Result<(), Error> {
-        let what = self.what;
-        let at = entry & !NODE_MASK;
-        if depth == MAX_DEPTH || !self.seen.insert(at) {
-            self.found.troubles.push(Trouble::Circle { what, at });
-        } else if self.has_room() {
-            match self.node(entry, min, max, depth) {
-                Err(error @ Error::Memory(_)) => self.unreadable(error),
-                other => return other,
-            }
+        if self.bounded.enters(entry & !NODE_MASK, depth == MAX_DEPTH) {
+            let walked = self.node(entry, min, max, depth);
+            self.bounded.noted(walked)?;
         }
         Ok(())
     }
@@ -130,26 +86,19 @@ impl Walk<'_> {
             LEAF | RANGE => (Some(node.field("mr64.pivot")?), node.field("mr64.slot")?),
             ALLOC_RANGE => (Some(node.field("ma64.pivot")?), node.field("ma64.slot")?),
             _ => {
-                self.found.troubles.push(Trouble::Wild {
-                    what: self.what,
-                    at,
-                    value: entry,
-                });
+                self.bounded.wild(at, entry);
                 return Ok(());
             }
         };
         // A node that was taken out of the tree is its own parent.
         if node.field("parent")?.u64()? & !NODE_MASK == at {
-            self.found.troubles.push(Trouble::Circle {
-                what: self.what,
-                at,
-            });
+            self.bounded.circle(at);
         }
         let is_leaf = matches!(entry >> KIND_SHIFT & KIND_MASK, DENSE | LEAF);
         let pivot_count = pivots.map_or(Ok(0), |pivots| pivots.count())?;
         let mut first = min;
         for slot in 0..slots.count()?.min(MAX_SLOTS) {
-            if self.is_full {
+            if self.bounded.is_full() {
                 break;
             }
             let last = match pivots {
@@ -159,28 +108,20 @@ impl Walk<'_> {
             // What follows the last pivot in use is not part of the node.
             let last = if last == 0 && slot > 0 { max } else { last };
             if last < first || last > max {
-                self.found.troubles.push(Trouble::Wild {
-                    what: self.what,
-                    at,
-                    value: last,
-                });
+                self.bounded.wild(at, last);
                 return Ok(());
             }
             let place = slots.index(slot)?;
             let value = place.u64()?;
             if is_leaf {
-                if value & 3 == 0 && value != 0 && self.has_room() {
-                    self.found.items.push(value);
+                if value & 3 == 0 && value != 0 {
+                    self.bounded.keep(value);
                 }
             } else if value > LAST_MARK {
                 // Only the pointer to the first node has the bit of nodes.
                 self.enter(value, first, last, depth + 1)?;
             } else if value != 0 {
-                self.found.troubles.push(Trouble::Wild {
-                    what: self.what,
-                    at: place.address(),
-                    value,
-                });
+                self.bounded.wild(place.address(), value);
             }
             if last >= max {
                 break;
@@ -195,6 +136,7 @@ impl Walk<'_> {
 mod tests {
     use super::*;
     use crate::testing::{Btf, Kernel, Of};
+    use crate::trouble::Trouble;
 
     const LEAF_KIND: u64 = LEAF << KIND_SHIFT;
     const RANGE_KIND: u64 = ALLOC_RANGE << KIND_SHIFT;

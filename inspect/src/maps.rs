@@ -183,7 +183,7 @@ impl Machine<'_> {
 mod tests {
     use super::*;
     use crate::error::Reason;
-    use crate::testing::{Btf, DIRECT, Image, Kernel, MM, Of, Tasks, types};
+    use crate::testing::{Btf, CHAIN, DIRECT, Image, Kernel, Tasks, file_types, mapping_types};
 
     /// A process with three mappings, the last of them of the file /usr/lib/x, where /usr is
     /// a mount of its own.
@@ -196,54 +196,12 @@ mod tests {
     }
 
     fn with_files(btf: &mut Btf) {
-        btf.structure("qstr", 16, &[("name", Of::Pointer("char"), 8)])
-            .structure(
-                "dentry",
-                32,
-                &[
-                    ("d_parent", Of::Pointer("dentry"), 0),
-                    ("d_name", Of::Struct("qstr"), 8),
-                ],
-            )
-            .structure("vfsmount", 8, &[("mnt_root", Of::Pointer("dentry"), 0)])
-            .structure(
-                "mount",
-                32,
-                &[
-                    ("mnt_parent", Of::Pointer("mount"), 0),
-                    ("mnt_mountpoint", Of::Pointer("dentry"), 8),
-                    ("mnt", Of::Struct("vfsmount"), 16),
-                ],
-            )
-            .structure(
-                "path",
-                16,
-                &[
-                    ("mnt", Of::Pointer("vfsmount"), 0),
-                    ("dentry", Of::Pointer("dentry"), 8),
-                ],
-            )
-            .structure("file", 32, &[("f_path", Of::Struct("path"), 16)])
-            .structure(
-                "vm_area_struct",
-                64,
-                &[
-                    ("vm_start", Of::Number(8), 0),
-                    ("vm_end", Of::Number(8), 8),
-                    ("vm_next", Of::Pointer("vm_area_struct"), 16),
-                    ("vm_flags", Of::Number(8), 24),
-                    ("vm_pgoff", Of::Number(8), 32),
-                    ("vm_file", Of::Pointer("file"), 40),
-                ],
-            );
+        file_types(btf);
+        mapping_types(btf);
     }
 
     fn world() -> World {
-        let chain = [("mmap", Of::Pointer("vm_area_struct"), 24)];
-        let mut btf = types(&[&MM[..], &chain].concat());
-        with_files(&mut btf);
-        let mut tasks = Tasks::new(&chain);
-        tasks.kernel.btf = btf.bytes();
+        let mut tasks = Tasks::with(&[CHAIN], with_files);
         let task = tasks.process(1, "init");
         let mm = tasks.memory(task, b"init");
         let mut kernel = tasks.kernel;

@@ -99,25 +99,14 @@ fn memory(module: Struct<'_>) -> Result<(u64, u64), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Btf, Kernel, MemberOf, Of};
+    use crate::testing::{Btf, Kernel, MemberOf, Of, PARTS, module_types};
 
     /// Three modules, the second of them in a page of its own; `more` are the members that
     /// kernels differ in, from byte 96 on.
     fn kernel(more: &[MemberOf]) -> (Kernel, Vec<u64>) {
-        let members: [MemberOf; 4] = [
-            ("state", Of::Number(4), 0),
-            ("list", Of::Struct("list_head"), 8),
-            ("name", Of::Array("char", 56), 24),
-            ("taints", Of::Number(8), 80),
-        ];
         let mut btf = Btf::new();
-        btf.structure("list_head", 16, &[])
-            .structure(
-                "part",
-                16,
-                &[("base", Of::Number(8), 0), ("size", Of::Number(4), 8)],
-            )
-            .structure("module", 192, &[&members, more].concat());
+        btf.structure("list_head", 16, &[]);
+        module_types(&mut btf, more);
         let mut kernel = Kernel::new(&btf);
         let head = kernel.allocate(16);
         kernel.symbol("modules", head);
@@ -132,8 +121,6 @@ mod tests {
         }
         (kernel, modules)
     }
-
-    const PARTS: [MemberOf; 1] = [("mem", Of::Array("part", 3), 96)];
 
     #[test]
     fn modules_are_read_whichever_way_the_kernel_keeps_their_memory() {

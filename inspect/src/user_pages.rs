@@ -241,7 +241,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{DIRECT, Image, MemberOf, Of, Tasks};
+    use crate::testing::{CHAIN, DIRECT, Image, MemberOf, Of, Tasks, counter_types, mapping_types};
 
     const START: u64 = 0x40_0000;
 
@@ -259,30 +259,9 @@ mod tests {
     }
 
     fn world(stat: MemberOf) -> World {
-        let chain: MemberOf = ("mmap", Of::Pointer("vm_area_struct"), 24);
-        let mut tasks = Tasks::with(&[chain, stat], |btf| {
-            btf.structure("atomic64_t", 8, &[("counter", Of::Signed(8), 0)])
-                .structure(
-                    "mm_rss_stat",
-                    32,
-                    &[("count", Of::Array("atomic64_t", 4), 0)],
-                )
-                .structure(
-                    "percpu_counter",
-                    16,
-                    &[("count", Of::Signed(8), 0), ("counters", Of::Number(8), 8)],
-                )
-                .structure(
-                    "vm_area_struct",
-                    64,
-                    &[
-                        ("vm_start", Of::Number(8), 0),
-                        ("vm_end", Of::Number(8), 8),
-                        ("vm_next", Of::Pointer("vm_area_struct"), 16),
-                        ("vm_flags", Of::Number(8), 24),
-                        ("vm_file", Of::Number(8), 32),
-                    ],
-                );
+        let mut tasks = Tasks::with(&[CHAIN, stat], |btf| {
+            mapping_types(btf);
+            counter_types(btf);
         });
         let one = tasks.process(1, "init");
         let mm = tasks.memory(one, b"x");
@@ -292,7 +271,7 @@ mod tests {
         kernel.put(area, START);
         kernel.put(area + 8, START + 0x1_0000);
         kernel.put(area + 24, 5);
-        kernel.put(area + 32, DIRECT);
+        kernel.put(area + 40, DIRECT);
         // From the top table down to the one with the pages.
         let mut leaf = kernel.get(mm);
         for place in [0, 0, 2] {

@@ -2,12 +2,11 @@
 //! The kernel's `struct xarray`, and what is built on it (`struct idr`): a tree of nodes with 64
 //! or 16 slots each.
 
+use crate::bounded::Bounded;
 use crate::error::Error;
 use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
-use crate::trouble::Trouble;
-use std::collections::HashSet;
 
 /// What the two lowest bits of an entry say: a pointer, or a node of the tree. The others are
 /// values.
@@ -44,76 +43,35 @@ impl Machine<'_> {
     ) -> Result<Found<(u64, u64)>, Error> {
         let mut walk = Walk {
             machine: self,
-            what,
-            limit,
-            is_full: false,
-            seen: HashSet::new(),
-            found: Found::default(),
+            bounded: Bounded::new(what, limit),
         };
-        match array.field("xa_head")?.u64() {
-            Ok(root) => walk.entry(array.address(), root, 0, 0)?,
-            Err(error @ Error::Memory(_)) => walk.unreadable(error),
-            Err(other) => return Err(other),
+        let root = array.field("xa_head")?.u64();
+        if let Some(root) = walk.bounded.noted(root)? {
+            walk.entry(array.address(), root, 0, 0)?;
         }
-        Ok(walk.found)
+        Ok(walk.bounded.found)
     }
 }
 
 struct Walk<'m> {
     machine: &'m Machine<'m>,
-    what: &'static str,
-    limit: usize,
-    is_full: bool,
-    seen: HashSet<u64>,
-    found: Found<(u64, u64)>,
+    bounded: Bounded<(u64, u64)>,
 }
 
 impl Walk<'_> {
-    /// Whether another one, a node or an entry, is taken; the first that is not is said.
-    fn has_room(&mut self) -> bool {
-        if self.is_full {
-            return false;
-        }
-        let (what, limit) = (self.what, self.limit);
-        self.is_full = self.seen.len() + self.found.items.len() >= limit;
-        if self.is_full {
-            self.found.troubles.push(Trouble::TooMany { what, limit });
-        }
-        !self.is_full
-    }
-
-    fn unreadable(&mut self, error: Error) {
-        // Nothing that follows can be read either.
-        self.is_full |= error.is_too_much();
-        let what = self.what;
-        self.found
-            .troubles
-            .push(Trouble::Unreadable { what, error });
-    }
-
     /// The entry that was found at `at`, for the indices from `index` on.
     fn entry(&mut self, at: u64, entry: u64, index: u64, depth: u32) -> Result<(), Error> {
-        let what = self.what;
         match entry & KIND {
             _ if entry == 0 => {}
-            POINTER if self.has_room() => self.found.items.push((index, entry)),
-            POINTER => {}
+            POINTER => self.bounded.keep((index, entry)),
             NODE if entry > LAST_MARK => {
                 let node = entry & !KIND;
-                if depth == MAX_DEPTH || !self.seen.insert(node) {
-                    self.found.troubles.push(Trouble::Circle { what, at: node });
-                } else if self.has_room() {
-                    match self.node(node, index, depth) {
-                        Err(error @ Error::Memory(_)) => self.unreadable(error),
-                        other => return other,
-                    }
+                if self.bounded.enters(node, depth == MAX_DEPTH) {
+                    let walked = self.node(node, index, depth);
+                    self.bounded.noted(walked)?;
                 }
             }
-            _ => self.found.troubles.push(Trouble::Wild {
-                what,
-                at,
-                value: entry,
-            }),
+            _ => self.bounded.wild(at, entry),
         }
         Ok(())
     }
@@ -123,15 +81,11 @@ impl Walk<'_> {
         let shift = node.field("shift")?.u64()?;
         let slots = node.field("slots")?;
         let Some(shift) = u32::try_from(shift).ok().filter(|&shift| shift < 64) else {
-            self.found.troubles.push(Trouble::Wild {
-                what: self.what,
-                at,
-                value: shift,
-            });
+            self.bounded.wild(at, shift);
             return Ok(());
         };
         for slot in 0..slots.count()?.min(MAX_SLOTS) {
-            if self.is_full {
+            if self.bounded.is_full() {
                 break;
             }
             let place = slots.index(slot)?;
@@ -150,8 +104,8 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::Tasks;
+    use crate::trouble::Trouble;
 
     #[test]
     fn entries_count_as_well_as_nodes_and_that_there_are_too_many_is_said_once() {

@@ -9,11 +9,11 @@ use std::io;
 use std::path::Path;
 
 /// Further processes are not listed.
-const MAX_PROCESSES: usize = 1 << 18;
+const MAX_PROCESSES: usize = 1 << 17;
 /// Where the first namespace of process numbers is the same on every machine (`PROC_PID_INIT_INO`).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
-/// Longer ones are cut: a task's name has 15 bytes, and the kernel's own threads show up to 63.
-const MAX_NAME_BYTES: usize = 64;
+/// A longer name is cut: a task's has 15 bytes, and the kernel's own threads show up to 63.
+const MAX_NAME_LETTERS: usize = 64;
 
 /// What /proc said of processes: the content of `processes.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ impl ListedProcesses {
             let listed = stats.map(|stat| ListedProcess {
                 pid: stat.pid,
                 start_ticks: stat.starttime,
-                name: stat.comm.chars().take(MAX_NAME_BYTES).collect(),
+                name: stat.comm.chars().take(MAX_NAME_LETTERS).collect(),
             });
             Ok(listed.take(MAX_PROCESSES + 1).collect::<Vec<_>>())
         })?;

@@ -130,8 +130,8 @@ pub enum ArtifactsError {
 
 /// Limits of the facts, and of the types of the kernel or one module.
 const MAX_MACHINE_BYTES: u64 = 16 << 20;
-/// 2^18 processes with names of 64 bytes take less.
-const MAX_PROCESSES_BYTES: u64 = 32 << 20;
+/// 2^17 processes take less, even if JSON writes each of the 64 letters of their names as six bytes.
+const MAX_PROCESSES_BYTES: u64 = 64 << 20;
 const MAX_BTF_BYTES: u64 = 64 << 20;
 const MAX_BANNER_BYTES: u64 = 4096;
 /// Where the types of the kernel and its modules are.

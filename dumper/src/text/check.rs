@@ -363,7 +363,7 @@ impl CheckDocument {
         if let Some(code) = &self.kernel_code {
             writeln!(
                 out,
-                "  kernel:     {} of code looked at, {} empty, {} missing",
+                "  code:       {} of the kernel's looked at, {} empty, {} missing",
                 count(code.pages, "page"),
                 code.empty,
                 code.unreadable

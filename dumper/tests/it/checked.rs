@@ -8,7 +8,9 @@ use linpmem_dump::text::check::{
     BootRow, CheckDocument, CodeRow, CpusRow, ModulesRow, ProcessRow, ProcessesRow, UserPagesRow,
     Verdict,
 };
-use linpmem_inspect::testing::{DIRECT, IMAGE, Kernel, Of, Tasks};
+use linpmem_inspect::testing::{
+    CHAIN, DIRECT, IMAGE, Kernel, PARTS, Tasks, module_types, queue_types,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -16,32 +18,9 @@ const BOOT: &str = "00010203-0405-0607-0809-0a0b0c0d0e0f";
 
 /// A kernel with one module, one processor and code, and the processes 1 and 2.
 fn world() -> Tasks {
-    let chain = [("mmap", Of::Pointer("vm_area_struct"), 24)];
-    let mut tasks = Tasks::with(&chain, |btf| {
-        btf.structure(
-            "part",
-            16,
-            &[("base", Of::Number(8), 0), ("size", Of::Number(4), 8)],
-        )
-        .structure(
-            "module",
-            192,
-            &[
-                ("state", Of::Number(4), 0),
-                ("list", Of::Struct("list_head"), 8),
-                ("name", Of::Array("char", 56), 24),
-                ("taints", Of::Number(8), 80),
-                ("mem", Of::Array("part", 3), 96),
-            ],
-        )
-        .structure(
-            "rq",
-            16,
-            &[
-                ("cpu", Of::Signed(4), 0),
-                ("curr", Of::Pointer("task_struct"), 8),
-            ],
-        );
+    let mut tasks = Tasks::with(&[CHAIN], |btf| {
+        module_types(btf, &PARTS);
+        queue_types(btf);
     });
     tasks.process(1, "init");
     tasks.process(2, "quiet");

@@ -6,7 +6,7 @@ use crate::hostile_files::{IMAGE, Zip, archive, kdump, lime, record, stream, zst
 #[cfg(feature = "inspect")]
 use crate::inspect::write_image;
 #[cfg(feature = "inspect")]
-use linpmem_inspect::testing::{Kernel, MM, Of, Tasks, types};
+use linpmem_inspect::testing::{Kernel, Tasks, log_types};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -312,40 +312,7 @@ fn frames_take_no_more_than_their_content_could() {
 /// A kernel whose log has 2^31 descriptors, none of them at a valid address.
 #[cfg(feature = "inspect")]
 fn endless_kernel() -> Kernel {
-    let counter = [("counter", Of::Number(8), 0)];
-    let mut btf = types(&MM);
-    btf.structure("atomic_t", 8, &counter)
-        .structure("prb_desc", 24, &[("state_var", Of::Struct("atomic_t"), 0)])
-        .structure("printk_info", 32, &[])
-        .structure(
-            "desc_ring",
-            40,
-            &[
-                ("count_bits", Of::Number(4), 0),
-                ("descs", Of::Pointer("prb_desc"), 8),
-                ("infos", Of::Pointer("printk_info"), 16),
-                ("head_id", Of::Struct("atomic_t"), 24),
-                ("tail_id", Of::Struct("atomic_t"), 32),
-            ],
-        )
-        .structure(
-            "data_ring",
-            16,
-            &[
-                ("size_bits", Of::Number(4), 0),
-                ("data", Of::Pointer("char"), 8),
-            ],
-        )
-        .structure(
-            "printk_ringbuffer",
-            64,
-            &[
-                ("desc_ring", Of::Struct("desc_ring"), 0),
-                ("text_data_ring", Of::Struct("data_ring"), 40),
-            ],
-        );
-    let mut tasks = Tasks::new(&[]);
-    tasks.kernel.btf = btf.bytes();
+    let mut tasks = Tasks::with(&[], log_types);
     let kernel = &mut tasks.kernel;
     let [variable, ring] = [8, 64].map(|size| kernel.allocate(size));
     kernel.symbol("prb", variable);

@@ -9,7 +9,7 @@ use linpmem_dump::text::dmesg::{DmesgDocument, RecordRow};
 use linpmem_dump::text::maps::{MappingRow, MapsDocument, ProcessRow};
 use linpmem_dump::text::modules::{ModuleRow, ModulesDocument};
 use linpmem_dump::text::ps::{FoundBy, PsDocument, TaskRow};
-use linpmem_inspect::testing::{Kernel, MM, Of, Tasks, VMCOREINFO, types};
+use linpmem_inspect::testing::{CHAIN, Kernel, Tasks, VMCOREINFO, mapping_types};
 use linpmem_manifest::Address;
 use serde_json::Value;
 use std::fs;
@@ -173,25 +173,9 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
     );
 }
 
-/// Types of a kernel whose processes have a chain of mappings.
+/// A kernel whose processes have a chain of mappings.
 fn world() -> Tasks {
-    let chain = [("mmap", Of::Pointer("vm_area_struct"), 24)];
-    let mut btf = types(&[&MM[..], &chain].concat());
-    btf.structure(
-        "vm_area_struct",
-        64,
-        &[
-            ("vm_start", Of::Number(8), 0),
-            ("vm_end", Of::Number(8), 8),
-            ("vm_next", Of::Pointer("vm_area_struct"), 16),
-            ("vm_flags", Of::Number(8), 24),
-            ("vm_pgoff", Of::Number(8), 32),
-            ("vm_file", Of::Pointer("file"), 40),
-        ],
-    );
-    let mut tasks = Tasks::new(&chain);
-    tasks.kernel.btf = btf.bytes();
-    tasks
+    Tasks::with(&[CHAIN], mapping_types)
 }
 
 /// Gives the process memory of its own, with one mapping.

@@ -4,7 +4,9 @@
 use crate::inspect::write_image;
 use crate::json::keeps_to;
 use crate::mounted::Mount;
-use linpmem_inspect::testing::{DIRECT, LogRing, MM, MemberOf, Of, Tasks, log_types, types};
+use linpmem_inspect::testing::{
+    CHAIN, DIRECT, LogRing, MemberOf, Of, PARTS, Tasks, log_types, mapping_types, module_types,
+};
 use linpmem_phys::Errno;
 use linpmem_phys::num::usize_as_u64;
 use rustix::fs::{SeekFrom, seek};
@@ -19,45 +21,18 @@ use std::thread;
 const WORDS: &[u8] = b"/sbin/init\0--now\0HOME=/\0TOKEN=4f1d2c8e\0";
 const START: u64 = 0x40_0000;
 const MEMORY: [MemberOf; 3] = [
-    ("mmap", Of::Pointer("vm_area_struct"), 24),
+    CHAIN,
     ("env_start", Of::Number(8), 32),
     ("env_end", Of::Number(8), 40),
 ];
 
 /// A kernel with a log, modules, and processes whose mappings are a chain.
 fn world() -> Tasks {
-    let mut btf = types(&[&MM[..], &MEMORY].concat());
-    log_types(&mut btf);
-    btf.structure(
-        "vm_area_struct",
-        64,
-        &[
-            ("vm_start", Of::Number(8), 0),
-            ("vm_end", Of::Number(8), 8),
-            ("vm_next", Of::Pointer("vm_area_struct"), 16),
-            ("vm_flags", Of::Number(8), 24),
-            ("vm_pgoff", Of::Number(8), 32),
-            ("vm_file", Of::Pointer("file"), 40),
-        ],
-    )
-    .structure(
-        "part",
-        16,
-        &[("base", Of::Number(8), 0), ("size", Of::Number(4), 8)],
-    )
-    .structure(
-        "module",
-        192,
-        &[
-            ("state", Of::Number(4), 0),
-            ("list", Of::Struct("list_head"), 8),
-            ("name", Of::Array("char", 56), 24),
-            ("taints", Of::Number(8), 80),
-            ("mem", Of::Array("part", 3), 96),
-        ],
-    );
-    let mut tasks = Tasks::new(&MEMORY);
-    tasks.kernel.btf = btf.bytes();
+    let mut tasks = Tasks::with(&MEMORY, |btf| {
+        log_types(btf);
+        mapping_types(btf);
+        module_types(btf, &PARTS);
+    });
     let kernel = &mut tasks.kernel;
     let log = LogRing::new(kernel);
     log.record(kernel, 0, [0, 24], "booted");

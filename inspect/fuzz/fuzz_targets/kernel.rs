@@ -4,7 +4,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linpmem_inspect::testing::{DIRECT, END, IMAGE, Of, Tasks};
+use linpmem_inspect::testing::{
+    CHAIN, DIRECT, END, IMAGE, LogRing, Of, PARTS, Tasks, counter_types, log_types, mapping_types,
+    module_types, queue_types,
+};
 use linpmem_inspect::{Machine, Task, Troubles};
 
 /// The bytes of a change: what kind it is, where, and which value.
@@ -55,53 +58,13 @@ fn look_at(machine: &Machine<'_>) {
 
 /// Two processes, one of them with a thread and a mapping, a module, and a processor.
 fn world() -> Tasks {
-    let chain = [
-        ("mmap", Of::Pointer("vm_area_struct"), 24),
-        ("rss_stat", Of::Struct("mm_rss_stat"), 32),
-    ];
-    let mut tasks = Tasks::with(&chain, |btf| {
-        btf.structure("atomic64_t", 8, &[("counter", Of::Signed(8), 0)])
-            .structure(
-                "mm_rss_stat",
-                32,
-                &[("count", Of::Array("atomic64_t", 4), 0)],
-            )
-            .structure(
-                "vm_area_struct",
-                64,
-                &[
-                    ("vm_start", Of::Number(8), 0),
-                    ("vm_end", Of::Number(8), 8),
-                    ("vm_next", Of::Pointer("vm_area_struct"), 16),
-                    ("vm_flags", Of::Number(8), 24),
-                    ("vm_pgoff", Of::Number(8), 32),
-                    ("vm_file", Of::Pointer("file"), 40),
-                ],
-            )
-            .structure(
-                "part",
-                16,
-                &[("base", Of::Number(8), 0), ("size", Of::Number(4), 8)],
-            )
-            .structure(
-                "module",
-                192,
-                &[
-                    ("state", Of::Number(4), 0),
-                    ("list", Of::Struct("list_head"), 8),
-                    ("name", Of::Array("char", 56), 24),
-                    ("taints", Of::Number(8), 80),
-                    ("mem", Of::Array("part", 3), 96),
-                ],
-            )
-            .structure(
-                "rq",
-                16,
-                &[
-                    ("cpu", Of::Signed(4), 0),
-                    ("curr", Of::Pointer("task_struct"), 8),
-                ],
-            );
+    let memory = [CHAIN, ("rss_stat", Of::Struct("mm_rss_stat"), 32)];
+    let mut tasks = Tasks::with(&memory, |btf| {
+        mapping_types(btf);
+        counter_types(btf);
+        module_types(btf, &PARTS);
+        queue_types(btf);
+        log_types(btf);
     });
     let one = tasks.process(1, "init");
     tasks.process(2, "second");
@@ -121,6 +84,9 @@ fn world() -> Tasks {
     kernel.symbol("runqueues", queue);
     kernel.put(queue + 8, idle);
     kernel.symbol("sysctl_bootid", id);
+    let log = LogRing::new(kernel);
+    log.record(kernel, 0, [0, 24], "booted");
+    log.range(kernel, 0, 0);
     let code = kernel.aligned_page();
     kernel.symbol("_stext", code - DIRECT + IMAGE);
     kernel.symbol("_etext", code - DIRECT + IMAGE + 0x1000);

@@ -3,7 +3,8 @@
 
 use super::{Btf, MemberOf, Of};
 
-pub(super) fn file_types(btf: &mut Btf) {
+/// Adds the types of files, their names and their file systems.
+pub fn file_types(btf: &mut Btf) {
     btf.structure("qstr", 16, &[("name", Of::Pointer("char"), 8)])
         .structure("hlist_bl_node", 16, &[("pprev", Of::Number(8), 8)])
         .structure(

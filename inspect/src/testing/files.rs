@@ -9,7 +9,7 @@
 )]
 
 use super::file_types::{NEW_LISTENING, OLD_LISTENING, file_types, socket_types, table_types};
-use super::{Kernel, MM, MemberOf, Of, Tasks, types};
+use super::{Kernel, MemberOf, Of, Tasks};
 
 /// What the kernel's struct has for the program of a process.
 const EXE: [MemberOf; 1] = [("exe_file", Of::Pointer("file"), 48)];
@@ -49,12 +49,11 @@ impl Files {
     }
 
     fn with_tables(hashinfo: &[MemberOf]) -> Self {
-        let mut btf = types(&[&MM[..], &EXE].concat());
-        file_types(&mut btf);
-        socket_types(&mut btf);
-        table_types(&mut btf, hashinfo);
-        let mut tasks = Tasks::new(&EXE);
-        tasks.kernel.btf = btf.bytes();
+        let mut tasks = Tasks::with(&EXE, |btf| {
+            file_types(btf);
+            socket_types(btf);
+            table_types(btf, hashinfo);
+        });
         let kernel = &mut tasks.kernel;
         let mount = kernel.allocate(32);
         let net = kernel.allocate(64);

@@ -11,9 +11,12 @@
 
 mod file_types;
 mod files;
+mod kernel_types;
 mod log;
 
+pub use file_types::file_types;
 pub use files::Files;
+pub use kernel_types::{CHAIN, PARTS, counter_types, mapping_types, module_types, queue_types};
 pub use log::{LogRing, log_types};
 
 use crate::facts::{Facts, Symbols};
