@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linpmem-dump check`: whether an image can be analysed.
 
-use super::figures::count;
+use super::figures::{count, processes};
 use super::troubles;
 use linpmem_cli::{Document, printable};
 use linpmem_phys::num::usize_as_u64;
@@ -245,10 +245,7 @@ impl CheckDocument {
     pub fn in_short(&self) -> String {
         let mut short = Vec::new();
         if let Some(row) = &self.processes {
-            let in_image = match row.in_image {
-                1 => "1 process in the image".to_owned(),
-                many => format!("{many} processes in the image"),
-            };
+            let in_image = format!("{} in the image", processes(row.in_image));
             short.push(match (row.listed_before, row.listed_after) {
                 (Some(before), Some(after)) if before != after => {
                     let (low, high) = (before.min(after), before.max(after));
@@ -325,25 +322,17 @@ impl CheckDocument {
             }
         }
         if let Some(row) = &self.processes {
-            write!(out, "  threads:    {}", row.threads)?;
+            let all = processes(row.in_image);
+            write!(out, "  threads:    {} in {all}; ", row.threads)?;
             match (row.listed_before, row.listed_after) {
-                (Some(_), Some(_)) => writeln!(
+                (Some(before), Some(after)) => writeln!(
                     out,
-                    " in {}; /proc listed {} before memory was read, and {} after",
-                    processes(row.in_image),
-                    row.listed_before.unwrap_or(0),
-                    row.listed_after.unwrap_or(0)
+                    "/proc listed {before} before memory was read, and {after} after"
                 )?,
-                (Some(before), None) => writeln!(
-                    out,
-                    " in {}; /proc listed {before} before memory was read",
-                    processes(row.in_image)
-                )?,
-                _ => writeln!(
-                    out,
-                    " in {}; what /proc listed was not kept",
-                    processes(row.in_image)
-                )?,
+                (Some(before), None) => {
+                    writeln!(out, "/proc listed {before} before memory was read")?;
+                }
+                _ => writeln!(out, "what /proc listed was not kept")?,
             }
         }
         if let Some(row) = &self.modules {
@@ -388,12 +377,5 @@ impl CheckDocument {
             )?;
         }
         Ok(())
-    }
-}
-
-fn processes(number: u64) -> String {
-    match number {
-        1 => "1 process".to_owned(),
-        _ => format!("{number} processes"),
     }
 }

@@ -41,6 +41,15 @@ pub fn count(number: u64, noun: &str) -> String {
     }
 }
 
+/// So many processes.
+#[must_use]
+pub fn processes(number: u64) -> String {
+    match number {
+        1 => "1 process".to_owned(),
+        _ => format!("{number} processes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +66,7 @@ mod tests {
         assert_eq!(share(u64::MAX, u64::MAX), "100.0 %");
         assert_eq!(count(1, "page"), "1 page");
         assert_eq!(count(0, "page"), "0 pages");
+        assert_eq!(processes(1), "1 process");
+        assert_eq!(processes(2), "2 processes");
     }
 }

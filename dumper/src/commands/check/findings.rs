@@ -2,7 +2,7 @@
 //! What the figures of a check mean, and what to do about it.
 
 use crate::text::check::{CheckDocument, CodeRow, Verdict};
-use crate::text::figures::{count, share};
+use crate::text::figures::{count, processes, share};
 use linpmem_phys::num::usize_as_u64;
 
 /// So many names are in a sentence.
@@ -46,8 +46,8 @@ impl Findings {
         findings
     }
 
-    /// Adds the verdict to `document`.
-    pub(super) fn pass(self, document: &mut CheckDocument) {
+    /// Adds the verdict and its reasons to `document`.
+    pub(super) fn conclude(self, document: &mut CheckDocument) {
         let summary = document.in_short();
         let is_empty = document
             .processes
@@ -146,37 +146,37 @@ impl Findings {
     }
 
     fn processes(&mut self, document: &CheckDocument) {
-        let Some(processes) = &document.processes else {
+        let Some(row) = &document.processes else {
             return;
         };
-        let missing = usize_as_u64(processes.missing.len());
+        let missing = usize_as_u64(row.missing.len());
         if missing > 0 {
-            let names = processes.missing.iter();
+            let names = row.missing.iter();
             let names = names.map(|process| format!("{} ({})", process.pid, process.name));
             let finding = format!(
                 "{} that /proc listed before and after {} not found: {}",
-                count_of(missing, "process", "processes"),
+                processes(missing),
                 if missing == 1 { "is" } else { "are" },
                 listed(names)
             );
-            match missing.saturating_mul(50) > processes.in_image {
+            match missing.saturating_mul(50) > row.in_image {
                 true => self.damaged(finding, TRY_FREEZE),
                 false => self.notes.push(finding),
             }
         }
-        if !processes.hidden.is_empty() {
-            let names = processes.hidden.iter();
+        if !row.hidden.is_empty() {
+            let names = row.hidden.iter();
             let names = names.map(|process| format!("{} ({})", process.pid, process.name));
             self.notes.push(format!(
                 "{} older than the acquisition, and /proc did not list {}: {}. Something may hide \
                  {} from programs",
-                match processes.hidden.len() {
+                match row.hidden.len() {
                     1 => "a process is".to_owned(),
                     many => format!("{many} processes are"),
                 },
-                them(processes.hidden.len()),
+                them(row.hidden.len()),
                 listed(names),
-                them(processes.hidden.len()),
+                them(row.hidden.len()),
             ));
             self.advise(LOOK_CLOSER);
         }
@@ -224,7 +224,7 @@ impl Findings {
                 format!(
                     "{} of {} lead out of memory or are missing",
                     count(pages.broken_tables, "page table"),
-                    count_of(pages.processes, "process", "processes")
+                    processes(pages.processes)
                 ),
                 TRY_FREEZE,
             );
@@ -236,7 +236,7 @@ impl Findings {
                 format!(
                     "the kernel has counted {} pages of {}, and their page tables lead to {}",
                     pages.counted,
-                    count_of(pages.counted_processes, "process", "processes"),
+                    processes(pages.counted_processes),
                     pages.found
                 ),
                 TRY_FREEZE,
@@ -256,13 +256,6 @@ impl Findings {
                 TRY_FREEZE,
             );
         }
-    }
-}
-
-fn count_of(number: u64, one: &str, many: &str) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {many}"),
     }
 }
 

@@ -118,7 +118,7 @@ impl Checks<'_> {
         document.torn = usize_as_u64(troubles.len()).saturating_add(troubles.more());
         document.troubles = in_words(&troubles);
         document.more_troubles = troubles.more();
-        Findings::of(document).pass(document);
+        Findings::of(document).conclude(document);
         Ok(())
     }
 
