@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn what_hangs_is_given_up_and_after_a_while_not_even_asked() {
-        let patience = Patience::new(Some(Duration::from_millis(10)));
+        // Enough for a thread to begin on a busy machine.
+        let patience = Patience::new(Some(Duration::from_millis(500)));
         let (_kept, steps) = bounded(1);
         let mut file = TimeoutFile {
             steps,
