@@ -54,7 +54,8 @@ pub struct UserPages {
     pub found: u64,
     /// Pages of programs and libraries that were read.
     pub code_pages: u64,
-    /// Those of them with zeros alone.
+    /// Those of them with zeros alone; several next to each other count as one, since a program
+    /// may have a table of zeros, which linkers for arm64 put where the code is.
     pub empty_code_pages: u64,
 }
 
@@ -85,6 +86,7 @@ impl Machine<'_> {
             pages: UserPages::default(),
             looks_left: MAX_LOOKS,
             seen_code: HashSet::new(),
+            after_empty: None,
         };
         let mut seen = HashSet::new();
         for task in tasks {
@@ -182,12 +184,15 @@ struct Walk<'m> {
     looks_left: u64,
     /// Pages of programs that were read: processes share them.
     seen_code: HashSet<u64>,
+    /// Where the page after the last empty one of a program would be.
+    after_empty: Option<u64>,
 }
 
 impl Walk<'_> {
     /// Follows the page tables of `area`; returns whether that was possible to its end.
     fn area(&mut self, space: AddressSpace, area: &Area, looks_left: &mut u64) -> bool {
         let mut at = area.start;
+        self.after_empty = None;
         while at < area.end {
             let Some(left) = looks_left.checked_sub(1) else {
                 return false;
@@ -199,7 +204,7 @@ impl Walk<'_> {
                     // A page of 1 GiB is more than one look.
                     *looks_left = looks_left.saturating_sub(len / PAGE / PAGES_A_LOOK);
                     for within in (0..len).step_by(u64_as_usize(PAGE)) {
-                        self.page(phys.wrapping_add(within), area);
+                        self.page(at.wrapping_add(within), phys.wrapping_add(within), area);
                     }
                     len
                 }
@@ -220,7 +225,7 @@ impl Walk<'_> {
         true
     }
 
-    fn page(&mut self, phys: u64, area: &Area) {
+    fn page(&mut self, virt: u64, phys: u64, area: &Area) {
         self.pages.mapped += 1;
         if !(self.is_in_image)(phys) {
             self.pages.outside += 1;
@@ -233,7 +238,10 @@ impl Walk<'_> {
         let mut page = [0; u64_as_usize(PAGE)];
         if self.machine.read_phys(phys, &mut page) {
             self.pages.code_pages = usize_as_u64(self.seen_code.len());
-            self.pages.empty_code_pages += u64::from(page.iter().all(|&byte| byte == 0));
+            if page.iter().all(|&byte| byte == 0) {
+                self.pages.empty_code_pages += u64::from(self.after_empty != Some(virt));
+                self.after_empty = Some(virt.wrapping_add(PAGE));
+            }
         }
     }
 }
@@ -336,6 +344,22 @@ mod tests {
         };
         assert_eq!(found, expected);
         assert_eq!(pages(&image, &|phys| phys != first).outside, 1);
+    }
+
+    #[test]
+    fn a_table_of_zeros_in_a_program_counts_once() {
+        let mut world = world(WHOLE);
+        let kernel = &mut world.tasks.kernel;
+        for slot in 3..8 {
+            let page = kernel.aligned_page();
+            if slot == 3 || slot == 6 {
+                kernel.put(page + 8, 0xcc);
+            }
+            kernel.put(world.leaf + slot * 8, (page - DIRECT) | 0x67);
+        }
+        // One of two pages next to each other, and one behind it by itself.
+        let found = pages(&world.tasks.kernel.image(), &|_| true);
+        assert_eq!((found.code_pages, found.empty_code_pages), (6, 2));
     }
 
     #[test]

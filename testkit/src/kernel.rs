@@ -109,18 +109,27 @@ impl Kernel {
     /// # Errors
     /// When it is not in the cache, or has another architecture than `package`.
     pub fn chosen_or(cache: &Cache, package: &KernelPackage) -> Result<Self> {
+        let Some(kernel) = Self::chosen(cache)? else {
+            return Self::of_package(cache, package);
+        };
+        let (own, needed) = (kernel.arch().name(), package.arch().name());
+        ensure!(
+            own == needed,
+            "this test needs a kernel for {needed}, and {} names {}, one for {own}",
+            Self::CHOSEN,
+            kernel.release()
+        );
+        Ok(kernel)
+    }
+
+    /// The release that `LINPMEM_KERNEL` names, whatever its architecture.
+    ///
+    /// # Errors
+    /// When it is not in the cache.
+    pub fn chosen(cache: &Cache) -> Result<Option<Self>> {
         match std::env::var(Self::CHOSEN) {
-            Ok(release) if !release.is_empty() => {
-                let kernel = Self::find(cache, &release)?;
-                let (own, needed) = (kernel.arch().name(), package.arch().name());
-                ensure!(
-                    own == needed,
-                    "this test needs a kernel for {needed}, and {} names {release}, one for {own}",
-                    Self::CHOSEN
-                );
-                Ok(kernel)
-            }
-            _ => Self::of_package(cache, package),
+            Ok(release) if !release.is_empty() => Self::find(cache, &release).map(Some),
+            _ => Ok(None),
         }
     }
 

@@ -31,4 +31,4 @@ pub mod troubled_line;
 pub mod vm;
 pub mod vouchers;
 
-pub use linpmem_guest::Random;
+pub use linpmem_guest::{Random, content};

@@ -41,7 +41,7 @@ pub fn modules(vm: &Vm) -> Result<BTreeSet<String>> {
 /// the record of a process that has ended, where a thread's record is by then.
 #[must_use]
 pub fn is_fleeting(name: &str) -> bool {
-    let starts = ["kworker/", "hash-"];
+    let starts = ["kworker/", "hash-", "work-"];
     starts.iter().any(|start| name.starts_with(start)) || FLEETING.contains(&name)
 }
 
@@ -65,12 +65,13 @@ const FLEETING: &[&str] = &[
 fn parse(line: &str) -> Option<Process> {
     let mut words = line.splitn(3, ' ');
     let (pid, _, name) = (words.next()?, words.next()?, words.next()?);
-    Some((pid.parse().ok()?, comm(name)))
+    Some((pid.parse().ok()?, in_memory(name)))
 }
 
 /// The name in `task_struct.comm`. /proc shows more: what a worker works on, and the
 /// part of a kernel thread's name that was cut off.
-fn comm(name: &str) -> String {
+#[must_use]
+pub fn in_memory(name: &str) -> String {
     let own = match name.strip_prefix("kworker/") {
         Some(rest) if !rest.starts_with("R-") => {
             let end = rest.find(['-', '+']).unwrap_or(rest.len());
@@ -87,14 +88,14 @@ mod tests {
 
     #[test]
     fn names_are_those_in_memory() {
-        for (shown, in_memory) in [
+        for (shown, kept) in [
             ("init", "init"),
             ("kworker/0:1H-kblockd", "kworker/0:1H"),
             ("kworker/u8:2+flush-8:0", "kworker/u8:2"),
             ("kworker/R-kvfree_rcu_reclaim", "kworker/R-kvfre"),
             ("a b-c", "a b-c"),
         ] {
-            assert_eq!(comm(shown), in_memory);
+            assert_eq!(in_memory(shown), kept);
         }
         assert_eq!(parse("7 2 a b"), Some((7, "a b".to_owned())));
         assert_eq!(parse("7 2"), None);

@@ -3,8 +3,9 @@
 //! had stamped and encrypted. They are run from a Debian tree by its own loader, without being root.
 
 use crate::cache::Cache;
-use anyhow::{Result, ensure};
-use std::path::PathBuf;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The tree with these programs.
@@ -62,5 +63,31 @@ impl Vouchers {
         command.arg(self.dir.join("usr/lib/x86_64-linux-gnu"));
         command.arg(self.dir.join("usr/bin").join(program));
         command
+    }
+}
+
+/// A pair of keys, made by age.
+#[derive(Clone, Debug)]
+pub struct AgeKey {
+    /// The file with the private key.
+    pub file: PathBuf,
+    /// The public key.
+    pub public: String,
+}
+
+impl AgeKey {
+    /// Makes a pair, whose private key is a new file in `folder`.
+    ///
+    /// # Errors
+    /// When age cannot.
+    pub fn new(vouchers: &Vouchers, folder: &Path) -> Result<Self> {
+        let file = folder.join("key");
+        let made = vouchers.age_keygen().arg("-o").arg(&file).output()?;
+        ensure!(made.status.success(), "age-keygen: {made:?}");
+        let text = fs::read_to_string(&file)?;
+        let mut lines = text.lines();
+        let public = lines.find_map(|line| line.strip_prefix("# public key: "));
+        let public = public.context("no public key")?.to_owned();
+        Ok(Self { file, public })
     }
 }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod children;
+mod crowd;
 mod files;
 mod fill;
 mod hold;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         "mark" => fill::mark_free_pages(),
         "hold" => hold::run(rest),
         "plant" => plant::run(rest),
+        "crowd" => crowd::run(rest),
+        "tasks" => crowd::tasks(),
         "open" => open::run(),
         "fds" => open::fds(),
         "tick" => tick::run(rest),
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
         "insmod" => kernel_modules::insmod(rest),
         "rmmod" => kernel_modules::rmmod(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; the tools are init, fill, mark, hold, plant, open, fds, tick, rest, ps, kmsg, cat, ls, \
+            "no such tool; the tools are init, fill, mark, hold, plant, crowd, tasks, open, fds, tick, rest, ps, kmsg, cat, ls, \
              write, clear, mask, unmask, insmod and rmmod"
         )),
     };

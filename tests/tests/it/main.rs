@@ -8,6 +8,7 @@ mod away;
 mod consumers;
 mod contains;
 mod crates;
+mod crowded;
 mod dkms;
 mod fitted;
 mod host_dumper;

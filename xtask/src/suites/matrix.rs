@@ -50,6 +50,12 @@ const ARM64_OTHERS: &[(&str, &str)] = &[
     ("linux-image-arm64-16k", "trixie-backports"),
 ];
 
+/// Releases whose cloud kernels are looked into: each that servers run.
+const INSPECTED: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports"];
+
+/// The same for arm64, since kernels there list their variables.
+const INSPECTED_ARM64: &[&str] = &["trixie", "trixie-backports"];
+
 /// Suites whose cloud kernels for arm64 are built with Rust.
 const ARM64_RUST: &[&str] = &["trixie-backports", "testing"];
 
@@ -62,6 +68,8 @@ pub enum Matrix {
     Servers,
     /// Kernels that the prebuilt module is fitted to.
     Fitted,
+    /// Kernels that images are looked into of, of both architectures.
+    Inspected,
     /// Kernels for arm64.
     Arm64,
     /// Kernels for arm64 that the module can be built for.
@@ -131,6 +139,7 @@ impl Matrix {
             Self::Rust => (RUST, &[]),
             Self::Servers => (SERVERS, OLDER_SERVERS),
             Self::Fitted => (FITTED, FITTED_OTHERS),
+            Self::Inspected => (INSPECTED, &[]),
             Self::Arm64 => (ARM64, ARM64_OTHERS),
             Self::Arm64Rust => (ARM64_RUST, ARM64_OTHERS),
         };
@@ -145,7 +154,14 @@ impl Matrix {
         let cloud = cloud
             .iter()
             .map(|suite| KernelPackage::cloud_of(arch, suite));
-        cloud.chain(others).collect()
+        let on_arm64: &[&str] = match self {
+            Self::Inspected => INSPECTED_ARM64,
+            _ => &[],
+        };
+        let on_arm64 = on_arm64
+            .iter()
+            .map(|suite| KernelPackage::cloud_of(Arch::Aarch64, suite));
+        cloud.chain(others).chain(on_arm64).collect()
     }
 }
 

@@ -144,6 +144,21 @@ const SUITES: &[Suite] = &[
         others: None,
     },
     Suite {
+        name: "crowded",
+        about: "what the image of a machine with 2,000 processes shows, in every format, beside what \
+                the machine said; on the kernels of servers and of arm64",
+        cargo: END_TO_END,
+        tests: &["crowded::"],
+        short: None,
+        matrix: Some(Matrix::Inspected),
+        module: ModuleKind::Built,
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Vouchers])?;
+            without_module()
+        },
+        others: None,
+    },
+    Suite {
         name: "kmod",
         about: "the module, tested inside a virtual machine: every mode, every kind of page",
         cargo: END_TO_END,
@@ -406,8 +421,8 @@ impl Suite {
 fn run_on(suite: &Suite, kernels: &Choice, args: &Args, tally: &mut Tally) -> Result<()> {
     let matrix = suite.matrix.with_context(|| {
         format!(
-            "--kernels is only for the suites `kmod`, `sources`, `arm64`, `kmod-arm64` and `fitted`, \
-             not for `{}`",
+            "--kernels is only for the suites `crowded`, `kmod`, `sources`, `arm64`, `kmod-arm64` and \
+             `fitted`, not for `{}`",
             suite.name
         )
     })?;
@@ -529,8 +544,7 @@ mod tests {
             .filter(|suite| !suite.is_on_request())
             .collect();
         let batches: Vec<String> = Batch::of(&all).iter().map(Batch::name).collect();
-        let together =
-            "vm, aff4, consumers, inspect, kmod, pipeline, pmem, sources, remote, arm64, release";
+        let together = "vm, aff4, consumers, inspect, crowded, kmod, pipeline, pmem, sources, remote, arm64, release";
         assert_eq!(batches, ["unit", together, "fit", "fitted"]);
     }
 }

@@ -3,33 +3,22 @@
 
 use super::stored::Store;
 use super::{Away, is_what_qemu_sees, receiving};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use linpmem_testkit::vm::from_guest;
-use linpmem_testkit::vouchers::Vouchers;
-use std::fs;
+use linpmem_testkit::vouchers::{AgeKey, Vouchers};
 use std::path::{Path, PathBuf};
 
-/// A pair of keys, made by age.
-struct Key {
+/// Who can decrypt the images.
+struct Holder {
     vouchers: Vouchers,
-    file: PathBuf,
-    public: String,
+    key: AgeKey,
 }
 
-impl Key {
+impl Holder {
     fn new(folder: &Path) -> Result<Self> {
-        let (vouchers, file) = (Vouchers::open()?, folder.join("key"));
-        let made = vouchers.age_keygen().arg("-o").arg(&file).output()?;
-        ensure!(made.status.success(), "age-keygen: {made:?}");
-        let text = fs::read_to_string(&file)?;
-        let mut lines = text.lines();
-        let public = lines.find_map(|line| line.strip_prefix("# public key: "));
-        let public = public.context("no public key")?.to_owned();
-        Ok(Self {
-            vouchers,
-            file,
-            public,
-        })
+        let vouchers = Vouchers::open()?;
+        let key = AgeKey::new(&vouchers, folder)?;
+        Ok(Self { vouchers, key })
     }
 
     /// Decrypts the image at `encrypted` and its manifest by age, to other files.
@@ -40,7 +29,7 @@ impl Key {
         let sealed = format!("{}.manifest.jsonl.age", name.display());
         for (from, to) in [(encrypted, &image), (Path::new(&sealed), &manifest)] {
             let mut age = self.vouchers.age();
-            age.arg("-d").arg("-i").arg(&self.file).arg("-o");
+            age.arg("-d").arg("-i").arg(&self.key.file).arg("-o");
             let run = age.arg(to).arg(from).output()?;
             ensure!(run.status.success(), "age: {run:?}");
         }
@@ -51,13 +40,15 @@ impl Key {
 #[test]
 fn a_receiver_and_a_store_keep_what_age_opens() -> Result<()> {
     let away = Away::with_module()?;
-    let key = Key::new(away.target.work())?;
-    let words = ["--format", "elf", "--encrypt-to", &key.public];
+    let holder = Holder::new(away.target.work())?;
+    let words = ["--format", "elf", "--encrypt-to", &holder.key.public];
     is_what_qemu_sees("received", |name| {
         let folder = away.folder(name)?;
         let receiver = receiving(&folder)?;
         let sender = away.sender(&receiver.to(), &words);
-        away.acquire(name, sender, || key.decrypted(&receiver.image()?, &folder))
+        away.acquire(name, sender, || {
+            holder.decrypted(&receiver.image()?, &folder)
+        })
     })?;
     is_what_qemu_sees("stored", |name| {
         let folder = away.folder(name)?;
@@ -66,7 +57,7 @@ fn a_receiver_and_a_store_keep_what_age_opens() -> Result<()> {
         let sender = store.sender(&away, &place, "x.core", &words);
         away.acquire(name, sender, || {
             store.is_verified("x.core.age")?;
-            key.decrypted(&folder.join("bucket/x.core.age"), &folder)
+            holder.decrypted(&folder.join("bucket/x.core.age"), &folder)
         })
     })?;
     away.target.end()

@@ -2,7 +2,7 @@
 //! What the program shows of the kernel in an image, beside what the machine itself said.
 
 mod damaged;
-mod files;
+pub mod files;
 pub mod shown;
 
 use crate::host_dumper;

@@ -81,8 +81,8 @@ pub fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
 /// Compares what the program shows of `image` with what the machine said.
 pub fn compare(image: &Path, guest: &Guest) -> Result<()> {
     let tasks = ps(image, guest)?;
-    let mappings = maps(image, guest)?;
-    let modules = modules(image, guest)?;
+    let mappings = maps(image, guest.planted, &guest.maps)?;
+    let modules = modules(image, &guest.modules)?;
     let records = dmesg(image)?;
     println!(
         "the same as in the machine: {tasks} processes, {mappings} mappings, {modules} modules, \
@@ -147,8 +147,9 @@ fn ps(image: &Path, guest: &Guest) -> Result<usize> {
 /// A mapping: first and last address, rights, and the offset and the path of a file.
 type Row = (String, String, String, Option<(u64, String)>);
 
-fn maps(image: &Path, guest: &Guest) -> Result<usize> {
-    let pid = guest.planted.to_string();
+/// Compares the mappings of a process with its file /proc/PID/maps. Returns how many they are.
+pub fn maps(image: &Path, pid: u64, said: &str) -> Result<usize> {
+    let pid = pid.to_string();
     let (code, document) = json("maps", image, &["--pid", &pid])?;
     ensure!(matches!(code, Some(0 | 3)), "exit code {code:?}");
     let processes = array(&document, "processes")?;
@@ -165,10 +166,10 @@ fn maps(image: &Path, guest: &Guest) -> Result<usize> {
         let [start, last, rights] = ["start", "last", "rights"].map(|name| text(row, name));
         found.push((start?, last?, rights?, file));
     }
-    let lines = guest.maps.lines();
+    let lines = said.lines();
     let expected: Vec<Row> = lines.map(mapping).collect::<Result<_>>()?;
-    ensure!(expected.len() > 5, "{}", guest.maps);
-    ensure!(found == expected, "{found:#?} is not {}", guest.maps);
+    ensure!(expected.len() > 5, "{said}");
+    ensure!(found == expected, "{found:#?} is not {said}");
     Ok(found.len())
 }
 
@@ -192,7 +193,8 @@ fn mapping(line: &str) -> Result<Row> {
     ))
 }
 
-fn modules(image: &Path, guest: &Guest) -> Result<usize> {
+/// Compares the modules with /proc/modules. Returns how many they are.
+pub fn modules(image: &Path, said: &str) -> Result<usize> {
     let (code, document) = json("modules", image, &[])?;
     ensure!(code == Some(0), "exit code {code:?}");
     let mut found = BTreeSet::new();
@@ -201,7 +203,7 @@ fn modules(image: &Path, guest: &Guest) -> Result<usize> {
         found.insert((text(row, "name")?, size, text(row, "base")?));
     }
     let mut expected = BTreeSet::new();
-    for line in guest.modules.lines() {
+    for line in said.lines() {
         // NAME SIZE USES BY STATE ADDRESS
         let words: Vec<&str> = line.split(' ').collect();
         let [name, size, _, _, _, address, ..] = words[..] else {
@@ -213,9 +215,10 @@ fn modules(image: &Path, guest: &Guest) -> Result<usize> {
     Ok(found.len())
 }
 
-/// The log as its device gave it is among the artifacts; it was read after memory, so that it
-/// may have more at its end.
-fn dmesg(image: &Path) -> Result<usize> {
+/// Compares the log with the one that its device gave, which is among the artifacts. That one
+/// was read after memory, so that it may have more at its end. Returns how many records are
+/// the same.
+pub fn dmesg(image: &Path) -> Result<usize> {
     let (code, document) = json("dmesg", image, &[])?;
     ensure!(matches!(code, Some(0 | 3)), "exit code {code:?}");
     let mut found = BTreeMap::new();
