@@ -16,17 +16,8 @@ const CUT: &str = "\u{2026}";
 const MAX_NAME: u64 = 255;
 
 impl Machine<'_> {
-    /// The path of `file`, a `struct file`. Files that are in no folder, such as `memfd:name`,
-    /// have only a name. Of a path of more than 4096 bytes, the first names are left out, and
-    /// "…" stands for them.
-    ///
-    /// # Errors
-    /// If part of it cannot be read, or it leads in a circle.
-    pub fn path_of(&self, file: Struct<'_>) -> Result<String, Error> {
-        self.path(file.field("f_path")?.structure())
-    }
-
-    /// The same of a `struct path`.
+    /// Where a `struct path` leads. Of a path of more than 4096 bytes, the first names are left out,
+    /// and "…" stands for them. An error if part of it cannot be read, or it leads in a circle.
     pub(crate) fn path(&self, path: Struct<'_>) -> Result<String, Error> {
         let mut dentry = path.field("dentry")?.follow()?;
         let filesystem = path.field("mnt")?.u64()?;
