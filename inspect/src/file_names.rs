@@ -81,7 +81,7 @@ impl Machine<'_> {
     }
 
     /// The name of a file that is in no folder.
-    fn made_up(
+    pub(crate) fn made_up(
         &self,
         dentry: Struct<'_>,
         inode: Struct<'_>,

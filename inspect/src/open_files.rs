@@ -384,7 +384,7 @@ fn kind(mode: u64, filesystem: &str) -> &'static str {
     }
 }
 
-fn device_of(number: u64) -> Device {
+pub(crate) fn device_of(number: u64) -> Device {
     let minor = number & ((1 << MINOR_BITS) - 1);
     Device {
         major: u32::try_from(number >> MINOR_BITS).unwrap_or(u32::MAX),
