@@ -26,7 +26,7 @@ use linpmem_dump::commands::{
     acquire, compare, custody, doctor, extract, info, ls, ranges, recover, symbols, verify,
 };
 #[cfg(feature = "inspect")]
-use linpmem_dump::commands::{check, dmesg, files, maps, modules, ps, sockets};
+use linpmem_dump::commands::{check, dmesg, files, maps, modules, mounts, ps, sockets};
 #[cfg(feature = "stores")]
 use linpmem_dump::commands::{
     index::{self, IndexError},
@@ -134,6 +134,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Some(Command::Files(args)) => return show(files::files(args, stderr)?, json, out),
         #[cfg(feature = "inspect")]
         Some(Command::Sockets(args)) => return show(sockets::sockets(args, stderr)?, json, out),
+        #[cfg(feature = "inspect")]
+        Some(Command::Mounts(args)) => return show(mounts::mounts(args, stderr)?, json, out),
         #[cfg(feature = "mount")]
         Some(Command::Mount(args)) => return Ok(mount::mount(args, out, stderr)?),
         #[cfg(feature = "remote")]

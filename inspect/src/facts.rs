@@ -17,12 +17,13 @@ const OPTIONAL: [&str; 6] = [
     "unix_socket_table",
 ];
 
-/// Those that some checks need.
-const USEFUL: [&str; 5] = [
+/// Those that some checks and names need.
+const USEFUL: [&str; 6] = [
     "__per_cpu_offset",
     "_etext",
     "_stext",
     "runqueues",
+    "special_mapping_vmops",
     "sysctl_bootid",
 ];
 

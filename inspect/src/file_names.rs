@@ -17,6 +17,24 @@ pub(crate) struct FileName {
     pub(crate) path: String,
     /// Whether it was removed.
     pub(crate) is_deleted: bool,
+    /// Whether it is in a folder, or was.
+    has_folder: bool,
+}
+
+impl FileName {
+    /// Without what the kernel adds for files whose names were removed, or that never were in a
+    /// folder: `memfd:name`.
+    pub(crate) fn bare(&self) -> &str {
+        let path = match self.is_deleted {
+            true => self.path.strip_suffix(DELETED),
+            false => None,
+        };
+        match (path, self.has_folder) {
+            (None, _) => &self.path,
+            (Some(path), true) => path,
+            (Some(path), false) => path.strip_prefix('/').unwrap_or(path),
+        }
+    }
 }
 
 impl Machine<'_> {
@@ -29,22 +47,41 @@ impl Machine<'_> {
         filesystem: &str,
     ) -> Result<FileName, Error> {
         let dentry = path.field("dentry")?.follow()?;
-        let parent = dentry.field("d_parent")?.u64()?;
-        let top = path.field("mnt")?.follow()?.field("mnt_root")?.u64()?;
-        let is_alone = parent == dentry.address();
-        if is_alone && dentry.address() != top {
-            return self.made_up(dentry, inode, filesystem);
+        match is_in_a_folder(path, dentry)? {
+            true => self.in_a_folder(path, dentry),
+            false => self.made_up(dentry, inode, filesystem),
         }
-        let is_deleted = !is_alone && dentry.field("d_hash.pprev")?.u64()? == 0;
+    }
+
+    /// The name of `file`, a `struct file`.
+    pub(crate) fn name_of(&self, file: Struct<'_>) -> Result<FileName, Error> {
+        let path = file.field("f_path")?.structure();
+        let dentry = path.field("dentry")?.follow()?;
+        // The path of most files says it all, whatever became of their inodes.
+        if is_in_a_folder(path, dentry)? {
+            return self.in_a_folder(path, dentry);
+        }
+        let inode = file.field("f_inode")?.follow()?;
+        let filesystem = self.filesystem(inode.field("i_sb")?.follow()?)?;
+        self.made_up(dentry, inode, &filesystem)
+    }
+
+    fn in_a_folder(&self, path: Struct<'_>, dentry: Struct<'_>) -> Result<FileName, Error> {
+        let is_top = dentry.field("d_parent")?.u64()? == dentry.address();
+        let is_deleted = !is_top && dentry.field("d_hash.pprev")?.u64()? == 0;
         let mut path = self.path(path)?;
         if is_deleted {
             path.push_str(DELETED);
         }
-        Ok(FileName { path, is_deleted })
+        Ok(FileName {
+            path,
+            is_deleted,
+            has_folder: true,
+        })
     }
 
     /// The name of a file that is in no folder.
-    fn made_up(
+    pub(crate) fn made_up(
         &self,
         dentry: Struct<'_>,
         inode: Struct<'_>,
@@ -71,12 +108,17 @@ impl Machine<'_> {
                     false => format!("/{name}{DELETED}"),
                 };
                 let is_deleted = path.ends_with(DELETED);
-                return Ok(FileName { path, is_deleted });
+                return Ok(FileName {
+                    path,
+                    is_deleted,
+                    has_folder: false,
+                });
             }
         };
         Ok(FileName {
             path,
             is_deleted: false,
+            has_folder: false,
         })
     }
 
@@ -86,4 +128,11 @@ impl Machine<'_> {
         let name = namespace.field("ops")?.follow()?.field("name")?.u64()?;
         self.text(name, MAX_NAMESPACE)
     }
+}
+
+/// Whether the `dentry` of a `struct path` is in a folder, or is the top of what is mounted.
+fn is_in_a_folder(path: Struct<'_>, dentry: Struct<'_>) -> Result<bool, Error> {
+    let parent = dentry.field("d_parent")?.u64()?;
+    let top = path.field("mnt")?.follow()?.field("mnt_root")?.u64()?;
+    Ok(parent != dentry.address() || dentry.address() == top)
 }

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::found::Found;
 use crate::list::MAX_ITEMS;
 use crate::machine::{Machine, Struct};
+use crate::mapping_names::{Area, Landmarks};
 use crate::tasks::Task;
 use crate::trouble::Trouble;
 use crate::troubles::Troubles;
@@ -28,10 +29,16 @@ pub struct Mapping {
     pub flags: u64,
     /// Where in the file it begins, in bytes.
     pub offset: u64,
-    /// The file, if there is one and its path could be read.
+    /// The file, if there is one and its path could be read. One whose name was removed has its
+    /// last path.
     pub path: Option<String>,
     /// Whether it is of a file.
     pub is_file: bool,
+    /// Whether the file's name was removed.
+    pub is_deleted: bool,
+    /// What /proc/PID/maps shows, if that is another text than the path: `[heap]`,
+    /// `/tmp/x (deleted)`, `/dev/zero (deleted)` for shared memory.
+    pub name: Option<String>,
 }
 
 impl Mapping {
@@ -71,11 +78,13 @@ impl Machine<'_> {
             items: Vec::new(),
             troubles: areas.troubles,
         };
+        let landmarks = self.landmarks(mm, &mut found.troubles)?;
         for at in areas.items {
-            match self.mapping(at, &mut found.troubles) {
+            match self.mapping(at, &landmarks, &mut found.troubles) {
                 Ok(mapping) => {
-                    let path = mapping.path.as_ref().map_or(0, String::len);
-                    let taken = MAPPING_BYTES + usize_as_u64(path);
+                    let texts = [&mapping.path, &mapping.name].into_iter().flatten();
+                    let texts: usize = texts.map(String::len).sum();
+                    let taken = MAPPING_BYTES + usize_as_u64(texts);
                     let Some(left) = room.checked_sub(taken) else {
                         let limit = std::mem::take(room);
                         found.troubles.push(Trouble::TooLong { what: WHAT, limit });
@@ -142,7 +151,12 @@ impl Machine<'_> {
         Ok(found)
     }
 
-    fn mapping(&self, at: u64, troubles: &mut Troubles) -> Result<Mapping, Error> {
+    fn mapping(
+        &self,
+        at: u64,
+        landmarks: &Landmarks,
+        troubles: &mut Troubles,
+    ) -> Result<Mapping, Error> {
         let area = self.structure("vm_area_struct", at)?;
         let [start, end] = [area.field("vm_start")?.u64()?, area.field("vm_end")?.u64()?];
         if start >= end {
@@ -153,14 +167,30 @@ impl Machine<'_> {
             });
         }
         let file = area.field("vm_file")?.follow_if_any()?;
-        let path = file.map(|file| self.path_of(file)).transpose();
-        let path = path.unwrap_or_else(|error| {
-            troubles.push(Trouble::Unreadable {
-                what: "path of a mapped file",
-                error,
-            });
+        let is_file = file.is_some();
+        let mut known = |what, error| {
+            troubles.push(Trouble::Unreadable { what, error });
+        };
+        let file_name = file.map(|file| self.name_of(file)).transpose();
+        let file_name = file_name.unwrap_or_else(|error| {
+            known("path of a mapped file", error);
             None
         });
+        let named = Area {
+            at: area,
+            start,
+            end,
+            is_file,
+        };
+        let name = self.mapping_name(named, landmarks);
+        let name = name.unwrap_or_else(|error| {
+            known("name of a mapping", error);
+            None
+        });
+        let bare = file_name.as_ref().map(|file| file.bare().to_owned());
+        let is_deleted = file_name.as_ref().is_some_and(|file| file.is_deleted);
+        let shown = file_name.map(|file| file.path);
+        let name = name.or(shown.filter(|_| is_deleted));
         Ok(Mapping {
             address: at,
             start,
@@ -173,199 +203,13 @@ impl Machine<'_> {
                     .wrapping_mul(self.page_size()),
                 None => 0,
             },
-            path,
-            is_file: file.is_some(),
+            path: bare,
+            is_file,
+            is_deleted,
+            name,
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Reason;
-    use crate::testing::{Btf, CHAIN, DIRECT, Image, Kernel, Tasks, file_types, mapping_types};
-
-    /// A process with three mappings, the last of them of the file /usr/lib/x, where /usr is
-    /// a mount of its own.
-    struct World {
-        kernel: Kernel,
-        task: u64,
-        areas: [u64; 3],
-        /// Of the file: x, lib, the mount's own root, usr, and the first root.
-        dentries: [u64; 5],
-    }
-
-    fn with_files(btf: &mut Btf) {
-        file_types(btf);
-        mapping_types(btf);
-    }
-
-    fn world() -> World {
-        let mut tasks = Tasks::with(&[CHAIN], with_files);
-        let task = tasks.process(1, "init");
-        let mm = tasks.memory(task, b"init");
-        let mut kernel = tasks.kernel;
-        let areas = [(); 3].map(|()| kernel.aligned_page());
-        let names = ["x", "lib", "/", "usr", "/"];
-        let dentries = [(); 5].map(|()| kernel.aligned_page());
-        for (at, name) in dentries.iter().zip(names) {
-            kernel.text(at + 0x100, name);
-            kernel.put(at + 16, at + 0x100);
-        }
-        let [file, lib, own_root, usr, root] = dentries;
-        for (at, parent) in [
-            (file, lib),
-            (lib, own_root),
-            (own_root, own_root),
-            (usr, root),
-            (root, root),
-        ] {
-            kernel.put(at, parent);
-        }
-        let [first, second] = [(); 2].map(|()| kernel.allocate(32));
-        for (mount, parent, point, top) in
-            [(first, first, root, root), (second, first, usr, own_root)]
-        {
-            kernel.put(mount, parent);
-            kernel.put(mount + 8, point);
-            kernel.put(mount + 16, top);
-        }
-        let open = kernel.allocate(32);
-        kernel.put(open + 16, second + 16);
-        kernel.put(open + 24, file);
-        kernel.put(mm + 24, areas[0]);
-        for (index, &at) in areas.iter().enumerate() {
-            let start = 0x40_0000 + index as u64 * 0x10_0000;
-            kernel.put(at, start);
-            kernel.put(at + 8, start + 0x1000);
-            kernel.put(at + 16, areas.get(index + 1).copied().unwrap_or(0));
-            kernel.put(at + 24, 0x75);
-        }
-        kernel.put(areas[2] + 32, 3);
-        kernel.put(areas[2] + 40, open);
-        kernel.put(areas[1] + 24, 0x83);
-        World {
-            kernel,
-            task,
-            areas,
-            dentries,
-        }
-    }
-
-    fn maps(image: &Image, task: u64) -> Found<Mapping> {
-        let machine = image.machine();
-        let task = machine.task(task, &mut Troubles::default()).unwrap();
-        machine.maps(&task, &mut (1 << 20)).unwrap()
-    }
-
-    #[test]
-    fn mappings_have_their_rights_and_the_paths_of_their_files_across_mounts() {
-        let world = world();
-        let found = maps(&world.kernel.image(), world.task);
-        assert_eq!(found.troubles, []);
-        let [first, second, file] = &found.items[..] else {
-            panic!("{found:?}");
-        };
-        assert_eq!((first.start, first.end), (0x40_0000, 0x40_1000));
-        assert_eq!((first.rights().as_str(), first.is_file), ("r-xp", false));
-        assert_eq!(second.rights(), "rw-s");
-        assert_eq!(file.path.as_deref(), Some("/usr/lib/x"));
-        assert_eq!((file.offset, file.is_file), (0x3000, true));
-        assert_eq!(file.address, world.areas[2]);
-    }
-
-    #[test]
-    fn a_path_whose_parents_lead_in_a_circle_ends() {
-        let mut world = world();
-        let [file, lib, ..] = world.dentries;
-        world.kernel.put(lib, file);
-        let found = maps(&world.kernel.image(), world.task);
-        assert_eq!(found.items[2].path, None);
-        let [Trouble::Unreadable { error, .. }] = &found.troubles[..] else {
-            panic!("{:?}", found.troubles);
-        };
-        assert!(matches!(error, Error::Endless { .. }), "{error}");
-        let text = "is longer than any path, or leads in a circle";
-        assert!(error.to_string().ends_with(text), "{error}");
-    }
-
-    #[test]
-    fn the_first_names_of_a_long_path_are_left_out() {
-        let mut world = world();
-        let [_, mut below, own_root, ..] = world.dentries;
-        let name = world.kernel.allocate(256);
-        world.kernel.text(name, &"n".repeat(255));
-        // 40 folders between the mount and lib.
-        for _ in 0..40 {
-            let folder = world.kernel.allocate(32);
-            world.kernel.put(folder + 16, name);
-            world.kernel.put(below, folder);
-            below = folder;
-        }
-        world.kernel.put(below, own_root);
-        let found = maps(&world.kernel.image(), world.task);
-        assert_eq!(found.troubles, []);
-        let path = found.items[2].path.as_ref().unwrap();
-        assert!(path.starts_with("\u{2026}/nnn"), "{path}");
-        assert!(path.ends_with("n/lib/x"), "{path}");
-        assert!((4096 - 256..=4096 + 4).contains(&path.len()), "{path}");
-    }
-
-    #[test]
-    fn a_file_whose_names_are_missing_is_a_mapping_all_the_same() {
-        let mut world = world();
-        world.kernel.lose(world.dentries[1]);
-        let found = maps(&world.kernel.image(), world.task);
-        assert_eq!((found.items.len(), found.troubles.len()), (3, 1));
-        assert!(found.items[2].is_file && found.items[2].path.is_none());
-    }
-
-    #[test]
-    fn mappings_that_take_more_room_than_there_is_are_left_out() {
-        let world = world();
-        let image = world.kernel.image();
-        let machine = image.machine();
-        let task = machine.task(world.task, &mut Troubles::default()).unwrap();
-        // The third has a path of ten bytes.
-        for (before, after, count) in [(400, 6, 3), (393, 0, 2), (200, 0, 1)] {
-            let mut room = before;
-            let found = machine.maps(&task, &mut room).unwrap();
-            assert_eq!((found.items.len(), room), (count, after), "{before}");
-            let is_cut = matches!(found.troubles[..], [Trouble::TooLong { what: WHAT, .. }]);
-            assert_eq!(is_cut, count < 3, "{:?}", found.troubles);
-        }
-    }
-
-    #[test]
-    fn a_chain_in_a_circle_and_one_that_breaks_end() {
-        let mut circle = world();
-        circle.kernel.put(circle.areas[2] + 16, circle.areas[1]);
-        let found = maps(&circle.kernel.image(), circle.task);
-        assert_eq!(found.items.len(), 3);
-        let at = circle.areas[1];
-        assert_eq!(found.troubles, [Trouble::Circle { what: WHAT, at }]);
-        let mut broken = world();
-        broken.kernel.put(broken.areas[0] + 16, DIRECT + (1 << 45));
-        let found = maps(&broken.kernel.image(), broken.task);
-        assert_eq!(found.items.len(), 1);
-        let [Trouble::Unreadable { error, .. }, ..] = &found.troubles[..] else {
-            panic!("{:?}", found.troubles);
-        };
-        let Error::Memory(error) = error else {
-            panic!("{error}");
-        };
-        assert_eq!(error.reason, Reason::NotMapped);
-    }
-
-    #[test]
-    fn a_mapping_that_ends_before_it_begins_is_said() {
-        let mut world = world();
-        world.kernel.put(world.areas[0] + 8, 0x1000);
-        let found = maps(&world.kernel.image(), world.task);
-        assert_eq!(found.items.len(), 3);
-        let value = 0x40_0000;
-        let at = world.areas[0];
-        let what = WHAT;
-        assert_eq!(found.troubles, [Trouble::Wild { what, at, value }]);
-    }
-}
+mod tests;

@@ -98,11 +98,13 @@ pub struct OpenFile {
     pub is_deleted: bool,
 }
 
-/// A number, and the `struct file` behind it.
+/// A number of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Descriptor {
-    pub(crate) fd: u64,
-    pub(crate) file: u64,
+pub struct Descriptor {
+    /// The number.
+    pub fd: u64,
+    /// Where its `struct file` is.
+    pub file: u64,
 }
 
 impl OpenFile {
@@ -146,14 +148,11 @@ impl Machine<'_> {
     /// # Errors
     /// If this kernel keeps them in another way.
     pub fn open_files(&self, task: &Task, room: &mut u64) -> Result<Found<OpenFile>, Error> {
-        let mut found = Found::default();
-        if !task.is_kernel_thread {
-            self.needed_files(task, room, &mut found)?;
-        }
+        let mut found = self.needed_files(task, room)?;
         let open = self.descriptors(task, room)?;
         found.troubles.append(open.troubles);
         for Descriptor { fd, file } in open.items {
-            let file = self.open_file(FileRole::Open(fd), file, &mut found.troubles)?;
+            let file = self.file_at(FileRole::Open(fd), file, &mut found.troubles)?;
             if !keep(file, room, &mut found) {
                 break;
             }
@@ -161,13 +160,28 @@ impl Machine<'_> {
         Ok(found)
     }
 
-    /// The working folder, the root and the program of `task`.
-    fn needed_files(
-        &self,
-        task: &Task,
-        room: &mut u64,
-        found: &mut Found<OpenFile>,
-    ) -> Result<(), Error> {
+    /// The file of `task` by this number.
+    ///
+    /// # Errors
+    /// If this kernel keeps files in another way.
+    pub fn open_file(&self, open: Descriptor) -> Result<Found<OpenFile>, Error> {
+        let mut found = Found::default();
+        let role = FileRole::Open(open.fd);
+        let file = self.file_at(role, open.file, &mut found.troubles)?;
+        found.items.push(file);
+        Ok(found)
+    }
+
+    /// The working folder, the root and the program of `task`; none of the kernel's own tasks.
+    /// `room` is as in [`open_files`](Self::open_files).
+    ///
+    /// # Errors
+    /// If this kernel keeps them in another way.
+    pub fn needed_files(&self, task: &Task, room: &mut u64) -> Result<Found<OpenFile>, Error> {
+        let mut found = Found::default();
+        if task.is_kernel_thread {
+            return Ok(found);
+        }
         let at = self.structure("task_struct", task.address)?;
         let folders = at.field("fs")?.follow_if_any();
         if let Some(folders) = found.troubles.known(WHAT, folders)?.flatten() {
@@ -179,31 +193,30 @@ impl Machine<'_> {
                 if let Some(inode) = found.troubles.known(WHAT, inode)? {
                     self.describe(path, inode, &mut folder, &mut found.troubles)?;
                 }
-                keep(folder, room, found);
+                keep(folder, room, &mut found);
             }
         }
         let Some(mm) = task.mm else {
-            return Ok(());
+            return Ok(found);
         };
         let mm = self.structure("mm_struct", mm)?;
         match found.troubles.number(WHAT, mm, "exe_file")? {
             Some(0) | None => {}
             Some(file) => {
-                let file = self.open_file(FileRole::Exe, file, &mut found.troubles)?;
-                keep(file, room, found);
+                let file = self.file_at(FileRole::Exe, file, &mut found.troubles)?;
+                keep(file, room, &mut found);
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The numbers of `task`'s open files. The kernel looks up a number in the table of pointers
     /// alone, so that this table says what is open, not the bits next to it. Each takes a bit of
     /// `room`, whether it is in use or not.
-    pub(crate) fn descriptors(
-        &self,
-        task: &Task,
-        room: &mut u64,
-    ) -> Result<Found<Descriptor>, Error> {
+    ///
+    /// # Errors
+    /// If this kernel keeps them in another way.
+    pub fn descriptors(&self, task: &Task, room: &mut u64) -> Result<Found<Descriptor>, Error> {
         let mut found = Found::default();
         let Some(files) = self.files_table(task, &mut found.troubles)? else {
             return Ok(found);
@@ -262,12 +275,7 @@ impl Machine<'_> {
     }
 
     /// The `struct file` at `at`.
-    fn open_file(
-        &self,
-        role: FileRole,
-        at: u64,
-        troubles: &mut Troubles,
-    ) -> Result<OpenFile, Error> {
+    fn file_at(&self, role: FileRole, at: u64, troubles: &mut Troubles) -> Result<OpenFile, Error> {
         let mut shown = OpenFile::new(role, Some(at));
         let file = self.structure("file", at)?;
         // If this one cannot be read, nothing of the file can.
@@ -314,7 +322,11 @@ impl Machine<'_> {
         let filesystem = shown.filesystem.as_deref().unwrap_or("");
         shown.kind = kind(mode, filesystem);
         let name = self.file_name(path, inode, filesystem);
-        if let Some(FileName { path, is_deleted }) = troubles.known("path of an open file", name)? {
+        let name = troubles.known("path of an open file", name)?;
+        if let Some(FileName {
+            path, is_deleted, ..
+        }) = name
+        {
             shown.path = Some(path);
             shown.is_deleted = is_deleted;
         }
@@ -322,7 +334,7 @@ impl Machine<'_> {
     }
 
     /// The type of the file system of a `struct super_block`.
-    fn filesystem(&self, of: Struct<'_>) -> Result<String, Error> {
+    pub(crate) fn filesystem(&self, of: Struct<'_>) -> Result<String, Error> {
         let name = of.field("s_type")?.follow()?.field("name")?.u64()?;
         self.text(name, MAX_NAME)
     }
@@ -372,7 +384,7 @@ fn kind(mode: u64, filesystem: &str) -> &'static str {
     }
 }
 
-fn device_of(number: u64) -> Device {
+pub(crate) fn device_of(number: u64) -> Device {
     let minor = number & ((1 << MINOR_BITS) - 1);
     Device {
         major: u32::try_from(number >> MINOR_BITS).unwrap_or(u32::MAX),

@@ -16,22 +16,22 @@ const CUT: &str = "\u{2026}";
 const MAX_NAME: u64 = 255;
 
 impl Machine<'_> {
-    /// The path of `file`, a `struct file`. Files that are in no folder, such as `memfd:name`,
-    /// have only a name. Of a path of more than 4096 bytes, the first names are left out, and
-    /// "…" stands for them.
-    ///
-    /// # Errors
-    /// If part of it cannot be read, or it leads in a circle.
-    pub fn path_of(&self, file: Struct<'_>) -> Result<String, Error> {
-        self.path(file.field("f_path")?.structure())
-    }
-
-    /// The same of a `struct path`.
+    /// Where a `struct path` leads. Of a path of more than 4096 bytes, the first names are left out,
+    /// and "…" stands for them. An error if part of it cannot be read, or it leads in a circle.
     pub(crate) fn path(&self, path: Struct<'_>) -> Result<String, Error> {
-        let mut dentry = path.field("dentry")?.follow()?;
+        let dentry = path.field("dentry")?.follow()?;
         let filesystem = path.field("mnt")?.u64()?;
         let within = self.types().member("mount", "mnt")?.offset;
-        let mut mount = self.structure("mount", filesystem.wrapping_sub(within))?;
+        let mount = self.structure("mount", filesystem.wrapping_sub(within))?;
+        self.path_from(dentry, mount)
+    }
+
+    /// The same of `dentry` in `mount`, a `struct mount`.
+    pub(crate) fn path_from<'m>(
+        &'m self,
+        mut dentry: Struct<'m>,
+        mut mount: Struct<'m>,
+    ) -> Result<String, Error> {
         let mut names = Names::default();
         let mut steps = 0;
         loop {
@@ -64,6 +64,24 @@ impl Machine<'_> {
         Ok(match is_rooted && !joined.starts_with(['/', '\u{2026}']) {
             true => format!("/{joined}"),
             false => joined,
+        })
+    }
+
+    /// The path of `top` within its file system, whatever is mounted where: `/` for what is at the
+    /// top of it.
+    pub(crate) fn path_within(&self, top: Struct<'_>) -> Result<String, Error> {
+        let mut names = Names::default();
+        let mut dentry = self.structure("dentry", top.address())?;
+        for _ in 0..MAX_STEPS {
+            let parent = dentry.field("d_parent")?.u64()?;
+            if parent == dentry.address() {
+                return Ok(format!("/{}", names.joined()));
+            }
+            names.push(|| self.name(dentry))?;
+            dentry = self.structure("dentry", parent)?;
+        }
+        Err(Error::Endless {
+            at: dentry.address(),
         })
     }
 

@@ -335,6 +335,13 @@ pub enum Command {
     /// yet, or is the kernel's own, or something hides who has it.
     #[cfg(feature = "inspect")]
     Sockets(InspectArgs),
+    /// List what is mounted where in an image, as findmnt does on a running machine
+    ///
+    /// In each mount namespace that a process is in: containers have their own. Paths are those from
+    /// the first mount of the namespace on. Of a file system's own options, those are shown that all
+    /// of them have. What cannot be read is shown as ?.
+    #[cfg(feature = "inspect")]
+    Mounts(InspectArgs),
     /// Show an image as a folder, for any program
     ///
     /// DIR shows, as long as this runs, the memory as one raw file (memory.raw: offsets are addresses,
@@ -416,7 +423,8 @@ impl Cli {
                 Command::Check(args)
                 | Command::Modules(args)
                 | Command::Dmesg(args)
-                | Command::Sockets(args),
+                | Command::Sockets(args)
+                | Command::Mounts(args),
             ) => args.json,
             #[cfg(feature = "inspect")]
             Some(Command::Maps(args)) => args.inspect.json,

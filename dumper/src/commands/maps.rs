@@ -80,7 +80,9 @@ fn row(mapping: Mapping) -> MappingRow {
         flags: Address(mapping.flags),
         file_offset: mapping.is_file.then_some(mapping.offset),
         is_file: mapping.is_file,
+        is_deleted: mapping.is_deleted,
         path: mapping.path,
+        name: mapping.name,
         address: Address(mapping.address),
     }
 }

@@ -31,6 +31,8 @@ pub mod maps;
 pub mod modules;
 #[cfg(feature = "mount")]
 pub mod mount;
+#[cfg(feature = "inspect")]
+pub mod mounts;
 #[cfg(feature = "stores")]
 pub mod presign;
 #[cfg(feature = "inspect")]

@@ -47,11 +47,28 @@ pub struct MappingRow {
     pub file_offset: Option<u64>,
     /// The file, if it is of one whose path could be read.
     pub path: Option<String>,
+    /// Whether the file's name was removed.
+    #[serde(rename = "deleted")]
+    pub is_deleted: bool,
+    /// What /proc/PID/maps shows, if that is another text: `[heap]`, `/tmp/x (deleted)`.
+    pub name: Option<String>,
     /// Whether it is of a file.
     #[serde(skip)]
     pub is_file: bool,
     /// Where its `vm_area_struct` is.
     pub address: Address,
+}
+
+impl MappingRow {
+    /// The file or the name, as /proc/PID/maps shows one of them.
+    fn shown(&self) -> &str {
+        match (&self.name, &self.path) {
+            (Some(name), _) => name,
+            (None, Some(path)) => path,
+            (None, None) if self.is_file => "?",
+            (None, None) => "",
+        }
+    }
 }
 
 impl Document for MapsDocument {
@@ -67,17 +84,14 @@ impl Document for MapsDocument {
                     mapping
                         .file_offset
                         .map_or_else(String::new, |offset| format!("{offset:#x}")),
-                    match &mapping.path {
-                        None if mapping.is_file => "?".to_owned(),
-                        path => path.clone().unwrap_or_default(),
-                    },
+                    mapping.shown().to_owned(),
                 ]
             });
             let columns = [
                 ("ADDRESSES", Align::Left),
                 ("RIGHTS", Align::Left),
                 ("OFFSET", Align::Right),
-                ("FILE", Align::Left),
+                ("NAME", Align::Left),
             ];
             table::write(out, columns, rows)?;
         }

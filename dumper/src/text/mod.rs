@@ -25,6 +25,8 @@ mod memory_map;
 pub mod modules;
 #[cfg(feature = "mount")]
 pub mod mount;
+#[cfg(feature = "inspect")]
+pub mod mounts;
 #[cfg(feature = "stores")]
 pub mod presign;
 pub mod progress;

@@ -33,7 +33,7 @@ fn limited(folder: &Path, words: &[&str]) -> Output {
 
 /// Runs every command on the file; returns what each said.
 fn every_command(folder: &Path, name: &str) -> Vec<(String, Output)> {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &["info", name],
         &["ls", name],
         &["ps", name],
@@ -42,6 +42,7 @@ fn every_command(folder: &Path, name: &str) -> Vec<(String, Output)> {
         &["maps", name],
         &["files", name],
         &["sockets", name],
+        &["mounts", name],
         &["verify", name, "--progress=none"],
         &["convert", name, "out.lime", "--progress=none", "--force"],
         &["compare", name, name],

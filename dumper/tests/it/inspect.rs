@@ -141,6 +141,8 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
         flags: Address(0x75),
         file_offset: path.map(|_| 0x3000),
         path: path.map(str::to_owned),
+        is_deleted: false,
+        name: None,
         is_file: path.is_some(),
         address: Address(0xffff_8880_0000_1000),
     };
@@ -155,6 +157,15 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
                     path: None,
                     ..mapping(Some("lost"))
                 },
+                MappingRow {
+                    name: Some("[heap\u{1b}]".to_owned()),
+                    ..mapping(None)
+                },
+                MappingRow {
+                    name: Some("/tmp/x (deleted)".to_owned()),
+                    is_deleted: true,
+                    ..mapping(Some("/tmp/x"))
+                },
                 mapping(Some("/usr/lib/x")),
             ],
         }],
@@ -167,6 +178,10 @@ fn modules_mappings_and_the_log_keep_to_the_schema() {
         text.contains("0x400000-0x400fff  r-xp    0x3000  ?\n"),
         "{text}"
     );
+    for name in ["        [heap\u{fffd}]", "0x3000  /tmp/x (deleted)"] {
+        let row = format!("0x400000-0x400fff  r-xp    {name}\n");
+        assert!(text.contains(&row), "{text}");
+    }
     assert!(
         text.contains("0x400000-0x400fff  r-xp    0x3000  /usr/lib/x\nnote: torn\n"),
         "{text}"

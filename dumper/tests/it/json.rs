@@ -400,6 +400,7 @@ fn errors_are_json_and_the_exit_code_is_in_them() {
         (&["maps", "a.core", "--json"], 1, "has no artifacts"),
         (&["files", "a.core", "--json"], 1, "has no artifacts"),
         (&["sockets", "a.core", "--json"], 1, "has no artifacts"),
+        (&["mounts", "a.core", "--json"], 1, "has no artifacts"),
         (&["verify", "none", "--json"], 1, "none"),
         (&["compare", "a.core", "none", "--json"], 1, "none"),
         (&["symbols", "a.core", "--json"], 1, "symbols --live"),
@@ -533,7 +534,7 @@ fn completions_and_manual_pages_come_from_the_same_definitions() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    assert_eq!(pages.len(), 28, "{pages:?}");
+    assert_eq!(pages.len(), 29, "{pages:?}");
     assert!(pages.contains(&"linpmem-dump-custody-add.1".to_owned()));
     assert!(pages.contains(&"linpmem-dump.1".to_owned()));
     let page = fs::read_to_string(folder.path().join("new/man1/linpmem-dump.1")).unwrap();

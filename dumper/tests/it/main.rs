@@ -71,6 +71,9 @@ mod inspect;
 #[cfg(feature = "inspect")]
 mod inspect_files;
 #[cfg(test)]
+#[cfg(feature = "inspect")]
+mod inspect_mounts;
+#[cfg(test)]
 mod json;
 #[cfg(test)]
 #[cfg(all(feature = "encrypt", feature = "mount"))]

@@ -17,15 +17,40 @@ pub fn file_types(btf: &mut Btf) {
                 ("d_inode", Of::Pointer("inode"), 40),
             ],
         )
-        .structure("vfsmount", 8, &[("mnt_root", Of::Pointer("dentry"), 0)])
+        .structure(
+            "vfsmount",
+            24,
+            &[
+                ("mnt_root", Of::Pointer("dentry"), 0),
+                ("mnt_sb", Of::Pointer("super_block"), 8),
+                ("mnt_flags", Of::Number(4), 16),
+            ],
+        )
         .structure(
             "mount",
-            32,
+            96,
             &[
                 ("mnt_parent", Of::Pointer("mount"), 0),
                 ("mnt_mountpoint", Of::Pointer("dentry"), 8),
                 ("mnt", Of::Struct("vfsmount"), 16),
+                ("mnt_mounts", Of::Struct("list_head"), 40),
+                ("mnt_child", Of::Struct("list_head"), 56),
+                ("mnt_devname", Of::Pointer("char"), 72),
+                ("mnt_id", Of::Signed(4), 80),
             ],
+        )
+        .structure(
+            "mnt_namespace",
+            32,
+            &[
+                ("ns", Of::Struct("ns_common"), 0),
+                ("root", Of::Pointer("mount"), 16),
+            ],
+        )
+        .structure(
+            "nsproxy",
+            16,
+            &[("mnt_ns", Of::Pointer("mnt_namespace"), 8)],
         )
         .structure(
             "path",
@@ -61,10 +86,12 @@ pub fn file_types(btf: &mut Btf) {
         )
         .structure(
             "super_block",
-            16,
+            32,
             &[
                 ("s_dev", Of::Number(4), 0),
                 ("s_type", Of::Pointer("file_system_type"), 8),
+                ("s_flags", Of::Number(8), 16),
+                ("s_subtype", Of::Pointer("char"), 24),
             ],
         )
         .structure("file_system_type", 8, &[("name", Of::Pointer("char"), 0)])

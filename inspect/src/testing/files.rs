@@ -55,7 +55,7 @@ impl Files {
             table_types(btf, hashinfo);
         });
         let kernel = &mut tasks.kernel;
-        let mount = kernel.allocate(32);
+        let mount = kernel.allocate(96);
         let net = kernel.allocate(64);
         let tcp = kernel.allocate(96);
         let [connected, listening, udp_table, udp, raw] =
@@ -112,8 +112,40 @@ impl Files {
         &mut self.tasks.kernel
     }
 
+    /// A `struct mnt_namespace` whose only mount is the first one, which has number 1.
+    pub fn mount_namespace(&mut self, number: u32) -> u64 {
+        let (disk, first) = (self.disk, self.mount - 16);
+        let kernel = self.kernel();
+        let at = kernel.allocate(32);
+        kernel.put_u32(at + 8, number);
+        kernel.put(at + 16, first);
+        kernel.put(first + 24, disk);
+        kernel.link(first + 40, &[]);
+        kernel.put_u32(first + 80, 1);
+        at
+    }
+
+    /// A `struct mount`, in a page of its own, of the file system `of` from the dentry `top` on,
+    /// at the dentry `place` of the mount `parent`. It is not listed there yet.
+    pub fn mount_at(&mut self, parent: u64, place: u64, of: u64, top: u64, id: u32) -> u64 {
+        let at = self.kernel().aligned_page();
+        let source = self.name("/dev/sda");
+        for (offset, value) in [(0, parent), (8, place), (16, top), (24, of), (72, source)] {
+            self.kernel().put(at + offset, value);
+        }
+        self.kernel().put_u32(at + 80, id);
+        self.kernel().link(at + 40, &[]);
+        at
+    }
+
+    /// Lists `mounts` as those on the mount `parent`.
+    pub fn list_mounts(&mut self, parent: u64, mounts: &[u64]) {
+        let links: Vec<u64> = mounts.iter().map(|mount| mount + 56).collect();
+        self.kernel().link(parent + 40, &links);
+    }
+
     /// A text that something points to.
-    fn name(&mut self, name: &str) -> u64 {
+    pub fn name(&mut self, name: &str) -> u64 {
         let at = self.kernel().allocate(name.len() as u64 + 1);
         self.kernel().text(at, name);
         at
@@ -122,7 +154,7 @@ impl Files {
     /// A `struct super_block`.
     pub fn filesystem(&mut self, name: &str, major: u32, minor: u32) -> u64 {
         let name = self.name(name);
-        let [of, at] = [8, 16].map(|size| self.kernel().allocate(size));
+        let [of, at] = [8, 32].map(|size| self.kernel().allocate(size));
         self.kernel().put(of, name);
         self.kernel().put_u32(at, major << 20 | minor);
         self.kernel().put(at + 8, of);

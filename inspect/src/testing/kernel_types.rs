@@ -6,11 +6,11 @@ use super::{Btf, MemberOf, Of};
 /// Where a `mm_struct` has the first of its mappings, each of which leads to the next.
 pub const CHAIN: MemberOf = ("mmap", Of::Pointer("vm_area_struct"), 24);
 
-/// Adds the type of a mapping.
+/// Adds the types of a mapping and of what names it.
 pub fn mapping_types(btf: &mut Btf) {
     btf.structure(
         "vm_area_struct",
-        64,
+        72,
         &[
             ("vm_start", Of::Number(8), 0),
             ("vm_end", Of::Number(8), 8),
@@ -18,8 +18,13 @@ pub fn mapping_types(btf: &mut Btf) {
             ("vm_flags", Of::Number(8), 24),
             ("vm_pgoff", Of::Number(8), 32),
             ("vm_file", Of::Pointer("file"), 40),
+            ("vm_ops", Of::Number(8), 48),
+            ("vm_private_data", Of::Number(8), 56),
+            ("anon_name", Of::Pointer("anon_vma_name"), 64),
         ],
-    );
+    )
+    .structure("vm_special_mapping", 32, &[("name", Of::Number(8), 0)])
+    .structure("anon_vma_name", 4, &[("name", Of::Array("char", 0), 4)]);
 }
 
 /// Adds both ways in which kernels count the pages of a process.

@@ -349,6 +349,7 @@ pub fn types(mm: &[MemberOf]) -> Btf {
                 ("pid_links", Of::Array("hlist_node", 4), 112),
                 ("fs", Of::Pointer("fs_struct"), 176),
                 ("files", Of::Pointer("files_struct"), 184),
+                ("nsproxy", Of::Pointer("nsproxy"), 192),
             ],
         )
         .structure(
