@@ -60,7 +60,7 @@ impl Machine<'_> {
     ) -> Result<Option<String>, Error> {
         if area.is_file {
             // Shared memory is a file to the kernel.
-            let given = self.given_name(area.at)?;
+            let given = self.given_name(area)?;
             return Ok(given.map(|name| format!("[anon_shmem:{name}]")));
         }
         if let Some(name) = self.special_name(area.at, landmarks)? {
@@ -74,7 +74,7 @@ impl Machine<'_> {
         if landmarks.stack.is_some_and(is_stack) {
             return Ok(Some("[stack]".to_owned()));
         }
-        let given = self.given_name(area.at)?;
+        let given = self.given_name(area)?;
         Ok(given.map(|name| format!("[anon:{name}]")))
     }
 
@@ -99,11 +99,17 @@ impl Machine<'_> {
     }
 
     /// The name that the process itself has given.
-    fn given_name(&self, area: Struct<'_>) -> Result<Option<String>, Error> {
-        if !area.has("anon_name") {
+    fn given_name(&self, area: Area<'_>) -> Result<Option<String>, Error> {
+        let Area { at, is_file, .. } = area;
+        if !at.has("anon_name") {
             return Ok(None);
         }
-        let Some(name) = area.field("anon_name")?.follow_if_any()? else {
+        let name = at.field("anon_name")?;
+        // Until Linux 6.2, what is mapped of a file has something else in the place of a name.
+        if is_file && at.has("shared") && at.field("shared")?.address() == name.address() {
+            return Ok(None);
+        }
+        let Some(name) = name.follow_if_any()? else {
             return Ok(None);
         };
         let at = name.field("name")?.address();

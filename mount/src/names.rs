@@ -11,8 +11,7 @@ const MAX_BYTES: usize = 200;
 pub(crate) fn file_name(name: &str) -> String {
     let mut shown = String::with_capacity(name.len().min(MAX_BYTES));
     let mut is_whole = true;
-    for char in name.chars() {
-        let char = if is_refused(char) { '\u{fffd}' } else { char };
+    for char in name.chars().map(shown_in_a_name) {
         if shown.len() + char.len_utf8() > MAX_BYTES {
             is_whole = false;
             break;
@@ -26,6 +25,11 @@ pub(crate) fn file_name(name: &str) -> String {
         "" | "." | ".." => format!("_{shown}"),
         _ => shown,
     }
+}
+
+/// `char`, or U+FFFD in place of what is in no name of a file.
+pub(crate) const fn shown_in_a_name(char: char) -> char {
+    if is_refused(char) { '\u{fffd}' } else { char }
 }
 
 const fn is_refused(char: char) -> bool {

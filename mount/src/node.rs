@@ -23,8 +23,8 @@ pub(crate) enum Node {
     Live(LiveNode),
 }
 
-/// Something that is found in the memory of the kernel. Tasks, mappings and modules are told by
-/// their index.
+/// Something that is found in the memory of the kernel. Tasks, mappings, open
+/// files and modules are told by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LiveNode {
     Log,
@@ -38,6 +38,9 @@ pub(crate) enum LiveNode {
     Mapping(u64, u64),
     Names,
     Name(u64),
+    Descriptors(u64),
+    Descriptor(u64, u64),
+    Needed(u64, u64),
 }
 
 impl Node {
@@ -59,12 +62,15 @@ impl Node {
             24 => Self::Live(LiveNode::Mapping(task, item)),
             25 => Self::Live(LiveNode::Names),
             26 => Self::Live(LiveNode::Name(low)),
+            27 => Self::Live(LiveNode::Descriptors(low)),
+            28 => Self::Live(LiveNode::Descriptor(task, item)),
+            29 => Self::Live(LiveNode::Needed(task, item)),
             _ => return None,
         })
     }
 
-    /// Indices are far below what there is room for: of tasks, modules and mappings there are
-    /// at most 2^20, and of ranges fewer than bytes in memory.
+    /// Indices are far below what there is room for: of tasks, modules, mappings and open files
+    /// there are at most 2^20, and of ranges fewer than bytes in memory.
     pub(crate) const fn number(self) -> u64 {
         match self {
             Self::Fixed(index) => index + ROOT,
@@ -81,6 +87,9 @@ impl Node {
                 LiveNode::Mapping(task, item) => pack(24, task, item),
                 LiveNode::Names => pack(25, 0, 0),
                 LiveNode::Name(task) => pack(26, 0, task),
+                LiveNode::Descriptors(task) => pack(27, 0, task),
+                LiveNode::Descriptor(task, item) => pack(28, task, item),
+                LiveNode::Needed(task, item) => pack(29, task, item),
             },
         }
     }
@@ -115,6 +124,9 @@ mod tests {
             LiveNode::Mapping(most, most),
             LiveNode::Names,
             LiveNode::Name(most),
+            LiveNode::Descriptors(most),
+            LiveNode::Descriptor(most, most),
+            LiveNode::Needed(most, 2),
         ] {
             assert_eq!(Node::new(live.number()), Some(Node::Live(live)));
         }
@@ -126,7 +138,7 @@ mod tests {
 
     #[test]
     fn other_numbers_are_nothing() {
-        for number in [0, 2 << 56, 27 << 56, u64::MAX] {
+        for number in [0, 2 << 56, 30 << 56, u64::MAX] {
             assert_eq!(Node::new(number), None, "{number:#x}");
         }
     }

@@ -8,6 +8,7 @@
 //! consumers/        a Debian tree with crash, gdb and other readers of images
 //! consumers-arm64/  crash and makedumpfile for arm64, whose images no others read
 //! vouchers/         a Debian tree with minisign, OpenSSL and age
+//! searchers/        a Debian tree with yara, strings and grep
 //! servers/          a Debian tree with nginx and BusyBox
 //! browser/          a Debian tree with a browser that has no windows
 //! fresh/SUITE/      Debian trees into copies of which packages are installed
@@ -106,6 +107,12 @@ impl Cache {
     #[must_use]
     pub fn vouchers(&self) -> PathBuf {
         self.dir.join("vouchers")
+    }
+
+    /// The Debian tree that has yara, strings and grep.
+    #[must_use]
+    pub fn searchers(&self) -> PathBuf {
+        self.dir.join("searchers")
     }
 
     /// The Debian tree that has a browser without windows.

@@ -24,6 +24,7 @@ pub mod kernel_files;
 pub mod modinfo;
 pub mod processes;
 pub mod receiver;
+pub mod searchers;
 pub mod stores;
 pub mod target_machine;
 pub mod timestamp_authority;

@@ -6,8 +6,10 @@ use super::machine_in_image::{InspectError, Opened, exit_status, in_words, requi
 use crate::args::FilesArgs;
 use crate::text::files::{FileRow, FilesDocument, ProcessFiles, Role};
 use linpmem_cli::{ExitStatus, Stderr};
+#[cfg(feature = "mount")]
+use linpmem_inspect::Found;
 use linpmem_inspect::{Access, Device, FileRole, OpenFile};
-use linpmem_inspect::{AllTasks, FoundTask};
+use linpmem_inspect::{AllTasks, FoundTask, Task};
 use linpmem_manifest::Address;
 
 /// Bytes that the files of all processes and their paths may take.
@@ -44,12 +46,7 @@ pub fn files(
         if args.pid.is_empty() && open.items.is_empty() {
             continue;
         }
-        rows.push(ProcessFiles {
-            pid: task.pid,
-            tgid: task.tgid,
-            name: task.name.clone(),
-            files: open.items.into_iter().map(row).collect(),
-        });
+        rows.push(process(task, open.items));
     }
     is_sound &= troubles.is_empty();
     let document = FilesDocument {
@@ -59,6 +56,26 @@ pub fn files(
         more_troubles: troubles.more(),
     };
     Ok((document, exit_status(opened.is_cut_off(), is_sound)))
+}
+
+/// The files that were found of one process.
+#[cfg(feature = "mount")]
+pub(super) fn document_of(task: &Task, found: Found<OpenFile>) -> FilesDocument {
+    FilesDocument {
+        image: String::new(),
+        troubles: in_words(&found.troubles),
+        more_troubles: found.troubles.more(),
+        processes: vec![process(task, found.items)],
+    }
+}
+
+fn process(task: &Task, files: Vec<OpenFile>) -> ProcessFiles {
+    ProcessFiles {
+        pid: task.pid,
+        tgid: task.tgid,
+        name: task.name.clone(),
+        files: files.into_iter().map(row).collect(),
+    }
 }
 
 fn row(file: OpenFile) -> FileRow {

@@ -5,7 +5,8 @@ use crate::inspect::write_image;
 use crate::json::keeps_to;
 use crate::mounted::Mount;
 use linpmem_inspect::testing::{
-    CHAIN, DIRECT, LogRing, MemberOf, Of, PARTS, Tasks, log_types, mapping_types, module_types,
+    CHAIN, DIRECT, Files, LogRing, MemberOf, Of, PARTS, Tasks, log_types, mapping_types,
+    module_types,
 };
 use linpmem_phys::Errno;
 use linpmem_phys::num::usize_as_u64;
@@ -125,7 +126,7 @@ fn a_process_has_its_memory_its_mappings_and_its_texts() {
 
     assert_eq!(mount.names("pid"), ["0", "1"]);
     let names = [
-        "cmdline", "comm", "environ", "maps", "mem", "status", "vmas",
+        "cmdline", "comm", "environ", "fd", "files", "maps", "mem", "status", "vmas",
     ];
     for pid in ["0", "1"] {
         assert_eq!(mount.names(&format!("pid/{pid}")), names);
@@ -315,6 +316,146 @@ fn names_from_the_image_stay_in_their_folder() {
             .starts_with("Name:\ta\u{fffd}[2J\u{fffd}\n")
     );
     mount.run(&["ls", "-lR", "."]);
+}
+
+/// A process with open files whose names are hostile, odd or gone.
+fn with_open_files() -> Files {
+    let mut files = Files::new();
+    let task = files.tasks.process(1, "init");
+    let kernel_thread = files.tasks.process(2, "kthreadd");
+    files.kernel().put_u32(kernel_thread + 56, 0x0020_0040);
+    let root = files.root;
+    let etc = files.folder(root, "etc", 3);
+    files.place(task, etc, root);
+    let mm = files.tasks.memory(task, b"init");
+    let names = [
+        "passwd",
+        "../../../../../../etc/passwd",
+        "a\u{1b}[2J\n\u{202e}",
+        "gone",
+    ];
+    let dentries = names.map(|name| files.on_disk(etc, name, 0o100_644, 5));
+    files.kernel().put(dentries[3] + 32, 0);
+    let mut open: Vec<u64> = dentries.map(|dentry| files.open(dentry)).to_vec();
+    files.kernel().put(mm + 48, open[0]);
+    open.extend([
+        files.open_alone("sockfs", 0o140_777, 13, "TCP"),
+        files.open_alone("anon_inodefs", 0o600, 14, "[eventfd]"),
+        // What claims to be the memory of the process next to it.
+        files.open_alone("anon_inodefs", 0o600, 14, "/../../mem"),
+        files.open_alone("tmpfs", 0o100_777, 16, "memfd:name"),
+    ]);
+    // Its page is not in the image.
+    let lost = files.kernel().aligned_page();
+    files.kernel().lose(lost);
+    open.push(lost);
+    for (fd, file) in [0, 1, 2, 3, 4, 5, 10, 20, 599].into_iter().zip(open) {
+        files.give(task, fd, file);
+    }
+    files
+}
+
+#[test]
+fn open_files_are_links_that_lead_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = with_open_files();
+    let mount = mounted(folder.path(), &files.tasks, &[]);
+    let target = |name: &str| {
+        let target = fs::read_link(mount.path(name)).unwrap();
+        let len = fs::symlink_metadata(mount.path(name)).unwrap().len();
+        assert_eq!(len, usize_as_u64(target.as_os_str().len()), "{name}");
+        target.into_os_string().into_string().unwrap()
+    };
+    let numbers = ["0", "1", "10", "2", "20", "3", "4", "5", "599"];
+    assert_eq!(mount.names("pid/1/fd"), numbers);
+    for (name, expected) in [
+        ("cwd", "../../not-in-image/etc"),
+        ("exe", "../../not-in-image/etc/passwd"),
+        ("root", "../../not-in-image/"),
+        ("fd/0", "../../../not-in-image/etc/passwd"),
+        (
+            "fd/1",
+            "../../../not-in-image/etc/_../_../_../_../_../_../etc/passwd",
+        ),
+        (
+            "fd/2",
+            "../../../not-in-image/etc/a\u{fffd}[2J\u{fffd}\u{fffd}",
+        ),
+        ("fd/3", "../../../not-in-image/etc/gone (deleted)"),
+        ("fd/4", "socket:[13]"),
+        ("fd/5", "anon_inode:[eventfd]"),
+        ("fd/10", "../../../not-in-image/anon_inode:/_../_../mem"),
+        ("fd/20", "../../../not-in-image/memfd:name (deleted)"),
+        ("fd/599", "?"),
+    ] {
+        assert_eq!(target(&format!("pid/1/{name}")), expected, "{name}");
+        let read = fs::read(mount.path(&format!("pid/1/{name}")));
+        assert_eq!(errno_of(read), Some(Errno::ENOENT.get()), "{name}");
+    }
+    for absent in ["fd/6", "fd/00", "fd/+1", "fd/x", "not-in-image"] {
+        assert!(fs::symlink_metadata(mount.path(&format!("pid/1/{absent}"))).is_err());
+    }
+    assert!(!mount.names("").contains(&"not-in-image".to_owned()));
+    // The kernel's own have no folder, and show nobody else's.
+    assert_eq!(mount.names("pid/2/fd"), [""; 0]);
+    for absent in ["cwd", "exe", "root"] {
+        assert!(!mount.names("pid/2").contains(&absent.to_owned()));
+        let metadata = fs::symlink_metadata(mount.path(&format!("pid/2/{absent}")));
+        assert_eq!(errno_of(metadata), Some(Errno::ENOENT.get()));
+    }
+    // Nothing that was read is the machine's own file.
+    let machines = mount.run(&[
+        "sh",
+        "-c",
+        "grep -rs root: pid name; grep -Rs root: pid/1; true",
+    ]);
+    assert_eq!(machines, "");
+    let copied = folder.path().join("copied");
+    mount.run(&["cp", "-a", "pid/1/fd", copied.to_str().unwrap()]);
+    let whole = mount.path("pid/1/fd");
+    for number in numbers {
+        assert!(fs::metadata(copied.join(number)).is_err(), "{number}");
+        assert!(fs::canonicalize(whole.join(number)).is_err(), "{number}");
+    }
+    let listed = mount.run(&["ls", "-l", "pid/1/fd"]);
+    assert!(listed.contains(" 4 -> socket:[13]\n"), "{listed}");
+
+    let said = mount.text("pid/1/files");
+    assert_eq!(
+        said,
+        dump(folder.path(), &["files", "a.lime", "--pid", "1"])
+    );
+    assert!(said.contains("\nnote: open file: "), "{said}");
+    assert_eq!(mount.text("pid/2/files").lines().count(), 1);
+    assert_eq!(mount.end().0, Some(0));
+}
+
+#[test]
+fn a_table_of_very_many_open_files_has_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Files::new();
+    let task = files.tasks.process(1, "init");
+    let table = files.table(task);
+    // As many as a number can say. Most of them are beyond the memory that there is.
+    let many = files.kernel().allocate(8 << 17);
+    for slot in 0..1 << 17 {
+        files.kernel().put(many + slot * 8, DIRECT + slot * 24);
+    }
+    files.kernel().put_u32(table, u32::MAX);
+    files.kernel().put(table + 8, many);
+    let mount = mounted(folder.path(), &files.tasks, &[]);
+    let names = mount.names("pid/1/fd");
+    assert!(names.len() >= 1 << 17, "{}", names.len());
+    for name in names.iter().step_by(1000) {
+        let target = fs::read_link(mount.path(&format!("pid/1/fd/{name}"))).unwrap();
+        assert!(!target.is_absolute(), "{}", target.display());
+    }
+    let said = mount.text("pid/1/files");
+    assert!(said.contains("note: open files of a task: more than 1048576 elements"));
+    // 256 bytes of each are paid for.
+    let lines = said.lines().count();
+    assert!((60_000..66_000).contains(&lines), "{lines}");
+    assert_eq!(mount.end().0, Some(0));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::error::Reason;
-use crate::testing::{Btf, CHAIN, DIRECT, Image, Kernel, Of, Tasks, file_types, mapping_types};
+use crate::testing::{
+    Btf, CHAIN, DIRECT, Image, Kernel, Of, Tasks, file_types, mapping_types, old_mapping_types,
+};
 
 /// A process with three mappings, the last of them of the file /usr/lib/x, where /usr is
 /// a mount of its own.
@@ -15,18 +17,20 @@ struct World {
     dentries: [u64; 5],
 }
 
-fn with_files(btf: &mut Btf) {
-    file_types(btf);
-    mapping_types(btf);
+fn world() -> World {
+    world_with(mapping_types)
 }
 
-fn world() -> World {
+fn world_with(mappings: fn(&mut Btf)) -> World {
     let landmarks = [
         ("start_brk", Of::Number(8), 32),
         ("brk", Of::Number(8), 40),
         ("start_stack", Of::Number(8), 48),
     ];
-    let mut tasks = Tasks::with(&[&[CHAIN], &landmarks[..]].concat(), with_files);
+    let mut tasks = Tasks::with(&[&[CHAIN], &landmarks[..]].concat(), |btf| {
+        file_types(btf);
+        mappings(btf);
+    });
     let task = tasks.process(1, "init");
     let mm = tasks.memory(task, b"init");
     let mut kernel = tasks.kernel;
@@ -310,6 +314,16 @@ fn what_the_kernel_or_the_process_has_named_is_called_so() {
         [Some("[vdso]"), Some("[anon:a\nname]"), None]
     );
     assert_eq!(found.troubles, []);
+}
+
+#[test]
+fn before_6_2_a_mapping_of_a_file_has_something_else_in_place_of_a_name() {
+    let mut world = world_with(old_mapping_types);
+    let [_, own, file] = world.areas;
+    given(&mut world.kernel, own, "mine");
+    given(&mut world.kernel, file, "no name at all");
+    let found = maps(&world.kernel.image(), world.task);
+    assert_eq!(names(&found), [None, Some("[anon:mine]"), None]);
 }
 
 #[test]

@@ -6,25 +6,32 @@ use super::{Btf, MemberOf, Of};
 /// Where a `mm_struct` has the first of its mappings, each of which leads to the next.
 pub const CHAIN: MemberOf = ("mmap", Of::Pointer("vm_area_struct"), 24);
 
+const MAPPING: [MemberOf; 9] = [
+    ("vm_start", Of::Number(8), 0),
+    ("vm_end", Of::Number(8), 8),
+    ("vm_next", Of::Pointer("vm_area_struct"), 16),
+    ("vm_flags", Of::Number(8), 24),
+    ("vm_pgoff", Of::Number(8), 32),
+    ("vm_file", Of::Pointer("file"), 40),
+    ("vm_ops", Of::Number(8), 48),
+    ("vm_private_data", Of::Number(8), 56),
+    ("anon_name", Of::Pointer("anon_vma_name"), 64),
+];
+
 /// Adds the types of a mapping and of what names it.
 pub fn mapping_types(btf: &mut Btf) {
-    btf.structure(
-        "vm_area_struct",
-        72,
-        &[
-            ("vm_start", Of::Number(8), 0),
-            ("vm_end", Of::Number(8), 8),
-            ("vm_next", Of::Pointer("vm_area_struct"), 16),
-            ("vm_flags", Of::Number(8), 24),
-            ("vm_pgoff", Of::Number(8), 32),
-            ("vm_file", Of::Pointer("file"), 40),
-            ("vm_ops", Of::Number(8), 48),
-            ("vm_private_data", Of::Number(8), 56),
-            ("anon_name", Of::Pointer("anon_vma_name"), 64),
-        ],
-    )
-    .structure("vm_special_mapping", 32, &[("name", Of::Number(8), 0)])
-    .structure("anon_vma_name", 4, &[("name", Of::Array("char", 0), 4)]);
+    mapping_types_with(btf, &[("shared", Of::Number(8), 72)]);
+}
+
+/// As kernels before Linux 6.2 have them: a file's mapping has something else in place of a name.
+pub fn old_mapping_types(btf: &mut Btf) {
+    mapping_types_with(btf, &[("shared", Of::Number(8), 64)]);
+}
+
+fn mapping_types_with(btf: &mut Btf, more: &[MemberOf]) {
+    btf.structure("vm_area_struct", 80, &[&MAPPING, more].concat())
+        .structure("vm_special_mapping", 32, &[("name", Of::Number(8), 0)])
+        .structure("anon_vma_name", 4, &[("name", Of::Array("char", 0), 4)]);
 }
 
 /// Adds both ways in which kernels count the pages of a process.

@@ -16,7 +16,9 @@ mod log;
 
 pub use file_types::file_types;
 pub use files::Files;
-pub use kernel_types::{CHAIN, PARTS, counter_types, mapping_types, module_types, queue_types};
+pub use kernel_types::{
+    CHAIN, PARTS, counter_types, mapping_types, module_types, old_mapping_types, queue_types,
+};
 pub use log::{LogRing, log_types};
 
 use crate::facts::{Facts, Symbols};

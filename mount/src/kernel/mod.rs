@@ -3,6 +3,7 @@
 //! modules are made when somebody looks for the first time; those of a process, whenever somebody
 //! looks, and the last few of them are kept.
 
+mod links;
 mod mappings;
 mod modules;
 mod processes;
@@ -10,7 +11,8 @@ mod texts;
 mod tree;
 
 use crate::kept::Kept;
-use linpmem_inspect::{Error, Found, LogRecord, Machine, Mapping, Task};
+use links::Descriptors;
+use linpmem_inspect::{Error, Found, LogRecord, Machine, Mapping, OpenFile, Task};
 use linpmem_phys::Errno;
 use mappings::Mappings;
 use modules::Modules;
@@ -18,9 +20,10 @@ use processes::Processes;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-/// Bytes of texts and of lists of mappings that are kept.
+/// Bytes of texts, of lists of mappings and of numbers of open files that are kept.
 const TEXTS: usize = 16 << 20;
 const LISTS: usize = 16 << 20;
+const NUMBERS: usize = 4 << 20;
 
 /// Makes texts of what was found.
 pub trait Wording {
@@ -29,6 +32,9 @@ pub trait Wording {
 
     /// The mappings of a process.
     fn mappings(&self, task: &Task, found: Found<Mapping>) -> Vec<u8>;
+
+    /// The open files of a process.
+    fn files(&self, task: &Task, found: Found<OpenFile>) -> Vec<u8>;
 }
 
 /// The machine, and what was found in it.
@@ -41,6 +47,7 @@ pub(crate) struct Kernel<'a> {
     texts: RefCell<Kept<u64, Rc<Vec<u8>>>>,
     /// By the index of their process.
     mappings: RefCell<Kept<u64, Rc<Mappings>>>,
+    descriptors: RefCell<Kept<u64, Rc<Descriptors>>>,
 }
 
 impl<'a> Kernel<'a> {
@@ -52,6 +59,7 @@ impl<'a> Kernel<'a> {
             modules: OnceCell::new(),
             texts: RefCell::new(Kept::new(TEXTS)),
             mappings: RefCell::new(Kept::new(LISTS)),
+            descriptors: RefCell::new(Kept::new(NUMBERS)),
         }
     }
 
@@ -102,5 +110,19 @@ impl<'a> Kernel<'a> {
         let mut kept = self.mappings.borrow_mut();
         kept.put(process, Rc::clone(&mappings), bytes);
         Ok(mappings)
+    }
+
+    /// The open files of the process with this index.
+    fn descriptors(&self, process: u64) -> Result<Rc<Descriptors>, Errno> {
+        if let Some(open) = self.descriptors.borrow_mut().get(&process) {
+            return Ok(open);
+        }
+        let task = &self.processes()?.get(process)?.found.task;
+        let open = Descriptors::of(&self.machine, task).map_err(|_| Errno::EIO)?;
+        let open = Rc::new(open);
+        let bytes = open.bytes();
+        let mut kept = self.descriptors.borrow_mut();
+        kept.put(process, Rc::clone(&open), bytes);
+        Ok(open)
     }
 }

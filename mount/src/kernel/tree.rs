@@ -2,7 +2,7 @@
 //! The folders and files.
 
 use super::processes::Process;
-use super::{Kernel, texts};
+use super::{Kernel, links, texts};
 use crate::node::{LiveNode, Node};
 use crate::part::{Attributes, Entry, Kind, Part, Seek, copy, seek_without_holes};
 use linpmem_inspect::AddressSpace;
@@ -11,29 +11,33 @@ use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A file in the folder of a process. Whoever adds one adds it here and in `FILES`; a folder, such
-/// as one of open files, gets a kind of node as `vmas` has.
+/// A file in the folder of a process. Whoever adds one adds it here and in `FILES`; a folder gets
+/// a kind of node as `vmas` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProcessFile {
     Arguments,
     Name,
     Environment,
+    Files,
     Mappings,
     Memory,
     Status,
 }
 
 /// Their names; the index is part of the node's number.
-const FILES: [(&str, ProcessFile); 6] = [
+const FILES: [(&str, ProcessFile); 7] = [
     ("cmdline", ProcessFile::Arguments),
     ("comm", ProcessFile::Name),
     ("environ", ProcessFile::Environment),
+    ("files", ProcessFile::Files),
     ("maps", ProcessFile::Mappings),
     ("mem", ProcessFile::Memory),
     ("status", ProcessFile::Status),
 ];
 const MAPPINGS: &str = "vmas";
 
+/// Bytes that the open files of a process and their names may take, while they are listed.
+const FILES_ROOM: u64 = 16 << 20;
 /// No process has a longer command line or environment: Linux allows 6 MiB.
 const MAX_TEXT: u64 = 64 << 20;
 
@@ -78,7 +82,9 @@ impl Kernel<'_> {
         let process = self.process(index)?;
         Ok(match file(item)? {
             // Walking the mappings of every process is too much for a list of files.
-            ProcessFile::Mappings | ProcessFile::Memory => Attributes::direct(0),
+            ProcessFile::Files | ProcessFile::Mappings | ProcessFile::Memory => {
+                Attributes::direct(0)
+            }
             file @ (ProcessFile::Arguments | ProcessFile::Environment) => {
                 // What cannot be found is said when somebody reads it.
                 let span = self.span(process, file).unwrap_or_default();
@@ -112,6 +118,15 @@ impl Kernel<'_> {
                     let found = self.machine.maps(task, &mut room);
                     let found = found.map_err(|_| Errno::EIO)?;
                     Ok(self.wording.mappings(task, found))
+                })?;
+                Ok(copy(&text, at, buf))
+            }
+            ProcessFile::Files => {
+                let text = self.text(node.number(), || {
+                    let task = &process.found.task;
+                    let found = self.machine.open_files(task, &mut FILES_ROOM.clone());
+                    let found = found.map_err(|_| Errno::EIO)?;
+                    Ok(self.wording.files(task, found))
                 })?;
                 Ok(copy(&text, at, buf))
             }
@@ -182,7 +197,7 @@ impl Part for Kernel<'_> {
                 let (_, module) = self.modules()?.get(index)?;
                 Attributes::file(len_bytes(texts::module(module).as_bytes()))
             }
-            LiveNode::Process(index) | LiveNode::Mappings(index) => {
+            LiveNode::Process(index) | LiveNode::Mappings(index) | LiveNode::Descriptors(index) => {
                 self.process(index)?;
                 Attributes::folder()
             }
@@ -190,7 +205,7 @@ impl Part for Kernel<'_> {
             LiveNode::Mapping(index, item) => {
                 Attributes::file(self.mappings(index)?.get(item)?.size())
             }
-            LiveNode::Name(_) => {
+            LiveNode::Name(_) | LiveNode::Descriptor(..) | LiveNode::Needed(..) => {
                 let target = self.target(node.number())?;
                 Attributes::link(len_bytes(target.as_bytes()))
             }
@@ -203,9 +218,21 @@ impl Part for Kernel<'_> {
             LiveNode::Processes => self.processes()?.find(name).map(LiveNode::Process),
             LiveNode::Names => self.processes()?.find_link(name).map(LiveNode::Name),
             LiveNode::Process(index) if name == MAPPINGS => Some(LiveNode::Mappings(index)),
+            LiveNode::Process(index) if name == links::FOLDER => Some(LiveNode::Descriptors(index)),
             LiveNode::Process(index) => {
                 let item = FILES.iter().position(|&(known, _)| known == name);
-                item.map(|item| LiveNode::InProcess(index, usize_as_u64(item)))
+                let file = item.map(|item| LiveNode::InProcess(index, usize_as_u64(item)));
+                file.or_else(|| {
+                    let needed = links::NEEDED.iter();
+                    let item = needed
+                        .map(|(known, _)| *known)
+                        .position(|one| one == name)?;
+                    Some(LiveNode::Needed(index, usize_as_u64(item)))
+                })
+            }
+            LiveNode::Descriptors(index) => {
+                let item = self.descriptors(index)?.find(name);
+                item.map(|item| LiveNode::Descriptor(index, item))
             }
             LiveNode::Mappings(index) => {
                 let item = self.mappings(index)?.find(name);
@@ -249,12 +276,22 @@ impl Part for Kernel<'_> {
                 }
             }
             LiveNode::Process(index) => {
-                self.process(index)?;
+                let task = &self.process(index)?.found.task;
                 let files = (0..)
                     .zip(FILES)
                     .map(|(item, (name, _))| (LiveNode::InProcess(index, item), Kind::File, name));
-                let mappings = (LiveNode::Mappings(index), Kind::Folder, MAPPINGS);
-                let entries = files.chain([mappings]).skip(u64_as_usize(skipped));
+                let folders = [
+                    (LiveNode::Mappings(index), Kind::Folder, MAPPINGS),
+                    (LiveNode::Descriptors(index), Kind::Folder, links::FOLDER),
+                ];
+                let needed = links::of_needed(&self.machine, task);
+                let needed = needed.iter().filter_map(|&(item, _)| {
+                    let &(name, _) = links::NEEDED.get(item)?;
+                    let node = LiveNode::Needed(index, usize_as_u64(item));
+                    Some((node, Kind::Link, name))
+                });
+                let entries = files.chain(folders).chain(needed);
+                let entries = entries.skip(u64_as_usize(skipped));
                 for (node, kind, name) in entries {
                     if !give(node, kind, name) {
                         break;
@@ -266,6 +303,15 @@ impl Part for Kernel<'_> {
                 for item in skipped..mappings.len() {
                     let name = mappings.get(item)?.name();
                     if !give(LiveNode::Mapping(index, item), Kind::File, &name) {
+                        break;
+                    }
+                }
+            }
+            LiveNode::Descriptors(index) => {
+                let open = self.descriptors(index)?;
+                for item in skipped..open.len() {
+                    let name = open.get(item)?.fd.to_string();
+                    if !give(LiveNode::Descriptor(index, item), Kind::Link, &name) {
                         break;
                     }
                 }
@@ -295,6 +341,18 @@ impl Part for Kernel<'_> {
     fn target(&self, link: u64) -> Result<String, Errno> {
         match live(link)? {
             LiveNode::Name(index) => Ok(format!("../pid/{}", self.process(index)?.folder)),
+            LiveNode::Descriptor(index, item) => {
+                let open = self.descriptors(index)?.get(item)?;
+                links::of_open(&self.machine, open)
+            }
+            LiveNode::Needed(index, item) => {
+                let task = &self.process(index)?.found.task;
+                let item = u64_as_usize(item);
+                let needed = links::of_needed(&self.machine, task).into_iter();
+                let mut targets = needed.filter(|&(known, _)| known == item);
+                let found = targets.next().map(|(_, target)| target);
+                found.ok_or(Errno::ENOENT)
+            }
             _ => Err(Errno::EINVAL),
         }
     }

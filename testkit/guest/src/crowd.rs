@@ -2,8 +2,10 @@
 //! The tools `crowd` and `tasks`: processes of many kinds for an examiner to find, and what
 //! the kernel itself says of all of them.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use linpmem_guest::content;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{
     MapFlags, MlockAllFlags, MmapAdvise, ProtFlags, madvise, mlockall, mmap, mmap_anonymous,
@@ -14,9 +16,10 @@ use nix::unistd::{ForkResult, Pid, chdir, chroot, fork, ftruncate};
 use serde_json::json;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 const PAGE: usize = 4096;
@@ -25,8 +28,8 @@ const HUGE: usize = 2 << 20;
 const THREADS: usize = 5;
 const JAIL: &str = "/tmp/jail";
 
-/// `crowd COUNT`: becomes the parent of COUNT processes, one of which has another root, starts
-/// threads, maps memory of several kinds, prints where all that is as one line of JSON, and
+/// `crowd COUNT`: becomes the parent of COUNT processes, one of which has another root and one
+/// mounts of its own, starts threads, maps memory of several kinds, prints where all that is as one line of JSON, and
 /// keeps running.
 pub fn run(args: &[String]) -> Result<()> {
     let [count] = args else {
@@ -35,7 +38,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let count: u32 = count.parse().context("COUNT")?;
     fs::create_dir_all(JAIL)?;
     let mut children = Vec::new();
-    for number in 1..count {
+    for number in 2..count {
         children.push(child(&format!("crowd-{number:05}"), || Ok(()))?.as_raw());
     }
     let jailed = child("jailed", || {
@@ -46,7 +49,17 @@ pub fn run(args: &[String]) -> Result<()> {
         std::mem::forget(File::open("/inside")?);
         Ok(())
     })?;
-    children.push(jailed.as_raw());
+    let contained = child("contained", || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount_at(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
+        fs::create_dir_all("/tmp/a cell")?;
+        mount_at(Some(JAIL), "/tmp/a cell", None, MsFlags::MS_BIND)?;
+        let locked = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount_at(None, "/tmp/a cell", None, locked | MsFlags::MS_NOSUID)?;
+        let own = MsFlags::MS_NODEV | MsFlags::MS_LAZYTIME;
+        mount_at(Some("crowd"), "/tmp/jail", Some("tmpfs"), own)
+    })?;
+    children.extend([jailed, contained].map(Pid::as_raw));
     prctl::set_name(&CString::new("crowd")?)?;
     let regions = regions()?;
     mlockall(MlockAllFlags::MCL_CURRENT).context("locking memory")?;
@@ -62,6 +75,7 @@ pub fn run(args: &[String]) -> Result<()> {
         "pid": std::process::id(),
         "children": children,
         "jailed": jailed.as_raw(),
+        "contained": contained.as_raw(),
         "threads": THREADS,
         "regions": regions,
     });
@@ -72,22 +86,35 @@ pub fn run(args: &[String]) -> Result<()> {
     }
 }
 
-/// A process called `name` that does nothing but what `first` does, and ends with this one.
+fn mount_at(from: Option<&str>, at: &str, kind: Option<&str>, flags: MsFlags) -> Result<()> {
+    mount(from, at, kind, flags, None::<&str>).with_context(|| format!("mounting {at}"))
+}
+
+/// A process called `name` that has done what `first` does, does nothing else, and ends with
+/// this one.
 fn child(name: &str, first: impl FnOnce() -> Result<()>) -> Result<Pid> {
     let name = CString::new(name)?;
+    let (mut done, mut tell) = UnixStream::pair()?;
     // SAFETY: this process has no other thread yet, so the child may do whatever it could.
     match unsafe { fork() }.context("fork")? {
-        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Parent { child } => {
+            drop(tell);
+            let read = done.read(&mut [0])?;
+            ensure!(read == 1, "{} ended", name.to_string_lossy());
+            Ok(child)
+        }
         ForkResult::Child => {
             let begin = || -> Result<()> {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
                 prctl::set_name(&name)?;
-                first()
+                first()?;
+                Ok(tell.write_all(&[1])?)
             };
             if let Err(error) = begin() {
                 eprintln!("{}: {error:#}", name.to_string_lossy());
                 std::process::exit(1);
             }
+            drop(tell);
             loop {
                 nix::unistd::pause();
             }

@@ -65,6 +65,8 @@ pub enum Part {
     Consumers,
     /// minisign, OpenSSL and age.
     Vouchers,
+    /// yara, strings and grep.
+    Searchers,
     /// nginx and BusyBox.
     Servers,
     /// s3s-fs.
@@ -101,6 +103,7 @@ pub const ALL: &[Part] = &[
     Part::Consumers,
     Part::Vouchers,
     Part::Browser,
+    Part::Searchers,
     Part::Servers,
     Part::S3,
     Part::Stores,
@@ -219,6 +222,7 @@ impl Part {
             Self::Consumers => "crash, gdb, makedumpfile and libkdumpfile",
             Self::Vouchers => "minisign, OpenSSL and age",
             Self::Browser => "a browser",
+            Self::Searchers => "yara, strings and grep",
             Self::Servers => "nginx and BusyBox",
             Self::S3 => "s3s-fs",
             Self::Stores => "emulators of stores",
@@ -254,6 +258,7 @@ impl Part {
             Self::Hatchling => python::HATCHLING.check(cache),
             Self::Consumers => Recipe::consumers(cache).check(),
             Self::Vouchers => Recipe::vouchers(cache).check(),
+            Self::Searchers => Recipe::searchers(cache).check(),
             Self::Servers => Recipe::servers(cache).check(),
             Self::Browser => Recipe::browser(cache).check(),
             Self::S3 => stores::check_s3(cache),
@@ -341,6 +346,9 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
     if has(Part::Browser) {
         jobs.push(Box::new(|| Recipe::browser(cache).make(cache)));
     }
+    if has(Part::Searchers) {
+        jobs.push(Box::new(|| Recipe::searchers(cache).make(cache)));
+    }
     if has(Part::Servers) {
         jobs.push(Box::new(|| Recipe::servers(cache).make(cache)));
     }
@@ -355,6 +363,7 @@ fn make(cache: &Cache, parts: &BTreeSet<Part>, refresh: bool) -> Result<()> {
         Part::CargoDeny,
         Part::FreshTrees,
         Part::Vouchers,
+        Part::Searchers,
         Part::Servers,
         Part::S3,
     ];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Debian trees: one with QEMU, file system tools and the compilers of its release;
 //! compilers alone, of later releases; QEMU and a cross compiler for arm64; readers of
-//! images, for both architectures; programs that sign; a server; and a system with DKMS.
+//! images, for both architectures; programs that sign, and that search; a server; and a system with DKMS.
 
 use super::archive;
 use super::task::{Log, task};
@@ -75,6 +75,9 @@ const VOUCHERS: &[&str] = &["age", "base-files", "coreutils", "minisign", "opens
 
 /// Those of them that read images of arm64 only as programs of arm64.
 const CONSUMERS_ARM64: &[&str] = &["base-files", "coreutils", "crash", "makedumpfile"];
+
+/// Who searches images for text. The others are what the tree needs to be entered.
+const SEARCHERS: &[&str] = &["base-files", "binutils", "coreutils", "grep", "yara"];
 
 /// A server, and the tools with which a test machine reaches it. The others are what the tree needs
 /// to be entered.
@@ -237,6 +240,18 @@ impl Recipe {
             task: "vouchers".to_owned(),
             variant: "extract",
             program: ["openssl", "version"],
+            ..Self::main(cache)
+        }
+    }
+
+    /// yara, strings and grep.
+    pub fn searchers(cache: &Cache) -> Self {
+        Self {
+            dir: cache.searchers(),
+            packages: owned(&[SEARCHERS]),
+            task: "searchers".to_owned(),
+            variant: "extract",
+            program: ["yara", "--version"],
             ..Self::main(cache)
         }
     }

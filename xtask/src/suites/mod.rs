@@ -134,13 +134,17 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "inspect",
-        about: "the kernel in an image, beside what the machine said of itself; hidden processes, damage",
+        about: "the kernel in an image, beside what the machine said of itself; hidden processes, damage; \
+                images as folders",
         cargo: END_TO_END,
         tests: &["inspected::"],
         short: None,
         matrix: None,
         module: ModuleKind::Built,
-        prepare: || prepare::machines().map(drop),
+        prepare: || {
+            setup::ensure(&Cache::open()?, &[Part::Searchers])?;
+            prepare::machines().map(drop)
+        },
         others: None,
     },
     Suite {

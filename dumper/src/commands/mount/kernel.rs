@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine in the image, and the texts of what is found there: those of `dmesg` and `maps`.
+//! The machine in the image, and the texts of what is found there: those of `dmesg`, `maps` and
+//! `files`.
 
 use crate::commands::machine_in_image::Opened;
-use crate::commands::{dmesg, maps};
+use crate::commands::{dmesg, files, maps};
 use linpmem_cli::{Document, Door};
-use linpmem_inspect::{Found, LogRecord, Machine, Mapping, Task};
+use linpmem_inspect::{Found, LogRecord, Machine, Mapping, OpenFile, Task};
 use linpmem_mount::{OpenMachine, Wording};
 
 /// An opened image and its artifacts.
@@ -26,6 +27,10 @@ impl Wording for Documents {
 
     fn mappings(&self, task: &Task, found: Found<Mapping>) -> Vec<u8> {
         text(&maps::document_of(task, found))
+    }
+
+    fn files(&self, task: &Task, found: Found<OpenFile>) -> Vec<u8> {
+        text(&files::document_of(task, found))
     }
 }
 

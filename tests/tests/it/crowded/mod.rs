@@ -3,6 +3,7 @@
 //! of itself, in every format.
 
 mod memory;
+mod mounts;
 mod tasks;
 
 use crate::host_dumper;
@@ -30,9 +31,10 @@ const PAGE: u64 = 0x1000;
 /// What the tool `crowd` said of itself.
 struct Crowd {
     pid: u64,
-    /// One of its children, and the one that has another root.
+    /// One of its children, the one that has another root, and the one that has its own mounts.
     child: u64,
     jailed: u64,
+    contained: u64,
     document: Value,
 }
 
@@ -47,6 +49,7 @@ impl Crowd {
             pid: number("/pid")?,
             child: number("/children/0")?,
             jailed: number("/jailed")?,
+            contained: number("/contained")?,
             document,
         })
     }
@@ -89,6 +92,8 @@ fn an_image_shows_what_the_machine_said() -> Result<()> {
     let pids = [crowd.pid, crowd.child, crowd.jailed];
     let said = pids.map(|pid| vm.kernel_file(&format!("/proc/{pid}/maps")));
     let modules = vm.kernel_file("/proc/modules")?;
+    let namespaces = [1, crowd.contained];
+    let mounted = namespaces.map(|pid| vm.kernel_file(&format!("/proc/{pid}/mountinfo")));
     let huge = vm.kernel_file(&format!("/proc/{}/smaps_rollup", crowd.pid))?;
     let ended = target.dump(&["--format", "elf"], "whole.core")?;
     println!("{}", ended.text());
@@ -114,6 +119,10 @@ fn an_image_shows_what_the_machine_said() -> Result<()> {
     )?;
     let sockets = document("sockets", &image, &[])?;
     let sockets = compare_sockets(&before.files, &after.files, &sockets)?;
+    let mut mounts = 0;
+    for (pid, said) in namespaces.into_iter().zip(mounted) {
+        mounts += mounts::compare(&image, pid, &said?)?;
+    }
     let is_huge = huge.lines().any(|line| {
         let value = line.strip_prefix("AnonHugePages:");
         value.is_some_and(|value| value.trim() != "0 kB")
@@ -121,8 +130,8 @@ fn an_image_shows_what_the_machine_said() -> Result<()> {
     let regions = memory::compare(&image, &crowd)?;
     println!(
         "the same as in the machine: {tasks} threads, {mappings} mappings, {modules} modules, \
-         {records} records of the log, {files} files, {sockets} sockets, {regions} regions of \
-         memory (huge pages: {is_huge})"
+         {records} records of the log, {files} files, {sockets} sockets, {mounts} mounts in two \
+         namespaces, {regions} regions of memory (huge pages: {is_huge})"
     );
     ensure!(
         files > 6000 && sockets > 20,
@@ -161,7 +170,7 @@ fn every_format_shows_the_same(image: &Path, crowd: &Crowd, folder: &Path) -> Re
     let key = AgeKey::new(&Vouchers::open()?, folder)?;
     let identity = key.file.to_str().context("a path that is not UTF-8")?;
     let pid = crowd.pid.to_string();
-    let commands: [(&str, &[&str]); 7] = [
+    let commands: [(&str, &[&str]); 8] = [
         ("check", &[]),
         ("ps", &["--threads"]),
         ("maps", &["--pid", &pid]),
@@ -169,6 +178,7 @@ fn every_format_shows_the_same(image: &Path, crowd: &Crowd, folder: &Path) -> Re
         ("dmesg", &[]),
         ("files", &["--pid", &pid]),
         ("sockets", &[]),
+        ("mounts", &[]),
     ];
     let unnamed = |command, image: &Path, more: &[&str]| -> Result<Value> {
         let mut document = document(command, image, more)?;

@@ -3,6 +3,7 @@
 
 mod damaged;
 pub mod files;
+mod mounted;
 pub mod shown;
 
 use crate::host_dumper;
