@@ -55,7 +55,7 @@ fn map_all() -> Result<Vec<File>> {
         let path = format!("{folder}/{name}");
         files.push(
             File::options()
-                .create(true)
+                .create_new(true)
                 .read(true)
                 .write(true)
                 .open(&path)?,
@@ -74,7 +74,8 @@ fn map_all() -> Result<Vec<File>> {
     // SAFETY: as above.
     let own = unsafe { mmap_anonymous(None, MAPPED, rights, MapFlags::MAP_PRIVATE) }?;
     for (at, name) in [(shared, c"planted shared"), (own, c"planted own")] {
-        let (at, len) = (at.as_ptr() as c_ulong, MAPPED.get() as c_ulong);
+        let at = c_ulong::try_from(at.addr().get())?;
+        let len = c_ulong::try_from(MAPPED.get())?;
         // SAFETY: it changes but the name of that memory. Kernels without such names refuse.
         unsafe {
             libc::prctl(
@@ -88,10 +89,11 @@ fn map_all() -> Result<Vec<File>> {
     }
     // SAFETY: as above; this one keeps the name that the kernel has for it.
     unsafe { mmap_anonymous(None, MAPPED, rights, MapFlags::MAP_SHARED) }?;
+    // The first segment of a machine has inode 0, at which Volatility 3 ends with an error.
+    segment()?;
+    let segment = segment()?;
     // SAFETY: the segment is new, and nobody uses where the kernel puts it.
     unsafe {
-        let segment = libc::shmget(libc::IPC_PRIVATE, MAPPED.get(), 0o600);
-        ensure!(segment >= 0, "shmget: {}", io::Error::last_os_error());
         let at = libc::shmat(segment, std::ptr::null(), 0);
         ensure!(
             at.addr() != usize::MAX,
@@ -100,6 +102,14 @@ fn map_all() -> Result<Vec<File>> {
         );
     }
     Ok(files)
+}
+
+/// A new segment of shared memory.
+fn segment() -> Result<libc::c_int> {
+    // SAFETY: it takes numbers alone.
+    let segment = unsafe { libc::shmget(libc::IPC_PRIVATE, MAPPED.get(), 0o600) };
+    ensure!(segment >= 0, "shmget: {}", io::Error::last_os_error());
+    Ok(segment)
 }
 
 fn map_file(file: impl AsFd) -> Result<()> {

@@ -6,11 +6,18 @@ use crate::cache::Cache;
 use crate::kernel::Kernel;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::Path;
 
 const SCRIPT: Script = Script {
     name: "drgn",
     text: include_str!("drgn.py"),
+    packages: Cache::drgn,
+};
+
+const ROWS: Script = Script {
+    name: "the lists of drgn",
+    text: include_str!("drgn_rows.py"),
     packages: Cache::drgn,
 };
 
@@ -55,4 +62,25 @@ pub fn examine(
     address: &str,
 ) -> Result<Findings> {
     SCRIPT.run(&[image, &kernel.vmlinux()], &[name, token, address])
+}
+
+/// What drgn lists in `image` with the debug symbols of `kernel`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rows {
+    /// Tasks: `pid`, `tgid`, `ppid`, `uid`, `name`, `address`.
+    pub tasks: Vec<Value>,
+    /// Mappings of processes: `pid`, `start`, `end`, `flags`, `page_offset`, `address`, `name`.
+    pub mappings: Vec<Value>,
+    /// Open files of processes: `pid`, `fd`, `address`, `path`.
+    pub files: Vec<Value>,
+    /// Modules: `name`, `address`, `base`.
+    pub modules: Vec<Value>,
+}
+
+/// Lists the tasks, their mappings and open files, and the modules in `image`.
+///
+/// # Errors
+/// When drgn cannot open the image, or cannot navigate it.
+pub fn rows(image: &Path, kernel: &Kernel) -> Result<Rows> {
+    ROWS.run(&[image, &kernel.vmlinux()], &[])
 }

@@ -2,6 +2,7 @@
 //! Images of two running machines, in every format that other people's programs open:
 //! each program can navigate them. The results are in `docs/consumers.md`.
 
+mod agreement;
 mod readers;
 mod rows;
 mod symbols;
@@ -102,6 +103,7 @@ fn examined(target: TargetMachine, source: &'static str) -> Result<()> {
     is_shown_as_it_was(&case)?;
     case.make_symbols()?;
     symbols::compare(&case)?;
+    agreement::compare(&case)?;
     for row in ROWS {
         case.make(row)?;
     }
@@ -151,6 +153,9 @@ impl Case {
         let (process, said) = target.plant(NAME, TOKEN)?;
         let address = said.rsplit(' ').next().context("no address")?.to_owned();
         let number = said.split(' ').nth(2).context("no number")?.parse()?;
+        // Files and sockets of many kinds.
+        let mut open = target.vm.command(&["open"]).start()?;
+        println!("{}", open.wait_for("opened ")?);
         let mut guest = Guest::before(&target.vm, number)?;
         let before = processes::processes(&target.vm)?;
         let ended = target.dump(&["--source", source], rows::ELF)?;
@@ -162,7 +167,7 @@ impl Case {
         let planted = before.iter().find(|(_, name)| name == NAME);
         let planted = planted.context("ps does not list the planted process")?.0;
         let modules = processes::modules(&target.vm)?;
-        drop(process);
+        drop((process, open));
         let opened = linpmem_formats::open_image(&image)?;
         let offset = opened.machine().vmcoreinfo_value("KERNELOFFSET");
         let symbols = folder.join("symbols");
