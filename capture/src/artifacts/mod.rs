@@ -13,6 +13,7 @@ mod archive_writer;
 mod check;
 mod crashed;
 mod facts;
+mod frame_stream;
 mod gather;
 mod image;
 mod kernel_log;

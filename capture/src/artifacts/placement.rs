@@ -310,7 +310,8 @@ impl aff4::Content for ArchivedContent {
         let left = self.archive.len().checked_sub(self.file.offset);
         let left = left.ok_or(io::ErrorKind::UnexpectedEof)?;
         let section = Section::new(Arc::clone(&self.archive), self.file.offset, left)?;
-        let frame = Decoder::new(section)?.single_frame();
-        Ok(Box::new(frame.take(self.file.length)))
+        // A swap area has many frames.
+        let frames = Decoder::new(section)?;
+        Ok(Box::new(frames.take(self.file.length)))
     }
 }
