@@ -36,6 +36,7 @@ use crate::stop::Stop;
 use crate::stored::Stored;
 use crate::warnings::Warnings;
 use departure::Departure;
+pub use disk_space::SwapError;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,
@@ -261,6 +262,7 @@ impl Run<'_> {
         warnings: &mut Warnings<'_>,
     ) -> Result<Acquired, AcquireError> {
         let is_tight = self.check_space(plan, warnings)?;
+        self.check_swap(plan, warnings)?;
 
         let mut outputs = OutputSet::create(
             &self.target,

@@ -20,7 +20,7 @@ use tar::EntryType;
 /// when it is read.
 pub(super) const MAX_CONTENT_BYTES: u64 = 16 << 30;
 /// The limit of all swap areas together.
-pub(super) const MAX_SWAP_BYTES: u64 = 1 << 40;
+pub(crate) const MAX_SWAP_BYTES: u64 = 1 << 40;
 /// The same, with tar's headers and padding.
 const MAX_TAR_BYTES: u64 = MAX_CONTENT_BYTES + MAX_SWAP_BYTES + (1 << 30);
 /// More files are not listed.
