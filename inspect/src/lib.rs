@@ -26,6 +26,7 @@ mod paths;
 mod pids;
 mod socket_tables;
 mod sockets;
+mod swap;
 mod tasks;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
@@ -51,6 +52,7 @@ pub use open_files::{Access, Device, FileRole, OpenFile};
 pub use pids::PidEntry;
 pub use socket_tables::TableSockets;
 pub use sockets::{Endpoint, HeldSocket, Socket};
+pub use swap::{ReadSwap, SwapArea};
 pub use tasks::{Arguments, Task, TaskTexts};
 pub use trouble::Trouble;
 pub use troubles::Troubles;

@@ -55,11 +55,12 @@ fn size(file: &File) -> Result<u64> {
     Ok(file.seek(SeekFrom::End(0))?)
 }
 
-/// `swapped NAME PAGES`: fills so many pages with lines that tell their place, and a further one
-/// with zeros, and waits until the kernel has written all of them to swap.
+/// `swapped NAME PAGES [ARGUMENT]…`: fills so many pages with lines that tell their place, and a
+/// further one with zeros, and waits until the kernel has written all of them to swap, and the
+/// page with its arguments as well. Further arguments are ignored.
 pub fn run(args: &[String]) -> Result<()> {
-    let [name, pages] = args else {
-        anyhow::bail!("usage: swapped NAME PAGES");
+    let [name, pages, ..] = args else {
+        anyhow::bail!("usage: swapped NAME PAGES [ARGUMENT]…");
     };
     let pages: usize = pages.parse().context("PAGES")?;
     let comm = CString::new(name.as_str())?;
@@ -92,7 +93,7 @@ pub fn run(args: &[String]) -> Result<()> {
         let done = unsafe { libc::madvise(memory.as_ptr(), len.get(), libc::MADV_PAGEOUT) };
         ensure!(done == 0, "madvise: {}", std::io::Error::last_os_error());
         let kib = swapped_kib(start)?;
-        if kib == len.get() / 1024 {
+        if kib == len.get() / 1024 && swap_arguments()? {
             println!("swapped process {} has {kib} KiB at {start:#x}", std::process::id());
             std::io::stdout().flush()?;
             loop {
@@ -102,6 +103,24 @@ pub fn run(args: &[String]) -> Result<()> {
         thread::sleep(Duration::from_millis(50));
     }
     anyhow::bail!("{} KiB of {} are in swap", swapped_kib(start)?, len.get() / 1024)
+}
+
+/// Has the page with the arguments written to swap; whether it is there. Nothing uses it any more.
+fn swap_arguments() -> Result<bool> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let (_, rest) = stat.rsplit_once(") ").context("no state")?;
+    // The 48th word of all of them.
+    let start: usize = rest.split(' ').nth(45).context("a short line")?.parse()?;
+    let page = start - start % PAGE;
+    let address = std::ptr::without_provenance_mut(page);
+    // SAFETY: the page is this process's own, and keeps its content.
+    let done = unsafe { libc::madvise(address, PAGE, libc::MADV_PAGEOUT) };
+    ensure!(done == 0, "madvise: {}", std::io::Error::last_os_error());
+    let mut entry = [0; 8];
+    let at = u64::try_from(page / PAGE * 8)?;
+    File::open("/proc/self/pagemap")?.read_exact_at(&mut entry, at)?;
+    // Bit 62: in swap.
+    Ok(u64::from_le_bytes(entry) >> 62 & 1 == 1)
 }
 
 /// What the kernel says is in swap of the mapping that begins at `start`.

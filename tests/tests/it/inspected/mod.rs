@@ -4,6 +4,7 @@
 mod damaged;
 mod files;
 pub mod shown;
+mod swapped;
 
 use crate::host_dumper;
 use crate::machines;
