@@ -434,3 +434,6 @@ impl Machine<'_> {
 type InTable = Result<(Option<u64>, bool), &'static str>;
 
 const FREE: &str = "its place there was free: memory changed while it was read";
+
+#[cfg(test)]
+mod tests;
