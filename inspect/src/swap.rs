@@ -36,8 +36,8 @@ const PFN_BITS: u64 = (1 << 40) - 1;
 const BAD_SLOT: u64 = u64::MAX << 3;
 /// Of a slot whose page is zero, where that is in its entry.
 const ZERO_FLAG: u64 = 1 << 59;
-/// Pointers of the kernel are not below.
-const KERNEL: u64 = 0xffff_8000_0000_0000;
+/// The kernel's half of all addresses begins here, however many levels page tables have.
+const KERNEL: u64 = 1 << 63;
 
 /// Reads the areas that were kept with an image.
 pub trait ReadSwap {
@@ -152,7 +152,9 @@ impl Machine<'_> {
         let (Some(slot), Some(types)) = (slot, self.swap_types()) else {
             return false;
         };
-        let area = usize::try_from(slot.kind).ok().and_then(|kind| types.get(kind)?.as_ref());
+        let area = usize::try_from(slot.kind)
+            .ok()
+            .and_then(|kind| types.get(kind)?.as_ref());
         area.is_some_and(|area| slot.page < area.max && area.kept.is_ok())
     }
 
@@ -219,7 +221,18 @@ impl Machine<'_> {
         if !is_one {
             return Ok(None);
         }
-        let name = self.path_of(info.field("swap_file")?.follow()?)?;
+        let file = info.field("swap_file")?.follow();
+        let name = match file.and_then(|file| self.path_of(file)) {
+            Ok(name) => name,
+            Err(error) => {
+                return Ok(Some(Type {
+                    at,
+                    name: "?".to_owned(),
+                    max: info.field("max")?.u64()?,
+                    kept: Err(format!("which area it is cannot be told: {error}")),
+                }));
+            }
+        };
         let bytes = info.field("pages")?.u64()?.saturating_mul(PAGE);
         let mut named = (0_usize..).zip(swap.areas);
         let kept = match named.find(|(_, area)| area.name == name) {
@@ -408,9 +421,8 @@ impl Machine<'_> {
         // The folio says what it is of. What was taken from the cache while memory was read does
         // not.
         let within = slot.page.checked_sub(first & ((1 << OFFSET_BITS) - 1));
-        let within = within.filter(|&within| {
-            first >> OFFSET_BITS == slot.kind && within < MAX_FOLIO_PAGES
-        });
+        let within =
+            within.filter(|&within| first >> OFFSET_BITS == slot.kind && within < MAX_FOLIO_PAGES);
         let (Some(number), Some(within)) = (number, within) else {
             return Ok(Err(
                 "its page in the swap cache is another one by now, as memory changed while it was \

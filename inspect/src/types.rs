@@ -135,10 +135,13 @@ impl<'a> Types<'a> {
 
     /// The constant `name` of the enumeration `of`, if there is one that is small.
     pub(crate) fn constant(&self, of: &str, name: &str) -> Option<u32> {
-        let values = self.btf.refs().find_map(|type_ref| match self.btf.get(type_ref) {
-            Ok((found, Kind::Enum { values, .. })) if found == of => Some((type_ref, values)),
-            _ => None,
-        });
+        let values = self
+            .btf
+            .refs()
+            .find_map(|type_ref| match self.btf.get(type_ref) {
+                Ok((found, Kind::Enum { values, .. })) if found == of => Some((type_ref, values)),
+                _ => None,
+            });
         let (type_ref, values) = values?;
         let mut values = values.iter();
         let (_, value) = values.find(|&(text, _)| {

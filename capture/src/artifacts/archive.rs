@@ -196,8 +196,13 @@ impl Store for Archive {
             archive += u64::from(frame.compressed_bytes);
             position += u64::from(frame.content_bytes);
         }
-        let excerpt = |bytes, offset, len| Excerpt::new(bytes, offset, len).map_err(read_error(name));
-        let part = excerpt(Arc::clone(&self.bytes), start.archive, archive - start.archive)?;
+        let excerpt =
+            |bytes, offset, len| Excerpt::new(bytes, offset, len).map_err(read_error(name));
+        let part = excerpt(
+            Arc::clone(&self.bytes),
+            start.archive,
+            archive - start.archive,
+        )?;
         let frames = frames::Reader::within(part, self.account.budget());
         let frames = frames.map_err(|error| read_error(name)(io::Error::other(error)))?;
         let within = content.offset - start.content;

@@ -405,7 +405,9 @@ mod tests {
     fn area(pages: u32) -> Vec<u8> {
         let mut state = 1_u64;
         let words = (0..pages * 512).flat_map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 8).to_le_bytes()
         });
         words.collect()

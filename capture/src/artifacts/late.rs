@@ -152,7 +152,9 @@ impl<'a> LateArtifacts<'a> {
             true => (&fresh, swap.and(Err(INTERRUPTED))),
             false => (given, swap),
         };
-        let gathered = self.request.gather(archive, stop, self.begin.as_ref(), swap);
+        let gathered = self
+            .request
+            .gather(archive, stop, self.begin.as_ref(), swap);
         let Some(gathered) = gathered.map_err(PlacementError::from)? else {
             return Ok(None);
         };

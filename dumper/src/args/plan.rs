@@ -6,9 +6,9 @@ use super::shape::{ShapeError, shape};
 use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
-use linpmem_capture::{ArtifactsSpec, 
-    AddressError, BundleError, DriverSpec, ImageSpec, LocationError, OnUnreadable, Output, Plan,
-    ReadOrder, Reading, Stream,
+use linpmem_capture::{
+    AddressError, ArtifactsSpec, BundleError, DriverSpec, ImageSpec, LocationError, OnUnreadable,
+    Output, Plan, ReadOrder, Reading, Stream,
 };
 use linpmem_manifest::Tool;
 use linpmem_manifest::paths::{decrypted_of, is_encrypted_name};

@@ -10,7 +10,6 @@ use linpmem_dump::commands::acquire::RunError;
 use linpmem_manifest::Manifest;
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,7 +46,15 @@ fn run(name: &str, areas: impl FnOnce(&Path) -> Vec<(PathBuf, &'static str, usiz
     fs::write(&swaps, text).unwrap();
     let script = "mount --bind \"$1\" /proc/swaps && shift && exec \"$@\"";
     let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
         .arg(&swaps)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", &format!("swap_areas::{name}")])
@@ -111,11 +118,16 @@ fn each_format() {
         let image = folder.join(name);
         assert_is_kept(&image, &expected);
         command(&["verify", name]).assert().success();
-        let words = ["extract", name, "out", "--file", "swap/0", "--force"];
+        let out = format!("{name}.swap");
+        let words = ["extract", name, &out, "--file", "swap/0"];
         command(&words).assert().success();
-        assert!(fs::read(folder.join("out")).unwrap() == expected, "{name}");
+        assert!(fs::read(folder.join(out)).unwrap() == expected, "{name}");
     }
-    for (from, to) in [("a.core", "b.aff4"), ("b.aff4", "c.lime"), ("c.lime", "d.core")] {
+    for (from, to) in [
+        ("a.core", "b.aff4"),
+        ("b.aff4", "c.lime"),
+        ("c.lime", "d.core"),
+    ] {
         command(&["convert", from, to]).assert().success();
         assert_is_kept(&folder.join(to), &expected);
     }
@@ -142,7 +154,10 @@ fn assert_is_kept(image: &Path, expected: &[u8]) {
     assert_eq!((swap.kind.as_str(), swap.priority), ("file", -2));
     assert_eq!(swap.size_bytes, expected.len() as u64 - 4096);
     assert_eq!(swap.used_bytes, 8192);
-    assert_eq!((swap.artifact.as_deref(), &swap.missing), (Some("swap/0"), &None));
+    assert_eq!(
+        (swap.artifact.as_deref(), &swap.missing),
+        (Some("swap/0"), &None)
+    );
     let mut found = Vec::new();
     let mut file = artifacts.open("swap/0").unwrap();
     file.read_to_end(&mut found).unwrap();
@@ -150,7 +165,9 @@ fn assert_is_kept(image: &Path, expected: &[u8]) {
     let pages = artifacts.at("swap/0").unwrap().unwrap();
     let mut page = [0; 4096];
     for number in [1, 255, 256, PAGES - 1] {
-        pages.read_exact_at(number as u64 * 4096, &mut page).unwrap();
+        pages
+            .read_exact_at(number as u64 * 4096, &mut page)
+            .unwrap();
         assert!(page == expected[number * 4096..][..4096], "page {number}");
     }
 }
@@ -194,7 +211,10 @@ fn odd_areas() {
     assert!(artifacts.has("swap/4") && !artifacts.has("swap/0"));
     assert_eq!(machine.swaps[4].artifact.as_deref(), Some("swap/4"));
     assert!(artifacts.has("proc/kallsyms"));
-    let missing = machine.missing.iter().filter(|it| it.name.starts_with("swap/"));
+    let missing = machine
+        .missing
+        .iter()
+        .filter(|it| it.name.starts_with("swap/"));
     assert_eq!(missing.count(), 4);
     let said = manifest.footer.warnings.iter();
     assert_eq!(said.filter(|it| it.contains("--add-swap: ")).count(), 4);
@@ -270,15 +290,15 @@ fn encrypted() {
     for name in ["a.core", "a.lime", "a.aff4"] {
         let words = [&[name, "--encrypt-to", PUBLIC][..], &LOW].concat();
         fake().acquire(&folder, &words).unwrap();
-        let image = format!("{name}.age");
+        let (image, out) = (format!("{name}.age"), format!("{name}.swap"));
         for words in [
-            vec!["verify", image.as_str()],
-            vec!["extract", image.as_str(), "out", "--file", "swap/0", "--force"],
+            vec!["verify", &image],
+            vec!["extract", &image, &out, "--file", "swap/0"],
         ] {
             let words = [words.as_slice(), &["--identity", "key.txt"]].concat();
             dump(&folder, &words).assert().success();
         }
-        assert!(fs::read(folder.join("out")).unwrap() == area(), "{name}");
+        assert!(fs::read(folder.join(out)).unwrap() == area(), "{name}");
     }
 }
 

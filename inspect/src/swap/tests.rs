@@ -262,8 +262,15 @@ fn pages_are_read_from_the_area_across_those_that_are_in_memory() {
         assert!(piece.iter().all(|&found| found == byte), "{byte}");
         rest = tail;
     }
-    assert!(rest.iter().all(|&found| found == 33_000_u64.to_le_bytes()[0]));
-    let read = [(0, 5 * 4096, 4096), (0, 700 * 4096, 4096), (0, 33_000 * 4096, 4086)];
+    assert!(
+        rest.iter()
+            .all(|&found| found == 33_000_u64.to_le_bytes()[0])
+    );
+    let read = [
+        (0, 5 * 4096, 4096),
+        (0, 700 * 4096, 4096),
+        (0, 33_000 * 4096, 4086),
+    ];
     assert_eq!(*pages.0.borrow(), read);
     // What ends within them is read as far as it goes.
     let (done, error) = machine.read_some_in(space, START + 3 * PAGE + 8, &mut bytes);
@@ -547,7 +554,9 @@ fn pages_in_areas_that_were_kept_are_counted() {
         let found = machine.tasks().unwrap();
         let tasks: Vec<&crate::Task> = found.items.iter().collect();
         let mut troubles = crate::Troubles::default();
-        let counted = machine.user_pages(&tasks, 1, &|_| true, &mut troubles).unwrap();
+        let counted = machine
+            .user_pages(&tasks, 1, &|_| true, &mut troubles)
+            .unwrap();
         assert_eq!((counted.swapped, counted.kept_in_swap), (4, kept));
         assert_eq!(*pages.0.borrow(), []);
     }

@@ -16,11 +16,7 @@ const INFO: [MemberOf; 6] = [
 pub fn swap_tables(btf: &mut Btf) {
     common(btf);
     btf.structure("swap_info_struct", 128, &INFO)
-        .structure(
-            "swap_table",
-            4096,
-            &[("entries", Of::Numbers(8, 512), 0)],
-        )
+        .structure("swap_table", 4096, &[("entries", Of::Numbers(8, 512), 0)])
         .structure(
             "swap_cluster_info",
             64,

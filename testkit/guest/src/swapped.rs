@@ -23,7 +23,11 @@ pub fn swapon(args: &[String]) -> Result<()> {
         [mib] => {
             let mib: usize = mib.parse().context("MIB")?;
             let mut options = OpenOptions::new();
-            let file = options.write(true).create_new(true).mode(0o600).open(path)?;
+            let file = options
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
             // A file with holes is refused.
             for piece in 0..mib {
                 file.write_all_at(&vec![0; 1 << 20], u64::try_from(piece << 20)?)?;
@@ -94,7 +98,10 @@ pub fn run(args: &[String]) -> Result<()> {
         ensure!(done == 0, "madvise: {}", std::io::Error::last_os_error());
         let kib = swapped_kib(start)?;
         if kib == len.get() / 1024 && swap_arguments()? {
-            println!("swapped process {} has {kib} KiB at {start:#x}", std::process::id());
+            println!(
+                "swapped process {} has {kib} KiB at {start:#x}",
+                std::process::id()
+            );
             std::io::stdout().flush()?;
             loop {
                 thread::park();
@@ -102,7 +109,11 @@ pub fn run(args: &[String]) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(50));
     }
-    anyhow::bail!("{} KiB of {} are in swap", swapped_kib(start)?, len.get() / 1024)
+    anyhow::bail!(
+        "{} KiB of {} are in swap",
+        swapped_kib(start)?,
+        len.get() / 1024
+    )
 }
 
 /// Has the page with the arguments written to swap; whether it is there. Nothing uses it any more.
@@ -130,5 +141,9 @@ fn swapped_kib(start: usize) -> Result<usize> {
     let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&begins));
     let line = lines.find(|line| line.starts_with("Swap:"));
     let words = line.context("the mapping is not in smaps")?;
-    Ok(words.split_whitespace().nth(1).context("no number")?.parse()?)
+    Ok(words
+        .split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()?)
 }

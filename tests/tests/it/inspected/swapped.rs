@@ -90,7 +90,12 @@ fn compare(target: TargetMachine, area: &str) -> Result<()> {
     }
     let lime = folder.path().join("converted.lime");
     host_dumper::converts(&kept, &lime)?;
-    ensure!(folder.path().join("converted.lime.artifacts.tar.zst").is_file());
+    ensure!(
+        folder
+            .path()
+            .join("converted.lime.artifacts.tar.zst")
+            .is_file()
+    );
     read_back(&lime, &swapped)?;
     not_read(&without, &swapped)
 }
@@ -120,7 +125,11 @@ fn listed(image: &Path, area: &str) -> Result<()> {
     let bytes = fs::read(&extracted)?;
     fs::remove_file(&extracted)?;
     let size = at(swap, "/size_bytes").as_u64().context("no number")?;
-    ensure!(u64::try_from(bytes.len())? == size + 4096, "{}", bytes.len());
+    ensure!(
+        u64::try_from(bytes.len())? == size + 4096,
+        "{}",
+        bytes.len()
+    );
     ensure!(&bytes[PAGE - 10..PAGE] == b"SWAPSPACE2");
     Ok(())
 }
@@ -149,7 +158,13 @@ fn read_back(image: &Path, swapped: &Swapped) -> Result<()> {
     let tasks = at(&document, "/tasks").as_array().context("no tasks")?;
     let task = tasks.iter().find(|task| at(task, "/pid") == swapped.pid);
     let task = task.context("the process is not listed")?;
-    let words = json!(["swapped", NAME, PAGES.to_string(), "--with", "words of its own"]);
+    let words = json!([
+        "swapped",
+        NAME,
+        PAGES.to_string(),
+        "--with",
+        "words of its own"
+    ]);
     ensure!(*at(task, "/arguments") == words, "{task:#}");
     let (_, document) = shown::json("check", image, &[])?;
     let pages = at(&document, "/user_pages");
@@ -167,7 +182,10 @@ fn not_read(image: &Path, swapped: &Swapped) -> Result<()> {
     let mut page = [0; PAGE];
     for number in [0, 7, PAGES - 1] {
         let at = swapped.start + u64::try_from(number * PAGE)?;
-        ensure!(file.read_at(&mut page, at).is_err(), "page {number} is read");
+        ensure!(
+            file.read_at(&mut page, at).is_err(),
+            "page {number} is read"
+        );
     }
     drop(mount);
     let (_, document) = shown::json("ps", image, &[])?;
@@ -222,7 +240,8 @@ impl Mount {
 
     fn memory(&self, swapped: &Swapped) -> Result<Vec<u8>> {
         let mut bytes = vec![0; (PAGES + 1) * PAGE];
-        self.file(swapped)?.read_exact_at(&mut bytes, swapped.start)?;
+        self.file(swapped)?
+            .read_exact_at(&mut bytes, swapped.start)?;
         Ok(bytes)
     }
 }
