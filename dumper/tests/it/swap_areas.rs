@@ -8,6 +8,7 @@ use linpmem_capture::artifacts::{Artifacts, Machine};
 use linpmem_capture::{AcquireError, SwapError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_manifest::Manifest;
+use linpmem_phys::num::{len_bytes, usize_as_u64};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -114,7 +115,7 @@ fn each_format() {
         let kept = manifest.header.artifacts.or(manifest.late_artifacts);
         let kept = kept.unwrap();
         let record = kept.files.iter().find(|file| file.name == "swap/0");
-        assert_eq!(record.unwrap().length, expected.len() as u64, "{name}");
+        assert_eq!(record.unwrap().length, len_bytes(&expected), "{name}");
         let image = folder.join(name);
         assert_is_kept(&image, &expected);
         command(&["verify", name]).assert().success();
@@ -152,7 +153,7 @@ fn assert_is_kept(image: &Path, expected: &[u8]) {
     };
     assert!(swap.name.ends_with("/swap file"), "{swap:?}");
     assert_eq!((swap.kind.as_str(), swap.priority), ("file", -2));
-    assert_eq!(swap.size_bytes, expected.len() as u64 - 4096);
+    assert_eq!(swap.size_bytes, len_bytes(expected) - 4096);
     assert_eq!(swap.used_bytes, 8192);
     assert_eq!(
         (swap.artifact.as_deref(), &swap.missing),
@@ -166,7 +167,7 @@ fn assert_is_kept(image: &Path, expected: &[u8]) {
     let mut page = [0; 4096];
     for number in [1, 255, 256, PAGES - 1] {
         pages
-            .read_exact_at(number as u64 * 4096, &mut page)
+            .read_exact_at(usize_as_u64(number) * 4096, &mut page)
             .unwrap();
         assert!(page == expected[number * 4096..][..4096], "page {number}");
     }

@@ -248,7 +248,10 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.folder.path()).status();
+        // Also where a file is still open, after a comparison that failed.
+        let mut umount = Command::new("umount");
+        let _ = umount.arg("--lazy").arg(self.folder.path()).status();
+        let _ = self.program.kill();
         let _ = self.program.wait();
     }
 }
