@@ -39,10 +39,11 @@ pub fn swapon(args: &[String]) -> Result<()> {
     let bytes = size(&file)?;
     let last = u32::try_from(bytes / u64::try_from(PAGE)?)? - 1;
     // mkswap(8): the version, the last page, and the signature at the end of the page.
-    let mut header = vec![0; PAGE];
-    header[1024] = 1;
-    header[1028..1032].copy_from_slice(&last.to_le_bytes());
-    header[PAGE - 10..].copy_from_slice(b"SWAPSPACE2");
+    let mut header = vec![0; 1024];
+    header.extend(1_u32.to_le_bytes());
+    header.extend(last.to_le_bytes());
+    header.resize(PAGE - 10, 0);
+    header.extend(b"SWAPSPACE2");
     file.write_all_at(&header, 0)?;
     file.sync_all()?;
     let name = CString::new(path.as_str())?;
@@ -84,13 +85,17 @@ pub fn run(args: &[String]) -> Result<()> {
     for (number, page) in bytes.chunks_exact_mut(PAGE).take(pages).enumerate() {
         for (line, target) in page.chunks_exact_mut(32).enumerate() {
             let text = format!("{name} {number:08} {line:03}");
-            target.fill(b'.');
-            target[..text.len()].copy_from_slice(text.as_bytes());
+            let letters = text.bytes().chain(std::iter::repeat(b'.'));
+            target
+                .iter_mut()
+                .zip(letters)
+                .for_each(|(byte, letter)| *byte = letter);
         }
     }
     // A page of zeros that was never written would not be there at all.
-    bytes[pages * PAGE..].fill(1);
-    bytes[pages * PAGE..].fill(0);
+    let (_, zeros) = bytes.split_at_mut(pages * PAGE);
+    zeros.fill(1);
+    std::hint::black_box(&mut *zeros).fill(0);
     let start = bytes.as_ptr().addr();
     for _ in 0..200 {
         // SAFETY: the mapping is this process's own, and keeps its content.
