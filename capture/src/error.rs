@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why an acquisition failed before or after the pipeline ran.
 
-use crate::acquire::SwapError;
-use crate::artifacts::PlacementError;
+use crate::artifacts::{PlacementError, SwapError};
 use crate::away::AwayError;
 use crate::driver::DriverError;
 use crate::freeze::FreezeError;

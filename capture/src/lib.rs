@@ -62,7 +62,7 @@ mod timeout;
 pub mod verify;
 mod warnings;
 
-pub use acquire::{Acquired, SwapError, acquire, acquire_from};
+pub use acquire::{Acquired, acquire, acquire_from};
 pub use away::AwayError;
 pub use content::is_encrypted;
 pub use driver::DriverSpec;

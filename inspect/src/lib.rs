@@ -26,7 +26,6 @@ mod paths;
 mod pids;
 mod socket_tables;
 mod sockets;
-mod swap;
 mod tasks;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
@@ -45,14 +44,14 @@ pub use facts::{Facts, Symbols};
 pub use found::Found;
 pub use kernel_code::KernelCode;
 pub use log::LogRecord;
-pub use machine::{Machine, Struct, Value};
+pub use machine::{Machine, ReadSwap, Struct, SwapArea, Value};
 pub use maps::Mapping;
 pub use modules::Module;
 pub use open_files::{Access, Device, FileRole, OpenFile};
 pub use pids::PidEntry;
 pub use socket_tables::TableSockets;
 pub use sockets::{Endpoint, HeldSocket, Socket};
-pub use swap::{ReadSwap, SwapArea};
+
 pub use tasks::{Arguments, Task, TaskTexts};
 pub use trouble::Trouble;
 pub use troubles::Troubles;

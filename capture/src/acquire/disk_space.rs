@@ -2,7 +2,9 @@
 //! Whether the output of a run will fit on the disk.
 
 use super::Run;
-use crate::artifacts::{CollectedArtifacts, MAX_SWAP_BYTES, listed_swap_areas, total_swap_bytes};
+use crate::artifacts::{
+    CollectedArtifacts, MAX_SWAP_BYTES, SwapError, listed_swap_areas, total_swap_bytes,
+};
 use crate::image_format::{ImageFormat, Shape, Target};
 use crate::manifest_output::manifest_bytes;
 use crate::sink::{PartialFile, SpaceError, check_length, check_space};
@@ -17,38 +19,6 @@ const HEADERS_BYTES: u64 = 1 << 20;
 /// The most bytes of swap areas that are kept in memory, where nothing may be left on this
 /// machine's disks.
 const MAX_SWAP_IN_MEMORY: u64 = 256 << 20;
-
-/// Swap areas that cannot be kept.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SwapError {
-    /// The image does not fit with them.
-    #[error("with the swap areas of {areas} (--add-swap), {source}, or leave out --add-swap")]
-    Space {
-        /// All of them.
-        areas: PhysLen,
-        /// What does not fit.
-        source: SpaceError,
-    },
-    /// They would be in memory before they are encrypted or sent.
-    #[error(
-        "the swap areas of {areas} (--add-swap) would be kept in memory, as all artifacts are that          are encrypted or sent to another machine: more than {limit} of them would replace what is          to be acquired. Leave out --add-swap, or write the image to a disk without encryption"
-    )]
-    InMemory {
-        /// All of them.
-        areas: PhysLen,
-        /// The most that is kept so.
-        limit: PhysLen,
-    },
-    /// They have more than an archive can have.
-    #[error("the swap areas have {areas} (--add-swap), and no more than {limit} can be kept")]
-    TooLarge {
-        /// All of them.
-        areas: PhysLen,
-        /// The most that can be kept.
-        limit: PhysLen,
-    },
-}
 
 /// The length that an image can have, but for artifacts in it and memory that does not compress.
 pub(super) fn most_bytes(shape: Shape, plan: &ImagePlan) -> u64 {

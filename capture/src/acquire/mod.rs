@@ -36,7 +36,6 @@ use crate::stop::Stop;
 use crate::stored::Stored;
 use crate::warnings::Warnings;
 use departure::Departure;
-pub use disk_space::SwapError;
 use linpmem_formats::{Codec, ImagePlan, PlannedRange, raw};
 use linpmem_manifest::{
     ArtifactsRecord, Header, Host, ImageId, MachineRecord, ReadBackRecord, ReadSpan,

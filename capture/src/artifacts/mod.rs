@@ -47,7 +47,7 @@ pub use placement::PlacementError;
 pub(crate) use placement::{ArtifactsRequest, CollectedArtifacts, members};
 pub use processes::{ListedPids, ListedProcess, ListedProcesses, Processes};
 pub use store::{Artifacts, ArtifactsError, Entry};
-pub use swap_areas::SwapArea;
+pub use swap_areas::{SwapArea, SwapError};
 pub(crate) use swap_areas::{listed as listed_swap_areas, total_bytes as total_swap_bytes};
 
 pub use linpmem_manifest::{Missing, Remark};

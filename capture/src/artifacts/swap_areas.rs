@@ -2,7 +2,9 @@
 //! The swap areas of this machine, as /proc/swaps lists them.
 
 use super::area_reader::{Expected, Gap};
+use crate::sink::SpaceError;
 use crate::timeout::{Patience, TimeoutFile};
+use linpmem_phys::PhysLen;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io;
@@ -40,6 +42,38 @@ pub struct SwapArea {
     /// Pages that could not be read, and are zero in the artifact.
     #[serde(default)]
     pub unreadable: Vec<Gap>,
+}
+
+/// Swap areas that cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwapError {
+    /// The image does not fit with them.
+    #[error("with the swap areas of {areas} (--add-swap), {source}, or leave out --add-swap")]
+    Space {
+        /// All of them.
+        areas: PhysLen,
+        /// What does not fit.
+        source: SpaceError,
+    },
+    /// They would be in memory before they are encrypted or sent.
+    #[error(
+        "the swap areas of {areas} (--add-swap) would be kept in memory, as all artifacts are that          are encrypted or sent to another machine: more than {limit} of them would replace what is          to be acquired. Leave out --add-swap, or write the image to a disk without encryption"
+    )]
+    InMemory {
+        /// All of them.
+        areas: PhysLen,
+        /// The most that is kept so.
+        limit: PhysLen,
+    },
+    /// They have more than an archive can have.
+    #[error("the swap areas have {areas} (--add-swap), and no more than {limit} can be kept")]
+    TooLarge {
+        /// All of them.
+        areas: PhysLen,
+        /// The most that can be kept.
+        limit: PhysLen,
+    },
 }
 
 /// An area, and where it is.

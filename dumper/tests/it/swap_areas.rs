@@ -4,8 +4,8 @@
 
 use crate::encryption::{PUBLIC, dump, keys};
 use crate::fake::{Fake, manifest_of};
-use linpmem_capture::artifacts::{Artifacts, Machine};
-use linpmem_capture::{AcquireError, SwapError};
+use linpmem_capture::AcquireError;
+use linpmem_capture::artifacts::{Artifacts, Machine, SwapError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_manifest::Manifest;
 use linpmem_phys::num::{len_bytes, usize_as_u64};

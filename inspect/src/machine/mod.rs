@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image, opened as the machine that it is of.
 
+mod swap;
 mod value;
 
+pub use swap::{ReadSwap, SwapArea};
 pub use value::{Struct, Value};
 
 use crate::address_space::{AddressSpace, Place};
@@ -10,11 +12,11 @@ use crate::error::{Error, MemoryError, Reason};
 use crate::facts::{Facts, Symbols};
 use crate::memory::Memory;
 use crate::paging;
-use crate::swap::{ReadSwap, Swap, SwapArea};
 use crate::types::Types;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{PAGE_SIZE, ReadPhys};
+use swap::Swap;
 
 /// Bytes of the kernel's banner that are read.
 const BANNER_BYTES: u64 = 512;
