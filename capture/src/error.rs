@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why an acquisition failed before or after the pipeline ran.
 
-use crate::artifacts::PlacementError;
+use crate::artifacts::{PlacementError, SwapError};
 use crate::away::AwayError;
 use crate::driver::DriverError;
 use crate::freeze::FreezeError;
@@ -52,6 +52,9 @@ pub enum AcquireError {
     /// The disk is too small.
     #[error(transparent)]
     Space(#[from] SpaceError),
+    /// The swap areas cannot be kept.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// The artifacts could not be collected.
     #[error(transparent)]
     Artifacts(#[from] PlacementError),

@@ -111,6 +111,8 @@ pub struct ArtifactsSpec {
     pub add_reader: Option<PathBuf>,
     /// The most bytes of each file that a pattern in `add` matches.
     pub add_limit: PhysLen,
+    /// Whether the swap areas of this machine are kept with the kernel's artifacts.
+    pub swap: bool,
 }
 
 /// The hashes of the output file; by default none.

@@ -81,6 +81,19 @@ impl AddressSpace {
         }
     }
 
+    /// The entry that says that the page of `virt` is not in memory, in the last table of x86-64.
+    pub(crate) fn not_present(&self, memory: &Memory<'_>, virt: u64) -> Option<u64> {
+        if !matches!(self.paging, Paging::X86(_)) {
+            return None;
+        }
+        let read = |at| memory.read_u64(at).map_err(|_| Errno::EIO);
+        let walk = self.paging.walk(self.root, virt, read).ok()?;
+        let taken = u32::try_from(walk.steps().len()).ok()?;
+        let is_last = taken == self.paging.levels(virt);
+        let entry = walk.steps().last().map(|step| step.value);
+        entry.filter(|_| is_last && walk.outcome == Outcome::NotPresent)
+    }
+
     /// What the page tables say of `virt`.
     pub(crate) fn place(&self, memory: &Memory<'_>, virt: u64) -> Place {
         let root = self.paging.shared_root(virt).unwrap_or(self.root);

@@ -112,6 +112,25 @@ pub enum Reason {
     /// The page is not in memory: that of a process was written to swap, or is moved.
     #[error("is marked as not present (of a process: swapped out, or about to be moved)")]
     SwappedOut,
+    /// The page was written to a swap area, whose page cannot be read.
+    #[error("was swapped out, to page {page} of {area}, which cannot be read: {why}")]
+    InSwap {
+        /// The page of the area.
+        page: u64,
+        /// The area's path.
+        area: String,
+        /// Why it cannot be read.
+        why: String,
+    },
+    /// What the page table has there is of no swap area.
+    #[error(
+        "is not in memory (an entry of type {kind}, which is no swap area: about to be moved, or a \
+         page that is damaged or guarded)"
+    )]
+    NotSwap {
+        /// The type.
+        kind: u64,
+    },
     /// The page tables lead out of physical memory.
     #[error("has damaged page tables, which lead out of memory")]
     BrokenTables,

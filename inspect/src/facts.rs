@@ -6,15 +6,21 @@ use std::collections::BTreeMap;
 
 /// The symbols that every kernel has.
 const WANTED: [&str; 5] = ["init_pid_ns", "init_task", "linux_banner", "modules", "prb"];
-/// Those that only some kernels have: without the network or IPv6 there are fewer, and the last
-/// one is gone since Linux 6.0.
-const OPTIONAL: [&str; 6] = [
+/// Those that only some kernels have: without the network, IPv6 or swap there are fewer, and others
+/// came and went with the kernel's versions.
+const OPTIONAL: [&str; 12] = [
     "net_namespace_list",
+    "nr_zswap_trees",
     "raw_v4_hashinfo",
     "raw_v6_hashinfo",
+    "swap_info",
+    "swapper_spaces",
     "tcp_hashinfo",
     "udp_table",
     "unix_socket_table",
+    "vmemmap_base",
+    "zswap_enabled",
+    "zswap_trees",
 ];
 
 /// Those that some checks and names need.

@@ -46,7 +46,7 @@ pub use facts::{Facts, Symbols};
 pub use found::Found;
 pub use kernel_code::KernelCode;
 pub use log::LogRecord;
-pub use machine::{Machine, Struct, Value};
+pub use machine::{Machine, ReadSwap, Struct, SwapArea, Value};
 pub use maps::Mapping;
 pub use modules::Module;
 pub use mounts::Mount;
@@ -54,6 +54,7 @@ pub use open_files::{Access, Descriptor, Device, FileRole, OpenFile};
 pub use pids::PidEntry;
 pub use socket_tables::TableSockets;
 pub use sockets::{Endpoint, HeldSocket, Socket};
+
 pub use tasks::{Arguments, Task, TaskTexts};
 pub use trouble::Trouble;
 pub use troubles::Troubles;

@@ -125,6 +125,32 @@ impl<'a> Types<'a> {
         Ok(0)
     }
 
+    /// How many elements an array has.
+    pub(crate) fn count(&self, of: TypeRef) -> Result<u64, Error> {
+        match self.btf.bare(of)?.kind {
+            Kind::Array { count, .. } => Ok(u64::from(count)),
+            _ => Ok(0),
+        }
+    }
+
+    /// The constant `name` of the enumeration `of`, if there is one that is small.
+    pub(crate) fn constant(&self, of: &str, name: &str) -> Option<u32> {
+        let values = self
+            .btf
+            .refs()
+            .find_map(|type_ref| match self.btf.get(type_ref) {
+                Ok((found, Kind::Enum { values, .. })) if found == of => Some((type_ref, values)),
+                _ => None,
+            });
+        let (type_ref, values) = values?;
+        let mut values = values.iter();
+        let (_, value) = values.find(|&(text, _)| {
+            let found = self.btf.text(type_ref.set, text);
+            found.is_ok_and(|found| found == name)
+        })?;
+        u32::try_from(value).ok()
+    }
+
     /// What a type is, for a message.
     pub(crate) fn describe(&self, of: TypeRef) -> String {
         match self.btf.bare(of) {

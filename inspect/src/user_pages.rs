@@ -44,6 +44,8 @@ pub struct UserPages {
     pub outside: u64,
     /// Pages that are in swap or about to be moved.
     pub swapped: u64,
+    /// Those of them that are in swap areas which were kept with the image.
+    pub kept_in_swap: u64,
     /// Tables that cannot be read, or lead out of memory.
     pub broken: u64,
     /// Processes that were followed to the end and whose pages the kernel has counted.
@@ -210,6 +212,8 @@ impl Walk<'_> {
                 }
                 Place::Absent { bytes, is_swapped } => {
                     self.pages.swapped += u64::from(is_swapped);
+                    let is_kept = is_swapped && self.machine.is_swap_kept(space, at);
+                    self.pages.kept_in_swap += u64::from(is_kept);
                     bytes - at % bytes
                 }
                 Place::Broken { bytes } => {
@@ -335,6 +339,7 @@ mod tests {
             mapped: 4,
             outside: 1,
             swapped: 1,
+            kept_in_swap: 0,
             broken: 0,
             counted_processes: 1,
             counted: 9,

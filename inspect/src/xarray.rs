@@ -53,6 +53,38 @@ impl Machine<'_> {
     }
 }
 
+impl Machine<'_> {
+    /// What `array` has for `index`; 0 if that is nothing.
+    pub(crate) fn xarray_entry(&self, array: Struct<'_>, index: u64) -> Result<u64, Error> {
+        let mut entry = array.field("xa_head")?.u64()?;
+        let mut rest = index;
+        for _ in 0..MAX_DEPTH {
+            if entry & KIND != NODE || entry <= LAST_MARK {
+                // One that is for a single index has no node.
+                return Ok(if rest == 0 { entry } else { 0 });
+            }
+            let node = self.structure("xa_node", entry & !KIND)?;
+            let shift = u32::try_from(node.field("shift")?.u64()?).unwrap_or(u32::MAX);
+            let slots = node.field("slots")?;
+            let count = slots.count()?.min(MAX_SLOTS);
+            let slot = rest.checked_shr(shift).unwrap_or(0);
+            if slot >= count {
+                return Ok(0);
+            }
+            rest &= 1_u64.checked_shl(shift).unwrap_or(0).wrapping_sub(1);
+            entry = slots.index(slot)?.u64()?;
+            // Of several slots that are for the same, all but the first say which that is.
+            if entry & KIND == NODE && entry >> 2 < count {
+                entry = slots.index(entry >> 2)?.u64()?;
+            }
+            if entry & KIND != NODE || entry <= LAST_MARK {
+                return Ok(entry);
+            }
+        }
+        Ok(0)
+    }
+}
+
 struct Walk<'m> {
     machine: &'m Machine<'m>,
     bounded: Bounded<(u64, u64)>,

@@ -2,7 +2,9 @@
 //! Whether the output of a run will fit on the disk.
 
 use super::Run;
-use crate::artifacts::CollectedArtifacts;
+use crate::artifacts::{
+    CollectedArtifacts, MAX_SWAP_BYTES, SwapError, listed_swap_areas, total_swap_bytes,
+};
 use crate::image_format::{ImageFormat, Shape, Target};
 use crate::manifest_output::manifest_bytes;
 use crate::sink::{PartialFile, SpaceError, check_length, check_space};
@@ -13,6 +15,10 @@ use linpmem_phys::PhysLen;
 
 /// Headers take less than this, with any number of ranges.
 const HEADERS_BYTES: u64 = 1 << 20;
+
+/// The most bytes of swap areas that are kept in memory, where nothing may be left on this
+/// machine's disks.
+const MAX_SWAP_IN_MEMORY: u64 = 256 << 20;
 
 /// The length that an image can have, but for artifacts in it and memory that does not compress.
 pub(super) fn most_bytes(shape: Shape, plan: &ImagePlan) -> u64 {
@@ -35,6 +41,46 @@ impl Run<'_> {
         let is_tight = warning.is_some();
         warnings.extend(warning);
         Ok(is_tight)
+    }
+
+    /// Checks that the image will fit with the swap areas, if they are wanted.
+    pub(super) fn check_swap(
+        &self,
+        plan: &ImagePlan,
+        warnings: &mut Warnings<'_>,
+    ) -> Result<(), SwapError> {
+        if !self.plan.artifacts.swap {
+            return Ok(());
+        }
+        // What keeps them from being listed is said when they are to be kept.
+        let Ok(listed) = listed_swap_areas(self.plan.page_timeout) else {
+            return Ok(());
+        };
+        if listed.is_empty() {
+            warnings.add("--add-swap: this machine has no swap areas".to_owned());
+        }
+        let bytes = total_swap_bytes(&listed);
+        let areas = PhysLen::new(bytes);
+        if bytes > MAX_SWAP_BYTES {
+            let limit = PhysLen::new(MAX_SWAP_BYTES);
+            return Err(SwapError::TooLarge { areas, limit });
+        }
+        let is_away = matches!(self.target, Target::Remote(_) | Target::Store(_));
+        if (is_away || self.encrypted.is_some()) && bytes > MAX_SWAP_IN_MEMORY {
+            let limit = PhysLen::new(MAX_SWAP_IN_MEMORY);
+            return Err(SwapError::InMemory { areas, limit });
+        }
+        let needed = match self.shape.format {
+            // In a file without a name until the image takes them.
+            ImageFormat::Elf | ImageFormat::Aff4(_) => bytes.saturating_mul(2),
+            _ => bytes,
+        };
+        let failed = |source| SwapError::Space { areas, source };
+        if let Target::Stream { manifest, .. } = &self.target {
+            return check_space(manifest, needed, self.plan.impact.limits).map_err(failed);
+        }
+        warnings.extend(self.space_for(plan, needed).map_err(failed)?);
+        Ok(())
     }
 
     /// Checks that the image's file can become as long as the image can. That it cannot

@@ -261,6 +261,7 @@ impl Run<'_> {
         warnings: &mut Warnings<'_>,
     ) -> Result<Acquired, AcquireError> {
         let is_tight = self.check_space(plan, warnings)?;
+        self.check_swap(plan, warnings)?;
 
         let mut outputs = OutputSet::create(
             &self.target,

@@ -8,6 +8,7 @@
 //! it is left behind, and the next question goes to a new one.
 
 use super::added::{Added, AddedError, AddedFile, failed, search};
+use super::area_reader::{AreaReader, Expected};
 use crate::timeout::{Patience, TimeoutFile, open_regular};
 use linpmem_phys::num::{len_bytes, usize_as_u64};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ enum Question {
     Search(OsString),
     /// What is in this file?
     Read(OsString),
+    /// What is in this swap area?
+    Area(OsString, Expected),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,6 +101,26 @@ impl AddedReader {
         TimeoutFile::open_by(move || reader.open_now(&path), patience)
     }
 
+    /// The swap area at `path`, as [`AreaReader`] gives it.
+    ///
+    /// # Errors
+    /// As [`TimeoutFile::open`].
+    pub(super) fn open_area(
+        &self,
+        path: &Path,
+        expected: Expected,
+        patience: &Patience,
+    ) -> io::Result<TimeoutFile> {
+        let (reader, path) = (self.clone(), path.to_path_buf());
+        let open = move || -> io::Result<Box<dyn Read>> {
+            match reader.helper() {
+                Some(helper) => reader.ask_for(helper, &Question::Area(path.into(), expected)),
+                None => Ok(Box::new(AreaReader::open(&path, expected)?)),
+            }
+        };
+        TimeoutFile::open_by(open, patience)
+    }
+
     fn search_now(&self, path: &Path) -> Result<Added, AddedError> {
         let Some(mut helper) = self.helper() else {
             return search(path);
@@ -124,10 +147,15 @@ impl AddedReader {
     }
 
     fn open_now(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        let Some(mut helper) = self.helper() else {
-            return Ok(Box::new(open_regular(path)?));
-        };
-        helper.put(&Question::Read(path.into()))?;
+        match self.helper() {
+            Some(helper) => self.ask_for(helper, &Question::Read(path.into())),
+            None => Ok(Box::new(open_regular(path)?)),
+        }
+    }
+
+    /// The bytes that are the answer to `question`.
+    fn ask_for(&self, mut helper: Helper, question: &Question) -> io::Result<Box<dyn Read>> {
+        helper.put(question)?;
         Ok(Box::new(RemoteFile {
             reader: self.clone(),
             helper: Some(helper),
@@ -263,12 +291,10 @@ pub fn serve_added(questions: impl BufRead, answers: &mut dyn Write) -> io::Resu
         match serde_json::from_str(&line?)? {
             Question::Search(path) => answer(answers, &searched(Path::new(&path)))?,
             Question::Read(path) => {
-                let last = match send(Path::new(&path), answers) {
-                    Ok(()) => Answer::End,
-                    Err(SendError::File(error)) => refusal(&error),
-                    Err(SendError::Answers(error)) => return Err(error),
-                };
-                answer(answers, &last)?;
+                send(open_regular(Path::new(&path)), answers)?;
+            }
+            Question::Area(path, expected) => {
+                send(AreaReader::open(Path::new(&path), expected), answers)?;
             }
         }
     }
@@ -291,8 +317,20 @@ enum SendError {
     Answers(io::Error),
 }
 
-fn send(path: &Path, answers: &mut dyn Write) -> Result<(), SendError> {
-    let mut file = open_regular(path).map_err(SendError::File)?;
+fn send(opened: io::Result<impl Read>, answers: &mut dyn Write) -> io::Result<()> {
+    let sent = match opened {
+        Ok(mut file) => send_all(&mut file, answers),
+        Err(error) => Err(SendError::File(error)),
+    };
+    let last = match sent {
+        Ok(()) => Answer::End,
+        Err(SendError::File(error)) => refusal(&error),
+        Err(SendError::Answers(error)) => return Err(error),
+    };
+    answer(answers, &last)
+}
+
+fn send_all(file: &mut dyn Read, answers: &mut dyn Write) -> Result<(), SendError> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         let bytes = match file.read(&mut piece) {

@@ -4,34 +4,32 @@
 //! The archive is not trusted: names, lengths and decompressed sizes are limited here.
 
 use super::ArtifactsError;
+use super::frame_stream::{FrameStart, FrameStream};
 use super::store::{Entry, Store, missing, read_error};
-use crate::section::Section;
+use crate::section::Excerpt;
+use linpmem_formats::frames::{self, zstd_frame_at};
 use linpmem_formats::{Account, Budget, OverBudget, ReadAt};
 use linpmem_phys::num::usize_as_u64;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use tar::EntryType;
-use zstd::stream::read::Decoder;
 
-/// The limit of all files in an archive together, both when it is written and when it is
-/// read.
+/// The limit of all files in an archive together but for swap areas, both when it is written and
+/// when it is read.
 pub(super) const MAX_CONTENT_BYTES: u64 = 16 << 30;
+/// The limit of all swap areas together.
+pub(crate) const MAX_SWAP_BYTES: u64 = 1 << 40;
 /// The same, with tar's headers and padding.
-const MAX_TAR_BYTES: u64 = MAX_CONTENT_BYTES + (1 << 30);
+const MAX_TAR_BYTES: u64 = MAX_CONTENT_BYTES + MAX_SWAP_BYTES + (1 << 30);
 /// More files are not listed.
 const MAX_FILES: usize = 1 << 16;
 /// Longer names are cut off.
 const MAX_NAME_BYTES: u64 = 4096;
-/// The largest window, as a power of two, that a frame may ask for.
-const MAX_WINDOW_LOG: u32 = 23;
-
 /// An archive, opened.
 pub(super) struct Archive {
     bytes: Arc<dyn ReadAt>,
-    offset: u64,
-    len: u64,
     account: Arc<Account>,
     entries: Vec<Entry>,
     /// Where each file's content is in the decompressed archive.
@@ -42,12 +40,14 @@ pub(super) struct Archive {
 }
 
 /// What an archive is called where it exceeds a budget.
-const WHAT: &str = "the artifacts of an image";
+pub(super) const WHAT: &str = "the artifacts of an image";
 
 #[derive(Clone, Copy)]
 struct ContentSpan {
     offset: u64,
     len: u64,
+    /// A frame that does not begin behind it.
+    start: FrameStart,
 }
 
 impl Archive {
@@ -62,12 +62,11 @@ impl Archive {
         len: u64,
         budget: &Budget,
     ) -> io::Result<Self> {
+        let bytes: Arc<dyn ReadAt> = Arc::new(Excerpt::new(bytes, offset, len)?);
         let mut archive = Self {
             account: Arc::new(budget.open(&bytes)),
             names: HashMap::new(),
             bytes,
-            offset,
-            len,
             entries: Vec::new(),
             contents: Vec::new(),
             damage: None,
@@ -96,9 +95,14 @@ impl Archive {
     }
 
     fn scan(&mut self) -> io::Result<()> {
-        let mut tar = tar::Archive::new(self.stream()?);
+        if self.bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let stream = self.stream(FrameStart::default());
+        let start = stream.start();
+        let mut tar = tar::Archive::new(stream);
         let mut long_name = None;
-        for entry in tar.entries()?.raw(true) {
+        for entry in tar.entries_with_seek()?.raw(true) {
             let mut entry = entry?;
             let kind = entry.header().entry_type();
             if kind == EntryType::GNULongName {
@@ -121,6 +125,7 @@ impl Archive {
             let content = ContentSpan {
                 offset: entry.raw_file_position(),
                 len: entry.header().entry_size()?,
+                start: start.get(),
             };
             let name = clean(&name);
             // In the list, in the table, and where the list is shown.
@@ -136,15 +141,9 @@ impl Archive {
         Ok(())
     }
 
-    /// The archive from its beginning, decompressed.
-    fn stream(&self) -> io::Result<impl Read + use<>> {
-        let section = Section::new(Arc::clone(&self.bytes), self.offset, self.len)?;
-        let mut decoder = Decoder::with_buffer(BufReader::with_capacity(64 << 10, section))?;
-        decoder.window_log_max(MAX_WINDOW_LOG)?;
-        Ok(Weighed {
-            inner: decoder.take(MAX_TAR_BYTES),
-            account: Arc::clone(&self.account),
-        })
+    /// The archive from `start` on, decompressed.
+    fn stream(&self, start: FrameStart) -> FrameStream {
+        FrameStream::new(&self.bytes, &self.account, start, MAX_TAR_BYTES)
     }
 
     /// The file of this name in the list.
@@ -154,20 +153,6 @@ impl Archive {
         content
             .copied()
             .ok_or_else(|| missing(name, "it was not collected"))
-    }
-}
-
-/// Decompressed bytes, all of which are work.
-struct Weighed<R> {
-    inner: R,
-    account: Arc<Account>,
-}
-
-impl<R: Read> Read for Weighed<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let size = self.inner.read(buf)?;
-        self.account.work(WHAT, usize_as_u64(size))?;
-        Ok(size)
     }
 }
 
@@ -187,12 +172,42 @@ impl Store for Archive {
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
         let content = self.find(name)?;
-        let mut stream = self.stream().map_err(read_error(name))?;
-        skip(&mut stream, content.offset).map_err(read_error(name))?;
+        let mut stream = self.stream(content.start);
+        let skipped = stream.seek(SeekFrom::Start(content.offset));
+        skipped.map_err(read_error(name))?;
         Ok(Box::new(Exactly {
             inner: stream,
             left: content.len,
         }))
+    }
+
+    fn at(&self, name: &str) -> Result<Option<Arc<dyn ReadAt>>, ArtifactsError> {
+        let content = self.find(name)?;
+        let start = content.start;
+        let end = content.offset.checked_add(content.len);
+        let end = end.ok_or_else(|| read_error(name)(io::ErrorKind::InvalidData.into()))?;
+        let (mut archive, mut position) = (start.archive, start.content);
+        while position < end {
+            let Ok(frame) = zstd_frame_at(&self.bytes, archive) else {
+                return Ok(None);
+            };
+            let worked = self.account.item(WHAT).map_err(io::Error::from);
+            worked.map_err(read_error(name))?;
+            archive += u64::from(frame.compressed_bytes);
+            position += u64::from(frame.content_bytes);
+        }
+        let excerpt =
+            |bytes, offset, len| Excerpt::new(bytes, offset, len).map_err(read_error(name));
+        let part = excerpt(
+            Arc::clone(&self.bytes),
+            start.archive,
+            archive - start.archive,
+        )?;
+        let frames = frames::Reader::within(part, self.account.budget());
+        let frames = frames.map_err(|error| read_error(name)(io::Error::other(error)))?;
+        let within = content.offset - start.content;
+        let file = excerpt(Arc::new(frames), within, content.len)?;
+        Ok(Some(Arc::new(file)))
     }
 
     fn each(
@@ -201,19 +216,15 @@ impl Store for Archive {
     ) -> Result<(), ArtifactsError> {
         // One pass; opening each file by its name would decompress the archive again and
         // again.
-        let mut stream = self.stream().map_err(read_error("the archive"))?;
-        let mut position = 0;
+        let mut stream = self.stream(FrameStart::default());
         for (entry, content) in self.entries.iter().zip(&self.contents) {
-            let gap = content.offset.checked_sub(position);
-            let gap = gap.ok_or(io::ErrorKind::InvalidData.into());
-            gap.and_then(|gap| skip(&mut stream, gap))
-                .map_err(read_error(&entry.name))?;
+            let skipped = stream.seek(SeekFrom::Start(content.offset));
+            skipped.map_err(read_error(&entry.name))?;
             let mut file = Exactly {
                 inner: &mut stream,
                 left: content.len,
             };
             take(entry, &mut file)?;
-            position = content.offset + (content.len - file.left);
         }
         Ok(())
     }
@@ -273,20 +284,10 @@ impl<R: Read> Read for Exactly<R> {
     }
 }
 
-/// Reads and discards `len` bytes.
-fn skip(stream: &mut impl Read, len: u64) -> io::Result<()> {
-    let mut skipped = Exactly {
-        inner: stream,
-        left: len,
-    };
-    io::copy(&mut skipped, &mut io::sink()).map(drop)
-}
-
 impl fmt::Debug for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Archive")
-            .field("offset", &self.offset)
-            .field("len", &self.len)
+            .field("len", &self.bytes.len())
             .finish_non_exhaustive()
     }
 }

@@ -5,20 +5,25 @@
 //! can be read without the files before it; `tar --zstd` sees one archive. The length of
 //! a file is known only at its end (stat reports 0 for files in /proc), so its frame is
 //! made first, and written after its header.
+//!
+//! A swap area is written as it is read, in frames of 1 MiB, so that any of its pages can be read
+//! without those before it. Its length is known.
 
-use super::archive::MAX_CONTENT_BYTES;
+use super::archive::{MAX_CONTENT_BYTES, MAX_SWAP_BYTES};
 use crate::hash::sha256_of;
 use crate::spool::{Scratch, Spool};
 use crate::stop::Stop;
 use linpmem_manifest::Sha256Sum;
 use linpmem_phys::PhysLen;
-use linpmem_phys::num::{len_bytes, usize_as_u64};
+use linpmem_phys::num::{len_bytes, u64_as_usize, usize_as_u64};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use tar::{EntryType, Header};
+use zstd::bulk::Compressor;
 use zstd::stream::write::Encoder;
+use zstd::zstd_safe::CParameter;
 
 /// Level 3 compresses symbols and types to a fifth, with about 4 MiB of memory.
 const LEVEL: i32 = 3;
@@ -26,6 +31,8 @@ const LEVEL: i32 = 3;
 const BLOCK_BYTES: usize = 512;
 /// Bytes that are read at a time.
 const STEP_BYTES: usize = 64 << 10;
+/// Bytes of a swap area in one frame.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// An archive that is being written.
 pub(super) struct ArchiveWriter {
@@ -34,6 +41,8 @@ pub(super) struct ArchiveWriter {
     files: Vec<ArchivedFile>,
     /// The sum of the files' lengths, at most [`MAX_CONTENT_BYTES`].
     content_bytes: u64,
+    /// The sum of the swap areas' lengths, at most [`MAX_SWAP_BYTES`].
+    swap_bytes: u64,
 }
 
 /// A file in an archive.
@@ -42,7 +51,7 @@ pub(super) struct ArchivedFile {
     pub(super) name: String,
     pub(super) length: u64,
     pub(super) sha256: Sha256Sum,
-    /// The offset of its frame in the archive.
+    /// The offset of its frame in the archive, or of the first of them.
     pub(super) offset: u64,
 }
 
@@ -77,6 +86,7 @@ impl ArchiveWriter {
             scratch,
             files: Vec::new(),
             content_bytes: 0,
+            swap_bytes: 0,
         }
     }
 
@@ -129,6 +139,76 @@ impl ArchiveWriter {
         self.content_bytes += length;
         self.append(name, length, sha256_of(hasher), spool)
             .map_err(AddError::Archive)
+    }
+
+    /// Adds a swap area of `length` bytes, all of which `content` has.
+    pub(super) fn add_area(
+        &mut self,
+        name: &str,
+        length: u64,
+        content: &mut dyn Read,
+        stop: &Stop,
+    ) -> Result<(), AddError> {
+        let room = MAX_SWAP_BYTES - self.swap_bytes;
+        if length > room {
+            return Err(AddError::Content(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("larger than the limit of {}", PhysLen::new(room)),
+            )));
+        }
+        let before = (self.out.position, self.out.hasher.clone());
+        let added = self.write_area(name, length, content, stop);
+        match added {
+            Ok(file) => {
+                self.files.push(file);
+                self.swap_bytes += length;
+                Ok(())
+            }
+            Err(error) => {
+                (self.out.position, self.out.hasher) = before;
+                self.out.cut().map_err(AddError::Archive)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn write_area(
+        &mut self,
+        name: &str,
+        length: u64,
+        content: &mut dyn Read,
+        stop: &Stop,
+    ) -> Result<ArchivedFile, AddError> {
+        let header = self.header(name, length).map_err(AddError::Archive)?;
+        let header = zstd::bulk::compress(&header, LEVEL).map_err(AddError::Archive)?;
+        self.out.write_all(&header).map_err(AddError::Archive)?;
+        let offset = self.out.position;
+        let mut compressor = Compressor::new(LEVEL).map_err(AddError::Archive)?;
+        let checked = compressor.set_parameter(CParameter::ChecksumFlag(true));
+        checked.map_err(AddError::Archive)?;
+        let mut hasher = Sha256::new();
+        let mut piece = Vec::new();
+        let mut left = length;
+        while left > 0 {
+            if stop.is_raised() {
+                return Err(AddError::Archive(io::ErrorKind::Interrupted.into()));
+            }
+            let len = PIECE_BYTES.min(u64_as_usize(left));
+            piece.resize(len, 0);
+            content.read_exact(&mut piece).map_err(AddError::Content)?;
+            hasher.update(&piece);
+            left -= usize_as_u64(len);
+            // Pieces are a multiple of tar's blocks, but for the last one.
+            piece.resize(len.next_multiple_of(BLOCK_BYTES), 0);
+            let frame = compressor.compress(&piece).map_err(AddError::Archive)?;
+            self.out.write_all(&frame).map_err(AddError::Archive)?;
+        }
+        Ok(ArchivedFile {
+            name: name.to_owned(),
+            length,
+            sha256: sha256_of(hasher),
+            offset,
+        })
     }
 
     fn append(
@@ -208,6 +288,13 @@ struct HashedFile {
     file: File,
     position: u64,
     hasher: Sha256,
+}
+
+impl HashedFile {
+    /// Drops what was written behind its position.
+    fn cut(&self) -> io::Result<()> {
+        self.file.set_len(self.position)
+    }
 }
 
 impl Write for HashedFile {
@@ -302,6 +389,132 @@ mod tests {
         for (name, content) in &files {
             assert!(&std::fs::read(folder.path().join(name)).unwrap() == content);
         }
+    }
+
+    fn spooled() -> ArchiveWriter {
+        let spool = Scratch::Folder(std::env::temp_dir());
+        ArchiveWriter::new(tempfile::tempfile().unwrap(), spool)
+    }
+
+    fn opened(written: WrittenArchive) -> Archive {
+        let source = Arc::new(FileSource::new(written.file).unwrap());
+        Archive::open(source, 0, written.length, &Budget::default()).unwrap()
+    }
+
+    /// Pages that differ and hardly compress.
+    fn area(pages: u32) -> Vec<u8> {
+        let mut state = 1_u64;
+        let words = (0..pages * 512).flat_map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 8).to_le_bytes()
+        });
+        words.collect()
+    }
+
+    #[test]
+    fn any_page_of_a_swap_area_is_read_without_those_before_it() {
+        let area = area(700);
+        let mut writer = spooled();
+        let stop = Stop::default();
+        let added = writer.add("before", &mut &b"b"[..], None, &stop);
+        assert!(added.is_ok());
+        let length = usize_as_u64(area.len());
+        let added = writer.add_area("swap/0", length, &mut area.as_slice(), &stop);
+        assert!(added.is_ok());
+        let added = writer.add("after", &mut &b"after"[..], None, &stop);
+        assert!(added.is_ok());
+        let written = writer.finish().unwrap();
+        assert_eq!(written.files[1].sha256, sha256(&area));
+        let archive = opened(written);
+        let entries = archive.entries().iter();
+        let entries: Vec<_> = entries.map(|it| (it.name.as_str(), it.length)).collect();
+        let expected = [("before", 1), ("swap/0", length), ("after", 5)];
+        assert_eq!(entries, expected.map(|(name, len)| (name, Some(len))));
+        let pages = archive.at("swap/0").unwrap().unwrap();
+        assert_eq!(pages.len(), length);
+        let mut page = [0; 4096];
+        for number in [699, 0, 255, 256, 400] {
+            pages.read_exact_at(number * 4096, &mut page).unwrap();
+            let at = usize::try_from(number).unwrap() * 4096;
+            assert!(page == area[at..at + 4096], "page {number}");
+        }
+        assert!(pages.read_exact_at(length - 4095, &mut page).is_err());
+        // From the beginning as well, and in one pass.
+        let mut found = Vec::new();
+        let mut file = archive.open("swap/0").unwrap();
+        file.read_to_end(&mut found).unwrap();
+        assert!(found == area);
+        let mut lengths = Vec::new();
+        let passed = archive.each(&mut |_, file| {
+            let mut found = Vec::new();
+            file.read_to_end(&mut found).unwrap();
+            lengths.push(found.len());
+            Ok(())
+        });
+        assert!(passed.is_ok());
+        assert_eq!(lengths, [1, area.len(), 5]);
+        // Other files have no more than their length in common with it.
+        assert!(archive.at("before").unwrap().is_none());
+        assert!(archive.at("missing").is_err());
+    }
+
+    #[test]
+    fn listing_an_archive_does_not_unpack_swap_areas() {
+        let area = area(700);
+        let mut writer = spooled();
+        let stop = Stop::default();
+        let length = usize_as_u64(area.len());
+        let added = writer.add_area("swap/0", length, &mut area.as_slice(), &stop);
+        assert!(added.is_ok());
+        let added = writer.add("last", &mut &b"last"[..], None, &stop);
+        assert!(added.is_ok());
+        let mut written = writer.finish().unwrap();
+        // A byte in the middle of the area is wrong.
+        let middle = written.length / 2;
+        written.file.write_all_at(&[0x55; 64], middle).unwrap();
+        written.length = written.file.metadata().unwrap().len();
+        let archive = opened(written);
+        assert_eq!((archive.entries().len(), archive.damage()), (2, None));
+        let mut found = Vec::new();
+        let mut file = archive.open("last").unwrap();
+        file.read_to_end(&mut found).unwrap();
+        assert_eq!(found, b"last");
+        let pages = archive.at("swap/0").unwrap().unwrap();
+        let mut page = [0; 4096];
+        pages.read_exact_at(0, &mut page).unwrap();
+        assert!(page == area[..4096]);
+        assert!(pages.read_exact_at(length / 2, &mut page).is_err());
+        let mut file = archive.open("swap/0").unwrap();
+        assert!(file.read_to_end(&mut found).is_err());
+    }
+
+    #[test]
+    fn an_area_that_fails_leaves_no_trace() {
+        let mut writer = spooled();
+        let stop = Stop::default();
+        let added = writer.add("first", &mut &b"first"[..], None, &stop);
+        assert!(added.is_ok());
+        let short = area(300);
+        let more = usize_as_u64(short.len()) + 1;
+        let error = writer.add_area("swap/0", more, &mut short.as_slice(), &stop);
+        assert!(matches!(error, Err(AddError::Content(_))), "{error:?}");
+        let stopped = Stop::default();
+        stopped.raise();
+        let error = writer.add_area("swap/0", 4096, &mut short.as_slice(), &stopped);
+        assert!(matches!(error, Err(AddError::Archive(_))), "{error:?}");
+        let error = writer.add_area("swap/0", u64::MAX, &mut short.as_slice(), &stop);
+        assert!(matches!(error, Err(AddError::Content(_))), "{error:?}");
+        let added = writer.add("last", &mut &b"last"[..], None, &stop);
+        assert!(added.is_ok());
+        let written = writer.finish().unwrap();
+        assert_eq!(written.file.metadata().unwrap().len(), written.length);
+        let mut bytes = vec![0; usize::try_from(written.length).unwrap()];
+        written.file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(sha256(&bytes), written.sha256);
+        let archive = opened(written);
+        assert_eq!((archive.entries().len(), archive.damage()), (2, None));
     }
 
     #[test]

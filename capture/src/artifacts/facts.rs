@@ -60,6 +60,7 @@ pub(super) fn machine(
             per_cpu_offsets: Vec::new(),
         },
         modules: modules(files),
+        swaps: Vec::new(),
         clocks: clocks(),
         kptr_restrict: files
             .text("proc/sys/kernel/kptr_restrict")

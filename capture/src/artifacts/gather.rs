@@ -7,10 +7,12 @@
 use super::added::{self, AddedError, AddedPatience};
 use super::added_reader::AddedReader;
 use super::archive_writer::{AddError, ArchiveWriter, WrittenArchive};
+use super::area_reader::{self, Gap};
 use super::crashed::Build;
 use super::known_symbols::{KnownSymbols, SymbolTap};
 use super::machine_files::{Item, Items, KALLSYMS, MASKED, MachineFiles};
 use super::processes::{ListedPids, Processes};
+use super::swap_areas::{self, ListedArea, SwapArea};
 use super::{
     Artifacts, ArtifactsError, MACHINE, MANIFEST, Missing, PROCESSES, Remark, VMCOREINFO, facts,
 };
@@ -18,6 +20,7 @@ use crate::Reading;
 use crate::source::{Source, Subject};
 use crate::spool::Scratch;
 use crate::stop::Stop;
+use crate::timeout::Patience;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::PhysLen;
 use std::fs::File;
@@ -35,6 +38,8 @@ pub(super) struct Gathering<'a> {
     pub(super) added_by: Option<&'a Path>,
     /// The most bytes of each file that a pattern matches.
     pub(super) added_limit: PhysLen,
+    /// Why swap areas are not kept, if they are not.
+    pub(super) swap: Result<(), &'static str>,
     /// Files that do not answer within this time are abandoned; `None` waits forever.
     pub(super) timeout: Option<Duration>,
     /// The processes before memory was read, if it has been.
@@ -78,12 +83,17 @@ pub enum GatherError {
     Interrupted,
 }
 
+/// Where the swap areas are among the artifacts, by their places in /proc/swaps.
+const SWAP_FOLDER: &str = "swap/";
+
 struct Collector<'a> {
     gathering: Gathering<'a>,
     writer: ArchiveWriter,
     missing: Vec<Missing>,
     remarks: Vec<Remark>,
     warnings: Vec<String>,
+    /// In place of the one that was raised while a swap area was read: the rest takes a moment.
+    fresh: Option<Stop>,
 }
 
 /// Writes the artifacts to `file`, which is empty. A file that is too large for memory is
@@ -102,6 +112,7 @@ pub(super) fn gather(
         missing: Vec::new(),
         remarks: Vec::new(),
         warnings: Vec::new(),
+        fresh: None,
     };
     match collector.gathering.origin {
         Origin::Live(source) => collector.collect_live(source)?,
@@ -152,6 +163,11 @@ impl Collector<'_> {
             self.collect_processes(&files)?;
         }
         self.collect_added()?;
+        let swaps = match crashed {
+            None => self.collect_swap_areas()?,
+            // Those that there are now are not that kernel's.
+            Some(_) => Vec::new(),
+        };
 
         let mut machine = facts::machine(&files, &source.machine_record, &symbols);
         if let Some(build) = crashed {
@@ -166,6 +182,7 @@ impl Collector<'_> {
             self.warnings
                 .push(format!("{}: {}", remark.name, remark.text));
         }
+        machine.swaps = swaps;
         machine.missing.clone_from(&self.missing);
         machine.remarks.clone_from(&self.remarks);
         let json = serde_json::to_vec_pretty(&machine);
@@ -230,7 +247,11 @@ impl Collector<'_> {
             if !is_safe_path(&entry.name) {
                 self.lack(&entry.name, "its name is an unsafe path".to_owned());
             } else if entry.name != MANIFEST && !self.writer.has(&entry.name) {
-                failure = self.add(&entry.name, content, None).err();
+                failure = match entry.length.filter(|_| entry.name.starts_with(SWAP_FOLDER)) {
+                    Some(length) => self.carry_area(&entry.name, length, content),
+                    None => self.add(&entry.name, content, None),
+                }
+                .err();
             }
             match &failure {
                 // Any error ends the walk; `failure` is the one that counts.
@@ -254,6 +275,24 @@ impl Collector<'_> {
             self.remarks.extend(machine.remarks);
         }
         Ok(())
+    }
+
+    /// Copies a swap area of the input image, so that it can be read at random again.
+    fn carry_area(
+        &mut self,
+        name: &str,
+        length: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), GatherError> {
+        let stop = self.gathering.stop;
+        match self.writer.add_area(name, length, content, stop) {
+            Ok(()) => Ok(()),
+            Err(AddError::Content(error)) => {
+                self.lack(name, error.to_string());
+                Ok(())
+            }
+            Err(AddError::Archive(error)) => Err(archive_error(error)),
+        }
     }
 
     fn warn_of_damage(&mut self, damage: &str) {
@@ -319,13 +358,102 @@ impl Collector<'_> {
         Ok(())
     }
 
+    /// The swap areas; keeps what is in them, if that is wanted. One that cannot be kept says why.
+    fn collect_swap_areas(&mut self) -> Result<Vec<SwapArea>, GatherError> {
+        let listed = match swap_areas::listed(self.gathering.timeout) {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.warn_of_swap("the swap areas", &error.to_string());
+                return Ok(Vec::new());
+            }
+        };
+        let reader = AddedReader::new(self.gathering.added_by);
+        let mut areas = Vec::new();
+        for (number, mut listed) in listed.into_iter().enumerate() {
+            let name = format!("{SWAP_FOLDER}{number}");
+            let kept = match self.gathering.swap {
+                Ok(()) if self.fresh.is_some() => Err("the run was interrupted".to_owned()),
+                Ok(()) => self.collect_swap_area(&reader, &name, &listed)?,
+                Err(reason) => {
+                    listed.area.missing = Some(reason.to_owned());
+                    areas.push(listed.area);
+                    continue;
+                }
+            };
+            let area = &mut listed.area;
+            match kept {
+                Ok(gaps) => {
+                    area.missing = None;
+                    area.artifact = Some(name);
+                    area.unreadable = gaps;
+                    if !area.unreadable.is_empty() {
+                        let lost = area.unreadable.iter().map(|gap| gap.length);
+                        let lost = PhysLen::new(lost.fold(0, u64::saturating_add));
+                        let reason = format!("{lost} of it could not be read");
+                        self.warn_of_swap(&area.name, &reason);
+                    }
+                }
+                Err(reason) => {
+                    self.lack(&name, format!("{}: {reason}", area.name));
+                    self.warn_of_swap(&area.name, &reason);
+                    area.missing = Some(reason);
+                }
+            }
+            areas.push(listed.area);
+        }
+        Ok(areas)
+    }
+
+    /// Keeps what is in an area, as `name`: its gaps, or why it was not kept.
+    fn collect_swap_area(
+        &mut self,
+        reader: &AddedReader,
+        name: &str,
+        listed: &ListedArea,
+    ) -> Result<Result<Vec<Gap>, String>, GatherError> {
+        if self.writer.has(name) {
+            return Ok(Err(format!("{name} was collected already")));
+        }
+        let patience = Patience::new(self.gathering.timeout);
+        let opened = reader.open_area(&listed.path, listed.expected(), &patience);
+        let opened = opened.and_then(|mut area| Ok((area_reader::length(&mut area)?, area)));
+        let (length, mut area) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(listed.reason(&error))),
+        };
+        let stop = self.gathering.stop;
+        let added = self.writer.add_area(name, length, &mut area, stop);
+        Ok(match added {
+            Ok(()) => area_reader::gaps(&mut area).map_err(|error| error.to_string()),
+            Err(AddError::Content(error)) => Err(listed.reason(&error)),
+            Err(AddError::Archive(error)) => match error.kind() {
+                io::ErrorKind::Interrupted => {
+                    self.fresh = Some(Stop::default());
+                    Err("the run was interrupted while it was read".to_owned())
+                }
+                // Everything else may fit.
+                io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge => Err(format!(
+                    "there is no room for it where the artifacts are written: {error}"
+                )),
+                _ => return Err(GatherError::Write(error)),
+            },
+        })
+    }
+
+    fn warn_of_swap(&mut self, what: &str, reason: &str) {
+        if self.gathering.swap.is_ok() {
+            self.warnings.push(format!("--add-swap: {what}: {reason}"));
+        }
+    }
+
     fn add(
         &mut self,
         name: &str,
         content: &mut dyn Read,
         limit: Option<u64>,
     ) -> Result<(), GatherError> {
-        match self.writer.add(name, content, limit, self.gathering.stop) {
+        let stop = self.fresh.as_ref().unwrap_or(self.gathering.stop);
+        match self.writer.add(name, content, limit, stop) {
             Ok(()) => Ok(()),
             Err(AddError::Content(error)) => {
                 self.lack(name, error.to_string());

@@ -8,7 +8,7 @@ use crate::Reading;
 use crate::section::Section;
 use crate::source::read_aff4;
 use linpmem_formats::{
-    DETECT_BYTES, Detected, Format, OpenError, aff4, detect, elf, open_content_within,
+    DETECT_BYTES, Detected, Format, OpenError, ReadAt, aff4, detect, elf, open_content_within,
 };
 use linpmem_manifest::paths::{
     artifacts_of, decrypted_of, encrypted_of, is_encrypted_name, manifest_of,
@@ -178,15 +178,24 @@ impl Store for Volume {
     }
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
+        Ok(Box::new(Section::whole(self.file(name)?)))
+    }
+
+    fn at(&self, name: &str) -> Result<Option<Arc<dyn ReadAt>>, ArtifactsError> {
+        self.file(name).map(Some)
+    }
+}
+
+impl Volume {
+    fn file(&self, name: &str) -> Result<Arc<dyn ReadAt>, ArtifactsError> {
         let mut files = self.entries.iter().zip(&self.urns);
         let (_, urn) = files
             .find(|(entry, _)| entry.name == name)
             .ok_or_else(|| missing(name, "the volume has no such file"))?;
         let bytes = self.image.open_file(urn);
-        let bytes = bytes.map_err(|source| ArtifactsError::Aff4 {
+        bytes.map_err(|source| ArtifactsError::Aff4 {
             path: PathBuf::from(name),
             source,
-        })?;
-        Ok(Box::new(Section::whole(bytes)))
+        })
     }
 }

@@ -17,6 +17,10 @@ use std::path::Path;
 /// What an image needs besides its artifacts at its end.
 const ENDING_BYTES: u64 = 1 << 20;
 
+/// Why swap areas are not kept.
+const NO_ROOM: &str = "the image would not fit with the swap areas";
+const INTERRUPTED: &str = "the run was interrupted before it was read";
+
 /// Artifacts to be collected, and where they go.
 pub(crate) struct LateArtifacts<'a> {
     request: ArtifactsRequest<'a>,
@@ -89,13 +93,21 @@ impl<'a> LateArtifacts<'a> {
         limits: Limits,
         warn: &mut dyn FnMut(String),
     ) -> Option<CollectedArtifacts> {
-        let collected = self.place().and_then(|collected| match collected {
-            Some(kept) => {
+        let fitting = |collected: Option<CollectedArtifacts>| {
+            if let Some(kept) = &collected {
                 fits(image, file_bytes, kept.bytes_inside(), limits)?;
-                Ok(Some(kept))
             }
-            None => Ok(None),
-        });
+            Ok(collected)
+        };
+        let swap = self.request.swap();
+        let mut collected = self.place(swap).and_then(fitting);
+        if let (Err(LateError::Space(error)), Ok(())) = (&collected, swap) {
+            // The kernel's artifacts are small, and without them nothing is found in memory.
+            warn(format!(
+                "swap areas were dropped, because the image would not fit with them: {error}"
+            ));
+            collected = self.place(Err(NO_ROOM)).and_then(fitting);
+        }
         match collected {
             Ok(Some(kept)) => {
                 kept.warnings.iter().cloned().for_each(warn);
@@ -121,7 +133,10 @@ impl<'a> LateArtifacts<'a> {
         }
     }
 
-    fn place(&mut self) -> Result<Option<CollectedArtifacts>, LateError> {
+    fn place(
+        &mut self,
+        swap: Result<(), &'static str>,
+    ) -> Result<Option<CollectedArtifacts>, LateError> {
         let write = |source| PlacementError::Gather(GatherError::Write(source));
         let archive = match &self.place {
             Place::File(Some(file)) => file.file().try_clone().map_err(write)?,
@@ -130,10 +145,16 @@ impl<'a> LateArtifacts<'a> {
                 scratch.file().map_err(write)?
             }
         };
-        // After a stop, an image is worth little without them, and they take a moment.
+        // After a stop, an image is worth little without them, and they take a moment; swap areas
+        // do not.
         let (given, fresh) = (self.request.stop, Stop::default());
-        let stop = if given.is_raised() { &fresh } else { given };
-        let gathered = self.request.gather(archive, stop, self.begin.as_ref());
+        let (stop, swap) = match given.is_raised() {
+            true => (&fresh, swap.and(Err(INTERRUPTED))),
+            false => (given, swap),
+        };
+        let gathered = self
+            .request
+            .gather(archive, stop, self.begin.as_ref(), swap);
         let Some(gathered) = gathered.map_err(PlacementError::from)? else {
             return Ok(None);
         };

@@ -3,6 +3,7 @@
 //!
 //! Readers ignore fields that they do not know, so that later versions can add some.
 
+use super::SwapArea;
 use linpmem_manifest::{Address, Host, MachineRecord, Missing, Remark, Tool};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub struct Machine {
     /// Modules, as in /proc/modules.
     #[serde(default)]
     pub modules: Vec<Module>,
+    /// Swap areas, as in /proc/swaps; images of earlier versions do not say.
+    #[serde(default)]
+    pub swaps: Vec<SwapArea>,
     /// The clocks, all read at one moment.
     pub clocks: Clocks,
     /// /proc/sys/kernel/kptr_restrict.
@@ -125,6 +129,7 @@ impl Machine {
             variables: BTreeMap::new(),
             cpus: Cpus::default(),
             modules: Vec::new(),
+            swaps: Vec::new(),
             clocks: Clocks::default(),
             kptr_restrict: None,
             missing: Vec::new(),

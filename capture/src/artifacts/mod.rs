@@ -10,9 +10,11 @@ mod added;
 mod added_reader;
 mod archive;
 mod archive_writer;
+mod area_reader;
 mod check;
 mod crashed;
 mod facts;
+mod frame_stream;
 mod gather;
 mod image;
 mod kernel_log;
@@ -27,9 +29,12 @@ mod pattern;
 mod placement;
 mod processes;
 mod store;
+mod swap_areas;
 
 pub use added::AddedError;
 pub use added_reader::serve_added;
+pub(crate) use archive::MAX_SWAP_BYTES;
+pub use area_reader::Gap;
 pub use check::{ArtifactsVerdict, check};
 pub use facts::{is_arm64, no_volatility};
 pub use gather::GatherError;
@@ -42,6 +47,8 @@ pub use placement::PlacementError;
 pub(crate) use placement::{ArtifactsRequest, CollectedArtifacts, members};
 pub use processes::{ListedPids, ListedProcess, ListedProcesses, Processes};
 pub use store::{Artifacts, ArtifactsError, Entry};
+pub use swap_areas::{SwapArea, SwapError};
+pub(crate) use swap_areas::{listed as listed_swap_areas, total_bytes as total_swap_bytes};
 
 pub use linpmem_manifest::{Missing, Remark};
 

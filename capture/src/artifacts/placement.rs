@@ -7,6 +7,7 @@ use super::gather::{GatherError, Gathered, Gathering, Origin, gather};
 use super::machine_files::MachineFiles;
 use super::own_file::{OwnFile, scratch};
 use super::processes::ListedPids;
+use super::swap_areas::NOT_WANTED;
 use super::{MACHINE, MANIFEST, PROCESSES, VMCOREINFO};
 use crate::Reading;
 use crate::embedded_manifest::EmbeddedManifest;
@@ -125,13 +126,22 @@ impl ArtifactsRequest<'_> {
             .flatten()
     }
 
+    /// Whether swap areas are kept, or why not.
+    pub(super) fn swap(&self) -> Result<(), &'static str> {
+        match self.wanted.swap {
+            true => Ok(()),
+            false => Err(NOT_WANTED),
+        }
+    }
+
     /// Collects the artifacts into `file`; `begin` are the processes that there were before
-    /// memory was read.
+    /// memory was read. `swap` says why swap areas are not kept, if they are not.
     pub(super) fn gather(
         &self,
         file: File,
         stop: &Stop,
         begin: Option<&ListedPids>,
+        swap: Result<(), &'static str>,
     ) -> Result<Option<Gathered>, GatherError> {
         let gathering = Gathering {
             begin,
@@ -143,6 +153,7 @@ impl ArtifactsRequest<'_> {
             added: &self.wanted.add,
             added_by: self.wanted.add_reader.as_deref(),
             added_limit: self.wanted.add_limit,
+            swap,
             timeout: self.timeout,
             stop,
         };
@@ -160,13 +171,14 @@ impl ArtifactsRequest<'_> {
         let Some(inside) = inside else {
             let file = create()?;
             let archive = file.file().try_clone().map_err(write)?;
-            let gathered = self.gather(archive, self.stop, None)?;
+            let gathered = self.gather(archive, self.stop, None, self.swap())?;
             return gathered
                 .map(|gathered| in_own_file(gathered, file))
                 .transpose();
         };
         let archive = scratch(self.target, self.encrypted).file().map_err(write)?;
-        let Some(gathered) = self.gather(archive, self.stop, None)? else {
+        let gathered = self.gather(archive, self.stop, None, self.swap())?;
+        let Some(gathered) = gathered else {
             return Ok(None);
         };
         let length = gathered.archive.length;
@@ -310,7 +322,8 @@ impl aff4::Content for ArchivedContent {
         let left = self.archive.len().checked_sub(self.file.offset);
         let left = left.ok_or(io::ErrorKind::UnexpectedEof)?;
         let section = Section::new(Arc::clone(&self.archive), self.file.offset, left)?;
-        let frame = Decoder::new(section)?.single_frame();
-        Ok(Box::new(frame.take(self.file.length)))
+        // A swap area has many frames.
+        let frames = Decoder::new(section)?;
+        Ok(Box::new(frames.take(self.file.length)))
     }
 }

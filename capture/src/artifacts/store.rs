@@ -3,13 +3,14 @@
 
 use super::live::Live;
 use super::{MACHINE, Machine, PROCESSES, Processes};
-use linpmem_formats::aff4;
+use linpmem_formats::{ReadAt, aff4};
 use linpmem_manifest::MachineRecord;
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::len_bytes;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The artifacts of a machine: files with names, each read from its beginning.
 ///
@@ -36,6 +37,12 @@ pub(super) trait Store: fmt::Debug {
 
     /// Opens the file of this name.
     fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError>;
+
+    /// The file of this name, to be read at any offset; `None` if it is not stored so.
+    fn at(&self, name: &str) -> Result<Option<Arc<dyn ReadAt>>, ArtifactsError> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// Calls `take` for each file in turn.
     fn each(
@@ -192,6 +199,15 @@ impl Artifacts {
     /// If there is no file of this name, or it cannot be opened.
     pub fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, ArtifactsError> {
         self.store.open(name)
+    }
+
+    /// A file, to be read at any offset; `None` if it is stored so that it can only be read from
+    /// its beginning.
+    ///
+    /// # Errors
+    /// If there is no file of this name, or it cannot be opened.
+    pub fn at(&self, name: &str) -> Result<Option<Arc<dyn ReadAt>>, ArtifactsError> {
+        self.store.at(name)
     }
 
     /// The content of a file of at most `limit` bytes.

@@ -55,6 +55,16 @@ pub struct AcquireArgs {
     #[arg(long, value_name = "fit|PATH|auto|never", default_value = "never")]
     pub driver: DriverSpec,
 
+    /// Keep the swap areas as well, zram included: what processes have in memory is shown from them
+    ///
+    /// They are read when memory has been read, past the page cache, and are among the artifacts
+    /// as swap/0, swap/1 and so on; machine.json tells which is which. That takes as long as
+    /// reading the disk, and the room that they need is checked before the run begins. What
+    /// cannot be read of them is listed. Encrypted images and those that are sent to another
+    /// machine can have 256 MiB of them.
+    #[arg(long, conflicts_with = "no_artifacts", help_heading = "Artifacts")]
+    pub add_swap: bool,
+
     /// Also write a symbol file for Volatility 3: OUTPUT.isf.json.xz
     ///
     /// After memory has been read; see `linpmem-dump symbols --help`.

@@ -183,6 +183,7 @@ impl ArtifactsArgs {
             add: self.add.clone(),
             add_reader: None,
             add_limit: self.add_limit,
+            swap: false,
         }
     }
 }

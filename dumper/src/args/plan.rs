@@ -7,8 +7,8 @@ use super::{AcquireArgs, ConvertArgs, ImageArgs, RunArgs};
 use linpmem_capture::selection::Selection;
 use linpmem_capture::source::SourceSpec;
 use linpmem_capture::{
-    AddressError, BundleError, DriverSpec, ImageSpec, LocationError, OnUnreadable, Output, Plan,
-    ReadOrder, Reading, Stream,
+    AddressError, ArtifactsSpec, BundleError, DriverSpec, ImageSpec, LocationError, OnUnreadable,
+    Output, Plan, ReadOrder, Reading, Stream,
 };
 use linpmem_manifest::Tool;
 use linpmem_manifest::paths::{decrypted_of, is_encrypted_name};
@@ -43,6 +43,9 @@ pub enum UsageError {
     /// An image does not change while it is read.
     #[error("--order volatile-first applies to a running machine, not to an image: drop it")]
     OrderOfImage,
+    /// An image has the swap areas that were kept with it.
+    #[error("--add-swap applies to a running machine, not to an image: drop it")]
+    SwapOfImage,
     /// The memory of a machine has no layout in a file.
     #[error("--input-layout and --input-ranges apply to --source file:IMAGE: drop them")]
     LayoutOfMachine,
@@ -151,6 +154,9 @@ impl AcquireArgs {
         {
             return Err(UsageError::OrderOfImage);
         }
+        if self.add_swap && matches!(self.selection.source, SourceSpec::Image(_)) {
+            return Err(UsageError::SwapOfImage);
+        }
         let output = match self.remote.output(self.output.is_some())? {
             Some(output) => output,
             None => output(self.output.as_deref(), &self.run)?,
@@ -200,6 +206,10 @@ impl AcquireArgs {
             order,
             driver: self.driver.clone(),
             second_pass: self.second_pass,
+            artifacts: ArtifactsSpec {
+                swap: self.add_swap,
+                ..plan.artifacts
+            },
             ..plan
         })
     }
@@ -361,5 +371,13 @@ mod tests {
     fn an_image_has_no_volatile_memory() {
         let words = ["a", "--source", "file:b", "--order", "volatile-first"];
         assert_eq!(plan(&words).unwrap_err(), UsageError::OrderOfImage);
+    }
+
+    #[test]
+    fn an_image_has_no_swap_areas_but_its_own() {
+        let words = ["a", "--source", "file:b", "--add-swap"];
+        assert_eq!(plan(&words).unwrap_err(), UsageError::SwapOfImage);
+        assert!(plan(&["a", "--add-swap"]).unwrap().artifacts.swap);
+        assert!(!plan(&["a"]).unwrap().artifacts.swap);
     }
 }

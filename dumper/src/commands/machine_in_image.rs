@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image and its artifacts, opened as the machine that it is of.
 
+use super::kept_swap::KeptSwap;
 use super::kernel_symbols;
 use crate::args::InspectArgs;
 use linpmem_capture::Reading;
@@ -52,6 +53,7 @@ pub(super) struct Opened {
     btf: Vec<u8>,
     symbols: Symbols,
     known: Option<artifacts::Machine>,
+    swap: KeptSwap,
     listed: Option<Processes>,
 }
 
@@ -114,13 +116,16 @@ impl Opened {
             },
         };
         let symbols = kernel_symbols::of(artifacts, Vmcoreinfo::new(&vmcoreinfo))?;
+        // Images of earlier versions lack it.
+        let known = artifacts.machine().ok();
         Ok(Self {
+            swap: KeptSwap::of(artifacts, known.as_ref()),
             image: ImageMemory(image),
             btf: artifacts.btf("vmlinux")?,
             vmcoreinfo,
             symbols,
-            // Images of earlier versions lack the second.
-            known: artifacts.machine().ok(),
+            known,
+            // The same is true of this one.
             listed: artifacts.processes().ok(),
         })
     }
@@ -132,7 +137,8 @@ impl Opened {
             btf: &self.btf,
             symbols: self.symbols.clone(),
         };
-        Ok(Machine::open(&self.image, facts)?)
+        let machine = Machine::open(&self.image, facts)?;
+        Ok(machine.with_swap(&self.swap.areas, &self.swap))
     }
 
     /// What the machine said about itself.

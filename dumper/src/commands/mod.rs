@@ -21,6 +21,8 @@ pub mod files;
 pub mod index;
 pub mod info;
 #[cfg(feature = "inspect")]
+mod kept_swap;
+#[cfg(feature = "inspect")]
 mod kernel_symbols;
 pub mod ls;
 #[cfg(feature = "inspect")]

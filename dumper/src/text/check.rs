@@ -186,6 +186,8 @@ pub struct UserPagesRow {
     pub outside: u64,
     /// Pages in swap, or about to be moved.
     pub swapped: u64,
+    /// Those of them that are in swap areas which were kept with the image.
+    pub kept_in_swap: u64,
     /// Page tables that are missing, or lead out of memory.
     pub broken_tables: u64,
     /// Processes whose pages the kernel has counted, and that were followed to their end.
@@ -361,11 +363,15 @@ impl CheckDocument {
         if let Some(row) = &self.user_pages {
             writeln!(
                 out,
-                "  programs:   page tables of {} lead to {}, {} of them not in the image; {} swapped",
+                "  programs:   page tables of {} lead to {}, {} of them not in the image; {} swapped{}",
                 processes(row.processes),
                 count(row.mapped, "page"),
                 row.outside,
-                row.swapped
+                row.swapped,
+                match row.kept_in_swap {
+                    0 => String::new(),
+                    kept => format!(", {kept} of them in areas that were kept"),
+                }
             )?;
             writeln!(
                 out,

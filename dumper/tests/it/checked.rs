@@ -348,6 +348,7 @@ fn names_from_an_image_do_not_reach_the_terminal_as_they_are() {
             mapped: 2,
             outside: 1,
             swapped: 0,
+            kept_in_swap: 0,
             broken_tables: 0,
             counted_processes: 1,
             counted: 2,

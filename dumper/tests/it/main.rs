@@ -116,6 +116,9 @@ mod stores;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+#[cfg(feature = "encrypt")]
+mod swap_areas;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod unreadable;

@@ -18,7 +18,7 @@ mod reader;
 mod snappy;
 mod zstd;
 
-pub use self::zstd::{ZstdFrame, seek_table};
+pub use self::zstd::{ZstdFrame, seek_table, zstd_frame_at};
 pub use error::Error;
 pub use lz4::{encode_lz4, lz4_bound};
 pub use reader::{MAX_CONTENT_BYTES, Reader};

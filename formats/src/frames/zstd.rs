@@ -11,6 +11,7 @@ use crate::{Account, ReadAt};
 use linpmem_phys::PhysLen;
 use linpmem_phys::num::{u32_as_usize, u64_as_usize};
 use std::io::Read;
+use std::sync::Arc;
 
 /// The magic number of the table's skippable frame.
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a5e;
@@ -200,6 +201,26 @@ fn walk(source: &impl ReadAt, index: &mut Index) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The zstd frame that begins at `offset` of `source`, by the headers of its blocks: nothing is
+/// decompressed.
+///
+/// # Errors
+/// If none begins there, or it does not give the size of its content, or is too large for a
+/// [`Reader`](super::Reader).
+pub fn zstd_frame_at(source: &Arc<dyn ReadAt>, offset: u64) -> Result<ZstdFrame, Error> {
+    let mut cursor = Cursor::new(source);
+    cursor.skip(offset)?;
+    let content = frame_at(&mut cursor, offset)?.unwrap_or(0);
+    let too_large = |_| Error::FrameTooLarge {
+        offset,
+        content: PhysLen::new(content),
+    };
+    Ok(ZstdFrame {
+        compressed_bytes: u32::try_from(cursor.offset() - offset).map_err(too_large)?,
+        content_bytes: u32::try_from(content).map_err(too_large)?,
+    })
 }
 
 /// Skips the frame at `start`. Returns the size of its content, if it is not one to skip.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image, opened as the machine that it is of.
 
+mod swap;
 mod value;
 
+pub use swap::{ReadSwap, SwapArea};
 pub use value::{Struct, Value};
 
 use crate::address_space::{AddressSpace, Place};
@@ -14,6 +16,7 @@ use crate::types::Types;
 use linpmem_kinfo::vmcoreinfo::Vmcoreinfo;
 use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use linpmem_phys::{PAGE_SIZE, ReadPhys};
+use swap::Swap;
 
 /// Bytes of the kernel's banner that are read.
 const BANNER_BYTES: u64 = 512;
@@ -27,6 +30,7 @@ pub struct Machine<'a> {
     kernel: AddressSpace,
     banner: String,
     page_size: u64,
+    swap: Option<Swap<'a>>,
 }
 
 impl<'a> Machine<'a> {
@@ -55,6 +59,7 @@ impl<'a> Machine<'a> {
                         kernel,
                         banner: banner.trim_end().to_owned(),
                         page_size: info.page_size().unwrap_or(PAGE_SIZE.get()),
+                        swap: None,
                     });
                 }
                 Ok(found) => {
@@ -66,6 +71,23 @@ impl<'a> Machine<'a> {
             }
         }
         Err(failed.unwrap_or(Error::NoFact("how its page tables are read")))
+    }
+
+    /// With the swap areas that it had: pages of processes are read from them.
+    #[must_use]
+    pub fn with_swap(self, areas: &'a [SwapArea], reader: &'a dyn ReadSwap) -> Self {
+        Self {
+            swap: Some(Swap::new(areas, reader)),
+            ..self
+        }
+    }
+
+    pub(crate) const fn swap(&self) -> Option<&Swap<'a>> {
+        self.swap.as_ref()
+    }
+
+    pub(crate) const fn memory(&self) -> &Memory<'a> {
+        &self.memory
     }
 
     /// The kernel's banner, as it is in memory.
@@ -106,14 +128,36 @@ impl<'a> Machine<'a> {
     }
 
     /// Fills `buf` through the page tables of a process, up to the first page that cannot be
-    /// read: how many bytes that are, and why there are no more.
+    /// read: how many bytes that are, and why there are no more. What was swapped out is read
+    /// from the areas that were kept.
     pub fn read_some_in(
         &self,
         space: AddressSpace,
         at: u64,
         buf: &mut [u8],
     ) -> (usize, Option<MemoryError>) {
-        space.read_some(&self.memory, at, buf)
+        let mut done = 0;
+        let mut rest = buf;
+        loop {
+            let address = at.wrapping_add(usize_as_u64(done));
+            let (read, error) = space.read_some(&self.memory, address, rest);
+            done += read;
+            let Some(error) = error else {
+                return (done, None);
+            };
+            if error.reason != Reason::SwappedOut {
+                return (done, Some(error));
+            }
+            let (_, missing) = rest.split_at_mut(read);
+            let in_page = PAGE_SIZE.get() - error.address % PAGE_SIZE.get();
+            let len = missing.len().min(u64_as_usize(in_page));
+            let (target, tail) = missing.split_at_mut(len);
+            if let Err(error) = self.read_swapped(space, error.address, target) {
+                return (done, Some(error));
+            }
+            done += len;
+            rest = tail;
+        }
     }
 
     /// What the page tables of a process say of an address.

@@ -9,7 +9,7 @@
 )]
 
 use super::file_types::{NEW_LISTENING, OLD_LISTENING, file_types, socket_types, table_types};
-use super::{Kernel, MemberOf, Of, Tasks};
+use super::{Btf, CHAIN, Kernel, MemberOf, Of, Tasks};
 
 /// What the kernel's struct has for the program of a process.
 const EXE: [MemberOf; 1] = [("exe_file", Of::Pointer("file"), 48)];
@@ -48,11 +48,21 @@ impl Files {
         Self::with_tables(&OLD_LISTENING)
     }
 
+    /// With more types, which `define` adds, and mappings in a list.
+    pub fn with(define: impl FnOnce(&mut Btf)) -> Self {
+        Self::with_all(&NEW_LISTENING, &[EXE[0], CHAIN], define)
+    }
+
     fn with_tables(hashinfo: &[MemberOf]) -> Self {
-        let mut tasks = Tasks::with(&EXE, |btf| {
+        Self::with_all(hashinfo, &EXE, |_| {})
+    }
+
+    fn with_all(hashinfo: &[MemberOf], mm: &[MemberOf], define: impl FnOnce(&mut Btf)) -> Self {
+        let mut tasks = Tasks::with(mm, |btf| {
             file_types(btf);
             socket_types(btf);
             table_types(btf, hashinfo);
+            define(btf);
         });
         let kernel = &mut tasks.kernel;
         let mount = kernel.allocate(96);

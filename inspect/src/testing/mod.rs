@@ -13,6 +13,7 @@ mod file_types;
 mod files;
 mod kernel_types;
 mod log;
+mod swap_types;
 
 pub use file_types::file_types;
 pub use files::Files;
@@ -20,6 +21,7 @@ pub use kernel_types::{
     CHAIN, PARTS, counter_types, mapping_types, module_types, old_mapping_types, queue_types,
 };
 pub use log::{LogRing, log_types};
+pub use swap_types::{swap_tables, swap_trees};
 
 use crate::facts::{Facts, Symbols};
 use crate::machine::Machine;
@@ -144,6 +146,16 @@ impl Btf {
             words.extend([name, self.of(of), place]);
         }
         self.records[id as usize - 1] = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self
+    }
+
+    /// Defines an enumeration of four bytes.
+    pub fn enumeration(&mut self, name: &'static str, values: &[(&'static str, u32)]) -> &mut Self {
+        let mut words = vec![self.text(name), 6 << 24 | values.len() as u32, 4];
+        for &(name, value) in values {
+            words.extend([self.text(name), value]);
+        }
+        self.id(name, |_| words);
         self
     }
 

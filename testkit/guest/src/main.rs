@@ -16,6 +16,7 @@ mod mask;
 mod open;
 mod plant;
 mod ps;
+mod swapped;
 mod tick;
 
 use std::path::Path;
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
         "rest" => tick::rest(rest),
         "kmsg" => kmsg::run(),
         "ps" => ps::run(),
+        "swapon" => swapped::swapon(rest),
+        "swapped" => swapped::run(rest),
         "cat" => files::cat(rest),
         "ls" => files::ls(rest),
         "write" => files::write(rest),
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
         "insmod" => kernel_modules::insmod(rest),
         "rmmod" => kernel_modules::rmmod(rest),
         _ => Err(anyhow::anyhow!(
-            "no such tool; the tools are init, fill, mark, hold, plant, crowd, tasks, open, fds, tick, rest, ps, kmsg, cat, ls, \
+            "no such tool; the tools are init, fill, mark, hold, plant, crowd, tasks, open, fds, tick, rest, ps, swapon, swapped, kmsg, cat, ls, \
              write, clear, mask, unmask, insmod and rmmod"
         )),
     };

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// The names that init can be called by.
 const TOOLS: &[&str] = &[
     "init", "fill", "mark", "hold", "plant", "open", "crowd", "tasks", "fds", "ps", "tick", "rest",
-    "kmsg", "cat", "ls", "write", "clear", "mask", "unmask", "insmod", "rmmod",
+    "kmsg", "cat", "ls", "write", "clear", "mask", "unmask", "insmod", "rmmod", "swapon",
+    "swapped",
 ];
 
 /// The archive with the init `guest` and with those modules of `needed` that `kernel`

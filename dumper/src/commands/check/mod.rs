@@ -195,6 +195,7 @@ impl Checks<'_> {
             mapped: pages.mapped,
             outside: pages.outside,
             swapped: pages.swapped,
+            kept_in_swap: pages.kept_in_swap,
             broken_tables: pages.broken,
             counted_processes: pages.counted_processes,
             counted: pages.counted,

@@ -4,7 +4,7 @@
 use crate::args::ReadingArgs;
 use linpmem_capture::artifacts::Artifacts;
 use linpmem_mount::ReadArtifact;
-use linpmem_phys::num::usize_as_u64;
+use linpmem_phys::num::{u64_as_usize, usize_as_u64};
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -26,6 +26,13 @@ impl ReadArtifact for ArtifactArchive {
         let artifacts = Artifacts::read(&self.image, &self.reading.reading());
         let artifacts = artifacts.map_err(io::Error::other)?;
         let artifacts = artifacts.ok_or(io::ErrorKind::NotFound)?;
+        // A swap area has gigabytes that need not be unpacked for one of its pages.
+        if let Some(file) = artifacts.at(name).map_err(io::Error::other)? {
+            let left = file.len().saturating_sub(at);
+            let mut bytes = vec![0; len.min(u64_as_usize(left))];
+            file.read_exact_at(at, &mut bytes)?;
+            return Ok(bytes);
+        }
         let mut file = artifacts.open(name).map_err(io::Error::other)?;
         let skipped = io::copy(&mut file.by_ref().take(at), &mut io::sink())?;
         let mut bytes = Vec::new();

@@ -5,6 +5,7 @@ mod damaged;
 pub mod files;
 mod mounted;
 pub mod shown;
+mod swapped;
 
 use crate::host_dumper;
 use crate::machines;
