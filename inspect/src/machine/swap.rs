@@ -222,7 +222,8 @@ impl Machine<'_> {
             return Ok(None);
         }
         let file = info.field("swap_file")?.follow();
-        let name = match file.and_then(|file| self.path_of(file)) {
+        let path = file.and_then(|file| self.path(file.field("f_path")?.structure()));
+        let name = match path {
             Ok(name) => name,
             Err(error) => {
                 return Ok(Some(Type {
