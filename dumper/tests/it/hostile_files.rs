@@ -172,11 +172,22 @@ pub fn lime(records: u64) -> Vec<u8> {
 
 /// A tar archive of so many MiB of zeros and of these files, in zstd frames.
 pub fn archive(mib: u64, files: &[(String, &[u8])]) -> Vec<u8> {
-    let mut zeros = header("zeros", mib << 20);
     let block = ::zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
+    archive_with(mib, &block, files)
+}
+
+/// The same, whose frames do not say how much is in them: nothing can be passed over.
+pub fn archive_without_lengths(mib: u64, files: &[(String, &[u8])]) -> Vec<u8> {
+    let zeros = vec![0; 1 << 20];
+    let block = ::zstd::encode_all(zeros.as_slice(), 1).unwrap();
+    archive_with(mib, &block, files)
+}
+
+fn archive_with(mib: u64, block: &[u8], files: &[(String, &[u8])]) -> Vec<u8> {
+    let mut zeros = header("zeros", mib << 20);
     zeros = ::zstd::bulk::compress(&zeros, 1).unwrap();
     for _ in 0..mib {
-        zeros.extend(&block);
+        zeros.extend(block);
     }
     let mut rest = Vec::new();
     for (name, content) in files {

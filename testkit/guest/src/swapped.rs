@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let pages: usize = pages.parse().context("PAGES")?;
     let comm = CString::new(name.as_str())?;
     prctl::set_name(&comm)?;
+    enter_group()?;
     let len = NonZeroUsize::new((pages + 1) * PAGE).context("PAGES")?;
     // SAFETY: the kernel chooses the place, and nothing else uses it.
     let memory = unsafe {
@@ -102,7 +104,7 @@ pub fn run(args: &[String]) -> Result<()> {
         let done = unsafe { libc::madvise(memory.as_ptr(), len.get(), libc::MADV_PAGEOUT) };
         ensure!(done == 0, "madvise: {}", std::io::Error::last_os_error());
         let kib = swapped_kib(start)?;
-        if kib == len.get() / 1024 && swap_arguments()? {
+        if kib == len.get() / 1024 && swap_arguments()? && drop_cached()? {
             println!(
                 "swapped process {} has {kib} KiB at {start:#x}",
                 std::process::id()
@@ -119,6 +121,28 @@ pub fn run(args: &[String]) -> Result<()> {
         swapped_kib(start)?,
         len.get() / 1024
     )
+}
+
+/// A group whose memory can be reclaimed.
+const GROUP: &str = "/sys/fs/cgroup/swapped";
+
+fn enter_group() -> Result<()> {
+    fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").context("groups of memory")?;
+    fs::create_dir_all(GROUP)?;
+    let own = std::process::id().to_string();
+    fs::write(Path::new(GROUP).join("cgroup.procs"), own).context("entering a group")
+}
+
+/// Has the kernel give up the pages that it has written to swap and still has in memory; whether
+/// it has.
+fn drop_cached() -> Result<bool> {
+    // It says that it could not do all of that, which is more than there is.
+    let _ = fs::write(Path::new(GROUP).join("memory.reclaim"), "64M");
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let mut lines = memory.lines();
+    let cached = lines.find_map(|line| line.strip_prefix("SwapCached:"));
+    let cached = cached.context("no SwapCached")?.trim();
+    Ok(cached.trim_end_matches(" kB").parse::<u64>()? < 100)
 }
 
 /// Has the page with the arguments written to swap; whether it is there. Nothing uses it any more.
