@@ -127,8 +127,17 @@ impl Mount {
 
     /// Unmounts it as anybody does; returns the exit code, and what was said on stderr.
     pub fn end(mut self) -> (Option<i32>, String) {
-        let umount = Command::new("umount").arg(&self.folder).status().unwrap();
-        assert!(umount.success());
+        // A program that another test starts has a copy of this one's files for a moment.
+        let begin = Instant::now();
+        loop {
+            let umount = Command::new("umount").arg(&self.folder).output().unwrap();
+            if umount.status.success() {
+                break;
+            }
+            let said = String::from_utf8_lossy(&umount.stderr).into_owned();
+            assert!(begin.elapsed() < PATIENCE, "{said}");
+            thread::sleep(Duration::from_millis(100));
+        }
         let status = self.wait();
         let mut said = String::new();
         let mut stderr = self.program.stderr.take().unwrap();

@@ -45,7 +45,9 @@ fn run(name: &str, areas: impl FnOnce(&Path) -> Vec<(PathBuf, &'static str, usiz
     }
     let swaps = folder.path().join("swaps");
     fs::write(&swaps, text).unwrap();
-    let script = "mount --bind \"$1\" /proc/swaps && shift && exec \"$@\"";
+    // What other tests have mounted would stay mounted as long as this namespace is there.
+    let script = "awk '$3 ~ /^fuse/ { print $2 }' /proc/self/mounts | xargs -r -n 1 umount -l; \
+                  mount --bind \"$1\" /proc/swaps && shift && exec \"$@\"";
     let output = Command::new("unshare")
         .args([
             "--mount",
