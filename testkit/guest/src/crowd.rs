@@ -239,7 +239,7 @@ mod tests {
         let status = "Name:\ta) (b\nUid:\t1\t2\t3\t4\n";
         assert_eq!(
             line("12", "13", stat, status).as_deref(),
-            Some("12 13 1 2 4711 S a) (b")
+            Some("12 13 1 2 4711 S a) (b)")
         );
         assert_eq!(line("12", "13", stat, "Name:\ta\n"), None);
     }
