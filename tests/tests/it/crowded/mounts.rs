@@ -29,6 +29,9 @@ pub fn compare(image: &Path, pid: u64, said: &str) -> Result<usize> {
         .lines()
         .map(|line| row(line).with_context(|| line.to_owned()));
     let mut expected: Vec<Row> = lines.collect::<Result<_>>()?;
+    // The first mount of all, which since Linux 7 is below the root of every process, and which
+    // /proc does not show for that reason.
+    ours.retain(|row| row.0 != row.1 || expected.contains(row));
     ours.sort();
     expected.sort();
     ensure!(ours == expected, "{ours:#?} is not {said}");
