@@ -9,12 +9,13 @@ use linpmem_capture::artifacts::{Artifacts, Machine, SwapError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_manifest::Manifest;
 use linpmem_phys::num::{len_bytes, usize_as_u64};
+use nix::sched::{CloneFlags, unshare};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-const FOLDER: &str = "LINPMEM_TEST_SWAP";
 const LOW: [&str; 3] = ["--add-swap", "--range", "0-0x8fffff"];
 const PAGES: usize = 600;
 
@@ -30,9 +31,12 @@ fn area() -> Vec<u8> {
     bytes
 }
 
-/// Runs the ignored test `name` of this file where /proc/swaps lists `areas`: paths, kinds and
-/// KiB.
-fn run(name: &str, areas: impl FnOnce(&Path) -> Vec<(PathBuf, &'static str, usize)>) {
+/// Runs `test` where /proc/swaps lists `areas`: paths, kinds and KiB. It gets the folder that
+/// `areas` got.
+fn with_areas(
+    areas: impl FnOnce(&Path) -> Vec<(PathBuf, &'static str, usize)>,
+    test: impl FnOnce(&Path) + Send,
+) {
     assert!(
         rustix::process::geteuid().is_root(),
         "tests of swap areas mount a file over /proc/swaps: run them as root"
@@ -45,36 +49,31 @@ fn run(name: &str, areas: impl FnOnce(&Path) -> Vec<(PathBuf, &'static str, usiz
     }
     let swaps = folder.path().join("swaps");
     fs::write(&swaps, text).unwrap();
-    // What other tests have mounted would stay mounted as long as this namespace is there.
-    let script = "awk '$3 ~ /^fuse/ { print $2 }' /proc/self/mounts | xargs -r -n 1 umount -l; \
-                  mount --bind \"$1\" /proc/swaps && shift && exec \"$@\"";
-    let output = Command::new("unshare")
-        .args([
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-            "sh",
-        ])
-        .arg(&swaps)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", &format!("swap_areas::{name}")])
-        .env(FOLDER, folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    // The namespace is that of a thread, and of those and the programs that it starts.
+    let work = || {
+        enter_namespace(&swaps);
+        test(folder.path());
+    };
+    let ended = thread::scope(|scope| scope.spawn(work).join());
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
 }
 
-/// The folder of a test that runs in a namespace of its own.
-fn folder() -> PathBuf {
-    PathBuf::from(std::env::var_os(FOLDER).expect("it is run by another test"))
+/// Gives this thread mounts of its own, with `swaps` over /proc/swaps.
+fn enter_namespace(swaps: &Path) {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    // What other tests have mounted would stay mounted as long as this namespace is there.
+    let script = "mount --make-rprivate / \
+                  && awk '$3 ~ /^fuse/ { print $2 }' /proc/self/mounts | xargs -r -n 1 umount -l; \
+                  mount --bind \"$1\" /proc/swaps";
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", script, "sh"])
+        .arg(swaps)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 fn fake() -> Fake {
@@ -84,9 +83,9 @@ fn fake() -> Fake {
     }
 }
 
-fn acquire(words: &[&str]) -> Manifest {
+fn acquire(folder: &Path, words: &[&str]) -> Manifest {
     let words = [words, &LOW].concat();
-    manifest_of(&fake().acquire(&folder(), &words).unwrap())
+    manifest_of(&fake().acquire(folder, &words).unwrap())
 }
 
 fn opened(image: &Path) -> (Artifacts, Machine) {
@@ -103,17 +102,14 @@ fn good(folder: &Path) -> (PathBuf, &'static str, usize) {
 
 #[test]
 fn areas_are_kept_in_every_place_of_artifacts() {
-    run("each_format", |folder| vec![good(folder)]);
+    with_areas(|folder| vec![good(folder)], each_format);
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn each_format() {
-    let folder = folder();
+fn each_format(folder: &Path) {
     let expected = area();
-    let command = |words: &[&str]| dump(&folder, words);
+    let command = |words: &[&str]| dump(folder, words);
     for name in ["a.core", "a.aff4", "a.lime"] {
-        let manifest = acquire(&[name]);
+        let manifest = acquire(folder, &[name]);
         let kept = manifest.header.artifacts.or(manifest.late_artifacts);
         let kept = kept.unwrap();
         let record = kept.files.iter().find(|file| file.name == "swap/0");
@@ -140,7 +136,7 @@ fn each_format() {
         .args(["--zstd", "-xf"])
         .arg(&archive)
         .arg("-C")
-        .arg(&folder)
+        .arg(folder)
         .arg("swap/0")
         .output()
         .unwrap();
@@ -177,7 +173,7 @@ fn assert_is_kept(image: &Path, expected: &[u8]) {
 
 #[test]
 fn an_area_that_is_not_there_ends_nothing() {
-    run("odd_areas", |folder| {
+    let areas = |folder: &Path| {
         let other = folder.join("other");
         fs::write(&other, vec![0; PAGES * 4096]).unwrap();
         let kib = (PAGES - 1) * 4;
@@ -188,14 +184,13 @@ fn an_area_that_is_not_there_ends_nothing() {
             (PathBuf::from("/dev/null"), "partition", kib),
             good(folder),
         ]
-    });
+    };
+    with_areas(areas, odd_areas);
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn odd_areas() {
-    let manifest = acquire(&["a.core"]);
-    let (artifacts, machine) = opened(&folder().join("a.core"));
+fn odd_areas(folder: &Path) {
+    let manifest = acquire(folder, &["a.core"]);
+    let (artifacts, machine) = opened(&folder.join("a.core"));
     let reasons: Vec<_> = machine
         .swaps
         .iter()
@@ -225,15 +220,13 @@ fn odd_areas() {
 
 #[test]
 fn without_the_option_areas_are_only_listed() {
-    run("not_wanted", |folder| vec![good(folder)]);
+    with_areas(|folder| vec![good(folder)], not_wanted);
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn not_wanted() {
+fn not_wanted(folder: &Path) {
     let words = ["a.core", "--range", "0-0x8fffff"];
-    fake().acquire(&folder(), &words).unwrap();
-    let (artifacts, machine) = opened(&folder().join("a.core"));
+    fake().acquire(folder, &words).unwrap();
+    let (artifacts, machine) = opened(&folder.join("a.core"));
     let [swap] = &machine.swaps[..] else {
         panic!("{:?}", machine.swaps);
     };
@@ -243,19 +236,15 @@ fn not_wanted() {
 
 #[test]
 fn what_cannot_fit_is_said_before_anything_is_read() {
-    run("no_room", |folder| vec![good(folder)]);
-    run("too_much", |folder| {
-        vec![(folder.join("huge"), "partition", 2 << 30)]
-    });
+    with_areas(|folder| vec![good(folder)], no_room);
+    let huge = |folder: &Path| vec![(folder.join("huge"), "partition", 2 << 30)];
+    with_areas(huge, too_much);
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn no_room() {
-    let folder = folder();
+fn no_room(folder: &Path) {
     // Memory alone fits.
     let words = [&["a.core", "--max-size", "12MiB"][..], &LOW].concat();
-    match fake().acquire(&folder, &words) {
+    match fake().acquire(folder, &words) {
         Err(RunError::Acquire(AcquireError::Swap(error @ SwapError::Space { .. }))) => {
             let said = error.to_string();
             assert!(said.contains("leave out --add-swap"), "{said}");
@@ -264,14 +253,12 @@ fn no_room() {
     }
     assert!(!folder.join("a.core").exists() && !folder.join("a.core.partial").exists());
     let words = ["a.core", "--max-size", "12MiB", "--range", "0-0x8fffff"];
-    fake().acquire(&folder, &words).unwrap();
+    fake().acquire(folder, &words).unwrap();
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn too_much() {
+fn too_much(folder: &Path) {
     let words = [&["a.core"][..], &LOW].concat();
-    match fake().acquire(&folder(), &words) {
+    match fake().acquire(folder, &words) {
         Err(RunError::Acquire(AcquireError::Swap(SwapError::TooLarge { .. }))) => {}
         other => panic!("{other:?}"),
     }
@@ -279,37 +266,31 @@ fn too_much() {
 
 #[test]
 fn encrypted_images_have_small_areas() {
-    run("encrypted", |folder| vec![good(folder)]);
-    run("encrypted_and_large", |folder| {
-        vec![(folder.join("large"), "partition", 256 << 10)]
-    });
+    with_areas(|folder| vec![good(folder)], encrypted);
+    let large = |folder: &Path| vec![(folder.join("large"), "partition", 256 << 10)];
+    with_areas(large, encrypted_and_large);
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn encrypted() {
-    let folder = folder();
-    keys(&folder);
+fn encrypted(folder: &Path) {
+    keys(folder);
     for name in ["a.core", "a.lime", "a.aff4"] {
         let words = [&[name, "--encrypt-to", PUBLIC][..], &LOW].concat();
-        fake().acquire(&folder, &words).unwrap();
+        fake().acquire(folder, &words).unwrap();
         let (image, out) = (format!("{name}.age"), format!("{name}.swap"));
         for words in [
             vec!["verify", &image],
             vec!["extract", &image, &out, "--file", "swap/0"],
         ] {
             let words = [words.as_slice(), &["--identity", "key.txt"]].concat();
-            dump(&folder, &words).assert().success();
+            dump(folder, &words).assert().success();
         }
         assert!(fs::read(folder.join(out)).unwrap() == area(), "{name}");
     }
 }
 
-#[test]
-#[ignore = "another test runs it in a mount namespace of its own"]
-fn encrypted_and_large() {
+fn encrypted_and_large(folder: &Path) {
     let words = [&["a.core", "--encrypt-to", PUBLIC][..], &LOW].concat();
-    match fake().acquire(&folder(), &words) {
+    match fake().acquire(folder, &words) {
         Err(RunError::Acquire(AcquireError::Swap(error @ SwapError::InMemory { .. }))) => {
             assert!(error.to_string().contains("kept in memory"), "{error}");
         }

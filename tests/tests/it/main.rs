@@ -15,6 +15,7 @@ mod host_dumper;
 mod inspected;
 mod kmod;
 mod machines;
+mod mounted_image;
 mod pattern;
 mod pipeline;
 mod pmem;

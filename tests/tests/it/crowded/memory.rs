@@ -2,37 +2,16 @@
 //! The memory of a process, read through the mounted image.
 
 use super::{Crowd, at};
-use crate::host_dumper;
+use crate::mounted_image::MountedImage;
 use anyhow::{Context, Result, ensure};
 use linpmem_testkit::content;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// Compares each region of the crowd with what was put there. Returns how many they are.
 pub fn compare(image: &Path, crowd: &Crowd) -> Result<usize> {
-    let folder = tempfile::tempdir()?;
-    let mut command = host_dumper::command()?;
-    command.arg("mount").arg(image).arg(folder.path());
-    let mut program = command.stdout(Stdio::piped()).spawn()?;
-    let mut line = String::new();
-    let stdout = program.stdout.take().context("no output")?;
-    BufReader::new(stdout).read_line(&mut line)?;
-    let compared = regions(folder.path(), crowd);
-    let ended = Command::new("umount").arg(folder.path()).status();
-    let status = program.wait()?;
-    ensure!(
-        ended?.success() && status.success(),
-        "mount: {status}: {line}"
-    );
-    compared
-}
-
-fn regions(mounted: &Path, crowd: &Crowd) -> Result<usize> {
-    let path = mounted.join(format!("pid/{}/mem", crowd.pid));
-    let memory = File::open(&path).with_context(|| path.display().to_string())?;
+    let mounted = MountedImage::new(image)?;
+    let memory = mounted.memory(crowd.pid)?;
     let regions = at(&crowd.document, "/regions").as_array();
     let regions = regions.context("no regions")?;
     for region in regions {
@@ -50,5 +29,7 @@ fn regions(mounted: &Path, crowd: &Crowd) -> Result<usize> {
             ensure!(page == expected, "{region}: page {number:#x} is another");
         }
     }
+    drop(memory);
+    mounted.end()?;
     Ok(regions.len())
 }

@@ -4,6 +4,7 @@
 
 use super::shown::at;
 use super::{number, small};
+use crate::mounted_image::MountedImage;
 use crate::{host_dumper, machines};
 use anyhow::{Context, Result, bail, ensure};
 use linpmem_testkit::Random;
@@ -12,86 +13,17 @@ use linpmem_testkit::vm::Vm;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const TOKEN: &str = "c41d83e2-planted-to-be-searched-for";
 const NAME: &str = "searched";
-/// How long the program may take to mount or to unmount an image.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Pages that the token is in, at most.
 const PAGES: usize = 257;
 /// Stretches that are compared.
 const STRETCHES: u64 = 6;
-
-/// A mounted image.
-struct Mounted {
-    program: Child,
-    folder: PathBuf,
-}
-
-impl Mounted {
-    fn new(image: &Path, folder: PathBuf) -> Result<Self> {
-        fs::create_dir(&folder)?;
-        let command = host_dumper::command()?;
-        // Who runs the tests may ignore signals.
-        let mut signals = Command::new("env");
-        signals.arg("--default-signal=INT,TERM,HUP");
-        signals.arg(command.get_program());
-        signals.arg("mount").arg(image).arg(&folder);
-        let program = signals.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut mounted = Self {
-            program: program?,
-            folder,
-        };
-        let stdout = mounted.program.stdout.take().context("no stdout")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        ensure!(
-            line.contains("is mounted on"),
-            "{}: {line}",
-            image.display()
-        );
-        Ok(mounted)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    /// SIGTERM unmounts it.
-    fn end(mut self) -> Result<()> {
-        let id = self.program.id().to_string();
-        let killed = Command::new("kill").args(["-TERM", &id]).status()?;
-        ensure!(killed.success(), "no process {id}");
-        let begin = Instant::now();
-        let status = loop {
-            if let Some(status) = self.program.try_wait()? {
-                break status;
-            }
-            ensure!(begin.elapsed() < PATIENCE, "the program goes on");
-            thread::sleep(Duration::from_millis(20));
-        };
-        ensure!(status.success(), "{status}");
-        let left = fs::read_dir(&self.folder)?.count();
-        ensure!(left == 0, "{left} files in {}", self.folder.display());
-        Ok(())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // After `end`, there is nothing to do.
-        if matches!(self.program.try_wait(), Ok(None)) {
-            let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
-            let _ = self.program.kill();
-            let _ = self.program.wait();
-        }
-    }
-}
 
 /// What a machine said of a process.
 struct Said {
@@ -171,7 +103,7 @@ fn programs_find_in_a_mounted_image_what_a_raw_copy_has() -> Result<()> {
     let [expected, _] = work.digest_and_rate("the raw copy", &raw)?;
     for image in [&core, &volume] {
         let name = image.extension().context("no format")?.to_string_lossy();
-        let mounted = Mounted::new(image, folder.path().join(format!("mounted {name}")))?;
+        let mounted = MountedImage::new(image)?;
         work.same_memory(&mounted, image, &name, &expected)?;
         work.same_process(&mounted)?;
         mounted.end()?;
@@ -221,7 +153,7 @@ impl Work<'_> {
 
     fn same_memory(
         &self,
-        mounted: &Mounted,
+        mounted: &MountedImage,
         image: &Path,
         name: &str,
         expected: &str,
@@ -307,7 +239,7 @@ impl Work<'_> {
     }
 
     /// The planted process: what it has in its memory, by its own addresses, and what it has open.
-    fn same_process(&self, mounted: &Mounted) -> Result<()> {
+    fn same_process(&self, mounted: &MountedImage) -> Result<()> {
         let Said {
             pid,
             lines,
