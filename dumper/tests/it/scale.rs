@@ -2,20 +2,15 @@
 //! Memory of a large machine, most of it never used: what a conversion takes. `cargo xtask
 //! bench scale` does the same with more.
 
+use crate::resident::{MOST_OWN_KIB, most_own_kib};
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 const GIB: u64 = 1 << 30;
 const RANGES: u64 = 1000;
 /// Noise at the beginning of memory, more than a segment of 64 MiB.
 const NOISE_MIB: u64 = 96;
-/// The most memory that this conversion may have for itself. With the 8 MiB of its file that a
-/// released program touches it stays below the 32 MiB of any conversion by 4; of the file of a
-/// program for tests, as much as 18 MiB are resident, depending on what the system has cached.
-const MOST_OWN_KIB: u64 = 20 << 10;
 
 /// A padded image of `gib` GiB in [`RANGES`] ranges, and the list of these. Almost all of it is
 /// a hole.
@@ -46,30 +41,6 @@ fn sparse(folder: &Path, gib: u64) {
     fs::write(folder.join("ranges"), list).unwrap();
 }
 
-/// The most memory that `linpmem-dump` has for itself with these words, in KiB.
-fn peak_own_kib(folder: &Path, words: &[&str]) -> u64 {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
-        .args(words)
-        .current_dir(folder)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    while child.try_wait().unwrap().is_none() {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("RssAnon:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-        peak = peak.max(kib.unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
-    assert!(peak > 0);
-    peak
-}
-
 /// Reading all zeros of 64 GiB takes a debug build half a minute, and holding a segment of an
 /// AFF4 image takes 64 MiB.
 #[test]
@@ -87,7 +58,7 @@ fn sparse_memory_of_64_gib_takes_seconds_and_32_mib() {
         "--threads=2",
         "out.aff4",
     ];
-    let peak = peak_own_kib(folder.path(), &words);
+    let peak = most_own_kib(folder.path(), &words);
     assert!(peak <= MOST_OWN_KIB, "{peak} KiB");
     let written = fs::metadata(folder.path().join("out.aff4")).unwrap().len();
     let least = NOISE_MIB << 20;
