@@ -29,7 +29,8 @@ const READ_BYTES: usize = 32 << 10;
 pub(crate) struct Line {
     socket: BufReader<TcpStream>,
     tls: Connection,
-    /// The frame that is being received: its header, and its payload.
+    /// The frame that is being received, its header and its payload, and what is left of longer ones
+    /// behind them: bytes are zeroed once, not for each frame.
     frame: Vec<u8>,
     /// Bytes of it that are there.
     filled: usize,
@@ -132,8 +133,9 @@ impl Line {
         loop {
             if self.fill()? {
                 let (kind, _) = self.announced()?;
-                (self.filled, self.needed) = (0, HEADER_BYTES);
-                let payload = self.frame.get(HEADER_BYTES..).unwrap_or_default();
+                let end = std::mem::replace(&mut self.needed, HEADER_BYTES);
+                self.filled = 0;
+                let payload = self.frame.get(HEADER_BYTES..end).unwrap_or_default();
                 return Ok(Some((kind, payload)));
             }
             if !self.take_in(deadline, wake)? {
@@ -158,14 +160,14 @@ impl Line {
                 let (_, len) = self.announced()?;
                 self.needed = HEADER_BYTES + len;
                 if len == 0 {
-                    self.frame.truncate(HEADER_BYTES);
                     return Ok(true);
                 }
             }
-            if self.frame.len() != self.needed {
+            if self.frame.len() < self.needed {
                 self.frame.resize(self.needed, 0);
             }
-            let room = self.frame.get_mut(self.filled..).unwrap_or_default();
+            let room = self.frame.get_mut(self.filled..self.needed);
+            let room = room.unwrap_or_default();
             match self.tls.reader().read(room) {
                 Ok(0) => return Err(closed()),
                 Ok(len) => self.filled += len,

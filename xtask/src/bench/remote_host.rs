@@ -23,6 +23,10 @@ use std::process::{Command, Stdio};
 /// Begins at address 0.
 const MEMORY: &str = "memory.padded";
 
+/// Which one senders use: bbr paces what is sent by timers, which takes a virtual machine as much of
+/// a processor as TLS does.
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
 /// In turns, so that the machine's condition is the same for all.
 const RUNS: [Run; 6] = [
     (Job::Disk, Processors::All),
@@ -83,6 +87,10 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let folder = scratch()?;
     let memory = folder.path().join(MEMORY);
     make(&memory, setting.mib)?;
+    eprintln!(
+        "[bench] remote/host: TCP's congestion control is {}",
+        fs::read_to_string(CONGESTION)?.trim()
+    );
     let mut best: BTreeMap<Run, Taken> = BTreeMap::new();
     for _ in 0..setting.rounds {
         for run in RUNS {
