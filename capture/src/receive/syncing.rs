@@ -132,3 +132,46 @@ impl Drop for Syncing {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::{Files, Found};
+    use super::super::name::Names;
+    use super::*;
+    use crate::sink::Limits;
+    use linpmem_remote::{Hello, RunId, Stream};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    /// A sender waits for the word about its bytes, and the receiver's thread for this.
+    #[test]
+    fn whoever_waits_is_woken_when_something_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let hello = Hello {
+            run: RunId::generate().unwrap(),
+            host: "host".to_owned(),
+            started: "20260131T000000Z".to_owned(),
+            extension: "raw".to_owned(),
+            planned_bytes: 4096,
+        };
+        let names = Names::of(&hello).unwrap();
+        let found = Files::open(folder.path(), &names, &hello, Limits::default());
+        let Ok(Found::Running(mut files)) = found else {
+            panic!("the files of the run could not be created");
+        };
+        let syncing = Syncing::start(&files).unwrap();
+        let is_woken = |seconds| {
+            let mut polled = [PollFd::new(syncing.done(), PollFlags::IN)];
+            let time = Timespec {
+                tv_sec: seconds,
+                tv_nsec: 0,
+            };
+            poll(&mut polled, Some(&time)).unwrap() == 1
+        };
+        files.data(Stream::Image, &[7; 4096]).unwrap();
+        assert!(!is_woken(0));
+        assert_eq!(syncing.durable(), Ok(0));
+        syncing.sync(&files).unwrap();
+        assert!(is_woken(60));
+        assert_eq!(syncing.durable(), Ok(1));
+    }
+}

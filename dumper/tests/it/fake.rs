@@ -236,8 +236,8 @@ fn acquire_source_until(
     stop: &Stop,
 ) -> Result<Summary, RunError> {
     let mut cli = Cli::parse_from(["linpmem-dump", "--progress", "none"].iter().chain(words));
-    let output = cli.acquire.output.take().unwrap();
-    cli.acquire.output = Some(folder.join(output));
+    let output = cli.acquire.output.take();
+    cli.acquire.output = output.map(|output| folder.join(output));
     let command = words.iter().map(|&word| word.to_owned()).collect();
     let plan = cli.acquire.plan(command)?;
     let acquired = acquire_from(&plan, &source, stop, &mut Silent)?;

@@ -4,11 +4,13 @@
 
 use crate::encryption::{PUBLIC, dump, keys};
 use crate::fake::{Fake, manifest_of};
+use crate::remote::Place;
 use linpmem_capture::AcquireError;
 use linpmem_capture::artifacts::{Artifacts, Machine, SwapError};
 use linpmem_dump::commands::acquire::RunError;
 use linpmem_manifest::Manifest;
 use linpmem_phys::num::{len_bytes, usize_as_u64};
+use linpmem_testkit::stores::StoreServer;
 use nix::sched::{CloneFlags, unshare};
 use std::fs;
 use std::io::Read;
@@ -296,4 +298,86 @@ fn encrypted_and_large(folder: &Path) {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn small_areas_go_to_a_receiver() {
+    with_areas(|folder| vec![good(folder)], received);
+}
+
+fn received(folder: &Path) {
+    let encrypt = &["--encrypt-to", PUBLIC][..];
+    let identity = &["--identity", "key.txt"][..];
+    for (encrypt, identity) in [(&[][..], &[][..]), (encrypt, identity)] {
+        let place = Place::new();
+        let receiver = place.receive("127.0.0.1:0", &["--once"]);
+        let to = address(folder, &receiver.to);
+        let words = [&["--to", &to], &LOW[..], encrypt].concat();
+        fake().acquire(folder, &words).unwrap();
+        assert_eq!(receiver.ended(), Some(0), "{}", place.log());
+        let image = place.image();
+        if encrypt.is_empty() {
+            assert_is_kept(&image, &area());
+        }
+        keys(place.folder());
+        let extract = ["extract", image.to_str().unwrap(), "swap"];
+        let words = [&extract, &["--file", "swap/0"][..], identity].concat();
+        dump(place.folder(), &words).assert().success();
+        assert!(fs::read(place.path("swap")).unwrap() == area());
+    }
+}
+
+#[test]
+fn small_areas_go_to_a_store() {
+    with_areas(|folder| vec![good(folder)], stored);
+}
+
+fn stored(folder: &Path) {
+    let store = folder.join("store");
+    fs::create_dir(&store).unwrap();
+    let server = StoreServer::webdav(&store).unwrap();
+    let to = address(folder, &format!("http://{}/x.core", server.address()));
+    let words = [&["--to", &to, "--format", "elf"][..], &LOW].concat();
+    fake().acquire(folder, &words).unwrap();
+    // A server for HTTP PUT cannot append: each part is a file.
+    let parts = ["x.core.00000", "x.core.00001"].map(|name| fs::read(store.join(name)).unwrap());
+    fs::write(store.join("x.core"), parts.concat()).unwrap();
+    assert_is_kept(&store.join("x.core"), &area());
+    dump(&store, &["verify", "x.core"]).assert().success();
+}
+
+#[test]
+fn large_areas_are_not_kept_elsewhere() {
+    let large = |folder: &Path| vec![(folder.join("large"), "partition", 257 << 10)];
+    with_areas(large, large_and_elsewhere);
+}
+
+fn large_and_elsewhere(folder: &Path) {
+    let store = folder.join("store");
+    fs::create_dir(&store).unwrap();
+    let server = StoreServer::webdav(&store).unwrap();
+    let place = Place::new();
+    let receiver = place.receive("127.0.0.1:0", &[]);
+    for to in [
+        receiver.to.clone(),
+        format!("http://{}/x.core", server.address()),
+    ] {
+        let to = address(folder, &to);
+        let words = [&["--to", &to, "--format", "elf"][..], &LOW].concat();
+        match fake().acquire(folder, &words) {
+            Err(RunError::Acquire(AcquireError::Swap(error @ SwapError::InMemory { .. }))) => {
+                assert!(error.to_string().contains("kept in memory"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(place.arrived(), Vec::<String>::new());
+    assert_eq!(fs::read_dir(&store).unwrap().count(), 0);
+}
+
+/// `to`, from a file.
+fn address(folder: &Path, to: &str) -> String {
+    let path = folder.join("address");
+    fs::write(&path, to).unwrap();
+    format!("@{}", path.display())
 }
