@@ -209,16 +209,25 @@ impl Line {
 
     fn is_readable(&self, deadline: Instant, wake: Option<&Wake>) -> io::Result<bool> {
         let socket = PollFd::new(self.socket.get_ref(), PollFlags::IN);
-        // The socket twice, if there is nothing else to wait for.
-        let other = wake.map_or_else(|| socket.clone(), |wake| PollFd::new(wake, PollFlags::IN));
-        let mut polled = [socket, other];
+        // Never the socket twice: bytes can arrive when the first one has been looked at.
+        let (mut alone, mut both);
+        let polled: &mut [PollFd<'_>] = match wake {
+            Some(wake) => {
+                both = [socket, PollFd::new(wake, PollFlags::IN)];
+                &mut both
+            }
+            None => {
+                alone = [socket];
+                &mut alone
+            }
+        };
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = Timespec::try_from(left).map_err(io::Error::other)?;
-            match poll(&mut polled, Some(&left)) {
+            match poll(polled, Some(&left)) {
                 Ok(_) => {
-                    let [socket, _] = &polled;
-                    let is_readable = !socket.revents().is_empty();
+                    let socket = polled.first();
+                    let is_readable = socket.is_some_and(|socket| !socket.revents().is_empty());
                     if let (false, Some(wake)) = (is_readable, wake) {
                         wake.reset();
                     }
@@ -281,3 +290,41 @@ const _: () = assert!(
     MAX_PAYLOAD < 128 << 10,
     "a frame is kept in memory for each sender"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::tls;
+    use std::net::TcpListener;
+    use std::thread::spawn;
+
+    const FRAMES: u32 = 300_000;
+
+    /// Bytes can arrive at any moment of a call that waits for them.
+    #[test]
+    fn what_arrives_is_never_taken_for_silence() {
+        let identity = Identity::generate().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = tls::client_config(identity.public_key()).unwrap();
+        let sending = spawn(move || -> io::Result<()> {
+            let tls = tls::client(&config).map_err(io::Error::other)?;
+            let mut line = Line::new(TcpStream::connect(address)?, tls.into())?;
+            for number in 0..FRAMES {
+                line.send(Kind::Alive, &[])?;
+                (0..number % 61).for_each(|_| std::hint::spin_loop());
+            }
+            line.close();
+            Ok(())
+        });
+        let (socket, _) = listener.accept().unwrap();
+        let tls = tls::server(&tls::server_config(&identity).unwrap()).unwrap();
+        let mut line = Line::new(socket, tls.into()).unwrap();
+        for number in 0..FRAMES {
+            let frame = line.receive(SILENCE).unwrap();
+            assert_eq!(frame, Some((Kind::Alive, &[][..])), "frame {number}");
+        }
+        sending.join().unwrap().unwrap();
+    }
+}
