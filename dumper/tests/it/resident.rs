@@ -36,11 +36,9 @@ fn write_noise(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// The most memory that linpmem-dump had for itself at any of many moments, in KiB.
-pub fn most_own_kib(folder: &Path, words: &[&str]) -> u64 {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"))
-        .args(words)
-        .current_dir(folder)
+/// The most memory that a run of `command` had for itself at any of many moments, in KiB.
+pub fn most_own_kib(command: &mut Command) -> u64 {
+    let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -56,10 +54,10 @@ pub fn most_own_kib(folder: &Path, words: &[&str]) -> u64 {
     }
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
+    assert!(output.status.success(), "{command:?}: {said}");
     assert!(
         most > 4 << 10,
-        "{words:?}: {most} KiB is too little to be true"
+        "{command:?}: {most} KiB is too little to be true"
     );
     most
 }
@@ -86,8 +84,12 @@ fn no_run_takes_more_than_32_mib() {
         #[cfg(feature = "encrypt")]
         &["a.lime.lz4", "--threads", "5", "--encrypt-to", PUBLIC],
     ] {
-        let convert = ["convert", "in.padded", "--progress=none", "--force"];
-        let own = most_own_kib(folder.path(), &[&convert[..], words].concat());
+        let mut convert = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"));
+        convert
+            .args(["convert", "in.padded", "--progress=none", "--force"])
+            .args(words)
+            .current_dir(folder.path());
+        let own = most_own_kib(&mut convert);
         println!("{words:?}: {own} KiB");
         assert!(own <= MOST_OWN_KIB, "{words:?}: {own} KiB of its own");
     }

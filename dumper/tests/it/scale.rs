@@ -3,14 +3,28 @@
 //! bench scale` does the same with more.
 
 use crate::resident::{MOST_OWN_KIB, most_own_kib};
+#[cfg(feature = "stores")]
+use crate::stores::Place;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+use std::process::Command;
 
 const GIB: u64 = 1 << 30;
 const RANGES: u64 = 1000;
+/// What an object store may take besides: four parts of 8 MiB, or two of 16. That is 64 MiB in all.
+#[cfg(feature = "stores")]
+const MOST_FOR_A_STORE_KIB: u64 = 32 << 10;
 /// Noise at the beginning of memory, more than a segment of 64 MiB.
 const NOISE_MIB: u64 = 96;
+
+/// What an acquisition from such an image has in common with another one.
+const SPARSE: [&str; 4] = [
+    "--input-layout=padded",
+    "--progress=none",
+    "--no-artifacts",
+    "--no-file-hash",
+];
 
 /// A padded image of `gib` GiB in [`RANGES`] ranges, and the list of these. Almost all of it is
 /// a hole.
@@ -47,18 +61,12 @@ fn sparse(folder: &Path, gib: u64) {
 fn sparse_memory_of_64_gib_takes_seconds_and_32_mib() {
     let folder = tempfile::tempdir().unwrap();
     sparse(folder.path(), 64);
-    let words = [
-        "--source=file:memory.padded",
-        "--input-layout=padded",
-        "--input-ranges=ranges",
-        "--progress=none",
-        "--no-artifacts",
-        "--no-file-hash",
-        "--min-free=0",
-        "--threads=2",
-        "out.aff4",
-    ];
-    let peak = most_own_kib(folder.path(), &words);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_linpmem-dump"));
+    run.args(SPARSE)
+        .args(["--source=file:memory.padded", "--input-ranges=ranges"])
+        .args(["--min-free=0", "--threads=2", "out.aff4"])
+        .current_dir(folder.path());
+    let peak = most_own_kib(&mut run);
     assert!(peak <= MOST_OWN_KIB, "{peak} KiB");
     let written = fs::metadata(folder.path().join("out.aff4")).unwrap().len();
     let least = NOISE_MIB << 20;
@@ -66,4 +74,26 @@ fn sparse_memory_of_64_gib_takes_seconds_and_32_mib() {
     let manifest = folder.path().join("out.aff4.manifest.jsonl");
     let manifest = fs::metadata(manifest).unwrap().len();
     assert!(manifest < 2 << 20, "{manifest}");
+}
+
+/// Up to 70 GiB a store gets parts of 8 MiB, and beyond that of 16.
+#[cfg(feature = "stores")]
+#[test]
+fn a_store_takes_64_mib_whatever_the_size_of_its_parts() {
+    let (place, _s3) = Place::with_s3();
+    for gib in [4, 72] {
+        sparse(&place.path("target"), gib);
+        let to = format!("s3://bucket/{gib}.aff4");
+        let words = ["--source=file:memory.padded", "--input-ranges=ranges"];
+        let store = ["--format=aff4", "--threads=2", "--to", &to];
+        let mut run = place.command(&[&SPARSE[..], &words, &store].concat());
+        let own = most_own_kib(&mut run);
+        println!("{gib} GiB: {own} KiB");
+        assert!(
+            own <= MOST_OWN_KIB + MOST_FOR_A_STORE_KIB,
+            "{gib} GiB: {own} KiB"
+        );
+        let verified = place.verify(&to, &[]);
+        assert!(verified.status.success(), "{verified:?}");
+    }
 }
