@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory of a large machine, most of it never used: what a conversion takes. `cargo xtask
-//! bench scale` does the same with more.
+//! Memory of a large machine, most of it never used: what a run takes that converts it, or sends it
+//! to a store. `cargo xtask bench scale` converts more.
 
 use crate::resident::{MOST_OWN_KIB, most_own_kib};
 #[cfg(feature = "stores")]

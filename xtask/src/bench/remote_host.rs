@@ -23,8 +23,7 @@ use std::process::{Command, Stdio};
 /// Begins at address 0.
 const MEMORY: &str = "memory.padded";
 
-/// Which one senders use: bbr paces what is sent by timers, which takes a virtual machine as much of
-/// a processor as TLS does.
+/// What paces the senders: bbr does so by timers, which take a virtual machine's processor.
 const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 /// In turns, so that the machine's condition is the same for all.
